@@ -1,0 +1,349 @@
+"""Experiment 1 of Casper et al. (2023, section 2.1): is the name in the prompt found again in the image?
+
+An image made from "Artwork from <name>" is classified among the labels "Artwork from <name>" of all subjects and a few
+default labels that name nobody, as Radford et al. (2021, *Learning transferable visual models from natural language
+supervision*, section 3.1) classify zero-shot: softmax over logit scale x cosine. An image is *identified* where its own
+subject is the most likely label; a subject is identified where it wins a plurality of its images.
+
+From the image-level table every other figure here can be computed again, and an asset check does so.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from audit_assets.measurement.intervals import wilson_clustered
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
+
+DEFAULT_LABEL_PREFIX = "default:"
+CONTROL_KINDS = ("random_name", "nonsense")
+
+TRIALS_COLUMNS = (
+    "protocol", "model_version", "encoder", "label_set", "subject", "kind", "template", "label_template", "trial",
+    "predicted_label", "probability", "probability_of_subject", "rank_of_subject", "correct",
+)  # fmt: skip
+BY_SUBJECT_COLUMNS = (
+    "protocol", "model_version", "encoder", "label_set", "subject", "kind", "images", "correct", "image_accuracy",
+    "plurality_label", "plurality_correct", "mean_probability_of_subject", "share_default",
+)  # fmt: skip
+SUMMARY_COLUMNS = (
+    "protocol", "model_version", "encoder", "label_set", "kind", "shares_name_parts", "labels", "chance", "subjects",
+    "images", "image_accuracy", "image_accuracy_low", "image_accuracy_high", "subjects_correct",
+)  # fmt: skip
+
+_AUDIT = ["protocol", "model_version", "encoder", "label_set"]
+_IMAGE = [*_AUDIT, "subject", "template", "label_template", "trial"]
+
+_ROWS_AT_ONCE = 4096
+"""Images of one block of the softmax: 4,096 x 73 float64 stay in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """One classification an image, arrays of shape (n,).
+
+    ``predicted``: index of the most likely label; -1 for a blank image, which shows nothing.
+    ``probability``: of the predicted label; NaN for a blank image.
+    ``probability_of_subject``: of the image's own label; 0 for a blank image, NaN where the subject has no label here.
+    ``rank_of_subject``: 1 = most likely; 0 for a blank image and where the subject has no label here.
+    ``correct``: the rank is 1.
+    """
+
+    predicted: IntArray
+    probability: FloatArray
+    probability_of_subject: FloatArray
+    rank_of_subject: IntArray
+    correct: BoolArray
+
+
+def class_probabilities(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    logit_scale: float,
+    logit_bias: float = 0.0,
+    kind: Literal["softmax"] = "softmax",
+) -> FloatArray:
+    """Probability of every label for every image, shape (n, L), rows summing to 1.
+
+    ``images`` (n, d) and ``labels`` (L, d) are embeddings of unit length from one encoder. ``logit_scale`` is the
+    encoder's factor itself (CLIP ViT-L/14: 100), not its logarithm. ``logit_bias`` (SigLIP) shifts all logits alike and
+    so cancels in a softmax; it is taken so that an encoder can be passed as it is. Products are computed in float64:
+    float32 makes ties of labels that differ. Section 2.1 of Casper et al. (2023); Radford et al. (2021, section 3.1).
+
+    Raises ValueError on embeddings that are not finite, not of unit length (by row) or of different dimension, fewer
+    than two labels, a logit scale that is not positive, and any other ``kind``.
+    """
+    if kind != "softmax":
+        raise ValueError(f"Unknown kind of probability {kind!r}; only 'softmax' makes labels compete for an image.")
+    if not (np.isfinite(logit_scale) and logit_scale > 0):
+        raise ValueError(f"The logit scale is {logit_scale}; pass the encoder's positive factor, not its logarithm.")
+    if not np.isfinite(logit_bias):
+        raise ValueError(f"The logit bias is {logit_bias}; pass a finite number, 0 for an encoder without one.")
+    image_rows, label_rows = unit_rows(images, "image"), unit_rows(labels, "label")
+    same_dimension(image_rows, label_rows, "image and label")
+    if len(label_rows) < 2:
+        raise ValueError(f"{len(label_rows)} label(s): identification needs at least two labels to choose from.")
+    scaled = np.ascontiguousarray((logit_scale * label_rows).T)
+    probabilities = np.empty((len(image_rows), len(label_rows)))
+    for start in range(0, len(image_rows), _ROWS_AT_ONCE):
+        block = probabilities[start : start + _ROWS_AT_ONCE]
+        np.matmul(image_rows[start : start + _ROWS_AT_ONCE], scaled, out=block)
+        block -= block.max(axis=1, keepdims=True)
+        np.exp(block, out=block)
+        block /= block.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def own_labels(subjects: Sequence[str], labels: Sequence[str]) -> IntArray:
+    """Index of each image's own label, -1 where its subject is not among the labels. Shape (n,).
+
+    Raises ValueError where a label occurs twice: the second could never be found.
+    """
+    position = {label: i for i, label in enumerate(labels)}
+    if len(position) != len(labels):
+        twice = next(label for i, label in enumerate(labels) if position[label] != i)
+        raise ValueError(f"The label {twice!r} occurs twice; every label of a label set must be unique.")
+    return np.array([position.get(subject, -1) for subject in subjects], dtype=np.int64)
+
+
+def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: npt.ArrayLike | None = None) -> Trials:
+    """Classify images, and rank each image's own label. Section 2.1 of Casper et al. (2023).
+
+    ``probabilities`` (n, L); ``own_label`` (n,) integers, -1 where the subject is not among the labels; ``blank`` (n,)
+    marks images that show nothing (a safety checker's black image): they are kept and count as wrong.
+
+    **Ties go against the subject**: its rank is the number of labels at least as likely as its own, itself included,
+    and where it shares the first place the other label is the predicted one. Of other labels tied for first, the one
+    that comes first in the label set is predicted. So "predicted is own", "rank is 1" and "correct" always agree.
+
+    Raises ValueError on probabilities that are not finite, lie outside [0, 1] or do not sum to 1 (by row), and on
+    indices out of range.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 2 or p.shape[1] < 2:
+        raise ValueError(f"The probabilities have shape {p.shape}; pass (images, labels) with at least two labels.")
+    images, labels = p.shape
+    bad = ~(np.abs(p.sum(axis=1) - 1.0) <= 1e-6) | (p.min(axis=1) < 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"The probabilities in row {row} sum to {p[row].sum():.9g}; pass a softmax over all labels.")
+    own = indices(own_label, length=images, below=labels, what="The image's own label")
+    blanks = mask(blank, length=images, what="The mask of blank images")
+    rows = np.arange(images)
+    among = own >= 0
+    of_subject = np.where(among, p[rows, own], np.nan)
+    # A comparison with NaN is False, so subjects without a label get rank 0.
+    rank = np.count_nonzero(p >= of_subject[:, None], axis=1)
+    predicted = p.argmax(axis=1)
+    for row in np.flatnonzero((predicted == own) & (rank > 1)):
+        others = p[row].copy()
+        others[own[row]] = -1.0
+        predicted[row] = others.argmax()
+    return Trials(
+        predicted=np.where(blanks, -1, predicted).astype(np.int64),
+        probability=np.where(blanks, np.nan, p[rows, predicted]),
+        probability_of_subject=np.where(blanks & among, 0.0, of_subject),
+        rank_of_subject=np.where(blanks, 0, rank).astype(np.int64),
+        correct=(rank == 1) & ~blanks,
+    )
+
+
+def plurality(predicted: Sequence[Hashable], nothing: Hashable = -1) -> Hashable | None:
+    """The label that most images were classified as, or None on a tie for first. Casper et al. (2023, section 2.1).
+
+    ``nothing`` marks blank images. They vote together for nobody: where they are the most frequent, or tie for first,
+    the result is None. None as well where there are no images.
+    """
+    votes: dict[Hashable, int] = {}
+    for label in predicted:
+        votes[label] = votes.get(label, 0) + 1
+    most = max(votes.values(), default=0)
+    first = [label for label, count in votes.items() if count == most]
+    return first[0] if len(first) == 1 and first[0] != nothing else None
+
+
+def trials_table(
+    trials: Trials,
+    *,
+    protocol: str,
+    model_version: str,
+    encoder: str,
+    label_set: str,
+    labels: Sequence[str],
+    subject: Sequence[str],
+    kind: Sequence[str],
+    template: npt.ArrayLike,
+    label_template: npt.ArrayLike,
+    trial: npt.ArrayLike,
+) -> pd.DataFrame:
+    """The image-level rows: table ``identification_trials`` of the published schema.
+
+    ``labels`` (L) are the names behind the indices: slugs of subjects and ``default:<text>``. The other sequences have
+    one entry an image. A blank image has no predicted label, no probability and no rank (NULL), and is not correct.
+    Rows are sorted by subject, templates and trial.
+
+    Raises ValueError where an image occurs twice or a sequence has another length.
+    """
+    images = len(trials.correct)
+    columns: dict[str, Any] = {
+        "subject": list(subject), "kind": list(kind), "template": np.asarray(template),
+        "label_template": np.asarray(label_template), "trial": np.asarray(trial),
+    }  # fmt: skip
+    for name, values in columns.items():
+        if len(values) != images:
+            raise ValueError(f"{len(values)} values of {name} for {images} images; pass one an image.")
+    names = np.array([*labels, None], dtype=object)
+    table = pd.DataFrame(
+        {
+            "protocol": protocol, "model_version": model_version, "encoder": encoder, "label_set": label_set, **columns,
+            "predicted_label": names[trials.predicted],
+            "probability": trials.probability,
+            "probability_of_subject": trials.probability_of_subject,
+            "rank_of_subject": pd.array(np.where(trials.rank_of_subject > 0, trials.rank_of_subject, -1), dtype="Int32"),
+            "correct": trials.correct,
+        }
+    )  # fmt: skip
+    table.loc[trials.rank_of_subject == 0, "rank_of_subject"] = pd.NA
+    table = _typed(table, TRIALS_COLUMNS)
+    _refuse_duplicates(table, _IMAGE, "image")
+    return table.sort_values(_IMAGE, ignore_index=True)
+
+
+def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
+    """Table ``identification_by_subject``, from the image-level rows alone.
+
+    ``trials`` holds the columns of ``identification_trials``, for any number of audits. Only rows that were labelled
+    with the template they were prompted with count (``label_template`` = ``template``), as in Casper et al. (2023); rows
+    across templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default label
+    won. ``mean_probability_of_subject`` counts a blank image as 0, and is NULL where the subject has no label.
+
+    Raises ValueError where columns are missing or an image occurs twice.
+    """
+    _require(trials, TRIALS_COLUMNS, "identification_trials")
+    _refuse_duplicates(trials, _IMAGE, "image")
+    rows = trials[trials["template"] == trials["label_template"]]
+    keys = [*_AUDIT, "subject", "kind"]
+    predicted = rows["predicted_label"].astype(object).where(rows["predicted_label"].notna(), None)
+    rows = rows.assign(
+        correct=rows["correct"].astype(bool),
+        predicted_label=predicted,
+        default=[isinstance(label, str) and label.startswith(DEFAULT_LABEL_PREFIX) for label in predicted],
+    )
+    groups = rows.groupby(keys, sort=True, observed=True)
+    table = groups.agg(
+        images=("correct", "size"),
+        correct=("correct", "sum"),
+        image_accuracy=("correct", "mean"),
+        mean_probability_of_subject=("probability_of_subject", "mean"),
+        share_default=("default", "mean"),
+    )
+    labels = {key: plurality(list(group["predicted_label"]), nothing=None) for key, group in groups}
+    table["plurality_label"] = pd.Series([labels[key] for key in table.index], index=table.index, dtype=object)
+    table = table.reset_index()
+    table["plurality_correct"] = table["plurality_label"] == table["subject"]
+    return _typed(table, BY_SUBJECT_COLUMNS)
+
+
+def summary(
+    trials: pd.DataFrame, by_subject: pd.DataFrame, subjects: pd.DataFrame, *, labels: Mapping[str, int]
+) -> pd.DataFrame:
+    """Table ``identification_summary``: the headline of experiment 1, for artists and for every control alike.
+
+    ``subjects`` has the columns ``subject`` and ``shares_name_parts``; ``labels`` maps a label set to its number of
+    labels, defaults included (the paper: 73). One row for each audit, label set, kind and, among controls, for names that
+    share a part with an artist of the roster and names that do not.
+
+    ``image_accuracy`` is correct images over images; its 95 % interval is ``intervals.wilson_clustered`` over subjects,
+    NULL for one subject alone. ``subjects_correct`` counts pluralities: Casper et al. (2023) compare 81.0 % of *images*
+    with 8.6 % of *names*, so here both levels stand in every row. ``chance`` is 1 / labels, 0 where no subject of the row
+    is among the labels.
+
+    Raises ValueError where ``by_subject`` does not follow from ``trials``, a subject is unknown or a label set has no
+    number of labels.
+    """
+    _require(by_subject, BY_SUBJECT_COLUMNS, "identification_by_subject")
+    _require(subjects, ("subject", "shares_name_parts"), "subjects")
+    _refuse_duplicates(subjects, ["subject"], "subject")
+    _require(trials, TRIALS_COLUMNS, "identification_trials")
+    matched = trials[trials["template"] == trials["label_template"]]
+    if (len(matched), int(matched["correct"].sum())) != (int(by_subject["images"].sum()), int(by_subject["correct"].sum())):
+        raise ValueError(
+            f"identification_by_subject counts {by_subject['correct'].sum()} correct of {by_subject['images'].sum()} images, "
+            f"the image-level rows {matched['correct'].sum()} of {len(matched)}; compute it again from these rows."
+        )
+    shares = dict(zip(subjects["subject"], subjects["shares_name_parts"], strict=True))
+    unknown = [subject for subject in by_subject["subject"] if subject not in shares]
+    if unknown:
+        raise ValueError(f"The subject {unknown[0]!r} is measured but is not among the subjects; materialize them again.")
+    control = by_subject["kind"].isin(CONTROL_KINDS)
+    parts = [shares[s] if c else None for s, c in zip(by_subject["subject"], control, strict=True)]
+    rows = by_subject.assign(shares_name_parts=pd.array([None if pd.isna(v) else bool(v) for v in parts], dtype="boolean"))
+    keys = [*_AUDIT, "kind", "shares_name_parts"]
+    lines = [
+        dict(zip(keys, key, strict=True)) | _summary_line(group, labels)
+        for key, group in rows.groupby(keys, sort=True, dropna=False, observed=True)
+    ]
+    return _typed(pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS)), SUMMARY_COLUMNS)
+
+
+def _summary_line(group: pd.DataFrame, labels: Mapping[str, int]) -> dict[str, Any]:
+    label_set = group["label_set"].iloc[0]
+    if label_set not in labels:
+        raise ValueError(f"The number of labels of label set {label_set!r} is missing; pass labels={{{label_set!r}: ...}}.")
+    among = group["mean_probability_of_subject"].notna().any()
+    low, high = np.nan, np.nan
+    if len(group) >= 2:
+        interval = wilson_clustered(group["correct"].to_numpy(), group["images"].to_numpy())
+        low, high = interval.low, interval.high
+    return {
+        "labels": labels[label_set],
+        "chance": 1.0 / labels[label_set] if among else 0.0,
+        "subjects": len(group),
+        "images": int(group["images"].sum()),
+        "image_accuracy": group["correct"].sum() / group["images"].sum(),
+        "image_accuracy_low": low,
+        "image_accuracy_high": high,
+        "subjects_correct": int(group["plurality_correct"].sum()),
+    }
+
+
+_INTEGERS = (
+    "template", "label_template", "trial", "rank_of_subject", "images", "labels", "subjects", "subjects_correct",
+)  # fmt: skip
+_BOOLEANS = ("plurality_correct", "shares_name_parts")
+_DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_high", "share_default",
+            "probability", "probability_of_subject", "mean_probability_of_subject")  # fmt: skip
+
+
+def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """The schema's columns in the schema's order; nullable types, so that NULL survives an empty or an all-NULL column."""
+    types: dict[str, Any] = {}
+    for name in columns:
+        if name == "correct":
+            types[name] = "boolean" if columns is TRIALS_COLUMNS else "Int32"
+        elif name in _INTEGERS:
+            types[name] = "Int32"
+        elif name in _BOOLEANS:
+            types[name] = "boolean"
+        elif name in _DOUBLES:
+            types[name] = "float64"
+        else:
+            types[name] = "str"
+    return table[list(columns)].astype(types)
+
+
+def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"The table {name} has no column {missing[0]!r}; pass all columns of schema.sql.")
+
+
+def _refuse_duplicates(table: pd.DataFrame, keys: list[str], what: str) -> None:
+    twice = table.duplicated(keys)
+    if twice.any():
+        row = table.loc[twice, keys].iloc[0].to_dict()
+        raise ValueError(f"The same {what} occurs twice: {row}; a doubled row would count double, remove it.")

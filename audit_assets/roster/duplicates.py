@@ -1,0 +1,189 @@
+"""Captions that occur twice count once: exact duplicates of (URL, text), within a shard and across shards.
+
+Only captions that name somebody can change a count, so only they are remembered: a shard's scan streams one line a caption
+and subject, with a 128-bit digest of (URL, text), into a parquet file, and DuckDB counts distinct digests over the files of
+all shards. The scan's memory stays flat, a shard is scanned again alone, and DuckDB spills to disk what it must.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import numba
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_assets.errors import InputError
+from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, count, row_ids, text_buffers
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.dictionary(pa.int32(), pa.string())),
+        ("row", pa.int64()),
+        ("digest_high", pa.uint64()),
+        ("digest_low", pa.uint64()),
+    ]
+)
+# Mentions held before they are written: a row group of 6 MB.
+_ROW_GROUP = 1 << 18
+
+_C1, _C2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
+_M1, _M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+
+
+def scan_shard(
+    batches: Iterable[pa.RecordBatch],
+    names: Mapping[str, Sequence[str]],
+    path: str | os.PathLike[str],
+    *,
+    samples: int = SAMPLES,
+) -> ScanResult:
+    """`scan`, and every mention written to the parquet file `path` (SCHEMA), which appears whole or not at all.
+
+    `batches` have columns `url` and `text`. The result counts duplicates; `count_mentions` over the files does not.
+    """
+    path = Path(path)
+    matcher = Matcher(names)
+    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    dictionary = pa.array(matcher.keys, pa.string())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            held: list[pa.RecordBatch] = []
+            for batch in batches:
+                rows, owners = matcher.matches(batch)
+                if len(rows):
+                    high, low = _digests(batch, rows)
+                    keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
+                    ids = row_ids(batch, result.rows_read)[rows]
+                    held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
+                count(result, batch, rows, owners, matcher.keys, samples)
+                if sum(part.num_rows for part in held) >= _ROW_GROUP:
+                    writer.write_table(pa.Table.from_batches(held))
+                    held = []
+            writer.write_table(pa.Table.from_batches(held, SCHEMA))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return result
+
+
+def count_mentions(
+    files: Mapping[str, str | os.PathLike[str]], *, samples: int = SAMPLES, memory_limit: str = "400MB"
+) -> pd.DataFrame:
+    """Mentions over all shards, each (URL, text) once: columns key, mentions, duplicates, samples; by key.
+
+    `files` is shard key -> file of `scan_shard`. `duplicates` counts the further copies. `samples` holds the first
+    (shard, row) pairs, shards in order of their keys, as dictionaries. A key that nothing mentions has no row.
+    """
+    if not files:
+        return pd.DataFrame({"key": [], "mentions": [], "duplicates": [], "samples": []})
+    shards = sorted(files)
+    paths = [str(files[shard]) for shard in shards]
+    for path in paths:
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: the mentions of a shard are missing; scan the shard again.")
+    with duckdb.connect(config={"memory_limit": memory_limit, "threads": 1}) as connection:
+        connection.execute("CREATE TABLE files AS SELECT unnest(?) AS filename, unnest(?) AS shard", [paths, shards])
+        try:
+            return connection.execute(_COUNT, {"paths": paths, "samples": samples}).df()
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise InputError(f"the mentions of a shard are not readable ({error}); scan that shard again.") from error
+
+
+_COUNT = """
+WITH first_copies AS (
+  SELECT key::VARCHAR AS key, digest_high, digest_low, count(*) AS copies, min((shard, "row")) AS place
+  FROM read_parquet($paths, filename = true) JOIN files USING (filename)
+  GROUP BY ALL)
+SELECT key, count(*)::BIGINT AS mentions, (sum(copies) - count(*))::BIGINT AS duplicates,
+  [{'shard': p[1], 'row': p[2]} for p in min(place, $samples)] AS samples
+FROM first_copies GROUP BY key ORDER BY key
+"""
+
+
+def _digests(batch: pa.RecordBatch, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """128 bits of (URL, text) for each position of `rows`, in two halves; a null URL is an empty one."""
+    return _digest_rows(*text_buffers(batch.column("url")), *text_buffers(batch.column("text")), rows)
+
+
+def digest(data: bytes) -> tuple[int, int]:
+    """MurmurHash3_x64_128 of `data`, seed 0: the digest's two halves."""
+    high, low = _murmur(np.frombuffer(data, np.uint8), len(data))
+    return int(high), int(low)
+
+
+@numba.njit(cache=True)
+def _digest_rows(
+    urls: np.ndarray, url_offsets: np.ndarray, texts: np.ndarray, text_offsets: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    high, low = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
+    joined = np.empty(1024, np.uint8)
+    previous = -1
+    for index in range(len(rows)):
+        row = rows[index]
+        if row == previous:
+            high[index], low[index] = high[index - 1], low[index - 1]
+            continue
+        previous = row
+        url_start, text_start = url_offsets[row], text_offsets[row]
+        url_length, text_length = url_offsets[row + 1] - url_start, text_offsets[row + 1] - text_start
+        length = 8 + url_length + text_length
+        if length > len(joined):
+            joined = np.empty(2 * length, np.uint8)
+        # The URL's length goes first: otherwise ("a", "bc") and ("ab", "c") would be one.
+        for byte in range(8):
+            joined[byte] = (url_length >> (8 * byte)) & 0xFF
+        joined[8 : 8 + url_length] = urls[url_start : url_start + url_length]
+        joined[8 + url_length : length] = texts[text_start : text_start + text_length]
+        high[index], low[index] = _murmur(joined, length)
+    return high, low
+
+
+@numba.njit(cache=True)
+def _word(data: np.ndarray, start: int, length: int) -> np.uint64:
+    word = np.uint64(0)
+    for byte in range(length):
+        word |= np.uint64(data[start + byte]) << np.uint64(8 * byte)
+    return word
+
+
+@numba.njit(cache=True)
+def _rotated(word: np.uint64, bits: int) -> np.uint64:
+    return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
+
+
+@numba.njit(cache=True)
+def _mixed(word: np.uint64) -> np.uint64:
+    word = (word ^ (word >> np.uint64(33))) * _M1
+    word = (word ^ (word >> np.uint64(33))) * _M2
+    return word ^ (word >> np.uint64(33))
+
+
+@numba.njit(cache=True)
+def _murmur(data: np.ndarray, length: int) -> tuple[np.uint64, np.uint64]:
+    one, two = np.uint64(0), np.uint64(0)
+    blocks = length // 16
+    for block in range(blocks):
+        first, second = _word(data, 16 * block, 8), _word(data, 16 * block + 8, 8)
+        one ^= _rotated(first * _C1, 31) * _C2
+        one = (_rotated(one, 27) + two) * np.uint64(5) + np.uint64(0x52DCE729)
+        two ^= _rotated(second * _C2, 33) * _C1
+        two = (_rotated(two, 31) + one) * np.uint64(5) + np.uint64(0x38495AB5)
+    start, rest = 16 * blocks, length - 16 * blocks
+    if rest > 8:
+        two ^= _rotated(_word(data, start + 8, rest - 8) * _C2, 33) * _C1
+    if rest > 0:
+        one ^= _rotated(_word(data, start, min(rest, 8)) * _C1, 31) * _C2
+    one ^= np.uint64(length)
+    two ^= np.uint64(length)
+    one += two
+    two += one
+    one, two = _mixed(one), _mixed(two)
+    one += two
+    two += one
+    return one, two

@@ -1,0 +1,419 @@
+"""The caption scan: how many captions name each subject, exactly as `normalise.py` defines it.
+
+The reference's definition lets every character be folded on its own: decomposition, case folding and stripping of
+marks never look at a neighbour, and the one rule that does (the possessive) comes after them. So a table from code
+point to folded characters, made by the reference itself, replaces normalisation, and one compiled pass over the Arrow
+buffers
+
+1. decodes UTF-8 (invalid bytes separate, like the U+FFFD that a lenient decoder would put there),
+2. folds and hashes token by token,
+3. looks each token up among the tokens of the names, comparing characters, so that equal hashes cannot miscount,
+4. walks a trie of token numbers from each token, and counts the names that end there, once a caption.
+
+`scan_reference` is the same in plain Python over `names_in`; tests and `make bench-roster` hold the two together.
+"""
+
+import functools
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit_assets.roster.normalise import _APOSTROPHES, FOLD, names_in, tokens
+
+SAMPLES = 10
+
+# Classes of folded characters; any larger number is a letter or digit. Marks fold to nothing at all.
+_SEPARATOR, _APOSTROPHE, _UNDERSCORE = 0, 1, 2
+_S = ord("s")
+_CODE_POINTS = sys.maxunicode + 1
+_LETTERLESS = 0x40000
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT, _ONE = np.uint64(32), np.uint64(1)
+
+
+@dataclass
+class ScanResult:
+    """`mentions`: key -> captions that name it. `samples`: key -> row ids of the first of them, in the order read.
+
+    `rows_read` counts all rows, `rows_kept` those that the filters of `caption_batches` let through; only these are
+    scanned. `rows_naming` counts the kept rows that name anybody.
+    """
+
+    mentions: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[int]] = field(default_factory=dict)
+    rows_read: int = 0
+    rows_kept: int = 0
+    rows_naming: int = 0
+
+
+def scan(
+    batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
+) -> ScanResult:
+    """Count the captions that name each key of `names` (key -> its name and aliases), once a caption and key.
+
+    `batches` have a string column `text` and may have `kept` (bool) and `row` (int64; else rows are numbered from 0 in
+    the order read). A key whose names have no token is named by no caption. Memory does not grow with the rows.
+    """
+    matcher = Matcher(names)
+    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    for batch in batches:
+        rows, owners = matcher.matches(batch)
+        count(result, batch, rows, owners, matcher.keys, samples)
+    return result
+
+
+def count(
+    result: ScanResult, batch: pa.RecordBatch, rows: np.ndarray, owners: np.ndarray, keys: Sequence[str], samples: int
+) -> None:
+    """Add the matches of one batch (positions of rows, indices into `keys`; by position) to `result`."""
+    ids = row_ids(batch, result.rows_read)
+    result.rows_read += batch.num_rows
+    result.rows_kept += int(_kept(batch).sum())
+    result.rows_naming += len(np.unique(rows))
+    order = np.argsort(owners, kind="stable")
+    found, starts, counts = np.unique(owners[order], return_index=True, return_counts=True)
+    for owner, start, occurrences in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        key = keys[owner]
+        result.mentions[key] += occurrences
+        wanted = samples - len(result.samples[key])
+        if wanted > 0:
+            result.samples[key] += ids[rows[order[start : start + min(wanted, occurrences)]]].tolist()
+
+
+def scan_reference(
+    batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
+) -> ScanResult:
+    """`scan`, word for word by the definition; about a caption a millisecond for a thousand names."""
+    spellings = [(key, tuple(tokens(name))) for key, own in names.items() for name in own]
+    by_spelling = {str(number): spelling for number, (_, spelling) in enumerate(spellings)}
+    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    for batch in batches:
+        ids = row_ids(batch, result.rows_read)
+        result.rows_read += batch.num_rows
+        for position in np.flatnonzero(_kept(batch)).tolist():
+            result.rows_kept += 1
+            found = names_in(caption_at(batch, position), by_spelling)
+            named = {spellings[int(number)][0] for number in found}
+            result.rows_naming += bool(named)
+            for key in named:
+                result.mentions[key] += 1
+                if len(result.samples[key]) < samples:
+                    result.samples[key].append(int(ids[position]))
+    return result
+
+
+def caption_at(batch: pa.RecordBatch, position: int, column: str = "text") -> str:
+    """One text of the batch, whatever its bytes; empty where it is null."""
+    value = batch.column(column)[position].as_buffer()
+    return "" if value is None else value.to_pybytes().decode("utf-8", "replace")
+
+
+def row_ids(batch: pa.RecordBatch, start: int) -> np.ndarray:
+    """The batch's `row` column, or positions counted from `start`."""
+    if "row" in batch.schema.names:
+        return batch.column("row").to_numpy(zero_copy_only=False)
+    return np.arange(start, start + batch.num_rows, dtype=np.int64)
+
+
+def _kept(batch: pa.RecordBatch) -> np.ndarray:
+    kept = batch.column("text").is_valid()
+    if "kept" in batch.schema.names:
+        kept = pc.and_(kept, batch.column("kept").fill_null(False))
+    return kept.to_numpy(zero_copy_only=False)
+
+
+class Matcher:
+    """Names compiled for the pass: a hash table of their tokens and a trie of token numbers."""
+
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        self.keys = list(names)
+        vocabulary: dict[str, int] = {}
+        edges: dict[tuple[int, int], int] = {}
+        ends: dict[int, list[int]] = {}
+        nodes = 1
+        for owner, own in enumerate(names.values()):
+            if isinstance(own, str):
+                raise TypeError(f"names[{self.keys[owner]!r}] is a string; give the name and its aliases as a sequence")
+            for name in own:
+                node = 0
+                for token in tokens(name):
+                    number = vocabulary.setdefault(token, len(vocabulary))
+                    child = edges.get((node, number))
+                    if child is None:
+                        child = edges[node, number] = nodes
+                        nodes += 1
+                    node = child
+                if node and owner not in ends.setdefault(node, []):
+                    ends[node].append(owner)
+        self._tokens = _token_table(list(vocabulary))
+        self._edges = _edge_table(edges)
+        self._ends = _end_lists(nodes, ends)
+        # A caption's last seen position by owner, so that an owner counts once a caption.
+        self._last_row = np.full(len(self.keys), -1, np.int64)
+
+    def matches(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+        """(positions of rows, indices into `keys`): each pair once, by position, for the kept rows of `batch`."""
+        data, offsets = text_buffers(batch.column("text"))
+        self._last_row.fill(-1)
+        return _match(
+            data, offsets, _kept(batch), *_fold_tables(), *self._tokens, *self._edges, *self._ends, self._last_row
+        )  # fmt: skip
+
+
+def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes and offsets of a string array, uncopied: row `i` is `data[offsets[i]:offsets[i + 1]]`."""
+    width = np.int64 if pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type) else np.int32
+    _, offsets, data = column.buffers()
+    if offsets is None or len(column) == 0:
+        return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64)
+    bounds = np.frombuffer(offsets, width)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), bounds
+
+
+def fold(text: str) -> str:
+    """The reference's folding, before the possessive rule: of a text, what its characters fold to one by one."""
+    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
+    text = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in text if not unicodedata.combining(c)).translate(FOLD)
+
+
+@functools.cache
+def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
+    """(`starts`, `folded`): code point c folds to the classes `folded[starts[c]:starts[c + 1]]`.
+
+    ASCII characters fold to one class each, so that `folded[c]` is the class of an ASCII character c. Beyond the third
+    plane Unicode has no letters; what is there separates.
+    """
+    special = {"'": _APOSTROPHE, "_": _UNDERSCORE}
+    starts = np.arange(_CODE_POINTS + 1, dtype=np.int32)
+    classes: list[int] = []
+    for point in range(_LETTERLESS):
+        starts[point] = len(classes)
+        if 0xD800 <= point < 0xE000:
+            classes.append(_SEPARATOR)
+        else:
+            classes += [ord(c) if c.isalnum() else special.get(c, _SEPARATOR) for c in fold(chr(point))]
+    starts[_LETTERLESS:] += len(classes) - _LETTERLESS
+    folded = np.zeros(starts[-1], np.int32)
+    folded[: len(classes)] = classes
+    return starts, folded
+
+
+def _token_table(vocabulary: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(`hashes`, `numbers`, `characters`, `starts`): an open-addressed table, number -1 where a slot is free."""
+    slots = _slots(len(vocabulary))
+    hashes, numbers = np.zeros(slots, np.uint64), np.full(slots, -1, np.int32)
+    starts = np.zeros(len(vocabulary) + 1, np.int32)
+    np.cumsum([len(token) for token in vocabulary], out=starts[1:])
+    characters = np.array([ord(c) for token in vocabulary for c in token], np.int32)
+    _fill_token_table(hashes, numbers, characters, starts)
+    return hashes, numbers, characters, starts
+
+
+def _edge_table(edges: dict[tuple[int, int], int]) -> tuple[np.ndarray, np.ndarray]:
+    """(`keys`, `children`): (node, token number), packed, to the child; key -1 where a slot is free."""
+    slots = _slots(len(edges))
+    keys, children = np.full(slots, -1, np.int64), np.zeros(slots, np.int32)
+    packed = np.array([node << 32 | number for node, number in edges], np.int64)
+    _fill_edge_table(keys, children, packed, np.array(list(edges.values()), np.int32))
+    return keys, children
+
+
+def _end_lists(nodes: int, ends: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """(`starts`, `owners`): the owners of the names that end at node n are `owners[starts[n]:starts[n + 1]]`."""
+    starts = np.zeros(nodes + 1, np.int32)
+    np.cumsum([len(ends.get(node, ())) for node in range(nodes)], out=starts[1:])
+    return starts, np.array([owner for node in range(nodes) for owner in ends.get(node, ())], np.int32)
+
+
+def _slots(entries: int) -> int:
+    """A power of two that leaves three slots in four free: most tokens of a caption are in no name."""
+    return 1 << max(4, (4 * entries - 1).bit_length())
+
+
+@numba.njit(cache=True)
+def _fill_token_table(hashes: np.ndarray, numbers: np.ndarray, characters: np.ndarray, starts: np.ndarray) -> None:
+    mask = np.uint64(len(numbers) - 1)
+    for number in range(len(starts) - 1):
+        code = _FNV_OFFSET
+        for index in range(starts[number], starts[number + 1]):
+            code = (code ^ np.uint64(characters[index])) * _FNV_PRIME
+        slot = (code ^ (code >> _SHIFT)) & mask
+        while numbers[slot] >= 0:
+            slot = (slot + _ONE) & mask
+        hashes[slot], numbers[slot] = code, number
+
+
+@numba.njit(cache=True)
+def _fill_edge_table(keys: np.ndarray, children: np.ndarray, packed: np.ndarray, targets: np.ndarray) -> None:
+    mask = np.uint64(len(keys) - 1)
+    for index in range(len(packed)):
+        slot = _edge_slot(packed[index], mask)
+        while keys[slot] >= 0:
+            slot = (slot + _ONE) & mask
+        keys[slot], children[slot] = packed[index], targets[index]
+
+
+@numba.njit(cache=True)
+def _edge_slot(key: np.int64, mask: np.uint64) -> np.uint64:
+    code = np.uint64(key) * _GOLDEN
+    return (code ^ (code >> _SHIFT)) & mask
+
+
+@numba.njit(cache=True)
+def _child(node: int, number: int, keys: np.ndarray, children: np.ndarray) -> int:
+    """The trie node that `number` leads to from `node`, or -1."""
+    key = np.int64(node) << 32 | np.int64(number)
+    mask = np.uint64(len(keys) - 1)
+    slot = _edge_slot(key, mask)
+    while keys[slot] >= 0:
+        if keys[slot] == key:
+            return children[slot]
+        slot = (slot + _ONE) & mask
+    return -1
+
+
+@numba.njit(cache=True)
+def _token_number(
+    code: np.uint64,
+    token: np.ndarray,
+    length: int,
+    hashes: np.ndarray,
+    numbers: np.ndarray,
+    characters: np.ndarray,
+    starts: np.ndarray,
+) -> int:
+    """The number of the name token with these characters (not only this hash), or -1."""
+    mask = np.uint64(len(numbers) - 1)
+    slot = (code ^ (code >> _SHIFT)) & mask
+    while numbers[slot] >= 0:
+        number = numbers[slot]
+        if hashes[slot] == code and starts[number + 1] - starts[number] == length:
+            start = starts[number]
+            same = 0
+            while same < length and characters[start + same] == token[same]:
+                same += 1
+            if same == length:
+                return number
+        slot = (slot + _ONE) & mask
+    return -1
+
+
+@numba.njit(cache=True)
+def _decode(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+    """(code point, next index) of the UTF-8 sequence at `at`; an invalid byte is one U+FFFD."""
+    first = data[at]
+    if 0xC2 <= first < 0xE0:
+        need, point, low, high = 1, int(first & 0x1F), 0x80, 0xBF
+    elif 0xE0 <= first < 0xF0:
+        need, point = 2, int(first & 0x0F)
+        low, high = (0xA0 if first == 0xE0 else 0x80), (0x9F if first == 0xED else 0xBF)
+    elif 0xF0 <= first < 0xF5:
+        need, point = 3, int(first & 0x07)
+        low, high = (0x90 if first == 0xF0 else 0x80), (0x8F if first == 0xF4 else 0xBF)
+    else:
+        return 0xFFFD, at + 1
+    if at + need >= end:
+        return 0xFFFD, at + 1
+    for index in range(at + 1, at + 1 + need):
+        byte = data[index]
+        if byte < low or byte > high:
+            return 0xFFFD, at + 1
+        low, high = 0x80, 0xBF
+        point = point << 6 | int(byte & 0x3F)
+    return point, at + 1 + need
+
+
+@numba.njit(cache=True)
+def _match(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    kept: np.ndarray,
+    fold_starts: np.ndarray,
+    folded: np.ndarray,
+    hashes: np.ndarray,
+    numbers: np.ndarray,
+    characters: np.ndarray,
+    token_starts: np.ndarray,
+    edge_keys: np.ndarray,
+    edge_children: np.ndarray,
+    end_starts: np.ndarray,
+    end_owners: np.ndarray,
+    last_row: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    longest = 1
+    for number in range(len(token_starts) - 1):
+        longest = max(longest, token_starts[number + 1] - token_starts[number])
+    token = np.empty(longest, np.int32)
+    active = np.empty(
+        len(end_starts), np.int32
+    )  # trie nodes that the tokens up to here lead to; never more than its depth
+    found_rows, found_owners, found = np.empty(1024, np.int64), np.empty(1024, np.int64), 0
+    for row in range(len(offsets) - 1):
+        if not kept[row]:
+            continue
+        at, end = offsets[row], offsets[row + 1]
+        pending, pending_end = 0, 0  # what is left of the character that the last code point folds to
+        paths, length, code = 0, 0, _FNV_OFFSET
+        after_apostrophe, token_after_apostrophe, at_end = False, False, False
+        while not at_end:
+            if pending < pending_end:
+                kind = folded[pending]
+                pending += 1
+            elif at < end:
+                if data[at] < 0x80:
+                    kind = folded[data[at]]
+                    at += 1
+                else:
+                    point, at = _decode(data, at, end)
+                    pending, pending_end = fold_starts[point], fold_starts[point + 1]
+                    continue
+            else:
+                kind, at_end = np.int32(_SEPARATOR), True
+            if kind > _UNDERSCORE:
+                if length == 0:
+                    token_after_apostrophe = after_apostrophe
+                if length < longest:
+                    token[length] = kind
+                length += 1
+                code = (code ^ np.uint64(kind)) * _FNV_PRIME
+                continue
+            if length > 0:
+                # "'s" and then no word character: the possessive, dropped as if it were not there.
+                possessive = length == 1 and token[0] == _S and token_after_apostrophe and kind != _UNDERSCORE
+                if not possessive:
+                    number = -1
+                    if length <= longest:
+                        number = _token_number(code, token, length, hashes, numbers, characters, token_starts)
+                    if number < 0:
+                        paths = 0
+                    else:
+                        active[paths] = 0
+                        still = 0
+                        for path in range(paths + 1):
+                            node = _child(active[path], number, edge_keys, edge_children)
+                            if node < 0:
+                                continue
+                            active[still] = node
+                            still += 1
+                            for index in range(end_starts[node], end_starts[node + 1]):
+                                owner = end_owners[index]
+                                if last_row[owner] != row:
+                                    last_row[owner] = row
+                                    if found == len(found_rows):
+                                        found_rows = np.concatenate((found_rows, np.empty_like(found_rows)))
+                                        found_owners = np.concatenate((found_owners, np.empty_like(found_owners)))
+                                    found_rows[found], found_owners[found] = row, owner
+                                    found += 1
+                        paths = still
+                length, code = 0, _FNV_OFFSET
+            after_apostrophe = kind == _APOSTROPHE
+    return found_rows[:found], found_owners[:found]

@@ -1,0 +1,54 @@
+"""Partition keys for names.
+
+A slug is a pure function of the name alone: adding an artist never moves another one's partition. Two names get the
+same slug only if they have the same tokens, so that no caption could tell them apart (48 bits of SHA-256 aside);
+`slugs` refuses those.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+
+from audit_assets.errors import InputError
+from audit_assets.roster.normalise import tokens
+
+LONGEST_SLUG = 80
+LONGEST_BASE = 64
+_HASH_DIGITS = 12
+
+
+def slug(name: str) -> str:
+    """`name` as a partition key: `[a-z0-9_-]+`, at most 80 characters, first character a letter or digit.
+
+    The name's tokens, joined by hyphens. Where that loses something (a token outside ASCII, no token at all, more
+    than 64 characters) an underscore and a hash follow; tokens contain no underscore, so that hashed and plain slugs
+    cannot meet.
+    """
+    words = tokens(name)
+    plain = [word for word in words if word.isascii()]
+    base = "-".join(plain)
+    if base and len(plain) == len(words) and len(base) <= LONGEST_BASE:
+        return base
+    identity = "\x1f".join(words) if words else unicodedata.normalize("NFC", name)
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{base[:LONGEST_BASE].strip('-') or 'name'}_{digest}"
+
+
+def slugs(names: Sequence[str]) -> dict[str, str]:
+    """Name -> slug, injective.
+
+    Raises InputError naming both where a name is given twice, or two names have the same tokens.
+    """
+    owners: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for name in names:
+        key = slug(name)
+        if key in owners:
+            raise InputError(
+                f"names {owners[key]!r} and {name!r} cannot be told apart: both become {key!r}. "
+                "Case, accents and punctuation do not distinguish names in captions; "
+                "remove one, or list it among the aliases of the other."
+            )
+        owners[key] = name
+        keys[name] = key
+    return keys
