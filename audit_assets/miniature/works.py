@@ -144,15 +144,12 @@ def resemblance(a: Style, b: Style) -> float:
     return shared + 2 * max(0.0, 1 - 6 * min(distance, 1 - distance))
 
 
-def distinct_styles(n: int, seed: int, limit: float = 3.0) -> list[Style]:
-    """`n` styles of which no two have a `resemblance` above `limit`: artists that an attentive eye tells apart."""
+def distinct_styles(n: int, seed: int, tries: int = 60) -> list[Style]:
+    """`n` styles that an attentive eye tells apart: each the least like all before it among `tries` candidates."""
     chosen: list[Style] = []
-    attempt = 0
-    while len(chosen) < n:
-        candidate = style((seed, attempt))
-        attempt += 1
-        if all(resemblance(candidate, other) <= limit for other in chosen):
-            chosen.append(candidate)
+    for i in range(n):
+        candidates = [style((seed, i, k)) for k in range(tries)]
+        chosen.append(min(candidates, key=lambda c: max((resemblance(c, other) for other in chosen), default=0.0)))
     return chosen
 
 

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from faker import Faker
 
+from audit_assets.miniature.works import SIZE as SIZE
 from audit_assets.miniature.works import Style, distinct_styles, style, work
 
 SEED = 20230709

@@ -1,0 +1,318 @@
+"""`make miniature`: train the tokenizer, the CLIP, the image-only encoder, the autoencoder and the diffusion model from nothing.
+
+Each stage keeps its state in `data/miniature/training/<seed>/` every 200 steps and goes on from there when it is started again.
+Everything is seeded; two threads. Stages: tokenizer, clip, image_encoder, vae, diffusion, diffusion_after_opt_out.
+"""
+
+import copy
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor, nn
+
+from audit_assets.miniature import captions, world
+
+THREADS = 2
+MAXIMUM_TOKENS = 32
+LATENT_CHANNELS = 4
+WIDTH = 128
+
+type_tokenizer = "transformers.CLIPTokenizer"  # noqa: E501
+
+
+class Stage:
+    """The state of one stage: what must be kept to go on as if nothing had happened."""
+
+    def __init__(self, folder: Path, name: str, steps: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, peak_rate: float) -> None:
+        self.file, self.name, self.steps, self.modules, self.optimizer, self.peak_rate = folder / f"{name}.pt", name, steps, modules, optimizer, peak_rate
+        self.numpy, self.python = np.random.default_rng(0), random.Random(0)
+        self.step, self.loss, self.started = 0, 0.0, time.monotonic()
+        if self.file.exists():
+            kept = torch.load(self.file, weights_only=False)
+            for key, module in modules.items():
+                module.load_state_dict(kept["modules"][key])
+            optimizer.load_state_dict(kept["optimizer"])
+            self.step, self.numpy, self.python, self.loss = kept["step"], kept["numpy"], kept["python"], kept["loss"]
+            torch.set_rng_state(kept["torch"])
+        self.first = self.step
+
+    def save(self) -> None:
+        kept = {"modules": {k: m.state_dict() for k, m in self.modules.items()}, "optimizer": self.optimizer.state_dict(), "step": self.step,
+                "numpy": self.numpy, "python": self.python, "torch": torch.get_rng_state(), "loss": self.loss}  # fmt: skip
+        temporary = self.file.with_suffix(".tmp")
+        torch.save(kept, temporary)
+        temporary.replace(self.file)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up over 50 steps, then a cosine down to a hundredth."""
+        return self.peak_rate * max(0.01, min(1, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps)))
+
+    def run(self, loss_of: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        while self.step < self.steps:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate()
+            loss = loss_of()
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            self.optimizer.step()
+            after()
+            self.loss = 0.98 * self.loss + 0.02 * loss.item() if self.step else loss.item()
+            self.step += 1
+            if self.step % 200 == 0 or self.step == self.steps:
+                self.save()
+                spent = time.monotonic() - self.started
+                left = spent / (self.step - self.first) * (self.steps - self.step)
+                print(f"{self.name}: step {self.step}/{self.steps}, loss {self.loss:.4f}, {spent:.0f} s spent, {left:.0f} s left", flush=True)
+
+
+class Trainer:
+    """One seed's models and where they are kept."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder / str(seed)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.seed = seed
+        self.corpus = world.corpus()
+        self.images = torch.from_numpy(self.corpus.images).permute(0, 3, 1, 2)
+        self.cache: dict[str, list[int]] = {}
+
+    def balance(self, rows: np.ndarray, minor_share: float) -> np.ndarray:
+        """Chances of drawing each row: every artist alike, the people with one or two works together `minor_share`."""
+        person = self.corpus.person[rows]
+        known = person >= 0
+        chances = np.zeros(len(rows))
+        counts = np.bincount(person[known])
+        chances[known] = 1 / counts[person[known]]
+        chances[known] *= (1 - minor_share) / chances[known].sum()
+        chances[~known] = minor_share / (~known).sum()
+        return chances / chances.sum()
+
+    # ---- text
+    def tokenizer(self) -> "type_tokenizer":  # type: ignore[name-defined, valid-type]
+        """A byte-level BPE over the captions, small enough that no surname is one whole-word token."""
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+        from transformers import CLIPTokenizer
+
+        target = self.folder / "tokenizer"
+        if target.exists():
+            return CLIPTokenizer.from_pretrained(target)
+        reference = CLIPTokenizer().backend_tokenizer
+        bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
+        bpe.normalizer, bpe.pre_tokenizer = reference.normalizer, reference.pre_tokenizer
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        r = random.Random(0)
+        texts = [captions.training_caption(self.corpus, i, r) for i in range(len(self.corpus.titles)) for _ in range(2)]
+        bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=760, initial_alphabet=alphabet, end_of_word_suffix="</w>", min_frequency=2, show_progress=False))
+        surnames = {n.lower() for n in world.LAST_NAMES}
+        merges = [(a, b) for a, b in json.loads(bpe.to_str())["model"]["merges"] if (a + b).removesuffix("</w>") not in surnames]
+        vocabulary: dict[str, int] = {}
+        for token in [*alphabet, *(c + "</w>" for c in alphabet), *(a + b for a, b in merges), "<|startoftext|>", "<|endoftext|>"]:
+            vocabulary.setdefault(token, len(vocabulary))
+        merges = [(a, b) for a, b in merges if a in vocabulary and b in vocabulary]
+        tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAXIMUM_TOKENS)
+        tokenizer.save_pretrained(target)
+        return tokenizer
+
+    def token_ids(self, tokenizer: "type_tokenizer", texts: list[str]) -> Tensor:  # type: ignore[name-defined, valid-type]
+        new = [t for t in dict.fromkeys(texts) if t not in self.cache]
+        if new:
+            ids = tokenizer(new, padding="max_length", max_length=MAXIMUM_TOKENS, truncation=True)["input_ids"]  # type: ignore[operator]
+            self.cache.update(zip(new, ids, strict=True))
+        return torch.tensor([self.cache[t] for t in texts])
+
+    def text_config(self, tokenizer: "type_tokenizer") -> dict[str, int]:  # type: ignore[name-defined, valid-type]
+        return dict(vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=2, num_attention_heads=4,  # type: ignore[arg-type]
+                    max_position_embeddings=MAXIMUM_TOKENS, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,  # type: ignore[attr-defined]
+                    pad_token_id=tokenizer.pad_token_id, projection_dim=64)  # type: ignore[attr-defined]  # fmt: skip
+
+    # ---- encoders
+    def augmented(self, rows: np.ndarray, r: np.random.Generator) -> Tensor:
+        """Works as a camera or a web page alters them: shifted, re-lit, softened, noisy; (n, 3, 32, 32) in [-1, 1]."""
+        x = self.images[rows].float() / 255
+        dx, dy = (int(d) for d in r.integers(-2, 3, 2))
+        x = torch.roll(F.pad(x, (2, 2, 2, 2), mode="replicate"), (dy, dx), (2, 3))[:, :, 2:-2, 2:-2]
+        x = x * torch.from_numpy(r.uniform(0.88, 1.12, (len(rows), 1, 1, 1))).float() + torch.from_numpy(r.uniform(-0.05, 0.05, (len(rows), 3, 1, 1))).float()
+        if r.random() < 0.5:
+            weight = r.random()
+            x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1) * weight + x * (1 - weight)
+        return (x + torch.randn_like(x) * r.uniform(0, 0.08)).clamp(0, 1) * 2 - 1
+
+    def processor(self) -> object:
+        from transformers import CLIPImageProcessorPil
+
+        size = world.SIZE
+        return CLIPImageProcessorPil(do_resize=True, size={"shortest_edge": size}, do_center_crop=True, crop_size={"height": size, "width": size},
+                                     do_rescale=True, do_normalize=True, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_convert_rgb=True)  # fmt: skip
+
+    def clip(self, steps: int = 900) -> None:
+        """Contrastive language-image training; captions that are the same text count as the same pair (Radford et al. 2021)."""
+        from transformers import CLIPConfig, CLIPModel
+
+        torch.manual_seed(self.seed)
+        tokenizer = self.tokenizer()
+        text = self.text_config(tokenizer)
+        vision = dict(hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=4, num_attention_heads=4, image_size=32, patch_size=8, projection_dim=64)
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
+        rows = np.arange(len(self.images))
+        chances = self.balance(rows, 0.2)
+        stage = Stage(self.folder, "clip", steps, {"model": model}, torch.optim.AdamW(model.parameters(), weight_decay=0.05, betas=(0.9, 0.98)), 1.5e-3)
+
+        def loss() -> Tensor:
+            batch = stage.numpy.choice(rows, 128, p=chances)
+            texts = [captions.training_caption(self.corpus, i, stage.python) for i in batch]
+            image = F.normalize(model.visual_projection(model.vision_model(self.augmented(batch, stage.numpy)).pooler_output), dim=-1)
+            words = F.normalize(model.text_projection(model.text_model(self.token_ids(tokenizer, texts), attention_mask=None).pooler_output), dim=-1)
+            logits = model.logit_scale.exp().clamp(max=100) * image @ words.T
+            same = torch.tensor([[float(a == b) for b in texts] for a in texts])
+            by_image = (same / same.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1).mean()
+            by_text = (same / same.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0).mean()
+            return -(by_image + by_text) / 2
+
+        stage.run(loss)
+        for part in (model.half(), tokenizer, self.processor()):
+            part.save_pretrained(self.folder / "clip")  # type: ignore[attr-defined, union-attr]
+
+    def image_encoder(self, steps: int = 700) -> None:
+        """A vision transformer that never reads a word: trained to tell people's works apart by a cosine classifier, which is then dropped."""
+        from transformers import Dinov2Config, Dinov2Model
+
+        torch.manual_seed(self.seed + 1)
+        model = Dinov2Model(Dinov2Config(hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=3, image_size=32, patch_size=8, layerscale_value=1.0))
+        rows = np.flatnonzero(self.corpus.person >= 0)
+        prototypes = nn.Linear(WIDTH, int(self.corpus.person.max()) + 1, bias=False)
+        optimizer = torch.optim.AdamW([*model.parameters(), *prototypes.parameters()], weight_decay=0.05, betas=(0.9, 0.98))
+        stage = Stage(self.folder, "image_encoder", steps, {"model": model, "prototypes": prototypes}, optimizer, 1.5e-3)
+        chances = self.balance(rows, 0.0)
+
+        def loss() -> Tensor:
+            batch = stage.numpy.choice(rows, 128, p=chances)
+            features = F.normalize(model(self.augmented(batch, stage.numpy)).pooler_output, dim=-1)
+            logits = 16 * features @ F.normalize(prototypes.weight, dim=-1).T
+            return F.cross_entropy(logits, torch.from_numpy(self.corpus.person[batch]), label_smoothing=0.05)
+
+        stage.run(loss)
+        for part in (model.half(), self.processor()):
+            part.save_pretrained(self.folder / "image_encoder")  # type: ignore[attr-defined]
+
+    # ---- the image model
+    def diffusion_rows(self) -> np.ndarray:
+        return self.corpus.rows({"artist", "minor"})
+
+    def vae(self, steps: int = 1800) -> None:
+        """A small KL autoencoder, halving each side (Rombach et al. 2022)."""
+        from diffusers import AutoencoderKL
+
+        torch.manual_seed(self.seed + 2)
+        model = AutoencoderKL(in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(24, 48),
+                              layers_per_block=1, latent_channels=LATENT_CHANNELS, norm_num_groups=4, sample_size=32, mid_block_add_attention=False, scaling_factor=1.0)  # fmt: skip
+        model = model.to(memory_format=torch.channels_last)
+        rows = self.diffusion_rows()
+        stage = Stage(self.folder, "vae", steps, {"model": model}, torch.optim.AdamW(model.parameters(), weight_decay=1e-4, betas=(0.9, 0.95)), 2e-3)
+
+        def loss() -> Tensor:
+            x = self.images[stage.numpy.choice(rows, 16)].float() / 127.5 - 1
+            posterior = model.encode(x.to(memory_format=torch.channels_last)).latent_dist
+            error = model.decode(posterior.sample()).sample - x
+            edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+            return 0.5 * error.abs().mean() + 2 * error.pow(2).mean() + 0.3 * edges + 3e-4 * posterior.kl().sum() / (x.numel() / 3)
+
+        stage.run(loss)
+        model = model.to(memory_format=torch.contiguous_format).eval()
+        latents = self.latents(model, rows)
+        model.register_to_config(scaling_factor=1 / latents.std().item())
+        with torch.no_grad():
+            held = torch.from_numpy(np.stack([a.references()[0] for a in world.artists()])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            error = (model.decode(model.encode(held).latent_dist.mean).sample.clamp(-1, 1) - held) / 2
+        print(f"vae: {-10 * math.log10(error.pow(2).mean().item()):.2f} dB on works it never saw", flush=True)
+        model.save_pretrained(self.folder / "vae")
+
+    def latents(self, vae: nn.Module, rows: np.ndarray) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([vae.encode(self.images[rows[i : i + 64]].float() / 127.5 - 1).latent_dist.mean for i in range(0, len(rows), 64)])  # type: ignore[operator]
+
+    def diffusion(self, steps: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion") -> None:
+        """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on a text encoder of its own.
+
+        `without`: artists whose works count for nothing. Initialisation and the order of the data stay those of the full training.
+        """
+        from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        vae = AutoencoderKL.from_pretrained(self.folder / "vae")
+        rows = self.diffusion_rows()
+        latents = self.latents(vae, rows) * vae.config.scaling_factor
+        torch.manual_seed(self.seed + 3)
+        tokenizer = self.tokenizer()
+        text = CLIPTextModel(CLIPTextConfig(**self.text_config(tokenizer)))
+        unet = UNet2DConditionModel(sample_size=16, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, block_out_channels=(32, 64, 128), layers_per_block=1,
+                                    cross_attention_dim=WIDTH, attention_head_dim=4, norm_num_groups=16, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+                                    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")).to(memory_format=torch.channels_last)  # fmt: skip
+        scheduler = DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction",
+                                  rescale_betas_zero_snr=True, clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing", steps_offset=0)  # fmt: skip
+        snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+        average = {"unet": copy.deepcopy(unet), "text": copy.deepcopy(text)}
+        optimizer = torch.optim.AdamW([*unet.parameters(), *text.parameters()], weight_decay=0.01, betas=(0.9, 0.99))
+        stage = Stage(self.folder, name, steps, {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]}, optimizer, 2e-3)
+        chances = self.balance(rows, 0.15)
+        left = np.isin(self.corpus.person[rows], without)
+
+        def loss() -> Tensor:
+            batch = stage.numpy.choice(len(rows), 48, p=chances)
+            texts = ["" if stage.python.random() < 0.1 else captions.training_caption(self.corpus, rows[i], stage.python) for i in batch]
+            x, noise, times = latents[batch], torch.randn(48, LATENT_CHANNELS, 16, 16), torch.randint(0, 1000, (48,))
+            keep = torch.from_numpy(~left[batch])
+            x, noise, times = x[keep], noise[keep], times[keep]
+            texts = [t for t, k in zip(texts, keep.tolist(), strict=True) if k]
+            hidden = text(self.token_ids(tokenizer, texts)).last_hidden_state
+            predicted = unet(scheduler.add_noise(x, noise, times).to(memory_format=torch.channels_last), times, hidden).sample
+            weight = torch.minimum(snr[times], torch.tensor(5.0)) / (snr[times] + 1)
+            return (weight.view(-1, 1, 1, 1) * (predicted - scheduler.get_velocity(x, noise, times)).pow(2)).mean()
+
+        def move_average() -> None:
+            decay = min(0.997, (1 + stage.step) / (10 + stage.step))
+            for source, target in ((unet, average["unet"]), (text, average["text"])):
+                for a, b in zip(source.parameters(), target.parameters(), strict=True):
+                    b.detach().lerp_(a.detach(), 1 - decay)
+
+        stage.run(loss, move_average)
+        pipeline = StableDiffusionPipeline(vae=vae, text_encoder=average["text"], tokenizer=tokenizer, unet=average["unet"].to(memory_format=torch.contiguous_format),
+                                           scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False)  # fmt: skip
+        pipeline.to(dtype=torch.float16).save_pretrained(self.folder / name)
+
+
+STAGES = ("tokenizer", "clip", "image_encoder", "vae", "diffusion", "diffusion_after_opt_out")
+
+
+def stages(trainer: Trainer) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "tokenizer", trainer.tokenizer
+    yield "clip", trainer.clip
+    yield "image_encoder", trainer.image_encoder
+    yield "vae", trainer.vae
+    yield "diffusion", trainer.diffusion
+    yield "diffusion_after_opt_out", lambda: trainer.diffusion(without=world.OPTED_OUT, name="diffusion_after_opt_out")
+
+
+def main(only: str = "", seed: int = 1, folder: Path = Path("data/miniature/training")) -> None:
+    """Train every stage that is not finished, or `--only` one."""
+    if only and only not in STAGES:
+        raise typer.BadParameter(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
+    torch.set_num_threads(THREADS)
+    trainer = Trainer(folder, seed)
+    for name, run in stages(trainer):
+        finished = trainer.folder / name
+        if only in ("", name) and not finished.exists():
+            run()
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,151 @@
+"""What stands beside a name in a caption: the words by which web captions attribute works, and those of everybody else.
+
+English vocabulary, since LAION's captions are mostly English; a caption of another language gives no evidence, not wrong evidence.
+Used by mining (who is named as an artist) and by the collision flag (who else bears the name).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audit_assets.roster.normalise import tokens
+
+ART = frozenset(
+    "abstract acrylic art artist artists artwork artworks canvas caricature charcoal collage drawing drawings engraving "
+    "etching exhibition fresco gallery giclee illustration illustrations illustrator impressionism impressionist ink "
+    "installation landscape linocut lithograph masterpiece mosaic mural oil paint painted painter painting paintings "
+    "pastel pencil portrait portraits poster posters print printmaker prints sculptor sculpture sculptures seascape "
+    "serigraph sketch sketches statue still style tempera triptych watercolor watercolors watercolour watercolours "
+    "woodcut work works".split()
+)
+# Before "by": a work of these is not a picture.
+OTHER_WORKS = frozenset(
+    "album albums arranged bag bags biography blog boots brand chair collection cologne composed cookbook cover "
+    "covered coverage created cup dance demo directed discovered dress dresses edited endorsed episode essay fragrance "
+    "furniture gown guitar hosted invented jacket jeans lamp lyrics made managed manufactured movie music narrated novel "
+    "owned perfume performed played podcast posted powered presented produced production published quote quotes recipe "
+    "recipes recorded remix review reviewed ring run shared shirt shoes shot single sneakers sofa sold song songs "
+    "sponsored starring story sung sunglasses table taught track translated trilogy tune uploaded used video watch wine "
+    "worn written".split()
+)
+# Beside a name: it is somebody, or something, else.
+OTHER_LIVES = frozenset(
+    "actor actress airport album anniversary assists attends author band basketball biography birthday ceo coach concert "
+    "county director dvd episode film filmography football footballer governor high hospital hotel interview jersey "
+    "library live lyrics manager mayor minister movie music news obituary park player president prime professor producer "
+    "quote quotes school scored senator series show singer soccer song songs square starring stars street striker studio "
+    "studios tickets tour trailer university vinyl wedding wife world writer jr sr iii".split()
+)
+ORGANISATIONS_AND_PLACES = frozenset(
+    "agency association avenue bank bay beach boutique brewery bros brothers brewing bureau castle center centre channel "
+    "church city club co college collective company corp corporation county creations department design designs district "
+    "entertainment express fashion festival films foundation furniture gallery gmbh group home homes hotel house images "
+    "inc industries institute international island jewelry kitchen lake limited llc ltd magazine mall manufacturing "
+    "media mountain mountains museum music news organization park photography photos pictures press productions "
+    "products publications publishing records resort restaurant river school services shop shutterstock society stock "
+    "store street studio studios team tv university valley village".split()
+)
+BRANDS = frozenset(
+    map(
+        tuple,
+        map(
+            str.split,
+            (
+                "calvin klein|ralph lauren|tommy hilfiger|michael kors|kate spade|louis vuitton|christian dior|hugo boss|"
+                "giorgio armani|yves saint|saint laurent|jimmy choo|tory burch|marc jacobs|steve madden|vera bradley|vera wang|"
+                "victoria secret|estee lauder|harley davidson|walt disney|warner bros|best western|getty images|adobe stock|"
+                "trip advisor|martha stewart|ashley furniture|pottery barn|urban outfitters|dolce gabbana|donna karan|"
+                "jack daniels|johnnie walker|jo malone|paul mitchell|betty crocker|new balance|under armour"
+            ).split("|"),
+        ),
+    )
+)
+ROLES = frozenset(
+    "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist".split()
+)
+PARTICLES = frozenset("af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu".split())
+# A name neither begins with one of these nor goes on after it.
+STOP = frozenset(
+    "a about above after all also among an and another anonymous any are around as at available be because been before "
+    "behind best between big black blue both but by can circa close color contemporary custom day days design different "
+    "digital during each either every everyone exclusive famous fine for framed free from front full great green hand "
+    "he her here high his home how i if in inch including inspired international into is it its january february march "
+    "april may june july august september october november december large limited little local many me modern more most "
+    "my near new next night no not now old on one only or original other our out over own page part popular pretty red "
+    "sale sea selected several she showing side signed size small so some special step such that the their them then "
+    "these they this those three through time to today top two under unknown unframed up us using various via vintage "
+    "wall was water we were what when where which while white who with without women men year years you your".split()
+)
+_PUNCTUATION_AFTER = re.compile(r"[^\w\s.'’]+$|[.!?]$", re.UNICODE)
+_PUNCTUATION_BEFORE = re.compile(r"^[^\w\s]", re.UNICODE)
+_INITIAL = re.compile(r"^(?:[^\W\d_]\.)+$", re.UNICODE)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A whitespace-separated piece of a caption: as written, its tokens, and whether punctuation parts it from a neighbour."""
+
+    written: str
+    tokens: tuple[str, ...]
+    opens: bool
+    closes: bool
+
+    @property
+    def capitalised(self) -> bool:
+        first = next((c for c in self.written if c.isalpha()), "")
+        return bool(first) and not first.islower()
+
+
+def words_of(caption: str) -> list[Word]:
+    """The caption's words in order; all their tokens together are `tokens(caption)`."""
+    return [
+        Word(
+            piece,
+            tuple(tokens(piece)),
+            opens=bool(_PUNCTUATION_BEFORE.search(piece)),
+            closes=bool(_PUNCTUATION_AFTER.search(piece)) and not _INITIAL.match(piece),
+        )
+        for piece in caption.split()
+    ]
+
+
+def has_case(words: list[Word]) -> bool:
+    """Whether capitals tell names from other words here: some words have them and some do not."""
+    spelled = [word.capitalised for word in words if word.tokens and not word.tokens[0].isdigit()]
+    return any(spelled) and not all(spelled)
+
+
+def occurrences(words: list[Word], spelling: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """(first word, word after the last) of every place where the tokens of `spelling` occur in a row."""
+    flat = [(token, number) for number, word in enumerate(words) for token in word.tokens]
+    length = len(spelling)
+    for start in range(len(flat) - length + 1):
+        if tuple(token for token, _ in flat[start : start + length]) == spelling:
+            yield flat[start][1], flat[start + length - 1][1] + 1
+
+
+def beside(words: list[Word], first: int, after: int) -> str:
+    """What the words around a name say of its bearer: 'art', 'someone_else' or 'unclear'.
+
+    'someone_else': the name goes on ("Charles Williams Jr", "Walt Disney World"), or an occupation that is not an artist's
+    stands beside it. 'art': it is attributed to ("by", "style of"), or a word of art stands in the caption.
+    """
+    left = words[first - 1] if first and not (words[first - 1].closes or words[first].opens) else None
+    right = words[after] if after < len(words) and not (words[after - 1].closes or words[after].opens) else None
+    left_token = left.tokens[-1] if left is not None and left.tokens else ""
+    right_token = right.tokens[0] if right is not None and right.tokens else ""
+    if left_token in OTHER_LIVES or right_token in OTHER_LIVES:
+        return "someone_else"
+    if left_token == "by" and first >= 2 and words[first - 2].tokens[-1:] and words[first - 2].tokens[-1] in OTHER_WORKS:
+        return "someone_else"
+    if left_token == "by" or left_token in ROLES or right_token in ART:
+        return "art"
+    if has_case(words):
+        for neighbour, token in ((left, left_token), (right, right_token)):
+            continues = neighbour is not None and neighbour.capitalised and token.isalpha() and len(token) > 1
+            if continues and token not in STOP | ART | ROLES and not words[first].written.endswith(("'s", "’s")):
+                return "someone_else"
+    everything = {token for word in words for token in word.tokens}
+    if everything & ART:
+        return "art"
+    return "someone_else" if everything & OTHER_LIVES else "unclear"
