@@ -53,15 +53,17 @@ def real_work_accuracy(
 ) -> RealWorkAccuracy:
     """Identify artists in their real works among the labels that their imitations are classified by.
 
-    ``references`` (r, d) real works; ``own_label`` (r,) index of the work's artist among ``labels`` (L, d), of which the
-    first ``artists`` are artists and the rest default labels. The denominator of "ratio to the positive control".
+    ``references`` (r, d) real works; ``own_label`` (r,) index of the work's artist among ``labels`` (L, d), of which
+    the first ``artists`` are artists and the rest default labels. The denominator of "ratio to the positive control".
 
     Raises ValueError on bad embeddings, works without an artist, and fewer than two artists with works.
     """
     probabilities = class_probabilities(references, labels, logit_scale)
     own = indices(own_label, length=len(probabilities), below=artists, what="The artist of the real work")
     if (own < 0).any():
-        raise ValueError(f"Real work {int(np.argmax(own < 0))} has no artist among the labels; leave it out or add its label.")
+        raise ValueError(
+            f"Real work {int(np.argmax(own < 0))} has no artist among the labels; leave it out or add its label."
+        )
     trials = identify(probabilities, own)
     works = np.bincount(own, minlength=artists)
     correct = np.bincount(own[trials.correct], minlength=artists)
@@ -87,15 +89,17 @@ def discrimination_gap(
     would be counted as imitations of the other. Against the nearest, such twins have a gap with expectation 0. Choosing
     the nearest by its sample mean can only lower a gap, so the choice errs on the side of "not auditable".
 
-    **Own similarity** leaves a work's similarity to itself out. **Hubness**: some works are near to everything in high
-    dimensions, and a hub among the works of a neighbour hides an artist. The correction centres the embeddings at the
-    mean of the artists' means before taking inner products, which double-centres the similarity matrix with every artist
-    weighing the same (Suzuki, Hara, Shimbo, Saerens, Fukumizu 2013, *Centering similarity measures to reduce hubs*, EMNLP).
+    **Own similarity** leaves a work's similarity to itself out. **Hubness**: some works are near to everything in
+    high dimensions, and a hub among the works of a neighbour hides an artist. The correction centres the embeddings
+    at the mean of the artists' means before taking inner products, which double-centres the similarity matrix with
+    every artist weighing the same (Suzuki, Hara, Shimbo, Saerens, Fukumizu 2013, *Centering similarity measures to
+    reduce hubs*, EMNLP).
 
-    **Bound**: works of the artist and of its nearest other artist are resampled, each with replacement, the nearest held
-    fixed; pairs of a work with its own copy stay out of the own similarity. Sampling error of ten works has heavy tails,
-    so the bound is gap - t x bootstrap standard error, t with (fewer works - 1) degrees of freedom (Efron and Tibshirani
-    1993, *An introduction to the bootstrap*, section 12.2), which is wider than the bootstrap's percentile.
+    **Bound**: works of the artist and of its nearest other artist are resampled, each with replacement, the nearest
+    held fixed; pairs of a work with its own copy stay out of the own similarity. Sampling error of ten works has
+    heavy tails, so the bound is gap - t x bootstrap standard error, t with (fewer works - 1) degrees of freedom
+    (Efron and Tibshirani 1993, *An introduction to the bootstrap*, section 12.2), which is wider than the bootstrap's
+    percentile.
 
     Raises ValueError on bad embeddings, works without artist, fewer than two artists with works, or no bootstrap.
     """
@@ -104,10 +108,14 @@ def discrimination_gap(
     if (who < 0).any():
         raise ValueError(f"Real work {int(np.argmax(who < 0))} has no artist; leave it out.")
     if bootstraps < 2 or not 0 < confidence < 1:
-        raise ValueError(f"{bootstraps} bootstraps at confidence {confidence}: pass at least two, and a value within (0, 1).")
+        raise ValueError(
+            f"{bootstraps} bootstraps at confidence {confidence}: pass at least two, and a value within (0, 1)."
+        )
     works = np.bincount(who, minlength=artists)
     if np.count_nonzero(works) < 2:
-        raise ValueError("Real works of one artist alone cannot be told from others; add works of at least two artists.")
+        raise ValueError(
+            "Real works of one artist alone cannot be told from others; add works of at least two artists."
+        )
     centred = rows - _mean_of_artist_means(rows, who, works) if hubness_corrected else rows
     own, across = _mean_similarities(centred, who, works)
     nearest = across.argmax(axis=1)

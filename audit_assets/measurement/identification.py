@@ -139,10 +139,10 @@ def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: n
     # A comparison with NaN is False, so subjects without a label get rank 0.
     rank = np.count_nonzero(p >= of_subject[:, None], axis=1)
     predicted = p.argmax(axis=1)
-    for row in np.flatnonzero((predicted == own) & (rank > 1)):
-        others = p[row].copy()
-        others[own[row]] = -1.0
-        predicted[row] = others.argmax()
+    tied = np.flatnonzero((predicted == own) & (rank > 1))
+    without_own = p[tied]
+    without_own[np.arange(len(tied)), own[tied]] = -1.0
+    predicted[tied] = without_own.argmax(axis=1)
     return Trials(
         predicted=np.where(blanks, -1, predicted).astype(np.int64),
         probability=np.where(blanks, np.nan, p[rows, predicted]),
@@ -203,7 +203,7 @@ def trials_table(
             "predicted_label": names[trials.predicted],
             "probability": trials.probability,
             "probability_of_subject": trials.probability_of_subject,
-            "rank_of_subject": pd.array(np.where(trials.rank_of_subject > 0, trials.rank_of_subject, -1), dtype="Int32"),
+            "rank_of_subject": pd.array(trials.rank_of_subject, dtype="Int32"),
             "correct": trials.correct,
         }
     )  # fmt: skip
@@ -217,9 +217,9 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
     """Table ``identification_by_subject``, from the image-level rows alone.
 
     ``trials`` holds the columns of ``identification_trials``, for any number of audits. Only rows that were labelled
-    with the template they were prompted with count (``label_template`` = ``template``), as in Casper et al. (2023); rows
-    across templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default label
-    won. ``mean_probability_of_subject`` counts a blank image as 0, and is NULL where the subject has no label.
+    with the template they were prompted with count (``label_template`` = ``template``), as in Casper et al. (2023);
+    rows across templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default
+    label won. ``mean_probability_of_subject`` counts a blank image as 0, and is NULL where the subject has no label.
 
     Raises ValueError where columns are missing or an image occurs twice.
     """
@@ -254,13 +254,13 @@ def summary(
     """Table ``identification_summary``: the headline of experiment 1, for artists and for every control alike.
 
     ``subjects`` has the columns ``subject`` and ``shares_name_parts``; ``labels`` maps a label set to its number of
-    labels, defaults included (the paper: 73). One row for each audit, label set, kind and, among controls, for names that
-    share a part with an artist of the roster and names that do not.
+    labels, defaults included (the paper: 73). One row for each audit, label set, kind and, among controls, for names
+    that share a part with an artist of the roster and names that do not.
 
-    ``image_accuracy`` is correct images over images; its 95 % interval is ``intervals.wilson_clustered`` over subjects,
-    NULL for one subject alone. ``subjects_correct`` counts pluralities: Casper et al. (2023) compare 81.0 % of *images*
-    with 8.6 % of *names*, so here both levels stand in every row. ``chance`` is 1 / labels, 0 where no subject of the row
-    is among the labels.
+    ``image_accuracy`` is correct images over images; its 95 % interval is ``intervals.wilson_clustered`` over
+    subjects, NULL for one subject alone. ``subjects_correct`` counts pluralities: Casper et al. (2023) compare 81.0 %
+    of *images* with 8.6 % of *names*, so here both levels stand in every row. ``chance`` is 1 / labels, 0 where no
+    subject of the row is among the labels.
 
     Raises ValueError where ``by_subject`` does not follow from ``trials``, a subject is unknown or a label set has no
     number of labels.
@@ -270,18 +270,24 @@ def summary(
     _refuse_duplicates(subjects, ["subject"], "subject")
     _require(trials, TRIALS_COLUMNS, "identification_trials")
     matched = trials[trials["template"] == trials["label_template"]]
-    if (len(matched), int(matched["correct"].sum())) != (int(by_subject["images"].sum()), int(by_subject["correct"].sum())):
+    from_rows = int(matched["correct"].sum()), len(matched)
+    by_subjects = int(by_subject["correct"].sum()), int(by_subject["images"].sum())
+    if from_rows != by_subjects:
         raise ValueError(
-            f"identification_by_subject counts {by_subject['correct'].sum()} correct of {by_subject['images'].sum()} images, "
-            f"the image-level rows {matched['correct'].sum()} of {len(matched)}; compute it again from these rows."
+            f"identification_by_subject counts {by_subjects[0]} correct of {by_subjects[1]} images, the image-level rows "
+            f"{from_rows[0]} of {from_rows[1]}; compute it again from these rows."
         )
     shares = dict(zip(subjects["subject"], subjects["shares_name_parts"], strict=True))
     unknown = [subject for subject in by_subject["subject"] if subject not in shares]
     if unknown:
-        raise ValueError(f"The subject {unknown[0]!r} is measured but is not among the subjects; materialize them again.")
+        raise ValueError(
+            f"The subject {unknown[0]!r} is measured but is not among the subjects; materialize them again."
+        )
     control = by_subject["kind"].isin(CONTROL_KINDS)
-    parts = [shares[s] if c else None for s, c in zip(by_subject["subject"], control, strict=True)]
-    rows = by_subject.assign(shares_name_parts=pd.array([None if pd.isna(v) else bool(v) for v in parts], dtype="boolean"))
+    parts = [
+        shares[s] if c and not pd.isna(shares[s]) else None for s, c in zip(by_subject["subject"], control, strict=True)
+    ]
+    rows = by_subject.assign(shares_name_parts=pd.array(parts, dtype="boolean"))
     keys = [*_AUDIT, "kind", "shares_name_parts"]
     lines = [
         dict(zip(keys, key, strict=True)) | _summary_line(group, labels)
@@ -293,7 +299,9 @@ def summary(
 def _summary_line(group: pd.DataFrame, labels: Mapping[str, int]) -> dict[str, Any]:
     label_set = group["label_set"].iloc[0]
     if label_set not in labels:
-        raise ValueError(f"The number of labels of label set {label_set!r} is missing; pass labels={{{label_set!r}: ...}}.")
+        raise ValueError(
+            f"The number of labels of label set {label_set!r} is missing; pass labels={{{label_set!r}: ...}}."
+        )
     among = group["mean_probability_of_subject"].notna().any()
     low, high = np.nan, np.nan
     if len(group) >= 2:
@@ -320,7 +328,7 @@ _DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_hi
 
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The schema's columns in the schema's order; nullable types, so that NULL survives an empty or an all-NULL column."""
+    """The schema's columns in the schema's order; nullable types, so that NULL survives an all-NULL column."""
     types: dict[str, Any] = {}
     for name in columns:
         if name == "correct":

@@ -30,9 +30,9 @@ class ShareInterval:
 def design_effect(successes: npt.ArrayLike, images: npt.ArrayLike) -> float:
     """Variance of a clustered share, relative to the binomial variance of as many independent images.
 
-    ``successes`` and ``images`` are counts a cluster, shape (k,). The numerator is the linearised variance of a ratio,
-    k / (k - 1) x sum (y_i - p m_i)^2 / n^2 (Cochran 1977, *Sampling Techniques*, chapter 9),
-    so that clusters of unequal size are allowed. For equal sizes m its expectation is about 1 + (m - 1) ICC (Kish 1965).
+    ``successes`` and ``images`` are counts a cluster, shape (k,). The numerator is the linearised variance of a
+    ratio, k / (k - 1) x sum (y_i - p m_i)^2 / n^2 (Cochran 1977, *Sampling Techniques*, chapter 9), so that clusters
+    of unequal size are allowed. For equal sizes m its expectation is about 1 + (m - 1) ICC (Kish 1965).
 
     Where every image or no image is a success the data say nothing about the correlation. The worst case is assumed
     then: the images of a cluster are copies, and the design effect is the mean images a cluster.
@@ -54,9 +54,9 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
 
     ``successes`` and ``images`` are counts a subject, shape (k,). Wilson (1927) with n / design effect in place of n,
     and the t quantile with k - 1 degrees of freedom in place of the normal one, as compared for clustered proportions
-    by Dean and Pagano (2015), *Journal of Survey Statistics and Methodology* 3, 484-503; after Korn and Graubard (1998),
-    *Survey Methodology* 24, 193-201. The design effect is taken as at least 1: an estimate below 1 is, with the few
-    images an artist has, an accident more often than a fact. Simulated coverage for 70 x 10 is in the tests.
+    by Dean and Pagano (2015), *Journal of Survey Statistics and Methodology* 3, 484-503; after Korn and Graubard
+    (1998), *Survey Methodology* 24, 193-201. The design effect is taken as at least 1: an estimate below 1 is, with
+    the few images an artist has, an accident more often than a fact. Simulated coverage for 70 x 10 is in the tests.
 
     Raises ValueError where fewer than two subjects have images, or counts are impossible.
     """
@@ -80,7 +80,9 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
     """
     _check_confidence(confidence)
     if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes in {trials} trials is impossible; pass 0 <= successes <= trials, trials >= 1.")
+        raise ValueError(
+            f"{successes} successes in {trials} trials is impossible; pass 0 <= successes <= trials, trials >= 1."
+        )
     interval = stats.binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
     return ShareInterval(successes / trials, float(interval.low), float(interval.high), 1.0, float(trials))
 

@@ -114,16 +114,18 @@ def rank_sum_asymptotic(distances: npt.ArrayLike, own: npt.ArrayLike, *, alterna
     ``closer`` asks whether own distances are smaller; ``two_sided`` whether they differ, which also calls significant
     an artist whose imitations lie *farther* away than everyone else's.
 
-    No continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975, *Nonparametrics*,
-    section 1.4). So this equals ``scipy.stats.mannwhitneyu(method="asymptotic", use_continuity=False)``, and, where there
-    are no ties, ``scipy.stats.ranksums``, the plain "rank sum test" of Casper et al. (2023). All ties: statistic 0, p 1.
-    A row without own or without other distances has no test: NaN.
+    No continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
+    *Nonparametrics*, section 1.4). So this equals ``scipy.stats.mannwhitneyu(method="asymptotic",
+    use_continuity=False)``, and, where there are no ties, ``scipy.stats.ranksums``, the plain "rank sum test" of
+    Casper et al. (2023). All ties: statistic 0, p 1. A row without own or without other distances has no test: NaN.
 
     Raises ValueError on distances that are not finite and on shapes that differ.
     """
     d, mine = np.asarray(distances, dtype=np.float64), np.asarray(own)
     if d.ndim != 2 or mine.shape != d.shape or mine.dtype != np.bool_:
-        raise ValueError(f"Distances {d.shape} and own {mine.shape} ({mine.dtype}) must be (tests, images), own a mask.")
+        raise ValueError(
+            f"Distances {d.shape} and own {mine.shape} ({mine.dtype}) must be (tests, images), own a mask."
+        )
     _check_distances(d)
     ranks, ties = midranks(d)
     n1 = np.count_nonzero(mine, axis=1).astype(np.float64)
@@ -223,8 +225,8 @@ def reassigned(
     """The control of section 2.2: give every artist somebody's real work at random, and count what is significant.
 
     ``table`` has one real work a subject (square). Each assignment is a uniformly random permutation of the works.
-    ``fixed_points``: whether an artist may draw its own work back. The paper does not say; with it, about one artist in an
-    assignment does, and that one is no control. Without it, the permutation is a uniformly random derangement.
+    ``fixed_points``: whether an artist may draw its own work back. The paper does not say; with it, about one artist
+    in an assignment does, and that one is no control. Without it, the permutation is a uniformly random derangement.
 
     Raises ValueError where the table is not square, ``assignments`` is not positive, or one subject alone is to be
     deranged.
@@ -294,8 +296,8 @@ def matching_by_subject(
 ) -> pd.DataFrame:
     """Rows of table ``matching_by_subject`` of the published schema, sorted by subject. NaN becomes NULL.
 
-    ``test``: 'rank_sum_asymptotic', 'rank_sum_exact', 'own_rank', 'pairing'. ``control``: 'none', or 'reassigned' and its
-    kin, whose figures are means over assignments. Sequences have one entry a subject, or are one value for all.
+    ``test``: 'rank_sum_asymptotic', 'rank_sum_exact', 'own_rank', 'pairing'. ``control``: 'none', or 'reassigned' and
+    its kin, whose figures are means over assignments. Sequences have one entry a subject, or are one value for all.
 
     Raises ValueError where a subject occurs twice, a length differs, or a p-value is 0.
     """
@@ -316,16 +318,19 @@ def matching_by_subject(
     if twice.any():
         raise ValueError(f"The subject {rows.loc[twice, 'subject'].iloc[0]!r} occurs twice; pass one row a subject.")
     if (rows["p_value"] == 0).any():
-        raise ValueError("A p-value is 0; a test of finitely many images or permutations cannot give that. Use its floor.")
+        raise ValueError(
+            "A p-value is 0; a test of finitely many images or permutations cannot give that. Use its floor."
+        )
     return _typed(rows, BY_SUBJECT_COLUMNS).sort_values("subject", ignore_index=True)
 
 
 def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
     """Table ``matching_summary``, from the rows by subject alone: how many subjects of each kind are significant.
 
-    ``significant`` is a sum, so that a re-assignment control gives the mean number of artists (the paper: 16 of 70), and
-    ``share`` is it over ``subjects``. A subject for which no test was possible counts among the subjects, not among the
-    significant. The global pairing test is one row about all subjects and has no share; it stays in the table by subject.
+    ``significant`` is a sum, so that a re-assignment control gives the mean number of artists (the paper: 16 of 70),
+    and ``share`` is it over ``subjects``. A subject for which no test was possible counts among the subjects, not
+    among the significant. The global pairing test is one row about all subjects and has no share; it stays in the
+    table by subject.
 
     Raises ValueError where columns are missing or a subject occurs twice in one test.
     """
@@ -381,6 +386,11 @@ def _check_distances(distances: FloatArray) -> None:
         raise ValueError(f"The distances in row {int(np.argmax(bad))} hold NaN or infinity; embed those images again.")
 
 
+_DOUBLES = (
+    "statistic", "p_value", "p_floor", "p_adjusted", "significant", "auc", "auc_low", "auc_high", "share",
+)  # fmt: skip
+
+
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     types: dict[str, Any] = {}
     for name in columns:
@@ -388,7 +398,7 @@ def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
             types[name] = "Int32"
         elif name == "unreachable":
             types[name] = "boolean"
-        elif name in ("statistic", "p_value", "p_floor", "p_adjusted", "significant", "auc", "auc_low", "auc_high", "share"):
+        elif name in _DOUBLES:
             types[name] = "float64"
         else:
             types[name] = "str"

@@ -14,7 +14,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 UNIT_TOLERANCE = 1e-3
-"""Largest deviation of a norm from 1. Half precision storage deviates by up to 5e-4; a forgotten normalisation by more."""
+"""Largest deviation of a norm from 1. Half precision deviates by up to 5e-4, a forgotten normalisation by more."""
 
 
 def unit_rows(vectors: npt.ArrayLike, what: str) -> FloatArray:
@@ -33,7 +33,9 @@ def unit_rows(vectors: npt.ArrayLike, what: str) -> FloatArray:
     if bad.any():
         row = int(np.argmax(bad))
         if not np.isfinite(rows[row]).all():
-            raise ValueError(f"The {what} embedding in row {row} holds NaN or infinity; embed that image or text again.")
+            raise ValueError(
+                f"The {what} embedding in row {row} holds NaN or infinity; embed that image or text again."
+            )
         raise ValueError(
             f"The {what} embedding in row {row} has norm {np.sqrt(squares[row]):.6g}, not 1; "
             "divide every embedding by its norm before measuring (a norm of 0 means that the encoder failed)."

@@ -1,0 +1,224 @@
+"""`audit.yaml` and the protocol that it names: one file describes an audit, one pydantic model checks it, errors name the line."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from audit_assets.errors import InputError
+
+PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
+KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$", description="lower-case letters, digits, '.', '_', '-'; a partition key and a folder")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MatchingTests(_Strict):
+    """Experiment 2's settings that the paper leaves open."""
+
+    reassignments: int = Field(1000, gt=0, description="random assignments of real works to artists in the control")
+    fixed_points: bool = Field(False, description="whether an artist may draw its own work back")
+    alpha: float = Field(0.05, gt=0, lt=1)
+
+
+class Protocol(_Strict):
+    """How an audit asks and tests. Its name is in every row."""
+
+    name: Key
+    templates: tuple[str, ...] = Field(min_length=1, description="prompts, with {name} where the subject's name stands")
+    default_labels: tuple[str, ...] = Field(("Artwork", "Digital Artwork", "Artwork from the public domain"), min_length=1)
+    trials: int = Field(10, gt=0, le=1000, description="images for each subject and template")
+    seed: int = Field(0, ge=0, description="of the tests that draw at random; an image's seed comes from its subject, template and trial")
+    matching: MatchingTests = MatchingTests()
+
+    @field_validator("templates")
+    @classmethod
+    def _templates_name_the_subject(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        for template in templates:
+            if template.count("{name}") != 1 or set("{}") & set(template.replace("{name}", "")):
+                raise ValueError(f"{template!r} must contain {{name}} once, and no other brace")
+        if len(set(templates)) != len(templates):
+            raise ValueError("a template occurs twice")
+        return templates
+
+    def prompt(self, template: int, name: str) -> str:
+        """The text for a name: a replacement, never a format string, since names are data."""
+        return self.templates[template].replace("{name}", name)
+
+    @cached_property
+    def generation_hash(self) -> str:
+        """Of what images depend on."""
+        return digest({"templates": self.templates, "trials": self.trials})
+
+    @cached_property
+    def measurement_hash(self) -> str:
+        """Of the rest: a change here regenerates nothing."""
+        return digest({"default_labels": self.default_labels, "seed": self.seed, "matching": self.matching.model_dump()})
+
+
+class Captions(_Strict):
+    path: str = Field(min_length=1, description="parquet or CSV, a file or a glob; local, s3:// or hf://")
+    dataset: str = ""
+    minimum_score: float | None = None
+
+
+class Roster(_Strict):
+    artists: str = Field(min_length=1, description="the table artists.csv")
+    criteria: int = Field(70, gt=0)
+    most_mentioned: int = Field(250, ge=0)
+    minimum_mentions: int | None = Field(100, ge=0)
+
+
+class Controls(_Strict):
+    random_names: int = Field(70, ge=0, description="names that share no part with an artist's")
+    recombined_names: int = Field(0, ge=0, description="names recombined from the parts of the roster's names")
+    locale: str = "en_US"
+    seed: int = Field(7, ge=0)
+
+
+class ModelEntry(_Strict):
+    name: Key
+    source: Literal["diffusers", "image_folder"]
+    path: str = Field(min_length=1)
+    revision: str | None = None
+    approved: bool = False
+    retired: bool = False
+    settings: dict[str, Any] = {}
+
+
+class EncoderEntry(_Strict):
+    name: Key
+    kind: Literal["image_text", "image"]
+    path: str = Field(min_length=1)
+    revision: str | None = None
+    processor: Literal["pil"] = "pil"
+
+
+Entry = TypeVar("Entry", ModelEntry, EncoderEntry)
+
+
+class Audit(_Strict):
+    """A checked `audit.yaml`. Relative paths in it start at the file's own folder, `base`."""
+
+    protocol: str
+    captions: Captions | None = None
+    roster: Roster
+    controls: Controls = Controls()
+    references: str = "references/"
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
+    warehouse: str = "warehouse/"
+    batch_size: int = Field(10, gt=0, description="images in one call of a pipeline; part of the batch plan")
+    base: Path = Field(exclude=True)
+    file: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Audit":
+        for kind, entries in (("models", self.models), ("encoders", self.encoders)):
+            names = [re.sub(r"[^a-z0-9]", "_", e.name) if kind == "encoders" else e.name for e in entries]
+            twice = next((n for n in names if names.count(n) > 1), None)
+            if twice:
+                raise ValueError(f"{kind}: the name {twice!r} occurs twice (in a table's name, '.' and '-' become '_'); rename one")
+        if not any(e.kind == "image_text" for e in self.encoders):
+            raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
+        return self
+
+    def local(self, path: str) -> Path:
+        """A path of the file, from the file's folder."""
+        return (self.base / Path(path).expanduser()).resolve()
+
+    def model(self, name: str) -> ModelEntry:
+        return _named(self.models, name, "model")
+
+    def encoder(self, name: str) -> EncoderEntry:
+        return _named(self.encoders, name, "encoder")
+
+    @property
+    def dagster_home(self) -> Path:
+        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits."""
+        return self.base / ".dagster" / self.file.stem
+
+
+def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise InputError(f"there is no {kind} {name!r} in audit.yaml; it has {', '.join(e.name for e in entries)}")
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+def load_audit(path: str | Path) -> Audit:
+    """Read and check an audit file. InputError names the file, the line, the field and the remedy."""
+    path = Path(path).resolve()
+    content, lines = _read_yaml(path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG")
+    return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
+
+
+def load_protocol(audit: Audit) -> Protocol:
+    """The protocol an audit names: one under `data/protocols/`, or a file of its own."""
+    shipped = PROTOCOLS / f"{audit.protocol}.yaml"
+    path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
+    known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
+    content, lines = _read_yaml(path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file")
+    return _checked(Protocol, content, path, lines)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: dict[tuple[Any, ...], int]) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = []
+        for e in error.errors():
+            location = tuple(e["loc"])
+            line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
+            field = ".".join(str(part) for part in location) or "the file"
+            message = "there is no such field; delete it or correct its name" if e["type"] == "extra_forbidden" else e["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}, line {line}, {field}: {message}")
+        raise InputError("\n".join(problems)) from None
+
+
+def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
+    lines: dict[tuple[Any, ...], int] = {}
+    _collect_lines(node, (), lines)
+    return content, lines
+
+
+def _collect_lines(node: yaml.Node, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
+    lines.setdefault(location, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            lines[(*location, key.value)] = key.start_mark.line + 1
+            _collect_lines(value, (*location, key.value), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _collect_lines(value, (*location, i), lines)

@@ -1,0 +1,72 @@
+"""Truth: one parquet file a partition, written whole or not at all. Any number of workers write at once; nobody waits for a lock.
+
+Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
+"""
+
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_assets.errors import InputError
+
+_INPUTS = b"audit_assets.inputs"
+
+
+class Warehouse:
+    """Tables below a root folder: `table` is a path such as `imitations/sd-1.5/ada-brandvold`, without the suffix."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, table: str) -> Path:
+        path = (self.root / f"{table}.parquet").resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise ValueError(f"{table!r} is outside the warehouse")
+        return path
+
+    def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
+        """Replace a table in one step; a reader sees the old file or the new one."""
+        arrow = pa.Table.from_pandas(frame, preserve_index=False)
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _INPUTS: inputs.encode()})
+        path = self.path(table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            pq.write_table(arrow, temporary, compression="zstd")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def inputs(self, table: str) -> str | None:
+        """The hash of what the table was made from; None where it is missing or unreadable."""
+        try:
+            metadata = pq.read_schema(self.path(table)).metadata or {}
+        except (FileNotFoundError, pa.ArrowInvalid):
+            return None
+        return metadata[_INPUTS].decode() if _INPUTS in metadata else None
+
+    def read(self, table: str) -> pd.DataFrame:
+        """InputError names the file where it is missing or damaged."""
+        path = self.path(table)
+        try:
+            return pq.ParquetFile(path).read().to_pandas()
+        except FileNotFoundError:
+            raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again.") from None
+
+    def read_all(self, tables: list[str]) -> pd.DataFrame:
+        """Several tables of one kind, one below the other in the order given."""
+        frames = [self.read(table) for table in tables]
+        filled = [f for f in frames if len(f)] or frames[:1]
+        return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def vectors(column: pd.Series) -> np.ndarray:
+    """A column of lists as one array (n, d) of float32."""
+    return np.stack(column.to_list()).astype(np.float32) if len(column) else np.zeros((0, 0), np.float32)
