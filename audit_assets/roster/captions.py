@@ -112,6 +112,15 @@ def _key(path: str, pattern: str) -> str:
     return f"{key[-_LONGEST_KEY:].lstrip('.-_') or 'shard'}_{digest}"
 
 
+def score_version(dataset: str | None) -> str | None:
+    """Which aesthetic predictor scored `dataset` ('v1', 'v2'), by its name; None where the name does not say.
+
+    Scores of the two versions are not comparable: 5.0 in V1 and 5.0 in V2 keep different images.
+    """
+    found = re.search(r"aesthetics?[-_ ]?v([12])(?![0-9])", (dataset or "").lower())
+    return f"v{found.group(1)}" if found else None
+
+
 def caption_batches(
     shard: Shard,
     minimum_score: float | None = None,

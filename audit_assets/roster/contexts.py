@@ -63,7 +63,9 @@ BRANDS = frozenset(
 ROLES = frozenset(
     "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist".split()
 )
-PARTICLES = frozenset("af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu".split())
+PARTICLES = frozenset(
+    "af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu".split()
+)
 # A name neither begins with one of these nor goes on after it.
 STOP = frozenset(
     "a about above after all also among an and another anonymous any are around as at available be because been before "
@@ -136,7 +138,12 @@ def beside(words: list[Word], first: int, after: int) -> str:
     right_token = right.tokens[0] if right is not None and right.tokens else ""
     if left_token in OTHER_LIVES or right_token in OTHER_LIVES:
         return "someone_else"
-    if left_token == "by" and first >= 2 and words[first - 2].tokens[-1:] and words[first - 2].tokens[-1] in OTHER_WORKS:
+    if (
+        left_token == "by"
+        and first >= 2
+        and words[first - 2].tokens[-1:]
+        and words[first - 2].tokens[-1] in OTHER_WORKS
+    ):
         return "someone_else"
     if left_token == "by" or left_token in ROLES or right_token in ART:
         return "art"

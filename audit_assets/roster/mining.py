@@ -212,7 +212,7 @@ def _prefixes(name: list[Word]) -> Iterator[tuple[tuple[str, ...], str]]:
         if len(spelling) > LONGEST_NAME_IN_TOKENS:
             return
         written = " ".join(piece.written for piece in name[:count])
-        yield spelling, written.strip(",;:|()[]\"“”!?*").removesuffix("'s").removesuffix("’s")
+        yield spelling, written.strip(',;:|()[]"“”!?*').removesuffix("'s").removesuffix("’s")
 
 
 def _longest_continuations(evidence: Mapping[tuple[str, ...], _Evidence]) -> dict[tuple[str, ...], int]:

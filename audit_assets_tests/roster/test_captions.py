@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.roster.captions import Shard, caption_batches, caption_shards
+from audit_assets.roster.captions import Shard, caption_batches, caption_shards, score_version
 from audit_assets.roster.scan import caption_at, scan
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file
 
@@ -184,3 +184,11 @@ def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
 def test_real_captions_are_read_as_the_csv_module_reads_them() -> None:
     path = real_captions_file()
     assert [row["text"] for row in read(only(path.name, path.parent))] == real_captions()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "version"),
+    [("laion-aesthetics-v2-6plus", "v2"), ("LAION_Aesthetics_V1", "v1"), ("relaion2B-en-research", None), (None, None)],
+)
+def test_the_version_of_the_scores_is_known_by_the_data_set(dataset: str | None, version: str | None) -> None:
+    assert score_version(dataset) == version

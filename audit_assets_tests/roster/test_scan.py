@@ -145,3 +145,17 @@ def test_all_real_captions_with_all_real_names_count_as_by_the_reference() -> No
     names = {name: (name,) for name in real_names()}
     rows = [batch(real_captions())]
     assert scan(rows, names) == scan_reference(rows, names)
+
+
+def test_names_that_cannot_be_counted_are_refused_alone() -> None:
+    names = {"ada": ["Ada"], "c": ["C"], "mixed": ["B.", "Bea", "…"], "none": [], "han": ["王"]}
+    accepted, refused = scanning.countable(names)
+    assert accepted == {"ada": ("Ada",), "c": (), "mixed": ("Bea",), "none": (), "han": ("王",)}
+    assert set(refused) == {"c", "mixed", "none"}
+    assert "'C' is one letter" in refused["c"]
+    assert scan([batch(["C b Ada Bea 王"])], accepted).mentions == {"ada": 1, "c": 0, "mixed": 1, "none": 0, "han": 1}
+
+
+def test_a_string_in_place_of_a_list_of_names_is_refused() -> None:
+    with pytest.raises(TypeError, match="'ada'.* is a string"):
+        scan([], {"ada": "Ada"})

