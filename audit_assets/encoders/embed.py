@@ -1,0 +1,54 @@
+"""Tables of embeddings: imitations, real works and labels, each with the keys of the published schema."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol as Interface
+
+import numpy as np
+import pandas as pd
+from PIL.Image import Image
+
+from audit_assets.config import Protocol
+from audit_assets.generation.images import ImageStore
+
+
+class ImageEncoder(Interface):
+    def embed_images(self, images: Sequence[Image], batch_size: int = 50) -> np.ndarray: ...
+
+
+class TextEncoder(Interface):
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -> pd.DataFrame:
+    """`rows` with a column `embedding`: unit vectors of the images that `image_sha256` names."""
+    images = [store.get(sha256) for sha256 in rows["image_sha256"]]
+    embeddings = encoder.embed_images(images) if images else np.zeros((0, 1), np.float32)
+    check_unit(embeddings, rows["image_sha256"].tolist())
+    return rows.assign(embedding=list(embeddings))
+
+
+def label_rows(protocol: Protocol, names: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Every label's text: columns label, template, text. `names` holds (subject, name); default labels have template 0."""
+    rows = [(subject, t, protocol.prompt(t, name)) for subject, name in names for t in range(len(protocol.templates))]
+    rows += [(f"default:{text}", 0, text) for text in protocol.default_labels]
+    return pd.DataFrame(rows, columns=["label", "template", "text"]).astype({"template": "int32"})
+
+
+def embed_labels(encoder: TextEncoder, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` of `label_rows` with a column `embedding`."""
+    embeddings = np.concatenate(list(_text_batches(encoder, rows["text"].tolist())))
+    check_unit(embeddings, rows["text"].tolist())
+    return rows.assign(embedding=list(embeddings))
+
+
+def _text_batches(encoder: TextEncoder, texts: list[str], size: int = 100) -> Iterator[np.ndarray]:
+    for start in range(0, len(texts), size):
+        yield encoder.embed_texts(texts[start : start + size])
+
+
+def check_unit(embeddings: np.ndarray, what: Sequence[str]) -> None:
+    """Raise ValueError naming the first embedding that is not finite or not of length 1 (within 1e-3)."""
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    bad = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
+    if len(bad):
+        raise ValueError(f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite")
