@@ -1,0 +1,23 @@
+"""The dynamic partitions. Keys are slugs; a key is never deleted, only retired by a flag in its table."""
+
+import dagster as dg
+
+shard = dg.DynamicPartitionsDefinition(name="shard")
+subject = dg.DynamicPartitionsDefinition(name="subject")
+referenced_subject = dg.DynamicPartitionsDefinition(name="referenced_subject")
+model_version = dg.DynamicPartitionsDefinition(name="model_version")
+
+# Keys order by the dimension's name: `<model version>|<subject>`.
+grid = dg.MultiPartitionsDefinition({"model_version": model_version, "subject": subject})
+
+model_of_grid = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="model_version")
+everything = dg.AllPartitionMapping()
+
+
+def add_keys(context: dg.AssetExecutionContext, definition: dg.DynamicPartitionsDefinition, keys: list[str]) -> None:
+    """Add the keys that are new, in the order given."""
+    assert definition.name is not None
+    known = set(context.instance.get_dynamic_partitions(definition.name))
+    new = [key for key in keys if key not in known]
+    if new:
+        context.instance.add_dynamic_partitions(definition.name, new)

@@ -1,0 +1,47 @@
+"""Counts of captions that name somebody, one table a shard: what the roster and the controls are chosen by."""
+
+import pandas as pd
+
+from audit_assets.config import Audit, digest
+from audit_assets.roster.captions import Shard, caption_batches, caption_shards
+from audit_assets.roster.scan import scan
+from audit_assets.warehouse.store import Warehouse
+
+SCAN_VERSION = 1
+
+
+def describe(shard: Shard) -> tuple[int, str]:
+    """(rows, fingerprint) of a caption file."""
+    return sum(batch.num_rows for batch in caption_batches(shard)), shard.fingerprint()
+
+
+def scanned_names(artists: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, list[str]]:
+    """Everyone to count: name -> the name and its aliases."""
+    names = {str(a.name): [str(a.name), *a.aliases] for a in artists.itertuples()}
+    return {**{name: [name] for name in candidates["name"]}, **names}
+
+
+def scan_shard(shard: Shard, names: dict[str, list[str]], minimum_score: float | None, warehouse: Warehouse) -> pd.DataFrame:
+    """Count one shard, unless its table is there already: columns name, mentions, samples (row ids).
+
+    `attrs` carries `rows_read`, `rows_kept` and `inputs`.
+    """
+    table = f"artist_mentions/{shard.key}"
+    inputs = digest([shard.fingerprint(), names, minimum_score, SCAN_VERSION])
+    if warehouse.inputs(table) == inputs:
+        counted = warehouse.read(table)
+    else:
+        result = scan(caption_batches(shard, minimum_score), names)
+        counted = pd.DataFrame({"name": list(result.mentions), "mentions": list(result.mentions.values()), "samples": [result.samples[n] for n in result.mentions]})
+        counted.attrs = {"rows_read": result.rows_read, "rows_kept": result.rows_kept, "inputs": inputs}
+        warehouse.write(table, counted, inputs)
+    return counted
+
+
+def total(audit: Audit, warehouse: Warehouse) -> dict[str, int] | None:
+    """Mentions by name over all shards; None where the audit has no captions."""
+    if audit.captions is None:
+        return None
+    shards = caption_shards(audit.captions.path, audit.base)
+    counts = warehouse.read_all([f"artist_mentions/{shard.key}" for shard in shards])
+    return {str(name): int(n) for name, n in counts.groupby("name", sort=True)["mentions"].sum().items()}
