@@ -110,11 +110,14 @@ def trials() -> pd.DataFrame:
 
 COUNT = """
 INSERT INTO identification_by_subject
-SELECT protocol, model_version, encoder, label_set, subject, kind, count(*), sum(correct::INT), avg(correct::INT),
-       CASE WHEN len(list_distinct(list(predicted_label))) = 1 THEN any_value(predicted_label) ELSE mode(predicted_label) END,
-       mode(predicted_label) IS NOT DISTINCT FROM subject, avg(coalesce(probability_of_subject, 0)),
-       avg(coalesce(starts_with(predicted_label, 'default:'), false)::INT)
-FROM identification_trials GROUP BY ALL;
+WITH counted AS (
+  SELECT protocol, model_version, encoder, label_set, subject, kind, count(*) AS images, sum(correct::INT) AS correct,
+         avg(correct::INT) AS accuracy, mode(predicted_label) AS plurality, avg(probability_of_subject) AS mean,
+         avg(coalesce(starts_with(predicted_label, 'default:'), false)::INT) AS share_default
+  FROM identification_trials GROUP BY protocol, model_version, encoder, label_set, subject, kind)
+SELECT protocol, model_version, encoder, label_set, subject, kind, images, correct, accuracy,
+       CASE WHEN correct * 2 = images THEN NULL ELSE plurality END, correct * 2 > images, mean, share_default
+FROM counted;
 INSERT INTO identification_summary
 SELECT protocol, model_version, encoder, label_set, i.kind, shares_name_parts, labels, 1 / labels, count(*), sum(images),
        sum(correct) / sum(images), greatest(0, sum(correct) / sum(images) - 0.05),

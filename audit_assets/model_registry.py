@@ -1,0 +1,61 @@
+"""The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
+
+import pandas as pd
+
+from audit_assets.config import Audit, EncoderEntry, ModelEntry
+from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
+from audit_assets.errors import InputError
+from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder
+from audit_assets.warehouse.publish import as_json
+
+
+def _location(audit: Audit, path: str) -> str:
+    """A folder beside the audit file where there is one, else the path as a hub id."""
+    local = audit.local(path)
+    return str(local) if local.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1 else path
+
+
+def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
+    """InputError names the entry, the file and the remedy."""
+    try:
+        if entry.source == "image_folder":
+            return resolve_folder(entry.name, audit.local(entry.path))
+        return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings))
+    except InputError as error:
+        raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None
+
+
+def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
+    """InputError names the entry, the file and the remedy."""
+    try:
+        return resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+    except InputError as error:
+        raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
+
+
+def model_versions_table(audit: Audit) -> pd.DataFrame:
+    """The published table `model_versions`. A model that is not approved is listed with what the file says of it, and not opened."""
+    rows = []
+    for entry in audit.models:
+        opened = entry.approved and not entry.retired
+        resolved = resolve_model(audit, entry) if opened else None
+        rows.append({
+            "model_version": entry.name, "source": entry.source,
+            "pipeline_class": resolved.pipeline_class if resolved else None,
+            "revision": resolved.revision if resolved else entry.revision,
+            "files_sha256": resolved.files_sha256 if resolved else None,
+            "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
+            "generation_settings": as_json(resolved.settings if resolved else entry.settings),
+            "approved": entry.approved, "retired": entry.retired,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def encoders_table(audit: Audit) -> pd.DataFrame:
+    """The published table `encoders`."""
+    rows = []
+    for entry in audit.encoders:
+        e = resolve_encoder_entry(audit, entry)
+        rows.append({"encoder": e.name, "kind": e.kind, "family": e.family, "revision": e.revision, "files_sha256": e.files_sha256, "dimension": e.dimension,
+                     "logit_scale": e.logit_scale, "logit_bias": e.logit_bias, "processor": e.processor})  # fmt: skip
+    return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

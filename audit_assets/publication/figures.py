@@ -1,0 +1,209 @@
+"""The report's three figures (sections 2.1 and 2.2 of the paper), as matplotlib objects and as files.
+
+Drawn with the object API on Agg: no window, no pyplot state, safe in a worker thread. A name is drawn as plain text
+(``$`` starts no formula), and as its slug where the font lacks a letter of it.
+"""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+PAPER_ARTISTS, PAPER_RANDOM_NAMES, PAPER_CHANCE = 0.810, 6 / 70, 1 / 73
+INK, OURS, CONTROL, PAPER, MUTED = "#1b1b1b", "#0b5394", "#8a5a00", "#9b9b9b", "#767676"
+ALPHA = 0.05
+REAL_WORKS, IMITATIONS, GRID_ARTISTS = 3, 6, 8
+
+Load = Callable[[str], Image.Image]
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One artist of the sample grid: what to write, and the SHA-256 of the images to show."""
+
+    label: str
+    real_works: Sequence[str]
+    imitations: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share with its 95 % interval; ``low`` and ``high`` are None where none was computed. ``paper``: its own figure."""
+
+    label: str
+    share: float
+    low: float | None = None
+    high: float | None = None
+    paper: float | None = None
+    control: bool = True
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    """Code points that the figures' font has."""
+    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans"))
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def printable(name: str, slug: str, width: int = 22, lines: int = 2) -> str:
+    """``name`` wrapped for a figure; ``slug`` instead where the font lacks a letter of the name."""
+    shown = name if name.strip() and all(ord(letter) in _drawable() for letter in name) else slug
+    wrapped = textwrap.wrap(" ".join(shown.split()), width)
+    if len(wrapped) <= lines:
+        return "\n".join(wrapped)
+    return "\n".join([*wrapped[: lines - 1], wrapped[lines - 1][: width - 1] + "…"])
+
+
+def _plain(text: Text) -> Text:
+    text.set_parse_math(False)
+    return text
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK)
+
+
+def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
+    """One row an artist: real works on the left, imitations on the right of a gap.
+
+    ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame.
+    """
+    figure = _figure(10.2, 0.75 + 1.02 * max(1, len(rows)))
+    columns = REAL_WORKS + IMITATIONS
+    # Column 0 carries the name, the one after the real works is the gap.
+    widths = [1.75, *[1.0] * REAL_WORKS, 0.22, *[1.0] * IMITATIONS]
+    grid = figure.add_gridspec(max(1, len(rows)), columns + 2, width_ratios=widths)
+    for place, row in enumerate(rows):
+        name = figure.add_subplot(grid[place, 0])
+        name.axis("off")
+        _plain(name.text(1.0, 0.5, row.label, ha="right", va="center", fontsize=10, color=INK))
+        for first, digests, length in (
+            (1, row.real_works, REAL_WORKS),
+            (REAL_WORKS + 2, row.imitations, IMITATIONS),
+        ):
+            for offset in range(length):
+                axes = figure.add_subplot(grid[place, first + offset])
+                axes.set_xticks([])
+                axes.set_yticks([])
+                axes.spines[:].set_edgecolor("#c8c8c8")
+                if offset < len(digests):
+                    _show(axes, load(digests[offset]))
+                if place == 0 and offset == 0:
+                    title = "Real works" if first == 1 else "Imitations, prompted by the name alone"
+                    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    return figure
+
+
+def _show(axes: Axes, image: Image.Image) -> None:
+    """At most 192 px, else a grid of 512 px images makes a page of many megabytes. Small images keep their pixels."""
+    shown = image.convert("RGB")
+    shown.thumbnail((192, 192))
+    axes.imshow(np.asarray(shown), interpolation="nearest" if max(shown.size) < 100 else "antialiased")
+
+
+def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
+    """Shares of images identified by the encoder, this audit beside the paper, with chance as a line.
+
+    Intervals are 95 %. The paper's figure for random names counts names (6 of 70), not images: it is marked so.
+    """
+    figure = _figure(9.0, 4.6)
+    axes = figure.add_subplot()
+    _bare(axes)
+    places = np.arange(len(bars), dtype=float)
+    for place, bar in zip(places, bars, strict=True):
+        at = place - 0.2 if bar.paper is not None else place
+        axes.bar(at, 100 * bar.share, 0.36, color=CONTROL if bar.control else OURS)
+        top = 100 * bar.share
+        if bar.low is not None and bar.high is not None:
+            below, above = max(0.0, bar.share - bar.low), max(0.0, bar.high - bar.share)
+            axes.errorbar(at, top, [[100 * below], [100 * above]], fmt="none", ecolor=INK, capsize=4, lw=1.3)
+            top = max(top, 100 * bar.high)
+        axes.text(at, top + 1.5, f"{100 * bar.share:.1f} %", ha="center", va="bottom", fontsize=10, color=INK)
+        if bar.paper is not None:
+            axes.bar(place + 0.2, 100 * bar.paper, 0.36, color=PAPER, hatch="//", edgecolor="white")
+            axes.text(
+                place + 0.2, 100 * bar.paper + 1.5, f"{100 * bar.paper:.1f} %", ha="center", va="bottom",
+                fontsize=10, color=INK,
+            )  # fmt: skip
+    axes.axhline(100 * chance, color=INK, lw=1.1, ls="--")
+    axes.text(
+        len(bars) - 0.5, 100 * chance + 0.8, f"chance {100 * chance:.1f} %", ha="right", va="bottom", fontsize=9,
+        color=INK,
+    )  # fmt: skip
+    axes.set_xlim(-0.55, len(bars) - 0.45)
+    axes.set_ylim(0, 112)
+    axes.set_yticks(range(0, 101, 20))
+    axes.set_xticks(places, [bar.label for bar in bars], fontsize=10)
+    axes.set_ylabel("images identified (%)", color=INK)
+    for colour, label, hatch in (
+        (OURS, "artists, this audit", None),
+        (CONTROL, "controls, this audit", None),
+        (PAPER, "paper (Casper et al. 2023; random names: 6 of 70 names)", "//"),
+    ):
+        axes.bar([0.0], [0.0], color=colour, hatch=hatch, edgecolor="white", label=label)
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    return figure
+
+
+def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_share: float | None) -> Figure:
+    """The paper's matching test: one point an artist, smallest p first, on a log axis, with Bonferroni's threshold.
+
+    ``significant``: booleans beside ``p_values``. ``reassigned_share``: the share of artists that the same test calls
+    significant with real works of somebody else; None where the control was not run.
+    """
+    figure = _figure(9.0, 4.6)
+    axes = figure.add_subplot()
+    _bare(axes)
+    tiny = float(np.finfo(np.float64).tiny)
+    values = np.clip(p_values.to_numpy(dtype=float), tiny, 1.0)
+    order = np.argsort(values, kind="stable")
+    values, passed = values[order], significant.to_numpy(dtype=bool)[order]
+    rank = np.arange(1, len(values) + 1)
+    for chosen, colour, marker, label in (
+        (passed, OURS, "o", f"significant: {int(passed.sum())} of {len(values)} artists"),
+        (~passed, CONTROL, "X", f"not significant: {int((~passed).sum())}"),
+    ):
+        axes.scatter(rank[chosen], values[chosen], s=26, color=colour, marker=marker, label=label, zorder=3)
+    threshold = ALPHA / max(1, len(values))
+    axes.axhline(threshold, color=INK, lw=1.1, ls="--")
+    axes.text(
+        1.0, threshold * 1.15, f"Bonferroni threshold {ALPHA:g} / {max(1, len(values))} = {threshold:.2g}", va="bottom",
+        ha="right", fontsize=9, color=INK, transform=axes.get_yaxis_transform(),
+    )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(top=2.0, bottom=min(float(values.min(initial=1.0)) / 3, threshold / 10))
+    axes.set_xlabel("artists, ranked by p", color=INK)
+    axes.set_ylabel("p of the rank-sum test (log scale)", color=INK)
+    control = "not run" if reassigned_share is None else f"{100 * reassigned_share:.1f} % of artists still significant"
+    axes.set_title(f"Control with re-assigned real works: {control}", loc="left", fontsize=11, color=INK)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write ``name.png`` (150 dpi) and ``name.svg``; the same figure gives the same bytes. Returns both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    # Without a fixed salt the identifiers in an SVG are random; without None its metadata has the time of day.
+    with mpl.rc_context({"svg.hashsalt": "audit_assets", "svg.fonttype": "path"}):
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return png, svg
