@@ -5,6 +5,7 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
@@ -17,6 +18,7 @@ from audit_assets.measurement import audit_tables, identification, matching
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
 from audit_assets.warehouse.store import Warehouse
 
 VERSION = 1
@@ -211,21 +213,67 @@ class AuditSteps:
             self.warehouse.write(f"{name}/{model}", table, inputs)
         return tables
 
-    def recomputed(self, model: str) -> list[str]:
-        """Recompute every aggregate of a model from its image-level rows; what differs, in words."""
-        subjects = self.subjects()
-        trials = self.warehouse.read(f"identification_trials/{model}")
-        by_subject = identification.by_subject(trials)
-        again = {
-            "identification_by_subject": by_subject,
-            "identification_summary": identification.summary(trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol)),
-            "matching_summary": matching.matching_summary(self.warehouse.read(f"matching_by_subject/{model}")),
-        }
+    def recomputed(self, model: str, experiment: str) -> list[str]:
+        """Recompute the aggregates of 'identification' or 'matching' from the rows below them; what differs, in words."""
         wrong = []
-        for name, table in again.items():
+        for name, table in self._aggregates(model, experiment).items():
             kept = self.warehouse.read(f"{name}/{model}")
             try:
                 pd.testing.assert_frame_equal(kept.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, rtol=1e-9)
             except AssertionError as error:
-                wrong.append(f"{name}: {str(error).splitlines()[0]}")
+                wrong.append(f"{name}/{model}: {' '.join(str(error).split())[:200]}")
         return wrong
+
+    def _aggregates(self, model: str, experiment: str) -> dict[str, pd.DataFrame]:
+        if experiment == "matching":
+            return {"matching_summary": matching.matching_summary(self.warehouse.read(f"matching_by_subject/{model}"))}
+        subjects = self.subjects()
+        trials = self.warehouse.read(f"identification_trials/{model}")
+        by_subject = identification.by_subject(trials)
+        summary = identification.summary(trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol))
+        return {"identification_by_subject": by_subject, "identification_summary": summary}
+
+    # ---- publication
+    @property
+    def database(self) -> Path:
+        return self.warehouse.root / "audit.duckdb"
+
+    def audited(self) -> list[str]:
+        """Model versions whose results are there, in the order of audit.yaml."""
+        return [m.name for m in self.audit.models if self.warehouse.inputs(f"identification_trials/{m.name}") and self.warehouse.inputs(f"matching_by_subject/{m.name}")]
+
+    def _published_tables(self) -> dict[str, list[str]]:
+        """Each table of the database and the warehouse tables that it is made of."""
+        audited = self.audited()
+        own = prompted(self.subjects())["subject"].tolist()
+        referenced = self.referenced()
+        tables = {name: [name] for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")}
+        tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
+        tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
+        for e in self.audit.encoders:
+            suffix = table_suffix(e.name)
+            tables[f"imitation_embeddings_{suffix}"] = [f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited for s in own]
+            tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
+            tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
+        for name in ("identification_trials", "identification_by_subject", "identification_summary", "matching_by_subject", "matching_summary"):
+            tables[name] = [f"{name}/{m}" for m in audited]
+        return tables
+
+    def published_inputs(self) -> str:
+        return digest([{name: [self.warehouse.inputs(t) for t in tables] for name, tables in self._published_tables().items()}, self.protocol.model_dump(), VERSION])
+
+    def publish(self) -> tuple[Path, dict[str, int], list[str]]:
+        """Write `audit.duckdb` unless it is already made of the same tables: its path, rows a table, and what differs."""
+        inputs = self.published_inputs()
+        sources = self._published_tables()
+        tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
+        tables["protocols"] = pd.DataFrame([{"protocol": self.protocol.name, "generation_hash": self.protocol.generation_hash,
+                                             "measurement_hash": self.protocol.measurement_hash, "definition": as_json(self.protocol.model_dump())}])  # fmt: skip
+        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
+        columns = schema_columns({e.name: 1 for e in self.audit.encoders})
+        chosen = {name: table[[c for c in table.columns if name not in columns or c in columns[name]]] for name, table in tables.items()}
+        if published_from(self.database) != inputs:
+            dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
+            publish(self.database, chosen, {e.name: int(dimensions[e.name]) for e in self.audit.encoders})
+        counts = row_counts(self.database)
+        return self.database, counts, [f"{name}: {counts.get(name, 0)} rows, not {len(t)}" for name, t in chosen.items() if counts.get(name) != len(t)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.warehouse.store import Warehouse
 
@@ -26,6 +27,10 @@ class AuditResource(dg.ConfigurableResource):
     @property
     def warehouse(self) -> Warehouse:
         return Warehouse(self.audit.local(self.audit.warehouse))
+
+    @property
+    def steps(self) -> AuditSteps:
+        return AuditSteps(self.audit, self.protocol, self.warehouse)
 
 
 GPU_TAGS = {"dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}}

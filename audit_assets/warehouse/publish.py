@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -98,3 +99,37 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
 def as_json(value: object) -> str:
     """Canonical JSON, for the schema's JSON columns."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
+    """The columns of every table of the schema."""
+    with duckdb.connect() as connection:
+        connection.execute(schema(encoders))
+        columns: dict[str, set[str]] = {}
+        for table, column in connection.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall():
+            columns.setdefault(table, set()).add(column)
+        return columns
+
+
+def row_counts(path: Path) -> dict[str, int]:
+    """Rows of every table of a database."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        return {name: _one(connection, f'SELECT count(*) FROM "{name}"') for name in names}  # noqa: S608 - the file's own tables
+
+
+def published_from(path: Path) -> str | None:
+    """The hash of what a database was made from; None where there is none, or it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
+    except duckdb.Error:
+        return None
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]
