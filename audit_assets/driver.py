@@ -1,0 +1,150 @@
+"""Drive the assets in order from one process: what `make audit` does, and nothing that the UI could not do.
+
+Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import dagster as dg
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import Audit, Protocol, load_audit, load_protocol
+from audit_assets.errors import InputError
+from audit_assets.roster.artists import read_artists
+from audit_assets.roster.captions import caption_shards
+from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.store import Warehouse
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency: {pools: {granularity: run, default_limit: 1}}
+run_monitoring: {enabled: false}
+"""
+
+
+def prepare_home(audit: Audit) -> Path:
+    """The audit's own Dagster home, with its settings; made when it is not there."""
+    home = audit.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(DAGSTER_YAML, encoding="utf-8")
+    return home
+
+
+@dataclass
+class Step:
+    """One Dagster run: the assets of `selection`, for one partition, a range of them, or unpartitioned."""
+
+    title: str
+    selection: list[str]
+    tags: Mapping[str, str]
+    partition: str | None = None
+
+
+class Driver:
+    """Runs an audit's steps on an instance; `say` is told what starts and ends."""
+
+    def __init__(self, config: Path, instance: dg.DagsterInstance) -> None:
+        self.audit: Audit = load_audit(config)
+        self.protocol: Protocol = load_protocol(self.audit)
+        self.instance = instance
+        self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
+        from audit_assets.definitions import defs
+
+        self.repository = cast(dg.Definitions, defs()).get_repository_def()
+
+    def preflight(self) -> None:
+        """Read every input that can be read cheaply: one clear error before anything expensive starts."""
+        from audit_assets.model_registry import encoders_table, model_versions_table
+
+        read_artists(self.audit.local(self.audit.roster.artists))
+        if self.audit.captions is not None:
+            caption_shards(self.audit.captions.path, self.audit.base)
+        if not self.audit.local(self.audit.references).is_dir():
+            raise InputError(f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist.")
+        model_versions_table(self.audit)
+        encoders_table(self.audit)
+        if not any(m.approved and not m.retired for m in self.audit.models):
+            raise InputError(f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit.")
+
+    def models(self) -> list[str]:
+        return [m.name for m in self.audit.models if m.approved and not m.retired]
+
+    def roster_steps(self) -> Iterator[Step]:
+        if self.audit.captions is not None:
+            keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
+            self._add("shard", keys)
+            yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
+        yield Step("roster, models and encoders", ["artist_roster", "random_names", "subjects", "model_versions", "encoders"], {})
+
+    def audit_steps(self) -> Iterator[Step]:
+        """The rest, once the subjects are known."""
+        references = self.steps.referenced()
+        if references:
+            yield Step("real works", ["reference_works", "reference_embeddings"], *self._range("referenced_subject", references))
+        subjects = prompted(self.steps.subjects())["subject"].tolist()
+        first, last = self._ends("subject", subjects)
+        for model in self.models():
+            tags = {"dagster/asset_partition_range_start": f"{model}|{first}", "dagster/asset_partition_range_end": f"{model}|{last}"}
+            yield Step(f"imitations of {model}", ["imitations", "imitation_embeddings"], tags)
+        yield Step("positive control", ["label_embeddings", "auditability"], {})
+        for model in self.models():
+            yield Step(f"experiments on {model}", ["identification", "matching"], {}, model)
+        yield Step("database", ["audit_database"], {})
+        for model in self.models():
+            yield Step(f"report of {model}", ["audit_report"], {}, model)
+
+    def run(self, step: Step) -> None:
+        """Raises the error of an asset that failed; InputError stays what it is."""
+        keys = {dg.AssetKey(name) for name in step.selection}
+        job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+        job.execute_in_process(instance=self.instance, partition_key=step.partition, tags=dict(step.tags), raise_on_error=True)
+
+    def _add(self, definition: str, keys: list[str]) -> None:
+        known = set(self.instance.get_dynamic_partitions(definition))
+        if new := [k for k in keys if k not in known]:
+            self.instance.add_dynamic_partitions(definition, new)
+
+    def _ends(self, definition: str, keys: list[str]) -> tuple[str, str]:
+        """First and last of the keys in the order of the instance, which a range counts in."""
+        wanted = set(keys)
+        ordered = [k for k in self.instance.get_dynamic_partitions(definition) if k in wanted]
+        return ordered[0], ordered[-1]
+
+    def _range(self, definition: str, keys: list[str]) -> tuple[dict[str, str], str | None]:
+        first, last = self._ends(definition, keys)
+        if first == last:
+            return {}, first
+        return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}, None
+
+
+@contextmanager
+def driver(config: Path) -> Iterator[Driver]:
+    """A driver on the audit's own Dagster home."""
+    audit = load_audit(config)
+    os.environ["AUDIT_CONFIG"] = str(audit.file)
+    home = prepare_home(audit)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield Driver(audit.file, instance)
+
+
+def run_audit(config: Path, say: Callable[[str, float | None], None]) -> Driver:
+    """Everything, in order. `say(title, seconds)`: seconds is None when a step starts."""
+    with driver(config) as d:
+        d.preflight()
+        for steps in (d.roster_steps, d.audit_steps):
+            for step in steps():
+                say(step.title, None)
+                started = time.monotonic()
+                d.run(step)
+                say(step.title, time.monotonic() - started)
+        return d
