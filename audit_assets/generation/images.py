@@ -1,0 +1,85 @@
+"""Images: kept by the hash of their bytes, and opened from a user's files with care."""
+
+import hashlib
+import io
+import os
+import re
+import uuid
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from audit_assets.errors import InputError
+
+MAXIMUM_PIXELS = 64_000_000
+_BLANK_DEVIATION = 1.0
+"""Grey levels. An image whose values vary less shows nothing: the safety checker's black, or a pipeline that overflowed."""
+
+
+def image_bytes(image: Image.Image) -> bytes:
+    """A PNG of the pixels alone: RGB, fast compression, no metadata, so that equal pixels give equal bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(image.convert("RGB"))).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def is_blank(image: Image.Image) -> bool:
+    return bool(np.asarray(image.convert("RGB"), dtype=np.float32).std() < _BLANK_DEVIATION)
+
+
+class ImageStore:
+    """Images below `root`, each named by its sha256. Writing twice is writing once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sha256: str) -> Path:
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            raise ValueError(f"{sha256!r} is not a sha256")
+        return self.root / sha256[:2] / f"{sha256}.png"
+
+    def put(self, image: Image.Image) -> str:
+        content = image_bytes(image)
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self.path(sha256)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{sha256}.{uuid.uuid4().hex}.tmp")
+            try:
+                temporary.write_bytes(content)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return sha256
+
+    def get(self, sha256: str) -> Image.Image:
+        """InputError names a file that is missing or was altered."""
+        path = self.path(sha256)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again.") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InputError(f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again.")
+        return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def open_image(path: Path) -> Image.Image:
+    """A user's image as RGB: turned as its EXIF says, transparency on white. InputError names the file and the remedy."""
+    try:
+        with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                raise InputError(f"{path}: is animated; save the frame that counts as a still image.")
+            if image.width * image.height > MAXIMUM_PIXELS:
+                raise InputError(f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels.")
+            turned = ImageOps.exif_transpose(image)
+            if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+                turned = turned.convert("RGBA")
+                white = Image.new("RGBA", turned.size, "white")
+                return Image.alpha_composite(white, turned).convert("RGB")
+            return turned.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None

@@ -1,0 +1,90 @@
+"""The files of a model or an encoder: what is there, whether it is whole, and the hash that ties results to it. No torch."""
+
+import hashlib
+import json
+import os
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from audit_assets.errors import InputError
+
+_PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+
+
+def local_folder(path: str, revision: str | None, allow: list[str] | None = None) -> tuple[Path, str | None]:
+    """The folder of a model: a local directory, or a hub id taken from the cache or the hub. Returns it with its revision."""
+    folder = Path(path)
+    if folder.is_dir():
+        return folder, revision
+    if folder.is_absolute():
+        raise InputError(f"{path}: there is no such folder; correct the path, or give a hub id such as owner/name.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = Path(snapshot_download(path, revision=revision, allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"]))
+    except HFValidationError as error:
+        raise InputError(f"{path}: neither a folder nor a hub id ({error}).") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise InputError(f"{path}: cannot be fetched from the hub ({str(error).splitlines()[0]}); download it first, or unset HF_HUB_OFFLINE.") from None
+    return found, found.name
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object; InputError names the file."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: is missing; the folder is not a saved model, or was copied in part.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: is not JSON ({error}); copy the model again.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: holds no JSON object; copy the model again.")
+    return content
+
+
+def check_weights(folder: Path) -> None:
+    """Only safetensors, whole. InputError names a pickle, a truncated file, or a folder without weights."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    weights = [p for p in files if p.suffix == ".safetensors"]
+    pickles = [p for p in files if p.suffix.lower() in _PICKLES]
+    if pickles and not weights:
+        raise InputError(f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors.")
+    if not weights:
+        raise InputError(f"{folder}: holds no .safetensors weights; copy the model again, or convert it.")
+    for file in weights:
+        check_safetensors(file)
+
+
+def check_safetensors(file: Path) -> dict[str, Any]:
+    """The header of a safetensors file, if the file is as long as the header says."""
+    size = file.stat().st_size
+    try:
+        with open(file, "rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > min(size, 100_000_000):
+                raise ValueError("the header is longer than the file")
+            header = json.loads(stream.read(length))
+            end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise InputError(f"{file}: is not a safetensors file ({error}); copy it again.") from None
+    if 8 + length + end != size:
+        raise InputError(f"{file}: has {size} bytes and should have {8 + length + end}: it is truncated or damaged; copy it again.")
+    return dict(header)
+
+
+def files_sha256(folder: Path) -> str:
+    """sha256 over the sorted (relative path, sha256) of every file that loading may read."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}):
+        stat = file.stat()
+        total.update(f"{file.relative_to(folder).as_posix()}\0{_file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_sha256(file: str, size: int, mtime_ns: int) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
