@@ -10,7 +10,6 @@ from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import AuditResource
-from audit_assets.publication.report import write_report
 
 GROUP = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
 
@@ -29,6 +28,8 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
 @dg.asset(**GROUP, kinds={"html", "matplotlib"}, partitions_def=model_version, deps=[audit_database])
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
+    from audit_assets.publication.report import write_report  # matplotlib, not at load
+
     steps = audit.steps
     folder = steps.warehouse.root / "reports" / context.partition_key
     report = write_report(steps.database, context.partition_key, steps.images.get, folder)

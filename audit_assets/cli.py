@@ -1,0 +1,110 @@
+"""`audit-assets`: a thin command line over the same assets."""
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from audit_assets.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Can this image model imitate this artist?")
+console = Console(highlight=False, soft_wrap=True)
+
+Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
+DEFAULT = Path("data/miniature/audit.yaml")
+
+
+def _stop(error: InputError) -> typer.Exit:
+    console.print("cannot audit:", style="bold red")
+    console.print(str(error), markup=False)
+    return typer.Exit(2)
+
+
+@app.command()
+def run(config: Config = DEFAULT) -> None:
+    """Make whatever of the audit is not made yet, then print the result beside the paper's."""
+    from audit_assets.driver import run_audit
+    from audit_assets.progress import Progress
+
+    _quiet()
+    started = time.monotonic()
+    try:
+        with Progress(console) as progress:
+            driver = run_audit(config, progress)
+    except InputError as error:
+        raise _stop(error) from None
+    _results(driver.steps.database, driver.models())
+    home = driver.audit.dagster_home
+    console.print(f"\ndone in {time.monotonic() - started:.0f} s")
+    console.print(f"database  {driver.steps.database}", markup=False)
+    for model in driver.models():
+        console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
+
+
+def _quiet() -> None:
+    """Dagster says every event on stderr; the event log has them anyway."""
+    import logging
+
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def _results(database: Path, models: list[str]) -> None:
+    from audit_assets.publication.report import paper_comparison
+
+    for model in models:
+        table = Table("measure", "this audit", "paper (SD 1.5, 2023)", "level", title=f"\n{model}", title_justify="left", title_style="bold")
+        for row in paper_comparison(database, model).itertuples():
+            table.add_row(str(row.measure), str(row.this_audit), str(row.paper), str(row.level))
+        console.print(table)
+    console.print("A capability is measured here; whether it infringes anything is not.")
+
+
+@app.command()
+def dev(config: Config = DEFAULT, port: int = 3000) -> None:
+    """Serve the Dagster UI on loopback over this audit's own Dagster home."""
+    from audit_assets.config import load_audit
+    from audit_assets.driver import prepare_home
+
+    try:
+        audit = load_audit(config)
+    except InputError as error:
+        raise _stop(error) from None
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    dagster = Path(sys.executable).with_name("dagster")
+    root = Path(__file__).parent.parent
+    raise typer.Exit(subprocess.call([dagster, "dev", "-w", root / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)], env=environment, cwd=root))
+
+
+@app.command()
+def sql(query: str, config: Config = DEFAULT) -> None:
+    """Run one query on the published database, read-only."""
+    import duckdb
+
+    from audit_assets.config import load_audit
+
+    try:
+        audit = load_audit(config)
+        database = audit.local(audit.warehouse) / "audit.duckdb"
+        if not database.exists():
+            raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
+    except InputError as error:
+        raise _stop(error) from None
+    with duckdb.connect(str(database), read_only=True) as connection:
+        try:
+            console.print(str(connection.sql(query)), markup=False)
+        except duckdb.Error as error:
+            console.print(str(error), style="red", markup=False)
+            raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    app()
