@@ -21,6 +21,9 @@ from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
 from audit_assets.warehouse.store import Warehouse
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The event log has every event; the terminal has the progress."""
+
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -106,7 +109,7 @@ class Driver:
         """Raises the error of an asset that failed; InputError stays what it is."""
         keys = {dg.AssetKey(name) for name in step.selection}
         job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
-        job.execute_in_process(instance=self.instance, partition_key=step.partition, tags=dict(step.tags), raise_on_error=True)
+        job.execute_in_process(instance=self.instance, partition_key=step.partition, tags=dict(step.tags), run_config=QUIET, raise_on_error=True)
 
     def _add(self, definition: str, keys: list[str]) -> None:
         known = set(self.instance.get_dynamic_partitions(definition))

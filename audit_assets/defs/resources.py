@@ -3,12 +3,15 @@
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.warehouse.store import Warehouse
+
+if TYPE_CHECKING:
+    from audit_assets.audit_steps import AuditSteps
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / "data" / "miniature" / "audit.yaml"
 
@@ -29,7 +32,9 @@ class AuditResource(dg.ConfigurableResource):
         return Warehouse(self.audit.local(self.audit.warehouse))
 
     @property
-    def steps(self) -> AuditSteps:
+    def steps(self) -> "AuditSteps":
+        from audit_assets.audit_steps import AuditSteps  # scipy and numba, not at load
+
         return AuditSteps(self.audit, self.protocol, self.warehouse)
 
 

@@ -7,6 +7,7 @@ Everything is seeded; two threads. Stages: tokenizer, clip, image_encoder, vae, 
 import copy
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from audit_assets.miniature import captions, world
 
-THREADS = 2
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 MAXIMUM_TOKENS = 32
 LATENT_CHANNELS = 4
 WIDTH = 128
@@ -31,7 +32,9 @@ type_tokenizer = "transformers.CLIPTokenizer"  # noqa: E501
 class Stage:
     """The state of one stage: what must be kept to go on as if nothing had happened."""
 
-    def __init__(self, folder: Path, name: str, steps: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, peak_rate: float) -> None:
+    def __init__(self, folder: Path, name: str, steps: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, peak_rate: float,
+                 restart: int | None = None) -> None:  # fmt: skip
+        self.restart = restart or steps
         self.file, self.name, self.steps, self.modules, self.optimizer, self.peak_rate = folder / f"{name}.pt", name, steps, modules, optimizer, peak_rate
         self.numpy, self.python = np.random.default_rng(0), random.Random(0)
         self.step, self.loss, self.started = 0, 0.0, time.monotonic()
@@ -52,8 +55,10 @@ class Stage:
         temporary.replace(self.file)
 
     def learning_rate(self) -> float:
-        """Linear warm-up over 50 steps, then a cosine down to a hundredth."""
-        return self.peak_rate * max(0.01, min(1, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps)))
+        """Linear warm-up over 50 steps, then a cosine down to a hundredth; from `restart` on, the same from 0.6 of the peak."""
+        again = self.step >= self.restart
+        step, steps, peak = (self.step - self.restart, self.steps - self.restart, 0.6 * self.peak_rate) if again else (self.step, self.restart, self.peak_rate)
+        return peak * max(0.01, min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
     def run(self, loss_of: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -240,7 +245,7 @@ class Trainer:
         with torch.no_grad():
             return torch.cat([vae.encode(self.images[rows[i : i + 64]].float() / 127.5 - 1).latent_dist.mean for i in range(0, len(rows), 64)])  # type: ignore[operator]
 
-    def diffusion(self, steps: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion") -> None:
+    def diffusion(self, steps: int = 4500, restart: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion") -> None:
         """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on a text encoder of its own.
 
         `without`: artists whose works count for nothing. Initialisation and the order of the data stay those of the full training.
@@ -262,7 +267,7 @@ class Trainer:
         snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
         average = {"unet": copy.deepcopy(unet), "text": copy.deepcopy(text)}
         optimizer = torch.optim.AdamW([*unet.parameters(), *text.parameters()], weight_decay=0.01, betas=(0.9, 0.99))
-        stage = Stage(self.folder, name, steps, {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]}, optimizer, 2e-3)
+        stage = Stage(self.folder, name, steps, {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]}, optimizer, 2e-3, restart)
         chances = self.balance(rows, 0.15)
         left = np.isin(self.corpus.person[rows], without)
 

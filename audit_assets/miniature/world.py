@@ -32,7 +32,7 @@ LAST_NAMES = (
 ).split()
 
 # The ten who left before the second version was trained: of those the first version imitates best, so that leaving shows.
-OPTED_OUT: tuple[int, ...] = ()
+OPTED_OUT: tuple[int, ...] = (2, 7, 13, 23, 29, 33, 37, 48, 54, 61)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Names that somebody else bears too: "Walt Disney World", "David Bowie tickets", "Charles Williams Jr".
 
-A caption that names someone else of the name is counted as a mention, and the model may have learnt the wrong person. No rule
-settles that; the flag and the sample captions are for a person to look at.
+A caption that names someone else of the name is counted as a mention, and the model may have learnt the wrong person.
+No rule settles that; the flag and the sample captions are for a person to look at.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +26,12 @@ def collisions(
     examined: int = EXAMINED,
     flagged_share: float = 0.5,
 ) -> pd.DataFrame:
-    """One row a key of `names` (key -> name and aliases), in their order: whom the captions with that name seem to mean.
+    """One row a key of `names` (key -> name and aliases), in their order: whom the captions with that name seem to
+    mean.
 
-    Columns key, examined (captions looked at: the first `examined`), art, someone_else, unclear, share_someone_else (of the
-    clear ones; NaN where none is), flagged (that share is at least `flagged_share`), samples (captions that name someone
-    else first, then unclear ones). Memory is bounded by the number of names.
+    Columns key, examined (captions looked at: the first `examined`), art, someone_else, unclear, share_someone_else
+    (of the clear ones; NaN where none is), flagged (that share is at least `flagged_share`), samples (captions that
+    name someone else first, then unclear ones). Memory is bounded by the number of names.
     """
     matcher = Matcher(names)
     spellings = {key: [tuple(tokens(name)) for name in own] for key, own in names.items()}

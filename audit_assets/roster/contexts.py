@@ -1,7 +1,7 @@
 """What stands beside a name in a caption: the words by which web captions attribute works, and those of everybody else.
 
-English vocabulary, since LAION's captions are mostly English; a caption of another language gives no evidence, not wrong evidence.
-Used by mining (who is named as an artist) and by the collision flag (who else bears the name).
+English vocabulary, since LAION's captions are mostly English; a caption of another language gives no evidence, not
+wrong evidence. Used by mining (who is named as an artist) and by the collision flag (who else bears the name).
 """
 
 import re
@@ -10,73 +10,75 @@ from dataclasses import dataclass
 
 from audit_assets.roster.normalise import tokens
 
-ART = frozenset(
-    "abstract acrylic art artist artists artwork artworks canvas caricature charcoal collage drawing drawings engraving "
-    "etching exhibition fresco gallery giclee illustration illustrations illustrator impressionism impressionist ink "
-    "installation landscape linocut lithograph masterpiece mosaic mural oil paint painted painter painting paintings "
-    "pastel pencil portrait portraits poster posters print printmaker prints sculptor sculpture sculptures seascape "
-    "serigraph sketch sketches statue still style tempera triptych watercolor watercolors watercolour watercolours "
-    "woodcut work works".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ART = _words(
+    "abstract acrylic art artist artists artwork artworks canvas caricature charcoal collage drawing drawings "
+    "engraving etching exhibition fresco gallery giclee illustration illustrations illustrator impressionism "
+    "impressionist ink installation landscape linocut lithograph masterpiece mosaic mural oil paint painted "
+    "painter painting paintings pastel pencil portrait portraits poster posters print printmaker prints sculptor "
+    "sculpture sculptures seascape serigraph sketch sketches statue still style tempera triptych watercolor "
+    "watercolors watercolour watercolours woodcut work works"
 )
 # Before "by": a work of these is not a picture.
-OTHER_WORKS = frozenset(
+OTHER_WORKS = _words(
     "album albums arranged bag bags biography blog boots brand chair collection cologne composed cookbook cover "
-    "covered coverage created cup dance demo directed discovered dress dresses edited endorsed episode essay fragrance "
-    "furniture gown guitar hosted invented jacket jeans lamp lyrics made managed manufactured movie music narrated novel "
-    "owned perfume performed played podcast posted powered presented produced production published quote quotes recipe "
-    "recipes recorded remix review reviewed ring run shared shirt shoes shot single sneakers sofa sold song songs "
-    "sponsored starring story sung sunglasses table taught track translated trilogy tune uploaded used video watch wine "
-    "worn written".split()
+    "covered coverage created cup dance demo directed discovered dress dresses edited endorsed episode essay "
+    "fragrance furniture gown guitar hosted invented jacket jeans lamp lyrics made managed manufactured movie "
+    "music narrated novel owned perfume performed played podcast posted powered presented produced production "
+    "published quote quotes recipe recipes recorded remix review reviewed ring run shared shirt shoes shot single "
+    "sneakers sofa sold song songs sponsored starring story sung sunglasses table taught track translated trilogy "
+    "tune uploaded used video watch wine worn written"
 )
 # Beside a name: it is somebody, or something, else.
-OTHER_LIVES = frozenset(
-    "actor actress airport album anniversary assists attends author band basketball biography birthday ceo coach concert "
-    "county director dvd episode film filmography football footballer governor high hospital hotel interview jersey "
-    "library live lyrics manager mayor minister movie music news obituary park player president prime professor producer "
-    "quote quotes school scored senator series show singer soccer song songs square starring stars street striker studio "
-    "studios tickets tour trailer university vinyl wedding wife world writer jr sr iii".split()
+OTHER_LIVES = _words(
+    "actor actress airport album anniversary assists attends author band basketball biography birthday ceo coach "
+    "concert county director dvd episode film filmography football footballer governor high hospital hotel "
+    "interview jersey library live lyrics manager mayor minister movie music news obituary park player president "
+    "prime professor producer quote quotes school scored senator series show singer soccer song songs square "
+    "starring stars street striker studio studios tickets tour trailer university vinyl wedding wife world writer "
+    "jr sr iii"
 )
-ORGANISATIONS_AND_PLACES = frozenset(
-    "agency association avenue bank bay beach boutique brewery bros brothers brewing bureau castle center centre channel "
-    "church city club co college collective company corp corporation county creations department design designs district "
-    "entertainment express fashion festival films foundation furniture gallery gmbh group home homes hotel house images "
-    "inc industries institute international island jewelry kitchen lake limited llc ltd magazine mall manufacturing "
-    "media mountain mountains museum music news organization park photography photos pictures press productions "
-    "products publications publishing records resort restaurant river school services shop shutterstock society stock "
-    "store street studio studios team tv university valley village".split()
+ORGANISATIONS_AND_PLACES = _words(
+    "agency association avenue bank bay beach boutique brewery bros brothers brewing bureau castle center centre "
+    "channel church city club co college collective company corp corporation county creations department design "
+    "designs district entertainment express fashion festival films foundation furniture gallery gmbh group home "
+    "homes hotel house images inc industries institute international island jewelry kitchen lake limited llc ltd "
+    "magazine mall manufacturing media mountain mountains museum music news organization park photography photos "
+    "pictures press productions products publications publishing records resort restaurant river school services "
+    "shop shutterstock society stock store street studio studios team tv university valley village"
 )
 BRANDS = frozenset(
-    map(
-        tuple,
-        map(
-            str.split,
-            (
-                "calvin klein|ralph lauren|tommy hilfiger|michael kors|kate spade|louis vuitton|christian dior|hugo boss|"
-                "giorgio armani|yves saint|saint laurent|jimmy choo|tory burch|marc jacobs|steve madden|vera bradley|vera wang|"
-                "victoria secret|estee lauder|harley davidson|walt disney|warner bros|best western|getty images|adobe stock|"
-                "trip advisor|martha stewart|ashley furniture|pottery barn|urban outfitters|dolce gabbana|donna karan|"
-                "jack daniels|johnnie walker|jo malone|paul mitchell|betty crocker|new balance|under armour"
-            ).split("|"),
-        ),
-    )
+    {
+        ("adobe", "stock"), ("ashley", "furniture"), ("best", "western"), ("calvin", "klein"), ("christian", "dior"),
+        ("dolce", "gabbana"), ("donna", "karan"), ("estee", "lauder"), ("getty", "images"), ("giorgio", "armani"),
+        ("harley", "davidson"), ("hugo", "boss"), ("jack", "daniels"), ("jimmy", "choo"), ("jo", "malone"),
+        ("johnnie", "walker"), ("kate", "spade"), ("louis", "vuitton"), ("marc", "jacobs"), ("martha", "stewart"),
+        ("michael", "kors"), ("new", "balance"), ("paul", "mitchell"), ("pottery", "barn"), ("ralph", "lauren"),
+        ("saint", "laurent"), ("steve", "madden"), ("tommy", "hilfiger"), ("tory", "burch"), ("under", "armour"),
+        ("urban", "outfitters"), ("vera", "bradley"), ("vera", "wang"), ("victoria", "secret"), ("walt", "disney"),
+        ("warner", "bros"), ("yves", "saint"),
+    }
+)  # fmt: skip
+ROLES = _words(
+    "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist"
 )
-ROLES = frozenset(
-    "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist".split()
-)
-PARTICLES = frozenset(
-    "af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu".split()
-)
+PARTICLES = _words("af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu")
 # A name neither begins with one of these nor goes on after it.
-STOP = frozenset(
-    "a about above after all also among an and another anonymous any are around as at available be because been before "
-    "behind best between big black blue both but by can circa close color contemporary custom day days design different "
-    "digital during each either every everyone exclusive famous fine for framed free from front full great green hand "
-    "he her here high his home how i if in inch including inspired international into is it its january february march "
-    "april may june july august september october november december large limited little local many me modern more most "
-    "my near new next night no not now old on one only or original other our out over own page part popular pretty red "
-    "sale sea selected several she showing side signed size small so some special step such that the their them then "
-    "these they this those three through time to today top two under unknown unframed up us using various via vintage "
-    "wall was water we were what when where which while white who with without women men year years you your".split()
+STOP = _words(
+    "a about above after all also among an and another anonymous any are around as at available be because been "
+    "before behind best between big black blue both but by can circa close color contemporary custom day days "
+    "design different digital during each either every everyone exclusive famous fine for framed free from front "
+    "full great green hand he her here high his home how i if in inch including inspired international into is it "
+    "its january february march april may june july august september october november december large limited "
+    "little local many me modern more most my near new next night no not now old on one only or original other "
+    "our out over own page part popular pretty red sale sea selected several she showing side signed size small "
+    "so some special step such that the their them then these they this those three through time to today top two "
+    "under unknown unframed up us using various via vintage wall was water we were what when where which while "
+    "white who with without women men year years you your"
 )
 _PUNCTUATION_AFTER = re.compile(r"[^\w\s.'’]+$|[.!?]$", re.UNICODE)
 _PUNCTUATION_BEFORE = re.compile(r"^[^\w\s]", re.UNICODE)
@@ -85,7 +87,7 @@ _INITIAL = re.compile(r"^(?:[^\W\d_]\.)+$", re.UNICODE)
 
 @dataclass(frozen=True)
 class Word:
-    """A whitespace-separated piece of a caption: as written, its tokens, and whether punctuation parts it from a neighbour."""
+    """A whitespace-separated piece of a caption: as written, its tokens, and whether punctuation parts it from others."""
 
     written: str
     tokens: tuple[str, ...]
@@ -129,8 +131,8 @@ def occurrences(words: list[Word], spelling: tuple[str, ...]) -> Iterator[tuple[
 def beside(words: list[Word], first: int, after: int) -> str:
     """What the words around a name say of its bearer: 'art', 'someone_else' or 'unclear'.
 
-    'someone_else': the name goes on ("Charles Williams Jr", "Walt Disney World"), or an occupation that is not an artist's
-    stands beside it. 'art': it is attributed to ("by", "style of"), or a word of art stands in the caption.
+    'someone_else': the name goes on ("Charles Williams Jr", "Walt Disney World"), or an occupation that is not an
+    artist's stands beside it. 'art': it is attributed to ("by", "style of"), or a word of art stands in the caption.
     """
     left = words[first - 1] if first and not (words[first - 1].closes or words[first].opens) else None
     right = words[after] if after < len(words) and not (words[after - 1].closes or words[after].opens) else None

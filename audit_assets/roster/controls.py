@@ -1,7 +1,8 @@
 """Controls: names that identify nobody, each with the reason why it is clean.
 
-More names are drawn than wanted; all are scanned in the same pass as the roster (`names_to_scan`), and `choose_controls` takes
-the first that no caption mentions. What is refused stays in the table with its reason: the draw is evidence too.
+More names are drawn than wanted; all are scanned in the same pass as the roster (`names_to_scan`), and
+`choose_controls` takes the first that no caption mentions. What is refused stays in the table with its reason: the
+draw is evidence too.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,22 +13,23 @@ import pandas as pd
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
-from audit_assets.roster.random_names import COLUMNS, random_names, recombined_names
+from audit_assets.roster.random_names import COLUMNS, random_names, recombinations, recombined_names
 
 OVERSAMPLING = 3
-_ONSETS = "b br d dr f fl g gl j k kl l m n p pl r s sk sl st t tr v z".split()
-_VOWELS = "a e i o u".split()
-_CODAS = ["", "", "n", "r", "l", "s", "m", "k"]
+_ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
+_VOWELS = [*"aeiou"]
+_CODAS = ["", "", *"nrlsmk"]
 _PATIENCE = 1000
 
 
 def draw_controls(
     roster: Sequence[str], known: Iterable[str], n: int, *, locale: str = "en_US", seed: int, share_parts: bool = False
 ) -> pd.DataFrame:
-    """Three times `n` random names matched to the roster's numbers of tokens, and as many recombined ones where possible.
+    """Three times `n` random names matched to the roster's numbers of tokens, and as many recombined ones where
+    possible.
 
-    Columns of `random_names`, pool ('random_names' or 'recombined_names') and shared_parts (list: the parts that occur in
-    names of the roster). `known` is every name to screen against, beside the roster.
+    Columns of `random_names`, pool ('random_names' or 'recombined_names') and shared_parts (list: the parts that
+    occur in names of the roster). `known` is every name to screen against, beside the roster.
     """
     everybody = [*roster, *known]
     lengths = [len(tokens(name)) for name in roster] or [2]
@@ -37,22 +39,12 @@ def draw_controls(
     # The names of each length are drawn in a block; any part of the table should hold them in proportion.
     order = np.random.default_rng(seed).permutation(len(drawn))
     pools = [drawn.iloc[order].assign(pool="random_names")]
-    if sum(len(name.split()) > 1 for name in roster) > 1:
-        pools.append(_recombined(n, roster, seed, everybody).assign(pool="recombined_names"))
+    possible = len(recombinations(OVERSAMPLING * n, roster, seed, everybody))
+    pools.append(recombined_names(possible, roster, seed, everybody).assign(pool="recombined_names"))
     table = pd.concat(pools, ignore_index=True)
     artists_parts = parts_of(roster)
     table["shared_parts"] = [sorted(name_parts(name) & artists_parts) for name in table["name"]]
     return table
-
-
-def _recombined(n: int, roster: Sequence[str], seed: int, known: Sequence[str]) -> pd.DataFrame:
-    """Three times `n`, or as many as there are; at least `n`."""
-    for wanted in range(OVERSAMPLING * n, n, -max(1, n // 4)):
-        try:
-            return recombined_names(wanted, roster, seed, known)
-        except InputError:
-            continue
-    return recombined_names(n, roster, seed, known)
 
 
 def names_to_scan(drawn: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -66,7 +58,8 @@ def choose_controls(
     """`drawn` with columns mentions, status and why, `n` of each pool 'used', the rest 'spare' or 'refused'.
 
     A name with a mention is refused. `captions` is the number of captions scanned; where none were (None), mentions are
-    null and that is said. Raises InputError where fewer than `n` of a pool remain.
+    null and that is said. Raises InputError where fewer than `n` random names remain; of recombined names there may be
+    fewer, since a small roster allows few.
     """
     table = drawn.copy()
     if mentions is None:
@@ -82,12 +75,12 @@ def choose_controls(
         f"{why}; {scanned}" if is_clean else f"{count} of {captions} captions name it"
         for why, is_clean, count in zip(table["why"], clean, counts, strict=True)
     ]
-    for pool, found in clean.groupby(table["pool"]).sum().items():
-        if found < n:
-            raise InputError(
-                f"controls.random_names: {found} of the {len(table[table['pool'] == pool])} {pool} drawn are in no caption, "
-                f"{n} are wanted; ask for fewer, or set another controls.seed or controls.locale."
-            )
+    random = table["pool"] == "random_names"
+    if (found := int(clean[random].sum())) < n:
+        raise InputError(
+            f"controls.random_names: {found} of the {random.sum()} random names drawn are in no caption, {n} are "
+            "wanted; ask for fewer, or set another controls.seed or controls.locale."
+        )
     return table
 
 

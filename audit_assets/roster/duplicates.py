@@ -1,8 +1,9 @@
 """Captions that occur twice count once: exact duplicates of (URL, text), within a shard and across shards.
 
-Only captions that name somebody can change a count, so only they are remembered: a shard's scan streams one line a caption
-and subject, with a 128-bit digest of (URL, text), into a parquet file, and DuckDB counts distinct digests over the files of
-all shards. The scan's memory stays flat, a shard is scanned again alone, and DuckDB spills to disk what it must.
+Only captions that name somebody can change a count, so only they are remembered: a shard's scan streams one line a
+caption and subject, with a 128-bit digest of (URL, text), into a parquet file, and DuckDB counts distinct digests
+over the files of all shards. The scan's memory stays flat, a shard is scanned again alone, and DuckDB spills to disk
+what it must.
 """
 
 import os

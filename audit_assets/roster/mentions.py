@@ -4,7 +4,6 @@ import pandas as pd
 
 from audit_assets.config import Audit, digest
 from audit_assets.roster.captions import Shard, caption_batches, caption_shards
-from audit_assets.roster.scan import scan
 from audit_assets.warehouse.store import Warehouse
 
 SCAN_VERSION = 1
@@ -21,7 +20,9 @@ def scanned_names(artists: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, 
     return {**{name: [name] for name in candidates["name"]}, **names}
 
 
-def scan_shard(shard: Shard, names: dict[str, list[str]], minimum_score: float | None, warehouse: Warehouse) -> pd.DataFrame:
+def scan_shard(
+    shard: Shard, names: dict[str, list[str]], minimum_score: float | None, warehouse: Warehouse
+) -> pd.DataFrame:
     """Count one shard, unless its table is there already: columns name, mentions, samples (row ids).
 
     `attrs` carries `rows_read`, `rows_kept` and `inputs`.
@@ -31,8 +32,16 @@ def scan_shard(shard: Shard, names: dict[str, list[str]], minimum_score: float |
     if warehouse.inputs(table) == inputs:
         counted = warehouse.read(table)
     else:
+        from audit_assets.roster.scan import scan  # numba: a second, and only where something is scanned
+
         result = scan(caption_batches(shard, minimum_score), names)
-        counted = pd.DataFrame({"name": list(result.mentions), "mentions": list(result.mentions.values()), "samples": [result.samples[n] for n in result.mentions]})
+        counted = pd.DataFrame(
+            {
+                "name": list(result.mentions),
+                "mentions": list(result.mentions.values()),
+                "samples": [result.samples[n] for n in result.mentions],
+            }
+        )
         counted.attrs = {"rows_read": result.rows_read, "rows_kept": result.rows_kept, "inputs": inputs}
         warehouse.write(table, counted, inputs)
     return counted

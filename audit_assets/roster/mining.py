@@ -1,8 +1,8 @@
 """Candidate artists from the captions themselves, where the user has no list.
 
-Captions attribute works: "painting by X", "by artist X", "in the style of X", "X's painting". What follows is read as a name up to
-punctuation, a stop word or, where the caption has capitals, a lower-case word. How many of the words belong to the name
-is settled by counting: a further word belongs where four in five captions have it.
+Captions attribute works: "painting by X", "by artist X", "in the style of X", "X's painting". What follows is read as
+a name up to punctuation, a stop word or, where the caption has capitals, a lower-case word. How many of the words
+belong to the name is settled by counting: a further word belongs where four in five captions have it.
 
 A mined name is a proposal, never an artist: nothing enters a roster before the criteria table confirms it.
 """
@@ -35,7 +35,10 @@ _CONTINUES = 0.8
 # Candidates kept in memory (about 1 GB at 2 M); beyond, those seen once are dropped, and the result says so.
 _MOST_CANDIDATES = 2_000_000
 _TRIGGER = r"(?i)\bby\b|style of\b|['’]s\s+(?:painting|artwork|art|drawing|portrait|illustration|sculpture|print)"
-_POSSESSED = frozenset("art artwork drawing drawings illustration painting paintings portrait print sculpture".split())
+_AROUND = ',;:|()[]{}<>"“”«»!?*•–—\ufffd'
+_POSSESSED = frozenset(
+    ["art", "artwork", "drawing", "drawings", "illustration", "painting", "paintings", "portrait", "print", "sculpture"]
+)
 # What a context says for an artist. Judged, not measured: they order proposals and mark the doubtful ones.
 _WEIGHTS = {"art": 0.95, "plain": 0.6, "other": 0.05}
 
@@ -52,7 +55,7 @@ class _Evidence:
 
     def add(self, context: str, written: str, row: int) -> None:
         self.contexts[context] += 1
-        if not self.written or (self.written.islower() or self.written.isupper()) and written.istitle():
+        if not self.written or (written.istitle() and (self.written.islower() or self.written.isupper())):
             self.written = written
         if len(self.samples) < SAMPLES:
             self.samples.append(row)
@@ -60,8 +63,8 @@ class _Evidence:
 
 @dataclass
 class Mined:
-    """`candidates`: one row a name, likeliest first; columns name, captions (that attribute something to it), art, plain,
-    other (contexts), probability, proposed (bool), why, samples (row ids).
+    """`candidates`: one row a name, likeliest first; columns name, captions (that attribute something to it), art,
+    plain, other (contexts), probability, proposed (bool), why, samples (row ids).
 
     `precision_estimate` is the mean probability of the proposed; `dropped` counts rare candidates given up for memory.
     """
@@ -84,7 +87,8 @@ def mine(
 ) -> Mined:
     """Names to which at least `minimum_captions` captions attribute a work, with the evidence for each.
 
-    `batches` are those of `caption_batches`. Names of one token are not proposed: too many words of other kinds follow "by".
+    `batches` are those of `caption_batches`. Names of one token are not proposed: too many words of other kinds
+    follow "by".
     """
     evidence: dict[tuple[str, ...], _Evidence] = {}
     read = dropped = 0
@@ -120,8 +124,8 @@ def mine(
 def with_mentions(mined: Mined, mentions: Mapping[str, int], *, minimum_share: float = 0.05) -> Mined:
     """`mined` with columns mentions and attributed_share, after a scan of the candidates.
 
-    Somebody whom captions name much more often than they attribute anything to is known for something else: a proposal below
-    `minimum_share` is withdrawn.
+    Somebody whom captions name much more often than they attribute anything to is known for something else: a
+    proposal below `minimum_share` is withdrawn.
     """
     table = mined.candidates.copy()
     table["mentions"] = table["name"].map(lambda name: int(mentions.get(name, 0))).astype("int64")
@@ -149,9 +153,12 @@ def attributions(words: list[Word]) -> Iterator[tuple[list[Word], str]]:
                 yield _name_from(words, start, cased), "art" if role else _context(before)
         elif last[0] == "of" and at and words[at - 1].tokens[-1:] == ("style",):
             yield _name_from(words, at + 1, cased), "art"
-        elif word.written.lower().endswith(("'s", "’s")) and at + 1 < len(words) and words[at + 1].tokens:
-            if words[at + 1].tokens[0] in _POSSESSED:
-                yield _name_until(words, at, cased), "art"
+        elif word.written.lower().endswith(("'s", "’s")) and _begins_with(words[at + 1 : at + 2], _POSSESSED):
+            yield _name_until(words, at, cased), "art"
+
+
+def _begins_with(words: list[Word], first: frozenset[str]) -> bool:
+    return bool(words) and bool(words[0].tokens) and words[0].tokens[0] in first
 
 
 def _attributing(batch: pa.RecordBatch) -> list[int]:
@@ -212,7 +219,7 @@ def _prefixes(name: list[Word]) -> Iterator[tuple[tuple[str, ...], str]]:
         if len(spelling) > LONGEST_NAME_IN_TOKENS:
             return
         written = " ".join(piece.written for piece in name[:count])
-        yield spelling, written.strip(',;:|()[]"“”!?*').removesuffix("'s").removesuffix("’s")
+        yield spelling, written.strip(_AROUND).removesuffix("'s").removesuffix("’s")
 
 
 def _longest_continuations(evidence: Mapping[tuple[str, ...], _Evidence]) -> dict[tuple[str, ...], int]:

@@ -7,7 +7,7 @@ version is in every row.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -73,42 +73,38 @@ def random_names(
 
 
 def recombined_names(n: int, artists: Sequence[str], seed: int, known: Iterable[str]) -> pd.DataFrame:
-    """`n` names of one artist's first word and another's remaining words, with the columns of `random_names`.
-
-    Artists are used as evenly as the screening allows. None equals an artist's or a known name, no two are alike.
-    Raises InputError where the artists' names allow too few.
-    """
-    halves = [(words[0], " ".join(words[1:])) for words in map(str.split, dict.fromkeys(artists)) if len(words) > 1]
+    """`recombinations` with the columns of `random_names`; raises InputError where there are fewer than `n`."""
     known = list(known)
-    taken = {tuple(tokens(name)) for name in (*known, *artists)}
-    generator = np.random.default_rng(seed)
-    names: list[str] = []
-    while len(names) < n:
-        before = len(names)
-        for shift in range(max(len(halves), 1)):
-            for name in _round(halves, generator, shift):
-                spelling = tuple(tokens(name))
-                if len(names) < n and spelling not in taken:
-                    taken.add(spelling)
-                    names.append(name)
-            if len(names) > before:
-                break
-        if len(names) == before:
-            raise InputError(
-                f"controls.random_names: only {len(names)} of {n} names can be recombined from the parts of "
-                f"{len(halves)} artists' names; ask for fewer, or add artists."
-            )
+    names = recombinations(n, artists, seed, known)
+    if len(names) < n:
+        raise InputError(
+            f"controls.random_names: only {len(names)} of {n} names can be recombined from the parts of "
+            f"{len(artists)} artists' names; ask for fewer, or add artists."
+        )
     why = f"not among {len(known)} known names; made of parts of artists' names"
     rows = [(name, True, FAKER_VERSION, "", seed, why) for name in names]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _round(halves: list[tuple[str, str]], generator: np.random.Generator, shift: int) -> Iterator[str]:
-    """Each first word once, beside the rest of another artist's name."""
+def recombinations(n: int, artists: Sequence[str], seed: int, known: Iterable[str]) -> list[str]:
+    """At most `n` names of one artist's first word and another's remaining words, the same for the same arguments.
+
+    Artists are used as evenly as the screening allows. None equals an artist's or a known name, no two are alike.
+    """
+    halves = [(words[0], " ".join(words[1:])) for words in map(str.split, dict.fromkeys(artists)) if len(words) > 1]
+    taken = {tuple(tokens(name)) for name in (*known, *artists)}
+    generator = np.random.default_rng(seed)
     order = generator.permutation(len(halves))
-    for first, second in zip(order, np.roll(order, 1 + shift), strict=True):
-        if first != second:
-            yield f"{halves[first][0]} {halves[second][1]}"
+    names: list[str] = []
+    # Each shift uses every first word and every remainder once; all shifts are all pairs.
+    for shift in generator.permutation(np.arange(1, max(len(halves), 1))):
+        for first, second in zip(order, np.roll(order, shift), strict=True):
+            name = f"{halves[first][0]} {halves[second][1]}"
+            spelling = tuple(tokens(name))
+            if len(names) < n and spelling not in taken:
+                taken.add(spelling)
+                names.append(name)
+    return names
 
 
 def _proportional(n: int, token_counts: Sequence[int]) -> list[int]:

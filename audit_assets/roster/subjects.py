@@ -12,7 +12,17 @@ from audit_assets.roster.parts import shares_name_parts
 from audit_assets.roster.random_names import random_names, recombined_names
 from audit_assets.roster.slugs import slugs
 
-COLUMNS = ["subject", "name", "kind", "shares_name_parts", "rosters", "mentions", "opted_out", "retired", "indirect_prompt"]
+COLUMNS = [
+    "subject",
+    "name",
+    "kind",
+    "shares_name_parts",
+    "rosters",
+    "mentions",
+    "opted_out",
+    "retired",
+    "indirect_prompt",
+]
 _MARGINS = (6, 3, 1)  # candidates drawn for each control wanted: some are somebody's name and fall to the captions
 
 
@@ -26,7 +36,9 @@ def control_candidates(artists: pd.DataFrame, *, random: int, recombined: int, l
     own = artists.loc[artists["kind"] == "artist", "name"].tolist()
     pools = []
     if random:
-        pools.append(random_names(random * _MARGINS[1], locale=locale, seed=seed, known=known).assign(pool="random_names"))
+        pools.append(
+            random_names(random * _MARGINS[1], locale=locale, seed=seed, known=known).assign(pool="random_names")
+        )
     if recombined:
         pools.append(_as_many(own, recombined, seed, known).assign(pool="recombined_names"))
     return pd.concat(pools, ignore_index=True) if pools else pd.DataFrame({"name": [], "pool": []}, dtype="str")
@@ -43,8 +55,11 @@ def _as_many(own: Sequence[str], wanted: int, seed: int, known: Iterable[str]) -
     raise AssertionError("unreachable")
 
 
-def choose_controls(candidates: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], *, random: int, recombined: int) -> pd.DataFrame:
-    """The first candidates of each pool that no caption names: columns of `candidates`, `mentions`, `shares_name_parts`.
+def choose_controls(
+    candidates: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], *, random: int, recombined: int
+) -> pd.DataFrame:
+    """The first candidates of each pool that no caption names: columns of `candidates`, `mentions`,
+    `shares_name_parts`.
 
     A recombined name must share a part with an artist of the roster, a random name must not. Raises InputError where
     too few are left.
@@ -52,15 +67,29 @@ def choose_controls(candidates: pd.DataFrame, mentions: Mapping[str, int] | None
     chosen = []
     for pool, wanted, shares in (("random_names", random, False), ("recombined_names", recombined, True)):
         names = candidates[candidates["pool"] == pool]
-        counts = pd.Series([0 if mentions is None else mentions.get(name, 0) for name in names["name"]], index=names.index, dtype="int64")
-        kept = names[(counts == 0) & pd.Series([shares_name_parts(n, roster) == shares for n in names["name"]], index=names.index, dtype=bool)]
+        counts = pd.Series(
+            [0 if mentions is None else mentions.get(name, 0) for name in names["name"]],
+            index=names.index,
+            dtype="int64",
+        )
+        kept = names[
+            (counts == 0)
+            & pd.Series([shares_name_parts(n, roster) == shares for n in names["name"]], index=names.index, dtype=bool)
+        ]
         if len(kept) < wanted:
-            raise InputError(f"controls.{pool}: {wanted} wanted, but of {len(names)} candidates only {len(kept)} are named by no caption; ask for fewer, or change the seed or locale.")
+            raise InputError(
+                f"controls.{pool}: {wanted} wanted, but of {len(names)} candidates only {len(kept)} are named by no caption; ask for fewer, or change the seed or locale."
+            )
         chosen.append(kept.head(wanted).assign(mentions=None if mentions is None else 0, shares_name_parts=shares))
     return pd.concat(chosen, ignore_index=True)
 
 
-def subjects_table(artists: pd.DataFrame, rosters: Mapping[str, Sequence[str]], mentions: Mapping[str, int] | None, controls: pd.DataFrame) -> pd.DataFrame:
+def subjects_table(
+    artists: pd.DataFrame,
+    rosters: Mapping[str, Sequence[str]],
+    mentions: Mapping[str, int] | None,
+    controls: pd.DataFrame,
+) -> pd.DataFrame:
     """One row a subject, COLUMNS. Artists of no roster are left out. Raises InputError where two names mean one subject."""
     rows = []
     for artist in artists.itertuples():

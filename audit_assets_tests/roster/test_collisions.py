@@ -32,7 +32,7 @@ def test_names_of_others_are_flagged_with_captions_to_look_at() -> None:
     captions = ["David Bowie tickets", "David Bowie vinyl", "poster by David Bowie", "Art by Ada", "Ada", None]
     names = {"bowie": ["David Bowie"], "ada": ["Ada"], "nobody": ["Nobody"]}
     table = collisions([pa.record_batch({"text": pa.array(captions)})], names).set_index("key")
-    assert table.flagged.to_dict() == {"bowie": True, "ada": False, "nobody": False}
+    assert table["flagged"].to_dict() == {"bowie": True, "ada": False, "nobody": False}
     assert table.loc["bowie", ["examined", "art", "someone_else", "unclear"]].tolist() == [3, 1, 2, 0]
     assert table.loc["bowie", "samples"] == captions[:2]
     assert table.loc["ada", "samples"] == ["Ada"]
@@ -41,7 +41,7 @@ def test_names_of_others_are_flagged_with_captions_to_look_at() -> None:
 
 def test_only_the_first_captions_of_a_name_are_examined() -> None:
     rows = [pa.record_batch({"text": pa.array(["art by Ada"] * 10)})] * 3
-    assert collisions(rows, {"ada": ["Ada"]}, examined=15).examined.tolist() == [15]
+    assert collisions(rows, {"ada": ["Ada"]}, examined=15)["examined"].tolist() == [15]
 
 
 def test_words_have_the_tokens_of_the_caption() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,12 @@ def batches(rows: Rows, size: int = 3) -> list[pa.RecordBatch]:
     return [whole.slice(start, size) for start in range(0, len(rows), size)]
 
 
-def counted(folder: Path, shards: dict[str, Rows], **options: int) -> dict[str, dict]:
+def counted(folder: Path, shards: dict[str, Rows], samples: int = 10) -> dict[str, dict]:
     files = {}
     for key, rows in shards.items():
         files[key] = folder / f"{key}.parquet"
         assert scan_shard(batches(rows), NAMES, files[key]) == scan(batches(rows), NAMES)
-    return {row["key"]: row for row in count_mentions(files, **options).to_dict("records")}
+    return {row["key"]: row for row in count_mentions(files, samples=samples).to_dict("records")}
 
 
 def test_the_digest_is_murmur3() -> None:
@@ -81,7 +82,7 @@ def test_a_million_copies_are_one(tmp_path: Path) -> None:
 
 
 def test_a_scan_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    def failing() -> itertools.chain[pa.RecordBatch]:
+    def failing() -> Iterator[pa.RecordBatch]:
         yield from batches([("u", "Ada")])
         raise InputError("the shard is damaged")
 

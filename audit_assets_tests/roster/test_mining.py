@@ -39,13 +39,12 @@ def test_attributions_are_read_to_the_end_of_the_name(caption: str, found: list[
     assert read == found
 
 
-FIRST, LAST = (
-    "Ada Bruno Clara Dario Elena Félix Greta Hugo".split(),
-    "Brandvold Castellan Drozdov Eklund Farkas".split(),
-)
-ARTISTS = [f"{first} {last}" for first in FIRST for last in LAST][:34] + [
-    "Jan van Eyckmann", "Edwin Austin Abbeyson", "Georgia O'Keefferson", "J. M. W. Turnerov", "Sørine Bøgh",
-]  # fmt: skip
+FIRST = ["Ada", "Bruno", "Clara", "Dario", "Elena", "Félix", "Greta", "Hugo"]
+LAST = ["Brandvold", "Castellan", "Drozdov", "Eklund", "Farkas"]
+ARTISTS = [
+    *(f"{first} {last}" for first in FIRST for last in LAST),
+    *("Jan van Eyckmann", "Edwin Austin Abbeyson", "Georgia O'Keefferson", "J. M. W. Turnerov", "Sørine Bøgh"),
+]
 NOT_ARTISTS = ["David Bowler", "Calvin Klein", "Getty Images", "Clear River Press", "Mary Novelist"]
 FRAMES = [
     "{subject} by {name}", "painting by {name}", "{subject}, oil on canvas by {name}, 1987", "art print by {name} | Gallery",
@@ -68,7 +67,7 @@ OTHERS = {
 
 def web_captions(seed: int, rows: int) -> list[str]:
     generator = np.random.default_rng(seed)
-    subjects = "blue barn,Quiet Harbour,two cats at night,Portrait of a Lady,red hills,winter".split(",")
+    subjects = ["blue barn", "Quiet Harbour", "two cats at night", "Portrait of a Lady", "red hills", "winter"]
     captions = []
     for _ in range(rows):
         kind = generator.random()
@@ -101,7 +100,7 @@ def test_mining_finds_artists_and_keeps_down_the_rest() -> None:
     assert 0.5 < mined.precision_estimate < 1
     why = dict(zip(mined.candidates["name"], mined.candidates["why"], strict=True))
     assert why["Calvin Klein"] == "a brand"
-    assert "press" in why["Clear River Press"]
+    assert "river" in why["Clear River Press"]
     assert mine(captions).candidates.equals(mined.candidates)
 
 
@@ -116,7 +115,7 @@ def test_somebody_known_for_other_things_is_withdrawn_after_a_scan() -> None:
 
 
 def test_candidates_beyond_the_memory_allowed_are_dropped_and_counted() -> None:
-    strangers = [batch([f"art by {a}{b} {b}{a}" for a in "abcdefghij" for b in "klmnopqrst"])]
+    strangers = [batch([f"art by {a}x{b} {b}y{a}" for a in "bcdfghjkmn" for b in "klmnopqrst"])]
     mined = mine([*strangers, batch(["art by Ada Brandvold"] * 3)], most_candidates=50)
     assert mined.dropped == 200
     assert mined.names() == ["Ada Brandvold"]

@@ -157,5 +157,5 @@ def test_names_that_cannot_be_counted_are_refused_alone() -> None:
 
 
 def test_a_string_in_place_of_a_list_of_names_is_refused() -> None:
-    with pytest.raises(TypeError, match="'ada'.* is a string"):
+    with pytest.raises(TypeError, match=r"'ada'.* is a string"):
         scan([], {"ada": "Ada"})

@@ -1,0 +1,337 @@
+"""The caption scan beside its peers, in one process tree.
+
+    python benchmarks/roster.py                      2 M and 32 M rows, 2,000 and 20,000 names
+    python benchmarks/roster.py --rows 200000 400000 --names 2000    a quick look
+
+Captions are generated: words of a Zipf-like vocabulary, a third naming somebody, with accents, possessives and case
+as on the web. Every peer gets the same names and the same captions, and does the same work: pyahocorasick with the
+reference's normaliser, a DuckDB join of n-grams of normalised text, pandas' `str.contains` on lower-cased text (20
+names, extrapolated). Peers run on a part of the captions, since they need hours for all of them; rates are rows a
+second of one core. Every measurement of ours runs in a process of its own, so that its peak memory is its own.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+import numba
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_assets.roster.captions import Shard, caption_batches
+from audit_assets.roster.duplicates import scan_shard
+from audit_assets.roster.normalise import tokens
+from audit_assets.roster.scan import scan, scan_reference
+
+RESULTS = Path(__file__).parent / "results" / "roster.json"
+SHARD_ROWS = 1_000_000
+SYLLABLES = [
+    "ba",
+    "de",
+    "fi",
+    "go",
+    "ku",
+    "la",
+    "me",
+    "ni",
+    "po",
+    "ru",
+    "sa",
+    "te",
+    "vi",
+    "zo",
+    "å",
+    "é",
+    "ł",
+    "xi",
+    "ya",
+]
+
+
+def words(n: int, seed: int, syllables: tuple[int, int]) -> list[str]:
+    """`n` distinct invented words."""
+    generator = np.random.default_rng(seed)
+    found: dict[str, None] = {}
+    while len(found) < n:
+        count = int(generator.integers(*syllables))
+        found["".join(generator.choice(SYLLABLES, count))] = None
+    return list(found)
+
+
+def names(n: int) -> list[str]:
+    """`n` names of one to four words, first and last names shared by several."""
+    generator = np.random.default_rng(5)
+    firsts = [word.title() for word in words(max(n // 10, 50), 1, (2, 4))]
+    lasts = [word.title() for word in words(max(n // 3, 50), 2, (2, 5))]
+    found: dict[str, None] = {}
+    while len(found) < n:
+        parts = [*generator.choice(firsts, int(generator.choice([0, 1, 1, 1, 1, 1, 2, 3]))), generator.choice(lasts)]
+        name = " ".join(map(str, parts))
+        if len(parts) > 1 or len(name) > 7:
+            found[name] = None
+    return list(found)
+
+
+@numba.njit(cache=True)
+def _fill(
+    picks: np.ndarray, starts: np.ndarray, pool: np.ndarray, bounds: np.ndarray, out: np.ndarray, offsets: np.ndarray
+) -> None:
+    """Row i: the pieces `picks[starts[i]:starts[i + 1]]` of `pool`, with a space between."""
+    at = 0
+    for row in range(len(starts) - 1):
+        offsets[row] = at
+        for pick in range(starts[row], starts[row + 1]):
+            for byte in range(bounds[picks[pick]], bounds[picks[pick] + 1]):
+                out[at] = pool[byte]
+                at += 1
+            out[at] = 32
+            at += 1
+    offsets[len(starts) - 1] = at
+
+
+def captions(rows: int, people: list[str], seed: int) -> pa.Table:
+    """`rows` captions in LAION's columns, of 9 words on average."""
+    generator = np.random.default_rng(seed)
+    plain = [word for word in words(30_000, 3, (1, 5))]
+    pieces = [*plain, *people, *map(str.lower, people), *(f"{name}'s" for name in people), *map(str.upper, people)]
+    encoded = [piece.encode() for piece in pieces]
+    pool = np.frombuffer(b"".join(encoded), np.uint8)
+    bounds = np.cumsum([0, *map(len, encoded)])
+    lengths = generator.integers(4, 15, rows)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    picks = np.minimum(generator.zipf(1.2, starts[-1]), 1 << 40) * 7919 % len(plain)
+    naming = np.flatnonzero(generator.random(rows) < 1 / 3)
+    places = starts[naming] + generator.integers(0, lengths[naming])
+    picks[places] = len(plain) + generator.integers(0, len(pieces) - len(plain), len(naming))
+    out = np.empty(int((np.diff(bounds)[picks] + 1).sum()), np.uint8)
+    offsets = np.empty(rows + 1, np.int32)
+    _fill(picks, starts, pool, bounds, out, offsets)
+    text = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(out))
+    host = np.char.add("https://images.example.org/", generator.integers(0, 1 << 62, rows).astype("U19"))
+    return pa.table({"URL": pa.array(np.char.add(host, ".jpg")), "TEXT": text})
+
+
+def written(folder: Path, rows: int, people: list[str]) -> list[Shard]:
+    """Parquet shards of `rows` captions together, as LAION's are written: snappy, a million rows a file."""
+    shards = []
+    for number, start in enumerate(range(0, rows, SHARD_ROWS)):
+        path = folder / f"captions-{len(people)}-{number:04}.parquet"
+        size = min(SHARD_ROWS, rows - start)
+        if not path.exists() or pq.read_metadata(path).num_rows != size:
+            pq.write_table(captions(size, people, number), path, row_group_size=250_000)
+        shards.append(Shard(path.name, str(path), "parquet"))
+    return shards
+
+
+def batches(shards: list[Shard]) -> Iterator[pa.RecordBatch]:
+    for shard in shards:
+        yield from caption_batches(shard)
+
+
+def in_its_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def ours(shards: list[Shard], people: list[str]) -> dict[str, float]:
+    keys = {name: (name,) for name in people}
+    scan([pa.record_batch({"text": ["warm up", "é"]})], keys)
+    began = time.perf_counter()
+    result = scan(batches(shards), keys)
+    return {"seconds": time.perf_counter() - began, "megabytes": peak_megabytes(), "rows": result.rows_read}
+
+
+def ours_with_duplicates(shards: list[Shard], people: list[str], folder: Path) -> float:
+    keys = {name: (name,) for name in people}
+    scan_shard([pa.record_batch({"url": ["u"], "text": [people[0]]})], keys, folder / "warm_up.parquet")
+    began = time.perf_counter()
+    for shard in shards:
+        scan_shard(caption_batches(shard), keys, folder / f"mentions-{shard.key}")
+    return time.perf_counter() - began
+
+
+def bare_decode(shards: list[Shard]) -> float:
+    """Seconds that pyarrow takes to decode the same columns, batch by batch, in one thread."""
+    began = time.perf_counter()
+    for shard in shards:
+        for _ in pq.ParquetFile(shard.url).iter_batches(65_536, columns=["URL", "TEXT"], use_threads=False):
+            pass
+    return time.perf_counter() - began
+
+
+def aho_corasick(texts: list[str], people: list[str]) -> tuple[float, dict[str, int]]:
+    import ahocorasick
+
+    automaton = ahocorasick.Automaton()
+    spelled: dict[str, list[int]] = {}
+    for number, name in enumerate(people):
+        spelled.setdefault(f" {' '.join(tokens(name))} ", []).append(number)
+    for spelling, numbers in spelled.items():
+        automaton.add_word(spelling, numbers)
+    automaton.make_automaton()
+    counts = [0] * len(people)
+    began = time.perf_counter()
+    for text in texts:
+        for number in {n for _, numbers in automaton.iter(f" {' '.join(tokens(text))} ") for n in numbers}:
+            counts[number] += 1
+    seconds = time.perf_counter() - began
+    return seconds, {name: count for name, count in zip(people, counts, strict=True) if count}
+
+
+def duckdb_join(texts: list[str], people: list[str]) -> tuple[float, dict[str, int]]:
+    """Normalised text, split into n-grams of up to four tokens, joined with the names."""
+    import duckdb
+
+    longest = max(len(tokens(name)) for name in people)
+    lists = ", ".join(
+        f"[array_to_string(t[i:i + {n - 1}], ' ') FOR i IN range(1, len(t) - {n - 2})]" for n in range(1, longest + 1)
+    )
+    began = time.perf_counter()
+    captions_table = pa.table({"row": pa.arange(0, len(texts)), "text": [" ".join(tokens(text)) for text in texts]})
+    names_table = pa.table({"name": people, "spelling": [" ".join(tokens(name)) for name in people]})
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("captions", captions_table)
+        connection.register("names", names_table)
+        found = connection.execute(
+            "WITH grams AS (SELECT DISTINCT row, unnest(flatten([" + lists + "])) AS spelling "
+            "FROM (SELECT row, string_split(text, ' ') AS t FROM captions)) "
+            "SELECT name, count(*) FROM grams JOIN names USING (spelling) GROUP BY name"
+        ).fetchall()
+    return time.perf_counter() - began, dict(found)
+
+
+def pandas_contains(texts: list[str], people: list[str]) -> float:
+    """Seconds for one name, by 20 of them."""
+    series = pd.Series(texts).str.lower()
+    began = time.perf_counter()
+    for name in people[:20]:
+        series.str.contains(rf"\b{re.escape(name.lower())}\b", regex=True).sum()
+    return (time.perf_counter() - began) / 20
+
+
+class Report:
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
+
+    def add(self, metric: str, own: float, peer: float, target: float, limit: float, *, at_most: bool = False) -> None:
+        """`ratio` is to be at least `target` (or at most); beyond `limit` the benchmark fails."""
+        ratio = own / peer if peer else float(own == 0)
+        met = ratio <= limit if at_most else ratio >= limit
+        self.rows.append(
+            {"metric": metric, "ours": own, "peer": peer, "ratio": ratio, "target": target, "limit": limit, "met": met}
+        )
+        sign = "<=" if at_most else ">="
+        print(
+            f"{metric:<62} {own:>14,.1f} {peer:>14,.1f} {ratio:>9.3g}  {sign} {target:g}{'' if met else '   MISSED'}",
+            flush=True,
+        )
+
+
+def measure(folder: Path, sizes: list[int], counts: list[int], sample: int, reference: int) -> Report:
+    report = Report()
+    print(f"{'metric (rates are rows/s of one core)':<62} {'ours':>14} {'peer':>14} {'ratio':>9}  target")
+    for count in counts:
+        people = names(count)
+        shards = written(folder, max(sizes), people)
+        label = f"{count:,} names"
+        runs = {}
+        for size in sizes:
+            used = shards[: -(-size // SHARD_ROWS)]
+            runs[size] = in_its_own_process(ours, used, people)
+            decode = in_its_own_process(bare_decode, used)
+            rows = runs[size]["rows"]
+            rate = rows / runs[size]["seconds"]
+            report.add(f"scan against pyarrow's bare decode, {rows:,.0f} rows, {label}", rate, rows / decode, 0.5, 0.5)
+            report.add(
+                f"peak memory in MB, {rows:,.0f} rows, {label}", runs[size]["megabytes"], 500, 1, 1, at_most=True
+            )
+        if len(sizes) > 1:
+            small, large = runs[min(sizes)]["megabytes"], runs[max(sizes)]["megabytes"]
+            report.add(f"memory, largest against smallest, {label}", large, small, 1.05, 1.05, at_most=True)
+        rate = runs[min(sizes)]["rows"] / runs[min(sizes)]["seconds"]
+        some = shards[: -(-min(sizes) // SHARD_ROWS)]
+        seconds = in_its_own_process(ours_with_duplicates, some, people, folder)
+        report.add(
+            f"with digests for duplicates, against without, {label}", runs[min(sizes)]["rows"] / seconds, rate, 0.7, 0.5
+        )
+
+        texts = pq.read_table(shards[0].url, columns=["TEXT"])["TEXT"].slice(0, sample).to_pylist()
+        head = [pa.record_batch({"text": pa.array(texts, pa.string())})]
+        mine = {name: found for name, found in scan(head, {name: (name,) for name in people}).mentions.items() if found}
+        for peer, function in (("pyahocorasick", aho_corasick), ("a DuckDB n-gram join", duckdb_join)):
+            seconds, theirs = function(texts, people)
+            report.add(f"scan against {peer}, {label}", rate, len(texts) / seconds, 8, 8)
+            report.add(f"differences to {peer}, {label}", _differences(mine, theirs), 0, 0, 1)
+        part = texts[: sample // 4]
+        seconds = pandas_contains(part, people) * len(people)
+        report.add(f"scan against pandas str.contains (extrapolated), {label}", rate, len(part) / seconds, 500, 500)
+
+        few = [pa.record_batch({"text": pa.array(texts[:reference], pa.string())})]
+        keys = {name: (name,) for name in people}
+        same = _differences(scan(few, keys).mentions, scan_reference(few, keys).mentions)
+        report.add(f"differences to the plain reference, {reference:,} rows, {label}", same, 0, 0, 1)
+    if (os.cpu_count() or 1) > 1:
+        report.add(
+            "two shards on two processes, against one after the other", *_two_processes(shards, people), 1.7, 1.7
+        )
+    return report
+
+
+def _differences(one: dict[str, int], other: dict[str, int]) -> int:
+    return sum(one.get(name, 0) != other.get(name, 0) for name in {*one, *other})
+
+
+def _two_processes(shards: list[Shard], people: list[str]) -> tuple[float, float]:
+    """(rows/s together, rows/s of one process) on the first two shards, with the processes warm."""
+    two = (shards * 2)[:2]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.starmap(ours, [([shard], people) for shard in two], 1)
+        began = time.perf_counter()
+        rows = sum(result["rows"] for result in pool.starmap(ours, [([shard], people) for shard in two], 1))
+        together = time.perf_counter() - began
+        began = time.perf_counter()
+        for shard in two:
+            pool.apply(ours, ([shard], people))
+        alone = time.perf_counter() - began
+    return rows / together, rows / alone
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000, 32_000_000])
+    parser.add_argument("--names", type=int, nargs="+", default=[2_000, 20_000])
+    parser.add_argument("--sample", type=int, default=100_000, help="captions that the slow peers get")
+    parser.add_argument("--reference", type=int, default=300, help="captions compared with the plain reference")
+    parser.add_argument("--folder", type=Path, help="keep the generated captions here (4 GB for 32 M rows)")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        report = measure(folder, chosen.rows, chosen.names, chosen.sample, chosen.reference)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(report.rows, indent=2) + "\n")
+    missed = [row["metric"] for row in report.rows if not row["met"]]
+    print(f"{len(report.rows) - len(missed)} of {len(report.rows)} targets met; written to {chosen.output}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
