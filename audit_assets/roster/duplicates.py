@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
-from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, count, row_ids, text_buffers
+from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
 
 SCHEMA = pa.schema(
     [
@@ -48,7 +48,7 @@ def scan_shard(
     """
     path = Path(path)
     matcher = Matcher(names)
-    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    tally = Tally(matcher.keys, samples)
     dictionary = pa.array(matcher.keys, pa.string())
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -60,9 +60,9 @@ def scan_shard(
                 if len(rows):
                     high, low = _digests(batch, rows)
                     keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
-                    ids = row_ids(batch, result.rows_read)[rows]
+                    ids = row_ids(batch, tally.rows_read)[rows]
                     held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
-                count(result, batch, rows, owners, matcher.keys, samples)
+                tally.add(batch, rows, owners)
                 if sum(part.num_rows for part in held) >= _ROW_GROUP:
                     writer.write_table(pa.Table.from_batches(held))
                     held = []
@@ -70,7 +70,7 @@ def scan_shard(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return result
+    return tally.result()
 
 
 def count_mentions(

@@ -31,6 +31,8 @@ SAMPLES = 10
 # Classes of folded characters; any larger number is a letter or digit. Marks fold to nothing at all.
 _SEPARATOR, _APOSTROPHE, _UNDERSCORE = 0, 1, 2
 _S = ord("s")
+_ROOM = 1 << 16
+_NOTHING = np.empty(0, np.int64)
 _CODE_POINTS = sys.maxunicode + 1
 _LETTERLESS = 0x40000
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
@@ -82,29 +84,36 @@ def scan(
     the order read). A key whose names have no token is named by no caption. Memory does not grow with the rows.
     """
     matcher = Matcher(names)
-    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    tally = Tally(matcher.keys, samples)
     for batch in batches:
-        rows, owners = matcher.matches(batch)
-        count(result, batch, rows, owners, matcher.keys, samples)
-    return result
+        tally.add(batch, *matcher.matches(batch))
+    return tally.result()
 
 
-def count(
-    result: ScanResult, batch: pa.RecordBatch, rows: np.ndarray, owners: np.ndarray, keys: Sequence[str], samples: int
-) -> None:
-    """Add the matches of one batch (positions of rows, indices into `keys`; by position) to `result`."""
-    ids = row_ids(batch, result.rows_read)
-    result.rows_read += batch.num_rows
-    result.rows_kept += int(_kept(batch).sum())
-    result.rows_naming += len(np.unique(rows))
-    order = np.argsort(owners, kind="stable")
-    found, starts, counts = np.unique(owners[order], return_index=True, return_counts=True)
-    for owner, start, occurrences in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
-        key = keys[owner]
-        result.mentions[key] += occurrences
-        wanted = samples - len(result.samples[key])
-        if wanted > 0:
-            result.samples[key] += ids[rows[order[start : start + min(wanted, occurrences)]]].tolist()
+class Tally:
+    """What `ScanResult` reports, summed batch by batch in arrays."""
+
+    def __init__(self, keys: Sequence[str], samples: int) -> None:
+        self.keys = keys
+        self.rows_read = self.rows_kept = self.rows_naming = 0
+        self._mentions = np.zeros(len(keys), np.int64)
+        self._samples = np.zeros((len(keys), samples), np.int64)
+
+    def add(self, batch: pa.RecordBatch, rows: np.ndarray, owners: np.ndarray) -> None:
+        """The matches of one batch: positions of rows, indices into `keys`, by position."""
+        ids = row_ids(batch, self.rows_read)
+        self.rows_read += batch.num_rows
+        self.rows_kept += int(np.count_nonzero(_kept(batch)))
+        self.rows_naming += _add(rows, owners, ids, self._mentions, self._samples)
+
+    def result(self) -> ScanResult:
+        counts = self._mentions.tolist()
+        mentions = dict(zip(self.keys, counts, strict=True))
+        samples = {
+            key: self._samples[owner, :count].tolist()
+            for owner, (key, count) in enumerate(zip(self.keys, counts, strict=True))
+        }
+        return ScanResult(mentions, samples, self.rows_read, self.rows_kept, self.rows_naming)
 
 
 def scan_reference(
@@ -177,14 +186,22 @@ class Matcher:
         self._ends = _end_lists(nodes, ends)
         # A caption's last seen position by owner, so that an owner counts once a caption.
         self._last_row = np.full(len(self.keys), -1, np.int64)
+        # Room for several captions that name everybody: the compiled pass stops when another such might not fit.
+        room = _ROOM + 2 * len(self.keys)
+        self._rows, self._owners = np.empty(room, np.int64), np.empty(room, np.int64)
 
     def matches(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
         """(positions of rows, indices into `keys`): each pair once, by position, for the kept rows of `batch`."""
         data, offsets = text_buffers(batch.column("text"))
+        kept, tables = _kept(batch), (*_fold_tables(), *self._tokens, *self._edges, *self._ends)
         self._last_row.fill(-1)
-        return _match(
-            data, offsets, _kept(batch), *_fold_tables(), *self._tokens, *self._edges, *self._ends, self._last_row
-        )  # fmt: skip
+        rows, owners = [], []
+        row = 0
+        while row < batch.num_rows:
+            row, found = _match(data, offsets, kept, row, *tables, self._last_row, self._rows, self._owners)
+            rows.append(self._rows[:found].copy())
+            owners.append(self._owners[:found].copy())
+        return np.concatenate(rows or [_NOTHING]), np.concatenate(owners or [_NOTHING])
 
 
 def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -352,10 +369,25 @@ def _decode(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True)
+def _add(rows: np.ndarray, owners: np.ndarray, ids: np.ndarray, mentions: np.ndarray, samples: np.ndarray) -> int:
+    """Count, and keep the first ids of each owner; the number of different rows."""
+    naming, previous = 0, -1
+    for index in range(len(rows)):
+        row, owner = rows[index], owners[index]
+        if mentions[owner] < samples.shape[1]:
+            samples[owner, mentions[owner]] = ids[row]
+        mentions[owner] += 1
+        naming += row != previous
+        previous = row
+    return naming
+
+
+@numba.njit(cache=True)
 def _match(
     data: np.ndarray,
     offsets: np.ndarray,
     kept: np.ndarray,
+    first_row: int,
     fold_starts: np.ndarray,
     folded: np.ndarray,
     hashes: np.ndarray,
@@ -367,7 +399,13 @@ def _match(
     end_starts: np.ndarray,
     end_owners: np.ndarray,
     last_row: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    found_rows: np.ndarray,
+    found_owners: np.ndarray,
+) -> tuple[int, int]:
+    """Fill `found_rows` and `found_owners` from `first_row` on: (the row to go on with, number found).
+
+    No array is bound anew in here: numba would count references in the inner loop, which makes it ten times slower.
+    """
     longest = 1
     for number in range(len(token_starts) - 1):
         longest = max(longest, token_starts[number + 1] - token_starts[number])
@@ -375,8 +413,10 @@ def _match(
     active = np.empty(
         len(end_starts), np.int32
     )  # trie nodes that the tokens up to here lead to; never more than its depth
-    found_rows, found_owners, found = np.empty(1024, np.int64), np.empty(1024, np.int64), 0
-    for row in range(len(offsets) - 1):
+    found = 0
+    for row in range(first_row, len(offsets) - 1):
+        if found + len(last_row) > len(found_rows):
+            return row, found
         if not kept[row]:
             continue
         at, end = offsets[row], offsets[row + 1]
@@ -404,6 +444,15 @@ def _match(
                     token[length] = kind
                 length += 1
                 code = (code ^ np.uint64(kind)) * _FNV_PRIME
+                while pending == pending_end and at < end and data[at] < 0x80:  # the rest of an ASCII token, the common case
+                    kind = folded[data[at]]
+                    if kind <= _UNDERSCORE:
+                        break
+                    if length < longest:
+                        token[length] = kind
+                    length += 1
+                    code = (code ^ np.uint64(kind)) * _FNV_PRIME
+                    at += 1
                 continue
             if length > 0:
                 # "'s" and then no word character: the possessive, dropped as if it were not there.
@@ -427,12 +476,9 @@ def _match(
                                 owner = end_owners[index]
                                 if last_row[owner] != row:
                                     last_row[owner] = row
-                                    if found == len(found_rows):
-                                        found_rows = np.concatenate((found_rows, np.empty_like(found_rows)))
-                                        found_owners = np.concatenate((found_owners, np.empty_like(found_owners)))
                                     found_rows[found], found_owners[found] = row, owner
                                     found += 1
                         paths = still
                 length, code = 0, _FNV_OFFSET
             after_apostrophe = kind == _APOSTROPHE
-    return found_rows[:found], found_owners[:found]
+    return len(offsets) - 1, found

@@ -127,9 +127,12 @@ def test_a_caption_of_a_megabyte_with_the_name_at_its_end() -> None:
     assert scan(rows, {"ada": ["ada"], "both": ["Ada Lovelace"]}).mentions == {"ada": 2, "both": 1}
 
 
-def test_more_matches_than_the_first_buffer_holds() -> None:
+def test_more_matches_than_fit_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "_ROOM", 7)
     names = {str(number): ["ada"] for number in range(50)}
-    assert set(scan([batch(["ada"] * 100)], names).mentions.values()) == {100}
+    result = scan([batch(["ada", "bea"] * 100)], names)
+    assert set(result.mentions.values()) == {100}
+    assert result.rows_naming == 100
 
 
 def test_real_captions_with_real_names_count_as_by_the_reference() -> None:
