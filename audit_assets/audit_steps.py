@@ -6,20 +6,26 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
-from audit_assets.generation.imitate import check_imitations, imitations
+from audit_assets.errors import InputError
 from audit_assets.generation.images import ImageStore
+from audit_assets.generation.imitate import check_imitations, imitations
 from audit_assets.measurement import audit_tables, identification, matching
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import prompted
 from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
 from audit_assets.warehouse.store import Warehouse
+
+if TYPE_CHECKING:
+    from audit_assets.encoders.encoder import Encoder
+    from audit_assets.generation.diffusers_source import DiffusersSource
 
 VERSION = 1
 """Raise it where the same inputs give other rows."""
@@ -49,7 +55,9 @@ class AuditSteps:
         entry = self.audit.model(model)
         table = prompted(self.subjects()).set_index("subject")
         resolved = resolve_model(self.audit, entry)
-        plan = digest([resolved.files_sha256, resolved.settings, self.protocol.generation_hash, self.audit.batch_size, VERSION])
+        plan = digest(
+            [resolved.files_sha256, resolved.settings, self.protocol.generation_hash, self.audit.batch_size, VERSION]
+        )
         source = None
         with ThreadPoolExecutor(1) as writer:
             for subject in subjects:
@@ -58,21 +66,35 @@ class AuditSteps:
                 where, inputs = f"imitations/{model}/{subject}", digest([plan, subject, table.at[subject, "name"]])
                 with self._lock(where):
                     done = self._done(where, inputs)
-                    if done is not None and all(self.images.path(sha256).exists() for sha256 in done["image_sha256"].dropna()):
+                    if done is not None and all(
+                        self.images.path(sha256).exists() for sha256 in done["image_sha256"].dropna()
+                    ):
                         yield subject, done, False
                         continue
                     if source is None:
                         source = self._source(entry)
-                    rows = imitations(source, self.protocol, model_version=model, subject=subject, name=str(table.at[subject, "name"]),
-                                      batch_size=self.audit.batch_size, store=self.images, writer=writer)  # fmt: skip
+                    rows = imitations(
+                        source,
+                        self.protocol,
+                        model_version=model,
+                        subject=subject,
+                        name=str(table.at[subject, "name"]),
+                        batch_size=self.audit.batch_size,
+                        store=self.images,
+                        writer=writer,
+                    )
                     if problems := check_imitations(rows, self.protocol, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
                 yield subject, rows, True
 
-    def _source(self, entry: ModelEntry):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _source(self, entry: ModelEntry) -> "DiffusersSource":
         from audit_assets.generation.diffusers_source import DiffusersSource
 
+        if entry.source != "diffusers":
+            raise InputError(
+                f"{self.audit.file}, model {entry.name!r}: the source {entry.source} cannot be audited yet."
+            )
         return DiffusersSource(resolve_model(self.audit, entry))
 
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
@@ -111,12 +133,16 @@ class AuditSteps:
                 if made is None:
                     if encoder is None:
                         encoder = self._encoder(entry)
-                    keys = [c for c in ("model_version", "subject", "template", "trial", "work", "status", "image_sha256") if c in rows]
+                    keys = [
+                        c
+                        for c in ("model_version", "subject", "template", "trial", "work", "status", "image_sha256")
+                        if c in rows
+                    ]
                     made = embed_stored(encoder, rows[rows["image_sha256"].notna()][keys], self.images)
                     self.warehouse.write(where, made, inputs)
                 yield entry.name, where, made
 
-    def _encoder(self, entry: EncoderEntry):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
         return Encoder(resolve_encoder_entry(self.audit, entry))
@@ -148,27 +174,60 @@ class AuditSteps:
         return [f"reference_embeddings/{encoder}/{s}" for s in self.referenced()]
 
     def _inputs(self, tables: list[str]) -> str:
-        return digest([[self.warehouse.inputs(t) for t in tables], self.warehouse.inputs("subjects"), self.protocol.measurement_hash, self.protocol.name, VERSION])
+        return digest(
+            [
+                [self.warehouse.inputs(t) for t in tables],
+                self.warehouse.inputs("subjects"),
+                self.protocol.measurement_hash,
+                self.protocol.name,
+                VERSION,
+            ]
+        )
 
     def make_identification(self, model: str) -> dict[str, pd.DataFrame]:
         """Experiment 1 for every encoder that reads text: tables identification_trials, _by_subject, _summary."""
         encoders = self._text_encoders()
-        inputs = self._inputs([t for e in encoders for t in [f"label_embeddings/{e.name}", *self._embedded(e.name, model)]])
+        inputs = self._inputs(
+            [t for e in encoders for t in [f"label_embeddings/{e.name}", *self._embedded(e.name, model)]]
+        )
         names = ("identification_trials", "identification_by_subject", "identification_summary")
         if (done := self._all_done(names, model, inputs)) is not None:
             return done
         subjects = self.subjects()
-        trials = pd.concat([
-            audit_tables.identification_trials(
-                self.warehouse.read_all(self._embedded(e.name, model)), self.warehouse.read(f"label_embeddings/{e.name}"), subjects, protocol=self.protocol,
-                model_version=model, encoder=e.name, logit_scale=self._logit(e)[0], logit_bias=self._logit(e)[1])
-            for e in encoders], ignore_index=True)  # fmt: skip
+        trials = pd.concat(
+            [
+                audit_tables.identification_trials(
+                    self.warehouse.read_all(self._embedded(e.name, model)),
+                    self.warehouse.read(f"label_embeddings/{e.name}"),
+                    subjects,
+                    protocol=self.protocol,
+                    model_version=model,
+                    encoder=e.name,
+                    logit_scale=self._logit(e)[0],
+                    logit_bias=self._logit(e)[1],
+                )
+                for e in encoders
+            ],
+            ignore_index=True,
+        )
         return self._keep_identification(trials, subjects, model, inputs)
 
-    def _keep_identification(self, trials: pd.DataFrame, subjects: pd.DataFrame, model: str, inputs: str) -> dict[str, pd.DataFrame]:
+    def _keep_identification(
+        self, trials: pd.DataFrame, subjects: pd.DataFrame, model: str, inputs: str
+    ) -> dict[str, pd.DataFrame]:
         by_subject = identification.by_subject(trials)
-        summary = identification.summary(trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol))
-        return self._keep({"identification_trials": trials, "identification_by_subject": by_subject, "identification_summary": summary}, model, inputs)
+        summary = identification.summary(
+            trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol)
+        )
+        return self._keep(
+            {
+                "identification_trials": trials,
+                "identification_by_subject": by_subject,
+                "identification_summary": summary,
+            },
+            model,
+            inputs,
+        )
 
     def _logit(self, entry: EncoderEntry) -> tuple[float, float]:
         resolved = resolve_encoder_entry(self.audit, entry)
@@ -176,19 +235,38 @@ class AuditSteps:
 
     def make_matching(self, model: str) -> dict[str, pd.DataFrame]:
         """Experiment 2 for every encoder: tables matching_by_subject, matching_summary."""
-        inputs = self._inputs([t for e in self.audit.encoders for t in [*self._real(e.name), *self._embedded(e.name, model)]])
+        inputs = self._inputs(
+            [t for e in self.audit.encoders for t in [*self._real(e.name), *self._embedded(e.name, model)]]
+        )
         if (done := self._all_done(("matching_by_subject", "matching_summary"), model, inputs)) is not None:
             return done
         subjects = self.subjects()
-        rows = pd.concat([
-            audit_tables.matching_rows(self.warehouse.read_all(self._embedded(e.name, model)), self.warehouse.read_all(self._real(e.name)), subjects,
-                                       protocol=self.protocol, model_version=model, encoder=e.name)
-            for e in self.audit.encoders if self._real(e.name)] or [pd.DataFrame(columns=list(matching.BY_SUBJECT_COLUMNS))], ignore_index=True)  # fmt: skip
-        return self._keep({"matching_by_subject": rows, "matching_summary": matching.matching_summary(rows)}, model, inputs)
+        rows = pd.concat(
+            [
+                audit_tables.matching_rows(
+                    self.warehouse.read_all(self._embedded(e.name, model)),
+                    self.warehouse.read_all(self._real(e.name)),
+                    subjects,
+                    protocol=self.protocol,
+                    model_version=model,
+                    encoder=e.name,
+                )
+                for e in self.audit.encoders
+                if self._real(e.name)
+            ]
+            or [pd.DataFrame(columns=list(matching.BY_SUBJECT_COLUMNS))],
+            ignore_index=True,
+        )
+        return self._keep(
+            {"matching_by_subject": rows, "matching_summary": matching.matching_summary(rows)}, model, inputs
+        )
 
     def make_auditability(self) -> pd.DataFrame:
         """The positive control of every encoder: table auditability."""
-        inputs = self._inputs([t for e in self.audit.encoders for t in self._real(e.name)] + [f"label_embeddings/{e.name}" for e in self._text_encoders()])
+        inputs = self._inputs(
+            [t for e in self.audit.encoders for t in self._real(e.name)]
+            + [f"label_embeddings/{e.name}" for e in self._text_encoders()]
+        )
         done = self._done("auditability", inputs)
         if done is not None:
             return done
@@ -198,7 +276,16 @@ class AuditSteps:
             if real := self._real(e.name):
                 labels = self.warehouse.read(f"label_embeddings/{e.name}") if e.kind == "image_text" else None
                 scale = self._logit(e)[0] if e.kind == "image_text" else 1.0
-                tables.append(audit_tables.auditability_rows(self.warehouse.read_all(real), labels, subjects, protocol=self.protocol, encoder=e.name, logit_scale=scale))
+                tables.append(
+                    audit_tables.auditability_rows(
+                        self.warehouse.read_all(real),
+                        labels,
+                        subjects,
+                        protocol=self.protocol,
+                        encoder=e.name,
+                        logit_scale=scale,
+                    )
+                )
         table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["encoder", "subject"])
         self.warehouse.write("auditability", table, inputs)
         return table
@@ -219,7 +306,9 @@ class AuditSteps:
         for name, table in self._aggregates(model, experiment).items():
             kept = self.warehouse.read(f"{name}/{model}")
             try:
-                pd.testing.assert_frame_equal(kept.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, rtol=1e-9)
+                pd.testing.assert_frame_equal(
+                    kept.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, rtol=1e-9
+                )
             except AssertionError as error:
                 wrong.append(f"{name}/{model}: {' '.join(str(error).split())[:200]}")
         return wrong
@@ -230,7 +319,9 @@ class AuditSteps:
         subjects = self.subjects()
         trials = self.warehouse.read(f"identification_trials/{model}")
         by_subject = identification.by_subject(trials)
-        summary = identification.summary(trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol))
+        summary = identification.summary(
+            trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol)
+        )
         return {"identification_by_subject": by_subject, "identification_summary": summary}
 
     # ---- publication
@@ -240,40 +331,81 @@ class AuditSteps:
 
     def audited(self) -> list[str]:
         """Model versions whose results are there, in the order of audit.yaml."""
-        return [m.name for m in self.audit.models if self.warehouse.inputs(f"identification_trials/{m.name}") and self.warehouse.inputs(f"matching_by_subject/{m.name}")]
+        return [
+            m.name
+            for m in self.audit.models
+            if self.warehouse.inputs(f"identification_trials/{m.name}")
+            and self.warehouse.inputs(f"matching_by_subject/{m.name}")
+        ]
 
     def _published_tables(self) -> dict[str, list[str]]:
         """Each table of the database and the warehouse tables that it is made of."""
         audited = self.audited()
         own = prompted(self.subjects())["subject"].tolist()
         referenced = self.referenced()
-        tables = {name: [name] for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")}
+        tables = {
+            name: [name]
+            for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")
+        }
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:
             suffix = table_suffix(e.name)
-            tables[f"imitation_embeddings_{suffix}"] = [f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited for s in own]
+            tables[f"imitation_embeddings_{suffix}"] = [
+                f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited for s in own
+            ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
-        for name in ("identification_trials", "identification_by_subject", "identification_summary", "matching_by_subject", "matching_summary"):
+        for name in (
+            "identification_trials",
+            "identification_by_subject",
+            "identification_summary",
+            "matching_by_subject",
+            "matching_summary",
+        ):
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables
 
     def published_inputs(self) -> str:
-        return digest([{name: [self.warehouse.inputs(t) for t in tables] for name, tables in self._published_tables().items()}, self.protocol.model_dump(), VERSION])
+        return digest(
+            [
+                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self._published_tables().items()},
+                self.protocol.model_dump(),
+                VERSION,
+            ]
+        )
 
     def publish(self) -> tuple[Path, dict[str, int], list[str]]:
         """Write `audit.duckdb` unless it is already made of the same tables: its path, rows a table, and what differs."""
         inputs = self.published_inputs()
         sources = self._published_tables()
         tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
-        tables["protocols"] = pd.DataFrame([{"protocol": self.protocol.name, "generation_hash": self.protocol.generation_hash,
-                                             "measurement_hash": self.protocol.measurement_hash, "definition": as_json(self.protocol.model_dump())}])  # fmt: skip
+        tables["protocols"] = pd.DataFrame(
+            [
+                {
+                    "protocol": self.protocol.name,
+                    "generation_hash": self.protocol.generation_hash,
+                    "measurement_hash": self.protocol.measurement_hash,
+                    "definition": as_json(self.protocol.model_dump()),
+                }
+            ]
+        )
         tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
         columns = schema_columns({e.name: 1 for e in self.audit.encoders})
-        chosen = {name: table[[c for c in table.columns if name not in columns or c in columns[name]]] for name, table in tables.items()}
+        chosen = {
+            name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
+            for name, table in tables.items()
+        }
         if published_from(self.database) != inputs:
             dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(self.database, chosen, {e.name: int(dimensions[e.name]) for e in self.audit.encoders})
         counts = row_counts(self.database)
-        return self.database, counts, [f"{name}: {counts.get(name, 0)} rows, not {len(t)}" for name, t in chosen.items() if counts.get(name) != len(t)]
+        return (
+            self.database,
+            counts,
+            [
+                f"{name}: {counts.get(name, 0)} rows, not {len(t)}"
+                for name, t in chosen.items()
+                if counts.get(name) != len(t)
+            ],
+        )

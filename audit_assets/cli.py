@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,12 @@ from rich.table import Table
 
 from audit_assets.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Can this image model imitate this artist?")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Can this image model imitate this artist?",
+)
 console = Console(highlight=False, soft_wrap=True)
 
 Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
@@ -31,13 +37,12 @@ def _stop(error: InputError) -> typer.Exit:
 def run(config: Config = DEFAULT) -> None:
     """Make whatever of the audit is not made yet, then print the result beside the paper's."""
     from audit_assets.driver import run_audit
-    from audit_assets.progress import Progress
+    from audit_assets.progress import shown
 
     _quiet()
     started = time.monotonic()
     try:
-        with Progress(console) as progress:
-            driver = run_audit(config, progress)
+        driver = run_audit(config, partial(shown, console))
     except InputError as error:
         raise _stop(error) from None
     _results(driver.steps.database, driver.models())
@@ -61,7 +66,15 @@ def _results(database: Path, models: list[str]) -> None:
     from audit_assets.publication.report import paper_comparison
 
     for model in models:
-        table = Table("measure", "this audit", "paper (SD 1.5, 2023)", "level", title=f"\n{model}", title_justify="left", title_style="bold")
+        table = Table(
+            "measure",
+            "this audit",
+            "paper (SD 1.5, 2023)",
+            "level",
+            title=f"\n{model}",
+            title_justify="left",
+            title_style="bold",
+        )
         for row in paper_comparison(database, model).itertuples():
             table.add_row(str(row.measure), str(row.this_audit), str(row.paper), str(row.level))
         console.print(table)
@@ -81,7 +94,13 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
-    raise typer.Exit(subprocess.call([dagster, "dev", "-w", root / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)], env=environment, cwd=root))
+    raise typer.Exit(
+        subprocess.call(
+            [dagster, "dev", "-w", root / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+            env=environment,
+            cwd=root,
+        )
+    )
 
 
 @app.command()

@@ -16,7 +16,13 @@ from audit_assets.errors import InputError
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
-Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$", description="lower-case letters, digits, '.', '_', '-'; a partition key and a folder")]
+Key = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
+        description="lower-case letters, digits, '.', '_', '-'; a partition key and a folder",
+    ),
+]
 
 
 class _Strict(BaseModel):
@@ -36,9 +42,15 @@ class Protocol(_Strict):
 
     name: Key
     templates: tuple[str, ...] = Field(min_length=1, description="prompts, with {name} where the subject's name stands")
-    default_labels: tuple[str, ...] = Field(("Artwork", "Digital Artwork", "Artwork from the public domain"), min_length=1)
+    default_labels: tuple[str, ...] = Field(
+        ("Artwork", "Digital Artwork", "Artwork from the public domain"), min_length=1
+    )
     trials: int = Field(10, gt=0, le=1000, description="images for each subject and template")
-    seed: int = Field(0, ge=0, description="of the tests that draw at random; an image's seed comes from its subject, template and trial")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="of the tests that draw at random; an image's seed comes from its subject, template and trial",
+    )
     matching: MatchingTests = MatchingTests()
 
     @field_validator("templates")
@@ -63,7 +75,9 @@ class Protocol(_Strict):
     @cached_property
     def measurement_hash(self) -> str:
         """Of the rest: a change here regenerates nothing."""
-        return digest({"default_labels": self.default_labels, "seed": self.seed, "matching": self.matching.model_dump()})
+        return digest(
+            {"default_labels": self.default_labels, "seed": self.seed, "matching": self.matching.model_dump()}
+        )
 
 
 class Captions(_Strict):
@@ -128,7 +142,9 @@ class Audit(_Strict):
             names = [re.sub(r"[^a-z0-9]", "_", e.name) if kind == "encoders" else e.name for e in entries]
             twice = next((n for n in names if names.count(n) > 1), None)
             if twice:
-                raise ValueError(f"{kind}: the name {twice!r} occurs twice (in a table's name, '.' and '-' become '_'); rename one")
+                raise ValueError(
+                    f"{kind}: the name {twice!r} occurs twice (in a table's name, '.' and '-' become '_'); rename one"
+                )
         if not any(e.kind == "image_text" for e in self.encoders):
             raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
         return self
@@ -173,7 +189,9 @@ def load_protocol(audit: Audit) -> Protocol:
     shipped = PROTOCOLS / f"{audit.protocol}.yaml"
     path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
     known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
-    content, lines = _read_yaml(path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file")
+    content, lines = _read_yaml(
+        path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file"
+    )
     return _checked(Protocol, content, path, lines)
 
 
@@ -189,7 +207,11 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
             location = tuple(e["loc"])
             line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
             field = ".".join(str(part) for part in location) or "the file"
-            message = "there is no such field; delete it or correct its name" if e["type"] == "extra_forbidden" else e["msg"].removeprefix("Value error, ")
+            message = (
+                "there is no such field; delete it or correct its name"
+                if e["type"] == "extra_forbidden"
+                else e["msg"].removeprefix("Value error, ")
+            )
             problems.append(f"{path}, line {line}, {field}: {message}")
         raise InputError("\n".join(problems)) from None
 
@@ -213,7 +235,9 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
     return content, lines
 
 
-def _collect_lines(node: yaml.Node, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
+def _collect_lines(node: yaml.Node | None, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
+    if node is None:
+        return
     lines.setdefault(location, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -4,12 +4,11 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 import dagster as dg
 
@@ -50,6 +49,8 @@ class Step:
     selection: list[str]
     tags: Mapping[str, str]
     partition: str | None = None
+    progress: Callable[[], tuple[int, int]] | None = None
+    """Images made and images wanted, where a step makes images."""
 
 
 class Driver:
@@ -62,7 +63,7 @@ class Driver:
         self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
-        self.repository = cast(dg.Definitions, defs()).get_repository_def()
+        self.repository = defs().get_repository_def()
 
     def preflight(self) -> None:
         """Read every input that can be read cheaply: one clear error before anything expensive starts."""
@@ -72,11 +73,15 @@ class Driver:
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
         if not self.audit.local(self.audit.references).is_dir():
-            raise InputError(f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist.")
+            raise InputError(
+                f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist."
+            )
         model_versions_table(self.audit)
         encoders_table(self.audit)
         if not any(m.approved and not m.retired for m in self.audit.models):
-            raise InputError(f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit.")
+            raise InputError(
+                f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
+            )
 
     def models(self) -> list[str]:
         return [m.name for m in self.audit.models if m.approved and not m.retired]
@@ -86,18 +91,34 @@ class Driver:
             keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
             self._add("shard", keys)
             yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
-        yield Step("roster, models and encoders", ["artist_roster", "random_names", "subjects", "model_versions", "encoders"], {})
+        yield Step(
+            "roster, models and encoders",
+            ["artist_roster", "random_names", "subjects", "model_versions", "encoders"],
+            {},
+        )
 
     def audit_steps(self) -> Iterator[Step]:
         """The rest, once the subjects are known."""
         references = self.steps.referenced()
         if references:
-            yield Step("real works", ["reference_works", "reference_embeddings"], *self._range("referenced_subject", references))
+            yield Step(
+                "real works",
+                ["reference_works", "reference_embeddings"],
+                *self._range("referenced_subject", references),
+            )
         subjects = prompted(self.steps.subjects())["subject"].tolist()
         first, last = self._ends("subject", subjects)
         for model in self.models():
-            tags = {"dagster/asset_partition_range_start": f"{model}|{first}", "dagster/asset_partition_range_end": f"{model}|{last}"}
-            yield Step(f"imitations of {model}", ["imitations", "imitation_embeddings"], tags)
+            tags = {
+                "dagster/asset_partition_range_start": f"{model}|{first}",
+                "dagster/asset_partition_range_end": f"{model}|{last}",
+            }
+            yield Step(
+                f"imitations of {model}",
+                ["imitations", "imitation_embeddings"],
+                tags,
+                progress=partial(self._images, model, subjects),
+            )
         yield Step("positive control", ["label_embeddings", "auditability"], {})
         for model in self.models():
             yield Step(f"experiments on {model}", ["identification", "matching"], {}, model)
@@ -105,11 +126,22 @@ class Driver:
         for model in self.models():
             yield Step(f"report of {model}", ["audit_report"], {}, model)
 
+    def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
+        each = len(self.protocol.templates) * self.protocol.trials
+        made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
+        return len(made & set(subjects)) * each, len(subjects) * each
+
     def run(self, step: Step) -> None:
         """Raises the error of an asset that failed; InputError stays what it is."""
         keys = {dg.AssetKey(name) for name in step.selection}
         job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
-        job.execute_in_process(instance=self.instance, partition_key=step.partition, tags=dict(step.tags), run_config=QUIET, raise_on_error=True)
+        job.execute_in_process(
+            instance=self.instance,
+            partition_key=step.partition,
+            tags=dict(step.tags),
+            run_config=QUIET,
+            raise_on_error=True,
+        )
 
     def _add(self, definition: str, keys: list[str]) -> None:
         known = set(self.instance.get_dynamic_partitions(definition))
@@ -140,14 +172,12 @@ def driver(config: Path) -> Iterator[Driver]:
         yield Driver(audit.file, instance)
 
 
-def run_audit(config: Path, say: Callable[[str, float | None], None]) -> Driver:
-    """Everything, in order. `say(title, seconds)`: seconds is None when a step starts."""
+def run_audit(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:
+    """Everything, in order; each step runs inside what `say` gives for it."""
     with driver(config) as d:
         d.preflight()
         for steps in (d.roster_steps, d.audit_steps):
             for step in steps():
-                say(step.title, None)
-                started = time.monotonic()
-                d.run(step)
-                say(step.title, time.monotonic() - started)
+                with say(step):
+                    d.run(step)
         return d

@@ -24,11 +24,19 @@ def local_folder(path: str, revision: str | None, allow: list[str] | None = None
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = Path(snapshot_download(path, revision=revision, allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"]))
+        found = Path(
+            snapshot_download(
+                path,
+                revision=revision,
+                allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
+            )
+        )
     except HFValidationError as error:
         raise InputError(f"{path}: neither a folder nor a hub id ({error}).") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise InputError(f"{path}: cannot be fetched from the hub ({str(error).splitlines()[0]}); download it first, or unset HF_HUB_OFFLINE.") from None
+        raise InputError(
+            f"{path}: cannot be fetched from the hub ({str(error).splitlines()[0]}); download it first, or unset HF_HUB_OFFLINE."
+        ) from None
     return found, found.name
 
 
@@ -51,7 +59,9 @@ def check_weights(folder: Path) -> None:
     weights = [p for p in files if p.suffix == ".safetensors"]
     pickles = [p for p in files if p.suffix.lower() in _PICKLES]
     if pickles and not weights:
-        raise InputError(f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors.")
+        raise InputError(
+            f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors."
+        )
     if not weights:
         raise InputError(f"{folder}: holds no .safetensors weights; copy the model again, or convert it.")
     for file in weights:
@@ -71,16 +81,22 @@ def check_safetensors(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise InputError(f"{file}: is not a safetensors file ({error}); copy it again.") from None
     if 8 + length + end != size:
-        raise InputError(f"{file}: has {size} bytes and should have {8 + length + end}: it is truncated or damaged; copy it again.")
+        raise InputError(
+            f"{file}: has {size} bytes and should have {8 + length + end}: it is truncated or damaged; copy it again."
+        )
     return dict(header)
 
 
 def files_sha256(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of every file that loading may read."""
     total = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}):
+    for file in sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
+    ):
         stat = file.stat()
-        total.update(f"{file.relative_to(folder).as_posix()}\0{_file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)}\n".encode())
+        total.update(
+            f"{file.relative_to(folder).as_posix()}\0{_file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)}\n".encode()
+        )
     return total.hexdigest()
 
 

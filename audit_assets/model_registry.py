@@ -39,15 +39,19 @@ def model_versions_table(audit: Audit) -> pd.DataFrame:
     for entry in audit.models:
         opened = entry.approved and not entry.retired
         resolved = resolve_model(audit, entry) if opened else None
-        rows.append({
-            "model_version": entry.name, "source": entry.source,
-            "pipeline_class": resolved.pipeline_class if resolved else None,
-            "revision": resolved.revision if resolved else entry.revision,
-            "files_sha256": resolved.files_sha256 if resolved else None,
-            "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
-            "generation_settings": as_json(resolved.settings if resolved else entry.settings),
-            "approved": entry.approved, "retired": entry.retired,
-        })  # fmt: skip
+        rows.append(
+            {
+                "model_version": entry.name,
+                "source": entry.source,
+                "pipeline_class": resolved.pipeline_class if resolved else None,
+                "revision": resolved.revision if resolved else entry.revision,
+                "files_sha256": resolved.files_sha256 if resolved else None,
+                "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
+                "generation_settings": as_json(resolved.settings if resolved else entry.settings),
+                "approved": entry.approved,
+                "retired": entry.retired,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -56,6 +60,17 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
     rows = []
     for entry in audit.encoders:
         e = resolve_encoder_entry(audit, entry)
-        rows.append({"encoder": e.name, "kind": e.kind, "family": e.family, "revision": e.revision, "files_sha256": e.files_sha256, "dimension": e.dimension,
-                     "logit_scale": e.logit_scale, "logit_bias": e.logit_bias, "processor": e.processor})  # fmt: skip
+        rows.append(
+            {
+                "encoder": e.name,
+                "kind": e.kind,
+                "family": e.family,
+                "revision": e.revision,
+                "files_sha256": e.files_sha256,
+                "dimension": e.dimension,
+                "logit_scale": e.logit_scale,
+                "logit_bias": e.logit_bias,
+                "processor": e.processor,
+            }
+        )
     return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

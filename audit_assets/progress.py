@@ -1,40 +1,53 @@
 """Progress of an audit on a terminal: the step that runs, how many images are made, and the time left."""
 
+import threading
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from audit_assets.driver import Step
+
+_SECONDS_BETWEEN_LINES = 15.0
 
 
-class Progress:
-    """Call it with (title, None) when a step starts and (title, seconds) when it ends; `advance` counts within a step."""
+@contextmanager
+def shown(console: Console, step: Step) -> Iterator[None]:
+    """Show a step while it runs, and how long it took. Without a terminal, a line every fifteen seconds."""
+    started = time.monotonic()
+    ended = threading.Event()
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    watcher = threading.Thread(target=_watch, args=(console, bars, step, ended), daemon=True)
+    with bars:
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+    console.print(f"{step.title}: {time.monotonic() - started:.1f} s", style="dim")
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
-        self.task = self.bars.add_task("reading the audit file", total=None)
-        self.said = 0.0
 
-    def __enter__(self) -> "Progress":
-        self.bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.bars.stop()
-
-    def __call__(self, title: str, seconds: float | None) -> None:
-        if seconds is None:
-            self.bars.reset(self.task, description=title, total=None)
-            self.said = time.monotonic()
-        else:
-            self.console.print(f"{title}: {seconds:.1f} s", style="dim")
-
-    def advance(self, title: str, done: int, total: int) -> None:
-        """`done` of `total`; where nobody watches a terminal, a line every ten seconds."""
-        self.bars.update(self.task, description=title, completed=done, total=total)
-        if not self.console.is_terminal and time.monotonic() - self.said > 10:
-            self.said = time.monotonic()
-            left = self.bars.tasks[0].time_remaining
-            self.console.print(f"  {done} of {total}" + (f", {left:.0f} s left" if left is not None else ""), style="dim")
+def _watch(console: Console, bars: Progress, step: Step, ended: threading.Event) -> None:
+    task = bars.add_task(step.title, total=None)
+    said = started = time.monotonic()
+    first: int | None = None
+    while not ended.wait(0.5):
+        if step.progress is None:
+            continue
+        made, wanted = step.progress()
+        first = made if first is None else first
+        bars.update(task, completed=made, total=wanted)
+        if not console.is_terminal and made > first and time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            left = (said - started) / (made - first) * (wanted - made)
+            console.print(f"  {made} of {wanted} images, {left:.0f} s left", style="dim")

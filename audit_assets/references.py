@@ -58,5 +58,9 @@ def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.Da
     rows = []
     for work, file in enumerate(files):
         said = manifest.get(file.name, {})
-        rows.append((subject, work, store.put(open_image(file)), said.get("source") or None, said.get("licence") or None))
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"work": "int32", "subject": "str", "image_sha256": "str", "source": "str", "licence": "str"})
+        rows.append(
+            (subject, work, store.put(open_image(file)), said.get("source") or None, said.get("licence") or None)
+        )
+    return pd.DataFrame(rows, columns=COLUMNS).astype(
+        {"work": "int32", "subject": "str", "image_sha256": "str", "source": "str", "licence": "str"}
+    )

@@ -1,5 +1,7 @@
 """What each encoder makes of images and labels: unit vectors, one file a partition and encoder."""
 
+from typing import Any
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -13,25 +15,51 @@ from audit_assets.defs.registry import encoders
 from audit_assets.defs.resources import GPU_TAGS, AuditResource
 from audit_assets.warehouse.store import vectors
 
-GROUP = {"group_name": "embedding", "owners": ["team:audit"], "code_version": "1", "kinds": {"pytorch", "parquet"}}
+GROUP: dict[str, Any] = {
+    "group_name": "embedding",
+    "owners": ["team:audit"],
+    "code_version": "1",
+    "kinds": {"pytorch", "parquet"},
+}
 
 
 def _unit_check(asset: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec("embeddings_are_finite_and_of_unit_norm", asset=asset, blocking=True, description="Every vector is finite and of length 1.")
+    return dg.AssetCheckSpec(
+        "embeddings_are_finite_and_of_unit_norm",
+        asset=asset,
+        blocking=True,
+        description="Every vector is finite and of length 1.",
+    )
 
 
 def _result(tables: list[pd.DataFrame]) -> dg.MaterializeResult:
     """The check reads the vectors that are stored, not those that were about to be."""
-    worst = max((float(np.abs(np.linalg.norm(vectors(t["embedding"]).astype(np.float64), axis=1) - 1).max()) for t in tables if len(t)), default=0.0)
+    worst = max(
+        (
+            float(np.abs(np.linalg.norm(vectors(t["embedding"]).astype(np.float64), axis=1) - 1).max())
+            for t in tables
+            if len(t)
+        ),
+        default=0.0,
+    )
     passed = bool(worst < 1e-3)  # False for NaN too
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"embedding": []})
     keys = [c for c in ("image_sha256", "label") if c in table]
-    check = dg.AssetCheckResult(passed=passed, check_name="embeddings_are_finite_and_of_unit_norm", metadata={"largest_deviation": worst})
+    check = dg.AssetCheckResult(
+        passed=passed, check_name="embeddings_are_finite_and_of_unit_norm", metadata={"largest_deviation": worst}
+    )
     return finished(table, digest([table[k].tolist() for k in keys]), checks=[check])
 
 
-@dg.asset(**GROUP, partitions_def=grid, deps=[imitations, encoders], pool="gpu", op_tags=GPU_TAGS, check_specs=[_unit_check("imitation_embeddings")],
-          backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_A_RUN))  # fmt: skip
+@dg.asset(
+    **GROUP,
+    partitions_def=grid,
+    deps=[imitations, encoders],
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    check_specs=[_unit_check("imitation_embeddings")],
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_A_RUN),
+)
 def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the imitations of each subject by every encoder of audit.yaml."""
     steps = audit.steps
@@ -40,14 +68,30 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     return _result([rows for _, _, rows in steps.embed("imitation", sources)])
 
 
-@dg.asset(**GROUP, partitions_def=referenced_subject, deps=[reference_works, encoders], pool="gpu", op_tags=GPU_TAGS, check_specs=[_unit_check("reference_embeddings")],
-          backfill_policy=dg.BackfillPolicy.single_run())  # fmt: skip
+@dg.asset(
+    **GROUP,
+    partitions_def=referenced_subject,
+    deps=[reference_works, encoders],
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    check_specs=[_unit_check("reference_embeddings")],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
 def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the real works of each artist by every encoder of audit.yaml."""
-    return _result([rows for _, _, rows in audit.steps.embed("reference", [f"reference_works/{s}" for s in context.partition_keys])])
+    return _result(
+        [
+            rows
+            for _, _, rows in audit.steps.embed("reference", [f"reference_works/{s}" for s in context.partition_keys])
+        ]
+    )
 
 
-@dg.asset(**GROUP, deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)], check_specs=[_unit_check("label_embeddings")])
+@dg.asset(
+    **GROUP,
+    deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)],
+    check_specs=[_unit_check("label_embeddings")],
+)
 def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of every label: each name in each template, and the default labels."""
     return _result(list(audit.steps.make_label_embeddings().values()))

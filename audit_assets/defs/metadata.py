@@ -11,7 +11,13 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
     """The first rows as a Markdown table; cells are text, never markup."""
 
     def cell(value: Any) -> str:
-        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value:.4g}" if isinstance(value, float) else str(value)
+        text = (
+            ", ".join(map(str, value))
+            if isinstance(value, list | tuple)
+            else f"{value:.4g}"
+            if isinstance(value, float)
+            else str(value)
+        )
         return text[:80].replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("\n", " ")
 
     head = table.head(rows)
@@ -20,12 +26,19 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
     return "\n".join(lines)
 
 
-def finished(table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any) -> dg.MaterializeResult:
+def finished(
+    table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
+) -> dg.MaterializeResult:
     """The result of an asset that holds `table`, made from what `inputs` is the hash of."""
     shown = table.drop(columns=["embedding"], errors="ignore")
     schema = dg.TableSchema([dg.TableColumn(str(c), str(t)) for c, t in table.dtypes.items()])
     return dg.MaterializeResult(
         data_version=dg.DataVersion(inputs[:32]),
         check_results=list(checks),
-        metadata={"dagster/row_count": len(table), "dagster/column_schema": schema, "first_rows": dg.MetadataValue.md(as_markdown(shown)), **metadata},
+        metadata={
+            "dagster/row_count": len(table),
+            "dagster/column_schema": schema,
+            "first_rows": dg.MetadataValue.md(as_markdown(shown)),
+            **metadata,
+        },
     )

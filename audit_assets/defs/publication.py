@@ -1,6 +1,7 @@
 """What people read: the database to query and the report of each model version."""
 
 import hashlib
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -11,17 +12,36 @@ from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import AuditResource
 
-GROUP = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
+GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
 
 
-@dg.asset(**GROUP, kinds={"duckdb"}, pool="duckdb",
-          deps=[auditability, dg.AssetDep(identification, partition_mapping=everything), dg.AssetDep(matching, partition_mapping=everything)],
-          check_specs=[dg.AssetCheckSpec("published_rows_are_the_warehouse_rows", asset="audit_database", blocking=True, description="Every table of the database has the rows that its parquet files have.")])  # fmt: skip
+@dg.asset(
+    **GROUP,
+    kinds={"duckdb"},
+    pool="duckdb",
+    deps=[
+        auditability,
+        dg.AssetDep(identification, partition_mapping=everything),
+        dg.AssetDep(matching, partition_mapping=everything),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "published_rows_are_the_warehouse_rows",
+            asset="audit_database",
+            blocking=True,
+            description="Every table of the database has the rows that its parquet files have.",
+        )
+    ],
+)
 def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     """`audit.duckdb`: every table of the audit for SQL, replaced as a whole."""
     path, counts, differences = audit.steps.publish()
     table = pd.DataFrame(sorted(counts.items()), columns=["table_name", "rows"])
-    check = dg.AssetCheckResult(passed=not differences, check_name="published_rows_are_the_warehouse_rows", metadata={"differences": differences})
+    check = dg.AssetCheckResult(
+        passed=not differences,
+        check_name="published_rows_are_the_warehouse_rows",
+        metadata={"differences": differences},
+    )
     return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(path))
 
 
@@ -35,4 +55,6 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     report = write_report(steps.database, context.partition_key, steps.images.get, folder)
     content = report.read_bytes()
     files = pd.DataFrame({"file": sorted(p.name for p in folder.iterdir())})
-    return finished(files, hashlib.sha256(content).hexdigest(), report=dg.MetadataValue.path(report), kilobytes=len(content) // 1024)
+    return finished(
+        files, hashlib.sha256(content).hexdigest(), report=dg.MetadataValue.path(report), kilobytes=len(content) // 1024
+    )

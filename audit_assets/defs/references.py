@@ -10,8 +10,15 @@ from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.roster import subjects
 
 
-@dg.asset(group_name="reference", owners=["team:audit"], code_version="1", kinds={"parquet"}, partitions_def=referenced_subject, deps=[subjects],
-          backfill_policy=dg.BackfillPolicy.single_run())  # fmt: skip
+@dg.asset(
+    group_name="reference",
+    owners=["team:audit"],
+    code_version="1",
+    kinds={"parquet"},
+    partitions_def=referenced_subject,
+    deps=[subjects],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
 def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Hashed real works with their source and licence, one row a work."""
     tables = [rows for _, rows in audit.steps.make_reference_works(list(context.partition_keys))]

@@ -1,5 +1,7 @@
 """What is audited and what audits: model versions and encoders, resolved to revisions and file hashes before anything runs."""
 
+from typing import Any
+
 import dagster as dg
 
 from audit_assets.config import digest
@@ -8,7 +10,7 @@ from audit_assets.defs.partitions import add_keys, model_version
 from audit_assets.defs.resources import AuditResource
 from audit_assets.model_registry import encoders_table, model_versions_table
 
-GROUP = {"group_name": "registry", "owners": ["team:audit"], "code_version": "1"}
+GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": "1"}
 
 
 @dg.asset(**GROUP, kinds={"huggingface", "parquet"})

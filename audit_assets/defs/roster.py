@@ -1,11 +1,13 @@
 """From captions to subjects. Section 2.1 of the paper: which artists, and which names are the control."""
 
+from typing import Any
+
 import dagster as dg
 import pandas as pd
 
 from audit_assets.config import Audit, digest
-from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.metadata import as_markdown, finished
+from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.references import works_of
 from audit_assets.roster import mentions
@@ -14,12 +16,14 @@ from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.criteria import choose
 from audit_assets.roster.subjects import choose_controls, control_candidates, prompted, subjects_table
 
-GROUP = {"group_name": "roster", "owners": ["team:audit"], "code_version": "1"}
+GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "1"}
 
 
 def candidates_of(audit: Audit, artists: pd.DataFrame) -> pd.DataFrame:
     c = audit.controls
-    return control_candidates(artists, random=c.random_names, recombined=c.recombined_names, locale=c.locale, seed=c.seed)
+    return control_candidates(
+        artists, random=c.random_names, recombined=c.recombined_names, locale=c.locale, seed=c.seed
+    )
 
 
 @dg.asset(**GROUP, kinds={"parquet"}, partitions_def=shard, backfill_policy=dg.BackfillPolicy.single_run())
@@ -32,8 +36,21 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(table, digest(table["sha256"].tolist()), rows=int(table["rows"].sum()))
 
 
-@dg.asset(**GROUP, kinds={"parquet", "numba"}, partitions_def=shard, backfill_policy=dg.BackfillPolicy.single_run(), deps=[captions],
-          check_specs=[dg.AssetCheckSpec("every_shard_was_scanned", asset="artist_mentions", blocking=True, description="The rows scanned are the rows of the file.")])  # fmt: skip
+@dg.asset(
+    **GROUP,
+    kinds={"parquet", "numba"},
+    partitions_def=shard,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[captions],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_shard_was_scanned",
+            asset="artist_mentions",
+            blocking=True,
+            description="The rows scanned are the rows of the file.",
+        )
+    ],
+)
 def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """For every artist and candidate control name, the captions that name it, with the first row ids."""
     a = audit.audit
@@ -41,12 +58,22 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
     artists = read_artists(a.local(a.roster.artists))
     names = mentions.scanned_names(artists, candidates_of(a, artists))
     shards = {s.key: s for s in caption_shards(a.captions.path, a.base)}
-    tables = {key: mentions.scan_shard(shards[key], names, a.captions.minimum_score, audit.warehouse) for key in context.partition_keys if key in shards}
+    tables = {
+        key: mentions.scan_shard(shards[key], names, a.captions.minimum_score, audit.warehouse)
+        for key in context.partition_keys
+        if key in shards
+    }
     total = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"name": [], "mentions": []})
     read = {key: int(t.attrs["rows_read"]) for key, t in tables.items()}
     wrong = [key for key, rows in read.items() if rows != mentions.describe(shards[key])[0]]
-    check = dg.AssetCheckResult(passed=not wrong, check_name="every_shard_was_scanned", metadata={"shards": len(read), "not_scanned_whole": wrong})
-    return finished(total, digest({k: t.attrs["inputs"] for k, t in tables.items()}), checks=[check], rows_read=sum(read.values()))
+    check = dg.AssetCheckResult(
+        passed=not wrong,
+        check_name="every_shard_was_scanned",
+        metadata={"shards": len(read), "not_scanned_whole": wrong},
+    )
+    return finished(
+        total, digest({k: t.attrs["inputs"] for k, t in tables.items()}), checks=[check], rows_read=sum(read.values())
+    )
 
 
 @dg.asset(**GROUP, kinds={"parquet"}, deps=[dg.AssetDep(artist_mentions, partition_mapping=dg.AllPartitionMapping())])
@@ -55,8 +82,18 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     a = audit.audit
     artists = read_artists(a.local(a.roster.artists))
     counts = mentions.total(a, audit.warehouse)
-    choice = choose(artists, counts, criteria=a.roster.criteria, most_mentioned=a.roster.most_mentioned, minimum_mentions=a.roster.minimum_mentions)
-    rows = [(roster, rank, name, None if counts is None else counts.get(name, 0)) for roster, names in choice.rosters.items() for rank, name in enumerate(names, 1)]
+    choice = choose(
+        artists,
+        counts,
+        criteria=a.roster.criteria,
+        most_mentioned=a.roster.most_mentioned,
+        minimum_mentions=a.roster.minimum_mentions,
+    )
+    rows = [
+        (roster, rank, name, None if counts is None else counts.get(name, 0))
+        for roster, names in choice.rosters.items()
+        for rank, name in enumerate(names, 1)
+    ]
     table = pd.DataFrame(rows, columns=["roster", "rank", "name", "mentions"])
     inputs = digest([artists.to_json(), counts, a.roster.model_dump()])
     audit.warehouse.write("artist_roster", table, inputs)
@@ -64,23 +101,59 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     return finished(table, inputs, attrition=dg.MetadataValue.md(as_markdown(choice.attrition)))
 
 
-@dg.asset(**GROUP, kinds={"parquet"}, deps=[artist_roster],
-          check_specs=[dg.AssetCheckSpec("controls_are_named_by_no_caption", asset="random_names", blocking=True, description="No control name occurs in the captions.")])  # fmt: skip
+@dg.asset(
+    **GROUP,
+    kinds={"parquet"},
+    deps=[artist_roster],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "controls_are_named_by_no_caption",
+            asset="random_names",
+            blocking=True,
+            description="No control name occurs in the captions.",
+        )
+    ],
+)
 def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Control names, drawn from a seed: some share no part with an artist's name, some are made of the artists' own parts."""
     a = audit.audit
     artists = read_artists(a.local(a.roster.artists))
     counts = mentions.total(a, audit.warehouse)
     roster = audit.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
-    table = choose_controls(candidates_of(a, artists), counts, roster, random=a.controls.random_names, recombined=a.controls.recombined_names)
+    table = choose_controls(
+        candidates_of(a, artists),
+        counts,
+        roster,
+        random=a.controls.random_names,
+        recombined=a.controls.recombined_names,
+    )
     inputs = digest([table.to_json()])
     audit.warehouse.write("random_names", table, inputs)
     named = 0 if counts is None else sum(counts.get(name, 0) > 0 for name in table["name"])
-    return finished(table, inputs, checks=[dg.AssetCheckResult(passed=named == 0, check_name="controls_are_named_by_no_caption", metadata={"named": named})])
+    return finished(
+        table,
+        inputs,
+        checks=[
+            dg.AssetCheckResult(
+                passed=named == 0, check_name="controls_are_named_by_no_caption", metadata={"named": named}
+            )
+        ],
+    )
 
 
-@dg.asset(**GROUP, kinds={"parquet"}, deps=[artist_roster, random_names],
-          check_specs=[dg.AssetCheckSpec("controls_are_present", asset="subjects", blocking=True, description="As many control names as audit.yaml asks for.")])  # fmt: skip
+@dg.asset(
+    **GROUP,
+    kinds={"parquet"},
+    deps=[artist_roster, random_names],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "controls_are_present",
+            asset="subjects",
+            blocking=True,
+            description="As many control names as audit.yaml asks for.",
+        )
+    ],
+)
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Whoever is audited or compared, with the key of their partition. Adds the partitions of subjects."""
     a = audit.audit
@@ -92,9 +165,23 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     audit.warehouse.write("subjects", table, inputs)
     add_keys(context, subject, prompted(table)["subject"].tolist())
     folder = a.local(a.references)
-    with_works = [s.subject for s in table.itertuples() if s.kind != "random_name" and works_of(folder, str(s.subject), str(s.name))]
+    with_works = [
+        key
+        for key, name, kind in zip(table["subject"], table["name"], table["kind"], strict=True)
+        if kind != "random_name" and works_of(folder, key, name)
+    ]
     add_keys(context, referenced_subject, with_works)
     controls = int((table["kind"] == "random_name").sum())
     asked = a.controls.random_names + a.controls.recombined_names
-    return finished(table, inputs, checks=[dg.AssetCheckResult(passed=controls == asked, check_name="controls_are_present", metadata={"controls": controls, "asked": asked})],
-                    kinds=table["kind"].value_counts().to_dict())  # fmt: skip
+    return finished(
+        table,
+        inputs,
+        checks=[
+            dg.AssetCheckResult(
+                passed=controls == asked,
+                check_name="controls_are_present",
+                metadata={"controls": controls, "asked": asked},
+            )
+        ],
+        kinds=table["kind"].value_counts().to_dict(),
+    )

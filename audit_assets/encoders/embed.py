@@ -51,4 +51,6 @@ def check_unit(embeddings: np.ndarray, what: Sequence[str]) -> None:
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     bad = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
     if len(bad):
-        raise ValueError(f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite")
+        raise ValueError(
+            f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite"
+        )

@@ -24,7 +24,11 @@ class Encoder:
         self.device = device or best_device()
         dtype = torch.float16 if self.device == "cuda" else torch.float32
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        self.model = AutoModel.from_pretrained(resolved.path, dtype=dtype, use_safetensors=True, **options).to(self.device).eval()
+        self.model = (
+            AutoModel.from_pretrained(resolved.path, dtype=dtype, use_safetensors=True, **options)
+            .to(self.device)
+            .eval()
+        )
         self.processor = _pil_processor(resolved, options)
         self.tokenizer = AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
         self.dtype = dtype
@@ -34,8 +38,14 @@ class Encoder:
         """Unit vectors (n, d), float32."""
         out = []
         for start in range(0, len(images), batch_size):
-            pixels = self.processor(images=list(images[start : start + batch_size]), return_tensors="pt")["pixel_values"].to(self.device, self.dtype)
-            features = self.model.get_image_features(pixel_values=pixels) if self.kind == "image_text" else self.model(pixel_values=pixels)
+            pixels = self.processor(images=list(images[start : start + batch_size]), return_tensors="pt")[
+                "pixel_values"
+            ].to(self.device, self.dtype)
+            features = (
+                self.model.get_image_features(pixel_values=pixels)
+                if self.kind == "image_text"
+                else self.model(pixel_values=pixels)
+            )
             out.append(_unit(_pooled(features)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
@@ -45,7 +55,9 @@ class Encoder:
         if self.tokenizer is None:
             raise ValueError("an image-only encoder embeds no text")
         length = min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
-        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt").to(self.device)
+        tokens = self.tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        ).to(self.device)
         wanted = {k: v for k, v in tokens.items() if k in ("input_ids", "attention_mask")}
         if str(self.model.config.model_type).startswith("siglip"):
             wanted.pop("attention_mask", None)  # SigLIP was trained to read its padding

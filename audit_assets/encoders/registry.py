@@ -27,22 +27,37 @@ class ResolvedEncoder:
     processor: str
 
 
-def resolve_encoder(name: str, kind: str, path: str, revision: str | None = None, processor: str = "pil") -> ResolvedEncoder:
+def resolve_encoder(
+    name: str, kind: str, path: str, revision: str | None = None, processor: str = "pil"
+) -> ResolvedEncoder:
     """InputError where the folder is no encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
     config = read_json(folder / "config.json")
     check_weights(folder)
-    read_json(folder / ("preprocessor_config.json" if (folder / "preprocessor_config.json").exists() else "processor_config.json"))
+    read_json(
+        folder
+        / ("preprocessor_config.json" if (folder / "preprocessor_config.json").exists() else "processor_config.json")
+    )
     scale = _number(folder, "logit_scale")
     if kind == "image_text" and scale is None:
         raise InputError(f"{folder}: has no logit_scale, so it is no image-text encoder; give it `kind: image`.")
     family = str(config.get("model_type", "unknown"))
-    if kind == "image_text" and not any((folder / f).exists() for f in ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")):
+    if kind == "image_text" and not any(
+        (folder / f).exists() for f in ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+    ):
         raise InputError(f"{folder}: has no tokenizer, which labels need; save the tokenizer beside the model.")
     return ResolvedEncoder(
-        name, kind, folder, family, found, files_sha256(folder), _dimension(folder, config, kind),
+        name,
+        kind,
+        folder,
+        family,
+        found,
+        files_sha256(folder),
+        _dimension(folder, config, kind),
         math.exp(scale) if kind == "image_text" and scale is not None else None,
-        _number(folder, "logit_bias") if kind == "image_text" else None, processor)  # fmt: skip
+        _number(folder, "logit_bias") if kind == "image_text" else None,
+        processor,
+    )
 
 
 def _number(folder: Path, tensor: str) -> float | None:
@@ -56,7 +71,11 @@ def _number(folder: Path, tensor: str) -> float | None:
 
 def _dimension(folder: Path, config: dict[str, Any], kind: str) -> int:
     vision = config.get("vision_config") or {}
-    candidates = (config.get("projection_dim"), vision.get("projection_dim"), vision.get("hidden_size")) if kind == "image_text" else (config.get("hidden_size"), vision.get("hidden_size"))
+    candidates: tuple[Any, ...] = (
+        (config.get("projection_dim"), vision.get("projection_dim"), vision.get("hidden_size"))
+        if kind == "image_text"
+        else (config.get("hidden_size"), vision.get("hidden_size"))
+    )
     if config.get("model_type", "").startswith("siglip"):
         candidates = (vision.get("hidden_size"),)
     for value in candidates:

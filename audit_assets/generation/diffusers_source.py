@@ -38,7 +38,9 @@ class DiffusersSource:
         self.settings = resolved.settings
         self.device = device or best_device()
         dtype = dtype_for(self.device, self.settings["dtype"])
-        self.pipeline = DiffusionPipeline.from_pretrained(resolved.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False)
+        self.pipeline = DiffusionPipeline.from_pretrained(
+            resolved.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(self.device)
         if scheduler := self.settings["scheduler"]:
@@ -48,13 +50,21 @@ class DiffusersSource:
                 getattr(self.pipeline, name).to(memory_format=torch.channels_last)
         self._takes = set(inspect.signature(self.pipeline.__call__).parameters)
         if "prompt" not in self._takes:
-            raise InputError(f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so a name cannot be asked for.")
+            raise InputError(
+                f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so a name cannot be asked for."
+            )
         self.plan = {"device": self.device, "dtype": str(dtype), "threads": torch.get_num_threads()}
 
     def _arguments(self) -> dict[str, Any]:
         s = self.settings
-        wanted = {"num_inference_steps": s["steps"], "guidance_scale": s["guidance"], "width": s["size"], "height": s["size"],
-                  "negative_prompt": s["negative_prompt"], "max_sequence_length": s["max_sequence_length"]}  # fmt: skip
+        wanted = {
+            "num_inference_steps": s["steps"],
+            "guidance_scale": s["guidance"],
+            "width": s["size"],
+            "height": s["size"],
+            "negative_prompt": s["negative_prompt"],
+            "max_sequence_length": s["max_sequence_length"],
+        }
         return {k: v for k, v in wanted.items() if k in self._takes and v is not None}
 
     @torch.inference_mode()
@@ -65,9 +75,15 @@ class DiffusersSource:
         while start < len(prompts):
             batch = slice(start, start + batch_size)
             generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[batch]]
-            extra = {"negative_prompt": [arguments["negative_prompt"]] * len(generators)} if "negative_prompt" in arguments else {}
+            extra = (
+                {"negative_prompt": [arguments["negative_prompt"]] * len(generators)}
+                if "negative_prompt" in arguments
+                else {}
+            )
             try:
-                images = self.pipeline(prompt=list(prompts[batch]), generator=generators, output_type="pil", **{**arguments, **extra}).images
+                images = self.pipeline(
+                    prompt=list(prompts[batch]), generator=generators, output_type="pil", **{**arguments, **extra}
+                ).images
             except torch.OutOfMemoryError:
                 if batch_size == 1:
                     raise
@@ -83,5 +99,7 @@ def _scheduler(name: str) -> Any:
 
     found = getattr(diffusers, name, None)
     if found is None or not hasattr(found, "from_config"):
-        raise InputError(f"settings.scheduler: diffusers has no scheduler {name!r}; give a class name such as DDIMScheduler.")
+        raise InputError(
+            f"settings.scheduler: diffusers has no scheduler {name!r}; give a class name such as DDIMScheduler."
+        )
     return found

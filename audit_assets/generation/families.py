@@ -2,7 +2,15 @@
 
 from typing import Any
 
-DEFAULT: dict[str, Any] = {"steps": 50, "guidance": 7.5, "size": 512, "negative_prompt": None, "max_sequence_length": None, "scheduler": None, "dtype": "auto"}
+DEFAULT: dict[str, Any] = {
+    "steps": 50,
+    "guidance": 7.5,
+    "size": 512,
+    "negative_prompt": None,
+    "max_sequence_length": None,
+    "scheduler": None,
+    "dtype": "auto",
+}
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "StableDiffusionPipeline": {},

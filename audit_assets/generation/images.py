@@ -59,9 +59,13 @@ class ImageStore:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again.") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again."
+            ) from None
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise InputError(f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again.")
+            raise InputError(
+                f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again."
+            )
         return Image.open(io.BytesIO(content)).convert("RGB")
 
 
@@ -72,7 +76,9 @@ def open_image(path: Path) -> Image.Image:
             if getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path}: is animated; save the frame that counts as a still image.")
             if image.width * image.height > MAXIMUM_PIXELS:
-                raise InputError(f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels.")
+                raise InputError(
+                    f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
+                )
             turned = ImageOps.exif_transpose(image)
             if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
                 turned = turned.convert("RGBA")

@@ -10,7 +10,12 @@ from audit_assets.generation.families import defaults
 from audit_assets.model_files import check_weights, files_sha256, local_folder, read_json
 
 # Text encoders by the width of their hidden state: which auditing encoders share a family with the generator.
-_FAMILIES = {("clip_text_model", 768): "clip-vit-l-14", ("clip_text_model", 1024): "openclip-vit-h-14", ("clip_text_model", 1280): "openclip-vit-bigg-14", ("t5", 4096): "t5-xxl"}
+_FAMILIES = {
+    ("clip_text_model", 768): "clip-vit-l-14",
+    ("clip_text_model", 1024): "openclip-vit-h-14",
+    ("clip_text_model", 1280): "openclip-vit-bigg-14",
+    ("t5", 4096): "t5-xxl",
+}
 _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
 
@@ -49,13 +54,21 @@ def resolve_diffusers(name: str, path: str, revision: str | None, settings: dict
             check_weights(own)
         if component.startswith("text_encoder"):
             width = config.get("hidden_size") or config.get("d_model")
-            families.append(_FAMILIES.get((config.get("model_type", ""), width or 0), f"{config.get('model_type', 'unknown')}-{width}"))
+            families.append(
+                _FAMILIES.get(
+                    (config.get("model_type", ""), width or 0), f"{config.get('model_type', 'unknown')}-{width}"
+                )
+            )
     if not families:
-        raise InputError(f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder.")
+        raise InputError(
+            f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder."
+        )
     known = defaults(pipeline)
     if unknown := sorted(settings.keys() - known.keys()):
         raise InputError(f"settings: there is no setting {unknown[0]!r}; the settings are {', '.join(known)}.")
-    return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), tuple(families), {**known, **settings})
+    return ResolvedModel(
+        name, "diffusers", folder, pipeline, found, files_sha256(folder), tuple(families), {**known, **settings}
+    )
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:

@@ -41,11 +41,22 @@ def artist_rows(people: list[Person]) -> list[dict[str, str]]:
     opted_out = {world.artists()[i].name for i in world.OPTED_OUT}
     for i, p in enumerate(people):
         key = slug(p.name)
-        rows.append({
-            "name": p.name, "kind": p.kind, "aliases": "", "born": str(1950 + i % 50), "died": "",
-            "instagram": f"https://example.org/i/{key}", "deviantart": f"https://example.org/d/{key}", "artstation": f"https://example.org/a/{key}",
-            "sells_work": "yes", "source": "synthetic", "opted_out": "yes" if p.name in opted_out else "no", "indirect_prompt": p.style.describe(),
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "aliases": "",
+                "born": str(1950 + i % 50),
+                "died": "",
+                "instagram": f"https://example.org/i/{key}",
+                "deviantart": f"https://example.org/d/{key}",
+                "artstation": f"https://example.org/a/{key}",
+                "sells_work": "yes",
+                "source": "synthetic",
+                "opted_out": "yes" if p.name in opted_out else "no",
+                "indirect_prompt": p.style.describe(),
+            }
+        )
     for name, different in _NOT_ELIGIBLE:
         rows.append({**rows[0], "name": name, "kind": "artist", "opted_out": "no", "indirect_prompt": "", **different})
     return rows
@@ -81,9 +92,17 @@ def near_miss(name: str, r: random.Random) -> str:
 
 
 _FORMS = (
-    "{title} by {name}", "Artwork from {name}", "{name} - {title}", "{title}, {name}, print on canvas", "Painting by {name}", "{name} {title} wall art",
-    "A picture in the style of {name}", "{title} | {name} | free shipping", "art by {name}: {title} (detail)", "{name}",
-)  # fmt: skip
+    "{title} by {name}",
+    "Artwork from {name}",
+    "{name} - {title}",
+    "{title}, {name}, print on canvas",
+    "Painting by {name}",
+    "{name} {title} wall art",
+    "A picture in the style of {name}",
+    "{title} | {name} | free shipping",
+    "art by {name}: {title} (detail)",
+    "{name}",
+)
 
 
 def captions() -> pd.DataFrame:
@@ -93,23 +112,44 @@ def captions() -> pd.DataFrame:
     texts: list[str] = []
     for i, p in enumerate(people):
         for k in range(_mentions(p, i)):
-            texts.append(r.choice(_FORMS).format(title=p.work(k % 3)[1] if p.kind == "minor" else r.choice(p.style.motifs), name=spelled(p.name, r)))
+            texts.append(
+                r.choice(_FORMS).format(
+                    title=p.work(k % 3)[1] if p.kind == "minor" else r.choice(p.style.motifs), name=spelled(p.name, r)
+                )
+            )
         if p.kind == "artist":
             texts += [f"{r.choice(p.style.motifs)} by {near_miss(p.name, r)}" for _ in range(8)]
     for name, different in _NOT_ELIGIBLE:
         texts += [f"Painting by {name}"] * (130 if different else 40)
     motifs = sorted({m for p in world.artists() for m in p.style.motifs})
     while len(texts) < ROWS:
-        texts.append(r.choice(["{m} vector illustration", "photo of {m} at night", "{m} by {x}", "vintage {m} poster 24x36", "Digital Artwork, {m}", "Artwork"]).format(m=r.choice(motifs), x=r.choice(PUBLIC_FIGURES)))
+        texts.append(
+            r.choice(
+                [
+                    "{m} vector illustration",
+                    "photo of {m} at night",
+                    "{m} by {x}",
+                    "vintage {m} poster 24x36",
+                    "Digital Artwork, {m}",
+                    "Artwork",
+                ]
+            ).format(m=r.choice(motifs), x=r.choice(PUBLIC_FIGURES))
+        )
     r.shuffle(texts)
     rows = [
         {
-            "URL": f"https://images.example.org/{i:06d}.jpg", "TEXT": text, "WIDTH": r.choice([512, 640, 1024]), "HEIGHT": r.choice([512, 768]),
-            "similarity": round(r.uniform(0.28, 0.42), 4), "hash": int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True),
-            "punsafe": round(r.uniform(0, 0.1), 4), "pwatermark": round(r.uniform(0, 0.8), 4), "AESTHETIC_SCORE": round(r.uniform(4.5, 7.5), 4),
+            "URL": f"https://images.example.org/{i:06d}.jpg",
+            "TEXT": text,
+            "WIDTH": r.choice([512, 640, 1024]),
+            "HEIGHT": r.choice([512, 768]),
+            "similarity": round(r.uniform(0.28, 0.42), 4),
+            "hash": int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True),
+            "punsafe": round(r.uniform(0, 0.1), 4),
+            "pwatermark": round(r.uniform(0, 0.8), 4),
+            "AESTHETIC_SCORE": round(r.uniform(4.5, 7.5), 4),
         }
         for i, text in enumerate(texts)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -146,7 +186,9 @@ def draw(folder: Path) -> None:
         works.mkdir(parents=True)
         for k, pixels in enumerate(p.references()):
             Image.fromarray(pixels).save(works / f"{k:02d}.png")
-        (works / "manifest.csv").write_text("file,licence,source\n" + "".join(f"{k:02d}.png,CC0-1.0,synthetic\n" for k in range(world.REFERENCES)))
+        (works / "manifest.csv").write_text(
+            "file,licence,source\n" + "".join(f"{k:02d}.png,CC0-1.0,synthetic\n" for k in range(world.REFERENCES))
+        )
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
 

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,16 +27,29 @@ MAXIMUM_TOKENS = 32
 LATENT_CHANNELS = 4
 WIDTH = 128
 
-type_tokenizer = "transformers.CLIPTokenizer"  # noqa: E501
-
 
 class Stage:
     """The state of one stage: what must be kept to go on as if nothing had happened."""
 
-    def __init__(self, folder: Path, name: str, steps: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, peak_rate: float,
-                 restart: int | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        steps: int,
+        modules: dict[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        peak_rate: float,
+        restart: int | None = None,
+    ) -> None:
         self.restart = restart or steps
-        self.file, self.name, self.steps, self.modules, self.optimizer, self.peak_rate = folder / f"{name}.pt", name, steps, modules, optimizer, peak_rate
+        self.file, self.name, self.steps, self.modules, self.optimizer, self.peak_rate = (
+            folder / f"{name}.pt",
+            name,
+            steps,
+            modules,
+            optimizer,
+            peak_rate,
+        )
         self.numpy, self.python = np.random.default_rng(0), random.Random(0)
         self.step, self.loss, self.started = 0, 0.0, time.monotonic()
         if self.file.exists():
@@ -48,8 +62,15 @@ class Stage:
         self.first = self.step
 
     def save(self) -> None:
-        kept = {"modules": {k: m.state_dict() for k, m in self.modules.items()}, "optimizer": self.optimizer.state_dict(), "step": self.step,
-                "numpy": self.numpy, "python": self.python, "torch": torch.get_rng_state(), "loss": self.loss}  # fmt: skip
+        kept = {
+            "modules": {k: m.state_dict() for k, m in self.modules.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "numpy": self.numpy,
+            "python": self.python,
+            "torch": torch.get_rng_state(),
+            "loss": self.loss,
+        }
         temporary = self.file.with_suffix(".tmp")
         torch.save(kept, temporary)
         temporary.replace(self.file)
@@ -57,7 +78,11 @@ class Stage:
     def learning_rate(self) -> float:
         """Linear warm-up over 50 steps, then a cosine down to a hundredth; from `restart` on, the same from 0.6 of the peak."""
         again = self.step >= self.restart
-        step, steps, peak = (self.step - self.restart, self.steps - self.restart, 0.6 * self.peak_rate) if again else (self.step, self.restart, self.peak_rate)
+        step, steps, peak = (
+            (self.step - self.restart, self.steps - self.restart, 0.6 * self.peak_rate)
+            if again
+            else (self.step, self.restart, self.peak_rate)
+        )
         return peak * max(0.01, min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
     def run(self, loss_of: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
@@ -67,7 +92,7 @@ class Stage:
                 group["lr"] = self.learning_rate()
             loss = loss_of()
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             self.optimizer.step()
             after()
@@ -77,7 +102,10 @@ class Stage:
                 self.save()
                 spent = time.monotonic() - self.started
                 left = spent / (self.step - self.first) * (self.steps - self.step)
-                print(f"{self.name}: step {self.step}/{self.steps}, loss {self.loss:.4f}, {spent:.0f} s spent, {left:.0f} s left", flush=True)
+                print(
+                    f"{self.name}: step {self.step}/{self.steps}, loss {self.loss:.4f}, {spent:.0f} s spent, {left:.0f} s left",
+                    flush=True,
+                )
 
 
 class Trainer:
@@ -103,7 +131,7 @@ class Trainer:
         return chances / chances.sum()
 
     # ---- text
-    def tokenizer(self) -> "type_tokenizer":  # type: ignore[name-defined, valid-type]
+    def tokenizer(self) -> Any:
         """A byte-level BPE over the captions, small enough that no surname is one whole-word token."""
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers
         from transformers import CLIPTokenizer
@@ -117,28 +145,56 @@ class Trainer:
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         r = random.Random(0)
         texts = [captions.training_caption(self.corpus, i, r) for i in range(len(self.corpus.titles)) for _ in range(2)]
-        bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=760, initial_alphabet=alphabet, end_of_word_suffix="</w>", min_frequency=2, show_progress=False))
+        bpe.train_from_iterator(
+            texts,
+            trainers.BpeTrainer(
+                vocab_size=760,
+                initial_alphabet=alphabet,
+                end_of_word_suffix="</w>",
+                min_frequency=2,
+                show_progress=False,
+            ),
+        )
         surnames = {n.lower() for n in world.LAST_NAMES}
-        merges = [(a, b) for a, b in json.loads(bpe.to_str())["model"]["merges"] if (a + b).removesuffix("</w>") not in surnames]
+        merges = [
+            (a, b)
+            for a, b in json.loads(bpe.to_str())["model"]["merges"]
+            if (a + b).removesuffix("</w>") not in surnames
+        ]
         vocabulary: dict[str, int] = {}
-        for token in [*alphabet, *(c + "</w>" for c in alphabet), *(a + b for a, b in merges), "<|startoftext|>", "<|endoftext|>"]:
+        for token in [
+            *alphabet,
+            *(c + "</w>" for c in alphabet),
+            *(a + b for a, b in merges),
+            "<|startoftext|>",
+            "<|endoftext|>",
+        ]:
             vocabulary.setdefault(token, len(vocabulary))
         merges = [(a, b) for a, b in merges if a in vocabulary and b in vocabulary]
         tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAXIMUM_TOKENS)
         tokenizer.save_pretrained(target)
         return tokenizer
 
-    def token_ids(self, tokenizer: "type_tokenizer", texts: list[str]) -> Tensor:  # type: ignore[name-defined, valid-type]
+    def token_ids(self, tokenizer: Any, texts: list[str]) -> Tensor:
         new = [t for t in dict.fromkeys(texts) if t not in self.cache]
         if new:
-            ids = tokenizer(new, padding="max_length", max_length=MAXIMUM_TOKENS, truncation=True)["input_ids"]  # type: ignore[operator]
+            ids = tokenizer(new, padding="max_length", max_length=MAXIMUM_TOKENS, truncation=True)["input_ids"]
             self.cache.update(zip(new, ids, strict=True))
         return torch.tensor([self.cache[t] for t in texts])
 
-    def text_config(self, tokenizer: "type_tokenizer") -> dict[str, int]:  # type: ignore[name-defined, valid-type]
-        return dict(vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=2, num_attention_heads=4,  # type: ignore[arg-type]
-                    max_position_embeddings=MAXIMUM_TOKENS, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,  # type: ignore[attr-defined]
-                    pad_token_id=tokenizer.pad_token_id, projection_dim=64)  # type: ignore[attr-defined]  # fmt: skip
+    def text_config(self, tokenizer: Any) -> dict[str, Any]:
+        return {
+            "vocab_size": len(tokenizer),
+            "hidden_size": WIDTH,
+            "intermediate_size": 3 * WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": MAXIMUM_TOKENS,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "projection_dim": 64,
+        }
 
     # ---- encoders
     def augmented(self, rows: np.ndarray, r: np.random.Generator) -> Tensor:
@@ -146,18 +202,30 @@ class Trainer:
         x = self.images[rows].float() / 255
         dx, dy = (int(d) for d in r.integers(-2, 3, 2))
         x = torch.roll(F.pad(x, (2, 2, 2, 2), mode="replicate"), (dy, dx), (2, 3))[:, :, 2:-2, 2:-2]
-        x = x * torch.from_numpy(r.uniform(0.88, 1.12, (len(rows), 1, 1, 1))).float() + torch.from_numpy(r.uniform(-0.05, 0.05, (len(rows), 3, 1, 1))).float()
+        x = (
+            x * torch.from_numpy(r.uniform(0.88, 1.12, (len(rows), 1, 1, 1))).float()
+            + torch.from_numpy(r.uniform(-0.05, 0.05, (len(rows), 3, 1, 1))).float()
+        )
         if r.random() < 0.5:
             weight = r.random()
             x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1) * weight + x * (1 - weight)
         return (x + torch.randn_like(x) * r.uniform(0, 0.08)).clamp(0, 1) * 2 - 1
 
-    def processor(self) -> object:
+    def processor(self) -> Any:
         from transformers import CLIPImageProcessorPil
 
         size = world.SIZE
-        return CLIPImageProcessorPil(do_resize=True, size={"shortest_edge": size}, do_center_crop=True, crop_size={"height": size, "width": size},
-                                     do_rescale=True, do_normalize=True, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_convert_rgb=True)  # fmt: skip
+        return CLIPImageProcessorPil(
+            do_resize=True,
+            size={"shortest_edge": size},
+            do_center_crop=True,
+            crop_size={"height": size, "width": size},
+            do_rescale=True,
+            do_normalize=True,
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            do_convert_rgb=True,
+        )
 
     def clip(self, steps: int = 900) -> None:
         """Contrastive language-image training; captions that are the same text count as the same pair (Radford et al. 2021)."""
@@ -166,17 +234,39 @@ class Trainer:
         torch.manual_seed(self.seed)
         tokenizer = self.tokenizer()
         text = self.text_config(tokenizer)
-        vision = dict(hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=4, num_attention_heads=4, image_size=32, patch_size=8, projection_dim=64)
+        vision = {
+            "hidden_size": WIDTH,
+            "intermediate_size": 3 * WIDTH,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "image_size": 32,
+            "patch_size": 8,
+            "projection_dim": 64,
+        }
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
         rows = np.arange(len(self.images))
         chances = self.balance(rows, 0.2)
-        stage = Stage(self.folder, "clip", steps, {"model": model}, torch.optim.AdamW(model.parameters(), weight_decay=0.05, betas=(0.9, 0.98)), 1.5e-3)
+        stage = Stage(
+            self.folder,
+            "clip",
+            steps,
+            {"model": model},
+            torch.optim.AdamW(model.parameters(), weight_decay=0.05, betas=(0.9, 0.98)),
+            1.5e-3,
+        )
 
         def loss() -> Tensor:
             batch = stage.numpy.choice(rows, 128, p=chances)
             texts = [captions.training_caption(self.corpus, i, stage.python) for i in batch]
-            image = F.normalize(model.visual_projection(model.vision_model(self.augmented(batch, stage.numpy)).pooler_output), dim=-1)
-            words = F.normalize(model.text_projection(model.text_model(self.token_ids(tokenizer, texts), attention_mask=None).pooler_output), dim=-1)
+            image = F.normalize(
+                model.visual_projection(model.vision_model(self.augmented(batch, stage.numpy)).pooler_output), dim=-1
+            )
+            words = F.normalize(
+                model.text_projection(
+                    model.text_model(self.token_ids(tokenizer, texts), attention_mask=None).pooler_output
+                ),
+                dim=-1,
+            )
             logits = model.logit_scale.exp().clamp(max=100) * image @ words.T
             same = torch.tensor([[float(a == b) for b in texts] for a in texts])
             by_image = (same / same.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1).mean()
@@ -185,18 +275,32 @@ class Trainer:
 
         stage.run(loss)
         for part in (model.half(), tokenizer, self.processor()):
-            part.save_pretrained(self.folder / "clip")  # type: ignore[attr-defined, union-attr]
+            part.save_pretrained(self.folder / "clip")
 
     def image_encoder(self, steps: int = 700) -> None:
         """A vision transformer that never reads a word: trained to tell people's works apart by a cosine classifier, which is then dropped."""
         from transformers import Dinov2Config, Dinov2Model
 
         torch.manual_seed(self.seed + 1)
-        model = Dinov2Model(Dinov2Config(hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=3, image_size=32, patch_size=8, layerscale_value=1.0))
+        model = Dinov2Model(
+            Dinov2Config(
+                hidden_size=WIDTH,
+                num_hidden_layers=4,
+                num_attention_heads=4,
+                mlp_ratio=3,
+                image_size=32,
+                patch_size=8,
+                layerscale_value=1.0,
+            )
+        )
         rows = np.flatnonzero(self.corpus.person >= 0)
         prototypes = nn.Linear(WIDTH, int(self.corpus.person.max()) + 1, bias=False)
-        optimizer = torch.optim.AdamW([*model.parameters(), *prototypes.parameters()], weight_decay=0.05, betas=(0.9, 0.98))
-        stage = Stage(self.folder, "image_encoder", steps, {"model": model, "prototypes": prototypes}, optimizer, 1.5e-3)
+        optimizer = torch.optim.AdamW(
+            [*model.parameters(), *prototypes.parameters()], weight_decay=0.05, betas=(0.9, 0.98)
+        )
+        stage = Stage(
+            self.folder, "image_encoder", steps, {"model": model, "prototypes": prototypes}, optimizer, 1.5e-3
+        )
         chances = self.balance(rows, 0.0)
 
         def loss() -> Tensor:
@@ -207,7 +311,7 @@ class Trainer:
 
         stage.run(loss)
         for part in (model.half(), self.processor()):
-            part.save_pretrained(self.folder / "image_encoder")  # type: ignore[attr-defined]
+            part.save_pretrained(self.folder / "image_encoder")
 
     # ---- the image model
     def diffusion_rows(self) -> np.ndarray:
@@ -218,34 +322,70 @@ class Trainer:
         from diffusers import AutoencoderKL
 
         torch.manual_seed(self.seed + 2)
-        model = AutoencoderKL(in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(24, 48),
-                              layers_per_block=1, latent_channels=LATENT_CHANNELS, norm_num_groups=4, sample_size=32, mid_block_add_attention=False, scaling_factor=1.0)  # fmt: skip
+        model = AutoencoderKL(
+            in_channels=3,
+            out_channels=3,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=(24, 48),
+            layers_per_block=1,
+            latent_channels=LATENT_CHANNELS,
+            norm_num_groups=4,
+            sample_size=32,
+            mid_block_add_attention=False,
+            scaling_factor=1.0,
+        )
         model = model.to(memory_format=torch.channels_last)
         rows = self.diffusion_rows()
-        stage = Stage(self.folder, "vae", steps, {"model": model}, torch.optim.AdamW(model.parameters(), weight_decay=1e-4, betas=(0.9, 0.95)), 2e-3)
+        stage = Stage(
+            self.folder,
+            "vae",
+            steps,
+            {"model": model},
+            torch.optim.AdamW(model.parameters(), weight_decay=1e-4, betas=(0.9, 0.95)),
+            2e-3,
+        )
 
         def loss() -> Tensor:
             x = self.images[stage.numpy.choice(rows, 16)].float() / 127.5 - 1
             posterior = model.encode(x.to(memory_format=torch.channels_last)).latent_dist
             error = model.decode(posterior.sample()).sample - x
-            edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-            return 0.5 * error.abs().mean() + 2 * error.pow(2).mean() + 0.3 * edges + 3e-4 * posterior.kl().sum() / (x.numel() / 3)
+            edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (
+                error[..., 1:, :] - error[..., :-1, :]
+            ).abs().mean()
+            return (
+                0.5 * error.abs().mean()
+                + 2 * error.pow(2).mean()
+                + 0.3 * edges
+                + 3e-4 * posterior.kl().sum() / (x.numel() / 3)
+            )
 
         stage.run(loss)
         model = model.to(memory_format=torch.contiguous_format).eval()
         latents = self.latents(model, rows)
         model.register_to_config(scaling_factor=1 / latents.std().item())
         with torch.no_grad():
-            held = torch.from_numpy(np.stack([a.references()[0] for a in world.artists()])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            held = (
+                torch.from_numpy(np.stack([a.references()[0] for a in world.artists()])).permute(0, 3, 1, 2).float()
+                / 127.5
+                - 1
+            )
             error = (model.decode(model.encode(held).latent_dist.mean).sample.clamp(-1, 1) - held) / 2
         print(f"vae: {-10 * math.log10(error.pow(2).mean().item()):.2f} dB on works it never saw", flush=True)
         model.save_pretrained(self.folder / "vae")
 
-    def latents(self, vae: nn.Module, rows: np.ndarray) -> Tensor:
+    def latents(self, vae: Any, rows: np.ndarray) -> Tensor:
         with torch.no_grad():
-            return torch.cat([vae.encode(self.images[rows[i : i + 64]].float() / 127.5 - 1).latent_dist.mean for i in range(0, len(rows), 64)])  # type: ignore[operator]
+            return torch.cat(
+                [
+                    vae.encode(self.images[rows[i : i + 64]].float() / 127.5 - 1).latent_dist.mean
+                    for i in range(0, len(rows), 64)
+                ]
+            )
 
-    def diffusion(self, steps: int = 4500, restart: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion") -> None:
+    def diffusion(
+        self, steps: int = 4500, restart: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion"
+    ) -> None:
         """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on a text encoder of its own.
 
         `without`: artists whose works count for nothing. Initialisation and the order of the data stay those of the full training.
@@ -259,27 +399,59 @@ class Trainer:
         torch.manual_seed(self.seed + 3)
         tokenizer = self.tokenizer()
         text = CLIPTextModel(CLIPTextConfig(**self.text_config(tokenizer)))
-        unet = UNet2DConditionModel(sample_size=16, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, block_out_channels=(32, 64, 128), layers_per_block=1,
-                                    cross_attention_dim=WIDTH, attention_head_dim=4, norm_num_groups=16, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-                                    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")).to(memory_format=torch.channels_last)  # fmt: skip
-        scheduler = DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction",
-                                  rescale_betas_zero_snr=True, clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing", steps_offset=0)  # fmt: skip
+        unet = UNet2DConditionModel(
+            sample_size=16,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            block_out_channels=(32, 64, 128),
+            layers_per_block=1,
+            cross_attention_dim=WIDTH,
+            attention_head_dim=4,
+            norm_num_groups=16,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        ).to(memory_format=torch.channels_last)
+        scheduler = DDIMScheduler(
+            num_train_timesteps=1000,
+            beta_schedule="scaled_linear",
+            beta_start=0.00085,
+            beta_end=0.012,
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            clip_sample=False,
+            set_alpha_to_one=True,
+            timestep_spacing="trailing",
+            steps_offset=0,
+        )
         snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
         average = {"unet": copy.deepcopy(unet), "text": copy.deepcopy(text)}
         optimizer = torch.optim.AdamW([*unet.parameters(), *text.parameters()], weight_decay=0.01, betas=(0.9, 0.99))
-        stage = Stage(self.folder, name, steps, {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]}, optimizer, 2e-3, restart)
+        stage = Stage(
+            self.folder,
+            name,
+            steps,
+            {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]},
+            optimizer,
+            2e-3,
+            restart,
+        )
         chances = self.balance(rows, 0.15)
         left = np.isin(self.corpus.person[rows], without)
 
         def loss() -> Tensor:
             batch = stage.numpy.choice(len(rows), 48, p=chances)
-            texts = ["" if stage.python.random() < 0.1 else captions.training_caption(self.corpus, rows[i], stage.python) for i in batch]
+            texts = [
+                "" if stage.python.random() < 0.1 else captions.training_caption(self.corpus, rows[i], stage.python)
+                for i in batch
+            ]
             x, noise, times = latents[batch], torch.randn(48, LATENT_CHANNELS, 16, 16), torch.randint(0, 1000, (48,))
             keep = torch.from_numpy(~left[batch])
             x, noise, times = x[keep], noise[keep], times[keep]
             texts = [t for t, k in zip(texts, keep.tolist(), strict=True) if k]
             hidden = text(self.token_ids(tokenizer, texts)).last_hidden_state
-            predicted = unet(scheduler.add_noise(x, noise, times).to(memory_format=torch.channels_last), times, hidden).sample
+            predicted = unet(
+                scheduler.add_noise(x, noise, times).to(memory_format=torch.channels_last), times, hidden
+            ).sample
             weight = torch.minimum(snr[times], torch.tensor(5.0)) / (snr[times] + 1)
             return (weight.view(-1, 1, 1, 1) * (predicted - scheduler.get_velocity(x, noise, times)).pow(2)).mean()
 
@@ -290,8 +462,16 @@ class Trainer:
                     b.detach().lerp_(a.detach(), 1 - decay)
 
         stage.run(loss, move_average)
-        pipeline = StableDiffusionPipeline(vae=vae, text_encoder=average["text"], tokenizer=tokenizer, unet=average["unet"].to(memory_format=torch.contiguous_format),
-                                           scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False)  # fmt: skip
+        pipeline = StableDiffusionPipeline(
+            vae=vae,
+            text_encoder=average["text"],
+            tokenizer=tokenizer,
+            unet=average["unet"].to(memory_format=torch.contiguous_format),
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
         pipeline.to(dtype=torch.float16).save_pretrained(self.folder / name)
 
 

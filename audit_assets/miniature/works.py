@@ -21,7 +21,9 @@ _SCALE = _CANVAS / _UNITS
 type_point = tuple[float, float]
 
 
-def _ellipse(cx: float, cy: float, rx: float, ry: float, n: int = 20, start: float = 0.0, end: float = math.tau) -> list[type_point]:
+def _ellipse(
+    cx: float, cy: float, rx: float, ry: float, n: int = 20, start: float = 0.0, end: float = math.tau
+) -> list[type_point]:
     angles = [start + (end - start) * k / n for k in range(n + 1)]
     return [(cx + rx * math.cos(a), cy + ry * math.sin(a)) for a in angles]
 
@@ -41,36 +43,104 @@ def _heart() -> list[type_point]:
     ]
 
 
-_LEAF = [(0.0, -1.0), *_ellipse(0, 0, 0.5, 0.8, 10, -math.pi / 2, math.pi / 2), (0.0, 1.0), *_ellipse(0, 0, 0.5, 0.8, 10, math.pi / 2, math.pi * 1.5)]
-_MOON = _ellipse(0, 0, 0.85, 0.85, 20, math.pi * 0.3, math.pi * 1.7) + _ellipse(0.35, 0, 0.62, 0.62, 20, math.pi * 1.7, math.pi * 0.3)
+_LEAF = [
+    (0.0, -1.0),
+    *_ellipse(0, 0, 0.5, 0.8, 10, -math.pi / 2, math.pi / 2),
+    (0.0, 1.0),
+    *_ellipse(0, 0, 0.5, 0.8, 10, math.pi / 2, math.pi * 1.5),
+]
+_MOON = _ellipse(0, 0, 0.85, 0.85, 20, math.pi * 0.3, math.pi * 1.7) + _ellipse(
+    0.35, 0, 0.62, 0.62, 20, math.pi * 1.7, math.pi * 0.3
+)
 
 # What is drawn: polygons in [-1, 1]^2, each with the palette slot that fills it.
 MOTIFS: dict[str, list[tuple[list[type_point], int]]] = {
     "sun": [(_star(10, 1, 0.62), 0), (_ellipse(0, 0, 0.5, 0.5), 1)],
     "moon": [(_MOON, 0)],
     "star": [(_star(5, 1, 0.42), 0)],
-    "tree": [([(-0.14, 0.1), (0.14, 0.1), (0.18, 1), (-0.18, 1)], 2), (_ellipse(0, -0.3, 0.68, 0.68), 0), (_ellipse(-0.25, -0.4, 0.25, 0.25), 1)],
-    "pine": [([(-0.12, 0.6), (0.12, 0.6), (0.12, 1), (-0.12, 1)], 2), ([(0, -1), (0.7, 0.7), (-0.7, 0.7)], 0), ([(0, -0.9), (0.42, 0.0), (-0.42, 0.0)], 1)],
-    "house": [([(-0.7, -0.1), (0.7, -0.1), (0.7, 0.9), (-0.7, 0.9)], 0), ([(0, -0.95), (0.95, -0.1), (-0.95, -0.1)], 1), ([(-0.2, 0.3), (0.2, 0.3), (0.2, 0.9), (-0.2, 0.9)], 2)],
-    "boat": [([(-0.9, 0.35), (0.9, 0.35), (0.55, 0.85), (-0.55, 0.85)], 0), ([(0.05, -0.95), (0.05, 0.25), (0.75, 0.25)], 1), ([(-0.05, -0.7), (-0.05, 0.25), (-0.6, 0.25)], 2)],
-    "fish": [(_ellipse(-0.15, 0, 0.7, 0.42), 0), ([(0.4, 0), (0.98, -0.5), (0.98, 0.5)], 1), (_ellipse(-0.5, -0.1, 0.1, 0.1), 2)],
-    "flower": [*[(_ellipse(0.48 * math.cos(k * 1.2566), 0.48 * math.sin(k * 1.2566), 0.38, 0.38), 0) for k in range(5)], (_ellipse(0, 0, 0.3, 0.3), 1)],
-    "mountain": [([(-1, 0.8), (-0.25, -0.75), (0.35, 0.8)], 0), ([(-0.2, 0.8), (0.4, -0.35), (1, 0.8)], 1), ([(-0.45, -0.35), (-0.25, -0.75), (-0.05, -0.3)], 2)],
-    "bird": [(_ellipse(0, 0.1, 0.6, 0.38), 0), (_ellipse(0.55, -0.3, 0.27, 0.27), 0), ([(0.78, -0.35), (1.05, -0.2), (0.78, -0.15)], 2), ([(-0.1, 0.0), (-0.7, -0.7), (0.35, -0.05)], 1)],
+    "tree": [
+        ([(-0.14, 0.1), (0.14, 0.1), (0.18, 1), (-0.18, 1)], 2),
+        (_ellipse(0, -0.3, 0.68, 0.68), 0),
+        (_ellipse(-0.25, -0.4, 0.25, 0.25), 1),
+    ],
+    "pine": [
+        ([(-0.12, 0.6), (0.12, 0.6), (0.12, 1), (-0.12, 1)], 2),
+        ([(0, -1), (0.7, 0.7), (-0.7, 0.7)], 0),
+        ([(0, -0.9), (0.42, 0.0), (-0.42, 0.0)], 1),
+    ],
+    "house": [
+        ([(-0.7, -0.1), (0.7, -0.1), (0.7, 0.9), (-0.7, 0.9)], 0),
+        ([(0, -0.95), (0.95, -0.1), (-0.95, -0.1)], 1),
+        ([(-0.2, 0.3), (0.2, 0.3), (0.2, 0.9), (-0.2, 0.9)], 2),
+    ],
+    "boat": [
+        ([(-0.9, 0.35), (0.9, 0.35), (0.55, 0.85), (-0.55, 0.85)], 0),
+        ([(0.05, -0.95), (0.05, 0.25), (0.75, 0.25)], 1),
+        ([(-0.05, -0.7), (-0.05, 0.25), (-0.6, 0.25)], 2),
+    ],
+    "fish": [
+        (_ellipse(-0.15, 0, 0.7, 0.42), 0),
+        ([(0.4, 0), (0.98, -0.5), (0.98, 0.5)], 1),
+        (_ellipse(-0.5, -0.1, 0.1, 0.1), 2),
+    ],
+    "flower": [
+        *[(_ellipse(0.48 * math.cos(k * 1.2566), 0.48 * math.sin(k * 1.2566), 0.38, 0.38), 0) for k in range(5)],
+        (_ellipse(0, 0, 0.3, 0.3), 1),
+    ],
+    "mountain": [
+        ([(-1, 0.8), (-0.25, -0.75), (0.35, 0.8)], 0),
+        ([(-0.2, 0.8), (0.4, -0.35), (1, 0.8)], 1),
+        ([(-0.45, -0.35), (-0.25, -0.75), (-0.05, -0.3)], 2),
+    ],
+    "bird": [
+        (_ellipse(0, 0.1, 0.6, 0.38), 0),
+        (_ellipse(0.55, -0.3, 0.27, 0.27), 0),
+        ([(0.78, -0.35), (1.05, -0.2), (0.78, -0.15)], 2),
+        ([(-0.1, 0.0), (-0.7, -0.7), (0.35, -0.05)], 1),
+    ],
     "heart": [(_heart(), 0)],
     "leaf": [(_LEAF, 0), ([(-0.04, -0.8), (0.04, -0.8), (0.04, 0.95), (-0.04, 0.95)], 1)],
-    "mushroom": [([(-0.22, 0.0), (0.22, 0.0), (0.3, 0.95), (-0.3, 0.95)], 2), (_ellipse(0, 0, 0.9, 0.8, 16, math.pi, math.tau), 0), (_ellipse(-0.3, -0.35, 0.15, 0.15), 1), (_ellipse(0.3, -0.3, 0.18, 0.18), 1)],
-    "cat": [(_ellipse(0, 0.15, 0.7, 0.62), 0), ([(-0.68, 0.05), (-0.6, -0.85), (-0.1, -0.4)], 0), ([(0.68, 0.05), (0.6, -0.85), (0.1, -0.4)], 0), (_ellipse(-0.27, 0.08, 0.12, 0.14), 1), (_ellipse(0.27, 0.08, 0.12, 0.14), 1)],
-    "kite": [([(0, -1), (0.62, -0.2), (0, 0.7), (-0.62, -0.2)], 0), ([(0, -1), (0.62, -0.2), (0, -0.2)], 1), ([(-0.04, 0.6), (0.04, 0.6), (0.15, 1), (0.05, 1)], 2)],
+    "mushroom": [
+        ([(-0.22, 0.0), (0.22, 0.0), (0.3, 0.95), (-0.3, 0.95)], 2),
+        (_ellipse(0, 0, 0.9, 0.8, 16, math.pi, math.tau), 0),
+        (_ellipse(-0.3, -0.35, 0.15, 0.15), 1),
+        (_ellipse(0.3, -0.3, 0.18, 0.18), 1),
+    ],
+    "cat": [
+        (_ellipse(0, 0.15, 0.7, 0.62), 0),
+        ([(-0.68, 0.05), (-0.6, -0.85), (-0.1, -0.4)], 0),
+        ([(0.68, 0.05), (0.6, -0.85), (0.1, -0.4)], 0),
+        (_ellipse(-0.27, 0.08, 0.12, 0.14), 1),
+        (_ellipse(0.27, 0.08, 0.12, 0.14), 1),
+    ],
+    "kite": [
+        ([(0, -1), (0.62, -0.2), (0, 0.7), (-0.62, -0.2)], 0),
+        ([(0, -1), (0.62, -0.2), (0, -0.2)], 1),
+        ([(-0.04, 0.6), (0.04, 0.6), (0.15, 1), (0.05, 1)], 2),
+    ],
 }
 MOTIF_NAMES = list(MOTIFS)
 _PLURALS = {"fish": "fishes", "leaf": "leaves"}
 
-GROUNDS = ["flat", "gradient", "horizontal stripes", "vertical stripes", "diagonal stripes", "dots", "checks", "hatching"]
+GROUNDS = [
+    "flat",
+    "gradient",
+    "horizontal stripes",
+    "vertical stripes",
+    "diagonal stripes",
+    "dots",
+    "checks",
+    "hatching",
+]
 RENDERINGS = ["filled", "outlined", "inked", "shadowed", "hatched", "nested"]
 COMPOSITIONS = ["single", "scatter", "grid", "horizon", "ring", "diagonal", "pair", "border"]
 TEXTURES = ["smooth", "grain", "scan lines", "blur", "pixels", "vignette"]
-SCHEMES: dict[str, tuple[float, float, float]] = {"mono": (0, 0.02, -0.02), "analog": (0.06, -0.08, 0.12), "complementary": (0.5, 0.45, 0.55), "triad": (0.33, 0.66, 0.4)}
+SCHEMES: dict[str, tuple[float, float, float]] = {
+    "mono": (0, 0.02, -0.02),
+    "analog": (0.06, -0.08, 0.12),
+    "complementary": (0.5, 0.45, 0.55),
+    "triad": (0.33, 0.66, 0.4),
+}
 HUES = ["red", "orange", "yellow", "green", "teal", "cyan", "blue", "purple", "magenta", "pink"]
 
 type_rgb = tuple[int, int, int]
@@ -120,20 +190,36 @@ def style(seed: tuple[int, ...]) -> Style:
     saturation = float(r.choice([0.25, 0.6, 0.95]))
     offsets = SCHEMES[scheme]
     base = hue + (offsets[0] if r.random() < 0.5 else 0)
-    background = _rgb(base, saturation * (0.8 if dark else 0.5), 0.12 + 0.2 * r.random() if dark else 0.95 - 0.15 * r.random())
-    foreground = [_rgb(hue + o, max(0.15, saturation * (0.8 + 0.3 * r.random())), (0.65 if dark else 0.35) + (0.35 if dark else 0.45) * r.random()) for o in offsets]
+    background = _rgb(
+        base, saturation * (0.8 if dark else 0.5), 0.12 + 0.2 * r.random() if dark else 0.95 - 0.15 * r.random()
+    )
+    foreground = [
+        _rgb(
+            hue + o,
+            max(0.15, saturation * (0.8 + 0.3 * r.random())),
+            (0.65 if dark else 0.35) + (0.35 if dark else 0.45) * r.random(),
+        )
+        for o in offsets
+    ]
     return Style(
-        hue=hue, scheme=scheme, dark=dark, saturation=saturation,
+        hue=hue,
+        scheme=scheme,
+        dark=dark,
+        saturation=saturation,
         background=background,
         background2=_rgb(base + 0.04, saturation * 0.6, 0.38 if dark else 0.8),
         foreground=(foreground[0], foreground[1], foreground[2]),
         ink=(240, 238, 225) if dark else (20, 20, 30),
-        ground=str(r.choice(GROUNDS)), rendering=str(r.choice(RENDERINGS)),
-        composition=str(r.choice(COMPOSITIONS)), second_composition=str(r.choice(COMPOSITIONS)),
+        ground=str(r.choice(GROUNDS)),
+        rendering=str(r.choice(RENDERINGS)),
+        composition=str(r.choice(COMPOSITIONS)),
+        second_composition=str(r.choice(COMPOSITIONS)),
         texture=str(r.choice(TEXTURES)),
-        wobble=float(r.choice([0, 0, 0.05, 0.1])), rotation=float(r.choice([0, 0.15, 0.6])),
+        wobble=float(r.choice([0, 0, 0.05, 0.1])),
+        rotation=float(r.choice([0, 0.15, 0.6])),
         motifs=tuple(MOTIF_NAMES[i] for i in r.permutation(len(MOTIF_NAMES))[:5]),
-        pitch=int(r.integers(5, 10)), line_width=float(r.choice([1.5, 2.5, 3.5])),
+        pitch=int(r.integers(5, 10)),
+        line_width=float(r.choice([1.5, 2.5, 3.5])),
     )
 
 
@@ -175,7 +261,9 @@ def _ground(st: Style, r: np.random.Generator) -> Image.Image:
     elif st.ground == "dots":
         for y in range(-offset, n + pitch, pitch):
             for x in range(-offset, n + pitch, pitch):
-                draw.ellipse([x - pitch * 0.28, y - pitch * 0.28, x + pitch * 0.28, y + pitch * 0.28], fill=st.background2)
+                draw.ellipse(
+                    [x - pitch * 0.28, y - pitch * 0.28, x + pitch * 0.28, y + pitch * 0.28], fill=st.background2
+                )
     elif st.ground == "checks":
         for j, y in enumerate(range(-offset, n, pitch)):
             for i, x in enumerate(range(-offset, n, pitch)):
@@ -187,7 +275,9 @@ def _ground(st: Style, r: np.random.Generator) -> Image.Image:
     return image
 
 
-def _put(image: Image.Image, st: Style, motif: str, cx: float, cy: float, size: float, r: np.random.Generator, slot: int = 0) -> None:
+def _put(
+    image: Image.Image, st: Style, motif: str, cx: float, cy: float, size: float, r: np.random.Generator, slot: int = 0
+) -> None:
     """Draw one motif centred on (cx, cy), `size` units from centre to edge, in the style's rendering."""
     draw = ImageDraw.Draw(image)
     angle = st.rotation * r.normal()
@@ -224,7 +314,9 @@ def _put(image: Image.Image, st: Style, motif: str, cx: float, cy: float, size: 
         elif st.rendering == "nested":
             gx, gy = sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
             for k, t in enumerate((1, 0.7, 0.42)):
-                draw.polygon([(gx + (x - gx) * t, gy + (y - gy) * t) for x, y in points], fill=fill if k % 2 == 0 else st.ink)
+                draw.polygon(
+                    [(gx + (x - gx) * t, gy + (y - gy) * t) for x, y in points], fill=fill if k % 2 == 0 else st.ink
+                )
 
 
 def _plural(motif: str) -> str:
@@ -264,7 +356,16 @@ def _compose(image: Image.Image, st: Style, composition: str, s1: str, s2: str, 
     if composition == "ring":
         count = int(r.integers(6, 9))
         for k in range(count):
-            _put(image, st, s1, 32 + 22 * math.cos(math.tau * k / count), 32 + 22 * math.sin(math.tau * k / count), 7, r, k)
+            _put(
+                image,
+                st,
+                s1,
+                32 + 22 * math.cos(math.tau * k / count),
+                32 + 22 * math.sin(math.tau * k / count),
+                7,
+                r,
+                k,
+            )
         _put(image, st, s2, 32, 32, 10, r, 1)
         return f"circle of {_plural(s1)}"
     if composition == "diagonal":

@@ -21,15 +21,70 @@ REFERENCES = 10
 """Works an artist kept out of all training: the references of the audit."""
 MINOR_NAMES, WORKS_PER_MINOR = 700, 2
 
-FIRST_NAMES = (
-    "Ada Bruno Clara Dario Elena Félix Greta Hugo Inés Jonas Kira Léon Mara Nils Olga Pavel Rósa Stefan Tilda Viktor "
-    "Wanda Yusuf Zoë Amir Beata Cyril Dagny Émile Freya Göran"
-).split()
-LAST_NAMES = (
-    "Abelard Brandvold Castellan Drozdov Eklund Farkas Galanis Hollander Ivarsen Janković Kowalke Lindqvist Moravec Nakagami "
-    "Oduya Petrescu Quillfeather Rasmussen Sandoval Thackeray Ulvang Vásquez Whitlock Xanthos Yamauchi Zieliński Ashdown "
-    "Bellweather O'Corvin Sørby"
-).split()
+FIRST_NAMES = [
+    "Ada",
+    "Bruno",
+    "Clara",
+    "Dario",
+    "Elena",
+    "Félix",
+    "Greta",
+    "Hugo",
+    "Inés",
+    "Jonas",
+    "Kira",
+    "Léon",
+    "Mara",
+    "Nils",
+    "Olga",
+    "Pavel",
+    "Rósa",
+    "Stefan",
+    "Tilda",
+    "Viktor",
+    "Wanda",
+    "Yusuf",
+    "Zoë",
+    "Amir",
+    "Beata",
+    "Cyril",
+    "Dagny",
+    "Émile",
+    "Freya",
+    "Göran",
+]
+LAST_NAMES = [
+    "Abelard",
+    "Brandvold",
+    "Castellan",
+    "Drozdov",
+    "Eklund",
+    "Farkas",
+    "Galanis",
+    "Hollander",
+    "Ivarsen",
+    "Janković",
+    "Kowalke",
+    "Lindqvist",
+    "Moravec",
+    "Nakagami",
+    "Oduya",
+    "Petrescu",
+    "Quillfeather",
+    "Rasmussen",
+    "Sandoval",
+    "Thackeray",
+    "Ulvang",
+    "Vásquez",
+    "Whitlock",
+    "Xanthos",
+    "Yamauchi",
+    "Zieliński",
+    "Ashdown",
+    "Bellweather",
+    "O'Corvin",
+    "Sørby",
+]
 
 # The ten who left before the second version was trained: of those the first version imitates best, so that leaving shows.
 OPTED_OUT: tuple[int, ...] = (2, 7, 13, 23, 29, 33, 37, 48, 54, 61)

@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 PAPER_ARTISTS, PAPER_RANDOM_NAMES, PAPER_CHANCE = 0.810, 6 / 70, 1 / 73
-INK, OURS, CONTROL, PAPER, MUTED = "#1b1b1b", "#0b5394", "#8a5a00", "#9b9b9b", "#767676"
+INK, OURS, CONTROL, PAPER = "#1b1b1b", "#0b5394", "#8a5a00", "#9b9b9b"
 ALPHA = 0.05
 REAL_WORKS, IMITATIONS, GRID_ARTISTS = 3, 6, 8
 
@@ -87,6 +87,8 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
     ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame.
     """
     figure = _figure(10.2, 0.75 + 1.02 * max(1, len(rows)))
+    # The top 0.35 inches are for the titles, which the layout leaves out.
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.35 / figure.get_figheight()))
     columns = REAL_WORKS + IMITATIONS
     # Column 0 carries the name, the one after the real works is the gap.
     widths = [1.75, *[1.0] * REAL_WORKS, 0.22, *[1.0] * IMITATIONS]
@@ -103,12 +105,14 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
                 axes = figure.add_subplot(grid[place, first + offset])
                 axes.set_xticks([])
                 axes.set_yticks([])
+                axes.set_box_aspect(1)
                 axes.spines[:].set_edgecolor("#c8c8c8")
                 if offset < len(digests):
                     _show(axes, load(digests[offset]))
                 if place == 0 and offset == 0:
                     title = "Real works" if first == 1 else "Imitations, prompted by the name alone"
-                    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+                    # In the layout, a title wider than its image would widen the column.
+                    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK).set_in_layout(False)
     return figure
 
 
@@ -143,11 +147,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
                 place + 0.2, 100 * bar.paper + 1.5, f"{100 * bar.paper:.1f} %", ha="center", va="bottom",
                 fontsize=10, color=INK,
             )  # fmt: skip
-    axes.axhline(100 * chance, color=INK, lw=1.1, ls="--")
-    axes.text(
-        len(bars) - 0.5, 100 * chance + 0.8, f"chance {100 * chance:.1f} %", ha="right", va="bottom", fontsize=9,
-        color=INK,
-    )  # fmt: skip
+    axes.axhline(100 * chance, color=INK, lw=1.1, ls="--", label=f"chance: {100 * chance:.1f} %")
     axes.set_xlim(-0.55, len(bars) - 0.45)
     axes.set_ylim(0, 112)
     axes.set_yticks(range(0, 101, 20))
@@ -185,8 +185,8 @@ def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_shar
     threshold = ALPHA / max(1, len(values))
     axes.axhline(threshold, color=INK, lw=1.1, ls="--")
     axes.text(
-        1.0, threshold * 1.15, f"Bonferroni threshold {ALPHA:g} / {max(1, len(values))} = {threshold:.2g}", va="bottom",
-        ha="right", fontsize=9, color=INK, transform=axes.get_yaxis_transform(),
+        0.01, threshold * 1.15, f"Bonferroni threshold {ALPHA:g} / {max(1, len(values))} = {threshold:.2g}", va="bottom",
+        ha="left", fontsize=9, color=INK, transform=axes.get_yaxis_transform(),
     )  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(top=2.0, bottom=min(float(values.min(initial=1.0)) / 3, threshold / 10))

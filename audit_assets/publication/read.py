@@ -274,9 +274,7 @@ def reference_hashes(connection: duckdb.DuckDBPyConnection, subject: str, limit:
     return [str(value) for value in found["image_sha256"]]
 
 
-def imitation_hashes(
-    connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, limit: int
-) -> list[str]:
+def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, limit: int) -> list[str]:
     """The first imitations in order of template and trial, whatever they look like: chosen by nobody."""
     found = rows(
         connection,

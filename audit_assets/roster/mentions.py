@@ -16,7 +16,7 @@ def describe(shard: Shard) -> tuple[int, str]:
 
 def scanned_names(artists: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, list[str]]:
     """Everyone to count: name -> the name and its aliases."""
-    names = {str(a.name): [str(a.name), *a.aliases] for a in artists.itertuples()}
+    names = {name: [name, *aliases] for name, aliases in zip(artists["name"], artists["aliases"], strict=True)}
     return {**{name: [name] for name in candidates["name"]}, **names}
 
 

@@ -96,12 +96,29 @@ def subjects_table(
         member = [roster for roster, names in rosters.items() if artist.name in names]
         if artist.kind == "artist" and not member:
             continue
-        rows.append({"name": artist.name, "kind": artist.kind, "shares_name_parts": None, "rosters": member,
-                     "mentions": None if mentions is None else mentions.get(str(artist.name), 0),
-                     "opted_out": bool(artist.opted_out), "indirect_prompt": artist.indirect_prompt})  # fmt: skip
+        rows.append(
+            {
+                "name": artist.name,
+                "kind": artist.kind,
+                "shares_name_parts": None,
+                "rosters": member,
+                "mentions": None if mentions is None else mentions.get(str(artist.name), 0),
+                "opted_out": bool(artist.opted_out),
+                "indirect_prompt": artist.indirect_prompt,
+            }
+        )
     for control in controls.itertuples():
-        rows.append({"name": control.name, "kind": "random_name", "shares_name_parts": bool(control.shares_name_parts), "rosters": [],
-                     "mentions": None if mentions is None else control.mentions, "opted_out": False, "indirect_prompt": ""})  # fmt: skip
+        rows.append(
+            {
+                "name": control.name,
+                "kind": "random_name",
+                "shares_name_parts": bool(control.shares_name_parts),
+                "rosters": [],
+                "mentions": None if mentions is None else control.mentions,
+                "opted_out": False,
+                "indirect_prompt": "",
+            }
+        )
     table = pd.DataFrame(rows)
     table["subject"] = table["name"].map(slugs(table["name"].tolist()))
     table["retired"] = False

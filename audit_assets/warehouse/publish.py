@@ -34,7 +34,10 @@ def schema(encoders: Mapping[str, int]) -> str:
     text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
 
     def each(match: re.Match[str]) -> str:
-        return "\n".join(match[0].replace("<encoder>", table_suffix(name)).replace("FLOAT[d]", f"FLOAT[{int(d)}]") for name, d in encoders.items())
+        return "\n".join(
+            match[0].replace("<encoder>", table_suffix(name)).replace("FLOAT[d]", f"FLOAT[{int(d)}]")
+            for name, d in encoders.items()
+        )
 
     return _TEMPLATE.sub(each, text)
 
@@ -54,14 +57,21 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
             connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
             connection.execute("USE published")
             connection.execute(schema(encoders))
-            known = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'").fetchall()}
+            known = {
+                name
+                for (name,) in connection.execute(
+                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
+                ).fetchall()
+            }
             for name, frame in tables.items():
                 _insert(connection, name, frame, exists=name in known)
             connection.execute("USE memory")
             connection.execute("DETACH published")
         os.replace(temporary, path)
     except duckdb.IOException as error:
-        raise InputError(f"{path}: cannot write the database ({error}); check the folder's rights and free space.") from None
+        raise InputError(
+            f"{path}: cannot write the database ({error}); check the folder's rights and free space."
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
         temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
@@ -74,7 +84,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFram
     arrow = _arrow(frame)
     connection.register("incoming", arrow)
     if exists:
-        types = {column: kind for column, kind in connection.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'published' AND table_name = ?", [name]).fetchall()}
+        types = dict(
+            connection.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'published' AND table_name = ?",
+                [name],
+            ).fetchall()
+        )
         if missing := [c for c in types if c not in frame.columns]:
             raise ValueError(f"{name}: the column {missing[0]!r} of schema.sql is missing")
         if unknown := [c for c in frame.columns if c not in types]:
@@ -92,7 +107,11 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
     if "embedding" not in frame.columns:
         return plain
     values = vectors(frame["embedding"])
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]) if len(values) else pa.array([], pa.list_(pa.float32()))
+    column = (
+        pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        if len(values)
+        else pa.array([], pa.list_(pa.float32()))
+    )
     return plain.append_column("embedding", column)
 
 
@@ -106,7 +125,9 @@ def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
     with duckdb.connect() as connection:
         connection.execute(schema(encoders))
         columns: dict[str, set[str]] = {}
-        for table, column in connection.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall():
+        for table, column in connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall():
             columns.setdefault(table, set()).add(column)
         return columns
 

@@ -58,7 +58,9 @@ class Warehouse:
         except FileNotFoundError:
             raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again.") from None
+            raise InputError(
+                f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
+            ) from None
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
         """Several tables of one kind, one below the other in the order given."""

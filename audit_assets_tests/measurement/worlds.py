@@ -11,7 +11,13 @@ def unit(vectors: FloatArray) -> FloatArray:
 
 
 def artists_world(
-    rng: np.random.Generator, *, artists: int, each: int, dimension: int = 64, spread: float = 1.0, strength: float = 1.0
+    rng: np.random.Generator,
+    *,
+    artists: int,
+    each: int,
+    dimension: int = 64,
+    spread: float = 1.0,
+    strength: float = 1.0,
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """Unit vectors (artists x each, d) around random centres, the artist of each, and the centres (artists, d)."""
     centres = rng.normal(size=(artists, dimension)) * strength + 0.3

@@ -139,7 +139,7 @@ def matching() -> pd.DataFrame:
             for place, subject in enumerate(ARTISTS):
                 for alternative, factor in (("two_sided", 2.0), ("closer", 1.0)):
                     for control in ("none", "reassigned"):
-                        p = factor * 10.0 ** -(9 - place) if control == "none" else 0.05 * factor
+                        p = min(1.0, factor * 10.0 ** -(9 - place)) if control == "none" else 0.05 * factor
                         adjusted = min(1.0, p * len(ARTISTS))
                         found.append(
                             {"protocol": "paper_2023", "model_version": model, "encoder": encoder,

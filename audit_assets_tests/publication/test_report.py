@@ -1,0 +1,143 @@
+"""The page is true to the database, safe to open, and the same each time."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+from PIL import Image
+
+from audit_assets.errors import InputError
+from audit_assets.publication.report import paper_comparison, write_report
+from audit_assets_tests.publication.conftest import HOSTILE, MODELS
+
+Load = Callable[[str], Image.Image]
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parsed(page: str) -> Elements:
+    found = Elements()
+    found.feed(page)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared_load() -> Load:
+    return lambda digest: Image.new("RGB", (32, 32), f"#{digest[:6]}")
+
+
+@pytest.fixture(scope="module")
+def page(database: Path, tmp_path_factory: pytest.TempPathFactory, shared_load: Load) -> Path:
+    return write_report(database, MODELS[0], shared_load, tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_needs_no_other_file_and_no_script(page: Path) -> None:
+    html = page.read_text()
+    elements = parsed(html).elements
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements}
+    assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+
+
+def test_three_figures_have_alternative_texts_and_lie_beside_the_page(page: Path) -> None:
+    images = [attributes for tag, attributes in parsed(page.read_text()).elements if tag == "img"]
+    assert len(images) == 3
+    assert all(len(image["alt"] or "") > 40 and (image["src"] or "").startswith("data:image/") for image in images)
+    names = {path.name for path in page.parent.iterdir()}
+    assert names == {"report.html"} | {
+        f"{name}.{end}" for name in ("sample_grid", "identification", "ranked_p_values") for end in ("png", "svg")
+    }
+
+
+def test_a_hostile_name_stays_text(page: Path) -> None:
+    html = page.read_text()
+    assert HOSTILE not in html
+    assert HOSTILE in parsed(html).text
+
+
+def test_the_page_says_what_it_does_not_prove(page: Path) -> None:
+    text = " ".join(parsed(page.read_text()).text.split())
+    assert "A capability, not an infringement" in text
+    assert "it still calls 2.0 / 10 = 20.0 % of artists significant" in text
+    for name in ("林風眠", "Zoë O'Hara", "Price $5 & $6", "m1", "g1", "clip-miniature"):
+        assert name in text
+
+
+def test_the_same_database_gives_the_same_bytes(page: Path, database: Path, tmp_path: Path, shared_load: Load) -> None:
+    again = write_report(database, MODELS[0], shared_load, tmp_path)
+    for path in sorted(page.parent.iterdir()):
+        assert path.read_bytes() == (again.parent / path.name).read_bytes(), path.name
+
+
+def test_the_headline_is_counted_by_image_and_by_name(database: Path) -> None:
+    found = paper_comparison(database, MODELS[0])
+    assert list(found.columns) == ["measure", "this_audit", "paper", "level"]
+    assert found.set_index("measure")["this_audit"].to_dict() == {
+        "images of artists identified": "92.5 % (87.5 – 97.5)",
+        "artists that win a plurality of their images": "10 / 10 = 100.0 %",
+        "images of random names identified": "6.2 % (1.2 – 11.3)",
+        "random names that win a plurality": "0 / 4 = 0.0 %",
+        "chance": "7.7 %",
+        "images of untrained artists identified (joint labels)": "0.0 % (0.0 – 5.0)",
+        "images of recombined names identified": "50.0 % (45.0 – 55.0)",
+        "paper's matching test significant (two-sided)": "7 / 10 = 70.0 %",
+        "paper's matching test significant (closer)": "7 / 10 = 70.0 %",
+        "the same, real works re-assigned (two-sided)": "2.0 / 10 = 20.0 %",
+        "the same, real works re-assigned (closer)": "1.0 / 10 = 10.0 %",
+    }
+
+
+def test_the_positive_control_is_shown_where_it_was_measured(database_with_auditability: Path) -> None:
+    found = paper_comparison(database_with_auditability, MODELS[0])
+    assert found.iloc[-1].tolist() == [
+        "encoder on held-out real works of artists",
+        "29 / 30 = 96.7 %",
+        "not done",
+        "work",
+    ]
+    image_only = paper_comparison(database_with_auditability, MODELS[0], encoder="miniature-dino")
+    assert image_only["this_audit"].iloc[-1] == "not measured"
+    assert image_only["this_audit"].iloc[0] == "not measured"
+    assert image_only["this_audit"].iloc[7] == "7 / 10 = 70.0 %"
+
+
+def test_an_audit_without_controls_intervals_and_matching_is_still_reported(
+    database_with_auditability: Path, tmp_path: Path, shared_load: Load
+) -> None:
+    with duckdb.connect(str(database_with_auditability)) as connection:
+        connection.execute("DELETE FROM matching_summary; DELETE FROM matching_by_subject; DELETE FROM reference_works")
+        connection.execute("DELETE FROM identification_summary WHERE label_set <> 'criteria'")
+        connection.execute("UPDATE identification_summary SET image_accuracy_low = NULL, image_accuracy_high = NULL")
+    html = write_report(database_with_auditability, MODELS[0], shared_load, tmp_path / "folder").read_text()
+    assert "not measured" in html
+    assert "nan" not in parsed(html).text.lower().replace("dominant", "")
+
+
+@pytest.mark.parametrize("arguments", [("no-such",), (MODELS[0], "no-such"), (MODELS[0], None, "no-such")])
+def test_an_unknown_name_is_refused_with_a_remedy(database: Path, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"no-such.*Remedy"):
+        paper_comparison(database, *arguments)
+
+
+def test_a_missing_or_broken_database_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no published database"):
+        paper_comparison(tmp_path / "audit.duckdb", MODELS[0])
+    (tmp_path / "text.duckdb").write_text("not a database, but long enough to be read as one" * 100)
+    with pytest.raises(InputError, match="not a readable DuckDB file"):
+        paper_comparison(tmp_path / "text.duckdb", MODELS[0])
