@@ -3,6 +3,7 @@
 Assets call these; nothing here knows of Dagster. `inputs` of a table is the hash of everything that it depends on.
 """
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -379,33 +380,59 @@ class AuditSteps:
         """Write `audit.duckdb` unless it is already made of the same tables: its path, rows a table, and what differs."""
         inputs = self.published_inputs()
         sources = self._published_tables()
-        tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
-        tables["protocols"] = pd.DataFrame(
-            [
-                {
-                    "protocol": self.protocol.name,
-                    "generation_hash": self.protocol.generation_hash,
-                    "measurement_hash": self.protocol.measurement_hash,
-                    "definition": as_json(self.protocol.model_dump()),
-                }
-            ]
-        )
-        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
-        columns = schema_columns({e.name: 1 for e in self.audit.encoders})
-        chosen = {
-            name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
-            for name, table in tables.items()
-        }
         if published_from(self.database) != inputs:
             dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
-            publish(self.database, chosen, {e.name: int(dimensions[e.name]) for e in self.audit.encoders})
+            publish(
+                self.database, self._rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
+            )
         counts = row_counts(self.database)
+        wanted = {name: sum(self.warehouse.row_count(t) for t in parts) for name, parts in sources.items()}
         return (
             self.database,
             counts,
-            [
-                f"{name}: {counts.get(name, 0)} rows, not {len(t)}"
-                for name, t in chosen.items()
-                if counts.get(name) != len(t)
-            ],
+            [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
+
+    def _rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
+        """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
+        columns = schema_columns({e.name: 1 for e in self.audit.encoders})
+        tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
+        p = self.protocol
+        tables["protocols"] = pd.DataFrame(
+            {
+                "protocol": [p.name],
+                "generation_hash": [p.generation_hash],
+                "measurement_hash": [p.measurement_hash],
+                "definition": [as_json(p.model_dump())],
+            }
+        )
+        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
+        return {
+            name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
+            for name, table in tables.items()
+        }
+
+    def make_report(self, model: str) -> tuple[Path, pd.DataFrame]:
+        """The report's path, and its files with their sha256: table audit_report. Made from the published database alone."""
+        folder = self.warehouse.root / "reports" / model
+        report, where, inputs = (
+            folder / "report.html",
+            f"audit_report/{model}",
+            digest([self.published_inputs(), VERSION]),
+        )
+        done = self._done(where, inputs)
+        if done is not None and all(
+            _sha256(folder / name) == sha256 for name, sha256 in zip(done["file"], done["sha256"], strict=True)
+        ):
+            return report, done
+        from audit_assets.publication.report import write_report  # matplotlib
+
+        write_report(self.database, model, self.images.get, folder)
+        files = sorted(p for p in folder.iterdir() if p.is_file())
+        table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})
+        self.warehouse.write(where, table, inputs)
+        return report, table
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -1,11 +1,11 @@
 """What people read: the database to query and the report of each model version."""
 
-import hashlib
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from audit_assets.config import digest
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
@@ -48,13 +48,6 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
 @dg.asset(**GROUP, kinds={"html", "matplotlib"}, partitions_def=model_version, deps=[audit_database])
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
-    from audit_assets.publication.report import write_report  # matplotlib, not at load
-
     steps = audit.steps
-    folder = steps.warehouse.root / "reports" / context.partition_key
-    report = write_report(steps.database, context.partition_key, steps.images.get, folder)
-    content = report.read_bytes()
-    files = pd.DataFrame({"file": sorted(p.name for p in folder.iterdir())})
-    return finished(
-        files, hashlib.sha256(content).hexdigest(), report=dg.MetadataValue.path(report), kilobytes=len(content) // 1024
-    )
+    report, files = steps.make_report(context.partition_key)
+    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(report))

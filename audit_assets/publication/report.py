@@ -7,7 +7,7 @@ database gives the same bytes: no clock is read.
 import base64
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def _summary_row(summary: pd.DataFrame, label_set: str, kind: str) -> dict[str, 
     return None if found.empty else {str(key): value for key, value in found.iloc[0].to_dict().items()}
 
 
-def _images(row: dict[str, Any] | None) -> str:
+def _images(row: Mapping[Any, Any] | None) -> str:
     if row is None:
         return NOT_MEASURED
     low, high = _number(row["image_accuracy_low"]), _number(row["image_accuracy_high"])
@@ -135,7 +135,7 @@ def _count(found: float, of: float) -> str:
     return f"{found:.0f} / {of:.0f} = {percent(found / of)}" if of else NOT_MEASURED
 
 
-def _subjects(row: dict[str, Any] | None) -> str:
+def _subjects(row: Mapping[Any, Any] | None) -> str:
     if row is None or _number(row["subjects_correct"]) is None:
         return NOT_MEASURED
     return _count(row["subjects_correct"], row["subjects"])
@@ -208,7 +208,7 @@ def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
 def _grid_rows(audit: Audit) -> list[figures.GridRow]:
     """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
     ranked = read.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
-    places = np.unique(np.linspace(0, len(ranked) - 1, figures.GRID_ARTISTS).round().astype(int)) if len(ranked) else []
+    places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
         figures.GridRow(
             f"{figures.printable(row['name'], row['subject'])}\n{row['correct']} of {row['images']}",

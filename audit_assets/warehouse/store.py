@@ -50,6 +50,10 @@ class Warehouse:
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
+    def row_count(self, table: str) -> int:
+        """Rows of a table, from its file's footer."""
+        return int(pq.read_metadata(self.path(table)).num_rows)
+
     def read(self, table: str) -> pd.DataFrame:
         """InputError names the file where it is missing or damaged."""
         path = self.path(table)

@@ -91,7 +91,7 @@ def test_the_headline_is_counted_by_image_and_by_name(database: Path) -> None:
     assert found.set_index("measure")["this_audit"].to_dict() == {
         "images of artists identified": "92.5 % (87.5 – 97.5)",
         "artists that win a plurality of their images": "10 / 10 = 100.0 %",
-        "images of random names identified": "6.2 % (1.2 – 11.3)",
+        "images of random names identified": "6.2 % (1.2 – 11.2)",
         "random names that win a plurality": "0 / 4 = 0.0 %",
         "chance": "7.7 %",
         "images of untrained artists identified (joint labels)": "0.0 % (0.0 – 5.0)",
@@ -126,7 +126,7 @@ def test_an_audit_without_controls_intervals_and_matching_is_still_reported(
         connection.execute("UPDATE identification_summary SET image_accuracy_low = NULL, image_accuracy_high = NULL")
     html = write_report(database_with_auditability, MODELS[0], shared_load, tmp_path / "folder").read_text()
     assert "not measured" in html
-    assert "nan" not in parsed(html).text.lower().replace("dominant", "")
+    assert not re.search(r"\b(?:nan|NaN|None|NaT|NULL)\b|<NA>", parsed(html).text)
 
 
 @pytest.mark.parametrize("arguments", [("no-such",), (MODELS[0], "no-such"), (MODELS[0], None, "no-such")])

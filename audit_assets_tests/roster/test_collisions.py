@@ -33,7 +33,7 @@ def test_names_of_others_are_flagged_with_captions_to_look_at() -> None:
     names = {"bowie": ["David Bowie"], "ada": ["Ada"], "nobody": ["Nobody"]}
     table = collisions([pa.record_batch({"text": pa.array(captions)})], names).set_index("key")
     assert table["flagged"].to_dict() == {"bowie": True, "ada": False, "nobody": False}
-    assert table.loc["bowie", ["examined", "art", "someone_else", "unclear"]].tolist() == [3, 1, 2, 0]
+    assert table.loc[["bowie"], ["examined", "art", "someone_else", "unclear"]].to_numpy().tolist() == [[3, 1, 2, 0]]
     assert table.loc["bowie", "samples"] == captions[:2]
     assert table.loc["ada", "samples"] == ["Ada"]
     assert collisions([], {}).empty

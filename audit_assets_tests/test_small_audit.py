@@ -1,0 +1,204 @@
+"""A real audit of the miniature, end to end, with the real models: what is made, what is skipped, what is caught."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import load_audit, load_protocol
+from audit_assets.errors import InputError
+from audit_assets.warehouse.store import Warehouse, vectors
+from audit_assets_tests.drive import drive
+
+
+def steps_of(config: Path) -> AuditSteps:
+    audit = load_audit(config)
+    return AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+
+
+def files_of(folder: Path) -> dict[str, tuple[str, int]]:
+    """Every file but locks, with its hash and time of change."""
+    return {
+        str(p.relative_to(folder)): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.suffix != ".lock"
+    }
+
+
+def test_every_image_of_the_protocol_is_there_and_is_what_its_row_says(audited: Path) -> None:
+    steps = steps_of(audited)
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        rows = connection.execute("SELECT subject, image_sha256, status FROM imitations").df()
+    prompted = steps.subjects().query("kind != 'background'")
+    assert len(rows) == len(prompted) * steps.protocol.trials
+    assert set(rows["status"]) == {"ok"}
+    for sha256 in rows["image_sha256"]:
+        assert steps.images.get(sha256).size == (32, 32)
+
+
+def test_trained_artists_are_identified_far_more_often_than_names_nobody_trained_on(audited: Path) -> None:
+    with duckdb.connect(str(steps_of(audited).database), read_only=True) as connection:
+        shares = dict(
+            connection.execute(
+                "SELECT label_set, image_accuracy FROM identification_summary WHERE (label_set, kind::VARCHAR) IN (('criteria', 'artist'), ('random_names', 'random_name'))"
+            ).fetchall()
+        )
+    assert shares["criteria"] > 0.6
+    assert shares["random_names"] < 0.15
+
+
+def test_the_published_predictions_follow_from_the_published_embeddings(audited: Path) -> None:
+    """Recomputed here in three lines of numpy, not by the code that made them."""
+    with duckdb.connect(str(steps_of(audited).database), read_only=True) as connection:
+        trials = connection.execute(
+            "SELECT t.subject, t.predicted_label, e.embedding FROM identification_trials t JOIN imitation_embeddings_miniature_clip e USING (model_version, subject, template, trial) WHERE label_set = 'criteria'"
+        ).df()
+        labels = connection.execute(
+            "SELECT label, embedding FROM label_embeddings_miniature_clip WHERE label LIKE 'default:%' OR label IN (SELECT subject FROM subjects WHERE list_contains(rosters, 'criteria'))"
+        ).df()
+    cosine = (
+        np.stack(trials["embedding"].to_list()).astype(float) @ np.stack(labels["embedding"].to_list()).astype(float).T
+    )
+    assert labels["label"].to_numpy()[cosine.argmax(axis=1)].tolist() == trials["predicted_label"].tolist()
+
+
+def test_what_was_made_is_in_the_event_log_with_its_partition(audited: Path) -> None:
+    home = load_audit(audited).dagster_home
+    with DagsterInstance.from_config(str(home)) as instance:
+        made = instance.get_materialized_partitions(AssetKey("imitations"))
+        assert made == {
+            f"miniature-1|{s}" for s in steps_of(audited).subjects().query("kind != 'background'")["subject"]
+        }
+        assert instance.get_latest_materialization_event(AssetKey("audit_database")) is not None
+
+
+def test_a_second_run_makes_nothing_new(copied: Path) -> None:
+    before = files_of(copied.parent / "warehouse" / "imitations") | files_of(copied.parent / "warehouse" / "images")
+    database = hashlib.sha256((copied.parent / "warehouse" / "audit.duckdb").read_bytes()).hexdigest()
+    drive(copied)
+    after = files_of(copied.parent / "warehouse" / "imitations") | files_of(copied.parent / "warehouse" / "images")
+    assert after == before
+    assert hashlib.sha256((copied.parent / "warehouse" / "audit.duckdb").read_bytes()).hexdigest() == database
+
+
+def test_only_the_subject_whose_images_were_lost_is_made_again_and_is_the_same(copied: Path) -> None:
+    steps = steps_of(copied)
+    lost = steps.warehouse.read("imitations/miniature-1/nils-oduya")
+    for sha256 in lost["image_sha256"]:
+        steps.images.path(sha256).unlink()
+    made = {s: new for s, _, new in steps.make_imitations("miniature-1", ["nils-oduya", "clara-oduya"])}
+    assert made == {"nils-oduya": True, "clara-oduya": False}
+    again = steps.warehouse.read("imitations/miniature-1/nils-oduya")
+    assert again["image_sha256"].tolist() == lost["image_sha256"].tolist()
+
+
+def test_a_planted_error_in_an_aggregate_is_found(copied: Path) -> None:
+    steps = steps_of(copied)
+    table = "identification_by_subject/miniature-1"
+    rows = steps.warehouse.read(table)
+    rows.loc[0, "correct"] += 1
+    steps.warehouse.write(table, rows, steps.warehouse.inputs(table) or "")
+    assert steps.recomputed("miniature-1", "identification")
+    assert not steps.recomputed("miniature-1", "matching")
+
+
+def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:
+    steps = steps_of(copied)
+    before = files_of(steps.warehouse.root / "images")
+    protocol = tmp_path / "protocol.yaml"
+    protocol.write_text("name: other\ntemplates: ['Artwork from {name}']\ntrials: 4\nseed: 5\n")
+    copied.write_text(copied.read_text().replace("protocol: paper_2023_small", f"protocol: {protocol}"))
+    drive(copied)
+    assert files_of(steps.warehouse.root / "images") == before
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        assert connection.execute("SELECT DISTINCT protocol FROM identification_trials").fetchall() == [("other",)]
+
+
+def test_a_name_from_the_web_stays_data_everywhere(
+    small_audit: Callable[..., Path], miniature: Path, tmp_path: Path
+) -> None:
+    """Markup, quotes, a path, a pipe, an emoji and CJK, as artists of an audit of their own."""
+    names = [
+        "<img src=x onerror=alert(1)>",
+        "Robert'); DROP TABLE subjects;--",
+        "../../etc/passwd Smith",
+        "A|B {name} Painter",
+        "葛飾 北斎",
+        "🎨 Zoë “Q” Ó'Brien",
+        "x" * 200,
+    ]
+    (tmp_path / "artists.csv").write_text(
+        "name\n" + "".join('"' + n.replace('"', '""') + '"\n' for n in names), encoding="utf-8"
+    )
+    references = tmp_path / "references"
+    from audit_assets.roster.slugs import slug
+
+    sources = sorted((miniature / "generated" / "references").iterdir())
+    for name, source in zip(names, sources, strict=False):
+        shutil.copytree(source, references / slug(name))
+    protocol = tmp_path / "protocol.yaml"
+    protocol.write_text("name: tiny\ntemplates: ['Artwork from {name}']\ntrials: 2\n")
+    config = small_audit(
+        tmp_path / "audit",
+        protocol=str(protocol),
+        captions=None,
+        roster={"artists": str(tmp_path / "artists.csv"), "criteria": 7, "most_mentioned": 0},
+        controls={"random_names": 2},
+        references=str(references),
+    )
+    steps = drive(config)
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        stored = {n for (n,) in connection.execute("SELECT name FROM subjects WHERE kind = 'artist'").fetchall()}
+    assert stored == set(names)
+    page = (steps.warehouse.root / "reports" / "miniature-1" / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert not (tmp_path.parent / "etc").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"references": "nowhere/"}, "references"),
+        ({"captions": {"path": "nowhere/*.parquet"}}, "nowhere"),
+        ({"roster": {"artists": "nowhere.csv"}}, "nowhere.csv"),
+        (
+            {"models": [{"name": "m", "source": "diffusers", "path": "/nowhere/model", "approved": True}]},
+            "/nowhere/model",
+        ),
+        ({"protocol": "no_such_protocol"}, "no_such_protocol"),
+    ],
+)
+def test_a_missing_input_stops_before_anything_is_made(
+    small_audit: Callable[..., Path], tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    config = small_audit(tmp_path, **changes)
+    with pytest.raises(InputError, match=said):
+        drive(config)
+    assert not (tmp_path / "warehouse").exists()
+
+
+@pytest.mark.long
+def test_the_same_audit_from_scratch_gives_the_same_rows(
+    audited: Path, small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    again = drive(small_audit(tmp_path))
+    first = steps_of(audited)
+    with duckdb.connect(str(first.database), read_only=True) as connection:
+        tables = [t for (t,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+    for table in tables:
+        frames: list[pd.DataFrame] = []
+        for steps in (first, again):
+            with duckdb.connect(str(steps.database), read_only=True) as connection:
+                frame = connection.table(table).df()
+                if "embedding" in frame:
+                    frame["embedding"] = [v.tobytes() for v in vectors(frame["embedding"])]
+                frames.append(frame)
+        pd.testing.assert_frame_equal(frames[0], frames[1])
