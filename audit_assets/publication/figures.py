@@ -156,7 +156,13 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
                 place + 0.2, 100 * bar.paper + 1.5, f"{100 * bar.paper:.1f} %", ha="center", va="bottom",
                 fontsize=10, color=INK,
             )  # fmt: skip
-    axes.axhline(100 * chance, color=INK, lw=1.1, ls="--", label=f"chance: {100 * chance:.1f} %")
+    axes.axhline(
+        100 * chance,
+        color=INK,
+        lw=1.1,
+        ls="--",
+        label=f"chance: {100 * chance:.1f} % (paper {100 * PAPER_CHANCE:.1f} %)",
+    )
     axes.set_xlim(-0.55, len(bars) - 0.45)
     axes.set_ylim(0, 112)
     axes.set_yticks(range(0, 101, 20))

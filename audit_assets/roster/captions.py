@@ -70,9 +70,8 @@ def caption_shards(pattern: str, base: Path) -> list[Shard]:
     if "://" in pattern:
         shards = _remote_shards(pattern)
     else:
-        absolute = os.path.join(base, pattern)
-        paths = [path for path in glob.glob(absolute, recursive=True) if os.path.isfile(path)]
-        shards = [Shard(_key(path, absolute), path, _format(path)) for path in paths]
+        found = {path: os.path.join(base, path) for path in glob.glob(pattern, root_dir=base, recursive=True)}
+        shards = [Shard(_key(path, pattern), url, _format(url)) for path, url in found.items() if os.path.isfile(url)]
     if not shards:
         raise InputError(f"captions.path: {pattern!r} matches no file (looked in {base}); correct the path or pattern.")
     return sorted(shards, key=lambda shard: shard.key)

@@ -81,7 +81,7 @@ class Mined:
 def mine(
     batches: Iterable[pa.RecordBatch],
     *,
-    minimum_captions: int = 3,
+    minimum_captions: int = 10,
     minimum_probability: float = 0.5,
     most_candidates: int = _MOST_CANDIDATES,
 ) -> Mined:

@@ -35,6 +35,7 @@ _ROOM = 1 << 16
 _NOTHING = np.empty(0, np.int64)
 _CODE_POINTS = sys.maxunicode + 1
 _LETTERLESS = 0x40000
+_HANGUL_SYLLABLES = range(0xAC00, 0xD7A4)  # decomposed by rule, not by table
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SEED, _ONE, _SEVEN, _SHIFT, _FIFTY_SEVEN = map(np.uint64, (1, 1, 7, 32, 57))
 
@@ -180,7 +181,11 @@ class Matcher:
                 if node and owner not in ends.setdefault(node, []):
                     ends[node].append(owner)
         self._tokens = _token_table(list(vocabulary))
-        self._edges = _edge_table(edges)
+        self._roots = np.full(len(vocabulary), -1, np.int32)  # the root's children, by token: most tokens begin no name
+        for (node, number), child in edges.items():
+            if node == 0:
+                self._roots[number] = child
+        self._edges = _edge_table({edge: child for edge, child in edges.items() if edge[0]})
         self._ends = _end_lists(nodes, ends)
         # A caption's last seen position by owner, so that an owner counts once a caption.
         self._last_row = np.full(len(self.keys), -1, np.int64)
@@ -191,7 +196,7 @@ class Matcher:
     def matches(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
         """(positions of rows, indices into `keys`): each pair once, by position, for the kept rows of `batch`."""
         data, offsets = text_buffers(batch.column("text"))
-        kept, tables = _kept(batch), (*_fold_tables(), *self._tokens, *self._edges, *self._ends)
+        kept, tables = _kept(batch), (*_fold_tables(), *self._tokens, self._roots, *self._edges, *self._ends)
         self._last_row.fill(-1)
         rows, owners = [], []
         row = 0
@@ -231,10 +236,14 @@ def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
     classes: list[int] = []
     for point in range(_LETTERLESS):
         starts[point] = len(classes)
-        if 0xD800 <= point < 0xE000:
+        character = chr(point)
+        category = unicodedata.category(character)
+        if category in ("Cn", "Co", "Cs"):
             classes.append(_SEPARATOR)
+        elif category == "Lo" and not unicodedata.decomposition(character) and point not in _HANGUL_SYLLABLES:
+            classes.append(point)  # letters of scripts without case, most of Unicode: nothing folds them
         else:
-            classes += [ord(c) if c.isalnum() else special.get(c, _SEPARATOR) for c in fold(chr(point))]
+            classes += [ord(c) if c.isalnum() else special.get(c, _SEPARATOR) for c in fold(character)]
     starts[_LETTERLESS:] += len(classes) - _LETTERLESS
     folded = np.zeros(starts[-1], np.int32)
     folded[: len(classes)] = classes
@@ -399,6 +408,7 @@ def _match(
     numbers: np.ndarray,
     characters: np.ndarray,
     token_starts: np.ndarray,
+    roots: np.ndarray,
     edge_keys: np.ndarray,
     edge_children: np.ndarray,
     end_starts: np.ndarray,
@@ -475,7 +485,10 @@ def _match(
                         active[paths] = 0
                         still = 0
                         for path in range(paths + 1):
-                            node = _child(active[path], number, edge_keys, edge_children)
+                            if active[path] == 0:
+                                node = roots[number]
+                            else:
+                                node = _child(active[path], number, edge_keys, edge_children)
                             if node < 0:
                                 continue
                             active[still] = node

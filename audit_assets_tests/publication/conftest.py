@@ -161,7 +161,6 @@ def embeddings(keys: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
     connection.register("frame", frame)
-    connection.table("frame")
     columns = ", ".join(frame.columns)
     connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM frame")  # noqa: S608
     connection.unregister("frame")

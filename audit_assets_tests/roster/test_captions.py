@@ -48,6 +48,13 @@ def test_shards_are_keyed_by_their_path_alone(tmp_path: Path) -> None:
         caption_shards("nowhere/*.csv", tmp_path)
 
 
+def test_a_folder_with_a_pattern_in_its_name_is_only_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "audit [1]*"
+    parquet(folder / "captions/a.parquet", URL=["u"], TEXT=["t"])
+    assert [shard.key for shard in caption_shards("captions/*.parquet", folder)] == ["a.parquet"]
+    assert only(str(tmp_path / "*/captions/a.parquet"), tmp_path).key.startswith("audit--1---captions-a.parquet_")
+
+
 def test_columns_are_found_in_any_case_and_spelling(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", width=[1], url=["u"], Caption=["c"], aesthetic=[6.5], hash=[1])
     assert read(only("a.parquet", tmp_path), 6.0) == [{"row": 0, "url": "u", "text": "c", "score": 6.5, "kept": True}]

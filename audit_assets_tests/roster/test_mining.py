@@ -1,11 +1,18 @@
 """Mining: names that captions attribute works to, and the people, brands and places that it must keep down."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from audit_assets.miniature import world
+from audit_assets.miniature.draw import artist_rows, captions
+from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.contexts import words_of
+from audit_assets.roster.criteria import choose
 from audit_assets.roster.mining import Mined, attributions, mine, with_mentions
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.scan import scan
@@ -68,7 +75,7 @@ OTHERS = {
 def web_captions(seed: int, rows: int) -> list[str]:
     generator = np.random.default_rng(seed)
     subjects = ["blue barn", "Quiet Harbour", "two cats at night", "Portrait of a Lady", "red hills", "winter"]
-    captions = []
+    written = []
     for _ in range(rows):
         kind = generator.random()
         if kind < 0.4:
@@ -80,8 +87,8 @@ def web_captions(seed: int, rows: int) -> list[str]:
                 generator.choice(["{subject}", "house by the sea", "Stand by me", "{subject} for sale by owner"])
             )
         caption = caption.replace("{subject}", str(generator.choice(subjects)))
-        captions.append([caption, caption.lower(), caption.upper()][int(generator.choice([0, 0, 0, 1, 1, 2]))])
-    return captions
+        written.append([caption, caption.lower(), caption.upper()][int(generator.choice([0, 0, 0, 1, 1, 2]))])
+    return written
 
 
 def found_in(mined: Mined, names: list[str]) -> float:
@@ -90,8 +97,8 @@ def found_in(mined: Mined, names: list[str]) -> float:
 
 
 def test_mining_finds_artists_and_keeps_down_the_rest() -> None:
-    captions = [batch(web_captions(1, 6000))]
-    mined = mine(captions)
+    rows = [batch(web_captions(1, 6000))]
+    mined = mine(rows)
     artists = {tuple(tokens(name)) for name in ARTISTS}
     right = sum(tuple(tokens(name)) in artists for name in mined.names())
     assert found_in(mined, ARTISTS) >= 0.95
@@ -101,14 +108,14 @@ def test_mining_finds_artists_and_keeps_down_the_rest() -> None:
     why = dict(zip(mined.candidates["name"], mined.candidates["why"], strict=True))
     assert why["Calvin Klein"] == "a brand"
     assert "river" in why["Clear River Press"]
-    assert mine(captions).candidates.equals(mined.candidates)
+    assert mine(rows).candidates.equals(mined.candidates)
 
 
 def test_somebody_known_for_other_things_is_withdrawn_after_a_scan() -> None:
-    captions = [batch(["painting by Rick Astral"] * 4 + ["Rick Astral in Paris"] * 200 + ["art by Ada Brandvold"] * 4)]
-    mined = mine(captions)
+    rows = [batch(["painting by Rick Astral"] * 4 + ["Rick Astral in Paris"] * 200 + ["art by Ada Brandvold"] * 4)]
+    mined = mine(rows, minimum_captions=3)
     assert set(mined.names()) == {"Ada Brandvold", "Rick Astral"}
-    counted = with_mentions(mined, scan(captions, {name: (name,) for name in mined.names()}).mentions)
+    counted = with_mentions(mined, scan(rows, {name: (name,) for name in mined.names()}).mentions)
     assert counted.names() == ["Ada Brandvold"]
     shares = dict(zip(counted.candidates["name"], counted.candidates["attributed_share"], strict=True))
     assert shares == pytest.approx({"Ada Brandvold": 1.0, "Rick Astral": 4 / 204})
@@ -116,14 +123,14 @@ def test_somebody_known_for_other_things_is_withdrawn_after_a_scan() -> None:
 
 def test_candidates_beyond_the_memory_allowed_are_dropped_and_counted() -> None:
     strangers = [batch([f"art by {a}x{b} {b}y{a}" for a in "bcdfghjkmn" for b in "klmnopqrst"])]
-    mined = mine([*strangers, batch(["art by Ada Brandvold"] * 3)], most_candidates=50)
+    mined = mine([*strangers, batch(["art by Ada Brandvold"] * 10)], most_candidates=50)
     assert mined.dropped == 200
     assert mined.names() == ["Ada Brandvold"]
 
 
 def test_text_that_is_not_utf8_and_nothing_at_all() -> None:
     texts = pa.array([b"art by Ada Brandvold\xff"] * 3 + [None], pa.binary()).view(pa.string())
-    assert mine([pa.record_batch({"text": texts})]).names() == ["Ada Brandvold"]
+    assert mine([pa.record_batch({"text": texts})], minimum_captions=3).names() == ["Ada Brandvold"]
     empty = mine([])
     assert empty.names() == []
     assert empty.precision_estimate == 0
@@ -135,3 +142,23 @@ def test_real_captions_give_real_artists() -> None:
     mined = mine(caption_batches(shard), minimum_captions=2)
     assert {"Andy Warhol", "Jean Leon Gerome"} <= set(mined.names())
     assert "Marc Jacobs" not in mined.names()
+
+
+def test_the_miniatures_captions_give_its_whole_roster(tmp_path: Path) -> None:
+    table = captions()
+    table.to_parquet(tmp_path / "captions.parquet", index=False)
+    (shard,) = caption_shards("captions.parquet", tmp_path)
+    with (tmp_path / "artists.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = artist_rows(list(world.artists()))
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    artists = read_artists(tmp_path / "artists.csv")
+    mentions = scan(caption_batches(shard), {name: (name,) for name in artists["name"]}).mentions
+    choice = choose(artists, mentions, criteria=70, most_mentioned=250, minimum_mentions=100)
+    assert set(choice.rosters["criteria"]) == {person.name for person in world.artists() if person.kind == "artist"}
+
+    mined = mine(caption_batches(shard))
+    known = {tuple(tokens(name)) for name in artists["name"]}
+    assert found_in(mined, choice.rosters["criteria"]) >= 0.95
+    assert sum(tuple(tokens(name)) in known for name in mined.names()) >= 0.9 * len(mined.names())

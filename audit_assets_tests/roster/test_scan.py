@@ -69,12 +69,12 @@ def test_every_code_point_folds_as_the_reference_does() -> None:
 
 
 def test_equal_token_hashes_cannot_miscount() -> None:
-    matcher = scanning.Matcher({"ada": ["ada"]})
-    hashes, numbers, characters, _ = matcher._tokens
-    characters[:] = [ord(c) for c in "bea"]  # as if "bea" had the hash of "ada"
-    assert np.count_nonzero(hashes[numbers >= 0]) == 1
-    rows, _ = matcher.matches(batch(["by ada"]))
-    assert len(rows) == 0
+    # The hash turns by 7 of 64 bits a character, so that characters 64 places apart can change places.
+    one, two, three = ("x" + "b" * 63 + "y", "y" + "b" * 63 + "x", "x" + "b" * 63 + "yb")
+    hashes, numbers, _, _ = scanning.Matcher({"one": [one], "two": [two]})._tokens
+    assert len(set(hashes[numbers >= 0].tolist())) == 1
+    assert scan([batch([one, one, two, three])], {"one": [one], "two": [two]}).mentions == {"one": 2, "two": 1}
+    assert scan([batch([one, one, two, three])], {"two": [two]}).mentions == {"two": 1}
 
 
 def test_a_caption_counts_once_for_an_artist_whatever_the_aliases() -> None:
@@ -136,11 +136,11 @@ def test_more_matches_than_fit_in_one_go(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_real_captions_with_real_names_count_as_by_the_reference() -> None:
-    captions, names = real_captions(), {name: (name,) for name in real_names()[::12]}
+    captions, names = real_captions(), {name: (name,) for name in real_names()[::25]}
     rows = [batch(captions[start : start + 1500]) for start in range(0, 3000, 1500)]
     result = scan(rows, names)
     assert result == scan_reference(rows, names)
-    assert result.rows_naming >= 4
+    assert result.rows_naming >= 1
 
 
 @pytest.mark.long
