@@ -36,8 +36,11 @@ def test_every_asset_says_what_it_is() -> None:
     graph = defs().resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.description and node.group_name != "default" and node.owners and node.kinds and node.code_version, (
-            key
+        assert node.description, key
+        assert node.group_name != "default", key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.code_version, key
         )
 
 
