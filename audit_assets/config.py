@@ -222,12 +222,26 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
     try:
+        # A few aliases of aliases expand to gigabytes once they are walked or hashed.
+        alias = next(
+            (event for event in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)), None
+        )
+        if alias:
+            raise InputError(
+                f"{path}, line {(alias.start_mark.line if alias.start_mark else 0) + 1}: the alias *{alias.anchor} is not read; write the value itself."
+            )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
+    except RecursionError:
+        raise InputError(f"{path}: is nested too deeply; correct it.") from None
+    except ValueError as error:  # a date such as 2023-99-99
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
     lines: dict[tuple[Any, ...], int] = {}

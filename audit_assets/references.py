@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -19,11 +20,13 @@ def works_of(folder: Path, subject: str, name: str) -> list[Path]:
         if candidate in ("", ".", "..") or "/" in candidate or "\\" in candidate or "\0" in candidate:
             continue
         own = folder / candidate
-        if own.is_dir():
+        if os.path.isdir(own):  # Path.is_dir raises where a name has more bytes than a file system allows
             files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
             for file in (own, *files):
                 if file.is_symlink():
                     raise InputError(f"{file}: is a link; copy the file itself into the folder.")
+                if file != own and not file.is_file():
+                    raise InputError(f"{file}: is not a file; rename it or move it out of the folder.")
             return files
     return []
 
@@ -35,10 +38,10 @@ def _manifest(folder: Path) -> dict[str, dict[str, str]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
-    if "file" not in (reader.fieldnames or []):
+    if "file" not in columns:
         raise InputError(f"{path}, row 1: no column 'file'; the columns are file, licence, source.")
     return {row["file"]: row for row in rows}
 

@@ -119,7 +119,7 @@ def subjects_table(
                 "indirect_prompt": "",
             }
         )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])
     table["subject"] = table["name"].map(slugs(table["name"].tolist()))
     table["retired"] = False
     table["mentions"] = table["mentions"].astype("Int64")

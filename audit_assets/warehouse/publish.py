@@ -48,7 +48,10 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
     Tables beyond the schema are created as they are. Nothing is replaced unless everything was written; InputError
     where the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot make its folder ({error}); check the path and its rights.") from None
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with duckdb.connect() as connection:
@@ -68,7 +71,7 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
             connection.execute("USE memory")
             connection.execute("DETACH published")
         os.replace(temporary, path)
-    except duckdb.IOException as error:
+    except (duckdb.IOException, OSError) as error:
         raise InputError(
             f"{path}: cannot write the database ({error}); check the folder's rights and free space."
         ) from None

@@ -46,7 +46,7 @@ class Warehouse:
         """The hash of what the table was made from; None where it is missing or unreadable."""
         try:
             metadata = pq.read_schema(self.path(table)).metadata or {}
-        except (FileNotFoundError, pa.ArrowInvalid):
+        except (OSError, pa.ArrowInvalid):  # a damaged footer is an OSError
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 

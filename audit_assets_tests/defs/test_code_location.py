@@ -41,7 +41,6 @@ def test_every_asset_says_what_it_is() -> None:
         assert node.owners, key
         assert node.kinds, key
         assert node.code_version, key
-        )
 
 
 def test_what_depends_on_all_real_works_says_so() -> None:

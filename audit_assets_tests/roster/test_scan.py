@@ -71,7 +71,7 @@ def test_every_code_point_folds_as_the_reference_does() -> None:
 def test_equal_token_hashes_cannot_miscount() -> None:
     # The hash turns by 7 of 64 bits a character, so that characters 64 places apart can change places.
     one, two, three = ("x" + "b" * 63 + "y", "y" + "b" * 63 + "x", "x" + "b" * 63 + "yb")
-    hashes, numbers, _, _ = scanning.Matcher({"one": [one], "two": [two]})._tokens
+    _, hashes, numbers, _, _ = scanning.Matcher({"one": [one], "two": [two]})._tokens
     assert len(set(hashes[numbers >= 0].tolist())) == 1
     assert scan([batch([one, one, two, three])], {"one": [one], "two": [two]}).mentions == {"one": 2, "two": 1}
     assert scan([batch([one, one, two, three])], {"two": [two]}).mentions == {"two": 1}

@@ -1,0 +1,162 @@
+"""What a user writes in `audit.yaml`, and what is said when it is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from audit_assets.config import PROTOCOLS, Audit, MatchingTests, Protocol, load_audit, load_protocol
+from audit_assets.errors import InputError
+
+MINIATURE = PROTOCOLS.parent / "miniature"
+GOOD = """protocol: paper_2023
+roster: {artists: artists.csv}
+models:
+  - {name: sd-1.5, source: diffusers, path: m}
+encoders:
+  - {name: clip, kind: image_text, path: e}
+"""
+
+
+def load(folder: Path, text: str) -> Audit:
+    path = folder / "audit.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_audit(path)
+
+
+def protocol(**changes: Any) -> Protocol:
+    return Protocol.model_validate({"name": "p", "templates": ("Artwork from {name}",), **changes})
+
+
+@pytest.mark.parametrize("file", ["audit.yaml", "small.yaml"])
+def test_the_shipped_audits_load_with_their_protocols(file: str) -> None:
+    audit = load_audit(MINIATURE / file)
+    assert load_protocol(audit).name == audit.protocol
+    assert audit.dagster_home.name == Path(file).stem
+
+
+@pytest.mark.parametrize("path", sorted(PROTOCOLS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_protocol_loads_under_its_own_name(path: Path, tmp_path: Path) -> None:
+    assert load_protocol(load(tmp_path, GOOD.replace("paper_2023", path.stem))).name == path.stem
+
+
+def test_a_protocol_can_be_a_file_beside_the_audit(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("name: own\ntemplates: ['by {name}']\n")
+    assert load_protocol(load(tmp_path, GOOD.replace("paper_2023", "own.yaml"))).templates == ("by {name}",)
+    with pytest.raises(InputError, match=r"nowhere.*paper_2023, paper_2023_small"):
+        load_protocol(load(tmp_path, GOOD.replace("paper_2023", "nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "remedy"),
+    [
+        ("protocol: paper_2023", "protocol: paper_2023\nbatchsize: 3", 2, "batchsize", "correct its name"),
+        ("path: m}", "path: m, sise: 3}", 4, "models.0.sise", "correct its name"),
+        ("source: diffusers", "source: web", 4, "models.0.source", "'diffusers' or 'image_folder'"),
+        ("sd-1.5", "SD 1.5", 4, "models.0.name", "should match pattern"),
+        ("sd-1.5", "../up", 4, "models.0.name", "should match pattern"),
+        ("{artists: artists.csv}", "{}", 2, "roster.artists", "required"),
+        ("artists.csv}", "artists.csv, criteria: 0}", 2, "roster.criteria", "greater than 0"),
+        ("artists.csv}", "artists.csv, criteria: many}", 2, "roster.criteria", "valid integer"),
+        ("path: e}", "path: e}\nbatch_size: -1", 7, "batch_size", "greater than 0"),
+        ("path: m}", "path: m}\n  - {name: sd-1.5, source: diffusers, path: n}", 1, "models", "rename one"),
+        ("path: e}", "path: e}\n  - {name: a.b, kind: image, path: e}\n  - {name: a-b, kind: image, path: e}",
+         1, "encoders", "'a_b' occurs twice"),
+        ("image_text", "image", 1, "encoders", "add one"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_line_field_and_remedy(
+    tmp_path: Path, old: str, new: str, line: int, field: str, remedy: str
+) -> None:
+    assert GOOD.count(old) == 1
+    with pytest.raises(InputError) as error:
+        load(tmp_path, GOOD.replace(old, new))
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / 'audit.yaml'}, line {line}, ")
+    assert field in message
+    assert remedy in message
+
+
+def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        load(tmp_path, GOOD.replace("artists: artists.csv", "artist: x"))
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["models: [", "a: b: c", "\tx: 1", "- a list", "", "just text", "a: 2023-99-99", "? [a, b]\n: c", "x: " + "[" * 1000,
+     "x: !!python/object/apply:os.system [ls]", "1: x"],
+    ids=range(11),
+)  # fmt: skip
+def test_what_is_no_mapping_of_fields_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"audit\.yaml"):
+        load(tmp_path, text)
+
+
+def test_bad_yaml_is_located(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"audit\.yaml, line 3: not YAML"):
+        load(tmp_path, "protocol: x\nroster: {}\nmodels: ]\n")
+
+
+def test_a_missing_or_binary_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.yaml: cannot read the audit file .*AUDIT_CONFIG"):
+        load_audit(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"binary\.yaml: cannot read"):
+        load_audit(tmp_path / "binary.yaml")
+
+
+def test_an_alias_bomb_is_refused_before_it_expands(tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    for text in (bomb, "models: &m [*m]\n", GOOD.replace("path: m", "path: m, settings: &s {s: *s}")):
+        with pytest.raises(InputError, match=r"audit\.yaml, line \d+: the alias \*"):
+            load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "template", ["no place", "{name} and {name}", "{name} {x}", "{name!r}", "{{name}}", "{name} {", "{}"]
+)
+def test_a_template_holds_the_name_once_and_no_other_brace(template: str) -> None:
+    with pytest.raises(ValidationError, match="must contain"):
+        protocol(templates=(template,))
+
+
+def test_a_template_twice_is_refused() -> None:
+    with pytest.raises(ValidationError, match="occurs twice"):
+        protocol(templates=("by {name}", "by {name}"))
+
+
+@pytest.mark.parametrize("name", ["{name}", "{0.__class__}", "%s", "a}b{", "\\1"])
+def test_braces_in_a_name_stay_data(name: str) -> None:
+    assert protocol().prompt(0, name) == f"Artwork from {name}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "generates", "measures"),
+    [
+        ({"templates": ("by {name}",)}, True, False),
+        ({"trials": 3}, True, False),
+        ({"seed": 1}, False, True),
+        ({"default_labels": ("Art",)}, False, True),
+        ({"matching": MatchingTests(alpha=0.1)}, False, True),
+        ({"matching": MatchingTests(fixed_points=True)}, False, True),
+        ({"name": "q"}, False, False),
+    ],
+)
+def test_a_change_regenerates_or_remeasures_and_never_both(
+    changes: dict[str, Any], generates: bool, measures: bool
+) -> None:
+    before, after = protocol(), protocol(**changes)
+    assert (before.generation_hash != after.generation_hash) is generates
+    assert (before.measurement_hash != after.measurement_hash) is measures
+
+
+def test_paths_start_at_the_files_folder_and_unknown_names_list_the_known(tmp_path: Path) -> None:
+    audit = load(tmp_path, GOOD)
+    assert audit.local("x/y") == tmp_path.resolve() / "x" / "y"
+    assert audit.local("/abs") == Path("/abs")
+    assert audit.model("sd-1.5").path == "m"
+    with pytest.raises(InputError, match=r"no encoder 'dino'.*clip"):
+        audit.encoder("dino")

@@ -1,0 +1,91 @@
+"""The warehouse: whole files or none, and damage that is named."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit_assets.errors import InputError
+from audit_assets.warehouse.store import Warehouse, vectors
+
+FRAME = pd.DataFrame({"subject": ["a", "b"], "n": [1, 2]})
+FLOATS = st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3)
+
+
+@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), FLOATS), min_size=1, max_size=5))
+@settings(max_examples=25, deadline=None)
+def test_texts_and_embeddings_come_back_bit_for_bit(rows: list[tuple[str, list[float]]]) -> None:
+    embeddings = np.array([e for _, e in rows], np.float32)
+    frame = pd.DataFrame({"label": [t for t, _ in rows], "embedding": list(embeddings)})
+    with TemporaryDirectory() as folder:
+        warehouse = Warehouse(Path(folder))
+        warehouse.write("t", frame, "h")
+        back = warehouse.read("t")
+    assert back["label"].tolist() == frame["label"].tolist()
+    assert vectors(back["embedding"]).tobytes() == embeddings.tobytes()
+
+
+def test_a_table_carries_the_hash_of_its_inputs(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    assert warehouse.inputs("x/y") is None
+    warehouse.write("x/y", FRAME, "one")
+    warehouse.write("x/y", FRAME.iloc[:0], "two")
+    assert warehouse.inputs("x/y") == "two"
+    assert len(warehouse.read("x/y")) == 0
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = Warehouse(tmp_path)
+    warehouse.write("t", FRAME, "old")
+
+    def full(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="disk full"):
+        warehouse.write("t", FRAME, "new")
+    assert warehouse.inputs("t") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_damaged_or_truncated_file_is_named(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    warehouse.write("t", FRAME, "h")
+    path = warehouse.path("t")
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    damaged = whole[:footer] + b"\xff" * (len(whole) - 8 - footer) + whole[-8:]
+    for content in (b"", b"PAR1", whole[: len(whole) // 2], whole[:-1], b"\0" * len(whole), damaged):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"(?s)t\.parquet: damaged .*materialize t again"):
+            warehouse.read("t")
+        assert warehouse.inputs("t") is None
+
+
+def test_a_missing_table_says_what_to_materialize(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.parquet: not made yet; materialize imitations first"):
+        Warehouse(tmp_path).read("imitations/missing")
+
+
+@pytest.mark.parametrize("table", ["../x", "a/../../x", "/etc/x"])
+def test_a_path_outside_the_warehouse_is_refused(tmp_path: Path, table: str) -> None:
+    with pytest.raises(ValueError, match="outside the warehouse"):
+        Warehouse(tmp_path / "w").path(table)
+
+
+def test_several_tables_are_read_in_the_order_given(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    warehouse.write("a", FRAME, "h")
+    warehouse.write("b", FRAME.assign(n=[3, 4]), "h")
+    warehouse.write("empty", FRAME.iloc[:0], "h")
+    assert warehouse.read_all(["b", "empty", "a"])["n"].tolist() == [3, 4, 1, 2]
+    assert list(warehouse.read_all(["empty"])) == ["subject", "n"]
+    assert warehouse.read_all([]).empty
