@@ -39,7 +39,7 @@ class DiffusersSource:
         self.device = device or best_device()
         dtype = dtype_for(self.device, self.settings["dtype"])
         self.pipeline = DiffusionPipeline.from_pretrained(
-            resolved.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+            resolved.path, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(self.device)
