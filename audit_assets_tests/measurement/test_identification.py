@@ -19,7 +19,7 @@ def test_a_vector_that_is_not_of_unit_length_is_refused_by_row() -> None:
     with pytest.raises(ValueError, match="1"):
         class_probabilities(images, np.eye(3), 10.0)
     images[1] = np.nan
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match="NaN"):
         class_probabilities(images, np.eye(3), 10.0)
 
 

@@ -1,5 +1,7 @@
 """Experiment 2 against scipy, and its control against what a re-assignment must do."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -14,7 +16,9 @@ def unit(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
 
 @pytest.mark.parametrize(("alternative", "theirs"), [("two_sided", "two-sided"), ("closer", "less")])
 @pytest.mark.parametrize("decimals", [1, 16])  # with many ties, and without
-def test_the_rank_sum_is_scipys(alternative: matching.Alternative, theirs: str, decimals: int) -> None:
+def test_the_rank_sum_is_scipys(
+    alternative: matching.Alternative, theirs: Literal["two-sided", "less"], decimals: int
+) -> None:
     rng = np.random.default_rng(3)
     distances = np.round(rng.uniform(size=(20, 200)), decimals)
     own = np.zeros((20, 200), dtype=bool)
