@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,28 @@ def check_weights(folder: Path) -> None:
         raise InputError(f"{folder}: holds no .safetensors weights; copy the model again, or convert it.")
     for file in weights:
         check_safetensors(file)
+    for index in (p for p in files if p.name.endswith(".safetensors.index.json")):
+        shards = read_json(index).get("weight_map")
+        for shard in sorted(set(shards.values())) if isinstance(shards, dict) else []:
+            if not (index.parent / shard).is_file():
+                raise InputError(f"{index.parent / shard}: is missing, and {index.name} names it; copy it again.")
+
+
+@contextmanager
+def tokenizers_of(folder: Path) -> Iterator[None]:
+    """Loading a model inside it: InputError where a tokenizer is in a format that needs a package which is not installed."""
+    try:
+        yield
+    except (ImportError, ValueError) as error:
+        # Without sentencepiece, transformers takes the file for tiktoken's, and asks for that instead.
+        if isinstance(error, InputError) or not {"sentencepiece", "tiktoken"} & set(
+            re.findall(r"\w+", str(error).lower())
+        ):
+            raise
+        package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"
+        raise InputError(
+            f"{folder}: a tokenizer needs the package {package}; install it, or save the tokenizer with its tokenizer.json."
+        ) from error
 
 
 def check_safetensors(file: Path) -> dict[str, Any]:
@@ -77,8 +102,8 @@ def check_safetensors(file: Path) -> dict[str, Any]:
             if length > min(size, 100_000_000):
                 raise ValueError("the header is longer than the file")
             header = json.loads(stream.read(length))
-            end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            end = max((int(t["data_offsets"][1]) for name, t in header.items() if name != "__metadata__"), default=0)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
         raise InputError(f"{file}: is not a safetensors file ({error}); copy it again.") from None
     if 8 + length + end != size:
         raise InputError(

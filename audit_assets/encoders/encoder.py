@@ -1,6 +1,5 @@
 """A loaded encoder: images, and for some kinds texts, to unit vectors. Imports torch: load it only to embed."""
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +7,13 @@ import numpy as np
 import torch
 from PIL.Image import Image
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers.image_processing_backends import PilBackend
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.encoders.registry import ResolvedEncoder
+from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import best_device
+from audit_assets.model_files import tokenizers_of
 
 transformers_logging.disable_progress_bar()
 
@@ -24,13 +26,16 @@ class Encoder:
         self.device = device or best_device()
         dtype = torch.float16 if self.device == "cuda" else torch.float32
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        self.model = (
-            AutoModel.from_pretrained(resolved.path, dtype=dtype, use_safetensors=True, **options)
-            .to(self.device)
-            .eval()
+        model, loaded = AutoModel.from_pretrained(
+            resolved.path, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
+        self.model = model.to(self.device).eval()
+        self._pools = _check_loaded(resolved, loaded)
         self.processor = _pil_processor(resolved, options)
-        self.tokenizer = AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
+        with tokenizers_of(resolved.path):
+            self.tokenizer = (
+                AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
+            )
         self.dtype = dtype
 
     @torch.inference_mode()
@@ -43,10 +48,10 @@ class Encoder:
             ].to(self.device, self.dtype)
             features = (
                 self.model.get_image_features(pixel_values=pixels)
-                if self.kind == "image_text"
+                if hasattr(self.model, "get_image_features")
                 else self.model(pixel_values=pixels)
             )
-            out.append(_unit(_pooled(features)))
+            out.append(_unit(_pooled(features, self._pools)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
     @torch.inference_mode()
@@ -66,18 +71,29 @@ class Encoder:
 
 def _pil_processor(resolved: ResolvedEncoder, options: dict[str, Any]) -> Any:
     processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **options)
-    name = type(processor).__name__
-    if not name.endswith("Pil") and hasattr(importlib.import_module("transformers"), f"{name}Pil"):
-        raise ValueError(f"{resolved.path}: the image processor {name} is not the PIL backend")
+    if not isinstance(processor, PilBackend):
+        raise InputError(
+            f"{resolved.path}: its image processor {type(processor).__name__} has no PIL backend; give another encoder."
+        )
     return processor
 
 
-def _pooled(features: Any) -> torch.Tensor:
+def _check_loaded(resolved: ResolvedEncoder, loaded: dict[str, Any]) -> bool:
+    """Whether the pooling layer is the file's. InputError for other weights that are not there: transformers draws them at random."""
+    missing = sorted(loaded["missing_keys"])
+    if others := [name for name in missing if not name.startswith("pooler.")]:
+        raise InputError(
+            f"{resolved.path}: the weights lack {others[0]}; copy the model again, or correct config.json."
+        )
+    return not missing
+
+
+def _pooled(features: Any, pools: bool = True) -> torch.Tensor:
     """What the model calls the image's or text's features: a tensor, the pooled output, or the class token."""
     if isinstance(features, torch.Tensor):
         return features
     pooled = getattr(features, "pooler_output", None)
-    return pooled if pooled is not None else features.last_hidden_state[:, 0]
+    return pooled if pooled is not None and pools else features.last_hidden_state[:, 0]
 
 
 def _unit(features: torch.Tensor) -> np.ndarray:

@@ -53,7 +53,7 @@ def resolve_encoder(
         family,
         found,
         files_sha256(folder),
-        _dimension(folder, config, kind),
+        _dimension(folder, config, scale is not None),
         math.exp(scale) if kind == "image_text" and scale is not None else None,
         _number(folder, "logit_bias") if kind == "image_text" else None,
         processor,
@@ -69,11 +69,11 @@ def _number(folder: Path, tensor: str) -> float | None:
     return None
 
 
-def _dimension(folder: Path, config: dict[str, Any], kind: str) -> int:
+def _dimension(folder: Path, config: dict[str, Any], has_text: bool) -> int:
     vision = config.get("vision_config") or {}
     candidates: tuple[Any, ...] = (
         (config.get("projection_dim"), vision.get("projection_dim"), vision.get("hidden_size"))
-        if kind == "image_text"
+        if has_text
         else (config.get("hidden_size"), vision.get("hidden_size"))
     )
     if config.get("model_type", "").startswith("siglip"):

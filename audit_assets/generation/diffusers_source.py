@@ -8,11 +8,14 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL.Image import Image
+from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
-from audit_assets.generation.registry import ResolvedModel
+from audit_assets.generation.registry import ResolvedModel, left_out
+from audit_assets.model_files import tokenizers_of
 
 diffusers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -38,9 +41,15 @@ class DiffusersSource:
         self.settings = resolved.settings
         self.device = device or best_device()
         dtype = dtype_for(self.device, self.settings["dtype"])
-        self.pipeline = DiffusionPipeline.from_pretrained(
-            resolved.path, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
-        )
+        with tokenizers_of(resolved.path):
+            self.pipeline = DiffusionPipeline.from_pretrained(
+                resolved.path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                **dict.fromkeys(left_out(resolved.path)),
+            )
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(self.device)
         if scheduler := self.settings["scheduler"]:
@@ -64,6 +73,9 @@ class DiffusersSource:
             "height": s["size"],
             "negative_prompt": s["negative_prompt"],
             "max_sequence_length": s["max_sequence_length"],
+            # PixArt would draw at the nearest size it was trained on, and rewrite the prompt where Beautiful Soup is there.
+            "use_resolution_binning": False,
+            "clean_caption": False,
         }
         return {k: v for k, v in wanted.items() if k in self._takes and v is not None}
 

@@ -73,19 +73,33 @@ def open_image(path: Path) -> Image.Image:
     """A user's image as RGB: turned as its EXIF says, transparency on white. InputError names the file and the remedy."""
     try:
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
+            # An MPO is a camera's JPEG with a preview behind it, not an animation.
+            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path}: is animated; save the frame that counts as a still image.")
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise InputError(
                     f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
                 )
-            turned = ImageOps.exif_transpose(image)
+            turned = _eight_bits(ImageOps.exif_transpose(image), path)
             if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
                 turned = turned.convert("RGBA")
                 white = Image.new("RGBA", turned.size, "white")
                 return Image.alpha_composite(white, turned).convert("RGB")
             return turned.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
+        ) from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None
+
+
+def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """Pillow clips deeper greys at 255, which makes a 16-bit scan all white; scale them instead."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError(f"{path}: has 32-bit values, whose white is unknown; save it again with 8 or 16 bits.")
+    return image

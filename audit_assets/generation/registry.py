@@ -42,13 +42,15 @@ def resolve_diffusers(name: str, path: str, revision: str | None, settings: dict
         raise InputError(f"{folder / 'model_index.json'}: names no pipeline (_class_name); copy the model again.")
     families = []
     for component, value in index.items():
-        if component.startswith("_") or not isinstance(value, list) or value[0] is None:
+        if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
             continue
         own = folder / component
         if not own.is_dir():
             if component in _MAY_LACK_A_FOLDER:
                 continue
             raise InputError(f"{own}: the component that model_index.json names is missing; copy the model again.")
+        if not any(own.glob("*config.json")):
+            raise InputError(f"{own / 'config.json'}: is missing; the model was copied in part, copy it again.")
         config = read_json(own / "config.json") if (own / "config.json").exists() else {}
         if config:
             check_weights(own)
@@ -69,6 +71,12 @@ def resolve_diffusers(name: str, path: str, revision: str | None, settings: dict
     return ResolvedModel(
         name, "diffusers", folder, pipeline, found, files_sha256(folder), tuple(families), {**known, **settings}
     )
+
+
+def left_out(folder: Path) -> list[str]:
+    """Components that model_index.json names and a pipeline draws without, such as the safety checker, if they were not copied."""
+    index = read_json(folder / "model_index.json")
+    return sorted(c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir())
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:

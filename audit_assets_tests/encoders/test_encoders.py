@@ -1,0 +1,139 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from audit_assets.config import Protocol
+from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
+from audit_assets.encoders.encoder import Encoder
+from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
+from audit_assets.errors import InputError
+from audit_assets.generation.images import ImageStore
+from audit_assets_tests.encoders.tiny_encoders import KINDS, save
+
+TEXTS = ["art by klee", "art by miro", "art"]
+
+
+def resolve(folder: Path, kind: str) -> ResolvedEncoder:
+    return resolve_encoder("tiny", kind, str(folder))
+
+
+def pictures(count: int = 5) -> list[Image.Image]:
+    draws = np.random.default_rng(5)
+    return [Image.fromarray(draws.integers(0, 256, (40, 48, 3), np.uint8)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("family", KINDS)
+def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: str) -> None:
+    resolved = resolve(save(family, tmp_path), KINDS[family])
+    encoder = Encoder(resolved, "cpu")
+    embeddings = encoder.embed_images(pictures())
+    assert resolved.family == family
+    assert embeddings.shape == (5, resolved.dimension)
+    assert embeddings.dtype == np.float32
+    check_unit(embeddings, ["?"] * 5)
+    assert np.allclose(embeddings, encoder.embed_images(pictures(), batch_size=2), atol=1e-5)
+    assert type(encoder.processor).__name__.endswith("Pil")
+    assert len(np.unique(embeddings.round(4), axis=0)) == 5
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_a_text_does_not_depend_on_its_neighbours(tmp_path: Path, family: str) -> None:
+    resolved = resolve(save(family, tmp_path), "image_text")
+    encoder = Encoder(resolved, "cpu")
+    together = encoder.embed_texts(TEXTS)
+    assert together.shape == (3, resolved.dimension)
+    check_unit(together, TEXTS)
+    assert np.allclose(together, np.concatenate([encoder.embed_texts([text]) for text in TEXTS]), atol=1e-5)
+    assert not np.allclose(together[0], together[1], atol=1e-4)
+    assert encoder.embed_texts(["art by klee " * 200]).shape == (1, resolved.dimension)
+
+
+def test_the_scale_is_read_from_the_weights(tmp_path: Path) -> None:
+    clip = resolve(save("clip", tmp_path / "clip"), "image_text")
+    assert clip.logit_scale == pytest.approx(math.exp(2.6592), rel=1e-4)
+    assert clip.logit_bias is None
+    siglip = resolve(save("siglip", tmp_path / "siglip"), "image_text")
+    assert siglip.logit_scale is not None
+    assert siglip.logit_bias is not None
+    assert resolve(save("dinov2", tmp_path / "dinov2"), "image").logit_scale is None
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_an_image_text_encoder_can_serve_for_images_alone(tmp_path: Path, family: str) -> None:
+    resolved = resolve(save(family, tmp_path), "image")
+    encoder = Encoder(resolved, "cpu")
+    assert encoder.embed_images(pictures()).shape == (5, resolved.dimension)
+    with pytest.raises(ValueError, match="embeds no text"):
+        encoder.embed_texts(TEXTS)
+
+
+def test_an_image_encoder_is_no_image_text_encoder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no logit_scale.*kind: image"):
+        resolve(save("dinov2", tmp_path), "image_text")
+
+
+def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(tmp_path: Path) -> None:
+    file = save("clip", tmp_path) / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["visual_projection.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(InputError, match=r"the weights lack visual_projection\.weight"):
+        Encoder(resolve(tmp_path, "image_text"), "cpu")
+
+
+def test_spoilt_encoders_are_bad_input(tmp_path: Path) -> None:
+    folder = save("clip", tmp_path)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4])
+    with pytest.raises(InputError, match=r"model\.safetensors: .*truncated"):
+        resolve(folder, "image_text")
+    weights.rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="is a pickle"):
+        resolve(folder, "image_text")
+    weights.write_bytes(whole)
+    for file in folder.glob("*token*"):
+        file.unlink()
+    with pytest.raises(InputError, match="has no tokenizer"):
+        resolve(folder, "image_text")
+    (folder / "preprocessor_config.json").unlink(missing_ok=True)
+    (folder / "processor_config.json").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"processor_config\.json: is missing"):
+        resolve(folder, "image")
+
+
+def test_a_config_without_a_dimension_is_bad_input(tmp_path: Path) -> None:
+    file = save("dinov2", tmp_path) / "config.json"
+    content = json.loads(file.read_text())
+    del content["hidden_size"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="names no dimension"):
+        resolve(tmp_path, "image")
+
+
+def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
+    encoder = Encoder(resolve(save("clip", tmp_path / "clip"), "image_text"), "cpu")
+    store = ImageStore(tmp_path / "images")
+    rows = pd.DataFrame({"image_sha256": [store.put(p) for p in pictures()]})
+    assert np.allclose(
+        np.stack(embed_stored(encoder, rows, store)["embedding"].tolist()), encoder.embed_images(pictures())
+    )
+    assert len(embed_stored(encoder, rows.iloc[:0], store)) == 0
+
+    protocol = Protocol(name="two", templates=("art by {name}", "a work of {name}"), default_labels=("Artwork",))
+    labels = embed_labels(encoder, label_rows(protocol, [("artist:klee", "Klee"), ("artist:miro", "Miro")]))
+    assert labels["label"].tolist() == ["artist:klee"] * 2 + ["artist:miro"] * 2 + ["default:Artwork"]
+    assert labels["text"].tolist()[:2] == ["art by Klee", "a work of Klee"]
+    assert np.allclose(labels["embedding"][4], encoder.embed_texts(["Artwork"])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.9, math.nan, math.inf])
+def test_an_embedding_that_is_no_unit_vector_is_named(bad: float) -> None:
+    with pytest.raises(ValueError, match="the embedding of second has length"):
+        check_unit(np.array([[1.0, 0.0], [bad, 0.0]]), ["first", "second"])

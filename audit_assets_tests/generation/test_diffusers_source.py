@@ -1,0 +1,92 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL.Image import Image
+
+from audit_assets.errors import InputError
+from audit_assets.generation.diffusers_source import DiffusersSource, dtype_for
+from audit_assets.generation.images import image_bytes
+from audit_assets.generation.registry import resolve_diffusers
+from audit_assets_tests.generation.tiny_pipelines import FAMILIES, save
+
+Draw = Callable[..., list[Image]]
+PROMPT = "a painting by hilma af klint"
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def source_of(folder: Path, **settings: Any) -> DiffusersSource:
+    return DiffusersSource(resolve_diffusers("tiny", str(folder), None, {"size": 64, "steps": 2, **settings}), "cpu")
+
+
+def draw(source: DiffusersSource, prompt: str = PROMPT, batch_size: int = 3) -> list[Image]:
+    return list(source.generate([prompt] * 3, [11, 12, 13], batch_size=batch_size))
+
+
+def difference(a: list[Image], b: list[Image]) -> int:
+    return max(int(np.abs(np.asarray(x, np.int16) - np.asarray(y, np.int16)).max()) for x, y in zip(a, b, strict=True))
+
+
+def test_each_family_of_pipelines_draws_what_its_prompt_and_seed_say(folder: Path) -> None:
+    source = source_of(folder)
+    images = draw(source)
+    assert [i.size for i in images] == [(64, 64)] * 3
+    assert [image_bytes(i) for i in draw(source)] == [image_bytes(i) for i in images]
+    assert [image_bytes(i) for i in draw(source_of(folder))] == [image_bytes(i) for i in images]
+    assert len({image_bytes(i) for i in images}) == 3
+    assert difference(images, draw(source, "rembrandt")) > 0
+    for batch_size in (1, 2, 50):
+        assert difference(images, draw(source, batch_size=batch_size)) <= 1
+
+
+def test_settings_reach_the_pipeline(stable_diffusion: Path) -> None:
+    plain = draw(source_of(stable_diffusion))
+    assert difference(plain, draw(source_of(stable_diffusion, guidance=30.0))) > 0
+    assert difference(plain, draw(source_of(stable_diffusion, negative_prompt="a frame"))) > 0
+    assert difference(plain, draw(source_of(stable_diffusion, steps=3))) > 0
+    other = source_of(stable_diffusion, scheduler="EulerDiscreteScheduler")
+    assert type(other.pipeline.scheduler).__name__ == "EulerDiscreteScheduler"
+    assert difference(plain, draw(other)) > 0
+
+
+def test_a_negative_prompt_goes_with_a_last_batch_that_is_not_full(stable_diffusion: Path) -> None:
+    assert len(draw(source_of(stable_diffusion, negative_prompt="a frame"), batch_size=2)) == 3
+
+
+def test_a_scheduler_that_diffusers_lacks_is_bad_input(stable_diffusion: Path) -> None:
+    for name in ("NoSuchScheduler", "utils"):
+        with pytest.raises(InputError, match=f"has no scheduler '{name}'"):
+            source_of(stable_diffusion, scheduler=name)
+
+
+def test_a_cpu_takes_float32_and_an_unknown_type_is_bad_input() -> None:
+    assert str(dtype_for("cpu", "auto")) == "torch.float32"
+    assert str(dtype_for("cpu", "bfloat16")) == "torch.bfloat16"
+    with pytest.raises(InputError, match=r"settings\.dtype: 'int8' is not one of auto, float32"):
+        dtype_for("cpu", "int8")
+
+
+def test_a_model_without_its_safety_checker_still_draws(stable_diffusion: Path) -> None:
+    index = stable_diffusion / "model_index.json"
+    content = json.loads(index.read_text())
+    content["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    content["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    index.write_text(json.dumps(content))
+    assert len(draw(source_of(stable_diffusion))) == 3
+
+
+def test_a_tokenizer_that_needs_sentencepiece_says_so(tmp_path: Path) -> None:
+    folder = save("pixart_sigma", tmp_path)
+    for file in (folder / "tokenizer").glob("*"):
+        if file.name != "tokenizer_config.json":
+            file.unlink()
+    (folder / "tokenizer" / "spiece.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
+    with pytest.raises(InputError, match="sentencepiece"):
+        source_of(folder)
