@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from audit_assets.measurement.vectors import FloatArray
+
 
 @dataclass(frozen=True)
 class ShareInterval:
@@ -67,7 +69,7 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
     share = float(y.sum() / n)
     effective = n / effect
     quantile = float(stats.t.ppf((1 + confidence) / 2, len(m) - 1))
-    low, high = _wilson(share, effective, quantile)
+    low, high = wilson_interval(share, effective, quantile)
     return ShareInterval(share, low, high, effect, effective)
 
 
@@ -87,7 +89,165 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
     return ShareInterval(successes / trials, float(interval.low), float(interval.high), 1.0, float(trials))
 
 
-def _wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
+@dataclass(frozen=True)
+class ContrastInterval:
+    """A gap or a ratio of two shares with its interval. NaN where it is not defined (a ratio to 0)."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_gap(
+    successes: npt.ArrayLike,
+    images: npt.ArrayLike,
+    control_successes: npt.ArrayLike,
+    control_images: npt.ArrayLike,
+    *,
+    bootstraps: int,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> ContrastInterval:
+    """Share less the share of an independent control, interval by bootstrap over subjects.
+
+    Counts of shape (subjects,) or (subjects, templates), for both arms; with three templates or more, templates are
+    drawn as well, the same for both arms: a crossed bootstrap (Owen 2007, *Annals of Applied Statistics* 1, 386-411).
+    Percentiles of the drawn gaps (Efron and Tibshirani 1993, chapter 13).
+
+    Raises ValueError where an arm has fewer than two subjects with images, or templates differ.
+    """
+    first, second = _arm(successes, images), _arm(control_successes, control_images)
+    if first[0].shape[1] != second[0].shape[1]:
+        raise ValueError("The arms have different numbers of templates; compare arms that were prompted alike.")
+    templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
+    drawn = _drawn_shares(*first, templates, rng) - _drawn_shares(*second, templates, rng)
+    return _percentiles(_share(*first) - _share(*second), drawn, confidence)
+
+
+def bootstrap_ratio(
+    successes: npt.ArrayLike,
+    images: npt.ArrayLike,
+    control_successes: npt.ArrayLike,
+    control_images: npt.ArrayLike,
+    *,
+    bootstraps: int,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> ContrastInterval:
+    """Share relative to the positive control of the *same* subjects, interval by bootstrap over subjects.
+
+    Row i of both arms is one subject: its imitations and its real works. Subjects are drawn together with both, so what
+    makes an artist easy for the encoder in both arms cancels. Shapes, templates and errors as in ``bootstrap_gap``, the
+    control without templates; ValueError as well where the arms have different numbers of subjects.
+    """
+    first, second = _arm(successes, images), _arm(control_successes, control_images)
+    if len(first[0]) != len(second[0]):
+        raise ValueError(f"{len(first[0])} subjects and {len(second[0])} controls; pass the same subjects in both.")
+    subjects = len(first[0])
+    weights = rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=bootstraps).astype(np.float64)
+    templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
+    top = _weighted_share(*first, weights, templates)
+    below = _weighted_share(*second, weights, np.ones((bootstraps, second[0].shape[1])))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = _share(*first) / _share(*second) if _share(*second) > 0 else np.nan
+        drawn = top / below
+    return _percentiles(estimate, drawn, confidence)
+
+
+def _arm(successes: npt.ArrayLike, images: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    y, m = np.asarray(successes, dtype=np.float64), np.asarray(images, dtype=np.float64)
+    if y.shape != m.shape or y.ndim not in (1, 2):
+        raise ValueError(f"Successes {y.shape} and images {m.shape}; pass counts (subjects,) or (subjects, templates).")
+    y, m = y.reshape(len(y), -1), m.reshape(len(m), -1)
+    _counts(y.sum(axis=1), m.sum(axis=1))
+    return y, m
+
+
+def _share(y: FloatArray, m: FloatArray) -> float:
+    return float(y.sum() / m.sum())
+
+
+def _drawn_templates(templates: int, bootstraps: int, rng: np.random.Generator) -> FloatArray:
+    if bootstraps < 2:
+        raise ValueError(f"{bootstraps} bootstraps: pass at least two, 10,000 for a figure to print.")
+    if templates < 3:
+        return np.ones((bootstraps, templates))
+    return rng.multinomial(templates, np.full(templates, 1 / templates), size=bootstraps).astype(np.float64)
+
+
+def _drawn_shares(y: FloatArray, m: FloatArray, templates: FloatArray, rng: np.random.Generator) -> FloatArray:
+    weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=len(templates)).astype(np.float64)
+    return _weighted_share(y, m, weights, templates)
+
+
+def _weighted_share(y: FloatArray, m: FloatArray, weights: FloatArray, templates: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.sum((weights @ y) * templates, axis=1) / np.sum((weights @ m) * templates, axis=1))
+
+
+def _percentiles(estimate: float, drawn: FloatArray, confidence: float) -> ContrastInterval:
+    _check_confidence(confidence)
+    finite = drawn[np.isfinite(drawn)]
+    if not np.isfinite(estimate) or len(finite) == 0:
+        return ContrastInterval(float(estimate), np.nan, np.nan)
+    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return ContrastInterval(float(estimate), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class IntraSubjectCorrelation:
+    """ICC(1): correlation of two observations of one subject, with its interval, and the mean group size used."""
+
+    estimate: float
+    low: float
+    high: float
+    mean_images: float
+
+
+def intra_subject_correlation(
+    values: npt.ArrayLike, subject: npt.ArrayLike, *, confidence: float = 0.95
+) -> IntraSubjectCorrelation:
+    """Correlation within subjects by one-way analysis of variance; for correct / wrong (0, 1), margins or distances.
+
+    ``values`` (n,) or (n, d): for embeddings the sums of squares are added over dimensions. ``subject`` (n,) labels.
+    Shrout and Fleiss (1979, *Psychological Bulletin* 86, 420-428), ICC(1,1), with Donner and Koval's (1980,
+    *Biometrics* 36, 19-25) mean size for unequal groups; interval by the F distribution (Searle 1971, *Linear
+    models*, section 9.9), which is approximate for binary values and not given for embeddings. May be slightly
+    negative. NaN where nothing varies.
+
+    Raises ValueError with fewer than two subjects, no repeated observation, or values that are not finite.
+    """
+    _check_confidence(confidence)
+    x = np.asarray(values, dtype=np.float64)
+    one_dimensional = x.ndim == 1
+    x = x.reshape(len(x), -1)
+    if not np.isfinite(x).all():
+        raise ValueError("The values hold NaN or infinity; leave out images that were not measured.")
+    _, group = np.unique(np.asarray(subject), return_inverse=True)
+    if group.shape != (len(x),):
+        raise ValueError(f"{len(x)} values and {group.size} subjects; pass one subject a value.")
+    sizes = np.bincount(group).astype(np.float64)
+    k, n = len(sizes), float(len(x))
+    if k < 2 or n <= k:
+        raise ValueError(f"{k} subjects with {n:g} values; a correlation within subjects needs two of each, repeated.")
+    means = np.stack([np.bincount(group, weights=column) for column in x.T], axis=1) / sizes[:, None]
+    between = float(np.sum(sizes[:, None] * (means - x.mean(axis=0)) ** 2)) / (k - 1)
+    within = float(np.sum((x - means[group]) ** 2)) / (n - k)
+    size = (n - float(np.sum(sizes**2)) / n) / (k - 1)
+    if between + (size - 1) * within == 0:
+        return IntraSubjectCorrelation(np.nan, np.nan, np.nan, size)
+    estimate = (between - within) / (between + (size - 1) * within)
+    low, high = np.nan, np.nan
+    if one_dimensional and within > 0:
+        ratio = between / within
+        lower = ratio / stats.f.ppf((1 + confidence) / 2, k - 1, n - k)
+        upper = ratio / stats.f.ppf((1 - confidence) / 2, k - 1, n - k)
+        low, high = ((f - 1) / (f + size - 1) for f in (lower, upper))
+    return IntraSubjectCorrelation(float(estimate), float(low), float(high), float(size))
+
+
+def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's (1927, *JASA* 22, 209-212) score interval for ``n`` independent observations, which may be a fraction."""
     square = quantile**2 / n
     centre = (share + square / 2) / (1 + square)
     half = np.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)

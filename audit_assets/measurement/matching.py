@@ -127,9 +127,11 @@ def rank_sum_asymptotic(distances: npt.ArrayLike, own: npt.ArrayLike, *, alterna
             f"Distances {d.shape} and own {mine.shape} ({mine.dtype}) must be (tests, images), own a mask."
         )
     _check_distances(d)
-    ranks, ties = midranks(d)
-    n1 = np.count_nonzero(mine, axis=1).astype(np.float64)
-    return _from_rank_sums(np.einsum("ij,ij->i", ranks, mine), n1, d.shape[1] - n1, ties, alternative)
+    from audit_assets.measurement.kernels import closer_pairs
+
+    n1, smaller, equal = closer_pairs(d, mine)
+    u = smaller + equal / 2
+    return _from_u(u, n1.astype(np.float64), (d.shape[1] - n1).astype(np.float64), _tie_terms(d), alternative)
 
 
 def rank_sum_table(
@@ -154,7 +156,8 @@ def rank_sum_table(
     n1 = membership.sum(axis=0)
     n2 = d.shape[1] - n1
     ranks, ties = midranks(d)
-    result = _from_rank_sums(ranks @ membership, n1[None, :], n2[None, :], ties[:, None], alternative)
+    u = ranks @ membership - n1 * (n1 + 1) / 2
+    result = _from_u(u, n1[None, :], n2[None, :], ties[:, None], alternative)
     return RankSumTable(result, n1.astype(np.int64), n2.astype(np.int64))
 
 
@@ -348,14 +351,22 @@ def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
     return _typed(table, SUMMARY_COLUMNS)
 
 
-def _from_rank_sums(
-    rank_sums: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alternative: Alternative
-) -> RankSum:
+def _tie_terms(values: FloatArray) -> FloatArray:
+    """sum(t^3 - t) over groups of t equal values in each row of (a, n), shape (a,)."""
+    ordered = np.sort(values, axis=1)
+    repeated = ordered[:, 1:] == ordered[:, :-1]
+    terms = np.zeros(len(values))
+    for row in np.flatnonzero(repeated.any(axis=1)):
+        lengths = np.diff(np.flatnonzero(np.r_[True, ~repeated[row], True])).astype(np.float64)
+        terms[row] = np.sum(lengths**3 - lengths)
+    return terms
+
+
+def _from_u(u: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alternative: Alternative) -> RankSum:
     if alternative not in ("two_sided", "closer"):
         raise ValueError(f"Unknown alternative {alternative!r}; choose 'two_sided' or 'closer'.")
     n = n1 + n2
     with np.errstate(divide="ignore", invalid="ignore"):
-        u = rank_sums - n1 * (n1 + 1) / 2
         variance = n1 * n2 / 12 * (n + 1 - ties / (n * (n - 1)))
         z = np.where(variance > 0, (u - n1 * n2 / 2) / np.sqrt(variance), 0.0)
         farthest = -np.sqrt(3 * n1 * n2 / (n + 1))

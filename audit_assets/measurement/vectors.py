@@ -17,10 +17,11 @@ UNIT_TOLERANCE = 1e-3
 """Largest deviation of a norm from 1. Half precision deviates by up to 5e-4, a forgotten normalisation by more."""
 
 
-def unit_rows(vectors: npt.ArrayLike, what: str) -> FloatArray:
+def unit_rows(vectors: npt.ArrayLike, what: str, *, first_row: int = 0) -> FloatArray:
     """Check rows of shape (n, d) and return them as float64, unchanged in value.
 
-    ``what`` names the rows in messages ("imitation", "label").
+    ``what`` names the rows in messages ("imitation", "label"); ``first_row`` is the number of the first, for a block of a
+    longer array.
 
     Raises ValueError where the array is not two-dimensional, or a row is not finite or not of unit length.
     """
@@ -34,10 +35,10 @@ def unit_rows(vectors: npt.ArrayLike, what: str) -> FloatArray:
         row = int(np.argmax(bad))
         if not np.isfinite(rows[row]).all():
             raise ValueError(
-                f"The {what} embedding in row {row} holds NaN or infinity; embed that image or text again."
+                f"The {what} embedding in row {first_row + row} holds NaN or infinity; embed that image or text again."
             )
         raise ValueError(
-            f"The {what} embedding in row {row} has norm {np.sqrt(squares[row]):.6g}, not 1; "
+            f"The {what} embedding in row {first_row + row} has norm {np.sqrt(squares[row]):.6g}, not 1; "
             "divide every embedding by its norm before measuring (a norm of 0 means that the encoder failed)."
         )
     return rows

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from audit_assets.measurement.intervals import design_effect, exact_binomial, wilson_clustered
+from audit_assets.measurement.intervals import (
+    bootstrap_gap,
+    bootstrap_ratio,
+    design_effect,
+    exact_binomial,
+    intra_subject_correlation,
+    wilson_clustered,
+)
 from audit_assets_tests.measurement.worlds import clustered_counts
 
 
@@ -104,3 +111,84 @@ def test_impossible_counts_are_refused() -> None:
         exact_binomial(3, 2)
     with pytest.raises(ValueError, match="confidence"):
         exact_binomial(1, 2, confidence=95)
+
+
+def test_the_gap_to_a_control_covers_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    images = np.full(70, 10)
+    held = 0
+    for _ in range(200):
+        artists = clustered_counts(rng, share=0.8, icc=0.5, subjects=70, images=10)
+        names = clustered_counts(rng, share=0.05, icc=0.3, subjects=70, images=10)
+        gap = bootstrap_gap(artists, images, names, images, bootstraps=400, rng=rng)
+        held += gap.low <= 0.75 <= gap.high
+    assert held / 200 >= 0.9
+
+
+def test_the_ratio_to_the_positive_control_draws_artists_with_both_arms() -> None:
+    rng = np.random.default_rng(6)
+    works = clustered_counts(rng, share=0.8, icc=0.9, subjects=70, images=10)
+    images = np.full(70, 10)
+    same = bootstrap_ratio(works, images, works, images, bootstraps=200, rng=rng)
+    assert (same.estimate, same.low, same.high) == (1.0, 1.0, 1.0)
+    none = bootstrap_ratio(works, images, np.zeros(70), images, bootstraps=200, rng=rng)
+    assert np.isnan([none.estimate, none.low, none.high]).all()
+
+
+def test_three_templates_widen_a_gap_that_depends_on_them() -> None:
+    rng = np.random.default_rng(7)
+    images = np.full((70, 3), 10)
+    by_template = np.stack([rng.binomial(10, p, size=70) for p in (0.2, 0.5, 0.8)], axis=1)
+    control = np.zeros((70, 3))
+    crossed = bootstrap_gap(by_template, images, control, images, bootstraps=500, rng=rng)
+    pooled = bootstrap_gap(
+        by_template.sum(axis=1), images.sum(axis=1), control.sum(axis=1), images.sum(axis=1), bootstraps=500, rng=rng
+    )
+    assert crossed.estimate == pooled.estimate
+    assert crossed.high - crossed.low > 3 * (pooled.high - pooled.low)
+
+
+def test_contrasts_that_are_none_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="different numbers of templates"):
+        bootstrap_gap([[1, 2], [1, 2]], [[2, 2], [2, 2]], [1, 1], [2, 2], bootstraps=9, rng=rng)
+    with pytest.raises(ValueError, match="same subjects"):
+        bootstrap_ratio([1, 1, 1], [2, 2, 2], [1, 1], [2, 2], bootstraps=9, rng=rng)
+    with pytest.raises(ValueError, match="at least two"):
+        bootstrap_gap([1, 1], [2, 2], [1, 1], [2, 2], bootstraps=1, rng=rng)
+    with pytest.raises(ValueError, match="pass counts"):
+        bootstrap_gap([1, 1], [2], [1, 1], [2, 2], bootstraps=9, rng=rng)
+
+
+@pytest.mark.parametrize("icc", [0.0, 0.3, 0.7])
+def test_the_intra_subject_correlation_of_normal_values_is_found_and_covered(icc: float) -> None:
+    rng = np.random.default_rng(8)
+    subject = np.repeat(np.arange(70), 10)
+    estimates, held = [], 0
+    for _ in range(300):
+        values = rng.normal(size=70)[subject] * np.sqrt(icc) + rng.normal(size=700) * np.sqrt(1 - icc)
+        found = intra_subject_correlation(values, subject)
+        estimates.append(found.estimate)
+        held += found.low <= icc <= found.high
+    assert np.mean(estimates) == pytest.approx(icc, abs=0.02)
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_the_correlation_follows_from_scipys_analysis_of_variance() -> None:
+    rng = np.random.default_rng(9)
+    subject = np.repeat(np.arange(6), [3, 5, 2, 7, 4, 4])
+    values = rng.normal(size=25) + subject
+    f = stats.f_oneway(*[values[subject == s] for s in range(6)]).statistic
+    sizes = np.bincount(subject)
+    size = (25 - (sizes**2).sum() / 25) / 5
+    assert intra_subject_correlation(values, subject).estimate == pytest.approx((f - 1) / (f + size - 1))
+    embeddings = np.stack([values, values], axis=1)
+    assert intra_subject_correlation(embeddings, subject).estimate == pytest.approx((f - 1) / (f + size - 1))
+
+
+def test_a_correlation_without_repetition_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs two of each"):
+        intra_subject_correlation([1.0, 2.0], [0, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        intra_subject_correlation([np.nan, 2.0, 3.0, 4.0], [0, 0, 1, 1])
+    assert np.isnan(intra_subject_correlation([1.0, 1.0, 1.0, 1.0], [0, 0, 1, 1]).estimate)

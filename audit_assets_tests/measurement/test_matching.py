@@ -1,70 +1,286 @@
-"""Experiment 2 against scipy, and its control against what a re-assignment must do."""
+"""Experiment 2: the rank-sum test against scipy, its control, and the tables made of them."""
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from audit_assets.measurement import matching
+from audit_assets.measurement.matching import (
+    BY_SUBJECT_COLUMNS,
+    SUMMARY_COLUMNS,
+    Alternative,
+    cosine_distances,
+    matching_by_subject,
+    matching_summary,
+    midranks,
+    paper_test,
+    random_assignments,
+    rank_sum_asymptotic,
+    rank_sum_table,
+    reassigned,
+)
+from audit_assets_tests.measurement.test_identification import schema_columns
+from audit_assets_tests.measurement.worlds import artists_world, own_mask, unit
+
+ALTERNATIVES: list[tuple[Alternative, Any]] = [("two_sided", "two-sided"), ("closer", "less")]
 
 
-def unit(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:
-    x = rng.normal(size=(n, d))
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
+@pytest.mark.parametrize(("ours", "theirs"), ALTERNATIVES)
+def test_without_ties_the_test_equals_scipys_ranksums(ours: Alternative, theirs: Any) -> None:
+    distances = np.random.default_rng(0).normal(size=(70, 700))
+    own = own_mask(np.repeat(np.arange(70), 10), 70)
+    result = rank_sum_asymptotic(distances, own, alternative=ours)
+    for row in range(70):
+        expected = stats.ranksums(distances[row, own[row]], distances[row, ~own[row]], alternative=theirs)
+        assert result.statistic[row] == pytest.approx(expected.statistic, abs=1e-12)
+        assert result.p_value[row] == pytest.approx(expected.pvalue, abs=1e-12)
 
 
-@pytest.mark.parametrize(("alternative", "theirs"), [("two_sided", "two-sided"), ("closer", "less")])
-@pytest.mark.parametrize("decimals", [1, 16])  # with many ties, and without
-def test_the_rank_sum_is_scipys(
-    alternative: matching.Alternative, theirs: Literal["two-sided", "less"], decimals: int
-) -> None:
+@pytest.mark.parametrize(("ours", "theirs"), ALTERNATIVES)
+def test_with_ties_the_test_equals_scipys_mann_whitney_without_continuity(ours: Alternative, theirs: Any) -> None:
+    rng = np.random.default_rng(1)
+    distances = rng.integers(0, 12, size=(60, 90)).astype(float)
+    own = rng.random((60, 90)) < 0.2
+    result = rank_sum_asymptotic(distances, own, alternative=ours)
+    for row in range(60):
+        x, y = distances[row, own[row]], distances[row, ~own[row]]
+        expected = stats.mannwhitneyu(x, y, alternative=theirs, method="asymptotic", use_continuity=False)
+        assert result.p_value[row] == pytest.approx(expected.pvalue, abs=1e-12)
+        assert result.auc[row] == pytest.approx(1 - expected.statistic / (len(x) * len(y)), abs=1e-12)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=6))
+def test_midranks_equal_scipys(rows: list[list[int]]) -> None:
+    values = np.array(rows, dtype=float)
+    ranks, ties = midranks(values)
+    np.testing.assert_array_equal(ranks, stats.rankdata(values, axis=1))
+    for row, tie in zip(values, ties, strict=True):
+        counts = np.unique(row, return_counts=True)[1]
+        assert tie == sum(counts**3 - counts)
+
+
+def test_all_ties_say_nothing_and_no_images_give_no_test() -> None:
+    own = own_mask(np.repeat(np.arange(3), 4), 3)
+    result = rank_sum_asymptotic(np.ones((3, 12)), own, alternative="two_sided")
+    assert (result.statistic == 0).all()
+    assert (result.p_value == 1).all()
+    assert (result.auc == 0.5).all()
+    none = rank_sum_asymptotic(np.random.default_rng(0).random((1, 5)), np.zeros((1, 5), bool), alternative="closer")
+    assert np.isnan([none.statistic[0], none.p_value[0], none.p_floor[0], none.auc[0]]).all()
+
+
+@pytest.mark.parametrize(("ours", "theirs"), ALTERNATIVES)
+def test_the_floor_is_the_p_value_of_complete_separation(ours: Alternative, theirs: Any) -> None:
+    distances = np.arange(700.0)[None]
+    result = rank_sum_asymptotic(distances, distances < 10, alternative=ours)
+    expected = stats.ranksums(np.arange(10), np.arange(10, 700), alternative=theirs).pvalue
+    assert result.p_value[0] == pytest.approx(expected, rel=1e-12)
+    assert result.p_floor[0] == pytest.approx(expected, rel=1e-12)
+    assert result.auc[0] == 1.0
+
+
+def test_a_p_value_is_never_zero() -> None:
+    distances = np.arange(4000.0)[None]
+    result = rank_sum_asymptotic(distances, distances < 2000, alternative="closer")
+    assert 0 < result.p_value[0] < 1e-300
+
+
+def test_every_entry_of_the_table_is_that_pairs_test() -> None:
+    rng = np.random.default_rng(2)
+    distances = rng.random((5, 40)).round(1)
+    who = rng.integers(-1, 4, size=40)
+    table = rank_sum_table(distances, who, 4, alternative="closer")
+    for subject in range(4):
+        own = np.broadcast_to(who == subject, distances.shape)
+        single = rank_sum_asymptotic(distances, own, alternative="closer")
+        np.testing.assert_allclose(table.ranks.statistic[:, subject], single.statistic, atol=1e-12)
+        np.testing.assert_allclose(table.ranks.p_value[:, subject], single.p_value, atol=1e-12)
+        assert table.images[subject] + table.others[subject] == 40
+
+
+def test_the_papers_test_equals_a_plain_loop_over_artists() -> None:
     rng = np.random.default_rng(3)
-    distances = np.round(rng.uniform(size=(20, 200)), decimals)
-    own = np.zeros((20, 200), dtype=bool)
-    own[:, :10] = True
-    ours = matching.rank_sum_asymptotic(distances, own, alternative=alternative)
-    for row in range(20):
-        expected = stats.mannwhitneyu(
-            distances[row, :10], distances[row, 10:], alternative=theirs, method="asymptotic", use_continuity=False
-        )
-        assert ours.p_value[row] == pytest.approx(expected.pvalue, rel=1e-12)
+    imitations, who, centres = artists_world(rng, artists=20, each=10, strength=0.3)
+    test = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="two_sided")
+    for artist in range(20):
+        distances = 1 - imitations @ centres[artist]
+        p = stats.ranksums(distances[who == artist], distances[who != artist]).pvalue
+        assert test.ranks.p_value[artist] == pytest.approx(p, abs=1e-12)
+        assert test.p_adjusted[artist] == pytest.approx(min(1.0, 20 * p), abs=1e-11)
+        assert test.significant[artist] == (20 * p < 0.05)
+    assert test.images.tolist() == [10] * 20
+    assert test.others.tolist() == [190] * 20
+    assert not test.unreachable.any()
 
 
-def test_the_table_holds_the_test_of_every_work_against_every_subject() -> None:
+def test_rotating_all_embeddings_changes_nothing() -> None:
     rng = np.random.default_rng(4)
-    distances = rng.uniform(size=(6, 60))
-    subject = np.repeat(np.arange(6), 10)
-    table = matching.rank_sum_table(distances, subject, 6, alternative="two_sided")
-    for s in range(6):
-        one = matching.rank_sum_asymptotic(distances, np.tile(subject == s, (6, 1)), alternative="two_sided")
-        np.testing.assert_allclose(table.ranks.p_value[:, s], one.p_value, rtol=1e-12)
+    imitations, who, centres = artists_world(rng, artists=8, each=5)
+    turn, _ = np.linalg.qr(rng.normal(size=(64, 64)))
+    before = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="closer")
+    after = paper_test(
+        references=centres @ turn, imitations=imitations @ turn, subject_of_imitation=who, alternative="closer"
+    )
+    np.testing.assert_allclose(before.ranks.statistic, after.ranks.statistic, atol=1e-9)
 
 
-def test_an_artist_whose_work_lies_among_the_imitations_is_significant_and_somebody_elses_is_not() -> None:
+def test_blank_images_are_left_out_on_both_sides() -> None:
     rng = np.random.default_rng(5)
-    works = unit(rng, 20, 64)
-    imitations = np.repeat(works, 10, axis=0) + 0.3 * unit(rng, 200, 64)
-    imitations /= np.linalg.norm(imitations, axis=1, keepdims=True)
-    test = matching.paper_test(
-        references=works,
-        imitations=imitations,
-        subject_of_imitation=np.repeat(np.arange(20), 10),
-        alternative="closer",
+    imitations, who, centres = artists_world(rng, artists=6, each=5)
+    blank = np.zeros(30, dtype=bool)
+    blank[[0, 7]] = True
+    blank[who == 5] = True
+    test = paper_test(
+        references=centres, imitations=imitations, subject_of_imitation=who, blank=blank, alternative="closer"
     )
-    assert test.significant.all()
-    shuffled = matching.paper_test(
-        references=np.roll(works, 1, axis=0),
-        imitations=imitations,
-        subject_of_imitation=np.repeat(np.arange(20), 10),
-        alternative="closer",
+    assert test.images.tolist() == [4, 4, 5, 5, 5, 0]
+    assert test.others.tolist() == [19, 19, 18, 18, 18, 23]
+    assert np.isnan(test.ranks.p_value[5])
+    assert not test.significant[5]
+    kept = paper_test(
+        references=centres[:5], imitations=imitations[~blank], subject_of_imitation=who[~blank], alternative="closer"
     )
-    assert shuffled.significant.mean() < 0.5
-    again = matching.reassigned(test.table, assignments=200, rng=np.random.default_rng(0), fixed_points=False)
-    assert again.share < 0.5
+    np.testing.assert_allclose(test.ranks.p_value[:5], kept.ranks.p_value, atol=1e-15)
+    np.testing.assert_allclose(test.p_adjusted[:5], np.minimum(1, 6 * kept.ranks.p_value), atol=1e-12)
 
 
-def test_derangements_have_no_fixed_point_and_are_permutations() -> None:
-    drawn = matching.random_assignments(9, 500, rng=np.random.default_rng(1), fixed_points=False)
-    assert not (drawn == np.arange(9)).any()
-    assert (np.sort(drawn, axis=1) == np.arange(9)).all()
+def test_bad_input_is_refused_by_name() -> None:
+    eye = np.eye(3)
+    with pytest.raises(ValueError, match="reference embedding in row 1 has norm 0"):
+        cosine_distances(np.diag([1.0, 0.0, 1.0]), eye)
+    with pytest.raises(ValueError, match="3 and 2 dimensions"):
+        cosine_distances(eye, np.eye(2))
+    with pytest.raises(ValueError, match="One subject alone"):
+        paper_test(references=eye[:1], imitations=eye, subject_of_imitation=[0, 0, 0], alternative="closer")
+    with pytest.raises(ValueError, match="is 3 in row 2"):
+        paper_test(references=eye, imitations=eye, subject_of_imitation=[0, 1, 3], alternative="closer")
+    with pytest.raises(ValueError, match="row 0 hold NaN"):
+        rank_sum_asymptotic([[np.nan, 1.0]], np.array([[True, False]]), alternative="closer")
+    with pytest.raises(ValueError, match="choose 'two_sided' or 'closer'"):
+        rank_sum_asymptotic([[0.0, 1.0]], np.array([[True, False]]), alternative="less")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="own a mask"):
+        rank_sum_asymptotic([[0.0, 1.0]], np.array([[1, 0]]), alternative="closer")
+
+
+def test_derangements_are_uniform_and_have_no_fixed_point() -> None:
+    drawn = random_assignments(4, 18000, rng=np.random.default_rng(6), fixed_points=False)
+    assert not (drawn == np.arange(4)).any()
+    assert (np.sort(drawn, axis=1) == np.arange(4)).all()
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert len(counts) == 9
+    assert stats.chisquare(counts).pvalue > 1e-4
+    with_own = random_assignments(50, 4000, rng=np.random.default_rng(7), fixed_points=True)
+    assert (with_own == np.arange(50)).sum(axis=1).mean() == pytest.approx(1.0, abs=0.08)
+
+
+def test_reassignment_equals_running_the_papers_test_again() -> None:
+    rng = np.random.default_rng(8)
+    imitations, who, centres = artists_world(rng, artists=12, each=6, strength=0.5)
+    test = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="two_sided")
+    control = reassigned(test.table, assignments=20, rng=np.random.default_rng(9), fixed_points=False)
+    works = random_assignments(12, 20, rng=np.random.default_rng(9), fixed_points=False)
+    again = [
+        paper_test(references=centres[w], imitations=imitations, subject_of_imitation=who, alternative="two_sided")
+        for w in works
+    ]
+    np.testing.assert_allclose(control.statistic, np.mean([t.ranks.statistic for t in again], axis=0), atol=1e-12)
+    np.testing.assert_allclose(control.p_value, np.mean([t.ranks.p_value for t in again], axis=0), atol=1e-12)
+    np.testing.assert_allclose(control.p_adjusted, np.mean([t.p_adjusted for t in again], axis=0), atol=1e-12)
+    np.testing.assert_array_equal(control.share_significant, np.mean([t.significant for t in again], axis=0))
+    assert control.share == pytest.approx(np.mean([t.significant.mean() for t in again]))
+
+
+def test_the_same_seed_gives_the_same_control_and_other_adjustments_work() -> None:
+    rng = np.random.default_rng(10)
+    imitations, who, centres = artists_world(rng, artists=6, each=5)
+    table = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="closer").table
+    first = reassigned(table, assignments=50, rng=np.random.default_rng(1), fixed_points=True)
+    second = reassigned(table, assignments=50, rng=np.random.default_rng(1), fixed_points=True)
+    np.testing.assert_array_equal(first.p_value, second.p_value)
+    hochberg = reassigned(
+        table, assignments=50, rng=np.random.default_rng(1), fixed_points=True, adjustment="benjamini_hochberg"
+    )
+    assert (hochberg.share_significant >= first.share_significant).all()
+
+
+def test_what_cannot_be_reassigned_is_refused() -> None:
+    eye = np.eye(3)
+    table = rank_sum_table(cosine_distances(eye[:2], eye), [0, 1, 2], 3, alternative="closer")
+    with pytest.raises(ValueError, match="square table"):
+        reassigned(table, assignments=5, rng=np.random.default_rng(0), fixed_points=True)
+    with pytest.raises(ValueError, match="cannot be re-assigned"):
+        random_assignments(1, 5, rng=np.random.default_rng(0), fixed_points=False)
+    with pytest.raises(ValueError, match="at least one"):
+        random_assignments(3, 0, rng=np.random.default_rng(0), fixed_points=True)
+
+
+def test_the_papers_test_calls_unrelated_works_significant_when_imitations_resemble_each_other() -> None:
+    """The paper's flaw: works unrelated to every artist, and still a share of artists far beyond five per cent."""
+    rng = np.random.default_rng(11)
+    share = {}
+    for icc in (0.0, 0.7):
+        strength, spread = np.sqrt(icc), np.sqrt(1 - icc)
+        found = []
+        for _ in range(10):
+            imitations, who, _ = artists_world(rng, artists=70, each=10, strength=strength, spread=spread)
+            works = unit(rng.normal(size=(70, 64)))
+            test = paper_test(
+                references=works, imitations=imitations, subject_of_imitation=who, alternative="two_sided"
+            )
+            found.append(test.significant.mean())
+        share[icc] = np.mean(found)
+    assert share[0.0] < 0.01
+    assert share[0.7] > 0.15
+
+
+def rows_of(subjects: list[str | None], significant: list[float], **changes: object) -> pd.DataFrame:
+    values: dict[str, object] = {
+        "protocol": "paper_2023", "model_version": "m", "encoder": "e", "test": "rank_sum_asymptotic",
+        "alternative": "closer", "control": "none", "adjustment": "bonferroni", "subject": subjects,
+        "kind": ["artist"] * len(subjects), "references_used": 1, "images": 10, "others": 690, "statistic": -1.0,
+        "p_value": 0.01, "p_floor": 1e-8, "p_adjusted": 0.7, "significant": significant, "unreachable": False,
+        "auc": 0.9,
+    }  # fmt: skip
+    return matching_by_subject(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_matching_tables_have_exactly_the_columns_of_the_published_schema() -> None:
+    assert schema_columns("matching_by_subject") == BY_SUBJECT_COLUMNS
+    assert schema_columns("matching_summary") == SUMMARY_COLUMNS
+    rows = rows_of(["b", "a"], [1, 0])
+    assert tuple(rows.columns) == BY_SUBJECT_COLUMNS
+    assert rows["subject"].tolist() == ["a", "b"]
+    assert rows["auc_low"].isna().all()
+
+
+def test_the_summary_counts_significant_subjects_and_means_of_controls() -> None:
+    rows = pd.concat(
+        [
+            rows_of(["a", "b", "c"], [1, 0, 1]),
+            rows_of(["a", "b", "c"], [0.2, 0.1, 0.3], control="reassigned"),
+            rows_of([None], [1], test="pairing", adjustment="none", kind=[None]),
+        ]
+    )
+    lines = matching_summary(rows)
+    assert tuple(lines.columns) == SUMMARY_COLUMNS
+    assert lines["control"].tolist() == ["none", "reassigned"]
+    assert lines["significant"].tolist() == pytest.approx([2.0, 0.6])
+    assert lines["share"].tolist() == pytest.approx([2 / 3, 0.2])
+
+
+def test_rows_that_would_mislead_are_refused() -> None:
+    with pytest.raises(ValueError, match="A p-value is 0"):
+        rows_of(["a"], [1], p_value=0.0)
+    with pytest.raises(ValueError, match="'a' occurs twice"):
+        rows_of(["a", "a"], [1, 1])
+    with pytest.raises(ValueError, match="2 values of auc for 1 subjects"):
+        rows_of(["a"], [1], auc=[0.5, 0.5])
+    rows = rows_of(["a"], [1])
+    with pytest.raises(ValueError, match="occurs twice in one test"):
+        matching_summary(pd.concat([rows, rows]))
+    with pytest.raises(ValueError, match="no column 'auc'"):
+        matching_summary(rows.drop(columns="auc"))

@@ -1,0 +1,103 @@
+"""How many captions must name an artist before a model imitates the artist?
+
+Casper et al. (2023) ask for more than 100 images in LAION without saying why. Imitation against the number of
+captions that name the artist, with a change point and its interval, answers for the model at hand. It is an
+association: artists with more captions differ in other ways too. After Verma et al. (2024, *How many Van Goghs does
+it take to Van Gogh? Finding the imitation threshold*), who look for a change in mean along artists sorted by count.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from audit_assets.measurement.vectors import FloatArray
+
+
+@dataclass(frozen=True)
+class DoseResponse:
+    """``threshold``: mentions at which the mean changes, with ``low`` and ``high``; ``below``, ``above``: means on both
+    sides. ``p_value``: of a change at all, by permutation. ``spearman``: rank correlation of mentions and response."""
+
+    threshold: float
+    low: float
+    high: float
+    below: float
+    above: float
+    p_value: float
+    spearman: float
+    spearman_p: float
+    artists: int
+
+
+def dose_response(
+    mentions: npt.ArrayLike,
+    response: npt.ArrayLike,
+    *,
+    permutations: int,
+    rng: np.random.Generator,
+    smallest_side: float = 0.1,
+    confidence: float = 0.95,
+) -> DoseResponse:
+    """Change point of a response (accuracy or AUC an artist) along mentions. Shapes (artists,).
+
+    The threshold splits the artists, sorted by mentions, in two groups with the least sum of squares about their
+    means, each side at least ``smallest_side`` of them; it is the geometric mean of the neighbouring counts + 1. Its
+    interval holds every split whose sum of squares is within Hansen's (2000, *Econometrica* 68, 575-603, equation 7)
+    critical value of the least: n (S - S_min) / S_min <= -2 log(1 - sqrt(confidence)), 7.35 at 95 %; it is
+    conservative where the change is large. The p-value compares the fall of the sum of squares with that after
+    permuting responses, (1 + #) / (1 + permutations).
+
+    Raises ValueError with fewer than ten artists, values that are not finite, negative mentions, or mentions that are
+    all equal.
+    """
+    dose, y = np.asarray(mentions, dtype=np.float64), np.asarray(response, dtype=np.float64)
+    if dose.ndim != 1 or dose.shape != y.shape or not (np.isfinite(dose).all() and np.isfinite(y).all()):
+        raise ValueError(f"Mentions {dose.shape} and response {y.shape} must be finite, one value an artist for both.")
+    if len(dose) < 10 or dose.min() < 0 or permutations < 1:
+        raise ValueError(
+            f"{len(dose)} artists, fewest mentions {dose.min() if len(dose) else 0:g}; pass at least ten, none negative."
+        )
+    order = np.argsort(dose, kind="stable")
+    dose, y = dose[order], y[order]
+    splits = _splits(dose, smallest_side)
+    if len(splits) == 0:
+        raise ValueError("The artists' mentions leave no place for a change point; they are (nearly) all equal.")
+    squares = _squares_of_splits(y[None], splits)[0]
+    best = int(np.argmin(squares))
+    least = squares[best]
+    thresholds = np.exp((np.log1p(dose[splits - 1]) + np.log1p(dose[splits])) / 2) - 1
+    critical = -2 * np.log(1 - np.sqrt(confidence))
+    held = thresholds[len(y) * (squares - least) <= critical * least]
+    shuffled = rng.permuted(np.tile(y, (permutations, 1)), axis=1)
+    at_least = np.count_nonzero(_squares_of_splits(shuffled, splits).min(axis=1) <= least * (1 + 1e-12))
+    constant = np.ptp(y) == 0
+    spearman = (np.nan, np.nan) if constant else stats.spearmanr(dose, y)
+    return DoseResponse(
+        threshold=float(thresholds[best]),
+        low=float(held.min()),
+        high=float(held.max()),
+        below=float(y[: splits[best]].mean()),
+        above=float(y[splits[best] :].mean()),
+        p_value=(1 + at_least) / (1 + permutations),
+        spearman=float(spearman[0]),
+        spearman_p=float(spearman[1]),
+        artists=len(y),
+    )
+
+
+def _splits(dose: FloatArray, smallest_side: float) -> npt.NDArray[np.int64]:
+    """Sizes of the lower group: only between artists that differ in mentions, and none too small."""
+    least = max(1, int(np.ceil(smallest_side * len(dose))))
+    sizes = np.arange(least, len(dose) - least + 1)
+    return sizes[dose[sizes - 1] < dose[sizes]]
+
+
+def _squares_of_splits(y: FloatArray, splits: npt.NDArray[np.int64]) -> FloatArray:
+    """Sum of squares about the means of both groups, (permutations, splits), from running sums."""
+    centred = y - y.mean(axis=1, keepdims=True)
+    lower = centred.cumsum(axis=1)[:, splits - 1]
+    n = y.shape[1]
+    total = (centred**2).sum(axis=1, keepdims=True)
+    return np.asarray(np.maximum(total - lower**2 / splits - lower**2 / (n - splits), 0.0))

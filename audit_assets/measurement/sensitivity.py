@@ -1,0 +1,103 @@
+"""Would another template, encoder, label set or test have said something else?
+
+Casper et al. (2023) use one template, one encoder and one label set, and the text that is generated from is the text
+that is classified. A near-identical study of the same year, which labelled with another template than it prompted
+with, found under 1 % for digital artists. How far a result depends on such choices is a result.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
+    """Do two settings order the artists alike? Spearman's rho and Kendall's tau-b for every pair of settings.
+
+    ``scores``: ``subject``, ``setting`` (any label of a combination of choices), ``score`` (accuracy, AUC, ...).
+    Returns ``setting``, ``other_setting``, ``subjects`` (scored in both), ``spearman``, ``kendall``; NaN below three
+    subjects and where one setting gives all of them one score. Kendall (1945, *Biometrika* 33, 239-251) for ties.
+
+    Raises ValueError where columns are missing or a subject is scored twice in a setting.
+    """
+    wide = _wide(scores, "score")
+    lines = []
+    for first, second in combinations(wide.columns, 2):
+        both = wide[[first, second]].dropna()
+        x, y = both[first].to_numpy(dtype=float), both[second].to_numpy(dtype=float)
+        spearman = kendall = np.nan
+        if len(both) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            spearman, kendall = float(stats.spearmanr(x, y).statistic), float(stats.kendalltau(x, y).statistic)
+        lines.append((first, second, len(both), spearman, kendall))
+    return pd.DataFrame(lines, columns=["setting", "other_setting", "subjects", "spearman", "kendall"])
+
+
+def verdict_flips(verdicts: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
+    """Share of verdicts that change when one setting replaces the baseline.
+
+    ``verdicts``: ``subject``, ``setting``, ``verdict``. Returns, for every other setting, ``subjects`` judged in both,
+    ``flipped``, ``share``, and ``lost`` and ``gained``: from and to "imitated".
+
+    Raises ValueError where columns are missing, a subject is judged twice in a setting, or the baseline is not a
+    setting.
+    """
+    wide = _wide(verdicts, "verdict")
+    if baseline not in wide.columns:
+        raise ValueError(f"The baseline {baseline!r} is not among the settings {', '.join(map(str, wide.columns))}.")
+    lines = []
+    for setting in wide.columns.drop(baseline):
+        both = wide[[baseline, setting]].dropna()
+        flipped = both[baseline] != both[setting]
+        lost = (both[baseline] == "imitated") & flipped
+        gained = (both[setting] == "imitated") & flipped
+        share = float(flipped.mean()) if len(both) else np.nan
+        lines.append((setting, len(both), int(flipped.sum()), share, int(lost.sum()), int(gained.sum())))
+    return pd.DataFrame(lines, columns=["setting", "subjects", "flipped", "share", "lost", "gained"])
+
+
+def template_matrix(trials: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy for every template prompted with and every template labelled with, from the image-level rows.
+
+    ``trials`` as in ``identification_trials``; returns the audit's keys, ``kind``, ``template``, ``label_template``,
+    ``images``, ``image_accuracy``. The diagonal is the paper's; a fall beside it shows how much of the accuracy is one
+    string recognising itself.
+    """
+    keys = ["protocol", "model_version", "encoder", "label_set", "kind", "template", "label_template"]
+    rows = trials.assign(correct=trials["correct"].astype(bool))
+    groups = rows.groupby(keys, sort=True, observed=True)["correct"]
+    return groups.agg(images="size", image_accuracy="mean").reset_index()
+
+
+def independence(models: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
+    """Which encoder shares a text encoder with which generator; a headline needs a pair that does not.
+
+    ``models``: ``model_version``, ``text_encoder_families`` (a list, or NULL where unknown); ``encoders``:
+    ``encoder``, ``kind``, ``family``. Returns ``model_version``, ``encoder``, ``relation``: 'shared', 'independent',
+    'image only' (no text side to share), or 'unknown' (the generator does not say, a closed model).
+    """
+    lines = []
+    for model, families in zip(models["model_version"], models["text_encoder_families"], strict=True):
+        known = set(families) if isinstance(families, list | tuple | set | np.ndarray) else None
+        for encoder, kind, family in zip(encoders["encoder"], encoders["kind"], encoders["family"], strict=True):
+            lines.append((model, encoder, _relation(known, str(kind), family)))
+    return pd.DataFrame(lines, columns=["model_version", "encoder", "relation"])
+
+
+def _relation(families: set[str] | None, kind: str, family: object) -> str:
+    if kind == "image":
+        return "image only"
+    if families is None or not isinstance(family, str):
+        return "unknown"
+    return "shared" if family in families else "independent"
+
+
+def _wide(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    needed = ["subject", "setting", value]
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        raise ValueError(f"The table has no column {missing[0]!r}; pass {', '.join(needed)}.")
+    if table.duplicated(["subject", "setting"]).any():
+        row = table[table.duplicated(["subject", "setting"])].iloc[0]
+        raise ValueError(f"The subject {row['subject']!r} has two values in setting {row['setting']!r}; pass one.")
+    return table.set_index(["setting", "subject"])[value].unstack("setting")  # noqa: PD010 - pivot_table would aggregate
