@@ -81,7 +81,7 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     """The artists of each roster, by the paper's criteria and by count of captions, and whom each criterion removed."""
     a = audit.audit
     artists = read_artists(a.local(a.roster.artists))
-    counts = mentions.total(a, audit.warehouse)
+    counts = mentions.total(a, audit.warehouse, artists["name"])
     choice = choose(
         artists,
         counts,
@@ -117,11 +117,11 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
 def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Control names, drawn from a seed: some share no part with an artist's name, some are made of the artists' own parts."""
     a = audit.audit
-    artists = read_artists(a.local(a.roster.artists))
-    counts = mentions.total(a, audit.warehouse)
+    candidates = candidates_of(a, read_artists(a.local(a.roster.artists)))
+    counts = mentions.total(a, audit.warehouse, candidates["name"])
     roster = audit.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
     table = choose_controls(
-        candidates_of(a, artists),
+        candidates,
         counts,
         roster,
         random=a.controls.random_names,
@@ -129,13 +129,14 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     )
     inputs = digest([table.to_json()])
     audit.warehouse.write("random_names", table, inputs)
-    named = 0 if counts is None else sum(counts.get(name, 0) > 0 for name in table["name"])
+    kept = audit.warehouse.read("random_names")["name"]
+    named = [name for name, n in (mentions.total(a, audit.warehouse, kept) or {}).items() if n]
     return finished(
         table,
         inputs,
         checks=[
             dg.AssetCheckResult(
-                passed=named == 0, check_name="controls_are_named_by_no_caption", metadata={"named": named}
+                passed=not named, check_name="controls_are_named_by_no_caption", metadata={"named": named}
             )
         ],
     )
@@ -160,7 +161,9 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     artists = read_artists(a.local(a.roster.artists))
     ranked = audit.warehouse.read("artist_roster")
     rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
-    table = subjects_table(artists, rosters, mentions.total(a, audit.warehouse), audit.warehouse.read("random_names"))
+    table = subjects_table(
+        artists, rosters, mentions.total(a, audit.warehouse, artists["name"]), audit.warehouse.read("random_names")
+    )
     inputs = digest([table.to_json()])
     audit.warehouse.write("subjects", table, inputs)
     add_keys(context, subject, prompted(table)["subject"].tolist())

@@ -218,6 +218,17 @@ def _find_columns(shard: Shard, there: list[str], needed: list[str]) -> dict[str
     return {ours: name for ours, name in found.items() if ours in wanted}
 
 
+def declared_rows(shard: Shard) -> int:
+    """Rows of a file: a parquet file's footer says, without reading a row; of a CSV file they are counted."""
+    if shard.format != "parquet":
+        return sum(batch.num_rows for batch in caption_batches(shard))
+    with _opened(shard) as file:
+        try:
+            return int(pq.ParquetFile(file).metadata.num_rows)
+        except pa.ArrowException as error:
+            raise InputError(f"{shard.url}: not a whole parquet file ({error}); copy it again.") from error
+
+
 def _opened(shard: Shard) -> IO[bytes]:
     try:
         return shard.filesystem.open(shard.url, "rb") if shard.filesystem else Path(shard.url).open("rb")

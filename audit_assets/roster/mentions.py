@@ -1,17 +1,20 @@
 """Counts of captions that name somebody, one table a shard: what the roster and the controls are chosen by."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from audit_assets.config import Audit, digest
-from audit_assets.roster.captions import Shard, caption_batches, caption_shards
+from audit_assets.errors import InputError
+from audit_assets.roster.captions import Shard, caption_batches, caption_shards, declared_rows
 from audit_assets.warehouse.store import Warehouse
 
 SCAN_VERSION = 1
 
 
 def describe(shard: Shard) -> tuple[int, str]:
-    """(rows, fingerprint) of a caption file."""
-    return sum(batch.num_rows for batch in caption_batches(shard)), shard.fingerprint()
+    """(rows, fingerprint) of a caption file; the rows are those that the file itself declares, where it does."""
+    return declared_rows(shard), shard.fingerprint()
 
 
 def scanned_names(artists: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, list[str]]:
@@ -47,10 +50,21 @@ def scan_shard(
     return counted
 
 
-def total(audit: Audit, warehouse: Warehouse) -> dict[str, int] | None:
-    """Mentions by name over all shards; None where the audit has no captions."""
+def total(audit: Audit, warehouse: Warehouse, names: Iterable[str]) -> dict[str, int] | None:
+    """Mentions of `names` over all shards; None where the audit has no captions.
+
+    Raises InputError where a shard was not scanned for one of them: a name that nobody looked for is not a name that
+    no caption has.
+    """
     if audit.captions is None:
         return None
     shards = caption_shards(audit.captions.path, audit.base)
     counts = warehouse.read_all([f"artist_mentions/{shard.key}" for shard in shards])
-    return {str(name): int(n) for name, n in counts.groupby("name", sort=True)["mentions"].sum().items()}
+    by_name = counts.groupby("name")["mentions"].agg(["size", "sum"])
+    scanned = by_name.reindex(list(names), fill_value=0)
+    if len(unseen := scanned.index[scanned["size"] != len(shards)]):
+        raise InputError(
+            f"{audit.file}: {len(unseen)} names, {unseen[0]!r} first, were not looked for in every caption file; the "
+            "artists or controls changed since the scan: materialize artist_mentions again."
+        )
+    return {str(name): int(n) for name, n in scanned["sum"].items()}

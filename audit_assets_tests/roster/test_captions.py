@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.roster.captions import Shard, caption_batches, caption_shards, score_version
+from audit_assets.roster.captions import Shard, caption_batches, caption_shards, declared_rows, score_version
 from audit_assets.roster.scan import caption_at, scan
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file
 
@@ -199,3 +199,18 @@ def test_real_captions_are_read_as_the_csv_module_reads_them() -> None:
 )
 def test_the_version_of_the_scores_is_known_by_the_data_set(dataset: str | None, version: str | None) -> None:
     assert score_version(dataset) == version
+
+
+def test_the_rows_that_a_file_declares_are_the_rows_that_are_read(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", URL=["u"] * 7, TEXT=["t", None, "", "x", "y", "z", "t"])
+    (tmp_path / "b.csv").write_text('URL,TEXT\nu,"two\nlines"\nu,one\n')
+    for name, rows in (("a.parquet", 7), ("b.csv", 2)):
+        shard = only(name, tmp_path)
+        assert declared_rows(shard) == rows == len(read(shard))
+
+
+def test_a_truncated_file_declares_no_rows(tmp_path: Path) -> None:
+    whole = parquet(tmp_path / "a.parquet", URL=["u"], TEXT=["t"]).read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole[:-9])
+    with pytest.raises(InputError, match=r"a\.parquet"):
+        declared_rows(only("a.parquet", tmp_path))
