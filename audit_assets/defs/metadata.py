@@ -6,6 +6,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+# Names come from the web: a link or an image in one would have the UI call out.
+_MARKUP = frozenset("&<>|[]()!`*_~#\\:@")
+
 
 def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
     """The first rows as a Markdown table; cells are text, never markup."""
@@ -18,7 +21,7 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
             if isinstance(value, float)
             else str(value)
         )
-        return text[:80].replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("\n", " ")
+        return "".join(f"&#{ord(c)};" if c in _MARKUP else " " if c.isspace() else c for c in text[:80])
 
     head = table.head(rows)
     lines = ["| " + " | ".join(map(str, head.columns)) + " |", "|" + "---|" * len(head.columns)]
