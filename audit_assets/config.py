@@ -181,6 +181,8 @@ def load_audit(path: str | Path) -> Audit:
     """Read and check an audit file. InputError names the file, the line, the field and the remedy."""
     path = Path(path).resolve()
     content, lines = _read_yaml(path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG")
+    if reserved := sorted({"base", "file"} & content.keys()):
+        raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: there is no such field; delete it.")
     return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
 
 
@@ -232,6 +234,8 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
             )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
+        lines: dict[tuple[Any, ...], int] = {}
+        _collect_lines(node, (), lines)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -244,8 +248,6 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
         raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
-    lines: dict[tuple[Any, ...], int] = {}
-    _collect_lines(node, (), lines)
     return content, lines
 
 
@@ -255,6 +257,8 @@ def _collect_lines(node: yaml.Node | None, location: tuple[Any, ...], lines: dic
     lines.setdefault(location, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if (*location, key.value) in lines:
+                raise yaml.MarkedYAMLError(problem=f"the field {key.value} is given twice", problem_mark=key.start_mark)
             lines[(*location, key.value)] = key.start_mark.line + 1
             _collect_lines(value, (*location, key.value), lines)
     elif isinstance(node, yaml.SequenceNode):

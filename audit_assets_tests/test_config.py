@@ -160,3 +160,16 @@ def test_paths_start_at_the_files_folder_and_unknown_names_list_the_known(tmp_pa
     assert audit.model("sd-1.5").path == "m"
     with pytest.raises(InputError, match=r"no encoder 'dino'.*clip"):
         audit.encoder("dino")
+
+
+def test_a_field_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "audit.yaml").write_text("protocol: a\nroster: {artists: a.csv}\nprotocol: b\n")
+    with pytest.raises(InputError, match=r"line 3.*protocol is given twice"):
+        load_audit(tmp_path / "audit.yaml")
+
+
+@pytest.mark.parametrize("field", ["base", "file"])
+def test_a_field_that_the_program_fills_in_is_not_taken_from_the_file(tmp_path: Path, field: str) -> None:
+    (tmp_path / "audit.yaml").write_text(f"protocol: a\n{field}: /elsewhere\n")
+    with pytest.raises(InputError, match=rf"line 2, {field}"):
+        load_audit(tmp_path / "audit.yaml")
