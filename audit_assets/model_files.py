@@ -16,6 +16,22 @@ from audit_assets.errors import InputError
 _PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
+_KNOWN_TEXT_ENCODERS = {
+    ("clip_text_model", 768): "clip-vit-l-14",
+    ("clip_text_model", 1024): "openclip-vit-h-14",
+    ("clip_text_model", 1280): "openclip-vit-bigg-14",
+    ("t5", 4096): "t5-xxl",
+}
+KNOWN_FAMILIES = frozenset(_KNOWN_TEXT_ENCODERS.values())
+"""Text encoders that have a name: only of these can one say that a generator and an auditing encoder share them."""
+
+
+def text_encoder_family(config: dict[str, Any]) -> str:
+    """The family of a text encoder by its config's type and width; `<type>-<width>` where it has no name."""
+    kind, width = str(config.get("model_type", "unknown")), config.get("hidden_size") or config.get("d_model")
+    return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
+
+
 def local_folder(path: str, revision: str | None, allow: list[str] | None = None) -> tuple[Path, str | None]:
     """The folder of a model: a local directory, or a hub id taken from the cache or the hub. Returns it with its revision."""
     folder = Path(path)

@@ -8,7 +8,14 @@ from typing import Any
 from safetensors import safe_open
 
 from audit_assets.errors import InputError
-from audit_assets.model_files import check_weights, files_sha256, local_folder, read_json
+from audit_assets.model_files import (
+    KNOWN_FAMILIES,
+    check_weights,
+    files_sha256,
+    local_folder,
+    read_json,
+    text_encoder_family,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ def resolve_encoder(
     scale = _number(folder, "logit_scale")
     if kind == "image_text" and scale is None:
         raise InputError(f"{folder}: has no logit_scale, so it is no image-text encoder; give it `kind: image`.")
-    family = str(config.get("model_type", "unknown"))
+    named = text_encoder_family(config.get("text_config") or {})
+    family = named if named in KNOWN_FAMILIES else str(config.get("model_type", "unknown"))
     if kind == "image_text" and not any(
         (folder / f).exists() for f in ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
     ):

@@ -7,15 +7,8 @@ from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.generation.families import defaults
-from audit_assets.model_files import check_weights, files_sha256, local_folder, read_json
+from audit_assets.model_files import check_weights, files_sha256, local_folder, read_json, text_encoder_family
 
-# Text encoders by the width of their hidden state: which auditing encoders share a family with the generator.
-_FAMILIES = {
-    ("clip_text_model", 768): "clip-vit-l-14",
-    ("clip_text_model", 1024): "openclip-vit-h-14",
-    ("clip_text_model", 1280): "openclip-vit-bigg-14",
-    ("t5", 4096): "t5-xxl",
-}
 _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
 
@@ -55,12 +48,7 @@ def resolve_diffusers(name: str, path: str, revision: str | None, settings: dict
         if config:
             check_weights(own)
         if component.startswith("text_encoder"):
-            width = config.get("hidden_size") or config.get("d_model")
-            families.append(
-                _FAMILIES.get(
-                    (config.get("model_type", ""), width or 0), f"{config.get('model_type', 'unknown')}-{width}"
-                )
-            )
+            families.append(text_encoder_family(config))
     if not families:
         raise InputError(
             f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder."

@@ -4,7 +4,6 @@ Values are bound, never formatted into SQL. The one name that depends on data, t
 ``table_suffix`` and opened by DuckDB's relational API.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import duckdb
 import pandas as pd
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.publish import table_suffix
 
 PAPER_TEST = "rank_sum_asymptotic"
 PAPER_ADJUSTMENT = "bonferroni"
@@ -38,11 +38,6 @@ def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
     """The result of one statement, ``$name`` parameters bound."""
     return connection.execute(sql, parameters or {}).df()
-
-
-def table_suffix(encoder: str) -> str:
-    """The encoder's part of a table name, as ``schema.sql`` has it: ``[^a-z0-9]`` become ``_``."""
-    return re.sub(r"[^a-z0-9]", "_", encoder)
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

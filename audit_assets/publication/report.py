@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from audit_assets.model_files import KNOWN_FAMILIES
 from audit_assets.publication import figures, read
 
 NOT_MEASURED = "not measured"
@@ -306,7 +307,7 @@ def _encoders(audit: Audit, families: list[str]) -> list[dict[str, str]]:
             {
                 "encoder": name,
                 "kind": row["kind"].replace("_", "-"),
-                "shared": "yes" if row["family"] in families else "no",
+                "shared": shared_family(row["kind"], row["family"], families),
                 "identified": _images(_summary_row(summary, "criteria", "artist")),
                 "matching": _matching(matching, "two_sided", "none"),
                 "reassigned": _matching(matching, "two_sided", "reassigned"),
@@ -315,6 +316,15 @@ def _encoders(audit: Audit, families: list[str]) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def shared_family(kind: str, family: str, generator: list[str]) -> str:
+    """Whether an encoder shares a text encoder with the generator; only of families that have a name can that be said."""
+    if kind != "image_text":
+        return "no"
+    if family in KNOWN_FAMILIES and family in generator:
+        return "yes"
+    return "no" if {family, *generator} <= KNOWN_FAMILIES and generator else "not known"
 
 
 def _shown(value: Any) -> str:

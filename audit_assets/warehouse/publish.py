@@ -26,7 +26,7 @@ STORAGE_VERSION = "v1.2.0"
 
 def table_suffix(encoder: str) -> str:
     """An encoder's name as part of a table's name: every character but [a-z0-9] as '_'."""
-    return re.sub(r"[^a-z0-9]", "_", encoder.lower())
+    return re.sub(r"[^a-z0-9]", "_", encoder)
 
 
 def schema(encoders: Mapping[str, int]) -> str:

@@ -42,7 +42,8 @@ def test_tables_and_columns_are_those_of_the_schema_in_its_order_and_types(tmp_p
     assert "ENUM" in kind or kind == "subject_kind"
     assert set(schema_columns(ENCODERS)) == set(row_counts(path))
     assert "<encoder>" not in schema(ENCODERS)
-    assert table_suffix("CLIP.b-32") == "clip_b_32"
+    assert table_suffix("clip.b-32") == "clip_b_32"
+    assert table_suffix("CLIP.b-32") == "_____b_32"  # the contract, to the letter
 
 
 def test_embeddings_are_stored_bit_for_bit_and_an_empty_table_too(tmp_path: Path) -> None:
