@@ -1,6 +1,6 @@
 # `make audit` and `make test` install what they need into .venv and do nothing twice.
 PYTHON ?= python3.11
-CONFIG ?= data/miniature/audit.yaml
+CONFIG ?= $(or $(AUDIT_CONFIG),data/miniature/audit.yaml)
 VENV := .venv
 BIN := $(VENV)/bin
 MINIATURE := data/miniature

@@ -14,7 +14,6 @@ from filelock import FileLock
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
-from audit_assets.errors import InputError
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.imitate import check_imitations, imitations
 from audit_assets.measurement import audit_tables, identification, matching
@@ -55,10 +54,7 @@ class AuditSteps:
         """For each subject its rows and whether they were made now. The pipeline is loaded once, and only if needed."""
         entry = self.audit.model(model)
         table = prompted(self.subjects()).set_index("subject")
-        resolved = resolve_model(self.audit, entry)
-        plan = digest(
-            [resolved.files_sha256, resolved.settings, self.protocol.generation_hash, self.audit.batch_size, VERSION]
-        )
+        plan = self._plan(entry)
         source = None
         with ThreadPoolExecutor(1) as writer:
             for subject in subjects:
@@ -66,10 +62,8 @@ class AuditSteps:
                     continue  # a key whose subject left the roster
                 where, inputs = f"imitations/{model}/{subject}", digest([plan, subject, table.at[subject, "name"]])
                 with self._lock(where):
-                    done = self._done(where, inputs)
-                    if done is not None and all(
-                        self.images.path(sha256).exists() for sha256 in done["image_sha256"].dropna()
-                    ):
+                    done = self._done_with_images(where, inputs)
+                    if done is not None:
                         yield subject, done, False
                         continue
                     if source is None:
@@ -89,13 +83,32 @@ class AuditSteps:
                     self.warehouse.write(where, rows, inputs)
                 yield subject, rows, True
 
+    def imitations_are_done(self, model: str) -> bool:
+        """Whether every prompted subject has its images and embeddings, made from what the audit file says now."""
+        table = prompted(self.subjects())
+        plan = self._plan(self.audit.model(model))
+        return all(
+            self._done_with_images(f"imitations/{model}/{s}", digest([plan, s, name])) is not None
+            for s, name in zip(table["subject"], table["name"], strict=True)
+        ) and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in table["subject"]])
+
+    def _plan(self, entry: ModelEntry) -> str:
+        """The hash of what an image depends on, beside its subject."""
+        resolved = resolve_model(self.audit, entry)
+        return digest(
+            [resolved.files_sha256, resolved.settings, self.protocol.generation_hash, self.audit.batch_size, VERSION]
+        )
+
+    def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
+        """The rows, if they were made from these inputs and every image that they name is there."""
+        rows = self._done(table, inputs)
+        if rows is None or not all(self.images.path(sha256).exists() for sha256 in rows["image_sha256"].dropna()):
+            return None
+        return rows
+
     def _source(self, entry: ModelEntry) -> "DiffusersSource":
         from audit_assets.generation.diffusers_source import DiffusersSource
 
-        if entry.source != "diffusers":
-            raise InputError(
-                f"{self.audit.file}, model {entry.name!r}: the source {entry.source} cannot be audited yet."
-            )
         return DiffusersSource(resolve_model(self.audit, entry))
 
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
@@ -109,31 +122,39 @@ class AuditSteps:
 
     # ---- real works
     def make_reference_works(self, subjects: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-        folder = self.audit.local(self.audit.references)
         names = self.subjects().set_index("subject")["name"]
         for subject in subjects:
-            files = works_of(folder, subject, str(names.get(subject, "")))
-            where, inputs = f"reference_works/{subject}", digest([subject, fingerprint(files), VERSION])
-            rows = self._done(where, inputs)
-            if rows is None or not all(self.images.path(sha256).exists() for sha256 in rows["image_sha256"]):
+            where, files, inputs = self._reference(subject, str(names.get(subject, "")))
+            rows = self._done_with_images(where, inputs)
+            if rows is None:
                 rows = reference_works(files, subject, self.images)
                 self.warehouse.write(where, rows, inputs)
             yield subject, rows
+
+    def _reference(self, subject: str, name: str) -> tuple[str, list[Path], str]:
+        """The table of a subject's real works, the files that it is made of, and their hash."""
+        files = works_of(self.audit.local(self.audit.references), subject, name)
+        return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])
+
+    def references_are_done(self) -> bool:
+        """Whether every subject's real works are read and embedded as they lie in the folder now."""
+        names = self.subjects().set_index("subject")["name"]
+        found = [self._reference(s, str(names[s])) for s in self.referenced()]
+        return all(self._done_with_images(where, inputs) is not None for where, _, inputs in found) and (
+            self._is_embedded("reference", [where for where, _, _ in found])
+        )
 
     # ---- embeddings
     def embed(self, kind: str, sources: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
         """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows)."""
         for entry in self.audit.encoders:
             encoder = None
-            resolved = resolve_encoder_entry(self.audit, entry)
-            for source in sources:
-                rows = self.warehouse.read(source)
-                where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
-                inputs = digest([resolved.files_sha256, rows["image_sha256"].tolist(), VERSION])
+            for source, where, inputs in self._embeddings(kind, entry, sources):
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
                         encoder = self._encoder(entry)
+                    rows = self.warehouse.read(source)
                     keys = [
                         c
                         for c in ("model_version", "subject", "template", "trial", "work", "status", "image_sha256")
@@ -142,6 +163,21 @@ class AuditSteps:
                     made = embed_stored(encoder, rows[rows["image_sha256"].notna()][keys], self.images)
                     self.warehouse.write(where, made, inputs)
                 yield entry.name, where, made
+
+    def _embeddings(self, kind: str, entry: EncoderEntry, sources: list[str]) -> Iterator[tuple[str, str, str]]:
+        """For each source the table of its embeddings and the hash of what they are made from."""
+        files_sha256 = resolve_encoder_entry(self.audit, entry).files_sha256
+        for source in sources:
+            images = self.warehouse.read(source)["image_sha256"].tolist()
+            where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
+            yield source, where, digest([files_sha256, images, VERSION])
+
+    def _is_embedded(self, kind: str, sources: list[str]) -> bool:
+        return all(
+            self.warehouse.inputs(where) == inputs
+            for entry in self.audit.encoders
+            for _, where, inputs in self._embeddings(kind, entry, sources)
+        )
 
     def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder

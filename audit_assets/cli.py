@@ -58,6 +58,7 @@ def _quiet() -> None:
     """Dagster says every event on stderr; the event log has them anyway."""
     import logging
 
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # that torchvision is not there is meant
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
 

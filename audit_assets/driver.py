@@ -51,6 +51,10 @@ class Step:
     partition: str | None = None
     progress: Callable[[], tuple[int, int]] | None = None
     """Images made and images wanted, where a step makes images."""
+    done: Callable[[], bool] | None = None
+    """Whether the warehouse holds all that the step would make. A range of partitions costs Dagster 15 ms a cell to log again."""
+    keys: frozenset[str] = frozenset()
+    """The partitions of a range."""
 
 
 class Driver:
@@ -105,6 +109,8 @@ class Driver:
                 "real works",
                 ["reference_works", "reference_embeddings"],
                 *self._range("referenced_subject", references),
+                done=self.steps.references_are_done,
+                keys=frozenset(references),
             )
         subjects = prompted(self.steps.subjects())["subject"].tolist()
         first, last = self._ends("subject", subjects)
@@ -118,6 +124,8 @@ class Driver:
                 ["imitations", "imitation_embeddings"],
                 tags,
                 progress=partial(self._images, model, subjects),
+                done=partial(self.steps.imitations_are_done, model),
+                keys=frozenset(f"{model}|{s}" for s in subjects),
             )
         yield Step("positive control", ["label_embeddings", "auditability"], {})
         for model in self.models():
@@ -130,6 +138,13 @@ class Driver:
         each = len(self.protocol.templates) * self.protocol.trials
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
         return len(made & set(subjects)) * each, len(subjects) * each
+
+    def is_done(self, step: Step) -> bool:
+        """Whether a range was materialized before, every partition of it, and would make nothing new."""
+        if step.done is None:
+            return False
+        seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
+        return all(step.keys <= partitions for partitions in seen) and step.done()
 
     def run(self, step: Step) -> None:
         """Raises the error of an asset that failed; InputError stays what it is."""
@@ -179,5 +194,6 @@ def run_audit(config: Path, say: Callable[[Step], AbstractContextManager[None]])
         for steps in (d.roster_steps, d.audit_steps):
             for step in steps():
                 with say(step):
-                    d.run(step)
+                    if not d.is_done(step):
+                        d.run(step)
         return d

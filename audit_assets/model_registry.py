@@ -5,7 +5,7 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
-from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder
+from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
 from audit_assets.warehouse.publish import as_json
 
 
@@ -19,7 +19,7 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
     """InputError names the entry, the file and the remedy."""
     try:
         if entry.source == "image_folder":
-            return resolve_folder(entry.name, audit.local(entry.path))
+            raise InputError("image folders cannot be audited yet; set `approved: false`.")
         return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings))
     except InputError as error:
         raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from dagster import AssetKey, DagsterInstance
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.roster import mentions
 from audit_assets.warehouse.store import Warehouse, vectors
 from audit_assets_tests.drive import drive
 
@@ -86,6 +88,40 @@ def test_a_second_run_makes_nothing_new(copied: Path) -> None:
     after = files_of(copied.parent / "warehouse" / "imitations") | files_of(copied.parent / "warehouse" / "images")
     assert after == before
     assert hashlib.sha256((copied.parent / "warehouse" / "audit.duckdb").read_bytes()).hexdigest() == database
+
+
+def test_a_range_that_is_done_is_not_run_again_until_something_of_it_is_missing(copied: Path) -> None:
+    def runs_of(asset: str) -> int:
+        with DagsterInstance.from_config(str(load_audit(copied).dagster_home)) as instance:
+            return len({e.run_id for e in instance.fetch_materializations(AssetKey(asset), limit=5000).records})
+
+    ranges = ("imitations", "imitation_embeddings", "reference_works", "reference_embeddings")
+    before = {asset: runs_of(asset) for asset in (*ranges, "audit_database")}
+    drive(copied)
+    assert {asset: runs_of(asset) for asset in ranges} == {asset: before[asset] for asset in ranges}
+    assert runs_of("audit_database") == before["audit_database"] + 1
+    steps = steps_of(copied)
+    steps.warehouse.path("imitation_embeddings/miniature-vision/miniature-1/nils-oduya").unlink()
+    assert not steps.imitations_are_done("miniature-1")
+    drive(copied)
+    assert steps.imitations_are_done("miniature-1")
+    assert runs_of("imitation_embeddings") == before["imitation_embeddings"] + 1
+    work = steps.warehouse.read("reference_works/nils-oduya")["image_sha256"].iloc[0]
+    steps.images.path(work).unlink()
+    assert not steps.references_are_done()
+
+
+def test_a_blocking_check_stops_what_is_downstream(copied: Path) -> None:
+    """A summary that does not follow from its rows must not reach the database."""
+    steps = steps_of(copied)
+    database = hashlib.sha256(steps.database.read_bytes()).hexdigest()
+    table = "identification_summary/miniature-1"
+    rows = steps.warehouse.read(table)
+    rows["image_accuracy"] = rows["image_accuracy"] / 2
+    steps.warehouse.write(table, rows, steps.warehouse.inputs(table) or "")
+    with pytest.raises(dg.DagsterError, match="identification_follows_from_the_images"):
+        drive(copied)
+    assert hashlib.sha256(steps.database.read_bytes()).hexdigest() == database
 
 
 def test_only_the_subject_whose_images_were_lost_is_made_again_and_is_the_same(copied: Path) -> None:
@@ -202,3 +238,17 @@ def test_the_same_audit_from_scratch_gives_the_same_rows(
                     frame["embedding"] = [v.tobytes() for v in vectors(frame["embedding"])]
                 frames.append(frame)
         pd.testing.assert_frame_equal(frames[0], frames[1])
+
+
+def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has(audited: Path) -> None:
+    steps = steps_of(audited)
+    assert mentions.total(steps.audit, steps.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
+    with pytest.raises(InputError, match="Nobody Scanned"):
+        mentions.total(steps.audit, steps.warehouse, ["Nils Oduya", "Nobody Scanned"])
+
+
+def test_an_image_folder_is_refused_before_anything_is_made(small_audit: Callable[..., Path], tmp_path: Path) -> None:
+    closed = {"name": "closed", "source": "image_folder", "path": str(tmp_path), "approved": True}
+    with pytest.raises(InputError, match="closed"):
+        drive(small_audit(tmp_path / "audit", models=[closed]))
+    assert not (tmp_path / "audit" / "warehouse").exists()

@@ -6,7 +6,7 @@ final size and reduced, which gives the soft edges that a small autoencoder can 
 
 import colorsys
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -403,8 +403,3 @@ def work(st: Style, seed: tuple[int, ...]) -> tuple[np.ndarray, str]:
     composition = st.composition if r.random() < 0.75 else st.second_composition
     title = _compose(image, st, composition, s1, s2, r)
     return _finish(image, st, r), title
-
-
-def with_motifs(st: Style, motifs: tuple[str, ...]) -> Style:
-    """The same style with other favourite motifs."""
-    return replace(st, motifs=motifs)
