@@ -16,7 +16,7 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, diges
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.imitate import check_imitations, imitations
-from audit_assets.measurement import audit_tables, identification, matching
+from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import prompted
@@ -204,162 +204,9 @@ class AuditSteps:
         return [e for e in self.audit.encoders if e.kind == "image_text"]
 
     # ---- measurement
-    def _embedded(self, encoder: str, model: str) -> list[str]:
-        return [f"imitation_embeddings/{encoder}/{model}/{s}" for s in prompted(self.subjects())["subject"]]
-
-    def _real(self, encoder: str) -> list[str]:
-        return [f"reference_embeddings/{encoder}/{s}" for s in self.referenced()]
-
-    def _inputs(self, tables: list[str]) -> str:
-        return digest(
-            [
-                [self.warehouse.inputs(t) for t in tables],
-                self.warehouse.inputs("subjects"),
-                self.protocol.measurement_hash,
-                self.protocol.name,
-                VERSION,
-            ]
-        )
-
-    def make_identification(self, model: str) -> dict[str, pd.DataFrame]:
-        """Experiment 1 for every encoder that reads text: tables identification_trials, _by_subject, _summary."""
-        encoders = self._text_encoders()
-        inputs = self._inputs(
-            [t for e in encoders for t in [f"label_embeddings/{e.name}", *self._embedded(e.name, model)]]
-        )
-        names = ("identification_trials", "identification_by_subject", "identification_summary")
-        if (done := self._all_done(names, model, inputs)) is not None:
-            return done
-        subjects = self.subjects()
-        trials = pd.concat(
-            [
-                audit_tables.identification_trials(
-                    self.warehouse.read_all(self._embedded(e.name, model)),
-                    self.warehouse.read(f"label_embeddings/{e.name}"),
-                    subjects,
-                    protocol=self.protocol,
-                    model_version=model,
-                    encoder=e.name,
-                    logit_scale=self._logit(e)[0],
-                    logit_bias=self._logit(e)[1],
-                )
-                for e in encoders
-            ],
-            ignore_index=True,
-        )
-        return self._keep_identification(trials, subjects, model, inputs)
-
-    def _keep_identification(
-        self, trials: pd.DataFrame, subjects: pd.DataFrame, model: str, inputs: str
-    ) -> dict[str, pd.DataFrame]:
-        by_subject = identification.by_subject(trials)
-        summary = identification.summary(
-            trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol)
-        )
-        return self._keep(
-            {
-                "identification_trials": trials,
-                "identification_by_subject": by_subject,
-                "identification_summary": summary,
-            },
-            model,
-            inputs,
-        )
-
-    def _logit(self, entry: EncoderEntry) -> tuple[float, float]:
-        resolved = resolve_encoder_entry(self.audit, entry)
-        return float(resolved.logit_scale or 1.0), float(resolved.logit_bias or 0.0)
-
-    def make_matching(self, model: str) -> dict[str, pd.DataFrame]:
-        """Experiment 2 for every encoder: tables matching_by_subject, matching_summary."""
-        inputs = self._inputs(
-            [t for e in self.audit.encoders for t in [*self._real(e.name), *self._embedded(e.name, model)]]
-        )
-        if (done := self._all_done(("matching_by_subject", "matching_summary"), model, inputs)) is not None:
-            return done
-        subjects = self.subjects()
-        rows = pd.concat(
-            [
-                audit_tables.matching_rows(
-                    self.warehouse.read_all(self._embedded(e.name, model)),
-                    self.warehouse.read_all(self._real(e.name)),
-                    subjects,
-                    protocol=self.protocol,
-                    model_version=model,
-                    encoder=e.name,
-                )
-                for e in self.audit.encoders
-                if self._real(e.name)
-            ]
-            or [pd.DataFrame(columns=list(matching.BY_SUBJECT_COLUMNS))],
-            ignore_index=True,
-        )
-        return self._keep(
-            {"matching_by_subject": rows, "matching_summary": matching.matching_summary(rows)}, model, inputs
-        )
-
-    def make_auditability(self) -> pd.DataFrame:
-        """The positive control of every encoder: table auditability."""
-        inputs = self._inputs(
-            [t for e in self.audit.encoders for t in self._real(e.name)]
-            + [f"label_embeddings/{e.name}" for e in self._text_encoders()]
-        )
-        done = self._done("auditability", inputs)
-        if done is not None:
-            return done
-        subjects = self.subjects()
-        tables = []
-        for e in self.audit.encoders:
-            if real := self._real(e.name):
-                labels = self.warehouse.read(f"label_embeddings/{e.name}") if e.kind == "image_text" else None
-                scale = self._logit(e)[0] if e.kind == "image_text" else 1.0
-                tables.append(
-                    audit_tables.auditability_rows(
-                        self.warehouse.read_all(real),
-                        labels,
-                        subjects,
-                        protocol=self.protocol,
-                        encoder=e.name,
-                        logit_scale=scale,
-                    )
-                )
-        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["encoder", "subject"])
-        self.warehouse.write("auditability", table, inputs)
-        return table
-
-    def _all_done(self, names: tuple[str, ...], model: str, inputs: str) -> dict[str, pd.DataFrame] | None:
-        if all(self.warehouse.inputs(f"{name}/{model}") == inputs for name in names):
-            return {name: self.warehouse.read(f"{name}/{model}") for name in names}
-        return None
-
-    def _keep(self, tables: dict[str, pd.DataFrame], model: str, inputs: str) -> dict[str, pd.DataFrame]:
-        for name, table in tables.items():
-            self.warehouse.write(f"{name}/{model}", table, inputs)
-        return tables
-
-    def recomputed(self, model: str, experiment: str) -> list[str]:
-        """Recompute the aggregates of 'identification' or 'matching' from the rows below them; what differs, in words."""
-        wrong = []
-        for name, table in self._aggregates(model, experiment).items():
-            kept = self.warehouse.read(f"{name}/{model}")
-            try:
-                pd.testing.assert_frame_equal(
-                    kept.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, rtol=1e-9
-                )
-            except AssertionError as error:
-                wrong.append(f"{name}/{model}: {' '.join(str(error).split())[:200]}")
-        return wrong
-
-    def _aggregates(self, model: str, experiment: str) -> dict[str, pd.DataFrame]:
-        if experiment == "matching":
-            return {"matching_summary": matching.matching_summary(self.warehouse.read(f"matching_by_subject/{model}"))}
-        subjects = self.subjects()
-        trials = self.warehouse.read(f"identification_trials/{model}")
-        by_subject = identification.by_subject(trials)
-        summary = identification.summary(
-            trials, by_subject, subjects, labels=audit_tables.label_counts(subjects, self.protocol)
-        )
-        return {"identification_by_subject": by_subject, "identification_summary": summary}
+    @property
+    def measurement(self) -> MeasurementSteps:
+        return MeasurementSteps(self)
 
     # ---- publication
     @property
@@ -371,8 +218,7 @@ class AuditSteps:
         return [
             m.name
             for m in self.audit.models
-            if self.warehouse.inputs(f"identification_trials/{m.name}")
-            and self.warehouse.inputs(f"matching_by_subject/{m.name}")
+            if all(self.warehouse.inputs(f"{table}/{m.name}") for table in MODEL_TABLES)
         ]
 
     def _published_tables(self) -> dict[str, list[str]]:
@@ -382,7 +228,14 @@ class AuditSteps:
         referenced = self.referenced()
         tables = {
             name: [name]
-            for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")
+            for name in (
+                "subjects",
+                "model_versions",
+                "encoders",
+                "artist_roster",
+                "roster_attrition",
+                *CONTROL_TABLES,
+            )
         }
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
@@ -393,13 +246,7 @@ class AuditSteps:
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
-        for name in (
-            "identification_trials",
-            "identification_by_subject",
-            "identification_summary",
-            "matching_by_subject",
-            "matching_summary",
-        ):
+        for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables
 

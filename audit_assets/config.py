@@ -30,10 +30,16 @@ class _Strict(BaseModel):
 
 
 class MatchingTests(_Strict):
-    """Experiment 2's settings that the paper leaves open."""
+    """Experiment 2's settings."""
 
     reassignments: int = Field(1000, gt=0, description="random assignments of real works to artists in the control")
-    fixed_points: bool = Field(False, description="whether an artist may draw its own work back")
+    permutations: int = Field(100_000, gt=0, description="of the global pairing test; its p-value has this floor")
+    works: int | None = Field(
+        None,
+        gt=0,
+        description="real works of every artist in the corrected tests, the first in order; an artist with fewer is left "
+        "out. Without it, as many as the tested artist with the fewest has",
+    )
     alpha: float = Field(0.05, gt=0, lt=1)
 
 
@@ -50,6 +56,10 @@ class Protocol(_Strict):
         0,
         ge=0,
         description="of the tests that draw at random; an image's seed comes from its subject, template and trial",
+    )
+    bootstraps: int = Field(10_000, ge=100, description="resamples of subjects, for intervals of gaps and ratios")
+    indirect: bool = Field(
+        False, description="whether artists are also asked for by their indirect_prompt, which does not name them"
     )
     matching: MatchingTests = MatchingTests()
 
@@ -70,13 +80,18 @@ class Protocol(_Strict):
     @cached_property
     def generation_hash(self) -> str:
         """Of what images depend on."""
-        return digest({"templates": self.templates, "trials": self.trials})
+        return digest({"templates": self.templates, "trials": self.trials, "indirect": self.indirect})
 
     @cached_property
     def measurement_hash(self) -> str:
         """Of the rest: a change here regenerates nothing."""
         return digest(
-            {"default_labels": self.default_labels, "seed": self.seed, "matching": self.matching.model_dump()}
+            {
+                "default_labels": self.default_labels,
+                "seed": self.seed,
+                "bootstraps": self.bootstraps,
+                "matching": self.matching.model_dump(),
+            }
         )
 
 

@@ -49,6 +49,19 @@ def audited(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     return config
 
 
+@pytest.fixture(scope="session")
+def both_versions(small_audit: Callable[..., Path], miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a small audit of both versions of the miniature, under the name of the paper's protocol; only read."""
+    from audit_assets_tests.drive import drive
+
+    folder = tmp_path_factory.mktemp("both")
+    small = (miniature.parent / "protocols" / "paper_2023_small.yaml").read_text(encoding="utf-8")
+    (folder / "protocol.yaml").write_text(small.replace("paper_2023_small", "paper_2023"), encoding="utf-8")
+    models = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))["models"]
+    approved = [{**m, "path": str(miniature / m["path"]), "approved": True} for m in models]
+    return drive(small_audit(folder, protocol="protocol.yaml", models=approved)).database
+
+
 @pytest.fixture
 def copied(audited: Path, tmp_path: Path) -> Path:
     """The finished small audit in a folder that the test may spoil."""

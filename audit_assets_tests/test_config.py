@@ -141,7 +141,7 @@ def test_braces_in_a_name_stay_data(name: str) -> None:
         ({"seed": 1}, False, True),
         ({"default_labels": ("Art",)}, False, True),
         ({"matching": MatchingTests(alpha=0.1)}, False, True),
-        ({"matching": MatchingTests(fixed_points=True)}, False, True),
+        ({"matching": MatchingTests(works=5)}, False, True),
         ({"name": "q"}, False, False),
     ],
 )

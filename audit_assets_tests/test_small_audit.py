@@ -141,8 +141,9 @@ def test_a_planted_error_in_an_aggregate_is_found(copied: Path) -> None:
     rows = steps.warehouse.read(table)
     rows["correct"] = rows["correct"] + (rows.index == 0)
     steps.warehouse.write(table, rows, steps.warehouse.inputs(table) or "")
-    assert steps.recomputed("miniature-1", "identification")
-    assert not steps.recomputed("miniature-1", "matching")
+    assert steps.measurement.identification_findings("miniature-1")
+    assert not steps.measurement.matching_findings("miniature-1")
+    assert steps.measurement.verdict_findings("miniature-1")  # drawn from the same rows
 
 
 def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:

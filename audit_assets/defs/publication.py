@@ -11,6 +11,7 @@ from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import AuditResource
+from audit_assets.defs.verdicts import sensitivity, verdicts
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
 
@@ -23,6 +24,8 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
         auditability,
         dg.AssetDep(identification, partition_mapping=everything),
         dg.AssetDep(matching, partition_mapping=everything),
+        dg.AssetDep(verdicts, partition_mapping=everything),
+        dg.AssetDep(sensitivity, partition_mapping=everything),
     ],
     check_specs=[
         dg.AssetCheckSpec(

@@ -8,7 +8,7 @@ subject is the most likely label; a subject is identified where it wins a plural
 From the image-level table every other figure here can be computed again, and an asset check does so.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit_assets.measurement.intervals import wilson_clustered
+from audit_assets.measurement.intervals import exact_binomial, intra_subject_correlation, wilson_clustered
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
 
 DEFAULT_LABEL_PREFIX = "default:"
@@ -24,15 +24,18 @@ CONTROL_KINDS = ("random_name", "nonsense")
 
 TRIALS_COLUMNS = (
     "protocol", "model_version", "encoder", "label_set", "subject", "kind", "template", "label_template", "trial",
-    "predicted_label", "probability", "probability_of_subject", "rank_of_subject", "correct",
+    "predicted_label", "probability", "probability_of_subject", "rank_of_subject", "correct", "margin",
+    "calibrated_probability_of_subject",
 )  # fmt: skip
 BY_SUBJECT_COLUMNS = (
     "protocol", "model_version", "encoder", "label_set", "subject", "kind", "images", "correct", "image_accuracy",
-    "plurality_label", "plurality_correct", "mean_probability_of_subject", "share_default",
+    "plurality_label", "plurality_correct", "mean_probability_of_subject", "share_default", "top5",
+    "mean_reciprocal_rank", "mean_margin",
 )  # fmt: skip
 SUMMARY_COLUMNS = (
     "protocol", "model_version", "encoder", "label_set", "kind", "shares_name_parts", "labels", "chance", "subjects",
-    "images", "image_accuracy", "image_accuracy_low", "image_accuracy_high", "subjects_correct",
+    "images", "image_accuracy", "image_accuracy_low", "image_accuracy_high", "subjects_correct", "subjects_correct_low",
+    "subjects_correct_high", "top5_accuracy", "mean_reciprocal_rank", "design_effect", "intra_subject_correlation",
 )  # fmt: skip
 
 _AUDIT = ["protocol", "model_version", "encoder", "label_set"]
@@ -171,6 +174,8 @@ def plurality(predicted: Sequence[Hashable], nothing: Hashable = -1) -> Hashable
 def trials_table(
     trials: Trials,
     *,
+    margin: npt.ArrayLike,
+    calibrated_probability_of_subject: npt.ArrayLike,
     protocol: str,
     model_version: str,
     encoder: str,
@@ -185,7 +190,8 @@ def trials_table(
     """The image-level rows: table ``identification_trials`` of the published schema.
 
     ``labels`` (L) are the names behind the indices: slugs of subjects and ``default:<text>``. The other sequences have
-    one entry an image. A blank image has no predicted label, no probability and no rank (NULL), and is not correct.
+    one entry an image; ``margin`` is that of ``margins``, the calibrated probability that of a softmax at the
+    temperature of ``calibration``. A blank image has no predicted label, no probability and no rank (NULL), and is not correct.
     Rows are sorted by subject, templates and trial.
 
     Raises ValueError where an image occurs twice or a sequence has another length.
@@ -193,7 +199,8 @@ def trials_table(
     images = len(trials.correct)
     columns: dict[str, Any] = {
         "subject": list(subject), "kind": list(kind), "template": np.asarray(template),
-        "label_template": np.asarray(label_template), "trial": np.asarray(trial),
+        "label_template": np.asarray(label_template), "trial": np.asarray(trial), "margin": np.asarray(margin),
+        "calibrated_probability_of_subject": np.asarray(calibrated_probability_of_subject),
     }  # fmt: skip
     for name, values in columns.items():
         if len(values) != images:
@@ -222,6 +229,8 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
     with the template they were prompted with count (``label_template`` = ``template``), as in Casper et al. (2023);
     rows across templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default
     label won. ``mean_probability_of_subject`` counts a blank image as 0, and is NULL where the subject has no label.
+    ``top5`` counts images whose subject ranks fifth or better, ``mean_reciprocal_rank`` is Voorhees's (1999, TREC-8); an
+    image without a rank (blank, or no label) counts as 0 in both. ``mean_margin``: see ``margins``.
 
     Raises ValueError where columns are missing or an image occurs twice.
     """
@@ -232,6 +241,8 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
         correct=rows["correct"].astype(bool),
         predicted_label=predicted,
         default=[isinstance(label, str) and label.startswith(DEFAULT_LABEL_PREFIX) for label in predicted],
+        within_five=rows["rank_of_subject"].astype("float64") <= 5,
+        reciprocal=(1 / rows["rank_of_subject"].astype("float64")).fillna(0.0),
     )
     groups = rows.groupby(keys, sort=True, observed=True)
     table = groups.agg(
@@ -240,6 +251,9 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
         image_accuracy=("correct", "mean"),
         mean_probability_of_subject=("probability_of_subject", "mean"),
         share_default=("default", "mean"),
+        top5=("within_five", "sum"),
+        mean_reciprocal_rank=("reciprocal", "mean"),
+        mean_margin=("margin", "mean"),
     )
     labels = {key: plurality(list(group["predicted_label"]), nothing=None) for key, group in groups}
     table["plurality_label"] = pd.Series([labels[key] for key in table.index], index=table.index, dtype=object)
@@ -258,7 +272,9 @@ def summary(
     that share a part with an artist of the roster and names that do not.
 
     ``image_accuracy`` is correct images over images; its 95 % interval is ``intervals.wilson_clustered`` over
-    subjects, NULL for one subject alone. ``subjects_correct`` counts pluralities: Casper et al. (2023) compare 81.0 %
+    subjects, NULL for one subject alone, and ``design_effect`` what that found. ``intra_subject_correlation`` is the ICC
+    of correct and wrong images (``intervals``), which plans of further audits start from. ``subjects_correct`` counts
+    pluralities, its bounds are shares (exact binomial): Casper et al. (2023) compare 81.0 %
     of *images* with 8.6 % of *names*, so here both levels stand in every row. ``chance`` is 1 / labels, 0 where no
     subject of the row is among the labels.
 
@@ -289,33 +305,59 @@ def summary(
     ]
     rows = by_subject.assign(shares_name_parts=pd.array(parts, dtype="boolean"))
     keys = [*_AUDIT, "kind", "shares_name_parts"]
+    correlation = _correlations(matched)
     lines = [
-        dict(zip(keys, key, strict=True)) | _summary_line(group, labels)
+        dict(zip(keys, key, strict=True)) | _summary_line(group, labels, correlation)
         for key, group in rows.groupby(keys, sort=True, dropna=False, observed=True)
     ]
     return _typed(pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS)), SUMMARY_COLUMNS)
 
 
-def _summary_line(group: pd.DataFrame, labels: Mapping[str, int]) -> dict[str, Any]:
+def _correlations(matched: pd.DataFrame) -> Callable[[pd.DataFrame], float]:
+    """The ICC of correct images within the subjects of a group of rows by subject, NaN where it cannot be estimated."""
+    images = dict(iter(matched.groupby(_AUDIT, sort=False, observed=True)))
+
+    def of(group: pd.DataFrame) -> float:
+        rows = images[tuple(group[_AUDIT].iloc[0])]
+        rows = rows[rows["subject"].isin(group["subject"])]
+        try:
+            return intra_subject_correlation(rows["correct"].astype(bool).astype(float), rows["subject"]).estimate
+        except ValueError:  # one subject, or one image of each
+            return np.nan
+
+    return of
+
+
+def _summary_line(
+    group: pd.DataFrame, labels: Mapping[str, int], correlation: Callable[[pd.DataFrame], float]
+) -> dict[str, Any]:
     label_set = group["label_set"].iloc[0]
     if label_set not in labels:
         raise ValueError(
             f"The number of labels of label set {label_set!r} is missing; pass labels={{{label_set!r}: ...}}."
         )
     among = group["mean_probability_of_subject"].notna().any()
-    low, high = np.nan, np.nan
+    images, won = int(group["images"].sum()), int(group["plurality_correct"].sum())
+    low, high, effect = np.nan, np.nan, np.nan
     if len(group) >= 2:
         interval = wilson_clustered(group["correct"].to_numpy(), group["images"].to_numpy())
-        low, high = interval.low, interval.high
+        low, high, effect = interval.low, interval.high, interval.design_effect
+    subjects = exact_binomial(won, len(group))
     return {
         "labels": labels[label_set],
         "chance": 1.0 / labels[label_set] if among else 0.0,
         "subjects": len(group),
-        "images": int(group["images"].sum()),
-        "image_accuracy": group["correct"].sum() / group["images"].sum(),
+        "images": images,
+        "image_accuracy": group["correct"].sum() / images,
         "image_accuracy_low": low,
         "image_accuracy_high": high,
-        "subjects_correct": int(group["plurality_correct"].sum()),
+        "subjects_correct": won,
+        "subjects_correct_low": subjects.low,
+        "subjects_correct_high": subjects.high,
+        "top5_accuracy": group["top5"].sum() / images,
+        "mean_reciprocal_rank": float((group["mean_reciprocal_rank"] * group["images"]).sum() / images),
+        "design_effect": effect,
+        "intra_subject_correlation": correlation(group),
     }
 
 
@@ -335,35 +377,6 @@ def margins(
     without_own[rows, own] = -1.0
     margin = np.where(own >= 0, p[rows, own] - without_own.max(axis=1), np.nan)
     return np.where((trials.predicted == -1) & (own >= 0), -1.0, margin)
-
-
-def further_scores(trials: pd.DataFrame) -> pd.DataFrame:
-    """Scores beyond the paper's, a subject each, from the image-level rows: top-5 accuracy and mean reciprocal rank.
-
-    Keys of ``identification_by_subject`` and ``images``, ``top5``, ``mean_reciprocal_rank`` (Voorhees 1999, TREC-8),
-    ``mean_probability_when_correct``. An image without a rank (blank, or no label) counts as 0. Rows that were labelled
-    with the template they were prompted with, as in ``by_subject``.
-
-    Raises ValueError where columns are missing or an image occurs twice.
-    """
-    rows = _matched(trials)
-    rank = rows["rank_of_subject"].astype("float64")
-    correct = rows["correct"].astype(bool)
-    rows = rows.assign(
-        top5=(rank <= 5).astype("float64"),
-        reciprocal=(1 / rank).fillna(0.0),
-        when_correct=rows["probability_of_subject"].astype("float64").where(correct),
-    )
-    return (
-        rows.groupby([*_AUDIT, "subject", "kind"], sort=True, observed=True)
-        .agg(
-            images=("top5", "size"),
-            top5=("top5", "mean"),
-            mean_reciprocal_rank=("reciprocal", "mean"),
-            mean_probability_when_correct=("when_correct", "mean"),
-        )
-        .reset_index()
-    )
 
 
 def default_label_shares(trials: pd.DataFrame) -> pd.DataFrame:
@@ -391,11 +404,13 @@ def _matched(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 _INTEGERS = (
-    "template", "label_template", "trial", "rank_of_subject", "images", "labels", "subjects", "subjects_correct",
+    "template", "label_template", "trial", "rank_of_subject", "images", "labels", "subjects", "subjects_correct", "top5",
 )  # fmt: skip
 _BOOLEANS = ("plurality_correct", "shares_name_parts")
 _DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_high", "share_default",
-            "probability", "probability_of_subject", "mean_probability_of_subject")  # fmt: skip
+            "probability", "probability_of_subject", "mean_probability_of_subject", "mean_reciprocal_rank", "mean_margin",
+            "margin", "calibrated_probability_of_subject", "subjects_correct_low", "subjects_correct_high",
+            "top5_accuracy", "design_effect", "intra_subject_correlation")  # fmt: skip
 
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

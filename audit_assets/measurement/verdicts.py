@@ -4,12 +4,14 @@ The rule, in order:
 
 1. A subject without real works cannot be matched. It is ``identified above controls`` where at least k of its images are
    identified, and ``not shown to be imitated`` otherwise; never more.
-2. An artist is auditable where the lower 95 % bound of the discrimination gap is above 0 (``auditability``). Where it is
+2. Fewer images than an artist needs, as in a folder that somebody saved, are ``not auditable``.
+3. An artist is auditable where the lower 95 % bound of the discrimination gap is above 0 (``auditability``). Where it is
    not, the verdict is ``not auditable``: the encoder cannot tell the artist's own works from another's, and nothing follows.
-3. An auditable artist is ``imitated`` where the own-rank test is significant (q < 0.05, ``corrected_matching``) **and** at
+4. An auditable artist is ``imitated`` where the own-rank test is significant (q < 0.05, ``corrected_matching``) **and** at
    least k images are identified. Both halves: names alone can be recognised without likeness, and likeness alone can be a
-   genre. An encoder without a text side decides on the matching half alone, and says so (``basis``).
-4. Otherwise it is ``not shown to be imitated``, which is no acquittal: ``unreachable`` marks where no outcome could have been.
+   genre. An encoder without a text side, or an audit without random names, decides on the matching half alone, and says
+   so (``basis``).
+5. Otherwise it is ``not shown to be imitated``, which is no acquittal: ``unreachable`` marks where no outcome could have been.
 
 k is the smallest count of identified images that at most 1 % of random names reach. A verdict says what a model can do
 under a protocol. It does not say that a right was infringed.
@@ -29,15 +31,18 @@ Basis = Literal["identification and matching", "matching", "identification", "no
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one subject under one encoder. None: does not exist (no text side; no real works).
+    """What is known of one subject under one encoder. None: does not exist (no text side; no real works; no random names).
 
     ``gap_low``: lower 95 % bound of the discrimination gap (NaN: too few works). ``q_value``: of the own-rank test
-    (NaN: no test possible). ``identified``: images identified.
+    (NaN: no test possible). ``identified``: images identified. ``needed``: k, from ``smallest_count``, among labels of
+    the same kind. ``enough_images``: whether there are as many images as a verdict asks.
     """
 
     gap_low: float | None
     q_value: float | None
     identified: int | None
+    needed: int | None
+    enough_images: bool = True
 
 
 def smallest_count(identified: npt.ArrayLike, *, share: float = 0.01) -> int:
@@ -60,23 +65,18 @@ def smallest_count(identified: npt.ArrayLike, *, share: float = 0.01) -> int:
     return k
 
 
-def verdict(evidence: Evidence, *, k: int | None, alpha: float = 0.05) -> tuple[Verdict, Basis]:
-    """The rule of this module's docstring. ``k`` from ``smallest_count``; None for an encoder without a text side.
-
-    Raises ValueError where images were identified and no k is given.
-    """
-    if evidence.identified is not None and k is None:
-        raise ValueError("Images were identified but no k is given; compute smallest_count over the random names.")
-    named = evidence.identified is not None and k is not None and evidence.identified >= k
+def verdict(evidence: Evidence, *, alpha: float = 0.05) -> tuple[Verdict, Basis]:
+    """The rule of this module's docstring."""
+    named = None if evidence.identified is None or evidence.needed is None else evidence.identified >= evidence.needed
     if evidence.gap_low is None:
-        if evidence.identified is None:
+        if named is None or not evidence.enough_images:
             return "not auditable", "none"
         return ("identified above controls" if named else "not shown to be imitated"), "identification"
-    basis: Basis = "matching" if evidence.identified is None else "identification and matching"
-    if not evidence.gap_low > 0:
+    basis: Basis = "matching" if named is None else "identification and matching"
+    if not evidence.enough_images or not evidence.gap_low > 0:
         return "not auditable", basis
     matched = evidence.q_value is not None and evidence.q_value < alpha
-    return ("imitated" if matched and (named or evidence.identified is None) else "not shown to be imitated"), basis
+    return ("imitated" if matched and named in (None, True) else "not shown to be imitated"), basis
 
 
 def agreement(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -110,6 +110,6 @@ def agreement(verdicts: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def verdicts(evidence: Sequence[Evidence], *, k: int | None, alpha: float = 0.05) -> pd.DataFrame:
-    """Columns ``verdict`` and ``basis``, one row an entry of ``evidence``, in its order. Errors as in ``verdict``."""
-    return pd.DataFrame([verdict(e, k=k, alpha=alpha) for e in evidence], columns=["verdict", "basis"])
+def verdicts(evidence: Sequence[Evidence], *, alpha: float = 0.05) -> pd.DataFrame:
+    """Columns ``verdict`` and ``basis``, one row an entry of ``evidence``, in its order."""
+    return pd.DataFrame([verdict(e, alpha=alpha) for e in evidence], columns=["verdict", "basis"])

@@ -17,7 +17,6 @@ from audit_assets.measurement.identification import (
     by_subject,
     class_probabilities,
     default_label_shares,
-    further_scores,
     identify,
     margins,
     own_labels,
@@ -25,7 +24,7 @@ from audit_assets.measurement.identification import (
     summary,
     trials_table,
 )
-from audit_assets.measurement.intervals import wilson_clustered
+from audit_assets.measurement.intervals import exact_binomial, intra_subject_correlation, wilson_clustered
 from audit_assets_tests.measurement.worlds import artists_world, trial_rows, unit
 
 SCHEMA = Path(__file__).parents[2] / "audit_assets" / "warehouse" / "schema.sql"
@@ -174,8 +173,9 @@ def audited_world() -> tuple[pd.DataFrame, pd.DataFrame]:
     labels = [*names, "default:Artwork"]
     p = class_probabilities(images, np.vstack([centres, unit(rng.normal(size=(1, 64)))]), 30.0)
     kinds = ["artist"] * 6 + ["random_name"] * 2
+    own = own_labels([names[i] for i in who], labels)
     table = trials_table(
-        identify(p, own_labels([names[i] for i in who], labels)),
+        identify(p, own), margin=margins(p, own), calibrated_probability_of_subject=p[np.arange(80), own],
         protocol="paper_2023", model_version="m", encoder="e", label_set="joint", labels=labels,
         subject=[names[i] for i in who], kind=[kinds[i] for i in who], template=np.zeros(80, int),
         label_template=np.zeros(80, int), trial=np.tile(np.arange(10), 8),
@@ -203,6 +203,16 @@ def test_aggregates_follow_from_the_image_level_rows() -> None:
     assert (artists["image_accuracy_low"], artists["image_accuracy_high"]) == (interval.low, interval.high)
     assert (artists["labels"], artists["chance"], artists["subjects"]) == (9, 1 / 9, 6)
     assert np.isnan(lines["image_accuracy_low"].iloc[1])
+    won = exact_binomial(int(artists["subjects_correct"]), 6)
+    assert (artists["subjects_correct_low"], artists["subjects_correct_high"]) == (won.low, won.high)
+    assert artists["design_effect"] == interval.design_effect
+    rows = trials[trials["kind"] == "artist"]
+    icc = intra_subject_correlation(rows["correct"].astype(float), rows["subject"])
+    assert artists["intra_subject_correlation"] == pytest.approx(icc.estimate, abs=1e-12)
+    assert artists["top5_accuracy"] == (rows["rank_of_subject"] <= 5).mean()
+    assert artists["mean_reciprocal_rank"] == pytest.approx(
+        (1 / rows["rank_of_subject"].astype(float)).mean(), abs=1e-12
+    )
 
 
 def test_pluralities_defaults_and_blanks_are_counted_by_subject() -> None:
@@ -282,13 +292,12 @@ def test_margins_say_how_narrowly_an_image_is_identified() -> None:
             assert (found[row] > 0) == trials.correct[row]
 
 
-def test_further_scores_count_blank_images_as_misses() -> None:
+def test_blank_images_are_misses_in_every_score() -> None:
     rows = trial_rows({"a": ["a", "b", None], "b": ["b", "b", "b"]})
     rows.loc[1, "rank_of_subject"] = 6
-    scores = further_scores(rows).set_index("subject")
-    assert scores["top5"].tolist() == pytest.approx([1 / 3, 1.0])
+    scores = by_subject(rows).set_index("subject")
+    assert scores["top5"].tolist() == [1, 3]
     assert scores["mean_reciprocal_rank"].tolist() == pytest.approx([(1 + 1 / 6) / 3, 1.0])
-    assert scores["mean_probability_when_correct"].tolist() == pytest.approx([0.6, 0.6])
 
 
 def test_each_default_label_has_its_share() -> None:

@@ -21,28 +21,29 @@ def test_k_is_the_smallest_count_that_one_name_in_a_hundred_reaches() -> None:
 @pytest.mark.parametrize(
     ("evidence", "expected"),
     [
-        (Evidence(0.1, 0.01, 9), ("imitated", "identification and matching")),
-        (Evidence(0.1, 0.01, 2), ("not shown to be imitated", "identification and matching")),
-        (Evidence(0.1, 0.05, 9), ("not shown to be imitated", "identification and matching")),
-        (Evidence(0.1, float("nan"), 9), ("not shown to be imitated", "identification and matching")),
-        (Evidence(0.0, 0.01, 9), ("not auditable", "identification and matching")),
-        (Evidence(-0.1, 0.01, 9), ("not auditable", "identification and matching")),
-        (Evidence(float("nan"), 0.01, 9), ("not auditable", "identification and matching")),
-        (Evidence(0.1, 0.01, None), ("imitated", "matching")),
-        (Evidence(0.1, 0.06, None), ("not shown to be imitated", "matching")),
-        (Evidence(None, None, 9), ("identified above controls", "identification")),
-        (Evidence(None, None, 2), ("not shown to be imitated", "identification")),
-        (Evidence(None, None, None), ("not auditable", "none")),
+        (Evidence(0.1, 0.01, 9, 3), ("imitated", "identification and matching")),
+        (Evidence(0.1, 0.01, 2, 3), ("not shown to be imitated", "identification and matching")),
+        (Evidence(0.1, 0.05, 9, 3), ("not shown to be imitated", "identification and matching")),
+        (Evidence(0.1, float("nan"), 9, 3), ("not shown to be imitated", "identification and matching")),
+        (Evidence(0.0, 0.01, 9, 3), ("not auditable", "identification and matching")),
+        (Evidence(-0.1, 0.01, 9, 3), ("not auditable", "identification and matching")),
+        (Evidence(float("nan"), 0.01, 9, 3), ("not auditable", "identification and matching")),
+        (Evidence(0.1, 0.01, None, 3), ("imitated", "matching")),
+        (Evidence(0.1, 0.06, None, 3), ("not shown to be imitated", "matching")),
+        (Evidence(None, None, 9, 3), ("identified above controls", "identification")),
+        (Evidence(None, None, 2, 3), ("not shown to be imitated", "identification")),
+        (Evidence(None, None, None, None), ("not auditable", "none")),
+        (Evidence(0.1, 0.01, 9, None), ("imitated", "matching")),
+        (Evidence(0.1, 0.01, 9, 3, enough_images=False), ("not auditable", "identification and matching")),
+        (Evidence(None, None, 9, 3, enough_images=False), ("not auditable", "none")),
     ],
 )
 def test_one_rule_decides(evidence: Evidence, expected: tuple[str, str]) -> None:
-    assert verdict(evidence, k=3) == expected
+    assert verdict(evidence) == expected
 
 
-def test_both_halves_are_needed_and_a_missing_k_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no k is given"):
-        verdict(Evidence(0.1, 0.01, 9), k=None)
-    table = verdicts([Evidence(0.1, 0.01, None), Evidence(np.nan, 0.01, None)], k=None)
+def test_verdicts_come_in_the_order_of_the_evidence() -> None:
+    table = verdicts([Evidence(0.1, 0.01, None, None), Evidence(np.nan, 0.01, None, None)])
     assert table["verdict"].tolist() == ["imitated", "not auditable"]
 
 

@@ -48,6 +48,8 @@ def trial_rows(predicted: dict[str, list[str | None]], kind: str = "artist") -> 
             "probability_of_subject": 0.0 if label is None else 0.6 if label == subject else 0.2,
             "rank_of_subject": None if label is None else 1 if label == subject else 2,
             "correct": label == subject,
+            "margin": -1.0 if label is None else 0.3 if label == subject else -0.4,
+            "calibrated_probability_of_subject": 0.0 if label is None else 0.5 if label == subject else 0.25,
         }
         for subject, labels in predicted.items()
         for trial, label in enumerate(labels)

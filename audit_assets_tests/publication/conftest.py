@@ -109,25 +109,30 @@ def trials() -> pd.DataFrame:
 
 
 COUNT = """
-INSERT INTO identification_by_subject
+INSERT INTO identification_by_subject BY NAME
 WITH counted AS (
   SELECT protocol, model_version, encoder, label_set, subject, kind, count(*) AS images, sum(correct::INT) AS correct,
+         sum((rank_of_subject <= 5)::INT) AS top5, avg(coalesce(1 / rank_of_subject, 0)) AS mean_reciprocal_rank,
          avg(correct::INT) AS accuracy, mode(predicted_label) AS plurality, avg(probability_of_subject) AS mean,
          avg(coalesce(starts_with(predicted_label, 'default:'), false)::INT) AS share_default
   FROM identification_trials GROUP BY protocol, model_version, encoder, label_set, subject, kind)
-SELECT protocol, model_version, encoder, label_set, subject, kind, images, correct, accuracy,
-       CASE WHEN correct * 2 = images THEN NULL ELSE plurality END, correct * 2 > images, mean, share_default
+SELECT protocol, model_version, encoder, label_set, subject, kind, images, correct, accuracy AS image_accuracy,
+       CASE WHEN correct * 2 = images THEN NULL ELSE plurality END AS plurality_label,
+       correct * 2 > images AS plurality_correct, mean AS mean_probability_of_subject, share_default, top5,
+       mean_reciprocal_rank
 FROM counted;
-INSERT INTO identification_summary
-SELECT protocol, model_version, encoder, label_set, i.kind, shares_name_parts, labels, 1 / labels, count(*), sum(images),
-       sum(correct) / sum(images), greatest(0, sum(correct) / sum(images) - 0.05),
-       least(1, sum(correct) / sum(images) + 0.05), sum(plurality_correct::INT)
+INSERT INTO identification_summary BY NAME
+SELECT protocol, model_version, encoder, label_set, i.kind, shares_name_parts, labels, 1 / labels AS chance,
+       count(*) AS subjects, sum(images) AS images, sum(correct) / sum(images) AS image_accuracy,
+       greatest(0, sum(correct) / sum(images) - 0.05) AS image_accuracy_low,
+       least(1, sum(correct) / sum(images) + 0.05) AS image_accuracy_high,
+       sum(plurality_correct::INT) AS subjects_correct
 FROM identification_by_subject i JOIN subjects USING (subject)
 JOIN (SELECT label_set, count(DISTINCT subject) + 3 AS labels FROM identification_trials GROUP BY ALL) USING (label_set)
 GROUP BY ALL;
-INSERT INTO matching_summary
-SELECT protocol, model_version, encoder, test, alternative, control, adjustment, kind, count(*), sum(significant),
-       avg(significant)
+INSERT INTO matching_summary BY NAME
+SELECT protocol, model_version, encoder, test, alternative, control, adjustment, kind, count(*) AS subjects,
+       sum(significant) AS significant, avg(significant) AS share
 FROM matching_by_subject GROUP BY ALL;
 """
 
@@ -225,7 +230,7 @@ def database_with_auditability(tmp_path: Path) -> Path:
     path = build(tmp_path / "audit.duckdb")
     with duckdb.connect(str(path)) as connection:
         connection.execute(
-            "CREATE TABLE auditability AS SELECT 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
+            "INSERT INTO auditability BY NAME SELECT 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
             "CASE WHEN subject = 'lin' THEN 2 ELSE 3 END AS correct, correct / real_works AS accuracy "
             "FROM subjects WHERE kind IN ('artist', 'untrained_artist') "
             "UNION ALL SELECT 'miniature-dino', subject, kind, 3, NULL, NULL FROM subjects WHERE kind = 'artist'"

@@ -1,0 +1,53 @@
+"""One word an artist, from both experiments and the positive control; and what that word depends on."""
+
+import dagster as dg
+
+from audit_assets.config import digest
+from audit_assets.defs.identification import GROUP, auditability, identification
+from audit_assets.defs.imitations import imitations
+from audit_assets.defs.matching import matching
+from audit_assets.defs.metadata import as_markdown, finished
+from audit_assets.defs.partitions import model_of_grid, model_version
+from audit_assets.defs.registry import encoders, model_versions
+from audit_assets.defs.resources import AuditResource
+
+
+@dg.asset(
+    **GROUP,
+    partitions_def=model_version,
+    deps=[auditability, identification, matching, dg.AssetDep(imitations, partition_mapping=model_of_grid)],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "verdicts_follow_from_the_evidence",
+            asset="verdicts",
+            blocking=True,
+            description="Every verdict drawn again from the tables of both experiments and of the positive control.",
+        )
+    ],
+)
+def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """`imitated`, `not shown to be imitated` or `not auditable`, an artist and encoder, by one rule; it says what a model can do, not what it may."""
+    measurement = audit.steps.measurement
+    table = measurement.make_verdicts(context.partition_key)["verdicts"]
+    wrong = measurement.verdict_findings(context.partition_key)
+    check = dg.AssetCheckResult(
+        passed=not wrong, check_name="verdicts_follow_from_the_evidence", metadata={"findings": wrong}
+    )
+    counts = table.groupby(["encoder", "kind", "verdict"]).size().rename("subjects").reset_index()
+    return finished(
+        table, digest(table.to_json()), checks=[check], counts=dg.MetadataValue.md(as_markdown(counts, len(counts)))
+    )
+
+
+@dg.asset(**GROUP, partitions_def=model_version, deps=[verdicts, model_versions, encoders])
+def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """What the results depend on: template, encoder, label set, test, and how many captions name the artist."""
+    tables = audit.steps.measurement.make_sensitivity(context.partition_key)
+    flips = tables["verdict_flips"]
+    return finished(
+        flips,
+        digest([table.to_json() for table in tables.values()]),
+        templates=dg.MetadataValue.md(as_markdown(tables["template_matrix"])),
+        independence=dg.MetadataValue.md(as_markdown(tables["encoder_independence"])),
+        dose_response=dg.MetadataValue.md(as_markdown(tables["dose_response"])),
+    )

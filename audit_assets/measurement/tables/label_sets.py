@@ -1,0 +1,45 @@
+"""Whose names compete for an image: the label sets of the published schema."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import Protocol
+from audit_assets.warehouse.store import vectors
+
+INDIRECT = -1
+"""The template index of prompts that describe an artist's work without the name."""
+
+
+def label_sets(subjects: pd.DataFrame) -> dict[str, list[str]]:
+    """The subjects of every label set, as the published schema defines them; empty sets are left out."""
+    prompted = subjects[subjects["kind"] != "background"]
+    control = prompted["kind"] == "random_name"
+    shares = prompted["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
+    sets = {
+        "criteria": in_roster(prompted, "criteria"),
+        "most_mentioned": in_roster(prompted, "most_mentioned"),
+        "random_names": control & ~shares,
+        "recombined_names": control & shares,
+        "joint": prompted["kind"].notna(),
+    }
+    named = {name: prompted.loc[mask.astype(bool), "subject"].tolist() for name, mask in sets.items()}
+    return {name: members for name, members in named.items() if members}
+
+
+def in_roster(subjects: pd.DataFrame, roster: str) -> pd.Series:
+    return subjects["rosters"].map(lambda rosters: roster in list(rosters)).astype(bool)
+
+
+def label_counts(subjects: pd.DataFrame, protocol: Protocol) -> dict[str, int]:
+    """Labels in each set, defaults included: the paper's 73."""
+    return {name: len(members) + len(protocol.default_labels) for name, members in label_sets(subjects).items()}
+
+
+def label_embeddings(labels: pd.DataFrame, members: Sequence[str], template: int) -> tuple[list[str], np.ndarray]:
+    """The names (members, then defaults) and embeddings (labels, d) of one label set for one template."""
+    default = labels["label"].str.startswith("default:")
+    own = labels[(labels["template"] == template) & ~default].set_index("label").loc[list(members)].reset_index()
+    chosen = pd.concat([own, labels[default]], ignore_index=True)
+    return chosen["label"].tolist(), vectors(chosen["embedding"])

@@ -1,0 +1,86 @@
+"""Verdicts over an audit's tables: the evidence of each subject brought together, and the rule of ``measurement.verdicts``."""
+
+import pandas as pd
+
+from audit_assets.measurement.verdicts import Evidence, smallest_count, verdicts
+
+VERDICT_COLUMNS = [
+    "protocol", "model_version", "encoder", "subject", "kind", "verdict", "basis", "images", "identified",
+    "identified_needed", "label_set", "gap_low", "own_rank_p", "own_rank_q", "unreachable",
+]  # fmt: skip
+FEWEST_IMAGES = 5
+"""An artist of whom fewer images were supplied is not judged, unless the protocol itself asks for fewer."""
+
+
+def verdict_rows(
+    by_subject: pd.DataFrame,
+    matching: pd.DataFrame,
+    auditability: pd.DataFrame,
+    images: pd.DataFrame,
+    subjects: pd.DataFrame,
+    *,
+    encoder: str,
+    protocol_images: int,
+    alpha: float,
+) -> pd.DataFrame:
+    """One row a prompted subject, for one model version and encoder.
+
+    `by_subject`, `matching`, `auditability`: the rows of this encoder (no rows of `by_subject`: an encoder without text).
+    `images`: subject and status of every image asked for by name. The count that the verdict needs, k, is that of random
+    names in the subject's own kind of label set: `random_names` for artists of a roster, `joint` for everybody else.
+    """
+    prompted = subjects[subjects["kind"] != "background"]
+    supplied = images[images["status"] != "not_supplied"].groupby("subject").size()
+    gap = auditability.set_index("subject")["gap_low"]
+    rank = matching[
+        (matching["test"] == "own_rank")
+        & (matching["control"] == "none")
+        & (matching["adjustment"] == "benjamini_hochberg")
+    ].set_index("subject")
+    counts = by_subject.set_index(["label_set", "subject"])["correct"]
+    needed = {own: _needed(by_subject, control) for own, control in _CONTROL_SET.items()}
+    lines, evidence = [], []
+    for subject, kind in zip(prompted["subject"], prompted["kind"], strict=True):
+        label_set = next((s for s in _OWN_SETS if (s, subject) in counts.index), None)
+        identified = None if label_set is None else int(counts[label_set, subject])
+        k = None if label_set is None else needed[label_set]
+        number = int(supplied.get(subject, 0))
+        q = rank["p_adjusted"].get(subject)
+        evidence.append(
+            Evidence(
+                gap_low=None if subject not in gap.index else float(gap[subject]),
+                q_value=None if q is None or pd.isna(q) else float(q),
+                identified=identified,
+                needed=k,
+                enough_images=number >= min(FEWEST_IMAGES, protocol_images),
+            )
+        )
+        lines.append(
+            (subject, kind, number, identified, k, label_set, gap.get(subject), rank["p_value"].get(subject), q,
+             rank["unreachable"].get(subject))
+        )  # fmt: skip
+    table = pd.DataFrame(
+        lines,
+        columns=["subject", "kind", "images", "identified", "identified_needed", "label_set", "gap_low", "own_rank_p",
+                 "own_rank_q", "unreachable"],
+    )  # fmt: skip
+    table[["verdict", "basis"]] = verdicts(evidence, alpha=alpha)
+    table["encoder"] = encoder
+    return table.astype({"identified": "Int32", "identified_needed": "Int32", "unreachable": "boolean"})
+
+
+_OWN_SETS = ("criteria", "random_names", "recombined_names", "most_mentioned", "joint")
+_CONTROL_SET = {
+    "criteria": "random_names",
+    "most_mentioned": "random_names",
+    "random_names": "random_names",
+    "recombined_names": "random_names",
+    "joint": "joint",
+}
+
+
+def _needed(by_subject: pd.DataFrame, control_set: str) -> int | None:
+    """k among this label set's random names that share no part with an artist's; None where there are none."""
+    free = set(by_subject.loc[by_subject["label_set"] == "random_names", "subject"])
+    control = by_subject[(by_subject["label_set"] == control_set) & by_subject["subject"].isin(free)]
+    return None if control.empty else smallest_count(control["correct"].to_numpy(dtype=int))
