@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -487,8 +488,27 @@ def stages(trainer: Trainer) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "diffusion_after_opt_out", lambda: trainer.diffusion(without=world.OPTED_OUT, name="diffusion_after_opt_out")
 
 
+SHIPPED = {
+    "clip": "encoders/clip",
+    "image_encoder": "encoders/vision",
+    "diffusion": "models/miniature-1",
+    "diffusion_after_opt_out": "models/miniature-2",
+}
+"""Stages whose results the miniature's audit file names, and their folders below it."""
+
+
+def ship(trained: Path, miniature: Path) -> None:
+    """Put the trained models where `audit.yaml` looks for them, each folder replaced as a whole."""
+    for stage, where in SHIPPED.items():
+        fresh, target = miniature / f"{where}.new", miniature / where
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(trained / stage, fresh)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+
+
 def main(only: str = "", seed: int = 1, folder: Path = Path("data/miniature/training")) -> None:
-    """Train every stage that is not finished, or `--only` one."""
+    """Train every stage that is not finished, or `--only` one; once all are, put the models into the miniature."""
     if only and only not in STAGES:
         raise typer.BadParameter(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
     torch.set_num_threads(THREADS)
@@ -497,6 +517,8 @@ def main(only: str = "", seed: int = 1, folder: Path = Path("data/miniature/trai
         finished = trainer.folder / name
         if only in ("", name) and not finished.exists():
             run()
+    if not only:
+        ship(trainer.folder, folder.parent)
 
 
 if __name__ == "__main__":

@@ -40,15 +40,6 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, 
     return connection.execute(sql, parameters or {}).df()
 
 
-def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    found = rows(
-        connection,
-        "SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = $table",
-        {"table": table},
-    )
-    return bool(found["tables"].iloc[0])
-
-
 def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) -> pd.DataFrame:
     """One of ``EMBEDDING_TABLES`` for one encoder; ``embedding`` holds float32 arrays.
 
@@ -57,7 +48,8 @@ def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) 
     if table not in EMBEDDING_TABLES:
         raise ValueError(f"{table}: not one of {', '.join(EMBEDDING_TABLES)}")
     name = f"{table}_{table_suffix(encoder)}"
-    if not has_table(connection, name):
+    known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
+    if name not in set(known):
         raise InputError(f"encoder {encoder!r}: the database has no table {name}. Remedy: embed and publish again.")
     return connection.table(name).df()
 
@@ -248,8 +240,6 @@ def image_statuses(connection: duckdb.DuckDBPyConnection, model_version: str) ->
 
 def real_work_accuracy(connection: duckdb.DuckDBPyConnection, encoder: str) -> pd.DataFrame:
     """The positive control, artists only: works and how many the encoder identifies. Empty where it was not measured."""
-    if not has_table(connection, "auditability"):
-        return pd.DataFrame({"artists": [], "real_works": [], "correct": []})
     return rows(
         connection,
         "SELECT count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct FROM auditability "
@@ -278,3 +268,92 @@ def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, 
         {"model_version": model_version, "subject": subject, "limit": limit},
     )
     return [str(value) for value in found["image_sha256"]]
+
+
+def contrasts(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str) -> pd.DataFrame:
+    """Gaps to every control and the ratio to real works, with intervals."""
+    return rows(
+        connection,
+        "SELECT contrast, label_set, control_label_set, control_kind::VARCHAR AS control_kind, control_shares_name_parts, "
+        "subjects, controls, estimate, low, high FROM identification_contrasts "
+        "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY ALL",
+        {"protocol": protocol, "model_version": model_version, "encoder": encoder},
+    )
+
+
+def tests(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str) -> pd.DataFrame:
+    """Every matching test of artists by every encoder: the share significant, and with works of others in two ways."""
+    return rows(
+        connection,
+        """
+        SELECT encoder, test, alternative, adjustment, max(subjects) AS subjects,
+               max(significant) FILTER (control = 'none') AS significant, max(share) FILTER (control = 'none') AS share,
+               max(share) FILTER (control = 'reassigned') AS reassigned, max(share) FILTER (control = 'deranged') AS deranged
+        FROM matching_summary WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist'
+        GROUP BY ALL ORDER BY encoder, test DESC, alternative, adjustment
+        """,
+        {"protocol": protocol, "model_version": model_version},
+    )
+
+
+def pairing(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str) -> pd.DataFrame:
+    """The global test of all artists by every encoder, beside the share of its re-assignments that are significant."""
+    return rows(
+        connection,
+        """
+        SELECT encoder, max(others) AS subjects, max(statistic) FILTER (control = 'none') AS statistic,
+               max(p_value) FILTER (control = 'none') AS p_value, max(p_floor) AS p_floor,
+               max(significant) FILTER (control = 'reassigned') AS reassigned,
+               max(significant) FILTER (control = 'deranged') AS deranged
+        FROM matching_by_subject
+        WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist' AND test = 'pairing'
+        GROUP BY ALL ORDER BY encoder
+        """,
+        {"protocol": protocol, "model_version": model_version},
+    )
+
+
+def verdict_counts(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str) -> pd.DataFrame:
+    """How many subjects of each kind have which verdict, by encoder and basis."""
+    return rows(
+        connection,
+        "SELECT encoder, v.kind::VARCHAR AS kind, shares_name_parts, verdict, basis, count(*) AS subjects, "
+        "max(identified_needed) AS identified_needed, max(images) AS images "
+        "FROM verdicts v JOIN subjects USING (subject) WHERE protocol = $protocol AND model_version = $model_version "
+        "GROUP BY ALL ORDER BY ALL",
+        {"protocol": protocol, "model_version": model_version},
+    )
+
+
+def verdicts_by_artist(
+    connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str
+) -> pd.DataFrame:
+    """One encoder's verdict on each artist, with the figures that it follows from, and how many encoders agree."""
+    return rows(
+        connection,
+        "SELECT v.subject, verdict, basis, gap_low, own_rank_q, identified_needed, encoders, encoders_auditable, "
+        "encoders_imitated FROM verdicts v JOIN verdict_agreement USING (protocol, model_version, subject) "
+        "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND v.kind = 'artist'",
+        {"protocol": protocol, "model_version": model_version, "encoder": encoder},
+    )
+
+
+def auditability(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """What every encoder makes of real works, by kind: artists, works, works recognised, artists that can be audited."""
+    return rows(
+        connection,
+        "SELECT encoder, kind::VARCHAR AS kind, count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct, "
+        "count_if(coalesce(auditable, false)) AS auditable FROM auditability GROUP BY ALL ORDER BY ALL",
+    )
+
+
+def calibration(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return rows(connection, "SELECT * FROM calibration ORDER BY encoder")
+
+
+def of_model(connection: duckdb.DuckDBPyConnection, table: str, protocol: str, model_version: str) -> pd.DataFrame:
+    """All rows of one of the tables on what results depend on, for one model version."""
+    found = connection.table(table).df()
+    if "protocol" in found:
+        found = found[found["protocol"] == protocol]
+    return found[found["model_version"] == model_version].reset_index(drop=True)
