@@ -128,7 +128,7 @@ def bootstrap_gap(
         raise ValueError("The arms have different numbers of templates; compare arms that were prompted alike.")
     templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
     drawn = _drawn_shares(*first, templates, rng) - _drawn_shares(*second, templates, rng)
-    smaller = min(np.count_nonzero(m.sum(axis=1)) for _, m in (first, second))
+    smaller = min(int(np.count_nonzero(m.sum(axis=1))) for _, m in (first, second))
     interval = _percentiles(_share(*first) - _share(*second), drawn, confidence, smaller)
     if _at_an_end(first) or _at_an_end(second):
         return _wider(interval, _square_and_add(_wilson_of(first, confidence), _wilson_of(second, confidence)))
@@ -168,7 +168,7 @@ def bootstrap_ratio(
         return ContrastInterval(np.nan, np.nan, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.where(below > 0, top / below, np.inf)
-    both = np.count_nonzero((first[1].sum(axis=1) > 0) & (second[1].sum(axis=1) > 0))
+    both = int(np.count_nonzero((first[1].sum(axis=1) > 0) & (second[1].sum(axis=1) > 0)))
     interval = _percentiles(_share(*first) / _share(*second), drawn, confidence, both)
     if _at_an_end(first) or _at_an_end(second):
         return _wider(interval, _ratio_of(_wilson_of(first, confidence), _wilson_of(second, confidence)))
