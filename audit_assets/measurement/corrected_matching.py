@@ -120,44 +120,67 @@ def works_by_subject(
 
 
 def double_centred(similarity: npt.ArrayLike) -> FloatArray:
-    """Similarities (pool, subjects) less a row and a column effect, fitted without the cells of an artist with itself.
+    """Similarities (pool, subjects) less the effects of works and of images, each column by effects fitted without it.
 
     Some works are near to everything (hubs), and some imitations too; taking both effects away leaves what is special
-    to a pair (Suzuki et al. 2013, *Centering similarity measures to reduce hubs*, EMNLP). Own cells (s, s) stay out
-    of the fit: else the more artists are imitated, the lower *their* rows would be in the columns of others, and an
-    artist who is not imitated would rank too high. With cells left out, the means of rows and columns no longer
-    cancel each other, so the effects are those of the additive two-way model with missing cells, by least squares
-    (Yates 1933, *Empire Journal of Experimental Agriculture* 1, 129-142). NaN rows and columns stay NaN.
+    to a pair (Suzuki et al. 2013, *Centering similarity measures to reduce hubs*, EMNLP). The effects are those of the
+    additive two-way model with missing cells, by least squares (Yates 1933, *Empire Journal of Experimental
+    Agriculture* 1, 129-142), with two kinds of cells left out:
 
-    Raises ValueError where fewer than two rows or two columns hold values.
+    * own cells (s, s): else the more artists are imitated, the lower *their* rows would be in the columns of others,
+      and an artist who is not imitated would rank too high;
+    * for the ranks in column s, column s itself. A work's effect that was fitted with the very cell it is taken from
+      shrinks that cell towards 0. It would do so for the background, whose cell is in the fit, and not for the artist,
+      whose own cell is not, so that the artist's residual would be the wider one: simulated, 13 % of p-values were at
+      or below 0.05 with three subjects, 7.4 % with eight. Without the column, artist and background are treated alike,
+      and the rank among them is exactly uniform; another subject's row has one cell less, which is on the safe side.
+
+    NaN rows and columns stay NaN. Values are rounded to 12 decimals, so that equal similarities stay ties.
+
+    Raises ValueError where fewer than three rows or three columns hold values, and on a NaN among values.
     """
     values = np.asarray(similarity, dtype=np.float64)
     rows, columns = ~np.isnan(values).all(axis=1), ~np.isnan(values).all(axis=0)
-    if rows.sum() < 2 or columns.sum() < 2:
+    if rows.sum() < 3 or columns.sum() < 3:
         raise ValueError(
-            f"{rows.sum()} artists with real works and {columns.sum()} subjects with images; centring needs two of each."
+            f"{rows.sum()} artists with real works and {columns.sum()} subjects with images; centring needs three of each."
         )
     own = np.arange(values.shape[0])[:, None] == np.arange(values.shape[1])
     held = values[np.ix_(rows, columns)]
+    if np.isnan(held).any():
+        raise ValueError("A similarity is NaN though its artist has works and its subject images; embed them again.")
     kept = (~own[np.ix_(rows, columns)]).astype(np.float64)
-    in_row, in_column = kept.sum(axis=1), kept.sum(axis=0)
-    row_means = (held * kept).sum(axis=1) / in_row
-    # Normal equations of the column effects, the row effects eliminated; singular by one constant, so lstsq.
-    normal = np.diag(in_column) - kept.T @ (kept / in_row[:, None])
-    column = np.linalg.lstsq(normal, (held * kept).sum(axis=0) - kept.T @ row_means, rcond=None)[0]
-    row = row_means - kept @ column / in_row
+    row = _row_effects(held, kept)
+    column = ((held - row) * kept).sum(axis=0) / kept.sum(axis=0)
     centred = np.full(values.shape, np.nan)
-    centred[np.ix_(rows, columns)] = held - row[:, None] - column
+    centred[np.ix_(rows, columns)] = np.round(held - row - column, 12)
     return centred
+
+
+def _row_effects(held: FloatArray, kept: FloatArray) -> FloatArray:
+    """Entry (r, s): the effect of row r in the additive model of the cells ``kept``, column s left out.
+
+    A row and a column lack at most one cell each (``kept``, 1 or 0), so the normal equations of the column effects are,
+    for effects that sum to 0, diagonal but for one constant, and all columns are left out in two matrix products.
+    """
+    in_row = kept.sum(axis=1, keepdims=True) - kept
+    row_means = ((held * kept).sum(axis=1, keepdims=True) - held * kept) / in_row
+    # Axis 0: the column whose effect is fitted; axis 1: the column left out.
+    right = (held * kept).sum(axis=0)[:, None] - kept.T @ row_means
+    lacking = len(kept) - kept.sum(axis=0)
+    weight = (1 - np.eye(kept.shape[1])) / (kept.sum(axis=0) - lacking / (kept.shape[1] - 2))[:, None]
+    column = (right - (right * weight).sum(axis=0) / weight.sum(axis=0)) * weight
+    return np.asarray(row_means - kept @ column / in_row)
 
 
 def own_rank(works: WorksBySubject, *, alpha: float = 0.05) -> OwnRank:
     """Rank of each artist's own real works among those of all artists, by similarity to the artist's imitations.
 
-    p = rank / pool = (1 + artists at least as similar) / (1 + other artists); ties count against the artist. Among
-    artists that are not imitated each rank is equally likely, whatever the imitations look like, so the level holds
-    for every intra-artist correlation. Benjamini-Hochberg and Holm over the artists; ``unreachable`` says where no
-    rank could have passed.
+    p = rank / pool = (1 + artists at least as similar) / (1 + other artists); ties count against the artist. Where an
+    artist is not imitated, and its works are not otherwise special among those of the pool, each rank is equally
+    likely, whatever the imitations look like, so the level holds for every intra-artist correlation (a permutation
+    test of the label "own": Phipson and Smyth 2010). Benjamini-Hochberg and Holm over the artists; ``unreachable``
+    says where no rank could have passed.
 
     Raises ValueError where centring is impossible (``double_centred``).
     """

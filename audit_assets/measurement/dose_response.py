@@ -44,10 +44,11 @@ def dose_response(
 
     The threshold splits the artists, sorted by mentions, in two groups with the least sum of squares about their
     means, each side at least ``smallest_side`` of them; it is the geometric mean of the neighbouring counts + 1. Its
-    interval holds every split whose sum of squares is within Hansen's (2000, *Econometrica* 68, 575-603, equation 7)
-    critical value of the least: n (S - S_min) / S_min <= -2 log(1 - sqrt(confidence)), 7.35 at 95 %; it is
-    conservative where the change is large. The p-value compares the fall of the sum of squares with that after
-    permuting responses, (1 + #) / (1 + permutations).
+    interval runs over every number of mentions whose split has a sum of squares within Hansen's (2000, *Econometrica*
+    68, 575-603, equation 7) critical value of the least: n (S - S_min) / S_min <= -2 log(1 - sqrt(confidence)), 7.35 at
+    95 %; it is conservative where the change is large. Between two artists with nobody between them every number splits
+    alike, so the interval begins and ends at artists' mentions. The p-value compares the fall of the sum of squares
+    with that after permuting responses, (1 + #) / (1 + permutations).
 
     Raises ValueError with fewer than ten artists, values that are not finite, negative mentions, or mentions that are
     all equal.
@@ -69,15 +70,16 @@ def dose_response(
     least = squares[best]
     thresholds = np.exp((np.log1p(dose[splits - 1]) + np.log1p(dose[splits])) / 2) - 1
     critical = -2 * np.log(1 - np.sqrt(confidence))
-    held = thresholds[len(y) * (squares - least) <= critical * least]
+    held = splits[len(y) * (squares - least) <= critical * least]
     shuffled = rng.permuted(np.tile(y, (permutations, 1)), axis=1)
     at_least = np.count_nonzero(_squares_of_splits(shuffled, splits).min(axis=1) <= least * (1 + 1e-12))
     constant = np.ptp(y) == 0
     spearman = (np.nan, np.nan) if constant else stats.spearmanr(dose, y)
     return DoseResponse(
         threshold=float(thresholds[best]),
-        low=float(held.min()),
-        high=float(held.max()),
+        # Between the neighbours of a split any number of mentions splits the artists alike.
+        low=float(dose[held.min() - 1]),
+        high=float(dose[held.max()]),
         below=float(y[: splits[best]].mean()),
         above=float(y[splits[best] :].mean()),
         p_value=(1 + at_least) / (1 + permutations),

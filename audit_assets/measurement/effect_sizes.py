@@ -44,9 +44,11 @@ def auc_intervals(
     other *subjects* in place of other images (Obuchowski 1997, *Biometrics* 53, 567-578): own images, other subjects
     and real works each add the variance of their mean placement. Treating 690 images of 69 artists as independent
     would make the interval too narrow. The interval is Wilson's with the effective sample size AUC (1 - AUC) /
-    variance and a t quantile (Newcombe 2006, *Statistics in Medicine* 25, 559-573, method 5 in spirit); the effective
-    size is at most what independent images would give without any likeness, 3 n1 n2 / (n1 + n2 + 1), and the number
-    of own images where AUC is 0 or 1. The artist's correlation between own images needs no correction: they are what
+    variance and a t quantile (Newcombe 2006, *Statistics in Medicine* 25, 559-573, method 5 in spirit), its degrees of
+    freedom those of the three parts together (Satterthwaite 1946, *Biometrics Bulletin* 2, 110-114): two works that
+    disagree are one degree, however many images there are. The effective size is at most what independent images would
+    give without any likeness, 3 n1 n2 / (n1 + n2 + 1), and the number of own images where AUC is 0 or 1. A single work
+    gives an interval about that work. The artist's correlation between own images needs no correction: they are what
     is sampled, given the artist.
 
     NaN where an artist has no real work, no own image or no other image; bounds NaN with a single own image.
@@ -88,14 +90,18 @@ def _one(
         return auc, np.nan, np.nan
     by_image = placements.mean(axis=(0, 2))
     by_cluster = np.bincount(cluster, weights=placements.mean(axis=(0, 1))) / sizes
-    variance = by_image.var(ddof=1) / n1
     m = len(sizes)
-    if m > 1:
-        variance += m / (m - 1) * float(np.sum((sizes / n2 * (by_cluster - auc)) ** 2))
     by_work = placements.mean(axis=(1, 2))
+    parts = [(by_image.var(ddof=1) / n1, n1 - 1)]
+    if m > 1:
+        parts.append((m / (m - 1) * float(np.sum((sizes / n2 * (by_cluster - auc)) ** 2)), m - 1))
     if len(by_work) > 1:
-        variance += by_work.var(ddof=1) / len(by_work)
+        parts.append((by_work.var(ddof=1) / len(by_work), len(by_work) - 1))
+    variance = sum(part for part, _ in parts)
     most = 3 * n1 * n2 / (n1 + n2 + 1)
-    effective = min(most, auc * (1 - auc) / variance) if variance > 0 and 0 < auc < 1 else float(n1)
-    low, high = wilson_interval(auc, effective, float(stats.t.ppf((1 + confidence) / 2, n1 - 1)))
+    effective, freedom = float(n1), float(n1 - 1)
+    if variance > 0 and 0 < auc < 1:
+        effective = min(most, auc * (1 - auc) / variance)
+        freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    low, high = wilson_interval(auc, effective, float(stats.t.ppf((1 + confidence) / 2, freedom)))
     return auc, low, high

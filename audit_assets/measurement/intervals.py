@@ -58,7 +58,9 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
     and the t quantile with k - 1 degrees of freedom in place of the normal one, as compared for clustered proportions
     by Dean and Pagano (2015), *Journal of Survey Statistics and Methodology* 3, 484-503; after Korn and Graubard
     (1998), *Survey Methodology* 24, 193-201. The design effect is taken as at least 1: an estimate below 1 is, with
-    the few images an artist has, an accident more often than a fact. Simulated coverage for 70 x 10 is in the tests.
+    the few images an artist has, an accident more often than a fact. Simulated coverage for 70 x 10 is 94.1 to 96.2 %
+    at shares of 0.07 to 0.93 and correlations of 0 to 0.7; beyond, where a few subjects hold all the successes or all
+    the failures, it falls: 87 % at 0.02 and 0.98 with a correlation of 0.7 (``docs/statistics.md``).
 
     Raises ValueError where fewer than two subjects have images, or counts are impossible.
     """
@@ -112,7 +114,12 @@ def bootstrap_gap(
 
     Counts of shape (subjects,) or (subjects, templates), for both arms; with three templates or more, templates are
     drawn as well, the same for both arms: a crossed bootstrap (Owen 2007, *Annals of Applied Statistics* 1, 386-411).
-    Percentiles of the drawn gaps (Efron and Tibshirani 1993, chapter 13).
+
+    Expanded percentiles (Hesterberg 2015, *The American Statistician* 69, 371-386, section 5.3): plain ones have the
+    spread of n - 1 of n subjects and a normal quantile, and cover 88-92 % where an arm has eight or ten subjects. n is
+    the smaller arm's. Where an arm is 0 or 1 in every image, the bootstrap would take it for known; the interval then
+    reaches at least as far as the two Wilson intervals (``wilson_clustered``) combined by square-and-add (Newcombe 1998,
+    *Statistics in Medicine* 17, 873-890, method 10; Zou and Donner 2008, 27, 1693-1702).
 
     Raises ValueError where an arm has fewer than two subjects with images, or templates differ.
     """
@@ -121,7 +128,11 @@ def bootstrap_gap(
         raise ValueError("The arms have different numbers of templates; compare arms that were prompted alike.")
     templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
     drawn = _drawn_shares(*first, templates, rng) - _drawn_shares(*second, templates, rng)
-    return _percentiles(_share(*first) - _share(*second), drawn, confidence)
+    smaller = min(int(np.count_nonzero(m.sum(axis=1))) for _, m in (first, second))
+    interval = _percentiles(_share(*first) - _share(*second), drawn, confidence, smaller)
+    if _at_an_end(first) or _at_an_end(second):
+        return _wider(interval, _square_and_add(_wilson_of(first, confidence), _wilson_of(second, confidence)))
+    return interval
 
 
 def bootstrap_ratio(
@@ -137,8 +148,13 @@ def bootstrap_ratio(
     """Share relative to the positive control of the *same* subjects, interval by bootstrap over subjects.
 
     Row i of both arms is one subject: its imitations and its real works. Subjects are drawn together with both, so what
-    makes an artist easy for the encoder in both arms cancels. Shapes, templates and errors as in ``bootstrap_gap``, the
-    control without templates; ValueError as well where the arms have different numbers of subjects.
+    makes an artist easy for the encoder in both arms cancels. Shapes, templates, percentiles and errors as in
+    ``bootstrap_gap``, the control without templates; ValueError as well where the arms have different numbers of
+    subjects. Where an arm is 0 or 1 in every image, the interval reaches at least as far as the ratio of two Wilson
+    intervals (Newcombe 2016, *Statistical Methods in Medical Research* 25, 1774-1778), which takes the arms as
+    independent and so errs on the wide side.
+
+    NaN where the control is 0; a bound is NaN where it is infinite, since the control may be 0 as well.
     """
     first, second = _arm(successes, images), _arm(control_successes, control_images)
     if len(first[0]) != len(second[0]):
@@ -148,10 +164,15 @@ def bootstrap_ratio(
     templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
     top = _weighted_share(*first, weights, templates)
     below = _weighted_share(*second, weights, np.ones((bootstraps, second[0].shape[1])))
+    if _share(*second) == 0:
+        return ContrastInterval(np.nan, np.nan, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        estimate = _share(*first) / _share(*second) if _share(*second) > 0 else np.nan
-        drawn = top / below
-    return _percentiles(estimate, drawn, confidence)
+        drawn = np.where(below > 0, top / below, np.inf)
+    both = int(np.count_nonzero((first[1].sum(axis=1) > 0) & (second[1].sum(axis=1) > 0)))
+    interval = _percentiles(_share(*first) / _share(*second), drawn, confidence, both)
+    if _at_an_end(first) or _at_an_end(second):
+        return _wider(interval, _ratio_of(_wilson_of(first, confidence), _wilson_of(second, confidence)))
+    return interval
 
 
 def _arm(successes: npt.ArrayLike, images: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -185,13 +206,48 @@ def _weighted_share(y: FloatArray, m: FloatArray, weights: FloatArray, templates
         return np.asarray(np.sum((weights @ y) * templates, axis=1) / np.sum((weights @ m) * templates, axis=1))
 
 
-def _percentiles(estimate: float, drawn: FloatArray, confidence: float) -> ContrastInterval:
+def _percentiles(estimate: float, drawn: FloatArray, confidence: float, subjects: int) -> ContrastInterval:
     _check_confidence(confidence)
-    finite = drawn[np.isfinite(drawn)]
-    if not np.isfinite(estimate) or len(finite) == 0:
-        return ContrastInterval(float(estimate), np.nan, np.nan)
-    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return ContrastInterval(float(estimate), float(low), float(high))
+    # Hesterberg's expansion: a normal quantile stretched to Student's, and the spread of n - 1 to that of n.
+    stretch = stats.t.ppf((1 + confidence) / 2, max(subjects - 1, 1)) * np.sqrt(subjects / max(subjects - 1, 1))
+    tail = float(stats.norm.sf(stretch))
+    drawn = np.where(np.isnan(drawn), np.inf, drawn)
+    low, high = np.quantile(drawn, tail, method="lower"), np.quantile(drawn, 1 - tail, method="higher")
+    return ContrastInterval(estimate, *(float(bound) if np.isfinite(bound) else np.nan for bound in (low, high)))
+
+
+def _at_an_end(arm: tuple[FloatArray, FloatArray]) -> bool:
+    return _share(*arm) in (0.0, 1.0)
+
+
+def _wilson_of(arm: tuple[FloatArray, FloatArray], confidence: float) -> ShareInterval:
+    return wilson_clustered(*(counts.sum(axis=1) for counts in arm), confidence=confidence)
+
+
+def _wider(one: ContrastInterval, other: ContrastInterval) -> ContrastInterval:
+    """NaN, a bound that is infinite, stays NaN."""
+    return ContrastInterval(
+        one.estimate, float(np.minimum(one.low, other.low)), float(np.maximum(one.high, other.high))
+    )
+
+
+def _square_and_add(first: ShareInterval, second: ShareInterval) -> ContrastInterval:
+    gap = first.estimate - second.estimate
+    below = np.hypot(first.estimate - first.low, second.high - second.estimate)
+    above = np.hypot(first.high - first.estimate, second.estimate - second.low)
+    return ContrastInterval(gap, float(gap - below), float(gap + above))
+
+
+def _ratio_of(first: ShareInterval, second: ShareInterval) -> ContrastInterval:
+    product = first.estimate * second.estimate
+
+    def bound(mine: float, theirs: float, sign: int) -> float:
+        below = theirs * (2 * second.estimate - theirs)
+        root = max(product**2 - mine * (2 * first.estimate - mine) * below, 0.0)
+        return float((product + sign * np.sqrt(root)) / below) if below > 0 else np.nan
+
+    low, high = bound(first.low, second.high, -1), bound(first.high, second.low, 1)
+    return ContrastInterval(first.estimate / second.estimate, max(0.0, low), high)
 
 
 @dataclass(frozen=True)

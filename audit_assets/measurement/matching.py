@@ -39,7 +39,7 @@ class RankSum:
     """Rank-sum tests, arrays of one shape.
 
     ``statistic``: standard normal under the hypothesis; negative where own imitations are closer.
-    ``p_value``, ``p_floor``: the p-value, and the smallest that these sample sizes can give (without ties).
+    ``p_value``, ``p_floor``: the p-value, and the smallest that these sample sizes (asymptotic: and these ties) can give.
     ``auc``: probability that an own imitation is closer than one of another subject, ties half.
     """
 
@@ -231,14 +231,20 @@ def reassigned(
     ``fixed_points``: whether an artist may draw its own work back. The paper does not say; with it, about one artist
     in an assignment does, and that one is no control. Without it, the permutation is a uniformly random derangement.
 
+    A subject without a test (no real work that could be used, or no image) gives and gets no work: its figures are
+    NaN, and it counts among the tests that p-values are adjusted for and among the subjects of ``share``.
+
     Raises ValueError where the table is not square, ``assignments`` is not positive, or one subject alone is to be
     deranged.
     """
     p = table.ranks.p_value
     if p.shape[0] != p.shape[1]:
         raise ValueError(f"The table is {p.shape}; re-assignment needs one real work a subject, so a square table.")
-    works = random_assignments(p.shape[0], assignments, rng=rng, fixed_points=fixed_points)
     subjects = np.arange(p.shape[0])
+    tested = np.flatnonzero(~np.isnan(p).all(axis=1) & ~np.isnan(p).all(axis=0))
+    works = np.tile(subjects, (assignments, 1))
+    drawn = random_assignments(len(tested), assignments, rng=rng, fixed_points=fixed_points)
+    works[:, tested] = tested[drawn]
     p_drawn = p[works, subjects]
     adjusted = _adjust_rows(p_drawn, adjustment)
     significant = (adjusted < alpha).mean(axis=0)
@@ -369,7 +375,8 @@ def _from_u(u: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alt
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = n1 * n2 / 12 * (n + 1 - ties / (n * (n - 1)))
         z = np.where(variance > 0, (u - n1 * n2 / 2) / np.sqrt(variance), 0.0)
-        farthest = -np.sqrt(3 * n1 * n2 / (n + 1))
+        # Complete separation, U = 0, with the ties that there are: they shrink the variance, and so the floor.
+        farthest = np.where(variance > 0, -n1 * n2 / 2 / np.sqrt(variance), 0.0)
         auc = 1 - u / (n1 * n2)
     untested = np.broadcast_to((n1 == 0) | (n2 == 0), z.shape)
     floor = np.broadcast_to(_normal_p(farthest, alternative), z.shape)

@@ -72,13 +72,13 @@ def template_matrix(trials: pd.DataFrame) -> pd.DataFrame:
 def independence(models: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
     """Which encoder shares a text encoder with which generator; a headline needs a pair that does not.
 
-    ``models``: ``model_version``, ``text_encoder_families`` (a list, or NULL where unknown); ``encoders``:
+    ``models``: ``model_version``, ``text_encoder_families`` (a list; NULL or empty where unknown); ``encoders``:
     ``encoder``, ``kind``, ``family``. Returns ``model_version``, ``encoder``, ``relation``: 'shared', 'independent',
     'image only' (no text side to share), or 'unknown' (the generator does not say, a closed model).
     """
     lines = []
     for model, families in zip(models["model_version"], models["text_encoder_families"], strict=True):
-        known = set(families) if isinstance(families, list | tuple | set | np.ndarray) else None
+        known = set(families) if isinstance(families, list | tuple | set | np.ndarray) and len(families) else None
         for encoder, kind, family in zip(encoders["encoder"], encoders["kind"], encoders["family"], strict=True):
             lines.append((model, encoder, _relation(known, str(kind), family)))
     return pd.DataFrame(lines, columns=["model_version", "encoder", "relation"])

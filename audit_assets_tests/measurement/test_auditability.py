@@ -76,6 +76,19 @@ def test_an_encoder_that_sees_nothing_audits_nobody() -> None:
     assert not gap.auditable.any()
 
 
+@pytest.mark.parametrize(("own", "nearest", "at_most"), [(2, 2, 0.0), (3, 3, 0.025), (10, 1, 0.06)])
+def test_twins_with_few_works_do_not_pass_for_auditable(own: int, nearest: int, at_most: float) -> None:
+    # Before three works were asked and a single work was given a spread: 6 % of twins with two works, 23 % with ten and one.
+    rng = np.random.default_rng(8)
+    who = np.repeat(np.arange(40), np.where(np.arange(40) % 2 == 0, own, nearest))
+    found = []
+    for _ in range(30):
+        centres = np.repeat(rng.normal(size=(20, 24)), 2, axis=0)
+        works = unit(centres[who] + 0.8 * rng.normal(size=(len(who), 24)))
+        found.append(discrimination_gap(works, who, artists=40, rng=rng, bootstraps=200).auditable[::2])
+    assert np.mean(found) <= at_most + 2 * np.sqrt(at_most * (1 - at_most) / 600)
+
+
 def test_one_work_is_too_few_and_none_is_nobodys_neighbour() -> None:
     rng = np.random.default_rng(5)
     works, who, _ = artists_world(rng, artists=4, each=5)

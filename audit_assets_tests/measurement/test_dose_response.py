@@ -43,8 +43,15 @@ def test_the_interval_holds_the_true_change_point() -> None:
         held = 0
         for _ in range(200):
             found = run(rng, above)
-            held += found.low <= 100 * 1.1 and found.high >= 100 / 1.1
+            held += found.low <= 100 and found.high >= 99
         assert held / 200 >= 0.93
+
+
+def test_nothing_is_known_between_two_artists_with_nobody_between_them() -> None:
+    mentions = np.r_[np.arange(1, 31), np.arange(1001, 1031)]
+    found = dose_response(mentions, (mentions > 500).astype(float), permutations=99, rng=np.random.default_rng(0))
+    assert (found.low, found.high) == (30, 1001)
+    assert 30 < found.threshold < 1001
 
 
 def test_no_change_is_called_a_change_in_one_case_of_twenty() -> None:

@@ -87,7 +87,8 @@ def test_the_interval_of_a_paper_sized_audit_covers_the_truth() -> None:
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.81, 0.9, 0.93])
 @pytest.mark.parametrize("icc", [0.0, 0.1, 0.3, 0.5, 0.7])
 def test_the_interval_covers_at_every_accuracy_and_correlation(share: float, icc: float) -> None:
-    assert 0.93 <= coverage(np.random.default_rng(4), share, icc, 4000) <= 0.975
+    # By 20,000 audits each the coverages are 0.941 to 0.962; 4,000 know each to 0.004.
+    assert 0.93 <= coverage(np.random.default_rng(4), share, icc, 4000) <= 0.97
 
 
 def test_the_exact_interval_equals_statsmodels() -> None:
@@ -123,6 +124,46 @@ def test_the_gap_to_a_control_covers_the_truth() -> None:
         gap = bootstrap_gap(artists, images, names, images, bootstraps=400, rng=rng)
         held += gap.low <= 0.75 <= gap.high
     assert held / 200 >= 0.9
+
+
+def test_the_gap_to_a_few_subjects_covers_the_truth_too() -> None:
+    # Plain percentiles cover 89 % here.
+    rng = np.random.default_rng(15)
+    held = 0
+    for _ in range(600):
+        artists = clustered_counts(rng, share=0.8, icc=0.5, subjects=8, images=10)
+        untrained = clustered_counts(rng, share=0.5, icc=0.5, subjects=8, images=10)
+        gap = bootstrap_gap(artists, np.full(8, 10), untrained, np.full(8, 10), bootstraps=500, rng=rng)
+        held += gap.low <= 0.3 <= gap.high
+    assert held / 600 >= 0.93
+
+
+def test_arms_without_a_single_failure_or_success_are_not_taken_for_known() -> None:
+    rng = np.random.default_rng(16)
+    images = np.full(70, 10)
+    all_right, none_right, some = images, np.zeros(70), np.tile([7, 9], 35)
+    whole = bootstrap_gap(all_right, images, none_right, images, bootstraps=99, rng=rng)
+    assert whole.estimate == 1.0
+    assert 0.9 < whole.low < 0.97
+    assert whole.high == 1.0
+    gap = bootstrap_gap(some, images, none_right, images, bootstraps=99, rng=rng)
+    share = wilson_clustered(some, images)
+    assert gap.low < share.low
+    assert gap.high == pytest.approx(share.high)
+    ratio = bootstrap_ratio(some, images, all_right, images, bootstraps=99, rng=rng)
+    assert ratio.low == pytest.approx(share.low)
+    assert share.high < ratio.high < share.high + 0.05
+    nothing = bootstrap_ratio(none_right, images, all_right, images, bootstraps=99, rng=rng)
+    assert nothing.low == 0.0
+    assert 0.03 < nothing.high < 0.07
+
+
+def test_a_ratio_to_a_control_that_may_be_zero_has_no_upper_bound() -> None:
+    rng = np.random.default_rng(17)
+    ratio = bootstrap_ratio([5, 5, 5, 5], [10] * 4, [1, 0, 0, 0], [10] * 4, bootstraps=999, rng=rng)
+    assert ratio.estimate == pytest.approx(20)
+    assert np.isnan(ratio.high)
+    assert ratio.low > 0
 
 
 def test_the_ratio_to_the_positive_control_draws_artists_with_both_arms() -> None:

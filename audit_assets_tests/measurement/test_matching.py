@@ -13,6 +13,8 @@ from audit_assets.measurement.matching import (
     BY_SUBJECT_COLUMNS,
     SUMMARY_COLUMNS,
     Alternative,
+    RankSum,
+    RankSumTable,
     cosine_distances,
     matching_by_subject,
     matching_summary,
@@ -81,6 +83,14 @@ def test_the_floor_is_the_p_value_of_complete_separation(ours: Alternative, thei
     assert result.p_value[0] == pytest.approx(expected, rel=1e-12)
     assert result.p_floor[0] == pytest.approx(expected, rel=1e-12)
     assert result.auc[0] == 1.0
+
+
+def test_a_p_value_is_never_below_its_floor_where_ties_shrink_the_variance() -> None:
+    distances = np.r_[np.zeros(5), np.ones(20)][None]
+    found = rank_sum_asymptotic(distances, (np.arange(25) < 5)[None], alternative="closer")
+    assert found.p_value[0] == found.p_floor[0] < 1e-5
+    ties = rank_sum_asymptotic(np.ones((1, 25)), (np.arange(25) < 5)[None], alternative="two_sided")
+    assert ties.p_value[0] == ties.p_floor[0] == 1.0
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -205,6 +215,18 @@ def test_the_same_seed_gives_the_same_control_and_other_adjustments_work() -> No
         table, assignments=50, rng=np.random.default_rng(1), fixed_points=True, adjustment="benjamini_hochberg"
     )
     assert (hochberg.share_significant >= first.share_significant).all()
+
+
+def test_a_subject_without_a_test_takes_no_part_in_the_control_of_the_others() -> None:
+    rng = np.random.default_rng(12)
+    p = rng.random((6, 6))
+    p[2], p[:, 4] = np.nan, np.nan
+    table = RankSumTable(RankSum(p, p, np.full((6, 6), 0.01), 1 - p), np.full(6, 10), np.full(6, 50))
+    for fixed_points in (True, False):
+        control = reassigned(table, assignments=300, rng=rng, fixed_points=fixed_points, adjustment="holm")
+        assert np.isnan(control.p_value).tolist() == [False, False, True, False, True, False]
+        assert control.share_significant[[2, 4]].tolist() == [0.0, 0.0]
+        assert control.p_value[0] == pytest.approx(p[[0, 1, 3, 5] if fixed_points else [1, 3, 5], 0].mean(), abs=0.08)
 
 
 def test_what_cannot_be_reassigned_is_refused() -> None:

@@ -62,3 +62,9 @@ def test_an_encoder_that_shares_the_generators_text_encoder_is_marked() -> None:
     assert independence(models, encoders)["relation"].tolist() == [
         "shared", "independent", "image only", "unknown", "unknown", "image only",
     ]  # fmt: skip
+
+
+def test_a_generator_that_names_no_text_encoder_is_not_called_independent() -> None:
+    models = pd.DataFrame({"model_version": ["folder"], "text_encoder_families": [[]]})
+    encoders = pd.DataFrame({"encoder": ["l14"], "kind": ["image_text"], "family": ["clip-vit-l-14"]})
+    assert independence(models, encoders)["relation"].tolist() == ["unknown"]
