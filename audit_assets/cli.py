@@ -42,7 +42,7 @@ def run(config: Config = DEFAULT) -> None:
     _quiet()
     started = time.monotonic()
     try:
-        driver = run_audit(config, partial(shown, console))
+        driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
     except InputError as error:
         raise _stop(error) from None
     _results(driver.steps.database, driver.models())
@@ -52,6 +52,28 @@ def run(config: Config = DEFAULT) -> None:
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
+
+
+@app.command()
+def plan(config: Config = DEFAULT) -> None:
+    """Read the captions and the roster, and say what an audit of this size can find, before any image is made."""
+    from audit_assets.driver import driver as opened
+    from audit_assets.measurement.planning import plan as answers
+    from audit_assets.progress import shown
+
+    _quiet()
+    try:
+        with opened(config) as driver:
+            driver.preflight()
+            for step in driver.roster_steps():
+                driver.run_unless_done(step, partial(shown, console))
+            size = driver.steps.measurement.size()
+    except InputError as error:
+        raise _stop(error) from None
+    table = Table("question", "answer", title_justify="left")
+    for question, answer in answers(size):
+        table.add_row(question, answer)
+    console.print(table)
 
 
 def _quiet() -> None:

@@ -15,6 +15,7 @@ import dagster as dg
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
@@ -146,6 +147,11 @@ class Driver:
         seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
         return all(step.keys <= partitions for partitions in seen) and step.done()
 
+    def run_unless_done(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
+        with say(step):
+            if not self.is_done(step):
+                self.run(step)
+
     def run(self, step: Step) -> None:
         """Raises the error of an asset that failed; InputError stays what it is."""
         keys = {dg.AssetKey(name) for name in step.selection}
@@ -187,13 +193,16 @@ def driver(config: Path) -> Iterator[Driver]:
         yield Driver(audit.file, instance)
 
 
-def run_audit(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:
-    """Everything, in order; each step runs inside what `say` gives for it."""
+def run_audit(
+    config: Path, say: Callable[[Step], AbstractContextManager[None]], tell: Callable[[str], None] = lambda line: None
+) -> Driver:
+    """Everything, in order; each step runs inside what `say` gives for it. `tell` hears what the audit cannot find before
+    anything is made."""
     with driver(config) as d:
         d.preflight()
-        for steps in (d.roster_steps, d.audit_steps):
-            for step in steps():
-                with say(step):
-                    if not d.is_done(step):
-                        d.run(step)
+        for step in d.roster_steps():
+            d.run_unless_done(step, say)
+        tell(own_rank_in_reach(d.steps.measurement.size(), alpha=d.protocol.matching.alpha))
+        for step in d.audit_steps():
+            d.run_unless_done(step, say)
         return d

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from audit_assets.config import EncoderEntry, digest
 from audit_assets.measurement import identification, matching, verification
+from audit_assets.measurement.planning import ASSUMED_CORRELATION, Size
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.measurement.tables import auditability as auditability_tables
 from audit_assets.measurement.tables import identification as identification_tables
@@ -17,6 +18,7 @@ from audit_assets.measurement.tables.identification import TextSide
 from audit_assets.measurement.tables.label_sets import label_counts
 from audit_assets.measurement.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from audit_assets.measurement.verdicts import agreement
+from audit_assets.model_files import KNOWN_FAMILIES
 from audit_assets.model_registry import resolve_encoder_entry
 from audit_assets.roster.subjects import prompted
 
@@ -235,11 +237,41 @@ class MeasurementSteps:
             "template_matrix": template_matrix(trials),
             "score_correlations": sensitivity_tables.score_correlations(trials, tests).assign(**common),
             "verdict_flips": sensitivity_tables.verdict_flips(judged).assign(**common),
-            "encoder_independence": independence(models[models["model_version"] == model], read("encoders")),
+            "encoder_independence": independence(
+                models[models["model_version"] == model], read("encoders"), named=KNOWN_FAMILIES
+            ),
             "dose_response": sensitivity_tables.dose_responses(
                 by_subject, tests, self.steps.subjects(), protocol=self.protocol
             ),
         }
+
+    # ---- before anything is made
+    def size(self) -> Size:
+        """How large this audit is, and how alike images of one artist are: measured where an audit of a model is there."""
+        subjects = self.steps.subjects()
+        referenced = set(self.steps.referenced())
+        artists = subjects[(subjects["kind"] == "artist") & subjects["subject"].isin(referenced)]
+        controls = (subjects["kind"] == "random_name") & ~subjects["shares_name_parts"].astype("boolean").fillna(False)
+        measured = self._measured_correlation()
+        return Size(
+            artists=len(artists),
+            controls=int(controls.sum()),
+            images=self.protocol.trials * len(self.protocol.templates),
+            pool=len(referenced),
+            correlation=ASSUMED_CORRELATION if measured is None else measured,
+            measured=measured is not None,
+        )
+
+    def _measured_correlation(self) -> float | None:
+        for model in self.steps.audit.models:
+            table = f"identification_summary/{model.name}"
+            if self.warehouse.inputs(table):
+                rows = self.warehouse.read(table)
+                rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
+                known = rows["intra_subject_correlation"].dropna()
+                if len(known):
+                    return float(known.iloc[0])
+        return None
 
     # ---- what all of them use
     def _made(

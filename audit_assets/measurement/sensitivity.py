@@ -5,6 +5,7 @@ that is classified. A near-identical study of the same year, which labelled with
 with, found under 1 % for digital artists. How far a result depends on such choices is a result.
 """
 
+from collections.abc import Set
 from itertools import combinations
 
 import numpy as np
@@ -69,27 +70,30 @@ def template_matrix(trials: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(images="size", image_accuracy="mean").reset_index()
 
 
-def independence(models: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
+def independence(models: pd.DataFrame, encoders: pd.DataFrame, *, named: Set[str]) -> pd.DataFrame:
     """Which encoder shares a text encoder with which generator; a headline needs a pair that does not.
 
     ``models``: ``model_version``, ``text_encoder_families`` (a list; NULL or empty where unknown); ``encoders``:
-    ``encoder``, ``kind``, ``family``. Returns ``model_version``, ``encoder``, ``relation``: 'shared', 'independent',
-    'image only' (no text side to share), or 'unknown' (the generator does not say, a closed model).
+    ``encoder``, ``kind``, ``family``; ``named``: families that say which text encoder it is (any two models may be
+    "clip"). Returns ``model_version``, ``encoder``, ``relation``: 'shared', 'independent', 'image only' (no text side
+    to share), or 'unknown' (a closed model, or a family without a name on either side).
     """
     lines = []
     for model, families in zip(models["model_version"], models["text_encoder_families"], strict=True):
         known = set(families) if isinstance(families, list | tuple | set | np.ndarray) and len(families) else None
         for encoder, kind, family in zip(encoders["encoder"], encoders["kind"], encoders["family"], strict=True):
-            lines.append((model, encoder, _relation(known, str(kind), family)))
+            lines.append((model, encoder, _relation(known, str(kind), family, named)))
     return pd.DataFrame(lines, columns=["model_version", "encoder", "relation"])
 
 
-def _relation(families: set[str] | None, kind: str, family: object) -> str:
+def _relation(families: set[str] | None, kind: str, family: object, named: Set[str]) -> str:
     if kind == "image":
         return "image only"
     if families is None or not isinstance(family, str):
         return "unknown"
-    return "shared" if family in families else "independent"
+    if family in families and family in named:
+        return "shared"
+    return "independent" if {family, *families} <= named else "unknown"
 
 
 def _wide(table: pd.DataFrame, value: str) -> pd.DataFrame:

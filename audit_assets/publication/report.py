@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from audit_assets.model_files import KNOWN_FAMILIES
 from audit_assets.publication import figures, read
 
 NOT_MEASURED = "not measured"
@@ -479,8 +478,14 @@ def _dependence(audit: Audit) -> dict[str, list[dict[str, str]]]:
     }  # fmt: skip
 
 
-def _encoders(audit: Audit, families: list[str]) -> list[dict[str, str]]:
+RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
+"""Whether an encoder shares a text encoder with the generator."""
+
+
+def _encoders(audit: Audit) -> list[dict[str, str]]:
     found = []
+    table = read.of_model(audit.connection, "encoder_independence", audit.protocol, audit.model_version)
+    relations = dict(zip(table["encoder"], table["relation"], strict=True))
     for row in read.encoders(audit.connection).to_dict("records"):
         name = row["encoder"]
         summary = read.identification_summary(audit.connection, audit.protocol, audit.model_version, name)
@@ -489,7 +494,7 @@ def _encoders(audit: Audit, families: list[str]) -> list[dict[str, str]]:
             {
                 "encoder": name,
                 "kind": row["kind"].replace("_", "-"),
-                "shared": shared_family(row["kind"], row["family"], families),
+                "shared": RELATIONS.get(relations.get(name, ""), NOT_MEASURED),
                 "identified": _images(_summary_row(summary, "criteria", "artist")),
                 "matching": _matching(matching, "two_sided", "none"),
                 "reassigned": _matching(matching, "two_sided", "reassigned"),
@@ -498,15 +503,6 @@ def _encoders(audit: Audit, families: list[str]) -> list[dict[str, str]]:
             }
         )
     return found
-
-
-def shared_family(kind: str, family: str, generator: list[str]) -> str:
-    """Whether an encoder shares a text encoder with the generator; only of families that have a name can that be said."""
-    if kind != "image_text":
-        return "no"
-    if family in KNOWN_FAMILIES and family in generator:
-        return "yes"
-    return "no" if {family, *generator} <= KNOWN_FAMILIES and generator else "not known"
 
 
 def _shown(value: Any) -> str:
@@ -520,7 +516,6 @@ def _shown(value: Any) -> str:
 
 def _page(audit: Audit, pictures: list[Picture]) -> str:
     model = read.model_version_row(audit.connection, audit.model_version)
-    families = model["text_encoder_families"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -557,7 +552,7 @@ def _page(audit: Audit, pictures: list[Picture]) -> str:
         kinds=KINDS,
         reassigned=_matching(read.matching_summary(*audit.key), "two_sided", "reassigned"),
         reassigned_closer=_matching(read.matching_summary(*audit.key), "closer", "reassigned"),
-        encoders=_encoders(audit, [] if families is None else [str(family) for family in families]),
+        encoders=_encoders(audit),
         model={key: _shown(value) for key, value in model.items()},
         protocols=used[used["protocol"] == audit.protocol].to_dict("records"),
     )

@@ -8,6 +8,8 @@ from scipy import stats
 from audit_assets.measurement.sensitivity import independence, rank_correlations, template_matrix, verdict_flips
 from audit_assets_tests.measurement.worlds import trial_rows
 
+NAMED = {"clip-vit-l-14", "openclip-h", "t5-xxl"}
+
 
 def test_rank_correlations_equal_scipys_over_subjects_scored_in_both() -> None:
     rng = np.random.default_rng(0)
@@ -59,7 +61,7 @@ def test_an_encoder_that_shares_the_generators_text_encoder_is_marked() -> None:
             "family": ["clip-vit-l-14", "openclip-h", None],
         }
     )
-    assert independence(models, encoders)["relation"].tolist() == [
+    assert independence(models, encoders, named=NAMED)["relation"].tolist() == [
         "shared", "independent", "image only", "unknown", "unknown", "image only",
     ]  # fmt: skip
 
@@ -67,4 +69,13 @@ def test_an_encoder_that_shares_the_generators_text_encoder_is_marked() -> None:
 def test_a_generator_that_names_no_text_encoder_is_not_called_independent() -> None:
     models = pd.DataFrame({"model_version": ["folder"], "text_encoder_families": [[]]})
     encoders = pd.DataFrame({"encoder": ["l14"], "kind": ["image_text"], "family": ["clip-vit-l-14"]})
-    assert independence(models, encoders)["relation"].tolist() == ["unknown"]
+    assert independence(models, encoders, named=NAMED)["relation"].tolist() == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("generator", "family"), [(["clip"], "clip"), (["clip-vit-l-14"], "clip"), (["clip"], "openclip-h")]
+)
+def test_a_family_without_a_name_may_be_any(generator: list[str], family: str) -> None:
+    models = pd.DataFrame({"model_version": ["m"], "text_encoder_families": [generator]})
+    encoders = pd.DataFrame({"encoder": ["e"], "kind": ["image_text"], "family": [family]})
+    assert independence(models, encoders, named=NAMED)["relation"].tolist() == ["unknown"]

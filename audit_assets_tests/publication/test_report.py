@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.publication.report import paper_comparison, shared_family, write_report
+from audit_assets.publication.report import paper_comparison, write_report
 from audit_assets_tests.publication.conftest import HOSTILE, MODELS
 
 Load = Callable[[str], Image.Image]
@@ -149,20 +149,3 @@ def test_a_missing_or_broken_database_is_refused_with_a_remedy(tmp_path: Path) -
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to be read as one" * 100)
     with pytest.raises(InputError, match="not a readable DuckDB file"):
         paper_comparison(tmp_path / "text.duckdb", MODELS[0])
-
-
-@pytest.mark.parametrize(
-    ("kind", "family", "generator", "said"),
-    [
-        ("image_text", "clip-vit-l-14", ["clip-vit-l-14", "t5-xxl"], "yes"),
-        ("image_text", "openclip-vit-h-14", ["clip-vit-l-14"], "no"),
-        ("image_text", "clip", ["clip-vit-l-14"], "not known"),  # a CLIP without a name may be any
-        ("image_text", "clip", ["clip"], "not known"),
-        ("image_text", "clip-vit-l-14", [], "not known"),  # a closed model
-        ("image", "dinov2", ["clip-vit-l-14"], "no"),
-    ],
-)
-def test_a_shared_text_encoder_is_said_only_where_it_is_known(
-    kind: str, family: str, generator: list[str], said: str
-) -> None:
-    assert shared_family(kind, family, generator) == said

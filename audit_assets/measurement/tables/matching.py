@@ -209,7 +209,7 @@ def _reassigned(
     protocol: Protocol,
     **columns: Any,
 ) -> None:
-    if len(group.members) < 2:
+    if np.count_nonzero(~np.isnan(np.diagonal(table.ranks.p_value))) < 2:
         return
     settings = protocol.matching
     for control, fixed_points in CONTROLS:
@@ -289,7 +289,7 @@ def _works(group: Group, real: pd.DataFrame, settings: MatchingTests) -> WorksBy
         works_each=settings.works,
     )
     rows, columns = (~np.isnan(works.similarity).all(axis=axis) for axis in (1, 0))
-    return works if min(rows.sum(), columns.sum()) >= 2 else None
+    return works if min(rows.sum(), columns.sum()) >= 3 else None  # centring needs three of each
 
 
 def _pairing(out: Writer, group: Group, works: WorksBySubject, protocol: Protocol) -> None:
