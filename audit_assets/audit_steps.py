@@ -16,7 +16,7 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, diges
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.imitate import check_imitations, imitations
-from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
+from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import prompted
@@ -246,6 +246,8 @@ class AuditSteps:
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
+        for name in COMPARISON_TABLES:
+            tables[name] = [name] if self.warehouse.inputs(name) else []
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables

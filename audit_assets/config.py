@@ -43,6 +43,20 @@ class MatchingTests(_Strict):
     alpha: float = Field(0.05, gt=0, lt=1)
 
 
+class Comparison(_Strict):
+    """When two model versions count as different."""
+
+    changed: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="an artist changed where the 95 % bound of the difference in accuracy is beyond this",
+    )
+    equivalent: float = Field(
+        0.05, gt=0, lt=1, description="two versions are equivalent where the mean difference is surely within this"
+    )
+
+
 class Protocol(_Strict):
     """How an audit asks and tests. Its name is in every row."""
 
@@ -62,6 +76,7 @@ class Protocol(_Strict):
         False, description="whether artists are also asked for by their indirect_prompt, which does not name them"
     )
     matching: MatchingTests = MatchingTests()
+    comparison: Comparison = Comparison()
 
     @field_validator("templates")
     @classmethod
@@ -91,6 +106,7 @@ class Protocol(_Strict):
                 "seed": self.seed,
                 "bootstraps": self.bootstraps,
                 "matching": self.matching.model_dump(),
+                "comparison": self.comparison.model_dump(),
             }
         )
 

@@ -131,6 +131,7 @@ class Driver:
         yield Step("positive control", ["label_embeddings", "auditability"], {})
         for model in self.models():
             yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
+        yield Step("comparison of versions", ["model_comparison"], {})
         yield Step("database", ["audit_database"], {})
         for model in self.models():
             yield Step(f"report of {model}", ["audit_report"], {}, model)

@@ -11,6 +11,7 @@ from audit_assets.measurement import identification, matching, verification
 from audit_assets.measurement.planning import ASSUMED_CORRELATION, Size
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.measurement.tables import auditability as auditability_tables
+from audit_assets.measurement.tables import comparison as comparison_tables
 from audit_assets.measurement.tables import identification as identification_tables
 from audit_assets.measurement.tables import matching as matching_tables
 from audit_assets.measurement.tables import sensitivity as sensitivity_tables
@@ -25,7 +26,7 @@ from audit_assets.roster.subjects import prompted
 if TYPE_CHECKING:
     from audit_assets.audit_steps import AuditSteps
 
-VERSION = 2
+VERSION = 3
 """Raise it where the same inputs give other rows."""
 
 CONTROL_TABLES = ("reference_trials", "calibration", "reliability", "auditability")
@@ -45,6 +46,7 @@ SENSITIVITY_TABLES = (
     "encoder_independence",
     "dose_response",
 )
+COMPARISON_TABLES = ("model_comparison", "model_comparison_by_subject", "model_trends")
 MODEL_TABLES = (*IDENTIFICATION_TABLES, *MATCHING_TABLES, *VERDICT_TABLES, *SENSITIVITY_TABLES)
 """One file a model version each; CONTROL_TABLES are one file an audit."""
 
@@ -245,6 +247,34 @@ class MeasurementSteps:
             ),
         }
 
+    # ---- versions side by side
+    def make_comparison(self) -> dict[str, pd.DataFrame]:
+        """Every pair of audited versions, in the order of audit.yaml."""
+        versions = self.steps.audited()
+        inputs = self._inputs(
+            [f"{t}/{v}" for v in versions for t in ("identification_by_subject", "matching_by_subject", "verdicts")]
+        )
+        return self._made(COMPARISON_TABLES, "", inputs, self._comparison)
+
+    def _comparison(self) -> dict[str, pd.DataFrame]:
+        versions = self.steps.audited()
+        scored = comparison_tables.scores(
+            *(
+                self.warehouse.read_all([f"{t}/{v}" for v in versions])
+                for t in ("identification_by_subject", "matching_by_subject", "verdicts")
+            )
+        )
+        by_subject = comparison_tables.by_subject(scored, versions, protocol=self.protocol)
+        return {
+            "model_comparison": comparison_tables.overall(by_subject, protocol=self.protocol),
+            "model_comparison_by_subject": by_subject,
+            "model_trends": comparison_tables.trends(scored, versions, protocol=self.protocol),
+        }
+
+    def comparison_findings(self) -> list[str]:
+        """What differs in the kept comparison, made again from the tables of each version."""
+        return self._unlike("", self._comparison())
+
     # ---- before anything is made
     def size(self) -> Size:
         """How large this audit is, and how alike images of one artist are: measured where an audit of a model is there."""
@@ -277,7 +307,7 @@ class MeasurementSteps:
     def _made(
         self, names: Sequence[str], model: str, inputs: str, make: Callable[[], dict[str, pd.DataFrame]]
     ) -> dict[str, pd.DataFrame]:
-        where = {name: f"{name}/{model}" if model else name for name in names}
+        where = {name: _where(name, model) for name in names}
         if all(self.warehouse.inputs(table) == inputs for table in where.values()):
             return {name: self.warehouse.read(table) for name, table in where.items()}
         tables = make()
@@ -300,12 +330,12 @@ class MeasurementSteps:
         """Where a kept table is not what it should be, the first difference of each in words."""
         wrong = []
         for name, table in again.items():
-            kept = self.warehouse.read(f"{name}/{model}")
+            kept = self.warehouse.read(_where(name, model))
             fresh = pa.Table.from_pandas(table, preserve_index=False).to_pandas()  # NULLs as a file gives them back
             try:
                 pd.testing.assert_frame_equal(kept, fresh, check_dtype=False, rtol=1e-9)
             except AssertionError as error:
-                wrong.append(f"{name}/{model}: {' '.join(str(error).split())[:200]}")
+                wrong.append(f"{_where(name, model)}: {' '.join(str(error).split())[:200]}")
         return wrong
 
     def _prompted(self) -> list[str]:
@@ -326,6 +356,10 @@ class MeasurementSteps:
     def _logit(self, entry: EncoderEntry) -> tuple[float, float]:
         resolved = resolve_encoder_entry(self.steps.audit, entry)
         return float(resolved.logit_scale or 1.0), float(resolved.logit_bias or 0.0)
+
+
+def _where(table: str, model: str) -> str:
+    return f"{table}/{model}" if model else table
 
 
 def _concat(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ GROUP: dict[str, Any] = {
 
 @dg.asset(**GROUP, deps=[label_embeddings, dg.AssetDep(reference_embeddings, partition_mapping=everything)])
 def auditability(audit: AuditResource) -> dg.MaterializeResult:
-    """The positive control: how often each encoder recognises an artist in real works, and how much more alike they are than the nearest other artist's."""
+    """The positive control: how often each encoder recognises an artist in real works, and whether it can tell them from those of the artist hardest to tell apart."""
     tables = audit.steps.measurement.make_auditability()
     table, named = tables["auditability"], tables["auditability"].dropna(subset=["correct"])
     return finished(

@@ -11,7 +11,7 @@ from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import AuditResource
-from audit_assets.defs.verdicts import sensitivity, verdicts
+from audit_assets.defs.verdicts import model_comparison, sensitivity, verdicts
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
 
@@ -22,6 +22,7 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
     pool="duckdb",
     deps=[
         auditability,
+        model_comparison,
         dg.AssetDep(identification, partition_mapping=everything),
         dg.AssetDep(matching, partition_mapping=everything),
         dg.AssetDep(verdicts, partition_mapping=everything),

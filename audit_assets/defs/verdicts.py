@@ -7,7 +7,7 @@ from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import as_markdown, finished
-from audit_assets.defs.partitions import model_of_grid, model_version
+from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.registry import encoders, model_versions
 from audit_assets.defs.resources import AuditResource
 
@@ -50,4 +50,35 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
         templates=dg.MetadataValue.md(as_markdown(tables["template_matrix"])),
         independence=dg.MetadataValue.md(as_markdown(tables["encoder_independence"])),
         dose_response=dg.MetadataValue.md(as_markdown(tables["dose_response"])),
+    )
+
+
+@dg.asset(
+    **GROUP,
+    deps=[dg.AssetDep(a, partition_mapping=everything) for a in (identification, matching, verdicts)],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "comparison_follows_from_each_version",
+            asset="model_comparison",
+            blocking=True,
+            description="Every difference made again from the tables of the two versions.",
+        )
+    ],
+)
+def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
+    """What changed from one model version to another on the same subjects, prompts and seeds: overall, artist by artist, and in verdicts."""
+    measurement = audit.steps.measurement
+    tables = measurement.make_comparison()
+    table, by_subject = tables["model_comparison"], tables["model_comparison_by_subject"]
+    wrong = measurement.comparison_findings()
+    check = dg.AssetCheckResult(
+        passed=not wrong, check_name="comparison_follows_from_each_version", metadata={"findings": wrong}
+    )
+    changed = by_subject[by_subject["changed"].astype(bool)]
+    return finished(
+        table,
+        digest([table.to_json(), by_subject.to_json()]),
+        checks=[check],
+        overall=dg.MetadataValue.md(as_markdown(table, len(table))),
+        changed=dg.MetadataValue.md(as_markdown(changed, len(changed))),
     )

@@ -40,9 +40,9 @@ class Stage:
         modules: dict[str, nn.Module],
         optimizer: torch.optim.Optimizer,
         peak_rate: float,
-        restart: int | None = None,
+        restarts: tuple[int, ...] = (),
     ) -> None:
-        self.restart = restart or steps
+        self.ends = (*restarts, steps)
         self.file, self.name, self.steps, self.modules, self.optimizer, self.peak_rate = (
             folder / f"{name}.pt",
             name,
@@ -77,14 +77,11 @@ class Stage:
         temporary.replace(self.file)
 
     def learning_rate(self) -> float:
-        """Linear warm-up over 50 steps, then a cosine down to a hundredth; from `restart` on, the same from 0.6 of the peak."""
-        again = self.step >= self.restart
-        step, steps, peak = (
-            (self.step - self.restart, self.steps - self.restart, 0.6 * self.peak_rate)
-            if again
-            else (self.step, self.restart, self.peak_rate)
-        )
-        return peak * max(0.01, min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        """Linear warm-up over 50 steps, then a cosine down to a hundredth; from each restart on the same, from 0.6 of the peak."""
+        end = next(end for end in self.ends if self.step < end)
+        first = max((e for e in self.ends if e < end), default=0)
+        step, peak = self.step - first, self.peak_rate if first == 0 else 0.6 * self.peak_rate
+        return peak * max(0.01, min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / (end - first))))
 
     def run(self, loss_of: Callable[[], Tensor], after: Callable[[], None] = lambda: None) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -385,7 +382,11 @@ class Trainer:
             )
 
     def diffusion(
-        self, steps: int = 4500, restart: int = 3000, without: tuple[int, ...] = (), name: str = "diffusion"
+        self,
+        steps: int = 6500,
+        restarts: tuple[int, ...] = (3000, 4500),
+        without: tuple[int, ...] = (),
+        name: str = "diffusion",
     ) -> None:
         """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on a text encoder of its own.
 
@@ -434,7 +435,7 @@ class Trainer:
             {"unet": unet, "text": text, "unet_average": average["unet"], "text_average": average["text"]},
             optimizer,
             2e-3,
-            restart,
+            restarts,
         )
         chances = self.balance(rows, 0.15)
         left = np.isin(self.corpus.person[rows], without)

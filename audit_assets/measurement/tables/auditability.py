@@ -13,8 +13,8 @@ REFERENCE_TRIALS_COLUMNS = [
     "probability_of_subject", "calibrated_probability", "rank_of_subject", "correct",
 ]  # fmt: skip
 AUDITABILITY_COLUMNS = [
-    "protocol", "encoder", "subject", "kind", "real_works", "correct", "accuracy", "gap", "gap_low", "gap_uncorrected",
-    "gap_uncorrected_low", "nearest_subject", "auditable",
+    "protocol", "encoder", "subject", "kind", "real_works", "correct", "accuracy", "gap", "gap_low",
+    "same_similarity", "different_similarity", "same_similarity_uncorrected", "nearest_subject", "auditable",
 ]  # fmt: skip
 CALIBRATION_COLUMNS = [
     "protocol", "encoder", "label_set", "works", "temperature", "loss", "calibrated_loss", "expected_calibration_error",
@@ -146,24 +146,16 @@ def auditability_rows(
     encoder: str,
 ) -> pd.DataFrame:
     """One row an artist with real works: how often the encoder recognises the artist in them (from `trials`, among everyone
-    with works; NULL for an encoder without text), and how much more they resemble each other than the most similar other
-    artist's, with and without the correction for hubs.
+    with works; NULL for an encoder without text), and how far its works stand apart from those of the artist who is hardest to
+    tell from this one.
     """
     members = references["subject"].drop_duplicates().tolist()
     if len(members) < 2:
         return pd.DataFrame(columns=AUDITABILITY_COLUMNS)
     who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
     works = vectors(references["embedding"])
-    gap, uncorrected = (
-        auditability.discrimination_gap(
-            works,
-            who,
-            artists=len(members),
-            rng=np.random.default_rng([protocol.seed, 1]),
-            hubness_corrected=corrected,
-        )
-        for corrected in (True, False)
-    )
+    gap = auditability.discrimination_gap(works, who, artists=len(members))
+    uncorrected = auditability.discrimination_gap(works, who, artists=len(members), hubness_corrected=False)
     count = np.bincount(who, minlength=len(members))
     if trials is None:
         correct = pd.array([pd.NA] * len(members), dtype="Int64")
@@ -182,8 +174,9 @@ def auditability_rows(
             "accuracy": correct / count,
             "gap": gap.gap,
             "gap_low": gap.low,
-            "gap_uncorrected": uncorrected.gap,
-            "gap_uncorrected_low": uncorrected.low,
+            "same_similarity": gap.same,
+            "different_similarity": gap.different,
+            "same_similarity_uncorrected": uncorrected.same,
             "nearest_subject": [members[i] if i >= 0 else None for i in gap.nearest],
             "auditable": gap.auditable,
         }
