@@ -1,7 +1,6 @@
 """`audit-assets`: a thin command line over the same assets."""
 
 import os
-import subprocess
 import sys
 import time
 import warnings
@@ -117,12 +116,12 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
-    raise typer.Exit(
-        subprocess.call(
-            [dagster, "dev", "-w", root / "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
-            env=environment,
-            cwd=root,
-        )
+    os.chdir(root)
+    # In place of this process, so that whoever stops it stops the UI.
+    os.execve(
+        dagster,
+        [str(dagster), "dev", "-w", str(root / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)],
+        environment,
     )
 
 
