@@ -56,7 +56,7 @@ def breaches(table: pd.DataFrame) -> list[str]:
     sound = table[table["test"].isin(["own_rank", "pairing"])]
     for _, row in sound.iterrows():
         by_audit = float(np.sqrt(0.05 * 0.95 / row["audits"]))
-        own_promise = {"benjamini_hochberg": "false_discoveries", "holm": "any_false", "none": "level"}[
+        own_promise = {"benjamini_hochberg": "false_discoveries", "holm": "any_false", "none": "false_positives"}[
             row["adjustment"]
         ]
         errors = {"level": row["level_error"], "false_positives": row["false_positives_error"]}
@@ -109,7 +109,7 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
             ("8 artists, ICC 0.7", table[(table["artists"] == 8) & (table["icc"] == 0.7)]),
             ("a genre of their own, ICC 0.7", table[(table["genre"] > 0) & (table["icc"] == 0.7)]),
         )
-        for name, row in rows.set_index("name").loc[SHOWN].iterrows()
+        for name, row in zip(SHOWN, rows.set_index("name").loc[SHOWN].to_dict("records"), strict=True)
     ]
     shares = coverage.pivot_table(index="share", columns="icc", values="clustered")
     apart = coverage.pivot_table(index="share", columns="icc", values="independent_images")
@@ -167,10 +167,11 @@ def planning() -> dict[str, str]:
 def written_in(page: str, tables: dict[str, str]) -> str:
     """The page with every table between its marks replaced. Raises ValueError where a mark is missing."""
     for name, text in tables.items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if len(marks.findall(page)) != 1:
+        places = list(re.finditer(rf"(<!-- {name} -->\n).*?(?=<!-- end -->)", page, re.DOTALL))
+        if len(places) != 1:
             raise ValueError(f"docs/statistics.md must have '<!-- {name} -->' and '<!-- end -->' after it, once.")
-        page = marks.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
+        place = places[0]
+        page = page[: place.start()] + place[1] + text + "\n" + page[place.end() :]
     return page
 
 
@@ -219,7 +220,7 @@ def draw_figure(table: pd.DataFrame, coverage: pd.DataFrame, path: Path) -> None
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--audits", type=int, default=400, help="audits drawn in every world")
+    parser.add_argument("--audits", type=int, default=1000, help="audits drawn in every world")
     parser.add_argument("--output", type=Path, default=DOCS, help="folder with statistics.md")
     chosen = parser.parse_args()
     table = study(worlds(), audits=chosen.audits, seed=SEED)
