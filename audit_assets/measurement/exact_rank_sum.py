@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.matching import Alternative, RankSum, RankSumTable, midranks
+from audit_assets.measurement.matching import SMALLEST_P, Alternative, RankSum, RankSumTable, midranks
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices
+
+FLOAT_BITS = 1000
+"""Integers of more bits (C(1100, 550) has 330 digits) have no float; such counts are divided as integers."""
 
 
 @lru_cache(maxsize=64)
@@ -52,7 +55,11 @@ def mann_whitney_counts(n1: int, n2: int) -> tuple[int, ...]:
 @lru_cache(maxsize=64)
 def _cumulative(n1: int, n2: int) -> FloatArray:
     """P(U <= u) for u = 0..n1 n2, summed in integers; the upper half is 1 - P(U <= n1 n2 - u - 1)."""
-    lower = np.array(list(map(float, accumulate(mann_whitney_counts(n1, n2))))) / float(comb(n1 + n2, n1))
+    total, below = comb(n1 + n2, n1), accumulate(mann_whitney_counts(n1, n2))
+    if total.bit_length() < FLOAT_BITS:
+        lower = np.array(list(map(float, below))) / float(total)
+    else:
+        lower = np.array([max(count / total, SMALLEST_P) for count in below])
     mirrored = 1.0 - lower[: n1 * n2 - len(lower)][::-1]
     return np.r_[lower, mirrored, 1.0]
 
