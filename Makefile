@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all dev lint miniature clean
+.PHONY: audit test test-all dev lint miniature simulate bench-measurement clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -30,6 +30,13 @@ lint: $(VENV)/.developing
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
+
+# Tables and figure of docs/statistics.md, from simulated audits.
+simulate: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.simulation
+
+bench-measurement: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.measurement
 
 clean:
 	rm -rf $(VENV) $(MINIATURE)/generated $(MINIATURE)/warehouse $(MINIATURE)/warehouse-small $(MINIATURE)/.dagster

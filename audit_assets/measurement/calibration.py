@@ -19,12 +19,14 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, indices, sam
 @dataclass(frozen=True)
 class Temperature:
     """``value`` divides the logits: above 1 where the encoder was overconfident. ``works`` used; mean negative log
-    likelihood of the right artist in nats, before and after."""
+    likelihood of the right artist in nats, before and after. ``at_bound``: no temperature within 1/1000 and 1000 is best,
+    because the encoder separates these works perfectly (or not at all); calibrated probabilities then mean nothing."""
 
     value: float
     works: int
     loss_before: float
     loss_after: float
+    at_bound: bool
 
 
 def fit_temperature(
@@ -33,7 +35,8 @@ def fit_temperature(
     """The temperature that makes the right artists of real works most likely (Guo et al. 2017, ICML, section 4.2).
 
     ``references`` (r, d) held-out real works; ``own_label`` (r,) index of each work's artist among ``labels`` (L, d).
-    The loss is convex in 1 / temperature, which is searched between 1/1000 and 1000.
+    The loss is convex in 1 / temperature, which is searched between 1/1000 and 1000. The works must not be those whose
+    calibration is then reported: a temperature fits its own works better than others.
 
     Raises ValueError on bad embeddings, works whose artist has no label, or no works.
     """
@@ -54,7 +57,10 @@ def fit_temperature(
     found = optimize.minimize_scalar(
         loss, bounds=(-np.log(1000), np.log(1000)), method="bounded", options={"xatol": 1e-9}
     )
-    return Temperature(float(np.exp(found.x)), len(own), loss(0.0), float(found.fun))
+    # Where every work's own artist is first, a lower temperature is always more likely, until the loss is 0 in float64.
+    separated = np.count_nonzero(logits >= right[:, None]) == len(own)
+    at_bound = bool(separated or abs(found.x) > np.log(990))
+    return Temperature(float(np.exp(found.x)), len(own), loss(0.0), float(found.fun), at_bound)
 
 
 def reliability_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> pd.DataFrame:

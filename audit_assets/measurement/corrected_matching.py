@@ -13,6 +13,7 @@ Genetics and Molecular Biology* 9, article 39, for p-values that are never 0).
 
 from dataclasses import dataclass
 from math import factorial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -209,6 +210,52 @@ def own_rank(works: WorksBySubject, *, alpha: float = 0.05) -> OwnRank:
         auc=auc,
         pool=pool,
         table=table,
+    )
+
+
+def own_rank_leave_one_out(
+    *,
+    references: npt.ArrayLike,
+    artist_of_reference: npt.ArrayLike,
+    pool: int,
+    imitations: npt.ArrayLike,
+    subject_of_imitation: npt.ArrayLike,
+    subjects: int,
+    blank: npt.ArrayLike | None = None,
+    works_each: int | None = None,
+) -> FloatArray:
+    """Does a result hang on one work? P-values of ``own_rank`` without the j-th work of every artist, (works, subjects).
+
+    Arguments and errors as in ``works_by_subject``; row j leaves out the j-th of the works that it uses. The largest
+    value of a column is the weakest case that the artist's works make (the jackknife's leave-one-out: Efron and
+    Tibshirani 1993, *An introduction to the bootstrap*, chapter 11); it describes, and is no test of its own.
+
+    Raises ValueError as well where the artists have a single work each, which cannot be left out.
+    """
+    artist: IntArray = np.asarray(artist_of_reference)
+    chosen: dict[str, Any] = {
+        "references": references, "pool": pool, "imitations": imitations, "subjects": subjects, "blank": blank,
+        "subject_of_imitation": subject_of_imitation,
+    }  # fmt: skip
+    whole = works_by_subject(artist_of_reference=artist, works_each=works_each, **chosen)
+    if whole.works_each < 2:
+        raise ValueError("One real work an artist cannot be left out; add works, or ask works_each of two or more.")
+    place = np.full(len(artist), -1)
+    for a in range(pool):
+        if not np.isnan(whole.similarity[a]).all():
+            place[artist == a] = np.arange(np.count_nonzero(artist == a))
+    kept = (place >= 0) & (place < whole.works_each)
+    return np.stack(
+        [
+            own_rank(
+                works_by_subject(
+                    artist_of_reference=np.where(kept & (place != j), artist, -1),
+                    works_each=whole.works_each - 1,
+                    **chosen,
+                )
+            ).p_value
+            for j in range(whole.works_each)
+        ]
     )
 
 

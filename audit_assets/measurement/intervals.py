@@ -148,17 +148,19 @@ def bootstrap_ratio(
     """Share relative to the positive control of the *same* subjects, interval by bootstrap over subjects.
 
     Row i of both arms is one subject: its imitations and its real works. Subjects are drawn together with both, so what
-    makes an artist easy for the encoder in both arms cancels. Shapes, templates, percentiles and errors as in
-    ``bootstrap_gap``, the control without templates; ValueError as well where the arms have different numbers of
-    subjects. Where an arm is 0 or 1 in every image, the interval reaches at least as far as the ratio of two Wilson
-    intervals (Newcombe 2016, *Statistical Methods in Medical Research* 25, 1774-1778), which takes the arms as
-    independent and so errs on the wide side.
+    makes an artist easy for the encoder in both arms cancels; subjects without images in one arm are left out. Shapes,
+    templates, percentiles and errors as in ``bootstrap_gap``, the control without templates; ValueError as well where
+    the arms have different numbers of subjects. Where an arm is 0 or 1 in every image, the interval reaches at least as
+    far as the ratio of two Wilson intervals (Newcombe 2016, *Statistical Methods in Medical Research* 25, 1774-1778),
+    which takes the arms as independent and so errs on the wide side.
 
     NaN where the control is 0; a bound is NaN where it is infinite, since the control may be 0 as well.
     """
     first, second = _arm(successes, images), _arm(control_successes, control_images)
     if len(first[0]) != len(second[0]):
         raise ValueError(f"{len(first[0])} subjects and {len(second[0])} controls; pass the same subjects in both.")
+    both = (first[1].sum(axis=1) > 0) & (second[1].sum(axis=1) > 0)
+    first, second = (_arm(y[both], m[both]) for y, m in (first, second))
     subjects = len(first[0])
     weights = rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=bootstraps).astype(np.float64)
     templates = _drawn_templates(first[0].shape[1], bootstraps, rng)
@@ -168,8 +170,7 @@ def bootstrap_ratio(
         return ContrastInterval(np.nan, np.nan, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.where(below > 0, top / below, np.inf)
-    both = int(np.count_nonzero((first[1].sum(axis=1) > 0) & (second[1].sum(axis=1) > 0)))
-    interval = _percentiles(_share(*first) / _share(*second), drawn, confidence, both)
+    interval = _percentiles(_share(*first) / _share(*second), drawn, confidence, subjects)
     if _at_an_end(first) or _at_an_end(second):
         return _wider(interval, _ratio_of(_wilson_of(first, confidence), _wilson_of(second, confidence)))
     return interval

@@ -6,12 +6,27 @@ wrong: a predicted label, its probability, the subject's own probability and its
 nothing was found.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
-from audit_assets.measurement.identification import BY_SUBJECT_COLUMNS, SUMMARY_COLUMNS, by_subject, summary
+from audit_assets.measurement import matching
+from audit_assets.measurement.corrected_matching import OwnRank
+from audit_assets.measurement.exact_rank_sum import rank_sum_exact
+from audit_assets.measurement.identification import (
+    BY_SUBJECT_COLUMNS,
+    SUMMARY_COLUMNS,
+    by_subject,
+    class_probabilities,
+    identify,
+    own_labels,
+    summary,
+)
+from audit_assets.measurement.multiplicity import ADJUSTMENTS, adjust
+from audit_assets.measurement.vectors import indices, mask
 
 TOLERANCE = 1e-12
 _AUDIT = ["protocol", "model_version", "encoder", "label_set"]
@@ -80,6 +95,171 @@ def aggregate_findings(
         return [str(error)]
     keys = [*_AUDIT, "kind", "shares_name_parts"]
     return found + _differences("identification_summary", overall, summed, SUMMARY_COLUMNS, keys)
+
+
+def trial_embedding_findings(
+    trials: pd.DataFrame,
+    images: npt.ArrayLike,
+    labels: Sequence[str],
+    label_embeddings: npt.ArrayLike,
+    *,
+    logit_scale: float,
+) -> list[str]:
+    """Where rows of ``identification_trials`` differ from classifying their images again.
+
+    Rows of one model version, encoder, label set and label template; ``images`` (n, d) are their embeddings, row by row,
+    ``labels`` (L) the names of ``label_embeddings`` (L, d). Finds what rows cannot contradict by themselves: every label
+    shifted by one *before* it was compared. Probabilities agree to 1e-9, since another number of rows at once adds in
+    another order; a rank may differ where two labels are that close.
+    """
+    again = identify(
+        class_probabilities(images, label_embeddings, logit_scale),
+        own_labels(trials["subject"].tolist(), labels),
+        blank=trials["predicted_label"].isna().to_numpy(),
+    )
+    names = np.array([*labels, None], dtype=object)[again.predicted]
+    p, own = (trials[c].to_numpy(dtype="float64", na_value=np.nan) for c in ("probability", "probability_of_subject"))
+    rank = trials["rank_of_subject"].astype("float64").fillna(0).to_numpy()
+    predicted = trials["predicted_label"].astype(object).where(trials["predicted_label"].notna(), None).to_numpy()
+    wrong = {
+        "the predicted label is not the one that the embeddings give": predicted != names,
+        "the probability is not the one that the embeddings give": ~_close(p, again.probability, 1e-9),
+        "the probability of the subject is not the one that the embeddings give": ~_close(
+            own, again.probability_of_subject, 1e-9
+        ),
+        "the rank is not the one that the embeddings give": rank != again.rank_of_subject,
+    }
+    return [_sentence(claim, trials, pd.Series(rows)) for claim, rows in wrong.items() if rows.any()]
+
+
+def matching_findings(
+    per_subject: pd.DataFrame,
+    overall: pd.DataFrame,
+    *,
+    alpha: float = 0.05,
+    family: Sequence[str] = ("protocol", "model_version", "encoder", "test", "alternative", "adjustment", "kind"),
+) -> list[str]:
+    """What is wrong with rows of ``matching_by_subject``, and where ``matching_summary`` does not follow from them.
+
+    Of the rows without a control: p-values between their floor and 1, adjusted again within their ``family`` (the
+    columns that rows of one family share), significance again from the adjusted p-value, nothing significant that is
+    unreachable. The summary is counted again.
+    """
+    rows = per_subject[(per_subject["control"] == "none") & per_subject["subject"].notna()].reset_index(drop=True)
+    p, floor, adjusted, significant, auc = (
+        rows[c].to_numpy(dtype="float64", na_value=np.nan)
+        for c in ("p_value", "p_floor", "p_adjusted", "significant", "auc")
+    )
+    again = np.full(len(rows), np.nan)
+    for _, group in rows.groupby(list(family), sort=False, observed=True, dropna=False):
+        adjustment = group["adjustment"].iloc[0]
+        if adjustment in ADJUSTMENTS:
+            again[group.index] = adjust(p[group.index].clip(0, 1), adjustment)
+    tested = ~np.isnan(p)
+    wrong = {
+        "the p-value lies outside its floor and 1": tested & ~((p >= floor * (1 - 1e-9)) & (p > 0) & (p <= 1)),
+        "the adjusted p-value is not that of its family": ~_close(adjusted, again, 1e-9),
+        "significant does not follow from the adjusted p-value": significant != (adjusted < alpha),
+        "a result that is unreachable is significant": (
+            rows["unreachable"].fillna(False).astype(bool).to_numpy() & (significant > 0)
+        ),
+        "the AUC lies outside 0 and 1": tested & ~((auc >= 0) & (auc <= 1)),
+    }
+    found = [
+        f"In {int(bad.sum())} rows {claim}; first: subject {rows['subject'].iloc[int(np.argmax(bad))]}."
+        for claim, bad in wrong.items()
+        if bad.any()
+    ]
+    try:
+        counted = matching.matching_summary(per_subject)
+    except ValueError as error:
+        return [*found, str(error)]
+    keys = ["protocol", "model_version", "encoder", "test", "alternative", "control", "adjustment", "kind"]
+    return found + _differences("matching_summary", overall, counted, matching.SUMMARY_COLUMNS, keys)
+
+
+def rank_sum_embedding_findings(
+    per_subject: pd.DataFrame,
+    *,
+    subjects: Sequence[str],
+    references: npt.ArrayLike,
+    imitations: npt.ArrayLike,
+    subject_of_imitation: npt.ArrayLike,
+    blank: npt.ArrayLike | None = None,
+) -> list[str]:
+    """Where the rank-sum rows of ``matching_by_subject`` differ from the embeddings; one model, encoder and kind.
+
+    ``subjects`` (a) with their first real works ``references`` (a, d); ``imitations`` (n, d) with
+    ``subject_of_imitation`` (n,) and ``blank`` as in ``matching.paper_test``. The asymptotic test is computed by
+    scipy (``mannwhitneyu``), one artist at a time, so that nothing but the cosine is shared with what is checked. Rows
+    of other tests and of controls are left alone.
+    """
+    distances = matching.cosine_distances(references, imitations)
+    who = indices(subject_of_imitation, length=distances.shape[1], below=len(subjects), what="The subject of the image")
+    shown = ~mask(blank, length=len(who), what="The mask of blank images")
+    position = {subject: i for i, subject in enumerate(subjects)}
+    checked = per_subject["test"].isin(["rank_sum_asymptotic", "rank_sum_exact"]) & (per_subject["control"] == "none")
+    rows = per_subject[checked]
+    columns = ("images", "others", "p_value", "auc")
+    values = rows[list(columns)].astype("float64").to_numpy()
+    found = []
+    for published, subject, test, alternative in zip(
+        values, rows["subject"].astype(str), rows["test"], rows["alternative"], strict=True
+    ):
+        if subject not in position:
+            found.append(f"The subject {subject!r} has a row of {test} but no real work and no place in the test.")
+            continue
+        s = position[subject]
+        own, others = distances[s, shown & (who == s)], distances[s, shown & (who != s)]
+        expected = np.array(_rank_sum(own, others, test, alternative))
+        # A p-value of 1e-30 is compared in its own digits; an AUC of 0 may be off by one rounding.
+        same = np.isclose(published, expected, rtol=1e-9, atol=(0, 0, 0, TOLERANCE), equal_nan=True)
+        found += [
+            f"{test} ({alternative}) of {subject}: {columns[i]} is {published[i]:g}, from the embeddings {expected[i]:g}."
+            for i in np.flatnonzero(~same)
+        ]
+    return found
+
+
+def own_rank_findings(per_subject: pd.DataFrame, again: OwnRank, *, subjects: Sequence[str]) -> list[str]:
+    """Where the ``own_rank`` rows of one model and encoder differ from ``again``, recomputed for ``subjects``, in order."""
+    rows = per_subject[(per_subject["test"] == "own_rank") & (per_subject["control"] == "none")]
+    position = {subject: i for i, subject in enumerate(subjects)}
+    unknown = [subject for subject in rows["subject"] if subject not in position]
+    if unknown:
+        return [f"The subject {unknown[0]!r} has a row of own_rank but is not among the subjects."]
+    at = [position[subject] for subject in rows["subject"]]
+    found = []
+    for name, values in (("p_value", again.p_value), ("p_floor", again.p_floor), ("auc", again.auc)):
+        published = rows[name].to_numpy(dtype="float64", na_value=np.nan)
+        off = ~_close(published, values[at], TOLERANCE)
+        if off.any():
+            first = int(np.argmax(off))
+            found.append(
+                f"own_rank of {rows['subject'].iloc[first]}: {name} is {published[first]:g}, recomputed {values[at][first]:g}."
+            )
+    return found
+
+
+def _rank_sum(
+    own: npt.NDArray[np.float64], others: npt.NDArray[np.float64], test: str, alternative: str
+) -> tuple[float, ...]:
+    if len(own) == 0 or len(others) == 0:
+        return float(len(own)), float(len(others)), np.nan, np.nan
+    closer = alternative == "closer"
+    scipys = stats.mannwhitneyu(
+        own, others, use_continuity=False, alternative="less" if closer else "two-sided", method="asymptotic"
+    )
+    p = max(float(scipys.pvalue), matching.SMALLEST_P)
+    if test == "rank_sum_exact":
+        is_own = np.arange(len(own) + len(others)) < len(own)
+        chosen: matching.Alternative = "closer" if closer else "two_sided"
+        p = float(rank_sum_exact(np.r_[own, others][None], is_own[None], alternative=chosen).p_value[0])
+    return float(len(own)), float(len(others)), p, 1 - float(scipys.statistic) / (len(own) * len(others))
+
+
+def _close(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], tolerance: float) -> npt.NDArray[np.bool_]:
+    return np.isclose(a, b, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _differences(

@@ -21,11 +21,19 @@ def test_the_temperature_that_made_the_truth_is_found_again() -> None:
     found = fit_temperature(works, own, labels, logit_scale=100.0)
     assert found.value == pytest.approx(5.0, rel=0.05)
     assert found.loss_after < found.loss_before
+    assert not found.at_bound
     raw = identify(class_probabilities(works, labels, 100.0), own)
     calibrated = identify(class_probabilities(works, labels, 100.0 / found.value), own)
     np.testing.assert_array_equal(raw.predicted, calibrated.predicted)
     assert expected_calibration_error(*confidence_of(calibrated)) < 0.03
     assert expected_calibration_error(*confidence_of(raw)) > 0.15
+
+
+def test_works_that_are_separated_perfectly_have_no_temperature_and_say_so() -> None:
+    eye = np.eye(5)
+    found = fit_temperature(eye, np.arange(5), eye, logit_scale=1.0)
+    assert found.at_bound
+    assert found.value < 0.05
 
 
 def test_the_error_equals_a_plain_sum_over_bins() -> None:

@@ -1,6 +1,7 @@
 """The corrected tests: plain recomputation, the level they promise, and what they refuse."""
 
 from itertools import permutations as orders
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from audit_assets.measurement.corrected_matching import (
     WorksBySubject,
     double_centred,
     own_rank,
+    own_rank_leave_one_out,
     pairing_reassigned,
     pairing_test,
     works_by_subject,
@@ -178,6 +180,32 @@ def test_own_rank_and_pairing_keep_their_level_however_alike_imitations_are(stre
         pairs.append(pairing_test(works, permutations=199, rng=rng).p_value <= 0.05)
     assert np.mean(ranks) <= 0.05 + 2 * np.std(ranks) / np.sqrt(150)
     assert np.mean(pairs) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 150)
+
+
+def test_a_result_that_hangs_on_one_work_is_seen_when_that_work_is_left_out() -> None:
+    rng = np.random.default_rng(12)
+    imitations, who, centres = artists_world(rng, artists=6, each=5, spread=0.2)
+    artist = np.repeat(np.arange(30), 3)
+    references = unit(rng.normal(size=(90, 64)))
+    references[0] = centres[0]
+    references[[3, 4, 5]] = unit(centres[[1, 1, 1]] + rng.normal(size=(3, 64)) / 20)
+    given: dict[str, Any] = {
+        "references": references, "artist_of_reference": artist, "pool": 30, "imitations": imitations,
+        "subject_of_imitation": who, "subjects": 6,
+    }  # fmt: skip
+    p = own_rank_leave_one_out(**given)
+    assert p.shape == (3, 6)
+    assert p[1:, 0].tolist() == [1 / 30, 1 / 30]
+    assert p[0, 0] > 2 / 30
+    assert (p[:, 1] == 1 / 30).all()
+    given_two = given | {
+        "references": references[np.arange(90) % 3 != 1],
+        "artist_of_reference": np.repeat(np.arange(30), 2),
+    }
+    without_second = own_rank(works_by_subject(**given_two))
+    np.testing.assert_array_equal(p[1], without_second.p_value)
+    with pytest.raises(ValueError, match="cannot be left out"):
+        own_rank_leave_one_out(**given, works_each=1)
 
 
 def test_the_pairing_p_value_lies_within_three_standard_errors_of_all_orders() -> None:

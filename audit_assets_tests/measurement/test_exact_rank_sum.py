@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from audit_assets.measurement import exact_rank_sum
 from audit_assets.measurement.exact_rank_sum import mann_whitney_counts, rank_sum_exact, rank_sum_exact_table
 from audit_assets.measurement.matching import Alternative, reassigned
 
@@ -117,3 +118,11 @@ def test_the_exact_test_refuses_what_has_no_ranks() -> None:
         rank_sum_exact([[0.0, 1.0], [np.nan, 1.0]], np.array([[True, False]] * 2), alternative="closer")
     with pytest.raises(ValueError, match="at least one observation"):
         mann_whitney_counts(0, 5)
+
+
+def test_counts_beyond_every_float_are_divided_as_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    floats = exact_rank_sum._cumulative(8, 90).copy()
+    exact_rank_sum._cumulative.cache_clear()
+    monkeypatch.setattr(exact_rank_sum, "FLOAT_BITS", 10)
+    np.testing.assert_allclose(exact_rank_sum._cumulative(8, 90), floats, rtol=1e-15)
+    exact_rank_sum._cumulative.cache_clear()

@@ -158,6 +158,15 @@ def test_arms_without_a_single_failure_or_success_are_not_taken_for_known() -> N
     assert 0.03 < nothing.high < 0.07
 
 
+def test_a_subject_without_real_works_has_no_part_in_the_ratio() -> None:
+    rng = np.random.default_rng(18)
+    correct, images, works, each = [9, 8, 0, 7], [10] * 4, [4, 5, 0, 3], [5, 5, 0, 5]
+    ratio = bootstrap_ratio(correct, images, works, each, bootstraps=99, rng=rng)
+    assert ratio.estimate == pytest.approx((24 / 30) / (12 / 15))
+    with pytest.raises(ValueError, match="needs at least two"):
+        bootstrap_ratio([9, 8], [10, 10], [4, 0], [5, 0], bootstraps=99, rng=rng)
+
+
 def test_a_ratio_to_a_control_that_may_be_zero_has_no_upper_bound() -> None:
     rng = np.random.default_rng(17)
     ratio = bootstrap_ratio([5, 5, 5, 5], [10] * 4, [1, 0, 0, 0], [10] * 4, bootstraps=999, rng=rng)

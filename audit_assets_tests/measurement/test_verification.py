@@ -1,14 +1,35 @@
 """Planted errors: each must be found, and nothing must be found where there is none."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from audit_assets.measurement.identification import by_subject, summary
-from audit_assets.measurement.verification import aggregate_findings, trial_findings
+from audit_assets.measurement.corrected_matching import OwnRank, own_rank, works_by_subject
+from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
+from audit_assets.measurement.identification import (
+    by_subject,
+    class_probabilities,
+    identify,
+    own_labels,
+    summary,
+    trials_table,
+)
+from audit_assets.measurement.matching import matching_by_subject, matching_summary, paper_test
+from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
+from audit_assets.measurement.vectors import FloatArray, IntArray
+from audit_assets.measurement.verification import (
+    aggregate_findings,
+    matching_findings,
+    own_rank_findings,
+    rank_sum_embedding_findings,
+    trial_embedding_findings,
+    trial_findings,
+)
 from audit_assets_tests.measurement.test_identification import audited_world
+from audit_assets_tests.measurement.worlds import artists_world, unit
 
 LABELS = {"joint": 9}
 
@@ -94,3 +115,158 @@ def test_aggregates_that_were_not_computed_from_the_rows_are_found() -> None:
     assert "has 7 rows, the image-level rows give 8" in fewer[0]
     doubled = aggregate_findings(pd.concat([trials, trials]), per_subject, overall, subjects, labels=LABELS)
     assert "occurs twice" in doubled[0]
+
+
+NAMES = [f"a{i}" for i in range(8)]
+
+
+def classified(shift: int = 0) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
+    """Trials of eight artists, their images and labels; ``shift`` names every label's neighbour, in every column alike."""
+    rng = np.random.default_rng(20)
+    images, who, centres = artists_world(rng, artists=8, each=5, strength=0.5)
+    labels = unit(np.vstack([centres, rng.normal(size=(2, 64))]))
+    names = [*NAMES, "default:Artwork", "default:Digital Artwork"]
+    subject = [NAMES[i] for i in who]
+    shifted = [*(NAMES[shift:] + NAMES[:shift]), *names[8:]]
+    table = trials_table(
+        identify(class_probabilities(images, labels, 20.0), own_labels(subject, shifted)), protocol="p",
+        model_version="m", encoder="e", label_set="joint", labels=shifted, subject=subject, kind=["artist"] * 40,
+        template=np.zeros(40, int), label_template=np.zeros(40, int), trial=np.tile(np.arange(5), 8),
+    )  # fmt: skip
+    return table, images, labels
+
+
+def test_labels_shifted_before_they_were_compared_are_found_from_the_embeddings_alone() -> None:
+    names = [*NAMES, "default:Artwork", "default:Digital Artwork"]
+    honest, images, labels = classified()
+    assert trial_embedding_findings(honest, images, names, labels, logit_scale=20.0) == []
+    shifted, _, _ = classified(shift=1)
+    assert trial_findings(shifted, labels={"joint": 10}) == []
+    found = trial_embedding_findings(shifted, images, names, labels, logit_scale=20.0)
+    assert any("predicted label is not the one that the embeddings give" in sentence for sentence in found)
+    assert any("rank is not" in sentence for sentence in found)
+    off = honest.assign(rank_of_subject=honest["rank_of_subject"] + 4)
+    assert "In 40 rows the rank is not" in trial_embedding_findings(off, images, names, labels, logit_scale=20.0)[0]
+    blank = honest.copy()
+    blank.loc[0, ["predicted_label", "probability", "rank_of_subject"]] = None
+    blank.loc[0, "probability_of_subject"] = 0.0
+    assert trial_embedding_findings(blank, images, names, labels, logit_scale=20.0) == []
+
+
+def matched() -> tuple[pd.DataFrame, dict[str, FloatArray | IntArray]]:
+    """Rows of both rank-sum tests and the corrected test for eight artists, and the embeddings that they come from."""
+    rng = np.random.default_rng(21)
+    images, who, centres = artists_world(rng, artists=8, each=6, spread=1.5)
+    works = unit(np.vstack([centres, rng.normal(size=(12, 64)) / 8]) + rng.normal(size=(20, 64)) / 8)
+    tables = []
+    for alternative in ("two_sided", "closer"):
+        paper = paper_test(references=works[:8], imitations=images, subject_of_imitation=who, alternative=alternative)
+        exact = rank_sum_exact_table(1 - works[:8] @ images.T, who, 8, alternative=alternative).ranks
+        for test, ranks in (("rank_sum_asymptotic", paper.table.ranks), ("rank_sum_exact", exact)):
+            statistic, p, floor, auc = (
+                np.diagonal(v).copy() for v in (ranks.statistic, ranks.p_value, ranks.p_floor, ranks.auc)
+            )
+            tables.append(rows_of(test, alternative, "bonferroni", statistic, p, floor, auc))
+    corrected = own_rank(
+        works_by_subject(
+            references=works, artist_of_reference=np.arange(20), pool=20, imitations=images, subject_of_imitation=who,
+            subjects=8,
+        )
+    )  # fmt: skip
+    tables.append(
+        rows_of(
+            "own_rank",
+            "closer",
+            "benjamini_hochberg",
+            corrected.rank,
+            corrected.p_value,
+            corrected.p_floor,
+            corrected.auc,
+        )
+    )
+    return pd.concat(tables, ignore_index=True), {"works": works, "images": images, "who": who}
+
+
+def rows_of(
+    test: str,
+    alternative: str,
+    adjustment: Adjustment,
+    statistic: FloatArray,
+    p: FloatArray,
+    floor: FloatArray,
+    auc: FloatArray,
+) -> pd.DataFrame:
+    adjusted = adjust(p, adjustment)
+    return matching_by_subject(
+        protocol="p", model_version="m", encoder="e", test=test, alternative=alternative, control="none",
+        adjustment=adjustment, subject=NAMES, kind=["artist"] * 8, references_used=1, images=6, others=42,
+        statistic=statistic, p_value=p, p_floor=floor, p_adjusted=adjusted, significant=adjusted < 0.05,
+        unreachable=unreachable(p, floor, adjustment), auc=auc,
+    )  # fmt: skip
+
+
+def test_honest_matching_rows_have_no_findings() -> None:
+    rows, world = matched()
+    assert 0 < rows["significant"].mean() < 1
+    assert matching_findings(rows, matching_summary(rows)) == []
+    assert rank_sum_embedding_findings(rows, **embeddings(world)) == []
+    assert own_rank_findings(rows, recomputed(world), subjects=NAMES) == []
+
+
+def embeddings(world: dict[str, FloatArray | IntArray], shift: int = 0) -> dict[str, Any]:
+    return {
+        "subjects": NAMES, "references": np.roll(world["works"][:8], shift, axis=0), "imitations": world["images"],
+        "subject_of_imitation": world["who"],
+    }  # fmt: skip
+
+
+def recomputed(world: dict[str, FloatArray | IntArray], shift: int = 0) -> OwnRank:
+    artist = np.r_[np.roll(np.arange(8), shift), np.arange(8, 20)]
+    return own_rank(
+        works_by_subject(
+            references=world["works"], artist_of_reference=artist, pool=20, imitations=world["images"],
+            subject_of_imitation=world["who"], subjects=8,
+        )
+    )  # fmt: skip
+
+
+def test_real_works_given_to_the_next_artist_are_found() -> None:
+    rows, world = matched()
+    assert len(rank_sum_embedding_findings(rows, **embeddings(world, shift=1))) > 16
+    assert "own_rank of a" in own_rank_findings(rows, recomputed(world, shift=1), subjects=NAMES)[0]
+
+
+def test_a_subjects_images_counted_twice_are_found() -> None:
+    rows, world = matched()
+    twice = np.r_[np.arange(48), np.flatnonzero(world["who"] == 3)]
+    doubled = embeddings(world) | {"imitations": world["images"][twice], "subject_of_imitation": world["who"][twice]}
+    found = rank_sum_embedding_findings(rows, **doubled)
+    assert any("of a3: images is 6, from the embeddings 12" in sentence for sentence in found)
+    assert any("of a2: others is 42, from the embeddings 48" in sentence for sentence in found)
+    again = matching_findings(pd.concat([rows, rows[rows["subject"] == "a3"]]), matching_summary(rows))
+    assert any("occurs twice in one test" in sentence for sentence in again)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "finding"),
+    [
+        ("p_value", 1e-300, "outside its floor and 1"),
+        ("p_adjusted", 1e-6, "adjusted p-value is not that of its family"),
+        ("significant", 0.5, "significant does not follow"),
+        ("auc", 1.2, "the AUC lies outside"),
+        ("unreachable", True, "unreachable is significant"),
+    ],
+)
+def test_a_changed_cell_of_a_matching_row_is_found(column: str, value: float | bool, finding: str) -> None:
+    rows, _ = matched()
+    summary_rows = matching_summary(rows)
+    rows.loc[int(np.argmax(rows["significant"] == 1)), column] = value
+    assert any(finding in sentence for sentence in matching_findings(rows, summary_rows))
+
+
+def test_a_changed_matching_summary_is_found() -> None:
+    rows, _ = matched()
+    better = matching_summary(rows)
+    better["share"] += 1e-9
+    assert "matching_summary.share" in matching_findings(rows, better)[0]
+    assert "has 4 rows" in matching_findings(rows, better.iloc[1:])[0]
