@@ -26,7 +26,7 @@ from audit_assets.roster.subjects import prompted
 if TYPE_CHECKING:
     from audit_assets.audit_steps import AuditSteps
 
-VERSION = 3
+VERSION = 4
 """Raise it where the same inputs give other rows."""
 
 CONTROL_TABLES = ("reference_trials", "calibration", "reliability", "auditability")
@@ -142,7 +142,8 @@ class MeasurementSteps:
         }
 
     def identification_findings(self, model: str) -> list[str]:
-        """What contradicts itself in the kept tables of experiment 1, in words: image-level rows, then every aggregate."""
+        """What is wrong in the kept tables of experiment 1, in words: image-level rows that contradict themselves or the
+        embeddings, aggregates that do not follow from them."""
         subjects = self.steps.subjects()
         trials = self.warehouse.read(f"identification_trials/{model}")
         labels = label_counts(subjects, self.protocol)
@@ -150,10 +151,16 @@ class MeasurementSteps:
             again = self._from_trials(trials, subjects)
         except ValueError as error:  # a doubled image has no aggregate
             return [str(error)]
-        return [
-            *verification.trial_findings(trials, labels=labels),
-            *self._unlike(model, again),
-        ]
+        found = verification.trial_findings(trials, labels=labels)
+        for e in self.text_encoders:
+            found += identification_tables.trials_unlike_embeddings(
+                trials[trials["encoder"] == e.name],
+                self.warehouse.read_all(self._images([e], model)),
+                self.warehouse.read(f"label_embeddings/{e.name}"),
+                subjects,
+                text=TextSide(*self._logit(e), 1.0),
+            )
+        return found + self._unlike(model, again)
 
     # ---- experiment 2
     def make_matching(self, model: str) -> dict[str, pd.DataFrame]:
@@ -179,8 +186,19 @@ class MeasurementSteps:
         return {"matching_by_subject": rows, "matching_summary": matching.matching_summary(rows)}
 
     def matching_findings(self, model: str) -> list[str]:
-        """What differs in the kept tables of experiment 2, recomputed from the embeddings."""
-        return self._unlike(model, self._matching(model))
+        """What is wrong in the kept tables of experiment 2, in words: rows that do not follow from each other, the paper's
+        test beside scipy's over the embeddings, and every row recomputed."""
+        rows, summary = (self.warehouse.read(f"{t}/{model}") for t in MATCHING_TABLES)
+        found = verification.matching_findings(rows, summary, alpha=self.protocol.matching.alpha)
+        for e in self.encoders:
+            if self._real(e):
+                found += matching_tables.paper_test_findings(
+                    rows[rows["encoder"] == e.name],
+                    self.warehouse.read_all(self._images([e], model)),
+                    self.warehouse.read_all(self._real(e)),
+                    self.steps.subjects(),
+                )
+        return found + self._unlike(model, self._matching(model))
 
     # ---- verdicts and what they depend on
     def make_verdicts(self, model: str) -> dict[str, pd.DataFrame]:

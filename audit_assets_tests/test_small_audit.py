@@ -146,6 +146,42 @@ def test_a_planted_error_in_an_aggregate_is_found(copied: Path) -> None:
     assert steps.measurement.verdict_findings("miniature-1")  # drawn from the same rows
 
 
+def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every label shifted by one, before it was compared: rows that do not contradict themselves."""
+    names = sorted(rows["subject"].unique())
+    following = dict(zip(names, names[1:] + names[:1], strict=True))
+    predicted = rows["predicted_label"].map(lambda label: following.get(label, label))
+    return rows.assign(predicted_label=predicted, correct=predicted == rows["subject"])
+
+
+@pytest.mark.parametrize(
+    ("table", "plant"),
+    [
+        ("identification_trials", next_artists_label),
+        ("identification_trials", lambda t: pd.concat([t, t[t["subject"] == "nils-oduya"]], ignore_index=True)),
+        ("identification_trials", lambda t: t.assign(rank_of_subject=t["rank_of_subject"] + 4)),
+        ("matching_by_subject", lambda t: t.assign(p_value=t["p_value"].shift(1, fill_value=0.5))),
+        ("matching_by_subject", lambda t: t.assign(auc=1 - t["auc"])),
+        ("matching_summary", lambda t: t.assign(significant=t["significant"] + 1)),
+        ("verdicts", lambda t: t.assign(verdict="imitated")),
+    ],
+)
+def test_a_planted_error_is_found_by_the_checks(
+    copied: Path, table: str, plant: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    steps = steps_of(copied)
+    where = f"{table}/miniature-1"
+    steps.warehouse.write(where, plant(steps.warehouse.read(where)), steps.warehouse.inputs(where) or "")
+    measurement = steps.measurement
+    check = {
+        "identification_trials": measurement.identification_findings,
+        "matching_by_subject": measurement.matching_findings,
+        "matching_summary": measurement.matching_findings,
+        "verdicts": measurement.verdict_findings,
+    }[table]
+    assert check("miniature-1")
+
+
 def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:
     steps = steps_of(copied)
     before = files_of(steps.warehouse.root / "images")

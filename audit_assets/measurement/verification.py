@@ -14,7 +14,6 @@ import pandas as pd
 from scipy import stats
 
 from audit_assets.measurement import matching
-from audit_assets.measurement.corrected_matching import OwnRank
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact
 from audit_assets.measurement.identification import (
     BY_SUBJECT_COLUMNS,
@@ -218,26 +217,6 @@ def rank_sum_embedding_findings(
             f"{test} ({alternative}) of {subject}: {columns[i]} is {published[i]:g}, from the embeddings {expected[i]:g}."
             for i in np.flatnonzero(~same)
         ]
-    return found
-
-
-def own_rank_findings(per_subject: pd.DataFrame, again: OwnRank, *, subjects: Sequence[str]) -> list[str]:
-    """Where the ``own_rank`` rows of one model and encoder differ from ``again``, recomputed for ``subjects``, in order."""
-    rows = per_subject[(per_subject["test"] == "own_rank") & (per_subject["control"] == "none")]
-    position = {subject: i for i, subject in enumerate(subjects)}
-    unknown = [subject for subject in rows["subject"] if subject not in position]
-    if unknown:
-        return [f"The subject {unknown[0]!r} has a row of own_rank but is not among the subjects."]
-    at = [position[subject] for subject in rows["subject"]]
-    found = []
-    for name, values in (("p_value", again.p_value), ("p_floor", again.p_floor), ("auc", again.auc)):
-        published = rows[name].to_numpy(dtype="float64", na_value=np.nan)
-        off = ~_close(published, values[at], TOLERANCE)
-        if off.any():
-            first = int(np.argmax(off))
-            found.append(
-                f"own_rank of {rows['subject'].iloc[first]}: {name} is {published[first]:g}, recomputed {values[at][first]:g}."
-            )
     return found
 
 

@@ -9,6 +9,7 @@ from audit_assets.config import Protocol
 from audit_assets.measurement import identification
 from audit_assets.measurement.intervals import bootstrap_gap, bootstrap_ratio
 from audit_assets.measurement.tables.label_sets import label_embeddings, label_sets
+from audit_assets.measurement.verification import trial_embedding_findings
 from audit_assets.warehouse.store import vectors
 
 CONTRAST_COLUMNS = [
@@ -74,6 +75,24 @@ def identification_trials(
                 )
             )
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(identification.TRIALS_COLUMNS))
+
+
+def trials_unlike_embeddings(
+    trials: pd.DataFrame, images: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame, *, text: TextSide
+) -> list[str]:
+    """Where `trials` (one model version and encoder) differ from classifying the stored embeddings again."""
+    keys = ["subject", "template", "trial"]
+    found = []
+    for (label_set, label_template), rows in trials.groupby(["label_set", "label_template"], sort=True):
+        both = rows.merge(images[[*keys, "embedding"]], on=keys, how="left")
+        if both["embedding"].isna().any():
+            found.append(f"{label_set}: an image that was classified has no embedding.")
+            continue
+        names, embeddings = label_embeddings(labels, label_sets(subjects)[str(label_set)], int(str(label_template)))
+        found += trial_embedding_findings(
+            both, vectors(both["embedding"]), names, embeddings, logit_scale=text.logit_scale
+        )
+    return found
 
 
 GAPS = (

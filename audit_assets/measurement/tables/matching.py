@@ -1,6 +1,6 @@
 """Experiment 2 over an audit's tables: the paper's test, the exact one, and the two that stay valid, each beside its control."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,14 @@ from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.tables.label_sets import INDIRECT, in_roster
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
+from audit_assets.measurement.verification import rank_sum_embedding_findings
 from audit_assets.warehouse.store import vectors
 
 CONTROLS = (("reassigned", True), ("deranged", False))
 """Real works given to artists at random: by any permutation, which the paper does not exclude, and by one that gives nobody
 their own."""
+
+KINDS = ("artist", "untrained_artist")
 
 ALTERNATIVES: tuple[matching.Alternative, ...] = ("two_sided", "closer")
 
@@ -99,20 +102,54 @@ def matching_rows(
     corrected tests: every prompted artist with real works, ranked among everyone with real works. Untrained artists are
     tested one kind at a time, with the artists' imitations as the others, and do not enter the artists' tests.
     """
-    supplied = images[(images["status"] != "not_supplied") & (images["template"] != INDIRECT)]
-    real = references.sort_values(["subject", "work"], kind="stable")
+    real = _in_order(references)
     out = Writer(protocol, model_version, encoder)
-    for kind in ("artist", "untrained_artist"):
-        tested = subjects["kind"] == kind
-        roster = tested & (in_roster(subjects, "criteria") if kind == "artist" else True)
-        among = subjects.loc[(subjects["kind"] == "artist") & in_roster(subjects, "criteria"), "subject"].tolist()
-        if group := _group(kind, subjects.loc[roster, "subject"].tolist(), among, supplied, real):
-            _rank_sums(out, group, real, protocol)
-        if group := _group(kind, subjects.loc[tested, "subject"].tolist(), [], supplied, real):
-            _corrected(out, group, real, protocol)
+    for group in _rank_sum_groups(images, real, subjects):
+        _rank_sums(out, group, real, protocol)
+    for kind in KINDS:
+        tested = subjects.loc[subjects["kind"] == kind, "subject"].tolist()
+        if corrected := _group(kind, tested, [], _supplied(images), real):
+            _corrected(out, corrected, real, protocol)
     if not out.tables:
         return pd.DataFrame(columns=list(matching.BY_SUBJECT_COLUMNS))
     return pd.concat(out.tables, ignore_index=True)
+
+
+def paper_test_findings(
+    rows: pd.DataFrame, images: pd.DataFrame, references: pd.DataFrame, subjects: pd.DataFrame
+) -> list[str]:
+    """Where the paper's test in `rows` (one model version and encoder) differs from scipy's over the embeddings."""
+    real = _in_order(references)
+    found = []
+    for group in _rank_sum_groups(images, real, subjects):
+        first = real.drop_duplicates("subject").set_index("subject").loc[group.members]
+        found += rank_sum_embedding_findings(
+            rows[(rows["test"] == "rank_sum_asymptotic") & (rows["kind"] == group.kind)],
+            subjects=group.members,
+            references=vectors(first["embedding"]),
+            imitations=vectors(group.images["embedding"]),
+            subject_of_imitation=group.index,
+            blank=group.blank,
+        )
+    return found
+
+
+def _supplied(images: pd.DataFrame) -> pd.DataFrame:
+    """Images of prompts that name the subject."""
+    return images[(images["status"] != "not_supplied") & (images["template"] != INDIRECT)]
+
+
+def _in_order(references: pd.DataFrame) -> pd.DataFrame:
+    return references.sort_values(["subject", "work"], kind="stable")
+
+
+def _rank_sum_groups(images: pd.DataFrame, real: pd.DataFrame, subjects: pd.DataFrame) -> Iterator[Group]:
+    """Artists of the roster among themselves; untrained artists against them."""
+    roster = subjects.loc[(subjects["kind"] == "artist") & in_roster(subjects, "criteria"), "subject"].tolist()
+    for kind in KINDS:
+        tested = roster if kind == "artist" else subjects.loc[subjects["kind"] == kind, "subject"].tolist()
+        if group := _group(kind, tested, roster, _supplied(images), real):
+            yield group
 
 
 def _group(
