@@ -52,6 +52,11 @@ def run(config: Config = DEFAULT) -> None:
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
+    if problems := driver.problems():
+        console.print("\nnot audited:", style="bold red")
+        for problem in problems:
+            console.print(problem, markup=False)
+        raise typer.Exit(2)
 
 
 def _quiet() -> None:

@@ -55,6 +55,8 @@ class Step:
     """Whether the warehouse holds all that the step would make. A range of partitions costs Dagster 15 ms a cell to log again."""
     keys: frozenset[str] = frozenset()
     """The partitions of a range."""
+    model: str | None = None
+    """The model version that alone it is about: bad input stops that model, and the others go on."""
 
 
 class Driver:
@@ -64,6 +66,7 @@ class Driver:
         self.audit: Audit = load_audit(config)
         self.protocol: Protocol = load_protocol(self.audit)
         self.instance = instance
+        self.refused: dict[str, str] = {}
         self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
@@ -71,7 +74,7 @@ class Driver:
 
     def preflight(self) -> None:
         """Read every input that can be read cheaply: one clear error before anything expensive starts."""
-        from audit_assets.model_registry import encoders_table, model_versions_table
+        from audit_assets.model_registry import encoders_table, registry
 
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
@@ -80,15 +83,23 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist."
             )
-        model_versions_table(self.audit)
         encoders_table(self.audit)
         if not any(m.approved and not m.retired for m in self.audit.models):
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
+        known = registry(self.audit)
+        if not known.resolved:
+            raise InputError("\n".join(known.refused.values()))
+        self.refused = dict(known.refused)
 
     def models(self) -> list[str]:
-        return [m.name for m in self.audit.models if m.approved and not m.retired]
+        """Models to audit: approved, and not refused so far."""
+        return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
+
+    def problems(self) -> list[str]:
+        """What was refused while the rest went on: whole models, and single subjects of the audited ones."""
+        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.steps.refused_subjects(m))]
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -126,6 +137,7 @@ class Driver:
                 progress=partial(self._images, model, subjects),
                 done=partial(self.steps.imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
+                model=model,
             )
         yield Step("positive control", ["label_embeddings", "auditability"], {})
         for model in self.models():
@@ -157,6 +169,16 @@ class Driver:
             run_config=QUIET,
             raise_on_error=True,
         )
+
+    def run_or_refuse(self, step: Step) -> None:
+        """Run what is not done. Bad input of one model refuses that model alone, unless it is the only one."""
+        try:
+            if not self.is_done(step):
+                self.run(step)
+        except InputError as error:
+            if step.model is None or self.models() == [step.model]:
+                raise
+            self.refused[step.model] = f"{step.title}: {error}"
 
     def _add(self, definition: str, keys: list[str]) -> None:
         known = set(self.instance.get_dynamic_partitions(definition))
@@ -194,6 +216,5 @@ def run_audit(config: Path, say: Callable[[Step], AbstractContextManager[None]])
         for steps in (d.roster_steps, d.audit_steps):
             for step in steps():
                 with say(step):
-                    if not d.is_done(step):
-                        d.run(step)
+                    d.run_or_refuse(step)
         return d

@@ -13,7 +13,7 @@ from typing import Any
 
 from audit_assets.errors import InputError
 
-_PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
 _KNOWN_TEXT_ENCODERS = {
@@ -76,7 +76,7 @@ def check_weights(folder: Path) -> None:
     """Only safetensors, whole. InputError names a pickle, a truncated file, or a folder without weights."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     weights = [p for p in files if p.suffix == ".safetensors"]
-    pickles = [p for p in files if p.suffix.lower() in _PICKLES]
+    pickles = [p for p in files if p.suffix.lower() in PICKLES]
     if pickles and not weights:
         raise InputError(
             f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors."
@@ -134,14 +134,17 @@ def files_sha256(folder: Path) -> str:
     for file in sorted(
         p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
     ):
-        stat = file.stat()
-        total.update(
-            f"{file.relative_to(folder).as_posix()}\0{_file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)}\n".encode()
-        )
+        total.update(f"{file.relative_to(folder).as_posix()}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
 
 
-@lru_cache(maxsize=4096)
+def file_sha256(file: Path) -> str:
+    """sha256 of a file's bytes, read once a process while its size and time of change stay."""
+    stat = file.stat()
+    return _file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
 def _file_sha256(file: str, size: int, mtime_ns: int) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from audit_assets.encoders.registry import ResolvedEncoder
 from audit_assets.errors import InputError
-from audit_assets.generation.diffusers_source import best_device
+from audit_assets.generation.devices import best_device, is_cuda
 from audit_assets.model_files import tokenizers_of
 
 transformers_logging.disable_progress_bar()
@@ -24,7 +24,7 @@ class Encoder:
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None) -> None:
         self.kind = resolved.kind
         self.device = device or best_device()
-        dtype = torch.float16 if self.device == "cuda" else torch.float32
+        dtype = torch.float16 if is_cuda(self.device) else torch.float32
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         model, loaded = AutoModel.from_pretrained(
             resolved.path, dtype=dtype, use_safetensors=True, output_loading_info=True, **options

@@ -8,7 +8,8 @@ import pytest
 from PIL.Image import Image
 
 from audit_assets.errors import InputError
-from audit_assets.generation.diffusers_source import DiffusersSource, dtype_for
+from audit_assets.generation.devices import dtype_for
+from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.images import image_bytes
 from audit_assets.generation.registry import resolve_diffusers
 from audit_assets_tests.generation.tiny_pipelines import FAMILIES, save

@@ -8,9 +8,10 @@ import pytest
 from audit_assets.config import Protocol
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.images import ImageStore
-from audit_assets.generation.imitate import COLUMNS, check_imitations, imitations
+from audit_assets.generation.imitate import check_imitations, imitations
 from audit_assets.generation.registry import resolve_diffusers
 from audit_assets.generation.seeds import image_seed
+from audit_assets.generation.tables import COLUMNS
 
 PROTOCOL = Protocol(name="two", templates=("art by {name}", "a drawing by {name}"), trials=3)
 
