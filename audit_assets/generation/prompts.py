@@ -8,7 +8,7 @@ def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
 
     `tokenizer`: of transformers, with offsets (all that are built on the tokenizers library have them).
     """
-    whole = tokenizer(prompt, truncation=False)["input_ids"]
+    whole = tokenizer(prompt, truncation=False, verbose=False)["input_ids"]
     if len(whole) <= length:
         return []
     kept = tokenizer(prompt, truncation=True, max_length=length, return_offsets_mapping=True)["offset_mapping"]

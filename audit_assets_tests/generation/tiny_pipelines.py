@@ -113,6 +113,21 @@ def stable_diffusion() -> StableDiffusionPipeline:
     )
 
 
+def stable_diffusion_2() -> StableDiffusionPipeline:
+    """A wider text encoder than the first, another activation, and the velocity instead of the noise."""
+    pipeline = stable_diffusion()
+    return StableDiffusionPipeline(
+        vae=pipeline.vae,
+        text_encoder=_clip(hidden_act="gelu"),
+        tokenizer=clip_tokenizer(),
+        unet=_unet(use_linear_projection=True),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, prediction_type="v_prediction"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
 def stable_diffusion_xl() -> StableDiffusionXLPipeline:
     return StableDiffusionXLPipeline(
         vae=_vae(),
@@ -208,7 +223,10 @@ def pixart_sigma() -> PixArtSigmaPipeline:
     )
 
 
-FAMILIES = {f.__name__: f for f in (stable_diffusion, stable_diffusion_xl, stable_diffusion_3, flux, pixart_sigma)}
+FAMILIES = {
+    f.__name__: f
+    for f in (stable_diffusion, stable_diffusion_2, stable_diffusion_xl, stable_diffusion_3, flux, pixart_sigma)
+}
 
 
 def save(family: str, folder: Path) -> Path:
