@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
+from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
+from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from audit_assets.encoders.encoder import Encoder
 
 VERSION = 1
-"""Raise it where the same inputs give other rows."""
+LABELS_VERSION = 2
+"""Raise them where the same inputs give other rows."""
 
 
 class AuditSteps:
@@ -206,13 +209,39 @@ class AuditSteps:
         tables = {}
         for entry in self._text_encoders():
             where = f"label_embeddings/{entry.name}"
-            inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), VERSION])
+            inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
                 made = embed_labels(self._encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables
+
+    def make_sigmoid_scores(self, model: str) -> pd.DataFrame:
+        """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
+        encoders = self._sigmoid_encoders()
+        sources = [t for e in encoders for t in [f"label_embeddings/{e.name}", *self._embedded(e.name, model)]]
+        where, inputs = f"sigmoid_scores/{model}", self._inputs(sources)
+        made = self._done(where, inputs)
+        if made is None:
+            tables = [
+                sigmoid_scores(
+                    self.warehouse.read_all(self._embedded(e.name, model)),
+                    self.warehouse.read(f"label_embeddings/{e.name}"),
+                    protocol=self.protocol.name,
+                    model_version=model,
+                    encoder=e.name,
+                    logit_scale=self._logit(e)[0],
+                    logit_bias=self._logit(e)[1],
+                )
+                for e in encoders
+            ]
+            made = pd.concat([pd.DataFrame(columns=SIGMOID_COLUMNS), *tables], ignore_index=True)
+            self.warehouse.write(where, made, inputs)
+        return made
+
+    def _sigmoid_encoders(self) -> list[EncoderEntry]:
+        return [e for e in self._text_encoders() if resolve_encoder_entry(self.audit, e).logit_bias is not None]
 
     def _text_encoders(self) -> list[EncoderEntry]:
         return [e for e in self.audit.encoders if e.kind == "image_text"]
@@ -407,6 +436,8 @@ class AuditSteps:
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
+        if self._sigmoid_encoders():
+            tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in (
             "identification_trials",
             "identification_by_subject",

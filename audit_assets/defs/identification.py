@@ -51,6 +51,7 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Share of images, and of artists by plurality, that the encoder takes for the artist whose name was the prompt; artists and every control."""
     tables = audit.steps.make_identification(context.partition_key)
+    audit.steps.make_sigmoid_scores(context.partition_key)
     trials = tables["identification_trials"]
     p, own = trials["probability"].dropna(), trials["probability_of_subject"].dropna()
     sane = bool(

@@ -7,11 +7,9 @@ from audit_assets.config import digest
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.registry import model_versions
-from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.generation.tables import no_rows
-
-CELLS_A_RUN = 1000
 
 
 def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
@@ -34,7 +32,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
     deps=[subjects, model_versions],
     pool="gpu",
     op_tags=GPU_TAGS,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_A_RUN),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
     check_specs=[
         dg.AssetCheckSpec(
             "every_image_is_there_with_its_seed",
