@@ -106,7 +106,7 @@ def stable_diffusion() -> StableDiffusionPipeline:
         text_encoder=_clip(),
         tokenizer=clip_tokenizer(),
         unet=_unet(),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -121,7 +121,9 @@ def stable_diffusion_2() -> StableDiffusionPipeline:
         text_encoder=_clip(hidden_act="gelu"),
         tokenizer=clip_tokenizer(),
         unet=_unet(use_linear_projection=True),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, prediction_type="v_prediction"),
+        scheduler=DDIMScheduler(
+            clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction"
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -142,7 +144,7 @@ def stable_diffusion_xl() -> StableDiffusionXLPipeline:
             projection_class_embeddings_input_dim=6 * 8 + WIDTH,
             use_linear_projection=True,
         ),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
     )
 
 
