@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all dev lint miniature clean
+.PHONY: audit test test-all dev lint miniature bench-generation clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -30,6 +30,10 @@ lint: $(VENV)/.developing
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
+
+# On a machine that does nothing else; GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
+bench-generation: $(VENV)/.developing
+	@$(BIN)/python benchmarks/generation.py $(if $(GPU),--gpu)
 
 clean:
 	rm -rf $(VENV) $(MINIATURE)/generated $(MINIATURE)/warehouse $(MINIATURE)/warehouse-small $(MINIATURE)/.dagster

@@ -4,6 +4,7 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 """
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.generation.makers import at_work
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
@@ -22,6 +25,9 @@ from audit_assets.warehouse.store import Warehouse
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
+
+DRIVER = "audit/driver"
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -62,10 +68,11 @@ class Step:
 class Driver:
     """Runs an audit's steps on an instance; `say` is told what starts and ends."""
 
-    def __init__(self, config: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
         self.audit: Audit = load_audit(config)
         self.protocol: Protocol = load_protocol(self.audit)
         self.instance = instance
+        self.name = name
         self.refused: dict[str, str] = {}
         self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
@@ -149,7 +156,7 @@ class Driver:
     def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
         each = len(self.protocol.templates) * self.protocol.trials
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
-        return len(made & set(subjects)) * each, len(subjects) * each
+        return len(made & set(subjects)) * each + at_work[model], len(subjects) * each
 
     def is_done(self, step: Step) -> bool:
         """Whether a range was materialized before, every partition of it, and would make nothing new."""
@@ -165,7 +172,7 @@ class Driver:
         job.execute_in_process(
             instance=self.instance,
             partition_key=step.partition,
-            tags=dict(step.tags),
+            tags={**step.tags, DRIVER: self.name},
             run_config=QUIET,
             raise_on_error=True,
         )
@@ -205,8 +212,29 @@ def driver(config: Path) -> Iterator[Driver]:
     os.environ["AUDIT_CONFIG"] = str(audit.file)
     home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield Driver(audit.file, instance)
+    with dg.DagsterInstance.from_config(str(home)) as instance, alive(home / "drivers", instance) as name:
+        yield Driver(audit.file, instance, name)
+
+
+@contextmanager
+def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
+    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
+
+    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
+    """
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("*.lock"):
+        try:
+            with FileLock(left).acquire(timeout=0):
+                for run in instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)):
+                    instance.report_run_failed(run, "the process that drove this run was killed")
+                left.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    name = uuid.uuid4().hex
+    with FileLock(folder / f"{name}.lock"):
+        yield name
+    (folder / f"{name}.lock").unlink(missing_ok=True)
 
 
 def run_audit(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:

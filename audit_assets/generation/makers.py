@@ -1,5 +1,6 @@
 """What makes the rows of a subject: a model that is asked, or a folder of images that a person supplied. No torch until asked."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -20,6 +21,9 @@ from audit_assets.generation.tables import absent_rows, imitation_table
 
 VERSION = 2
 """Raise it where the same inputs give other rows."""
+
+at_work: Counter[str] = Counter()
+"""Images drawn so far of the subject at work, by model version: for a progress bar in the same process."""
 
 
 class Maker(Interface):
@@ -69,16 +73,20 @@ class AskedModel(_Maker):
         return digest([self.plan, subject, name])
 
     def make(self, subject: str, name: str) -> pd.DataFrame:
-        return imitations(
-            self._source,
-            self.protocol,
-            model_version=self.resolved.name,
-            subject=subject,
-            name=name,
-            batch_size=self.batch_size,
-            store=self.store,
-            writer=self._writer,
-        )
+        try:
+            return imitations(
+                self._source,
+                self.protocol,
+                model_version=self.resolved.name,
+                subject=subject,
+                name=name,
+                batch_size=self.batch_size,
+                store=self.store,
+                writer=self._writer,
+                progress=lambda images: at_work.update({self.resolved.name: images}),
+            )
+        finally:
+            del at_work[self.resolved.name]
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
         return check_imitations(rows, self.protocol, subject)
