@@ -15,9 +15,11 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
+from audit_assets.errors import InputError
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
+from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.measurement import audit_tables, identification, matching
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
@@ -59,6 +61,9 @@ class AuditSteps:
         """
         names = self._prompted_names()
         known = {f"imitations/{model}/{s}": s for s in subjects if s in names}  # others have left the roster
+        if self.audit.model(model).retired:
+            yield from ((s, self._retired(model, where, s), False) for where, s in known.items())
+            return
         with self._maker(model) as maker:
             for where in self._in_turn(list(known)):
                 subject = known[where]
@@ -76,12 +81,24 @@ class AuditSteps:
         table = prompted(self.subjects())
         return dict(zip(table["subject"].astype(str), table["name"].astype(str), strict=True))
 
+    def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
+        """What a retired model version made; a subject that came later has no images, and nothing is loaded for it."""
+        if self.warehouse.inputs(where) is None:
+            problem = f"the model version {model} is retired"
+            rows = imitation_table(absent_rows(self.protocol, model_version=model, subject=subject, problem=problem))
+            self.warehouse.write(where, rows, digest(problem))
+        return self.warehouse.read(where)
+
     def _maker(self, model: str) -> Maker:
+        if not self.audit.model(model).approved:
+            raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(self.audit, self.audit.model(model))
         return maker(resolved, self.protocol, self.images, self.audit.batch_size)
 
     def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
-        """What is wrong with the rows of some subjects, in words."""
+        """What is wrong with the rows of some subjects, in words; those of a retired model version are what they are."""
+        if self.audit.model(model).retired:
+            return []
         with self._maker(model) as maker:
             return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
 
@@ -427,6 +444,7 @@ class AuditSteps:
             name: [name]
             for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")
         }
+        tables["model_files"] = ["model_files", "encoder_files"]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from audit_assets.errors import InputError
 
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
@@ -128,12 +130,30 @@ def check_safetensors(file: Path) -> dict[str, Any]:
     return dict(header)
 
 
+def read_files(folder: Path) -> list[Path]:
+    """Every file that loading may read, in order of path."""
+    return sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
+    )
+
+
+def licence(folder: Path) -> str | None:
+    """What the model card says (`license` in the head of README.md); None where there is no card, or it does not say."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        head = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
+    except (OSError, UnicodeDecodeError, IndexError, yaml.YAMLError):
+        return None
+    if not isinstance(head, dict):
+        return None
+    said = head.get("license_name") or head.get("license")
+    return str(said)[:200] if said else None
+
+
 def files_sha256(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of every file that loading may read."""
     total = hashlib.sha256()
-    for file in sorted(
-        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
-    ):
+    for file in read_files(folder):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
 

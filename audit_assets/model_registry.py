@@ -1,14 +1,16 @@
 """The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import folder_problems
+from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
+from audit_assets.model_files import file_sha256, licence, read_files
 from audit_assets.warehouse.publish import as_json
 
 
@@ -83,6 +85,34 @@ def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
+
+
+def model_files_table(known: Registry) -> pd.DataFrame:
+    """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
+    rows = []
+    for name, model in known.resolved.items():
+        images = [f for own in artist_folders(model.path) for f in folder_files(own)]
+        files = images if model.source == "image_folder" else read_files(model.path)
+        rows += _file_rows("model", name, model.path, files)
+        rows += [row for a in model.lora for row in _file_rows("lora", name, a.file.parent, [a.file])]
+    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def encoder_files_table(audit: Audit) -> pd.DataFrame:
+    """The same of every encoder."""
+    found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
+    rows = [row for e in found for row in _file_rows("encoder", e.name, e.path, read_files(e.path))]
+    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def _file_rows(
+    kind: str, name: str, folder: Path, files: list[Path]
+) -> list[tuple[str, str, str, int, str, str | None]]:
+    said = licence(folder)
+    return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, file_sha256(f), said) for f in files]
 
 
 def encoders_table(audit: Audit) -> pd.DataFrame:

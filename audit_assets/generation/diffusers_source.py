@@ -45,7 +45,8 @@ class DiffusersSource:
                 f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so a name cannot be asked for."
             )
         self._arguments = _arguments(self.settings, parameters.keys())
-        if scheduler := self.settings["scheduler"]:
+        scheduler = self.settings["scheduler"]
+        if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
             self.pipeline.scheduler = _scheduler(scheduler).from_config(self.pipeline.scheduler.config)
         if resolved.lora:
             _add_adapters(self.pipeline, resolved.lora)

@@ -67,6 +67,9 @@ def resolve_diffusers(
             f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder."
         )
     chosen = settings_for(family_of(pipeline, marks_of(configs)), settings)
+    scheduler = index.get("scheduler")
+    if chosen["scheduler"] is None and isinstance(scheduler, list):
+        chosen["scheduler"] = scheduler[-1]
     if lora:
         chosen["lora"] = [{"file": a.file.name, "sha256": a.sha256, "weight": a.weight} for a in lora]
     return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, chosen, lora)

@@ -1,5 +1,6 @@
 """Whole audits of other sources than one good pipeline: saved images, refused models, an encoder that comes later."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,3 +169,32 @@ def test_a_folder_of_images_takes_no_settings(small_audit: Callable[..., Path], 
     closed = {"name": "c", "source": "image_folder", "path": "x", "approved": True, "settings": {"steps": 3}}
     with pytest.raises(InputError, match="an image_folder takes no settings"):
         load_audit(small_audit(tmp_path, models=[closed]))
+
+
+def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Driver], miniature: Path) -> None:
+    files = query(closed[1].steps, "SELECT * FROM model_files")
+    weights = miniature / "encoders" / "clip" / "model.safetensors"
+    found = files[(files["name"] == "miniature-clip") & (files["file"] == "model.safetensors")]
+    assert found["sha256"].tolist() == [hashlib.sha256(weights.read_bytes()).hexdigest()]
+    assert found["bytes"].tolist() == [weights.stat().st_size]
+    assert len(files[files["name"] == "closed"]) == 16  # the images, the one that is cut short among them
+
+
+def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without_being_loaded(copied: Path) -> None:
+    steps = steps_of(copied)
+    copied.write_text(copied.read_text().replace("approved: true", "approved: true\n  retired: true"))
+    kept, lost = (f"imitations/miniature-1/{s}" for s in ("nils-oduya", "clara-oduya"))
+    before = steps.warehouse.read(kept)
+    steps.warehouse.path(lost).unlink()
+    content = yaml.safe_load(copied.read_text())
+    assert content["models"][0]["retired"] is True
+    content["models"][0]["path"] = "/nowhere"
+    copied.write_text(yaml.safe_dump(content))
+    made = list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya", "clara-oduya"]))
+    pd.testing.assert_frame_equal(made[0][1], before)
+    assert set(made[1][1]["status"]) == {"not_supplied"}
+    assert set(made[1][1]["problem"]) == {"the model version miniature-1 is retired"}
+    content["models"][0] |= {"retired": False, "approved": False}
+    copied.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="'miniature-1': is not approved"):
+        list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya"]))

@@ -19,7 +19,7 @@ def test_a_pipeline_is_known_by_its_class_its_files_and_its_text_encoders(stable
     assert model.pipeline_class == "StableDiffusionPipeline"
     assert model.files_sha256 == files_sha256(stable_diffusion)
     assert model.text_encoder_families == ("clip_text_model-32",)
-    assert model.settings == {**Settings().model_dump(), "steps": 2}
+    assert model.settings == {**Settings().model_dump(), "steps": 2, "scheduler": "DDIMScheduler"}
     assert model.revision == "main"
 
 
