@@ -107,7 +107,11 @@ class AuditSteps:
         entry = self.audit.model(model)
         if entry.source != "image_folder" or rows.empty:
             return []
-        return image_folder.deviations(rows, self.protocol, self.subjects())
+        folder = resolve_model(self.audit, entry).path
+        return [
+            *image_folder.unclaimed(folder, self._prompted_names()),
+            *image_folder.deviations(rows, self.protocol, self.subjects()),
+        ]
 
     def refused_subjects(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files could not be taken."""

@@ -66,6 +66,15 @@ def folder_problems(folder: Path) -> list[str]:
     return problems
 
 
+def unclaimed(folder: Path, names: Mapping[str, str]) -> list[str]:
+    """The folders that are no subject's, in words: a name that is misspelt would otherwise pass as not supplied.
+
+    `names`: subject -> name.
+    """
+    claimed = {artist_folder(folder, subject, name) for subject, name in names.items()}
+    return [f"{own.name}: is the folder of no subject" for own in artist_folders(folder) if own not in claimed]
+
+
 def fingerprint(files: list[Path]) -> str:
     """The hash of what a subject's rows are made from: names and bytes of its images, and its manifest."""
     manifest = [files[0].parent / "manifest.csv"] if files else []
@@ -145,7 +154,7 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     """How the images of a folder differ from the protocol, in words, for the checks and the report.
 
     `table`: the rows of any number of subjects; `subjects`: columns subject and kind. A subject with fewer than
-    MINIMUM_IMAGES images is `not auditable`; one without any was not supplied.
+    MINIMUM_IMAGES images (or all that the protocol asks for) is `not auditable`; one without any was not supplied.
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
@@ -153,7 +162,7 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     kinds = subjects.set_index("subject")["kind"].reindex(counts.index)
     controls = counts[kinds.isin(["random_name", "nonsense"])]
     found = [
-        f"{subject}: {count} images, not {asked}" + ("; not auditable" if count < MINIMUM_IMAGES else "")
+        f"{subject}: {count} images, not {asked}" + ("; not auditable" if count < min(MINIMUM_IMAGES, asked) else "")
         for subject, count in counts.items()
         if count not in (0, asked)
     ]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import deviations, folder_problems, supplied_files, supplied_rows
+from audit_assets.generation.image_folder import deviations, folder_problems, supplied_files, supplied_rows, unclaimed
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import SuppliedImages
 from audit_assets.generation.registry import resolve_folder
@@ -208,6 +208,13 @@ def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path:
         "9 of 9 images have no known seed",
         "9 of 9 images have no known prompt",
     ]
+
+
+def test_a_folder_that_is_nobodys_is_named(folder: Path) -> None:
+    names = {"ada": "Ada", "bo-dahl": "Bo Dahl", "zed": "Zed"}
+    assert unclaimed(folder, names) == []
+    (folder / "Bo Dahl").rename(folder / "Bo Dhal")
+    assert unclaimed(folder, names) == ["Bo Dhal: is the folder of no subject"]
 
 
 def test_images_as_the_protocol_asks_for_them_differ_in_nothing(folder: Path, tmp_path: Path) -> None:
