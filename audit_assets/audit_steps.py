@@ -240,24 +240,28 @@ class AuditSteps:
 
     def make_sigmoid_scores(self, model: str) -> pd.DataFrame:
         """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
-        encoders = self._sigmoid_encoders()
-        sources = [t for e in encoders for t in [f"label_embeddings/{e.name}", *self._embedded(e.name, model)]]
-        where, inputs = f"sigmoid_scores/{model}", self._inputs(sources)
+        where, names = f"sigmoid_scores/{model}", self._prompted_names()
+        images = {
+            e.name: [f"imitation_embeddings/{e.name}/{model}/{s}" for s in names] for e in self._sigmoid_encoders()
+        }
+        labels = {encoder: f"label_embeddings/{encoder}" for encoder in images}
+        sources = [[labels[encoder], *tables] for encoder, tables in images.items()]
+        inputs = digest([[[self.warehouse.inputs(t) for t in ts] for ts in sources], self.protocol.name, VERSION])
         made = self._done(where, inputs)
         if made is None:
-            tables = [
-                sigmoid_scores(
-                    self.warehouse.read_all(self._embedded(e.name, model)),
-                    self.warehouse.read(f"label_embeddings/{e.name}"),
+            made = pd.DataFrame(columns=SIGMOID_COLUMNS)
+            for encoder, tables in images.items():
+                resolved = resolve_encoder_entry(self.audit, self.audit.encoder(encoder))
+                scores = sigmoid_scores(
+                    self.warehouse.read_all(tables),
+                    self.warehouse.read(labels[encoder]),
                     protocol=self.protocol.name,
                     model_version=model,
-                    encoder=e.name,
-                    logit_scale=self._logit(e)[0],
-                    logit_bias=self._logit(e)[1],
+                    encoder=encoder,
+                    logit_scale=float(resolved.logit_scale or 1.0),
+                    logit_bias=float(resolved.logit_bias or 0.0),
                 )
-                for e in encoders
-            ]
-            made = pd.concat([pd.DataFrame(columns=SIGMOID_COLUMNS), *tables], ignore_index=True)
+                made = scores if made.empty else pd.concat([made, scores], ignore_index=True)
             self.warehouse.write(where, made, inputs)
         return made
 
