@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,3 +200,15 @@ def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without
     copied.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match="'miniature-1': is not approved"):
         list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya"]))
+
+
+def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> None:
+    content = yaml.safe_load(copied.read_text())
+    content["models"].append({"name": "gone", "source": "diffusers", "path": "/nowhere/model", "approved": True})
+    copied.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(copied)]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert "images of artists identified" in shown.stdout
+    _, said = shown.stdout.split("not audited:")
+    assert "model 'gone': /nowhere/model: there is no such folder" in said
