@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all dev lint miniature simulate bench-measurement clean
+.PHONY: audit test test-all dev lint miniature simulate bench-measurement bench-generation clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -37,6 +37,10 @@ simulate: $(VENV)/.installed
 
 bench-measurement: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.measurement
+
+# On a machine that does nothing else; GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
+bench-generation: $(VENV)/.developing
+	@$(BIN)/python benchmarks/generation.py $(if $(GPU),--gpu)
 
 clean:
 	rm -rf $(VENV) $(MINIATURE)/generated $(MINIATURE)/warehouse $(MINIATURE)/warehouse-small $(MINIATURE)/.dagster

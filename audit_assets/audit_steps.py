@@ -5,17 +5,21 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, digest
+from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
+from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
+from audit_assets.encoders.sigmoid import sigmoid_scores
+from audit_assets.errors import InputError
+from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
-from audit_assets.generation.imitate import check_imitations, imitations
+from audit_assets.generation.makers import Maker, maker
+from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
@@ -25,10 +29,10 @@ from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     from audit_assets.encoders.encoder import Encoder
-    from audit_assets.generation.diffusers_source import DiffusersSource
 
 VERSION = 1
-"""Raise it where the same inputs give other rows."""
+LABELS_VERSION = 2
+"""Raise them where the same inputs give other rows."""
 
 
 class AuditSteps:
@@ -51,53 +55,78 @@ class AuditSteps:
 
     # ---- imitations
     def make_imitations(self, model: str, subjects: list[str]) -> Iterator[tuple[str, pd.DataFrame, bool]]:
-        """For each subject its rows and whether they were made now. The pipeline is loaded once, and only if needed."""
-        entry = self.audit.model(model)
-        table = prompted(self.subjects()).set_index("subject")
-        plan = self._plan(entry)
-        source = None
-        with ThreadPoolExecutor(1) as writer:
-            for subject in subjects:
-                if subject not in table.index:
-                    continue  # a key whose subject left the roster
-                where, inputs = f"imitations/{model}/{subject}", digest([plan, subject, table.at[subject, "name"]])
-                with self._lock(where):
-                    done = self._done_with_images(where, inputs)
-                    if done is not None:
-                        yield subject, done, False
-                        continue
-                    if source is None:
-                        source = self._source(entry)
-                    rows = imitations(
-                        source,
-                        self.protocol,
-                        model_version=model,
-                        subject=subject,
-                        name=str(table.at[subject, "name"]),
-                        batch_size=self.audit.batch_size,
-                        store=self.images,
-                        writer=writer,
-                    )
-                    if problems := check_imitations(rows, self.protocol, subject):
+        """For each subject its rows and whether they were made now. The pipeline is loaded once, and only if needed.
+
+        What another process is making comes last, so that several processes share the work.
+        """
+        names = self._prompted_names()
+        known = {f"imitations/{model}/{s}": s for s in subjects if s in names}  # others have left the roster
+        if self.audit.model(model).retired:
+            yield from ((s, self._retired(model, where, s), False) for where, s in known.items())
+            return
+        with self._maker(model) as maker:
+            for where in self._in_turn(list(known)):
+                subject = known[where]
+                inputs = maker.inputs(subject, names[subject])
+                rows = self._done_with_images(where, inputs)
+                made_now = rows is None
+                if rows is None:
+                    rows = maker.make(subject, names[subject])
+                    if problems := maker.check(rows, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
-                yield subject, rows, True
+                yield subject, rows, made_now
+
+    def _prompted_names(self) -> dict[str, str]:
+        table = prompted(self.subjects())
+        return dict(zip(table["subject"].astype(str), table["name"].astype(str), strict=True))
+
+    def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
+        """What a retired model version made; a subject that came later has no images, and nothing is loaded for it."""
+        if self.warehouse.inputs(where) is None:
+            problem = f"the model version {model} is retired"
+            rows = imitation_table(absent_rows(self.protocol, model_version=model, subject=subject, problem=problem))
+            self.warehouse.write(where, rows, digest(problem))
+        return self.warehouse.read(where)
+
+    def _maker(self, model: str) -> Maker:
+        if not self.audit.model(model).approved:
+            raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
+        resolved = resolve_model(self.audit, self.audit.model(model))
+        return maker(resolved, self.protocol, self.images, self.audit.batch_size)
+
+    def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
+        """What is wrong with the rows of some subjects, in words; those of a retired model version are what they are."""
+        if self.audit.model(model).retired:
+            return []
+        with self._maker(model) as maker:
+            return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
+
+    def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
+        """How the images of a folder differ from the protocol, in words; a model that is asked does not."""
+        entry = self.audit.model(model)
+        if entry.source != "image_folder" or rows.empty:
+            return []
+        folder = resolve_model(self.audit, entry).path
+        return [
+            *image_folder.unclaimed(folder, self._prompted_names()),
+            *image_folder.deviations(rows, self.protocol, self.subjects()),
+        ]
+
+    def refused_subjects(self, model: str) -> list[str]:
+        """The problem of each subject that has no images because its name or its files could not be taken."""
+        tables = [self.warehouse.read(f"imitations/{model}/{s}") for s in self._prompted_names()]
+        return [str(t["problem"].iloc[0]) for t in tables if t["problem"].notna().any()]
 
     def imitations_are_done(self, model: str) -> bool:
         """Whether every prompted subject has its images and embeddings, made from what the audit file says now."""
-        table = prompted(self.subjects())
-        plan = self._plan(self.audit.model(model))
-        return all(
-            self._done_with_images(f"imitations/{model}/{s}", digest([plan, s, name])) is not None
-            for s, name in zip(table["subject"], table["name"], strict=True)
-        ) and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in table["subject"]])
-
-    def _plan(self, entry: ModelEntry) -> str:
-        """The hash of what an image depends on, beside its subject."""
-        resolved = resolve_model(self.audit, entry)
-        return digest(
-            [resolved.files_sha256, resolved.settings, self.protocol.generation_hash, self.audit.batch_size, VERSION]
-        )
+        names = self._prompted_names()
+        with self._maker(model) as maker:
+            made = all(
+                self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name)) is not None
+                for s, name in names.items()
+            )
+        return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])
 
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
         """The rows, if they were made from these inputs and every image that they name is there."""
@@ -106,13 +135,20 @@ class AuditSteps:
             return None
         return rows
 
-    def _source(self, entry: ModelEntry) -> "DiffusersSource":
-        from audit_assets.generation.diffusers_source import DiffusersSource
-
-        return DiffusersSource(resolve_model(self.audit, entry))
-
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
         return self.warehouse.read(table) if self.warehouse.inputs(table) == inputs else None
+
+    def _in_turn(self, tables: list[str]) -> Iterator[str]:
+        """Each table under its lock: first those that no other process is at, then, when they are free, the rest."""
+        for patience in (0, -1):
+            busy = []
+            for table in tables:
+                try:
+                    with self._lock(table).acquire(timeout=patience):
+                        yield table
+                except Timeout:
+                    busy.append(table)
+            tables = busy
 
     def _lock(self, table: str) -> FileLock:
         """A lock a cell: of two drivers the second waits, then finds the work done."""
@@ -149,7 +185,9 @@ class AuditSteps:
         """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows)."""
         for entry in self.audit.encoders:
             encoder = None
-            for source, where, inputs in self._embeddings(kind, entry, sources):
+            wanted = {where: (source, inputs) for source, where, inputs in self._embeddings(kind, entry, sources)}
+            for where in self._in_turn(list(wanted)):
+                source, inputs = wanted[where]
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
@@ -168,7 +206,7 @@ class AuditSteps:
         """For each source the table of its embeddings and the hash of what they are made from."""
         files_sha256 = resolve_encoder_entry(self.audit, entry).files_sha256
         for source in sources:
-            images = self.warehouse.read(source)["image_sha256"].tolist()
+            images = self.warehouse.read(source)["image_sha256"].dropna().tolist()
             where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
             yield source, where, digest([files_sha256, images, VERSION])
 
@@ -192,13 +230,43 @@ class AuditSteps:
         tables = {}
         for entry in self._text_encoders():
             where = f"label_embeddings/{entry.name}"
-            inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), VERSION])
+            inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
                 made = embed_labels(self._encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables
+
+    def make_sigmoid_scores(self, model: str) -> pd.DataFrame:
+        """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
+        where, names = f"sigmoid_scores/{model}", self._prompted_names()
+        images = {
+            e.name: [f"imitation_embeddings/{e.name}/{model}/{s}" for s in names] for e in self._sigmoid_encoders()
+        }
+        labels = {encoder: f"label_embeddings/{encoder}" for encoder in images}
+        sources = [[labels[encoder], *tables] for encoder, tables in images.items()]
+        inputs = digest([[[self.warehouse.inputs(t) for t in ts] for ts in sources], self.protocol.name, VERSION])
+        made = self._done(where, inputs)
+        if made is None:
+            made = pd.DataFrame(columns=SIGMOID_COLUMNS)
+            for encoder, tables in images.items():
+                resolved = resolve_encoder_entry(self.audit, self.audit.encoder(encoder))
+                scores = sigmoid_scores(
+                    self.warehouse.read_all(tables),
+                    self.warehouse.read(labels[encoder]),
+                    protocol=self.protocol.name,
+                    model_version=model,
+                    encoder=encoder,
+                    logit_scale=float(resolved.logit_scale or 1.0),
+                    logit_bias=float(resolved.logit_bias or 0.0),
+                )
+                made = scores if made.empty else pd.concat([made, scores], ignore_index=True)
+            self.warehouse.write(where, made, inputs)
+        return made
+
+    def _sigmoid_encoders(self) -> list[EncoderEntry]:
+        return [e for e in self._text_encoders() if resolve_encoder_entry(self.audit, e).logit_bias is not None]
 
     def _text_encoders(self) -> list[EncoderEntry]:
         return [e for e in self.audit.encoders if e.kind == "image_text"]
@@ -237,6 +305,7 @@ class AuditSteps:
                 *CONTROL_TABLES,
             )
         }
+        tables["model_files"] = ["model_files", "encoder_files"]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:
@@ -246,6 +315,8 @@ class AuditSteps:
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
+        if self._sigmoid_encoders():
+            tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in COMPARISON_TABLES:
             tables[name] = [name] if self.warehouse.inputs(name) else []
         for name in MODEL_TABLES:

@@ -51,6 +51,11 @@ def run(config: Config = DEFAULT) -> None:
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
+    if problems := driver.problems():
+        console.print("\nnot audited:", style="bold red")
+        for problem in problems:
+            console.print(problem, markup=False)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -65,7 +70,7 @@ def plan(config: Config = DEFAULT) -> None:
         with opened(config) as driver:
             driver.preflight()
             for step in driver.roster_steps():
-                driver.run_unless_done(step, partial(shown, console))
+                driver.run_or_refuse(step, partial(shown, console))
             size = driver.steps.measurement.size()
     except InputError as error:
         raise _stop(error) from None

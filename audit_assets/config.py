@@ -131,6 +131,14 @@ class Controls(_Strict):
     seed: int = Field(7, ge=0)
 
 
+class LoraEntry(_Strict):
+    """An adapter on top of a model: with it, it is another model version."""
+
+    path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub id that holds one")
+    revision: str | None = None
+    weight: float = Field(1.0, allow_inf_nan=False)
+
+
 class ModelEntry(_Strict):
     name: Key
     source: Literal["diffusers", "image_folder"]
@@ -139,6 +147,13 @@ class ModelEntry(_Strict):
     approved: bool = False
     retired: bool = False
     settings: dict[str, Any] = {}
+    lora: tuple[LoraEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_folder_is_asked_nothing(self) -> "ModelEntry":
+        if self.source == "image_folder" and (self.settings or self.lora):
+            raise ValueError("an image_folder takes no settings and no lora: its images are made already; delete them")
+        return self
 
 
 class EncoderEntry(_Strict):

@@ -4,6 +4,7 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 """
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.generation.makers import at_work
 from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
@@ -23,6 +26,9 @@ from audit_assets.warehouse.store import Warehouse
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
+
+DRIVER = "audit/driver"
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -56,15 +62,19 @@ class Step:
     """Whether the warehouse holds all that the step would make. A range of partitions costs Dagster 15 ms a cell to log again."""
     keys: frozenset[str] = frozenset()
     """The partitions of a range."""
+    model: str | None = None
+    """The model version that alone it is about: bad input stops that model, and the others go on."""
 
 
 class Driver:
     """Runs an audit's steps on an instance; `say` is told what starts and ends."""
 
-    def __init__(self, config: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
         self.audit: Audit = load_audit(config)
         self.protocol: Protocol = load_protocol(self.audit)
         self.instance = instance
+        self.name = name
+        self.refused: dict[str, str] = {}
         self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
@@ -72,7 +82,7 @@ class Driver:
 
     def preflight(self) -> None:
         """Read every input that can be read cheaply: one clear error before anything expensive starts."""
-        from audit_assets.model_registry import encoders_table, model_versions_table
+        from audit_assets.model_registry import encoders_table, registry
 
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
@@ -81,15 +91,23 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist."
             )
-        model_versions_table(self.audit)
         encoders_table(self.audit)
         if not any(m.approved and not m.retired for m in self.audit.models):
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
+        known = registry(self.audit)
+        if not known.resolved:
+            raise InputError("\n".join(known.refused.values()))
+        self.refused = dict(known.refused)
 
     def models(self) -> list[str]:
-        return [m.name for m in self.audit.models if m.approved and not m.retired]
+        """Models to audit: approved, and not refused so far."""
+        return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
+
+    def problems(self) -> list[str]:
+        """What was refused while the rest went on: whole models, and single subjects of the audited ones."""
+        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.steps.refused_subjects(m))]
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -127,6 +145,7 @@ class Driver:
                 progress=partial(self._images, model, subjects),
                 done=partial(self.steps.imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
+                model=model,
             )
         yield Step("positive control", ["label_embeddings", "auditability"], {})
         for model in self.models():
@@ -139,7 +158,7 @@ class Driver:
     def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
         each = len(self.protocol.templates) * self.protocol.trials
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
-        return len(made & set(subjects)) * each, len(subjects) * each
+        return len(made & set(subjects)) * each + at_work[model], len(subjects) * each
 
     def is_done(self, step: Step) -> bool:
         """Whether a range was materialized before, every partition of it, and would make nothing new."""
@@ -148,11 +167,6 @@ class Driver:
         seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
         return all(step.keys <= partitions for partitions in seen) and step.done()
 
-    def run_unless_done(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
-        with say(step):
-            if not self.is_done(step):
-                self.run(step)
-
     def run(self, step: Step) -> None:
         """Raises the error of an asset that failed; InputError stays what it is."""
         keys = {dg.AssetKey(name) for name in step.selection}
@@ -160,10 +174,21 @@ class Driver:
         job.execute_in_process(
             instance=self.instance,
             partition_key=step.partition,
-            tags=dict(step.tags),
+            tags={**step.tags, DRIVER: self.name},
             run_config=QUIET,
             raise_on_error=True,
         )
+
+    def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
+        """Run what is not done, inside what `say` gives for it. Bad input of one model refuses that model alone, unless it is the only one."""
+        try:
+            with say(step):
+                if not self.is_done(step):
+                    self.run(step)
+        except InputError as error:
+            if step.model is None or self.models() == [step.model]:
+                raise
+            self.refused[step.model] = f"{step.title}: {error}"
 
     def _add(self, definition: str, keys: list[str]) -> None:
         known = set(self.instance.get_dynamic_partitions(definition))
@@ -190,8 +215,29 @@ def driver(config: Path) -> Iterator[Driver]:
     os.environ["AUDIT_CONFIG"] = str(audit.file)
     home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield Driver(audit.file, instance)
+    with dg.DagsterInstance.from_config(str(home)) as instance, alive(home / "drivers", instance) as name:
+        yield Driver(audit.file, instance, name)
+
+
+@contextmanager
+def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
+    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
+
+    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
+    """
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("*.lock"):
+        try:
+            with FileLock(left).acquire(timeout=0):
+                for run in instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)):
+                    instance.report_run_failed(run, "the process that drove this run was killed")
+                left.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    name = uuid.uuid4().hex
+    with FileLock(folder / f"{name}.lock"):
+        yield name
+    (folder / f"{name}.lock").unlink(missing_ok=True)
 
 
 def run_audit(
@@ -202,8 +248,8 @@ def run_audit(
     with driver(config) as d:
         d.preflight()
         for step in d.roster_steps():
-            d.run_unless_done(step, say)
+            d.run_or_refuse(step, say)
         tell(own_rank_in_reach(d.steps.measurement.size(), alpha=d.protocol.matching.alpha))
         for step in d.audit_steps():
-            d.run_unless_done(step, say)
+            d.run_or_refuse(step, say)
         return d

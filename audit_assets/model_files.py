@@ -11,9 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from audit_assets.errors import InputError
 
-_PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
 _KNOWN_TEXT_ENCODERS = {
@@ -76,7 +78,7 @@ def check_weights(folder: Path) -> None:
     """Only safetensors, whole. InputError names a pickle, a truncated file, or a folder without weights."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     weights = [p for p in files if p.suffix == ".safetensors"]
-    pickles = [p for p in files if p.suffix.lower() in _PICKLES]
+    pickles = [p for p in files if p.suffix.lower() in PICKLES]
     if pickles and not weights:
         raise InputError(
             f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors."
@@ -128,20 +130,41 @@ def check_safetensors(file: Path) -> dict[str, Any]:
     return dict(header)
 
 
+def read_files(folder: Path) -> list[Path]:
+    """Every file that loading may read, in order of path."""
+    return sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
+    )
+
+
+def licence(folder: Path) -> str | None:
+    """What the model card says (`license` in the head of README.md); None where there is no card, or it does not say."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        head = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
+    except (OSError, UnicodeDecodeError, IndexError, yaml.YAMLError):
+        return None
+    if not isinstance(head, dict):
+        return None
+    said = head.get("license_name") or head.get("license")
+    return str(said)[:200] if said else None
+
+
 def files_sha256(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of every file that loading may read."""
     total = hashlib.sha256()
-    for file in sorted(
-        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
-    ):
-        stat = file.stat()
-        total.update(
-            f"{file.relative_to(folder).as_posix()}\0{_file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)}\n".encode()
-        )
+    for file in read_files(folder):
+        total.update(f"{file.relative_to(folder).as_posix()}\0{file_sha256(file)}\n".encode())
     return total.hexdigest()
 
 
-@lru_cache(maxsize=4096)
+def file_sha256(file: Path) -> str:
+    """sha256 of a file's bytes, read once a process while its size and time of change stay."""
+    stat = file.stat()
+    return _file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
 def _file_sha256(file: str, size: int, mtime_ns: int) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

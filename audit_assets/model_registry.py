@@ -1,11 +1,16 @@
 """The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pandas as pd
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
-from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
+from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
+from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
+from audit_assets.model_files import file_sha256, licence, read_files
 from audit_assets.warehouse.publish import as_json
 
 
@@ -19,10 +24,37 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
     """InputError names the entry, the file and the remedy."""
     try:
         if entry.source == "image_folder":
-            raise InputError("image folders cannot be audited yet; set `approved: false`.")
-        return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings))
+            return resolve_folder(entry.name, audit.local(entry.path))
+        lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight) for a in entry.lora)
+        return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
     except InputError as error:
         raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The models of audit.yaml that are to be audited: those that can be, and why the others cannot."""
+
+    resolved: dict[str, ResolvedModel]
+    refused: dict[str, str]
+    problems: list[str]
+    """What is wrong with single artists of image folders, as far as headers tell; those artists alone are left out."""
+
+
+def registry(audit: Audit) -> Registry:
+    """Every approved model, opened as far as is possible without loading it. One that is refused does not stop the others."""
+    resolved, refused, problems = {}, {}, []
+    for entry in audit.models:
+        if not entry.approved or entry.retired:
+            continue
+        try:
+            resolved[entry.name] = resolve_model(audit, entry)
+        except InputError as error:
+            refused[entry.name] = str(error)
+            continue
+        if entry.source == "image_folder":
+            problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
+    return Registry(resolved, refused, problems)
 
 
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
@@ -33,12 +65,12 @@ def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
         raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
 
 
-def model_versions_table(audit: Audit) -> pd.DataFrame:
-    """The published table `model_versions`. A model that is not approved is listed with what the file says of it, and not opened."""
+def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
+    """The published table `model_versions`. A model that is not approved, or refused, is listed with what the file says of it."""
     rows = []
     for entry in audit.models:
-        opened = entry.approved and not entry.retired
-        resolved = resolve_model(audit, entry) if opened else None
+        resolved = known.resolved.get(entry.name)
+        said = {**entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
         rows.append(
             {
                 "model_version": entry.name,
@@ -47,12 +79,40 @@ def model_versions_table(audit: Audit) -> pd.DataFrame:
                 "revision": resolved.revision if resolved else entry.revision,
                 "files_sha256": resolved.files_sha256 if resolved else None,
                 "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
-                "generation_settings": as_json(resolved.settings if resolved else entry.settings),
+                "generation_settings": as_json(resolved.settings if resolved else said),
                 "approved": entry.approved,
                 "retired": entry.retired,
             }
         )
     return pd.DataFrame(rows)
+
+
+FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
+
+
+def model_files_table(known: Registry) -> pd.DataFrame:
+    """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
+    rows = []
+    for name, model in known.resolved.items():
+        images = [f for own in artist_folders(model.path) for f in folder_files(own)]
+        files = images if model.source == "image_folder" else read_files(model.path)
+        rows += _file_rows("model", name, model.path, files)
+        rows += [row for a in model.lora for row in _file_rows("lora", name, a.file.parent, [a.file])]
+    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def encoder_files_table(audit: Audit) -> pd.DataFrame:
+    """The same of every encoder."""
+    found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
+    rows = [row for e in found for row in _file_rows("encoder", e.name, e.path, read_files(e.path))]
+    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def _file_rows(
+    kind: str, name: str, folder: Path, files: list[Path]
+) -> list[tuple[str, str, str, int, str, str | None]]:
+    said = licence(folder)
+    return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, file_sha256(f), said) for f in files]
 
 
 def encoders_table(audit: Audit) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,27 +15,37 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 COLUMNS = ["subject", "work", "image_sha256", "source", "licence"]
 
 
-def works_of(folder: Path, subject: str, name: str) -> list[Path]:
-    """The files of an artist's real works in order of name; empty where there is no folder. Links are refused."""
+def artist_folder(folder: Path, subject: str, name: str) -> Path | None:
+    """The folder of an artist, by slug or else by name, if there is one; a name never leads out of `folder`."""
     for candidate in (subject, name):
         if candidate in ("", ".", "..") or "/" in candidate or "\\" in candidate or "\0" in candidate:
             continue
-        own = folder / candidate
-        if os.path.isdir(own):  # Path.is_dir raises where a name has more bytes than a file system allows
-            files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
-            for file in (own, *files):
-                if file.is_symlink():
-                    raise InputError(f"{file}: is a link; copy the file itself into the folder.")
-                if file != own and not file.is_file():
-                    raise InputError(f"{file}: is not a file; rename it or move it out of the folder.")
-            return files
-    return []
+        if os.path.isdir(
+            folder / candidate
+        ):  # Path.is_dir raises where a name has more bytes than a file system allows
+            return folder / candidate
+    return None
 
 
-def _manifest(folder: Path) -> dict[str, dict[str, str]]:
+def works_of(folder: Path, subject: str, name: str) -> list[Path]:
+    """The files of an artist's real works in order of name; empty where there is no folder. Links are refused."""
+    own = artist_folder(folder, subject, name)
+    if own is None:
+        return []
+    files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
+    for file in (own, *files):
+        if file.is_symlink():
+            raise InputError(f"{file}: is a link; copy the file itself into the folder.")
+        if file != own and not file.is_file():
+            raise InputError(f"{file}: is not a file; rename it or move it out of the folder.")
+    return files
+
+
+def read_manifest(folder: Path, fields: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a folder's `manifest.csv`, whose first column is `file`; empty where there is none."""
     path = folder / "manifest.csv"
     if not path.exists():
-        return {}
+        return []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -42,8 +53,8 @@ def _manifest(folder: Path) -> dict[str, dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
     if "file" not in columns:
-        raise InputError(f"{path}, row 1: no column 'file'; the columns are file, licence, source.")
-    return {row["file"]: row for row in rows}
+        raise InputError(f"{path}, row 1: no column 'file'; the columns are {', '.join(fields)}.")
+    return rows
 
 
 def fingerprint(files: list[Path]) -> str:
@@ -57,7 +68,8 @@ def fingerprint(files: list[Path]) -> str:
 
 def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.DataFrame:
     """One row a work, COLUMNS; the images go into the store. InputError names a file that cannot be read."""
-    manifest = _manifest(files[0].parent) if files else {}
+    listed = read_manifest(files[0].parent, ("file", "licence", "source")) if files else []
+    manifest = {row["file"]: row for row in listed}
     rows = []
     for work, file in enumerate(files):
         said = manifest.get(file.name, {})

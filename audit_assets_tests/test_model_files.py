@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from audit_assets.errors import InputError
-from audit_assets.model_files import check_safetensors, check_weights, files_sha256, local_folder, tokenizers_of
+from audit_assets.model_files import (
+    check_safetensors,
+    check_weights,
+    files_sha256,
+    licence,
+    local_folder,
+    tokenizers_of,
+)
 
 
 @pytest.fixture
@@ -76,3 +83,23 @@ def test_only_a_missing_tokenizer_package_is_bad_input(tmp_path: Path) -> None:
         raise ImportError("SiglipTokenizer requires the SentencePiece library")
     with pytest.raises(ValueError, match=r"^another$"), tokenizers_of(tmp_path):
         raise ValueError("another")
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ("---\nlicense: openrail++\ntags: [x]\n---\n# Card", "openrail++"),
+        (
+            "---\nlicense: other\nlicense_name: flux-1-dev-non-commercial-license\n---\n",
+            "flux-1-dev-non-commercial-license",
+        ),
+        ("---\ntags: [x]\n---\n", None),
+        ("# Card\nlicense: mit", None),
+        ("---\nlicense: [\n---\n", None),
+        ("---", None),
+    ],
+)
+def test_the_licence_is_what_the_model_card_says(tmp_path: Path, card: str, said: str | None) -> None:
+    (tmp_path / "README.md").write_text(card)
+    assert licence(tmp_path) == said
+    assert licence(tmp_path / "none") is None

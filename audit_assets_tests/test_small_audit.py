@@ -282,10 +282,3 @@ def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has
     assert mentions.total(steps.audit, steps.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
     with pytest.raises(InputError, match="Nobody Scanned"):
         mentions.total(steps.audit, steps.warehouse, ["Nils Oduya", "Nobody Scanned"])
-
-
-def test_an_image_folder_is_refused_before_anything_is_made(small_audit: Callable[..., Path], tmp_path: Path) -> None:
-    closed = {"name": "closed", "source": "image_folder", "path": str(tmp_path), "approved": True}
-    with pytest.raises(InputError, match="closed"):
-        drive(small_audit(tmp_path / "audit", models=[closed]))
-    assert not (tmp_path / "audit" / "warehouse").exists()

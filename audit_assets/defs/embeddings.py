@@ -1,5 +1,6 @@
 """What each encoder makes of images and labels: unit vectors, one file a partition and encoder."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -7,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.imitations import CELLS_A_RUN, cells, imitations
+from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.registry import encoders
-from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.warehouse.store import vectors
 
 GROUP: dict[str, Any] = {
@@ -32,7 +33,7 @@ def _unit_check(asset: str) -> dg.AssetCheckSpec:
     )
 
 
-def _result(tables: list[pd.DataFrame]) -> dg.MaterializeResult:
+def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = ()) -> dg.MaterializeResult:
     """The check reads the vectors that are stored, not those that were about to be."""
     worst = max(
         (
@@ -48,7 +49,7 @@ def _result(tables: list[pd.DataFrame]) -> dg.MaterializeResult:
     check = dg.AssetCheckResult(
         passed=passed, check_name="embeddings_are_finite_and_of_unit_norm", metadata={"largest_deviation": worst}
     )
-    return finished(table, digest([table[k].tolist() for k in keys]), checks=[check])
+    return finished(table, digest([table[k].tolist() for k in keys]), checks=[check, *checks])
 
 
 @dg.asset(
@@ -58,7 +59,7 @@ def _result(tables: list[pd.DataFrame]) -> dg.MaterializeResult:
     pool="gpu",
     op_tags=GPU_TAGS,
     check_specs=[_unit_check("imitation_embeddings")],
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_A_RUN),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
 )
 def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the imitations of each subject by every encoder of audit.yaml."""
@@ -90,8 +91,27 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 @dg.asset(
     **GROUP,
     deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)],
-    check_specs=[_unit_check("label_embeddings")],
+    check_specs=[
+        _unit_check("label_embeddings"),
+        dg.AssetCheckSpec(
+            "every_label_is_read_whole",
+            asset="label_embeddings",
+            description="No encoder's tokenizer cuts a label short: a name of which it reads half is identified by that half.",
+        ),
+    ],
 )
 def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of every label: each name in each template, and the default labels."""
-    return _result(list(audit.steps.make_label_embeddings().values()))
+    tables = audit.steps.make_label_embeddings()
+    lost = [
+        f"{encoder}, {row.text!r}: loses {row.lost!r}"
+        for encoder, table in tables.items()
+        for row in table[table["lost"] != ""].itertuples()
+    ]
+    check = dg.AssetCheckResult(
+        passed=not lost,
+        check_name="every_label_is_read_whole",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"lost": lost[:50]},
+    )
+    return _result(list(tables.values()), [check])

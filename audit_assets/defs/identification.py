@@ -51,6 +51,7 @@ def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     """Share of images, and of artists by plurality, that the encoder takes for the artist whose name was the prompt; artists and every control."""
     measurement = audit.steps.measurement
     tables = measurement.make_identification(context.partition_key)
+    audit.steps.make_sigmoid_scores(context.partition_key)
     wrong = measurement.identification_findings(context.partition_key)
     check = dg.AssetCheckResult(
         passed=not wrong, check_name="identification_follows_from_the_images", metadata={"findings": wrong}

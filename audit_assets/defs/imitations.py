@@ -7,11 +7,9 @@ from audit_assets.config import digest
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.registry import model_versions
-from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.defs.roster import subjects
-from audit_assets.generation.imitate import check_imitations
-
-CELLS_A_RUN = 1000
+from audit_assets.generation.tables import no_rows
 
 
 def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
@@ -34,7 +32,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
     deps=[subjects, model_versions],
     pool="gpu",
     op_tags=GPU_TAGS,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_A_RUN),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
     check_specs=[
         dg.AssetCheckSpec(
             "every_image_is_there_with_its_seed",
@@ -47,32 +45,56 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
             asset="imitations",
             description="Black and empty images are kept and count as wrong; a safety checker makes them.",
         ),
+        dg.AssetCheckSpec(
+            "every_subject_could_be_asked",
+            asset="imitations",
+            description="No tokenizer cuts a name short, and every image that was supplied can be read. Whoever could not be asked has no images; the others go on.",
+        ),
+        dg.AssetCheckSpec(
+            "supplied_images_follow_the_protocol",
+            asset="imitations",
+            description="Folders of images: their number, seeds, prompts and controls. What differs is kept and said.",
+        ),
     ],
 )
 def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Images of each subject's name, one manifest row an image. What is there already and made from the same inputs is kept."""
-    tables: list[pd.DataFrame] = []
+    steps, tables, made = audit.steps, [no_rows()], 0
     problems: list[str] = []
-    made = 0
+    deviations: list[str] = []
     for model, wanted in cells(context).items():
-        for n, (subject, rows, new) in enumerate(audit.steps.make_imitations(model, wanted), 1):
-            problems += check_imitations(rows, audit.protocol, subject)
-            tables.append(rows)
+        rows = {}
+        for n, (subject, table, new) in enumerate(steps.make_imitations(model, wanted), 1):
+            rows[subject] = table
             if new:
-                made += len(rows)
+                made += len(table)
                 context.log_event(
                     dg.AssetMaterialization(
-                        context.asset_key, partition=f"{model}|{subject}", metadata={"images": len(rows)}
+                        context.asset_key, partition=f"{model}|{subject}", metadata={"images": len(table)}
                     )
                 )
                 context.log.info(f"{model}: {subject} ({n} of {len(wanted)})")
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"image_sha256": [], "status": []})
+        of_model = pd.concat([no_rows(), *(rows[s] for s in wanted if s in rows)], ignore_index=True)
+        tables.append(of_model)
+        problems += steps.check_imitations(model, of_model)
+        deviations += [f"{model}: {said}" for said in steps.deviations(model, of_model)]
+    table = pd.concat(tables, ignore_index=True)
+    return finished(
+        table,
+        digest(table["image_sha256"].tolist()),
+        checks=_checks(table, problems, deviations),
+        images_made_now=made,
+    )
+
+
+def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> list[dg.AssetCheckResult]:
     blank = int((table["status"] == "blank").sum())
-    checks = [
+    refused = table.loc[table["problem"].notna(), ["model_version", "subject", "problem"]].drop_duplicates()
+    return [
         dg.AssetCheckResult(
             passed=not problems,
             check_name="every_image_is_there_with_its_seed",
-            metadata={"images": len(table), "problems": problems[:20]},
+            metadata={"images": int(table["image_sha256"].notna().sum()), "problems": problems[:20]},
         ),
         dg.AssetCheckResult(
             passed=blank == 0,
@@ -80,5 +102,15 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"blank": blank},
         ),
+        dg.AssetCheckResult(
+            passed=refused.empty,
+            check_name="every_subject_could_be_asked",
+            metadata={"refused": [f"{r.model_version}, {r.subject}: {r.problem}" for r in refused.itertuples()][:50]},
+        ),
+        dg.AssetCheckResult(
+            passed=not deviations,
+            check_name="supplied_images_follow_the_protocol",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"deviations": deviations[:100]},
+        ),
     ]
-    return finished(table, digest(table["image_sha256"].tolist()), checks=checks, images_made_now=made)

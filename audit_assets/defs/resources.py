@@ -1,13 +1,20 @@
-"""What assets need from outside: the audit file, its warehouse and its image store. Everything is read at run time."""
+"""What assets need from outside: the audit file, its warehouse and its image store, read at run time; and where runs run.
+
+`AUDIT_DEPLOYMENT` (local, docker or k8s) chooses one row of DEPLOYMENTS when the code location loads; no asset asks for it.
+"""
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
+from audit_assets.errors import InputError
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -38,10 +45,91 @@ class AuditResource(dg.ConfigurableResource):
         return AuditSteps(self.audit, self.protocol, self.warehouse)
 
 
-GPU_TAGS = {"dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}}
-"""Read by `k8s_job_executor` only; elsewhere the pool `gpu` keeps two models off one device."""
+class GpuPod(BaseModel):
+    """What a GPU asset asks of Kubernetes: `AUDIT_GPU_POD`, as JSON, overrides the defaults here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resource: str = Field("nvidia.com/gpu", description="the cluster's name for one GPU")
+    count: int = Field(1, gt=0, description="GPUs a pod; one process uses one")
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, str], ...] = ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},)
+
+    def tags(self) -> dict[str, Any]:
+        """Read by `k8s_job_executor` and by nobody else."""
+        pod: dict[str, Any] = {"tolerations": [dict(t) for t in self.tolerations]}
+        if self.node_selector:
+            pod["node_selector"] = self.node_selector
+        limits = {self.resource: str(self.count)}
+        return {"dagster-k8s/config": {"container_config": {"resources": {"limits": limits}}, "pod_spec_config": pod}}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where runs run. `run_launcher`: what dagster.yaml of the deployment names; `cells_a_run`: subjects in one run of a backfill.
+
+    Several GPUs on one host are several runs at once: raise the limit of the pool `gpu` to their number, and each run takes
+    a device that nobody holds (`generation.devices`).
+    """
+
+    executor: Callable[[], dg.ExecutorDefinition]
+    gpu_tags: Callable[[GpuPod], dict[str, Any]]
+    run_launcher: Mapping[str, str]
+    cells_a_run: int
+
+
+def _in_process() -> dg.ExecutorDefinition:
+    return dg.in_process_executor
+
+
+def _k8s_jobs() -> dg.ExecutorDefinition:
+    from dagster_k8s import k8s_job_executor  # an extra, and half a second that others need not wait
+
+    return k8s_job_executor
+
+
+def _no_tags(pod: GpuPod) -> dict[str, Any]:
+    return {}
+
+
+DEPLOYMENTS: Mapping[str, Deployment] = {
+    # One process a run: starting another for every step costs 2 s. The pool `gpu` keeps two models off one device.
+    "local": Deployment(
+        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
+    ),
+    # A container a run; within it as on a laptop.
+    "docker": Deployment(
+        _in_process, _no_tags, {"module": "dagster_docker", "class": "DockerRunLauncher"}, cells_a_run=1000
+    ),
+    # A job a step, so that a GPU is asked for where one is used. Fewer cells a run: a node that is lost costs less.
+    "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, cells_a_run=70),
+}
+
+
+def deployment() -> Deployment:
+    """The row that `AUDIT_DEPLOYMENT` names. InputError lists the names."""
+    name = os.environ.get("AUDIT_DEPLOYMENT") or "local"
+    if name not in DEPLOYMENTS:
+        raise InputError(f"AUDIT_DEPLOYMENT: {name!r} is not one of {', '.join(DEPLOYMENTS)}.")
+    return DEPLOYMENTS[name]
+
+
+def gpu_pod() -> GpuPod:
+    """The settings of `AUDIT_GPU_POD`. InputError names the field."""
+    try:
+        return GpuPod.model_validate_json(os.environ.get("AUDIT_GPU_POD") or "{}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the value"
+        raise InputError(
+            f"AUDIT_GPU_POD, {field}: {first['msg']}; give JSON such as {GpuPod().model_dump_json()}."
+        ) from None
+
+
+DEPLOYMENT = deployment()
+GPU_TAGS = DEPLOYMENT.gpu_tags(gpu_pod())
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.Definitions(resources={"audit": AuditResource()}, executor=dg.in_process_executor)
+    return dg.Definitions(resources={"audit": AuditResource()}, executor=DEPLOYMENT.executor())

@@ -18,6 +18,8 @@ class ImageEncoder(Interface):
 class TextEncoder(Interface):
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray: ...
 
+    def lost_words(self, text: str) -> list[str]: ...
+
 
 def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -> pd.DataFrame:
     """`rows` with a column `embedding`: unit vectors of the images that `image_sha256` names."""
@@ -35,10 +37,10 @@ def label_rows(protocol: Protocol, names: Sequence[tuple[str, str]]) -> pd.DataF
 
 
 def embed_labels(encoder: TextEncoder, rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` of `label_rows` with a column `embedding`."""
+    """`rows` of `label_rows` with columns `embedding` and `lost`: the words of the label that the encoder did not read."""
     embeddings = np.concatenate(list(_text_batches(encoder, rows["text"].tolist())))
     check_unit(embeddings, rows["text"].tolist())
-    return rows.assign(embedding=list(embeddings))
+    return rows.assign(embedding=list(embeddings), lost=[" ".join(encoder.lost_words(t)) for t in rows["text"]])
 
 
 def _text_batches(encoder: TextEncoder, texts: list[str], size: int = 100) -> Iterator[np.ndarray]:

@@ -12,7 +12,8 @@ from transformers.utils import logging as transformers_logging
 
 from audit_assets.encoders.registry import ResolvedEncoder
 from audit_assets.errors import InputError
-from audit_assets.generation.diffusers_source import best_device
+from audit_assets.generation.devices import best_device, is_cuda
+from audit_assets.generation.prompts import lost_words
 from audit_assets.model_files import tokenizers_of
 
 transformers_logging.disable_progress_bar()
@@ -21,37 +22,34 @@ transformers_logging.disable_progress_bar()
 class Encoder:
     """Half precision on a GPU, float32 on a CPU whatever the file holds. The processor's backend is PIL: torchvision's differs."""
 
-    def __init__(self, resolved: ResolvedEncoder, device: str | None = None) -> None:
+    def __init__(self, resolved: ResolvedEncoder, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         self.kind = resolved.kind
         self.device = device or best_device()
-        dtype = torch.float16 if self.device == "cuda" else torch.float32
+        self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         model, loaded = AutoModel.from_pretrained(
-            resolved.path, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+            resolved.path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, **options
         )
         self.model = model.to(self.device).eval()
         self._pools = _check_loaded(resolved, loaded)
         self.processor = _pil_processor(resolved, options)
         with tokenizers_of(resolved.path):
-            self.tokenizer = (
+            self.tokenizer: Any = (
                 AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
             )
-        self.dtype = dtype
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image], batch_size: int = 50) -> np.ndarray:
         """Unit vectors (n, d), float32."""
         out = []
         for start in range(0, len(images), batch_size):
-            pixels = self.processor(images=list(images[start : start + batch_size]), return_tensors="pt")[
-                "pixel_values"
-            ].to(self.device, self.dtype)
-            features = (
-                self.model.get_image_features(pixel_values=pixels)
-                if hasattr(self.model, "get_image_features")
-                else self.model(pixel_values=pixels)
-            )
-            out.append(_unit(_pooled(features, self._pools)))
+            prepared = self.processor(images=list(images[start : start + batch_size]), return_tensors="pt")
+            # SigLIP 2 comes with a mask and shapes beside its patches; only numbers with a fraction take the dtype.
+            inputs = {
+                k: v.to(self.device, self.dtype if v.is_floating_point() else v.dtype) for k, v in prepared.items()
+            }
+            encode = getattr(self.model, "get_image_features", self.model)
+            out.append(_unit(_pooled(encode(**inputs), self._pools)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
     @torch.inference_mode()
@@ -59,14 +57,21 @@ class Encoder:
         """Unit vectors (n, d), float32. Every text is padded to the full length, so that no text depends on its neighbours."""
         if self.tokenizer is None:
             raise ValueError("an image-only encoder embeds no text")
-        length = min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
         tokens = self.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+            list(texts), padding="max_length", truncation=True, max_length=self._text_length, return_tensors="pt"
         ).to(self.device)
         wanted = {k: v for k, v in tokens.items() if k in ("input_ids", "attention_mask")}
         if str(self.model.config.model_type).startswith("siglip"):
             wanted.pop("attention_mask", None)  # SigLIP was trained to read its padding
         return _unit(_pooled(self.model.get_text_features(**wanted)))
+
+    @property
+    def _text_length(self) -> int:
+        return int(min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings))
+
+    def lost_words(self, text: str) -> list[str]:
+        """The words of a text that the tokenizer cuts off; empty where all of them are read."""
+        return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)
 
 
 def _pil_processor(resolved: ResolvedEncoder, options: dict[str, Any]) -> Any:

@@ -11,27 +11,14 @@ from PIL.Image import Image
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
-from audit_assets.generation.registry import ResolvedModel, left_out
+from audit_assets.generation.devices import best_device, dtype_for, is_cuda
+from audit_assets.generation.prompts import lost_words, tokenizer_lengths
+from audit_assets.generation.registry import ResolvedLora, ResolvedModel, left_out
 from audit_assets.model_files import tokenizers_of
 
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def best_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def dtype_for(device: str, name: str) -> torch.dtype:
-    """`auto`: bfloat16 where the GPU has it, float16 on an older one, float32 on a CPU (half types fail in its layers)."""
-    if name != "auto":
-        if name not in _DTYPES:
-            raise InputError(f"settings.dtype: {name!r} is not one of auto, {', '.join(_DTYPES)}.")
-        return _DTYPES[name]
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float32
+_DENOISERS = ("unet", "transformer")
 
 
 class DiffusersSource:
@@ -40,70 +27,149 @@ class DiffusersSource:
     def __init__(self, resolved: ResolvedModel, device: str | None = None) -> None:
         self.settings = resolved.settings
         self.device = device or best_device()
-        dtype = dtype_for(self.device, self.settings["dtype"])
+        self.dtype = dtype_for(self.device, self.settings["dtype"])
+        self.largest_batch: int | None = None
+        """The largest batch that fits, once a larger one did not."""
         with tokenizers_of(resolved.path):
             self.pipeline = DiffusionPipeline.from_pretrained(
                 resolved.path,
-                dtype=dtype,
+                dtype=self.dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
                 **dict.fromkeys(left_out(resolved.path)),
             )
-        self.pipeline.set_progress_bar_config(disable=True)
-        self.pipeline.to(self.device)
-        if scheduler := self.settings["scheduler"]:
-            self.pipeline.scheduler = _scheduler(scheduler).from_config(self.pipeline.scheduler.config)
-        for name in ("unet", "vae"):
-            if self.device == "cuda" and getattr(self.pipeline, name, None) is not None:
-                getattr(self.pipeline, name).to(memory_format=torch.channels_last)
-        self._takes = set(inspect.signature(self.pipeline.__call__).parameters)
-        if "prompt" not in self._takes:
+        parameters = inspect.signature(self.pipeline.__call__).parameters
+        if "prompt" not in parameters:
             raise InputError(
                 f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so a name cannot be asked for."
             )
-        self.plan = {"device": self.device, "dtype": str(dtype), "threads": torch.get_num_threads()}
+        self._arguments = _arguments(self.settings, parameters.keys())
+        scheduler = self.settings["scheduler"]
+        if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
+            self.pipeline.scheduler = _scheduler(scheduler).from_config(self.pipeline.scheduler.config)
+        if resolved.lora:
+            _add_adapters(self.pipeline, resolved.lora)
+        asked = parameters.get("max_sequence_length")
+        length = self._arguments.get("max_sequence_length") or (asked.default if asked else None)
+        self._tokenizers = [
+            (self.pipeline.components[name], n) for name, n in tokenizer_lengths(self.pipeline, length).items()
+        ]
+        self._place()
 
-    def _arguments(self) -> dict[str, Any]:
-        s = self.settings
-        wanted = {
-            "num_inference_steps": s["steps"],
-            "guidance_scale": s["guidance"],
-            "width": s["size"],
-            "height": s["size"],
-            "negative_prompt": s["negative_prompt"],
-            "max_sequence_length": s["max_sequence_length"],
-            # PixArt would draw at the nearest size it was trained on, and rewrite the prompt where Beautiful Soup is there.
-            "use_resolution_binning": False,
-            "clean_caption": False,
+    def _place(self) -> None:
+        """Onto the device, in the layout and form in which it draws fastest."""
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.pipeline.to(self.device)
+        for name in ("unet", "vae"):
+            if is_cuda(self.device) and getattr(self.pipeline, name, None) is not None:
+                getattr(self.pipeline, name).to(memory_format=torch.channels_last)
+        for name in _DENOISERS:
+            if self.settings["compile"] and getattr(self.pipeline, name, None) is not None:
+                getattr(self.pipeline, name).compile()
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What an image's bytes depend on beside its model, prompt, seed and batch."""
+        return {
+            "device": self.device.split(":")[0],
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
         }
-        return {k: v for k, v in wanted.items() if k in self._takes and v is not None}
 
-    @torch.inference_mode()
+    def lost_words(self, prompt: str) -> list[str]:
+        """The words of a prompt that a tokenizer of the pipeline cuts off; empty where all of them read it whole."""
+        for tokenizer, length in self._tokenizers:
+            if words := lost_words(tokenizer, prompt, length):
+                return words
+        return []
+
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]:
-        """One image a prompt and seed, in order, `batch_size` at a time; the batch is halved where a GPU runs out of memory."""
-        arguments = self._arguments()
+        """One image a prompt and seed, in order, `batch_size` at a time.
+
+        Where memory does not suffice the batch is halved, now and for all that follows: nothing that was drawn is lost,
+        and the next process finds the same size. InputError where not even one image fits.
+        """
         start = 0
         while start < len(prompts):
-            batch = slice(start, start + batch_size)
-            generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[batch]]
-            extra = (
-                {"negative_prompt": [arguments["negative_prompt"]] * len(generators)}
-                if "negative_prompt" in arguments
-                else {}
-            )
-            try:
-                images = self.pipeline(
-                    prompt=list(prompts[batch]), generator=generators, output_type="pil", **{**arguments, **extra}
-                ).images
-            except torch.OutOfMemoryError:
-                if batch_size == 1:
-                    raise
-                torch.cuda.empty_cache()
-                batch_size //= 2
+            size = min(batch_size, self.largest_batch or batch_size)
+            images = self._drawn(prompts[start : start + size], seeds[start : start + size])
+            if images is None:
+                if size == 1:
+                    raise InputError(
+                        f"settings: one image of {self.settings['size']} pixels does not fit into the memory of {self.device}; choose a smaller size or dtype, or a larger device."
+                    )
+                self.largest_batch = size // 2
                 continue
             yield from images
-            start += batch_size
+            start += size
+
+    @torch.inference_mode()
+    def _drawn(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image] | None:
+        """One batch; None where memory did not suffice, after it was given back."""
+        arguments = dict(self._arguments)
+        if "negative_prompt" in arguments:
+            arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        try:
+            return list(
+                self.pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments).images
+            )
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        # After the handler: the error's traceback holds the tensors that are in the way.
+        if is_cuda(self.device):
+            torch.cuda.empty_cache()
+        return None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class for it; MPS and the CPU's allocator only say so."""
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
+
+
+def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
+    """What a pipeline is called with beside prompts and seeds: of the settings those that it takes and that are given."""
+    wanted = {
+        "num_inference_steps": settings["steps"],
+        "guidance_scale": settings["guidance"],
+        "width": settings["size"],
+        "height": settings["size"],
+        "negative_prompt": settings["negative_prompt"],
+        "max_sequence_length": settings["max_sequence_length"],
+        # FLUX and its kin read a negative prompt only with a second guidance beside the distilled one.
+        "true_cfg_scale": settings["true_cfg_scale"] if settings["negative_prompt"] is not None else None,
+        # PixArt would draw at the nearest size it was trained on, and rewrite the prompt where Beautiful Soup is there.
+        "use_resolution_binning": False,
+        "clean_caption": False,
+    }
+    return {k: v for k, v in wanted.items() if k in takes and v is not None}
+
+
+def _add_adapters(pipeline: Any, adapters: tuple[ResolvedLora, ...]) -> None:
+    """Add LoRA adapters with their weights, and merge them, so that drawing costs what it costs without."""
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise InputError(f"lora: {type(pipeline).__name__} takes no adapters; audit the merged model instead.")
+    names = [f"adapter_{n}" for n in range(len(adapters))]
+    for name, adapter in zip(names, adapters, strict=True):
+        try:
+            pipeline.load_lora_weights(
+                str(adapter.file.parent), weight_name=adapter.file.name, adapter_name=name, local_files_only=True
+            )
+        except (ValueError, RuntimeError, LookupError, TypeError) as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"{adapter.file}: does not fit {type(pipeline).__name__} ({said}); give an adapter that was trained on this model."
+            ) from None
+        if not any(name in loaded for loaded in pipeline.get_list_adapters().values()):
+            raise InputError(
+                f"{adapter.file}: changes nothing in {type(pipeline).__name__}; give an adapter that was trained on this model."
+            )
+    pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
+    pipeline.fuse_lora(adapter_names=names)
+    pipeline.unload_lora_weights()
 
 
 def _scheduler(name: str) -> Any:

@@ -1,25 +1,82 @@
 """What each family of pipelines is asked by default. Anything in `settings` of audit.yaml overrides it, and makes another model version."""
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-DEFAULT: dict[str, Any] = {
-    "steps": 50,
-    "guidance": 7.5,
-    "size": 512,
-    "negative_prompt": None,
-    "max_sequence_length": None,
-    "scheduler": None,
-    "dtype": "auto",
-}
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "StableDiffusionPipeline": {},
-    "StableDiffusionXLPipeline": {"size": 1024, "guidance": 5.0},
-    "StableDiffusion3Pipeline": {"size": 1024, "steps": 28, "guidance": 7.0, "max_sequence_length": 256},
-    "FluxPipeline": {"size": 1024, "steps": 28, "guidance": 3.5, "max_sequence_length": 512},
-    "PixArtSigmaPipeline": {"size": 1024, "steps": 20, "guidance": 4.5, "max_sequence_length": 300},
-}
+from audit_assets.errors import InputError
 
 
-def defaults(pipeline_class: str) -> dict[str, Any]:
-    return {**DEFAULT, **FAMILIES.get(pipeline_class, {})}
+class Settings(BaseModel):
+    """What can stand in `settings`. The values here are for a pipeline that no family below describes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    steps: int = Field(50, gt=0)
+    guidance: float = Field(7.5, ge=0)
+    size: int = Field(512, gt=0, description="pixels, width and height")
+    negative_prompt: str | None = None
+    true_cfg_scale: float | None = Field(
+        None, gt=1, description="where guidance is distilled: weight of a negative prompt"
+    )
+    max_sequence_length: int | None = Field(None, gt=0)
+    scheduler: str | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """Defaults of the pipelines of one class whose files have these `marks` (see `registry.marks_of`)."""
+
+    name: str
+    pipeline: str
+    defaults: dict[str, Any]
+    marks: dict[str, Any] = field(default_factory=dict)
+
+
+# The first that fits counts. Sources: the model cards and the pipelines' documented examples.
+FAMILIES: tuple[Family, ...] = (
+    Family("sd-turbo", "StableDiffusionPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
+    Family("sd-2", "StableDiffusionPipeline", {"size": 768}, {"prediction_type": "v_prediction", "text_width": 1024}),
+    Family("sd-2-base", "StableDiffusionPipeline", {}, {"text_width": 1024}),
+    Family("sd-1", "StableDiffusionPipeline", {}),
+    Family("sdxl-turbo", "StableDiffusionXLPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
+    Family("sdxl", "StableDiffusionXLPipeline", {"size": 1024, "guidance": 5.0}),
+    Family("sd-3", "StableDiffusion3Pipeline", {"size": 1024, "steps": 28, "guidance": 7.0, "max_sequence_length": 256}),
+    Family(
+        "flux-schnell",
+        "FluxPipeline",
+        {"size": 1024, "steps": 4, "guidance": 0.0, "max_sequence_length": 256, "true_cfg_scale": 4.0},
+        {"guidance_embeds": False},
+    ),
+    Family(
+        "flux-dev",
+        "FluxPipeline",
+        {"size": 1024, "steps": 28, "guidance": 3.5, "max_sequence_length": 512, "true_cfg_scale": 4.0},
+    ),
+    Family("pixart-sigma", "PixArtSigmaPipeline", {"size": 1024, "steps": 20, "guidance": 4.5, "max_sequence_length": 300}),
+)  # fmt: skip
+
+
+def family_of(pipeline_class: str, marks: dict[str, Any]) -> Family:
+    """The first family that the class and marks fit, else one with the general defaults, named as the class."""
+    for family in FAMILIES:
+        if family.pipeline == pipeline_class and family.marks.items() <= marks.items():
+            return family
+    return Family(pipeline_class, pipeline_class, {})
+
+
+def settings_for(family: Family, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The family's defaults with what audit.yaml chose. InputError names a setting that is unknown or cannot be."""
+    try:
+        return Settings.model_validate({**family.defaults, **chosen}).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"settings: there is no setting {name!r}; the settings are {', '.join(Settings.model_fields)}."
+            ) from None
+        raise InputError(f"settings.{name}: {first['msg']}, not {first['input']!r}.") from None

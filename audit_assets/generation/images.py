@@ -5,6 +5,8 @@ import io
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +71,31 @@ class ImageStore:
         return Image.open(io.BytesIO(content)).convert("RGB")
 
 
+def check_header(path: Path) -> None:
+    """Refuse by its header, without decoding, what a person cannot have meant as an image of a model.
+
+    InputError for what is no image, is animated, too large, or in CMYK: whoever converted it chose other colours than
+    the model's.
+    """
+    with _opened(path) as image:
+        if image.mode == "CMYK":
+            raise InputError(f"{path}: is in CMYK, which no image model draws; supply the RGB image as it was made.")
+
+
 def open_image(path: Path) -> Image.Image:
     """A user's image as RGB: turned as its EXIF says, transparency on white. InputError names the file and the remedy."""
+    with _opened(path) as image:
+        turned = _eight_bits(ImageOps.exif_transpose(image), path)
+        if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+            white = Image.new("RGBA", turned.size, "white")
+            return Image.alpha_composite(white, turned).convert("RGB")
+        return turned.convert("RGB")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A still image of usual size; decoding it inside gives InputError as well where the file is damaged."""
     try:
         with Image.open(path) as image:
             # An MPO is a camera's JPEG with a preview behind it, not an animation.
@@ -80,12 +105,7 @@ def open_image(path: Path) -> Image.Image:
                 raise InputError(
                     f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
                 )
-            turned = _eight_bits(ImageOps.exif_transpose(image), path)
-            if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
-                turned = turned.convert("RGBA")
-                white = Image.new("RGBA", turned.size, "white")
-                return Image.alpha_composite(white, turned).convert("RGB")
-            return turned.convert("RGB")
+            yield image
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."

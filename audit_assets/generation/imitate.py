@@ -1,7 +1,9 @@
 """Make one subject's imitations: the unit of generation and of resuming, in a fixed batch plan."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from typing import Any
 from typing import Protocol as Interface
 
 import pandas as pd
@@ -10,26 +12,21 @@ from PIL.Image import Image
 from audit_assets.config import Protocol
 from audit_assets.generation.images import ImageStore, is_blank
 from audit_assets.generation.seeds import image_seed
-
-COLUMNS = [
-    "model_version",
-    "subject",
-    "template",
-    "trial",
-    "prompt",
-    "seed",
-    "generation_hash",
-    "image_sha256",
-    "width",
-    "height",
-    "status",
-]
+from audit_assets.generation.tables import absent_rows, imitation_table
 
 
 class Source(Interface):
     """Whatever turns prompts and seeds into images."""
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]: ...
+
+    def lost_words(self, prompt: str) -> list[str]: ...
+
+    @property
+    def plan(self) -> Mapping[str, Any]: ...
+
+    @property
+    def largest_batch(self) -> int | None: ...
 
 
 def imitations(
@@ -44,17 +41,19 @@ def imitations(
     writer: Executor,
     progress: Callable[[int], None] = lambda images: None,
 ) -> pd.DataFrame:
-    """One row an image, COLUMNS: every trial of every template. Images are stored by `writer` beside the model.
+    """One row an image: every trial of every template. Images are stored by `writer` beside the model.
 
-    A black or empty image is kept and flagged `blank`; it counts as wrong later and is never replaced.
+    A black or empty image is kept and flagged `blank`; it counts as wrong later and is never replaced. A name that a
+    tokenizer cuts short is not asked for: its rows are `not_supplied`, and `problem` says which words were lost.
     """
-    rows, stored = [], []
-    for template in range(len(protocol.templates)):
-        prompt = protocol.prompt(template, name)
+    prompts = [protocol.prompt(template, name) for template in range(len(protocol.templates))]
+    if problem := cut_short(source, prompts):
+        return imitation_table(absent_rows(protocol, model_version=model_version, subject=subject, problem=problem))
+    rows: list[dict[str, Any]] = []
+    for template, prompt in enumerate(prompts):
         seeds = [image_seed(subject, protocol.templates[template], trial) for trial in range(protocol.trials)]
         images = source.generate([prompt] * len(seeds), seeds, batch_size=batch_size)
         for trial, (seed, image) in enumerate(zip(seeds, images, strict=True)):
-            stored.append(writer.submit(store.put, image))
             rows.append(
                 {
                     "model_version": model_version,
@@ -66,19 +65,38 @@ def imitations(
                     "generation_hash": protocol.generation_hash,
                     "width": image.width,
                     "height": image.height,
-                    "status": "blank" if is_blank(image) else "ok",
+                    "stored": writer.submit(_stored, store, image),
                 }
             )
             progress(1)
-    table = pd.DataFrame(rows)
-    table["image_sha256"] = [future.result() for future in stored]
-    return table[COLUMNS].astype(
-        {"seed": "uint64", "template": "int32", "trial": "int32", "width": "int32", "height": "int32"}
+    plan = json.dumps(
+        {**source.plan, "batch_size": min(batch_size, source.largest_batch or batch_size)}, sort_keys=True
     )
+    for row in rows:
+        sha256, status = row.pop("stored").result()
+        row.update(image_sha256=sha256, status=status, plan=plan)
+    return imitation_table(rows)
+
+
+def _stored(store: ImageStore, image: Image) -> tuple[str, str]:
+    return store.put(image), "blank" if is_blank(image) else "ok"
+
+
+def cut_short(source: Source, prompts: Sequence[str]) -> str | None:
+    """A sentence on the first prompt of which a tokenizer of the model loses words, and on what to do."""
+    for prompt in prompts:
+        if lost := source.lost_words(prompt):
+            return f"the model reads only the beginning of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template"
+    return None
 
 
 def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> list[str]:
-    """What is wrong with a subject's rows, in words: images that are missing or doubled, seeds that are not theirs."""
+    """What is wrong with a subject's rows, in words: images that are missing or doubled, seeds that are not theirs.
+
+    A subject that was refused (its rows have a `problem`) has no images, and nothing is wrong with its rows.
+    """
+    if table["problem"].notna().all():
+        return doubled(table, subject)
     expected = {
         (t, k): image_seed(subject, protocol.templates[t], k)
         for t in range(len(protocol.templates))
@@ -86,9 +104,7 @@ def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> l
     }
     supplied = table[table["status"] != "not_supplied"]
     found = dict(zip(zip(supplied["template"], supplied["trial"], strict=True), supplied["seed"], strict=True))
-    problems = []
-    if len(found) != len(supplied):
-        problems.append(f"{subject}: an image occurs twice")
+    problems = doubled(table, subject)
     if missing := sorted(expected.keys() - found.keys()):
         problems.append(
             f"{subject}: no image for (template, trial) {missing[0]}"
@@ -98,3 +114,7 @@ def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> l
     if wrong:
         problems.append(f"{subject}: the seed of (template, trial) {wrong[0]} is not the protocol's")
     return problems
+
+
+def doubled(table: pd.DataFrame, subject: str) -> list[str]:
+    return [f"{subject}: an image occurs twice"] if table.duplicated(["template", "trial"]).any() else []

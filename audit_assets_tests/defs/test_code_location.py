@@ -1,15 +1,19 @@
 """The code location loads as the server loads it: light, and without reading an audit file."""
 
+import json
 import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance
+from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
 from audit_assets.definitions import defs
+from audit_assets.defs.resources import GpuPod
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,13 +53,75 @@ def test_what_depends_on_all_real_works_says_so() -> None:
     assert type(mapping).__name__ == "AllPartitionMapping"
 
 
-def test_the_gpu_assets_share_a_pool_and_ask_for_a_gpu() -> None:
+GPU_ASSETS = ("imitations", "imitation_embeddings", "reference_embeddings")
+SHOW = (
+    "import json, sys; from audit_assets.definitions import defs; import dagster as dg; location = defs();"
+    "graph = location.resolve_asset_graph(); location.get_repository_def();"
+    "print(json.dumps({'executor': location.executor.name, 'k8s': 'dagster_k8s' in sys.modules,"
+    "'tags': {n: graph.assets_def_for_key(dg.AssetKey(n)).op.tags.get('dagster-k8s/config') for n in "
+    + repr(GPU_ASSETS)
+    + "}, 'cells': graph.get(dg.AssetKey('imitations')).backfill_policy.max_partitions_per_run}))"
+)
+
+
+def location(**environment: str) -> subprocess.CompletedProcess[str]:
+    """The code location loaded in a process of its own, under another environment."""
+    return subprocess.run(
+        [sys.executable, "-c", SHOW], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+
+
+def test_the_gpu_assets_share_a_pool() -> None:
     graph = defs().resolve_asset_graph()
-    for name in ("imitations", "imitation_embeddings", "reference_embeddings"):
-        definition = graph.assets_def_for_key(AssetKey(name))
-        assert definition.op.pool == "gpu"
-        limits = definition.op.tags["dagster-k8s/config"]
-        assert "nvidia.com/gpu" in str(limits)
+    for name in GPU_ASSETS:
+        assert graph.assets_def_for_key(AssetKey(name)).op.pool == "gpu"
+
+
+@pytest.mark.parametrize(("deployment", "executor"), [("local", "in_process"), ("docker", "in_process")])
+def test_outside_a_cluster_runs_are_one_process_and_kubernetes_is_not_imported(deployment: str, executor: str) -> None:
+    shown = json.loads(location(AUDIT_DEPLOYMENT=deployment).stdout)
+    assert shown["executor"] == executor
+    assert shown["k8s"] is False
+    assert set(shown["tags"].values()) == {None}
+
+
+def test_in_a_cluster_a_gpu_step_asks_for_a_gpu_as_the_settings_say() -> None:
+    """Parsed as Kubernetes' launcher parses it: a typo in such a tag loads without a word."""
+    pod = {
+        "resource": "amd.com/gpu",
+        "count": 2,
+        "node_selector": {"pool": "a100"},
+        "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    shown = json.loads(location(AUDIT_DEPLOYMENT="k8s", AUDIT_GPU_POD=json.dumps(pod)).stdout)
+    assert shown["executor"] == "k8s"
+    assert shown["k8s"] is True
+    assert shown["cells"] < 1000
+    for name in GPU_ASSETS:
+        config = UserDefinedDagsterK8sConfig.from_dict(json.loads(shown["tags"][name]))
+        assert config.container_config["resources"] == {"limits": {"amd.com/gpu": "2"}}
+        assert config.pod_spec_config["node_selector"] == {"pool": "a100"}
+        (toleration,) = config.pod_spec_config["tolerations"]
+        assert toleration == {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def test_without_settings_a_gpu_step_asks_for_one_nvidia_gpu_and_tolerates_its_taint() -> None:
+    config = UserDefinedDagsterK8sConfig.from_dict(GpuPod().tags()["dagster-k8s/config"])
+    assert config.container_config["resources"] == {"limits": {"nvidia.com/gpu": "1"}}
+    assert config.pod_spec_config["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert "node_selector" not in config.pod_spec_config
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AUDIT_DEPLOYMENT": "cloud"}, "AUDIT_DEPLOYMENT: 'cloud' is not one of local, docker, k8s"),
+        ({"AUDIT_GPU_POD": '{"gpus": 1}'}, "AUDIT_GPU_POD, gpus: Extra inputs are not permitted"),
+        ({"AUDIT_GPU_POD": "{"}, "AUDIT_GPU_POD, the value: Invalid JSON"),
+    ],
+)
+def test_a_deployment_that_is_not_known_is_said_at_once(environment: dict[str, str], said: str) -> None:
+    assert said in location(**environment).stderr
 
 
 def test_the_homes_settings_are_ones_that_dagster_reads(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -12,9 +13,10 @@ from audit_assets.config import Protocol
 from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
 from audit_assets.encoders.encoder import Encoder
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
+from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError
 from audit_assets.generation.images import ImageStore
-from audit_assets_tests.encoders.tiny_encoders import KINDS, save
+from audit_assets_tests.encoders.tiny_encoders import KINDS, TEXT, save
 
 TEXTS = ["art by klee", "art by miro", "art"]
 
@@ -33,7 +35,7 @@ def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: s
     resolved = resolve(save(family, tmp_path), KINDS[family])
     encoder = Encoder(resolved, "cpu")
     embeddings = encoder.embed_images(pictures())
-    assert resolved.family == family
+    assert resolved.family == ("clip" if family == "openclip" else family)
     assert embeddings.shape == (5, resolved.dimension)
     assert embeddings.dtype == np.float32
     check_unit(embeddings, ["?"] * 5)
@@ -42,7 +44,7 @@ def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: s
     assert len(np.unique(embeddings.round(4), axis=0)) == 5
 
 
-@pytest.mark.parametrize("family", ["clip", "siglip"])
+@pytest.mark.parametrize("family", TEXT)
 def test_a_text_does_not_depend_on_its_neighbours(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), "image_text")
     encoder = Encoder(resolved, "cpu")
@@ -60,11 +62,14 @@ def test_the_scale_is_read_from_the_weights(tmp_path: Path) -> None:
     assert clip.logit_bias is None
     siglip = resolve(save("siglip", tmp_path / "siglip"), "image_text")
     assert siglip.logit_scale is not None
-    assert siglip.logit_bias is not None
+    assert siglip.logit_bias == pytest.approx(0.0)
+    siglip2 = resolve(save("siglip2", tmp_path / "siglip2"), "image_text")
+    assert siglip2.logit_scale is not None
+    assert siglip2.logit_bias is not None
     assert resolve(save("dinov2", tmp_path / "dinov2"), "image").logit_scale is None
 
 
-@pytest.mark.parametrize("family", ["clip", "siglip"])
+@pytest.mark.parametrize("family", TEXT)
 def test_an_image_text_encoder_can_serve_for_images_alone(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), "image")
     encoder = Encoder(resolved, "cpu")
@@ -76,6 +81,48 @@ def test_an_image_text_encoder_can_serve_for_images_alone(tmp_path: Path, family
 def test_an_image_encoder_is_no_image_text_encoder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no logit_scale.*kind: image"):
         resolve(save("dinov2", tmp_path), "image_text")
+
+
+@pytest.mark.parametrize("family", TEXT)
+def test_scale_bias_and_embeddings_give_the_logits_of_the_model_itself(tmp_path: Path, family: str) -> None:
+    """Our logit for an image and a text, from embeddings and the two numbers read of the file, is what transformers says."""
+    resolved = resolve(save(family, tmp_path), "image_text")
+    encoder = Encoder(resolved, "cpu")
+    images, texts = encoder.embed_images(pictures()), encoder.embed_texts(TEXTS)
+    assert resolved.logit_scale is not None
+    ours = resolved.logit_scale * images @ texts.T + (resolved.logit_bias or 0.0)
+    assert encoder.tokenizer is not None
+    length = encoder.model.config.text_config.max_position_embeddings
+    tokens = encoder.tokenizer(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    inputs = {k: v for k, v in tokens.items() if k == "input_ids" or (k == "attention_mask" and "clip" in family)}
+    pixels = encoder.processor(images=pictures(), return_tensors="pt")
+    with torch.inference_mode():
+        theirs = encoder.model(**inputs, **pixels).logits_per_image.numpy()
+    assert np.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", KINDS)
+def test_half_precision_points_the_same_way(tmp_path: Path, family: str) -> None:
+    """What a GPU is given; a CPU can do it too, slowly."""
+    resolved = resolve(save(family, tmp_path), KINDS[family])
+    half, full = Encoder(resolved, "cpu", torch.float16), Encoder(resolved, "cpu")
+    ours, theirs = half.embed_images(pictures()), full.embed_images(pictures())
+    assert ours.dtype == np.float32
+    check_unit(ours, ["?"] * 5)
+    assert (ours * theirs).sum(axis=1).min() > 0.999
+    if KINDS[family] == "image_text":
+        assert (half.embed_texts(TEXTS) * full.embed_texts(TEXTS)).sum(axis=1).min() > 0.999
+
+
+def test_a_pooling_layer_that_was_not_saved_is_not_drawn_at_random(tmp_path: Path) -> None:
+    """Without it the class token counts, the same in every process; a random pooling layer would give two encoders."""
+    resolved = resolve(save("vit", tmp_path), "image")
+    first, second = (Encoder(resolved, "cpu") for _ in range(2))
+    assert np.array_equal(first.embed_images(pictures()), second.embed_images(pictures()))
+    with torch.inference_mode():
+        pixels = first.processor(images=pictures(), return_tensors="pt")["pixel_values"]
+        token = first.model(pixel_values=pixels).last_hidden_state[:, 0].numpy()
+    assert np.allclose(first.embed_images(pictures()), token / np.linalg.norm(token, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(tmp_path: Path) -> None:
@@ -131,6 +178,33 @@ def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
     assert labels["label"].tolist() == ["artist:klee"] * 2 + ["artist:miro"] * 2 + ["default:Artwork"]
     assert labels["text"].tolist()[:2] == ["art by Klee", "a work of Klee"]
     assert np.allclose(labels["embedding"][4], encoder.embed_texts(["Artwork"])[0], atol=1e-5)
+    assert set(labels["lost"]) == {""}
+    (long,) = embed_labels(encoder, label_rows(protocol, [("x", f"{'a' * 60} {'b' * 60}")])[:1])["lost"]
+    assert long == "b" * 60
+
+
+def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path: Path) -> None:
+    resolved = resolve(save("siglip", tmp_path), "image_text")
+    encoder = Encoder(resolved, "cpu")
+    assert resolved.logit_scale is not None
+    images = pd.DataFrame({"subject": ["klee", "miro"], "template": [0, 0], "trial": [0, 0]})
+    labels = pd.DataFrame({"label": ["miro", "klee", "default:art"], "template": [0, 0, 0]})
+    scores = sigmoid_scores(
+        images.assign(embedding=list(encoder.embed_images(pictures(2)))),
+        labels.assign(embedding=list(encoder.embed_texts(["art by miro", "art by klee", "art"]))),
+        protocol="p",
+        model_version="m",
+        encoder="e",
+        logit_scale=resolved.logit_scale,
+        logit_bias=-2.5,
+    )
+    encoder.model.logit_bias.data.fill_(-2.5)
+    tokens = encoder.tokenizer(TEXTS[:2], padding="max_length", max_length=16, return_tensors="pt")["input_ids"]
+    pixels = encoder.processor(images=pictures(2), return_tensors="pt")
+    with torch.inference_mode():
+        theirs = encoder.model(input_ids=tokens, **pixels).logits_per_image.sigmoid().diagonal().numpy()
+    assert scores["subject"].tolist() == ["klee", "miro"]
+    assert np.allclose(scores["score"], theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [0.0, 0.9, math.nan, math.inf])

@@ -1,14 +1,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from PIL.Image import Image
 
 from audit_assets.errors import InputError
-from audit_assets.generation.diffusers_source import DiffusersSource, dtype_for
+from audit_assets.generation.devices import dtype_for
+from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.images import image_bytes
 from audit_assets.generation.registry import resolve_diffusers
 from audit_assets_tests.generation.tiny_pipelines import FAMILIES, save
@@ -54,6 +56,102 @@ def test_settings_reach_the_pipeline(stable_diffusion: Path) -> None:
     other = source_of(stable_diffusion, scheduler="EulerDiscreteScheduler")
     assert type(other.pipeline.scheduler).__name__ == "EulerDiscreteScheduler"
     assert difference(plain, draw(other)) > 0
+
+
+@pytest.fixture
+def small_memory(stable_diffusion: Path) -> DiffusersSource:
+    """A source whose pipeline has memory for three images at once."""
+    source = source_of(stable_diffusion)
+
+    class Small(type(source.pipeline)):  # type: ignore[misc]
+        calls: ClassVar[list[int]] = []
+
+        def __call__(self, prompt: list[str], **arguments: Any) -> Any:
+            self.calls.append(len(prompt))
+            if len(prompt) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().__call__(prompt, **arguments)
+
+    source.pipeline.__class__ = Small
+    return source
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_no_image_is_lost(
+    small_memory: DiffusersSource, stable_diffusion: Path
+) -> None:
+    seeds = list(range(20, 30))
+    images = list(small_memory.generate([PROMPT] * 10, seeds, batch_size=10))
+    assert small_memory.pipeline.calls == [10, 5, 2, 2, 2, 2, 2]
+    assert small_memory.largest_batch == 2
+    plain = source_of(stable_diffusion)
+    assert [image_bytes(i) for i in plain.generate([PROMPT] * 10, seeds, batch_size=2)] == [
+        image_bytes(i) for i in images
+    ]
+    list(small_memory.generate([PROMPT] * 3, seeds[:3], batch_size=10))
+    assert small_memory.pipeline.calls[7:] == [2, 1]
+
+
+def test_memory_that_runs_out_in_the_middle_loses_nothing(small_memory: DiffusersSource) -> None:
+    """The first batches were drawn and given on; the rest is drawn in smaller ones."""
+    drawn = small_memory.generate([PROMPT] * 6, range(6), batch_size=3)
+    first = [next(drawn) for _ in range(3)]
+    original, small_memory.pipeline.calls[:] = type(small_memory.pipeline).__mro__[1].__call__, []
+
+    def fails_once(self: Any, prompt: list[str], **arguments: Any) -> Any:
+        self.calls.append(len(prompt))
+        if len(self.calls) == 1:
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)")
+        return original(self, prompt, **arguments)
+
+    type(small_memory.pipeline).__call__ = fails_once
+    images = [*first, *drawn]
+    assert small_memory.pipeline.calls == [3, 1, 1, 1]
+    assert len({image_bytes(i) for i in images}) == 6
+
+
+def test_an_image_that_does_not_fit_at_all_is_bad_input_and_other_errors_pass(small_memory: DiffusersSource) -> None:
+    def fails(said: str) -> Any:
+        def call(self: Any, **arguments: Any) -> Any:
+            raise RuntimeError(said)
+
+        return call
+
+    type(small_memory.pipeline).__call__ = fails("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+    with pytest.raises(InputError, match="one image of 64 pixels does not fit into the memory of cpu"):
+        list(small_memory.generate([PROMPT] * 4, range(4), batch_size=4))
+    type(small_memory.pipeline).__call__ = fails("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        list(small_memory.generate([PROMPT], [1], batch_size=1))
+
+
+def test_flux_reads_a_negative_prompt_with_a_second_guidance(tmp_path: Path) -> None:
+    folder = save("flux", tmp_path)
+    plain = draw(source_of(folder))
+    assert difference(plain, draw(source_of(folder, true_cfg_scale=6.0))) == 0
+    negative = draw(source_of(folder, negative_prompt="a frame"))
+    assert difference(plain, negative) > 0
+    assert difference(negative, draw(source_of(folder, negative_prompt="a frame", true_cfg_scale=6.0))) > 0
+
+
+@pytest.mark.long
+def test_another_batch_plan_changes_one_value_in_ten_thousand_by_one_grey_level(miniature: Path) -> None:
+    """On trained weights: what a different batch size costs in reproducibility. The same plan costs nothing."""
+    model = resolve_diffusers("m", str(miniature / "models" / "miniature-1"), None, {"size": 32, "steps": 8})
+    source = DiffusersSource(model, "cpu")
+    plans = [list(source.generate(["Artwork from Nils Oduya"] * 12, range(12), batch_size=n)) for n in (6, 6, 4)]
+    assert [image_bytes(i) for i in plans[0]] == [image_bytes(i) for i in plans[1]]
+    first, other = (np.stack([np.asarray(i, np.int16) for i in images]) for images in (plans[0], plans[2]))
+    assert np.abs(first - other).max() <= 1
+    assert (first != other).mean() <= 1e-4
+
+
+@pytest.mark.long
+def test_a_compiled_model_draws_the_same(stable_diffusion: Path) -> None:
+    compiled = source_of(stable_diffusion, compile=True)
+    images = draw(compiled)
+    assert difference(draw(source_of(stable_diffusion)), images) <= 1
+    assert compiled.pipeline.unet._compiled_call_impl is not None
+    assert [image_bytes(i) for i in draw(compiled)] == [image_bytes(i) for i in images]
 
 
 def test_a_negative_prompt_goes_with_a_last_batch_that_is_not_full(stable_diffusion: Path) -> None:

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL.Image import Image
 
 from audit_assets.config import Protocol
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.images import ImageStore
-from audit_assets.generation.imitate import COLUMNS, check_imitations, imitations
+from audit_assets.generation.imitate import check_imitations, imitations
+from audit_assets.generation.makers import AskedModel, at_work
 from audit_assets.generation.registry import resolve_diffusers
 from audit_assets.generation.seeds import image_seed
+from audit_assets.generation.tables import COLUMNS
 
 PROTOCOL = Protocol(name="two", templates=("art by {name}", "a drawing by {name}"), trials=3)
 
@@ -61,6 +64,21 @@ def test_the_same_plan_makes_the_same_table(
 ) -> None:
     first, second = (make(source, writer, tmp_path / folder) for folder in ("first", "second"))
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_progress_bar_sees_every_image_of_the_subject_at_work(saved: Path, tmp_path: Path) -> None:
+    resolved = resolve_diffusers("tiny", str(saved), None, {"size": 32, "steps": 1})
+    seen = []
+
+    class Watched(ImageStore):
+        def put(self, image: Image) -> str:
+            seen.append(at_work["tiny"])
+            return super().put(image)
+
+    with AskedModel(resolved, PROTOCOL, Watched(tmp_path), 1) as maker:
+        maker.make("ada", "Ada")
+    assert max(seen) in (5, 6)
+    assert at_work["tiny"] == 0
 
 
 def test_what_is_wrong_with_a_subject_is_said_in_words(

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.generation.families import FAMILIES, defaults
-from audit_assets.generation.registry import resolve_diffusers, resolve_folder
+from audit_assets.generation.families import FAMILIES, Family, Settings, family_of, settings_for
+from audit_assets.generation.registry import marks_of, resolve_diffusers, resolve_folder
 from audit_assets.model_files import files_sha256
 from audit_assets_tests.generation.tiny_pipelines import save
 
@@ -19,7 +19,7 @@ def test_a_pipeline_is_known_by_its_class_its_files_and_its_text_encoders(stable
     assert model.pipeline_class == "StableDiffusionPipeline"
     assert model.files_sha256 == files_sha256(stable_diffusion)
     assert model.text_encoder_families == ("clip_text_model-32",)
-    assert model.settings == {**defaults("StableDiffusionPipeline"), "steps": 2}
+    assert model.settings == {**Settings().model_dump(), "steps": 2, "scheduler": "DDIMScheduler"}
     assert model.revision == "main"
 
 
@@ -35,9 +35,54 @@ def test_the_text_encoder_of_stable_diffusion_is_known_as_clip_vit_l_14(stable_d
     assert resolve_diffusers("tiny", str(stable_diffusion), None, {}).text_encoder_families == ("clip-vit-l-14",)
 
 
-def test_no_family_has_a_setting_that_the_others_lack() -> None:
-    for name in FAMILIES:
-        assert defaults(name).keys() == defaults("a pipeline nobody knows").keys()
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: Family) -> None:
+    assert family_of(family.pipeline, family.marks) is family
+    assert settings_for(family, {}).items() >= family.defaults.items()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "configs", "family"),
+    [
+        ("StableDiffusionPipeline", {"text_encoder": {"hidden_size": 768}}, "sd-1"),
+        ("StableDiffusionPipeline", {"text_encoder": {"hidden_size": 1024}}, "sd-2-base"),
+        (
+            "StableDiffusionPipeline",
+            {"text_encoder": {"hidden_size": 1024}, "scheduler": {"prediction_type": "v_prediction"}},
+            "sd-2",
+        ),
+        (
+            "StableDiffusionPipeline",
+            {"text_encoder": {"hidden_size": 768}, "scheduler": {"prediction_type": "v_prediction"}},
+            "sd-1",
+        ),
+        ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "sdxl"),
+        ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sdxl-turbo"),
+        ("FluxPipeline", {"transformer": {"guidance_embeds": True}}, "flux-dev"),
+        ("FluxPipeline", {"transformer": {"guidance_embeds": False}}, "flux-schnell"),
+        ("KandinskyPipeline", {}, "KandinskyPipeline"),
+    ],
+)
+def test_families_of_one_class_are_told_apart_by_their_files(
+    pipeline: str, configs: dict[str, dict[str, object]], family: str
+) -> None:
+    assert family_of(pipeline, marks_of(configs)).name == family
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("steps", "fifty"),
+        ("steps", 0),
+        ("guidance", -1.0),
+        ("dtype", "int8"),
+        ("compile", "yes"),
+        ("true_cfg_scale", 1),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(stable_diffusion: Path, setting: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"settings\.{setting}: .*{value}"):
+        resolve(stable_diffusion, **{setting: value})
 
 
 def test_an_unknown_setting_is_bad_input_and_the_known_ones_are_listed(stable_diffusion: Path) -> None:

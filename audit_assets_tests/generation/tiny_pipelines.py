@@ -106,7 +106,24 @@ def stable_diffusion() -> StableDiffusionPipeline:
         text_encoder=_clip(),
         tokenizer=clip_tokenizer(),
         unet=_unet(),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def stable_diffusion_2() -> StableDiffusionPipeline:
+    """A wider text encoder than the first, another activation, and the velocity instead of the noise."""
+    pipeline = stable_diffusion()
+    return StableDiffusionPipeline(
+        vae=pipeline.vae,
+        text_encoder=_clip(hidden_act="gelu"),
+        tokenizer=clip_tokenizer(),
+        unet=_unet(use_linear_projection=True),
+        scheduler=DDIMScheduler(
+            clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction"
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -127,7 +144,7 @@ def stable_diffusion_xl() -> StableDiffusionXLPipeline:
             projection_class_embeddings_input_dim=6 * 8 + WIDTH,
             use_linear_projection=True,
         ),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
     )
 
 
@@ -208,7 +225,10 @@ def pixart_sigma() -> PixArtSigmaPipeline:
     )
 
 
-FAMILIES = {f.__name__: f for f in (stable_diffusion, stable_diffusion_xl, stable_diffusion_3, flux, pixart_sigma)}
+FAMILIES = {
+    f.__name__: f
+    for f in (stable_diffusion, stable_diffusion_2, stable_diffusion_xl, stable_diffusion_3, flux, pixart_sigma)
+}
 
 
 def save(family: str, folder: Path) -> Path:

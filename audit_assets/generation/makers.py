@@ -1,0 +1,134 @@
+"""What makes the rows of a subject: a model that is asked, or a folder of images that a person supplied. No torch until asked."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol as Interface
+from typing import Self
+
+import pandas as pd
+
+from audit_assets.config import Protocol, digest
+from audit_assets.errors import InputError
+from audit_assets.generation import image_folder
+from audit_assets.generation.images import ImageStore
+from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
+from audit_assets.generation.registry import ResolvedModel
+from audit_assets.generation.tables import absent_rows, imitation_table
+
+VERSION = 2
+"""Raise it where the same inputs give other rows."""
+
+at_work: Counter[str] = Counter()
+"""Images drawn so far of the subject at work, by model version: for a progress bar in the same process."""
+
+
+class Maker(Interface):
+    """Makes the imitations of one model version, a subject at a time."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def inputs(self, subject: str, name: str) -> str:
+        """The hash of all that a subject's rows are made from."""
+
+    def make(self, subject: str, name: str) -> pd.DataFrame:
+        """The rows of `generation.tables`."""
+
+    def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
+        """What is wrong with them, in words."""
+
+
+class _Maker:
+    def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore) -> None:
+        self.resolved, self.protocol, self.store = resolved, protocol, store
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+
+class AskedModel(_Maker):
+    """A pipeline, loaded for the first subject that is to be made, and a thread that writes images beside it."""
+
+    def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> None:
+        super().__init__(resolved, protocol, store)
+        self.batch_size = batch_size
+        self.plan = digest(
+            [resolved.files_sha256, resolved.settings, protocol.generation_hash, batch_size, VERSION],
+        )
+
+    def inputs(self, subject: str, name: str) -> str:
+        return digest([self.plan, subject, name])
+
+    def make(self, subject: str, name: str) -> pd.DataFrame:
+        try:
+            return imitations(
+                self._source,
+                self.protocol,
+                model_version=self.resolved.name,
+                subject=subject,
+                name=name,
+                batch_size=self.batch_size,
+                store=self.store,
+                writer=self._writer,
+                progress=lambda images: at_work.update({self.resolved.name: images}),
+            )
+        finally:
+            del at_work[self.resolved.name]
+
+    def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
+        return check_imitations(rows, self.protocol, subject)
+
+    @cached_property
+    def _source(self) -> Source:
+        from audit_assets.generation.diffusers_source import DiffusersSource
+
+        return DiffusersSource(self.resolved)
+
+    @cached_property
+    def _writer(self) -> ThreadPoolExecutor:
+        return self._open.enter_context(ThreadPoolExecutor(1))
+
+
+class SuppliedImages(_Maker):
+    """A folder. A subject whose images cannot be taken is refused with the reason; the others go on."""
+
+    def inputs(self, subject: str, name: str) -> str:
+        try:
+            made_of = image_folder.fingerprint(self._files(subject, name))
+        except InputError as error:
+            made_of = str(error)
+        return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, VERSION])
+
+    def make(self, subject: str, name: str) -> pd.DataFrame:
+        about = {"model_version": self.resolved.name, "subject": subject}
+        try:
+            files = self._files(subject, name)
+            return image_folder.supplied_rows(files, self.protocol, name=name, store=self.store, **about)
+        except InputError as error:
+            return imitation_table(absent_rows(self.protocol, problem=str(error), **about))
+
+    def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
+        return doubled(rows, subject)
+
+    def _files(self, subject: str, name: str) -> list[Path]:
+        return image_folder.supplied_files(self.resolved.path, subject, name)
+
+
+def maker(resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> Maker:
+    """The maker of a model version by its source."""
+    if resolved.source == "image_folder":
+        return SuppliedImages(resolved, protocol, store)
+    return AskedModel(resolved, protocol, store, batch_size)

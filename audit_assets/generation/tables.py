@@ -1,0 +1,69 @@
+"""The rows of `imitations`: the columns of the published schema, and what the warehouse keeps beside them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from audit_assets.config import Protocol
+
+PUBLISHED = [
+    "model_version",
+    "subject",
+    "template",
+    "trial",
+    "prompt",
+    "seed",
+    "generation_hash",
+    "image_sha256",
+    "width",
+    "height",
+    "status",
+]
+COLUMNS = [*PUBLISHED, "file", "date", "problem", "plan"]
+"""`file`, `date`: of an image that a person supplied. `problem`: why a subject has no images. `plan`: JSON of device, dtype,
+threads and batch size, on which an image's bytes depend."""
+
+
+_WHOLE_NUMBERS: dict[str, Any] = {
+    "template": "int32",
+    "trial": "int32",
+    "seed": "UInt64",
+    "width": "Int32",
+    "height": "Int32",
+}
+
+
+def imitation_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """COLUMNS in order of template and trial; what a row does not say is NULL.
+
+    Each column gets its type before pandas guesses one: a seed beside a NULL would become a float, and lose digits.
+    """
+    columns = {
+        c: pd.Series([row.get(c) for row in rows], dtype=object).astype(_WHOLE_NUMBERS.get(c, "str")) for c in COLUMNS
+    }
+    return pd.DataFrame(columns).sort_values(["template", "trial"], ignore_index=True)
+
+
+def no_rows() -> pd.DataFrame:
+    """The empty table, to begin with."""
+    return imitation_table([])
+
+
+def absent_rows(
+    protocol: Protocol, *, model_version: str, subject: str, problem: str | None = None
+) -> list[dict[str, Any]]:
+    """One `not_supplied` row for each image that the protocol asks for; `problem` says why there are none."""
+    return [
+        {
+            "model_version": model_version,
+            "subject": subject,
+            "template": template,
+            "trial": trial,
+            "generation_hash": protocol.generation_hash,
+            "status": "not_supplied",
+            "problem": problem,
+        }
+        for template in range(len(protocol.templates))
+        for trial in range(protocol.trials)
+    ]

@@ -1,0 +1,214 @@
+"""Whole audits of other sources than one good pipeline: saved images, refused models, an encoder that comes later."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+import yaml
+from dagster import AssetKey, DagsterInstance
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import load_audit, load_protocol
+from audit_assets.driver import Driver, Step, run_audit
+from audit_assets.errors import InputError
+from audit_assets.warehouse.store import Warehouse
+from audit_assets_tests.encoders import tiny_encoders
+
+
+def drive(config: Path) -> Driver:
+    @contextmanager
+    def quietly(step: Step) -> Iterator[None]:
+        yield
+
+    return run_audit(config, quietly)
+
+
+def steps_of(config: Path) -> AuditSteps:
+    audit = load_audit(config)
+    return AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+
+
+def query(steps: AuditSteps, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        return connection.execute(sql).df()
+
+
+def checks_of(config: Path, asset: str) -> dict[str, bool]:
+    """The last outcome of each check of an asset."""
+    with DagsterInstance.from_config(str(load_audit(config).dagster_home)) as instance:
+        found = {}
+        for run in reversed(instance.get_runs()):
+            for event in instance.all_logs(run.run_id):
+                if event.dagster_event and event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION":
+                    evaluation = event.dagster_event.asset_check_evaluation_data
+                    if evaluation.asset_key == AssetKey(asset):
+                        found[evaluation.check_name] = evaluation.passed
+        return found
+
+
+@pytest.fixture(scope="module")
+def saved_images(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a person saved of a closed model: 4, 3, 1 and 0 images an artist, one file cut short, no control names."""
+    steps = steps_of(audited)
+    folder = tmp_path_factory.mktemp("saved")
+    artists = steps.subjects().query("kind == 'artist'")["subject"].tolist()
+    for subject, count in zip(artists, (4, 3, 1, 0, 4, 4), strict=False):
+        for n, sha256 in enumerate(steps.warehouse.read(f"imitations/miniature-1/{subject}")["image_sha256"][:count]):
+            (folder / subject).mkdir(exist_ok=True)
+            shutil.copy(steps.images.path(sha256), folder / subject / f"{n}.png")
+    cut = folder / artists[4] / "2.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def closed(
+    saved_images: Path, small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Driver]:
+    """The audit of those images, beside a model whose folder is not there."""
+    models = [
+        {"name": "gone", "source": "diffusers", "path": "/nowhere/model", "approved": True},
+        {"name": "closed", "source": "image_folder", "path": str(saved_images), "approved": True},
+    ]
+    config = small_audit(tmp_path_factory.mktemp("closed"), models=models)
+    return config, drive(config)
+
+
+def artists_of(steps: AuditSteps) -> list[str]:
+    return [str(s) for s in steps.subjects().query("kind == 'artist'")["subject"]]
+
+
+def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path, Driver]) -> None:
+    steps = closed[1].steps
+    artists = artists_of(steps)
+    rows = query(steps, "SELECT * FROM imitations")
+    supplied = rows[rows["status"] == "ok"].groupby("subject").size().to_dict()
+    assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (4, 3, 1, 4), strict=True))
+    absent = rows[rows["status"] == "not_supplied"]
+    assert absent[["image_sha256", "seed", "prompt", "width"]].isna().all(axis=None)
+    assert set(rows["subject"]) == set(steps.subjects().query("kind != 'background'")["subject"])
+    counted = query(
+        steps,
+        "SELECT subject, images FROM identification_by_subject WHERE label_set = 'criteria' AND encoder = 'miniature-clip'",
+    )
+    assert dict(zip(counted["subject"], counted["images"], strict=True)) == supplied
+    matched = query(steps, "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none'")
+    assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
+    assert (steps.warehouse.root / "reports" / "closed" / "report.html").exists()
+
+
+def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver], audited: Path) -> None:
+    steps, first = closed[1].steps, artists_of(closed[1].steps)[0]
+    saved = steps_of(audited).warehouse.read(f"imitations/miniature-1/{first}")["image_sha256"]
+    kept = steps.warehouse.read(f"imitations/closed/{first}")["image_sha256"]
+    assert kept.tolist() == saved.tolist()  # both are stored as PNG of the pixels alone
+
+
+def test_a_model_that_is_refused_stops_neither_the_other_nor_its_artists(closed: tuple[Path, Driver]) -> None:
+    config, driver = closed
+    cut = artists_of(driver.steps)[4]
+    gone, refused = driver.problems()
+    assert "/nowhere/model" in gone
+    assert f"{cut}/2.png: cannot be read as an image" in refused
+    assert query(driver.steps, "SELECT DISTINCT model_version FROM identification_trials")[
+        "model_version"
+    ].tolist() == ["closed"]
+    versions = query(driver.steps, "SELECT model_version, files_sha256 FROM model_versions ORDER BY 1")
+    assert versions["files_sha256"].isna().tolist() == [False, True]
+    assert checks_of(config, "model_versions") == {"every_approved_model_can_be_audited": False}
+    assert checks_of(config, "imitations") == {
+        "every_image_is_there_with_its_seed": True,
+        "no_image_is_blank": True,
+        "every_subject_could_be_asked": False,
+        "supplied_images_follow_the_protocol": False,
+    }
+
+
+def test_a_model_whose_only_fault_shows_when_it_is_loaded_stops_itself_alone(
+    small_audit: Callable[..., Path], saved_images: Path, miniature: Path, tmp_path: Path
+) -> None:
+    """A scheduler that diffusers does not have is known only to diffusers."""
+    models = [
+        {
+            "name": "odd",
+            "source": "diffusers",
+            "path": str(miniature / "models" / "miniature-1"),
+            "approved": True,
+            "settings": {"scheduler": "NoSuchScheduler"},
+        },
+        {"name": "closed", "source": "image_folder", "path": str(saved_images), "approved": True},
+    ]
+    driver = drive(small_audit(tmp_path, models=models))
+    assert "NoSuchScheduler" in driver.refused["odd"]
+    assert driver.models() == ["closed"]
+    assert driver.steps.audited() == ["closed"]
+
+
+def test_an_encoder_added_later_embeds_what_is_there_and_generates_nothing(copied: Path, tmp_path: Path) -> None:
+    steps = steps_of(copied)
+    made = {p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (steps.warehouse.root / d).rglob("*.p*")}
+    content = yaml.safe_load(copied.read_text())
+    later = {"name": "later", "kind": "image", "path": str(tiny_encoders.save("dinov2", tmp_path / "dinov2"))}
+    copied.write_text(yaml.safe_dump({**content, "encoders": [*content["encoders"], later]}))
+    driver = drive(copied)
+    assert {
+        p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (steps.warehouse.root / d).rglob("*.p*")
+    } == made
+    embedded = query(driver.steps, "SELECT subject, trial FROM imitation_embeddings_later")
+    assert len(embedded) == len(query(driver.steps, "SELECT subject FROM imitations WHERE status = 'ok'"))
+    assert len(embedded) > 0
+    assert "later" in query(driver.steps, "SELECT DISTINCT encoder FROM matching_by_subject")["encoder"].tolist()
+
+
+def test_a_folder_of_images_takes_no_settings(small_audit: Callable[..., Path], tmp_path: Path) -> None:
+    closed = {"name": "c", "source": "image_folder", "path": "x", "approved": True, "settings": {"steps": 3}}
+    with pytest.raises(InputError, match="an image_folder takes no settings"):
+        load_audit(small_audit(tmp_path, models=[closed]))
+
+
+def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Driver], miniature: Path) -> None:
+    files = query(closed[1].steps, "SELECT * FROM model_files")
+    weights = miniature / "encoders" / "clip" / "model.safetensors"
+    found = files[(files["name"] == "miniature-clip") & (files["file"] == "model.safetensors")]
+    assert found["sha256"].tolist() == [hashlib.sha256(weights.read_bytes()).hexdigest()]
+    assert found["bytes"].tolist() == [weights.stat().st_size]
+    assert len(files[files["name"] == "closed"]) == 16  # the images, the one that is cut short among them
+
+
+def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without_being_loaded(copied: Path) -> None:
+    steps = steps_of(copied)
+    copied.write_text(copied.read_text().replace("approved: true", "approved: true\n  retired: true"))
+    kept, lost = (f"imitations/miniature-1/{s}" for s in ("nils-oduya", "clara-oduya"))
+    before = steps.warehouse.read(kept)
+    steps.warehouse.path(lost).unlink()
+    content = yaml.safe_load(copied.read_text())
+    assert content["models"][0]["retired"] is True
+    content["models"][0]["path"] = "/nowhere"
+    copied.write_text(yaml.safe_dump(content))
+    made = list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya", "clara-oduya"]))
+    pd.testing.assert_frame_equal(made[0][1], before)
+    assert set(made[1][1]["status"]) == {"not_supplied"}
+    assert set(made[1][1]["problem"]) == {"the model version miniature-1 is retired"}
+    content["models"][0] |= {"retired": False, "approved": False}
+    copied.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="'miniature-1': is not approved"):
+        list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya"]))
+
+
+def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> None:
+    content = yaml.safe_load(copied.read_text())
+    content["models"].append({"name": "gone", "source": "diffusers", "path": "/nowhere/model", "approved": True})
+    copied.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(copied)]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert "images of artists identified" in shown.stdout
+    _, said = shown.stdout.split("not audited:")
+    assert "model 'gone': /nowhere/model: there is no such folder" in said

@@ -1,0 +1,236 @@
+"""Folders of images that a person saved: what is taken, what is refused and by which name, and what is only said."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from audit_assets.config import Protocol
+from audit_assets.errors import InputError
+from audit_assets.generation.image_folder import deviations, folder_problems, supplied_files, supplied_rows, unclaimed
+from audit_assets.generation.images import ImageStore
+from audit_assets.generation.makers import SuppliedImages
+from audit_assets.generation.registry import resolve_folder
+from audit_assets.generation.tables import COLUMNS
+from audit_assets.warehouse.store import Warehouse
+
+PROTOCOL = Protocol(name="p", templates=("art by {name}", "a drawing by {name}"), trials=3)
+SEED = 2**63 + 12345
+SUBJECTS = pd.DataFrame(
+    {"subject": ["ada", "bo", "zed", "rita"], "kind": ["artist", "artist", "artist", "random_name"]}
+)
+
+
+def picture(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ada has three images, Bo six."""
+    root = tmp_path / "closed"
+    for artist, names in (("ada", ("c.png", "a.JPG", "b.webp")), ("Bo Dahl", [f"{n}.png" for n in range(6)])):
+        (root / artist).mkdir(parents=True)
+        for n, name in enumerate(names):
+            picture(n).save(root / artist / name)
+    return root
+
+
+def taken(folder: Path, store: Path, subject: str = "ada", name: str = "Ada") -> pd.DataFrame:
+    files = supplied_files(folder, subject, name)
+    return supplied_rows(
+        files, PROTOCOL, model_version="closed", subject=subject, name=name, store=ImageStore(store / "images")
+    )
+
+
+def test_files_become_trials_in_order_of_name_and_what_is_missing_is_not_supplied(folder: Path, tmp_path: Path) -> None:
+    rows = taken(folder, tmp_path)
+    assert list(rows) == COLUMNS
+    assert rows["file"].dropna().tolist() == ["ada/a.JPG", "ada/b.webp", "ada/c.png"]
+    assert rows["status"].tolist() == ["ok"] * 3 + ["not_supplied"] * 3
+    assert rows["template"].tolist() == [0] * 3 + [1] * 3
+    assert rows["image_sha256"].isna().tolist() == [False] * 3 + [True] * 3
+    assert rows[["prompt", "seed", "date"]].isna().all(axis=None)
+    kept = ImageStore(tmp_path / "images").get(rows["image_sha256"][2])
+    assert np.array_equal(np.asarray(kept), np.asarray(picture(0)))
+
+
+def test_an_artist_without_a_folder_has_only_rows_that_say_so(folder: Path, tmp_path: Path) -> None:
+    rows = taken(folder, tmp_path, "zed", "Zed")
+    assert set(rows["status"]) == {"not_supplied"}
+    assert len(rows) == 6
+    assert rows["problem"].isna().all()
+
+
+def test_more_images_than_the_protocol_asks_for_are_all_kept(folder: Path, tmp_path: Path) -> None:
+    rows = taken(folder, tmp_path, "bo", "Bo Dahl")
+    assert rows[rows["status"] == "ok"]["trial"].tolist() == list(range(6))
+
+
+def test_a_manifest_gives_prompts_templates_dates_and_seeds_to_the_last_digit(folder: Path, tmp_path: Path) -> None:
+    (folder / "ada" / "manifest.csv").write_text(
+        f"file,prompt,date,seed\nc.png,a drawing by Ada,2026-10-31,{SEED}\na.JPG,something else,,7\n"
+    )
+    rows = taken(folder, tmp_path)
+    drawing = rows[rows["template"] == 1]
+    assert drawing["file"].tolist()[0] == "ada/c.png"
+    assert drawing["date"].tolist()[0] == "2026-10-31"
+    assert rows[rows["template"] == 0]["prompt"].tolist()[0] == "something else"
+    warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.write("imitations/closed/ada", rows, "x")
+    warehouse.write("imitations/closed/zed", taken(folder, tmp_path, "zed", "Zed"), "x")
+    kept = warehouse.read_all(["imitations/closed/ada", "imitations/closed/zed"])
+    assert kept.loc[kept["file"] == "ada/c.png", "seed"].tolist() == [SEED]
+    assert kept["seed"].isna().sum() == len(kept) - 2
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("file,seed\nb.webp,-1\n", r"manifest\.csv, row 2, seed: '-1' is no whole number"),
+        (f"file,seed\nb.webp,{2**64}\n", "is no whole number below"),
+        ("file,seed\nb.webp,²\n", "is no whole number"),
+        ("file,date\nb.webp,31.10.2026\n", r"row 2, date: '31\.10\.2026' is no date"),
+        ("file\nb.webp\nx.png\n", r"row 3, file: there is no image 'x\.png'"),
+        ("file\nb.webp\nb.webp\n", r"row 3, file: 'b\.webp' is given twice"),
+        ("name\nb.webp\n", "no column 'file'; the columns are file, prompt, date, seed"),
+    ],
+)
+def test_a_manifest_that_cannot_be_right_is_named_by_row_and_field(
+    folder: Path, tmp_path: Path, text: str, problem: str
+) -> None:
+    (folder / "ada" / "manifest.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=problem):
+        taken(folder, tmp_path)
+
+
+def spoil(folder: Path, how: str) -> Path:
+    """Spoil Ada's folder; returns the path that the refusal must name."""
+    own = folder / "ada"
+    file = own / "d.png"
+    if how == "huge":
+        Image.new("1", (10_000, 10_000)).save(file)
+    elif how == "animated":
+        picture(1).save(file, save_all=True, append_images=[picture(2)])
+    elif how == "cmyk":
+        file = own / "d.jpg"
+        Image.new("CMYK", (8, 8)).save(file)
+    elif how == "no image":
+        file.write_text("<html>")
+    elif how == "cut short":
+        file = own / "d.jpg"
+        buffer = io.BytesIO()
+        picture(3).resize((64, 64)).save(buffer, "JPEG")
+        file.write_bytes(buffer.getvalue()[:-300])
+    elif how == "nested":
+        file = own / "more"
+        file.mkdir()
+        picture(4).save(file / "x.png")
+    elif how == "empty":
+        for old in own.iterdir():
+            old.unlink()
+        file = own
+    elif how == "link":
+        picture(5).save(folder.parent / "elsewhere.png")
+        file.symlink_to(folder.parent / "elsewhere.png")
+    elif how == "linked folder":
+        own.rename(folder.parent / "elsewhere")
+        own.symlink_to(folder.parent / "elsewhere", target_is_directory=True)
+        file = own
+    return file
+
+
+SPOILT = ["huge", "animated", "cmyk", "no image", "cut short", "nested", "empty", "link", "linked folder"]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_what_cannot_be_taken_refuses_its_artist_by_name_and_the_others_go_on(
+    folder: Path, tmp_path: Path, how: str
+) -> None:
+    file = spoil(folder, how)
+    with SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path / "images")) as maker:
+        ada, bo = maker.make("ada", "Ada"), maker.make("bo", "Bo Dahl")
+        before = maker.inputs("ada", "Ada")
+    assert set(ada["status"]) == {"not_supplied"}
+    assert len(set(ada["problem"])) == 1
+    assert ada["problem"][0].startswith(f"{file}: ")
+    assert (bo["status"] == "ok").sum() == 6
+    found = folder_problems(folder)
+    if how == "cut short":  # its header is whole
+        assert found == []
+    else:
+        assert [f.split(": ")[0] for f in found] == [str(file)]
+    repaired = folder / "ada"
+    if repaired.is_symlink():
+        repaired.unlink()
+    elif file.is_dir() and file != repaired:
+        (file / "x.png").unlink()
+        file.rmdir()
+    elif file != repaired:
+        file.unlink()
+    repaired.mkdir(exist_ok=True)
+    picture(9).save(repaired / "a.png")
+    with SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path / "images")) as maker:
+        assert maker.inputs("ada", "Ada") != before
+        assert (maker.make("ada", "Ada")["status"] == "ok").any()
+
+
+def test_another_artists_images_change_nothing_of_this_ones(folder: Path, tmp_path: Path) -> None:
+    def inputs() -> str:
+        maker = SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path))
+        return maker.inputs("ada", "Ada")
+
+    before = inputs()
+    picture(8).save(folder / "Bo Dahl" / "9.png")
+    assert inputs() == before
+    picture(8).save(folder / "ada" / "9.png")
+    assert inputs() != before
+
+
+@pytest.mark.parametrize("name", ["..", "../closed/ada", "/etc", "a\0b"])
+def test_a_hostile_name_is_not_supplied(folder: Path, name: str) -> None:
+    assert supplied_files(folder, "nobody", name) == []
+
+
+def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path: Path) -> None:
+    tables = [
+        taken(folder, tmp_path, s, n) for s, n in (("ada", "Ada"), ("bo", "Bo Dahl"), ("zed", "Z"), ("rita", "R"))
+    ]
+    said = deviations(pd.concat(tables, ignore_index=True), PROTOCOL, SUBJECTS)
+    assert said == [
+        "no control name was supplied: what the model draws for a name nobody has is not known",
+        "2 of 4 subjects were not supplied",
+        "ada: 3 images, not 6; not auditable",
+        "9 of 9 images have no known seed",
+        "9 of 9 images have no known prompt",
+    ]
+
+
+def test_a_folder_that_is_nobodys_is_named(folder: Path) -> None:
+    names = {"ada": "Ada", "bo-dahl": "Bo Dahl", "zed": "Zed"}
+    assert unclaimed(folder, names) == []
+    (folder / "Bo Dahl").rename(folder / "Bo Dhal")
+    assert unclaimed(folder, names) == ["Bo Dhal: is the folder of no subject"]
+
+
+def test_images_as_the_protocol_asks_for_them_differ_in_nothing(folder: Path, tmp_path: Path) -> None:
+    own = folder / "ada"
+    rows = ["file,prompt,seed"]
+    for n in range(6):
+        picture(n).save(own / f"{n}.png")
+        rows.append(f"{n}.png,{PROTOCOL.prompt(n // 3, 'Ada')},{n}")
+    for old in ("a.JPG", "b.webp", "c.png"):
+        (own / old).unlink()
+    (own / "manifest.csv").write_text("\n".join(rows))
+    assert deviations(taken(folder, tmp_path), PROTOCOL, SUBJECTS) == []
+
+
+def test_a_blank_image_is_kept_and_flagged(folder: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(folder / "ada" / "a.JPG")
+    rows = taken(folder, tmp_path)
+    assert rows["status"].tolist()[:2] == ["blank", "ok"]
+    assert json.loads(rows.to_json(orient="records"))[0]["image_sha256"]

@@ -1,0 +1,354 @@
+"""Images, embeddings and the cost of a cell, beside what one would write by hand, in one process tree.
+
+    python benchmarks/generation.py                 the miniature on this machine's CPU
+    python benchmarks/generation.py --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
+    python benchmarks/generation.py --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
+
+The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs as Pillow does by
+default; the plain script makes one image a call in float32. Peers and ours take turns; the fastest of the turns counts,
+by the clock, since ours writes in a thread: run it on a machine that does nothing else. A cell's cost is what a run of
+Dagster takes beyond the same work done by the library alone. The bound of a GPU is 800 TFLOP/s (an H100 without
+sparsity); FLOPs are counted by torch on the calls that are made.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import torch
+import yaml
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from results import Results
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
+
+from audit_assets.config import Protocol
+from audit_assets.driver import Driver, Step, driver
+from audit_assets.encoders.embed import embed_stored
+from audit_assets.encoders.encoder import Encoder
+from audit_assets.encoders.registry import resolve_encoder
+from audit_assets.generation.devices import best_device
+from audit_assets.generation.images import ImageStore
+from audit_assets.generation.makers import AskedModel
+from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
+from audit_assets.generation.seeds import image_seed
+from audit_assets.warehouse.store import Warehouse
+
+MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
+PROTOCOL = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
+BOUND = 800e12
+"""FLOP/s of an H100 in half precision, dense, as its data sheet has it less a fifth."""
+
+
+def people(count: int) -> list[str]:
+    firsts, lasts = ["Ada", "Bo", "Clara", "Dov", "Eli"], ["Brandvold", "Corvin", "Dahl", "Estrem", "Fauss", "Gorin"]
+    return [
+        f"{firsts[n % 5]} {lasts[n % 6]} {'abcdefghij'[n // 30 % 10] * 3}{'klmnop'[n // 300 % 6]}" for n in range(count)
+    ]
+
+
+def in_turns(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Seconds of the fastest turn of each, after one turn that does not count."""
+    fastest = dict.fromkeys(runs, float("inf"))
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:
+                fastest[name] = min(fastest[name], time.perf_counter() - began)
+    return fastest
+
+
+class ByHand:
+    """What a careful person writes with diffusers: batches, one generator an image, PNGs as Pillow makes them."""
+
+    def __init__(self, model: ResolvedModel, device: str, dtype: torch.dtype, batch: int) -> None:
+        self.pipeline = DiffusionPipeline.from_pretrained(model.path, dtype=dtype, use_safetensors=True).to(device)
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.settings, self.batch = model.settings, batch
+
+    def draw(self, prompt: str, seeds: Sequence[int]) -> list[Image.Image]:
+        images: list[Image.Image] = []
+        for start in range(0, len(seeds), self.batch):
+            some = seeds[start : start + self.batch]
+            images += self.pipeline(
+                prompt=[prompt] * len(some),
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in some],
+                num_inference_steps=self.settings["steps"],
+                guidance_scale=self.settings["guidance"],
+                width=self.settings["size"],
+                height=self.settings["size"],
+            ).images
+        return images
+
+    def audit(self, names: Sequence[str], folder: Path) -> None:
+        with torch.inference_mode():
+            for name in names:
+                seeds = [image_seed(name, PROTOCOL.templates[0], trial) for trial in range(PROTOCOL.trials)]
+                for n, image in enumerate(self.draw(PROTOCOL.prompt(0, name), seeds)):
+                    image.save(folder / f"{name}-{n}.png")
+
+
+def ours(model: ResolvedModel, names: Sequence[str], folder: Path) -> Callable[[], None]:
+    """Our maker, loaded once; each turn writes into a store of its own, since an image that is there is not written again."""
+    maker = AskedModel(model, PROTOCOL, ImageStore(folder / "ours"), batch_size=PROTOCOL.trials)
+    turn = iter(range(1000))
+
+    def run() -> None:
+        maker.store = ImageStore(folder / f"ours-{next(turn)}")
+        for name in names:
+            maker.make(name, name)
+
+    return run
+
+
+def generation(results: Results, model: ResolvedModel, folder: Path, names: Sequence[str], repeats: int) -> None:
+    batched = ByHand(model, "cpu", torch.float32, PROTOCOL.trials)
+    plain = ByHand(model, "cpu", torch.float32, 1)
+    seconds = in_turns(
+        {
+            "ours": ours(model, names, folder),
+            "batched": lambda: batched.audit(names, folder),
+            "plain": lambda: plain.audit(names, folder),
+        },
+        repeats,
+    )
+    images = len(names) * PROTOCOL.trials
+    rate = {name: images / s for name, s in seconds.items()}
+    results.ratio("images/s against a hand-written batched loop", rate["ours"], rate["batched"], rate["ours"] / rate["batched"], 0.95)  # fmt: skip
+    results.ratio("images/s against a plain script, one image a call", rate["ours"], rate["plain"], rate["ours"] / rate["plain"], 2)  # fmt: skip
+
+
+def encoding(results: Results, folder: Path, repeats: int) -> None:
+    """Images of the store, as they are embedded cell by cell, against one image a call."""
+    import numpy as np
+    import pandas as pd
+
+    path = MINIATURE / "encoders" / "clip"
+    encoder = Encoder(resolve_encoder("clip", "image_text", str(path)), "cpu")
+    store, draws = ImageStore(folder / "images"), np.random.default_rng(1)
+    pictures = [Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(400)]
+    cells = [pd.DataFrame({"image_sha256": [store.put(p) for p in pictures[n : n + 10]]}) for n in range(0, 400, 10)]
+    processor = AutoImageProcessor.from_pretrained(path, backend="pil")
+    model = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
+
+    def one_at_a_time() -> None:
+        with torch.inference_mode():
+            for cell in cells:
+                for sha256 in cell["image_sha256"]:
+                    pixels = processor(images=Image.open(store.path(sha256)).convert("RGB"), return_tensors="pt")
+                    torch.nn.functional.normalize(model.get_image_features(**pixels).pooler_output, dim=-1).numpy()
+
+    def by_cell() -> None:
+        for cell in cells:
+            embed_stored(encoder, cell, store)
+
+    seconds = in_turns({"ours": by_cell, "one": one_at_a_time}, repeats)
+    rate = {name: 400 / s for name, s in seconds.items()}
+    results.ratio("images/s encoded against one image a call", rate["ours"], rate["one"], rate["ours"] / rate["one"], 2.5)  # fmt: skip
+
+
+def write_audit(folder: Path, cells: int) -> Path:
+    """An audit of `cells` artists whose model draws one image each in one step: what is left is the cost of a cell."""
+    folder.mkdir(parents=True)
+    (folder / "references").mkdir()
+    (folder / "artists.csv").write_text("name\n" + "\n".join(people(cells)) + "\n")
+    (folder / "protocol.yaml").write_text("name: bench\ntemplates: ['Artwork from {name}']\ntrials: 1\n")
+    settings = {"steps": 1, "guidance": 1.0, "size": 16}
+    model = {"name": "m", "source": "diffusers", "path": str(MINIATURE / "models" / "miniature-1"), "approved": True}
+    content = {
+        "protocol": "protocol.yaml",
+        "roster": {"artists": "artists.csv", "criteria": cells, "most_mentioned": 0},
+        "controls": {"random_names": 0},
+        "models": [{**model, "settings": settings}],
+        "encoders": [{"name": "e", "kind": "image_text", "path": str(MINIATURE / "encoders" / "clip")}],
+    }
+    (folder / "audit.yaml").write_text(yaml.safe_dump(content))
+    return folder / "audit.yaml"
+
+
+def stored_bytes(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def range_step(d: Driver, keys: Sequence[str]) -> Step:
+    ordered = [k for k in d.instance.get_dynamic_partitions("subject") if k in set(keys)]
+    ends = {"start": ordered[0], "end": ordered[-1]}
+    return Step("imitations", ["imitations"], {f"dagster/asset_partition_range_{e}": f"m|{k}" for e, k in ends.items()})
+
+
+def orchestration(results: Results, folder: Path, cells: int) -> None:
+    """The same cells made by the library alone, by one run of Dagster, and by a run each."""
+    with driver(write_audit(folder / "audit", cells)) as d:
+        d.preflight()
+        for step in d.roster_steps():
+            d.run(step)
+        subjects = d.steps.subjects()["subject"].tolist()
+        list(d.steps.make_imitations("m", subjects[:1]))  # what is loaded once is loaded
+        in_dagster = d.steps.warehouse
+        d.steps.warehouse = Warehouse(folder / "alone")
+        d.steps.warehouse.write("subjects", in_dagster.read("subjects"), "x")
+        d.steps.images = ImageStore(folder / "alone" / "images")
+        alone = in_turns({"alone": lambda: _remake(d, folder / "alone", subjects)}, 1)["alone"]
+        d.run(range_step(d, subjects[:1]))
+        before = stored_bytes(d.audit.dagster_home)
+        began = time.perf_counter()
+        d.run(range_step(d, subjects))
+        whole = time.perf_counter() - began
+        each = (whole - alone) / cells
+        kilobytes = (stored_bytes(d.audit.dagster_home) - before) / cells / 1000
+        began = time.perf_counter()
+        for subject in subjects[:10]:  # they are made: a run each costs this without any model
+            d.run(range_step(d, [subject]))
+        run_each = (time.perf_counter() - began) / 10
+    results.within("orchestration of a cell in ms", 1000 * each, 25)
+    results.within("kept by Dagster for a cell in KB", kilobytes, 20)
+    results.ratio("ms a cell against a run a cell, in process", 1000 * each, 1000 * run_each, run_each / each, 7)
+
+
+def _remake(d: Driver, root: Path, subjects: list[str]) -> None:
+    for path in (root / "imitations").rglob("*.parquet"):
+        path.unlink()
+    for _ in d.steps.make_imitations("m", subjects):
+        pass
+
+
+def memory(results: Results, folder: Path) -> None:
+    """Peak memory of a run over few and over many cells, each in a process of its own."""
+    peaks = {}
+    for cells in (20, 200):
+        command = [sys.executable, __file__, "--peak", str(cells), "--folder", str(folder / f"memory-{cells}")]
+        peaks[cells] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    results.ratio("peak memory in MB, 200 cells against 20", peaks[200], peaks[20], peaks[200] / peaks[20], 1.05, at_most=True)  # fmt: skip
+
+
+def peak(cells: int, folder: Path) -> None:
+    """Make that many cells, and print the most memory that this process ever had, in MB."""
+    with driver(write_audit(folder, cells)) as d:
+        for step in d.roster_steps():
+            d.run(step)
+        d.run(range_step(d, d.steps.subjects()["subject"].tolist()))
+    print(int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024)
+
+
+def stable_diffusion(folder: Path, scale: float) -> Path:
+    """Random weights in the shapes of Stable Diffusion 1.5 (860 M in the UNet); `scale` narrows every layer."""
+
+    def width(channels: int) -> int:
+        return max(32, int(channels * scale) // 32 * 32)
+
+    torch.manual_seed(1)
+    text = CLIPTextConfig(hidden_size=width(768), intermediate_size=width(3072), num_hidden_layers=12, num_attention_heads=width(768) // 32)  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=tuple(width(c) for c in (320, 640, 1280, 1280)),
+        cross_attention_dim=width(768),
+        attention_head_dim=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=tuple(width(c) for c in (128, 256, 512, 512)),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=512,
+    )
+    StableDiffusionPipeline(
+        vae=vae.half(),
+        text_encoder=CLIPTextModel(text).half(),
+        tokenizer=AutoTokenizer.from_pretrained(MINIATURE / "models" / "miniature-1" / "tokenizer"),
+        unet=unet.half(),
+        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def gpu(results: Results, folder: Path, chosen: argparse.Namespace) -> None:
+    device = chosen.device or best_device()
+    os.environ["AUDIT_DEVICE"] = device
+    path = stable_diffusion(folder / "model", chosen.scale)
+    settings = {"steps": chosen.steps, "size": chosen.size, "compile": chosen.compile}
+    model = resolve_diffusers("sd", str(path), None, settings)
+    names, images = people(chosen.subjects), chosen.subjects * PROTOCOL.trials
+    half = torch.float16 if device.startswith("cuda") else torch.float32
+    plain = {"half": ByHand(model, device, half, 1), "float32": ByHand(model, device, torch.float32, 1)}
+    one = FlopCounterMode(display=False)
+    with torch.inference_mode(), one:
+        plain["half"].draw("flops", [1])
+    seconds = in_turns(
+        {
+            "ours": ours(model, names, folder),
+            **{name: (lambda script=script: script.audit(names[:1], folder)) for name, script in plain.items()},
+        },
+        chosen.repeats,
+    )
+    rate = images / seconds["ours"]
+    slow = {name: PROTOCOL.trials / seconds[name] for name in plain}
+    flops = one.get_total_flops()
+    results.reported(f"images/s, {chosen.size} px, {chosen.steps} steps, {device}", rate)
+    results.reported("TFLOP an image", flops / 1e12)
+    results.reported("TFLOP/s", rate * flops / 1e12)
+    results.reported("share of the bound of 800 TFLOP/s", rate * flops / BOUND)
+    results.reported("images/s at the bound", BOUND / flops)
+    small = not device.startswith("cuda") or chosen.scale != 1
+    for name, target in (("float32", 6.0), ("half", 2.0)):
+        metric = f"images/s against a plain script in {name}, one image a call"
+        if small:
+            results.reported(metric, rate, slow[name])
+        else:
+            results.ratio(metric, rate, slow[name], rate / slow[name], target)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subjects", type=int, default=4, help="artists of ten images each in a turn")
+    parser.add_argument("--repeats", type=int, default=3, help="turns; the fastest counts")
+    parser.add_argument("--cells", type=int, default=140, help="cells of which Dagster's part is measured")
+    parser.add_argument("--gpu", action="store_true", help="the size of Stable Diffusion 1.5, on the best device")
+    parser.add_argument("--device", help="of --gpu: cuda, cuda:1, mps, cpu")
+    parser.add_argument("--scale", type=float, default=1.0, help="of --gpu: width of every layer")
+    parser.add_argument("--size", type=int, default=512, help="of --gpu: pixels")
+    parser.add_argument("--steps", type=int, default=50, help="of --gpu")
+    parser.add_argument("--compile", action="store_true", help="of --gpu: with torch.compile")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help="instead of benchmarks/results/<stage>.json")
+    chosen = parser.parse_args()
+    if chosen.peak:
+        peak(chosen.peak, chosen.folder)
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if chosen.gpu:
+            results = Results("generation_gpu", "a second, or as said")
+            gpu(results, folder, chosen)
+            return results.finish(chosen.output)
+        results = Results("generation", "a second, or as said")
+        settings: dict[str, Any] = {"steps": 15, "guidance": 3.0, "size": 32}
+        model = resolve_diffusers("miniature", str(MINIATURE / "models" / "miniature-1"), None, settings)
+        (folder / "generation").mkdir()
+        generation(results, model, folder / "generation", people(chosen.subjects), chosen.repeats)
+        encoding(results, folder / "encoding", chosen.repeats)
+        orchestration(results, folder / "orchestration", chosen.cells)
+        memory(results, folder)
+    return results.finish(chosen.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
