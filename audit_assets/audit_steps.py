@@ -19,7 +19,7 @@ from audit_assets.generation.imitate import check_imitations, imitations
 from audit_assets.measurement import audit_tables, identification, matching
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
-from audit_assets.roster.subjects import prompted
+from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
 from audit_assets.warehouse.store import Warehouse
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from audit_assets.encoders.encoder import Encoder
     from audit_assets.generation.diffusers_source import DiffusersSource
 
+ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 """Raise it where the same inputs give other rows."""
 
@@ -46,7 +47,7 @@ class AuditSteps:
         """Subjects that real works were given for, in the order of the subjects."""
         folder = self.audit.local(self.audit.references)
         own = self.subjects()
-        own = own[own["kind"] != "random_name"]
+        own = own[~own["kind"].isin(CONTROL_KINDS)]
         return [s for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
 
     # ---- imitations
@@ -380,10 +381,8 @@ class AuditSteps:
         audited = self.audited()
         own = prompted(self.subjects())["subject"].tolist()
         referenced = self.referenced()
-        tables = {
-            name: [name]
-            for name in ("subjects", "model_versions", "encoders", "auditability", "artist_roster", "roster_attrition")
-        }
+        tables = {name: [name] for name in ("subjects", "model_versions", "encoders", "auditability", *ROSTER_TABLES)}
+        tables["mined_names"] = ["mined_names"] if self.warehouse.inputs("mined_names") else []
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:

@@ -5,6 +5,8 @@ and not only by whole name. An initial (one ASCII letter) identifies nobody and 
 surname.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 
 from audit_assets.roster.normalise import tokens
@@ -24,3 +26,14 @@ def shares_name_parts(name: str, artists: Iterable[str]) -> bool:
     """Whether `name` has a part in common with any of `artists`."""
     own = name_parts(name)
     return any(not own.isdisjoint(name_parts(artist)) for artist in artists)
+
+
+def word_count(name: str) -> int:
+    """Words of a name as people write it, at most four: the apostrophe of O'Keeffe makes it no longer."""
+    return min(len(name.split()), 4)
+
+
+def script(name: str) -> str:
+    """The script of most of the name's letters, by their Unicode names: LATIN, CYRILLIC, CJK; empty without letters."""
+    scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha())
+    return scripts.most_common(1)[0][0] if scripts else ""
