@@ -127,12 +127,9 @@ def _remote_shards(pattern: str) -> list[Shard]:
     except ValueError as error:
         raise InputError(f"captions.path: {pattern!r} is not an address that fsspec knows ({error}).") from error
     except Exception as error:  # each store raises its own: a failed listing is never an empty one
-        offline = (
-            " HF_HUB_OFFLINE is set: unset it to reach the hub." if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
-        )
         raise InputError(
-            f"captions.path: {pattern!r} could not be listed ({type(error).__name__}: {error}); check address and "
-            f"access.{offline if pattern.startswith('hf://') else ''}"
+            f"captions.path: {pattern!r} could not be listed ({type(error).__name__}: {error}); "
+            "check address and access."
         ) from error
     return [Shard(_key(match, path), match, _format(match), filesystem) for match in matches]
 
@@ -306,21 +303,22 @@ def declared(shard: Shard) -> Declared:
     with _readable(shard), _parquet(shard) as parquet:
         found = _find_columns(shard, parquet.schema_arrow.names, [], wanted=SCORES)
         columns = {parquet.schema.column(i).path: i for i in range(len(parquet.schema))}
-        scores = {}
+        scores: dict[str, tuple[float, float]] = {}
         for ours, name in found.items():
             groups = [parquet.metadata.row_group(g).column(columns[name]) for g in range(parquet.num_row_groups)]
             known = [group.statistics for group in groups if group.statistics and group.statistics.has_min_max]
             if known and len(known) == len(groups) and all(isinstance(s.min, int | float) for s in known):
-                scores[ours] = (float(min(s.min for s in known)), float(max(s.max for s in known)))
+                scores[ours] = (min(s.min for s in known) + 0.0, max(s.max for s in known) + 0.0)  # no -0.0
         return Declared(int(parquet.metadata.num_rows), scores)
 
 
 def _declared_csv(shard: Shard) -> Declared:
-    rows, scores = 0, {}
+    rows = 0
+    scores: dict[str, tuple[float, float]] = {}
     with _readable(shard):
         for batch in _csv_batches(shard, [], BATCH_ROWS, wanted=SCORES):
             rows += batch.num_rows
-            for name in batch.schema.names:
+            for name in set(SCORES) & set(batch.schema.names):
                 ends = pc.min_max(batch.column(name)).as_py()
                 if ends["min"] is not None:
                     low, high = scores.get(name, (ends["min"], ends["max"]))

@@ -12,6 +12,7 @@ with its reason: the draw is evidence too.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,8 @@ COLUMNS = (
     "name", "pool", "kind", "status", "why", "mentions", "captions", "known_names", "shares_name_parts", "shared_parts",
     "words", "script", "pieces", "faker_version", "locale", "seed",
 )  # fmt: skip
-RANDOM_MARGIN = 3
-_RECOMBINED_MARGIN = 6
+# Names drawn for each that is wanted; of nonsense, names invented for each that is drawn.
+_MARGIN, _RECOMBINED_MARGIN, _CHOICE = 3, 6, 20
 # A scan of 20,000 names costs little more than one of 2,000.
 _MOST_RECOMBINED = 20_000
 _ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
@@ -59,14 +60,13 @@ def draw_controls(
 
 def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
     """Names that share no part with anybody known; where a locale has too few, also names that do, after them."""
-    wanted, options = RANDOM_MARGIN * controls.random_names, {"locale": controls.locale, "seed": controls.seed}
-    lengths = [word_count(name) for name in own]
-    names = random_names(wanted, known=known, token_counts=lengths, share_parts=controls.share_name_parts, **options)
-    if missing := wanted - len(names):
-        # Most of these share a part with the roster and are refused later: hence more of them.
-        names += random_names(
-            RANDOM_MARGIN * missing, known=[*known, *names], token_counts=lengths, share_parts=True, **options
-        )
+    wanted = _MARGIN * controls.random_names
+    draw = partial(
+        random_names, locale=controls.locale, seed=controls.seed, token_counts=[word_count(name) for name in own]
+    )
+    names = draw(wanted, known=known, share_parts=controls.share_name_parts)
+    # Most of these share a part with the roster and are refused later: hence more of them.
+    names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
     return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=controls.locale)
 
 
@@ -80,19 +80,20 @@ def _recombined(controls: Controls, own: Sequence[str], known: Sequence[str], ro
 def _nonsense(
     controls: Controls, own: Sequence[str], known: Sequence[str], pieces: Callable[[str], int] | None
 ) -> pd.DataFrame:
-    if not controls.nonsense:
-        return _pool([], "nonsense", "nonsense")
-    most = max(map(pieces, own), default=0) if pieces else None
-    names = nonsense_words(
-        RANDOM_MARGIN * controls.nonsense, seed=controls.seed, known=known, pieces=pieces, most_pieces=most
-    )
-    table = _pool(names, "nonsense", "nonsense")
-    return table.assign(pieces=[pieces(name) for name in names] if pieces else None)
+    """Of many invented names those of the fewest tokens, and none of more than an artist's name has: a name in crumbs is
+    another prompt, not another name."""
+    wanted = _MARGIN * controls.nonsense
+    if pieces is None:
+        return _pool(nonsense_words(wanted, seed=controls.seed, known=known), "nonsense", "nonsense")
+    counts = {name: pieces(name) for name in nonsense_words(_CHOICE * wanted, seed=controls.seed, known=known)}
+    most = max(map(pieces, own), default=0)
+    names = [name for name in sorted(counts, key=lambda name: counts[name]) if counts[name] <= most][:wanted]
+    return _pool(names, "nonsense", "nonsense").assign(pieces=[counts[name] for name in names])
 
 
 def _pool(names: Sequence[str], pool: str, kind: str) -> pd.DataFrame:
     table = pd.DataFrame({"name": pd.Series(names, dtype="str"), "pool": pool, "kind": kind})
-    return table.assign(pieces=pd.NA, faker_version=None, locale=None).astype({"pieces": "Int64"})
+    return table.assign(pieces=pd.Series(None, table.index, dtype="Int64"), faker_version=None, locale=None)
 
 
 def choose_controls(
@@ -214,19 +215,8 @@ def untrained_controls(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def nonsense_words(
-    n: int,
-    *,
-    seed: int,
-    known: Iterable[str],
-    pieces: Callable[[str], int] | None = None,
-    most_pieces: int | None = None,
-) -> list[str]:
-    """At most `n` pronounceable names of two invented words; none shares a part with a known name or another of them.
-
-    `pieces` counts the tokens that the encoder's tokenizer makes of a text: names of more than `most_pieces` are
-    passed over, since a name in crumbs is another prompt, not another name.
-    """
+def nonsense_words(n: int, *, seed: int, known: Iterable[str]) -> list[str]:
+    """At most `n` pronounceable names of two invented words; none shares a part with a known name or another of them."""
     generator = np.random.default_rng(seed)
     taken = set(parts_of(known))
     names: list[str] = []
@@ -235,8 +225,7 @@ def nonsense_words(
             break
         name = " ".join("".join(_syllable(generator) for _ in range(2)).capitalize() for _ in range(2))
         parts = name_parts(name)
-        sane = pieces is None or most_pieces is None or pieces(name) <= most_pieces
-        if len(parts) == len(tokens(name)) == 2 and parts.isdisjoint(taken) and sane:
+        if len(parts) == len(tokens(name)) == 2 and parts.isdisjoint(taken):
             taken |= parts
             names.append(name)
     return names

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audit_assets.config import Audit, digest
@@ -26,6 +27,8 @@ from audit_assets.roster.captions import (
     score_version,
 )
 from audit_assets.roster.controls import draw_controls
+from audit_assets.roster.normalise import names_in, tokens
+from audit_assets.roster.parts import countable
 from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.store import Warehouse, stamp
 
@@ -75,8 +78,6 @@ class MentionScan:
 
     @cached_property
     def _names(self) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-        from audit_assets.roster.scan import countable  # numba: a second, and only where something is scanned
-
         people = zip(self.artists["name"], self.artists["aliases"], strict=True)
         return countable(
             {name: [name, *aliases] for name, aliases in people} | {n: [n] for n in self.candidates["name"]}
@@ -135,7 +136,9 @@ class MentionScan:
         """
         table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self.inputs(key)
         if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
-            from audit_assets.roster.duplicates import scan_shard
+            from audit_assets.roster.duplicates import (
+                scan_shard,
+            )  # numba: a second, and only where something is scanned
 
             batches = caption_batches(self.shards[key], self.filters)
             result = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
@@ -154,9 +157,18 @@ class MentionScan:
     def recount(self, key: str) -> tuple[int, list[str]]:
         """(captions looked at, differences) of the stored mentions to the plain reference, on a sample of the rows.
 
-        Half of the sample are rows that the scan says name somebody, so that errors of both kinds can show.
+        Half of the sample are rows that the scan says name somebody, so that errors of both kinds can show. Table
+        `mention_recounts/<shard>`, one row: what a file was once found to hold is not read again.
         """
-        from audit_assets.roster.normalise import names_in, tokens
+        table, inputs = f"mention_recounts/{key}", self.inputs(key)
+        if self.warehouse.inputs(table) != inputs:
+            captions, differences = self._recounted(key)
+            found = pd.DataFrame({"captions": [captions], "differences": [differences]})
+            self.warehouse.write(table, found.astype({"differences": object}), inputs)
+        row = self.warehouse.read(table).iloc[0]
+        return int(row["captions"]), list(row["differences"])
+
+    def _recounted(self, key: str) -> tuple[int, list[str]]:
         from audit_assets.roster.scan import caption_at
 
         spellings = [(name, tuple(tokens(own))) for name, owns in self.names.items() for own in owns]
@@ -170,16 +182,14 @@ class MentionScan:
             if kept
         }
         path = self.warehouse.path(f"mention_rows/{key}")
-        stored = (
-            pq.read_table(path, columns=["key", "row"], filters=[("row", "in", list(captions))]) if captions else None
-        )
-        found = set(zip(stored["row"].to_pylist(), stored["key"].to_pylist(), strict=True)) if stored else set()
-        naming = sorted({row for row, _ in found})
+        stored = pq.read_table(path, columns=["key", "row"], filters=pc.field("row").isin(list(captions)))
+        found = set(zip(stored["row"].to_pylist(), stored["key"].to_pylist(), strict=True))
         wanted = max(20, _RECOUNTED // max(len(spellings), 1))
+        naming = sorted({row for row, _ in found})
         sample = {*_spread(naming, wanted // 2), *_spread(sorted(captions), wanted - wanted // 2)}
         again = {(row, spellings[int(n)][0]) for row in sample for n in names_in(captions[row], by_number)}
-        differences = sorted(again ^ {(row, name) for row, name in found if row in sample})
-        return len(sample), [f"row {row}: {name}" for row, name in differences]
+        differences = again ^ {(row, name) for row, name in found if row in sample}
+        return len(sample), [f"row {row}: {name}" for row, name in sorted(differences)]
 
     # ---- all shards
     def merged(self) -> pd.DataFrame:

@@ -181,7 +181,9 @@ class RosterSteps:
         mined = mine(self._first_captions(rows))
         counted = scan(self._first_captions(rows), {name: (name,) for name in mined.names()})
         table = with_mentions(mined, counted.mentions).candidates
-        return table.assign(kind=_kinds(table["name"], artists), samples=self._places(table["samples"]))
+        table["kind"] = _kinds(table["name"], artists)
+        table["samples"] = pd.Series(self._places(table["samples"]), table.index, dtype=object)
+        return table
 
     def _places(self, samples: pd.Series) -> list[list[dict]]:
         """Rows counted through all shards as (shard, row)."""
@@ -202,9 +204,9 @@ def _attrition(choice: Choice) -> str:
     return ", ".join(f"{row.criterion} removed {row.removed}" for row in steps.itertuples())
 
 
-def _kinds(names: pd.Series, artists: pd.DataFrame | None) -> list[str | None]:
+def _kinds(names: pd.Series, artists: pd.DataFrame | None) -> pd.Series:
     """The kind of each name that the artists' table has under any spelling."""
     known: dict[tuple[str, ...], str] = {}
     for artist in [] if artists is None else artists.to_dict("records"):
         known |= {tuple(tokens(name)): artist["kind"] for name in [artist["name"], *artist["aliases"]]}
-    return [known.get(tuple(tokens(name))) for name in names]
+    return pd.Series([known.get(tuple(tokens(name))) for name in names], names.index, dtype=object)
