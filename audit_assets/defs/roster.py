@@ -10,6 +10,7 @@ from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
+from audit_assets.roster.captions import new_shards
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.roster_steps import RosterSteps
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -220,11 +221,6 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     )
 
 
-def new_shards(known: set[str], found: list[str]) -> list[str]:
-    """The keys of caption files that have no partition yet, in order."""
-    return [key for key in found if key not in known]
-
-
 @dg.sensor(
     target=[captions, artist_mentions],
     minimum_interval_seconds=300,
@@ -233,7 +229,7 @@ def new_shards(known: set[str], found: list[str]) -> list[str]:
 )
 def new_caption_files(context: dg.SensorEvaluationContext, audit: AuditResource) -> dg.SensorResult:
     """A listing that fails fails the tick: it is never an empty listing."""
-    found = list(MentionScan(audit.audit, audit.warehouse).shards)
+    found = list(MentionScan(audit.audit, audit.warehouse).shards.values())
     assert shard.name is not None
     new = new_shards(set(context.instance.get_dynamic_partitions(shard.name)), found)
     return dg.SensorResult(

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -116,6 +116,11 @@ def caption_shards(pattern: str, base: Path) -> list[Shard]:
     if not shards:
         raise InputError(f"captions.path: {pattern!r} matches no file (looked in {base}); correct the path or pattern.")
     return sorted(shards, key=lambda shard: shard.key)
+
+
+def new_shards(known: Container[str], found: Iterable[Shard]) -> list[str]:
+    """The keys of the shards that are not known yet, in order."""
+    return [shard.key for shard in found if shard.key not in known]
 
 
 def _remote_shards(pattern: str) -> list[Shard]:

@@ -33,6 +33,7 @@ COLUMNS = (
 _MARGIN, _RECOMBINED_MARGIN, _CHOICE = 3, 6, 20
 # A scan of 20,000 names costs little more than one of 2,000.
 _MOST_RECOMBINED = 20_000
+_SANE_PIECES = 8  # tokens of two invented words: four a word
 _ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
 _VOWELS = [*"aeiou"]
 _CODAS = ["", "", *"nrlsmk"]
@@ -80,13 +81,13 @@ def _recombined(controls: Controls, own: Sequence[str], known: Sequence[str], ro
 def _nonsense(
     controls: Controls, own: Sequence[str], known: Sequence[str], pieces: Callable[[str], int] | None
 ) -> pd.DataFrame:
-    """Of many invented names those of the fewest tokens, and none of more than an artist's name has: a name in crumbs is
-    another prompt, not another name."""
+    """Of many invented names those of the fewest tokens, and none of many more than an artist's name has: a name in
+    crumbs is another prompt, not another name."""
     wanted = _MARGIN * controls.nonsense
     if pieces is None:
         return _pool(nonsense_words(wanted, seed=controls.seed, known=known), "nonsense", "nonsense")
     counts = {name: pieces(name) for name in nonsense_words(_CHOICE * wanted, seed=controls.seed, known=known)}
-    most = max(map(pieces, own), default=0)
+    most = max(_SANE_PIECES, *map(pieces, own))
     names = [name for name in sorted(counts, key=lambda name: counts[name]) if counts[name] <= most][:wanted]
     return _pool(names, "nonsense", "nonsense").assign(pieces=[counts[name] for name in names])
 

@@ -15,6 +15,7 @@ from audit_assets.roster.captions import (
     caption_batches,
     caption_shards,
     declared,
+    new_shards,
     out_of_range,
     sample_batches,
     score_version,
@@ -55,6 +56,12 @@ def test_shards_are_keyed_by_their_path_alone(tmp_path: Path) -> None:
         caption_shards("captions/*", tmp_path)
     with pytest.raises(InputError, match=r"'nowhere/.*' matches no file"):
         caption_shards("nowhere/*.csv", tmp_path)
+
+
+def test_only_files_without_a_partition_are_new(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet", "c.parquet"):
+        parquet(tmp_path / name, URL=["u"], TEXT=["t"])
+    assert new_shards({"b.parquet", "gone.parquet"}, caption_shards("*", tmp_path)) == ["a.parquet", "c.parquet"]
 
 
 def test_a_folder_with_a_pattern_in_its_name_is_only_a_folder(tmp_path: Path) -> None:
