@@ -23,13 +23,14 @@ from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
-from audit_assets.roster.subjects import prompted
+from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     from audit_assets.encoders.encoder import Encoder
 
+ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
 """Raise them where the same inputs give other rows."""
@@ -50,7 +51,7 @@ class AuditSteps:
         """Subjects that real works were given for, in the order of the subjects."""
         folder = self.audit.local(self.audit.references)
         own = self.subjects()
-        own = own[own["kind"] != "random_name"]
+        own = own[~own["kind"].isin(CONTROL_KINDS)]
         return [s for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
 
     # ---- imitations
@@ -294,18 +295,9 @@ class AuditSteps:
         audited = self.audited()
         own = prompted(self.subjects())["subject"].tolist()
         referenced = self.referenced()
-        tables = {
-            name: [name]
-            for name in (
-                "subjects",
-                "model_versions",
-                "encoders",
-                "artist_roster",
-                "roster_attrition",
-                *CONTROL_TABLES,
-            )
-        }
+        tables = {name: [name] for name in ("subjects", "model_versions", "encoders", *ROSTER_TABLES, *CONTROL_TABLES)}
         tables["model_files"] = ["model_files", "encoder_files"]
+        tables["mined_names"] = ["mined_names"] if self.warehouse.inputs("mined_names") else []
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:

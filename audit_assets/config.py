@@ -113,8 +113,14 @@ class Protocol(_Strict):
 
 class Captions(_Strict):
     path: str = Field(min_length=1, description="parquet or CSV, a file or a glob; local, s3:// or hf://")
-    dataset: str = ""
+    dataset: str = Field("", description="what the files are; recorded")
+    score_version: Literal["v1", "v2"] | None = Field(
+        None,
+        description="of the aesthetic scores, which are not comparable; known by the data set's name where it says",
+    )
     minimum_score: float | None = None
+    maximum_punsafe: float | None = Field(None, ge=0, le=1)
+    maximum_pwatermark: float | None = Field(None, ge=0, le=1)
 
 
 class Roster(_Strict):
@@ -122,13 +128,20 @@ class Roster(_Strict):
     criteria: int = Field(70, gt=0)
     most_mentioned: int = Field(250, ge=0)
     minimum_mentions: int | None = Field(100, ge=0)
+    mined_captions: int = Field(
+        1_000_000, ge=0, description="captions that names are mined from, as proposals for artists.csv; 0 for none"
+    )
 
 
 class Controls(_Strict):
     random_names: int = Field(70, ge=0, description="names that share no part with an artist's")
     recombined_names: int = Field(0, ge=0, description="names recombined from the parts of the roster's names")
+    nonsense: int = Field(0, ge=0, description="invented words that the encoder's tokenizer does not break into crumbs")
     locale: str = "en_US"
     seed: int = Field(7, ge=0)
+    share_name_parts: bool = Field(
+        False, description="let random names share a part with an artist's; such a control can be that artist"
+    )
 
 
 class LoraEntry(_Strict):

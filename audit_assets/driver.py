@@ -114,9 +114,10 @@ class Driver:
             keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
             self._add("shard", keys)
             yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
+        mined = ["mined_names"] if self.audit.captions is not None and self.audit.roster.mined_captions else []
         yield Step(
             "roster, models and encoders",
-            ["artist_roster", "random_names", "subjects", "model_versions", "encoders"],
+            ["artist_roster", "random_names", "subjects", *mined, "model_versions", "encoders"],
             {},
         )
 

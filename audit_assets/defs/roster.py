@@ -5,35 +5,62 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from audit_assets.config import Audit, digest
+from audit_assets.config import digest
 from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.resources import AuditResource
-from audit_assets.references import works_of
-from audit_assets.roster import mentions
-from audit_assets.roster.artists import read_artists
-from audit_assets.roster.captions import caption_shards
-from audit_assets.roster.criteria import choose
-from audit_assets.roster.subjects import choose_controls, control_candidates, prompted, subjects_table
+from audit_assets.errors import InputError
+from audit_assets.roster.captions import new_shards
+from audit_assets.roster.mentions import MentionScan
+from audit_assets.roster.roster_steps import RosterSteps
+from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 
-GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "1"}
-
-
-def candidates_of(audit: Audit, artists: pd.DataFrame) -> pd.DataFrame:
-    c = audit.controls
-    return control_candidates(
-        artists, random=c.random_names, recombined=c.recombined_names, locale=c.locale, seed=c.seed
-    )
+GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "2"}
+ALL_SHARDS = dg.AllPartitionMapping()
 
 
-@dg.asset(**GROUP, kinds={"parquet"}, partitions_def=shard, backfill_policy=dg.BackfillPolicy.single_run())
+def steps_of(audit: AuditResource) -> RosterSteps:
+    return RosterSteps(audit.audit, audit.warehouse)
+
+
+def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
+
+
+def verdict(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+    """Passed where there is no problem; the first twenty are shown."""
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    shown = {"problems": problems[:20], **metadata}
+    return dg.AssetCheckResult(passed=not problems, check_name=name, severity=severity, metadata=shown)
+
+
+@dg.asset(
+    **GROUP,
+    kinds={"parquet"},
+    partitions_def=shard,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[
+        claim(
+            "files_are_whole_and_scores_within_range",
+            "captions",
+            "Every file can be opened, and no score is beyond what it can be (a percentage, say). One that fails stops "
+            "its own scan and no other.",
+            blocking=False,
+        )
+    ],
+)
 def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Caption metadata in LAION's columns, read where it lies and never copied: one shard a file, known by its fingerprint."""
-    assert audit.audit.captions is not None
-    shards = {s.key: s for s in caption_shards(audit.audit.captions.path, audit.audit.base)}
-    rows = [(key, *mentions.describe(shards[key])) for key in context.partition_keys if key in shards]
-    table = pd.DataFrame(rows, columns=["shard", "rows", "sha256"])
-    return finished(table, digest(table["sha256"].tolist()), rows=int(table["rows"].sum()))
+    scan = MentionScan(audit.audit, audit.warehouse)
+    tables = [scan.describe(key) for key in context.partition_keys if key in scan.shards]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"rows": [], "sha256": [], "problem": []})
+    problems = [text for text in table["problem"] if text]
+    return finished(
+        table,
+        digest(table["sha256"].tolist()),
+        checks=[verdict("files_are_whole_and_scores_within_range", problems, files=len(table))],
+        rows=int(table["rows"].fillna(0).sum()),
+    )
 
 
 @dg.asset(
@@ -43,62 +70,87 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[captions],
     check_specs=[
-        dg.AssetCheckSpec(
-            "every_shard_was_scanned",
-            asset="artist_mentions",
-            blocking=True,
-            description="The rows scanned are the rows of the file.",
-        )
+        claim("every_shard_was_scanned", "artist_mentions", "The rows scanned are the rows of the file."),
+        claim(
+            "counts_equal_the_plain_reference",
+            "artist_mentions",
+            "Captions of every shard, half of them naming somebody, give the same names when they are read by the "
+            "plain Python definition.",
+        ),
     ],
 )
 def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """For every artist and candidate control name, the captions that name it, with the first row ids."""
-    a = audit.audit
-    assert a.captions is not None
-    artists = read_artists(a.local(a.roster.artists))
-    names = mentions.scanned_names(artists, candidates_of(a, artists))
-    shards = {s.key: s for s in caption_shards(a.captions.path, a.base)}
-    tables = {
-        key: mentions.scan_shard(shards[key], names, a.captions.minimum_score, audit.warehouse)
-        for key in context.partition_keys
-        if key in shards
-    }
-    total = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"name": [], "mentions": []})
-    read = {key: int(t.attrs["rows_read"]) for key, t in tables.items()}
-    wrong = [key for key, rows in read.items() if rows != mentions.describe(shards[key])[0]]
-    check = dg.AssetCheckResult(
-        passed=not wrong,
-        check_name="every_shard_was_scanned",
-        metadata={"shards": len(read), "not_scanned_whole": wrong},
-    )
-    return finished(
-        total, digest({k: t.attrs["inputs"] for k, t in tables.items()}), checks=[check], rows_read=sum(read.values())
-    )
-
-
-@dg.asset(**GROUP, kinds={"parquet"}, deps=[dg.AssetDep(artist_mentions, partition_mapping=dg.AllPartitionMapping())])
-def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """The artists of each roster, by the paper's criteria and by count of captions, and whom each criterion removed."""
-    a = audit.audit
-    artists = read_artists(a.local(a.roster.artists))
-    counts = mentions.total(a, audit.warehouse, artists["name"])
-    choice = choose(
-        artists,
-        counts,
-        criteria=a.roster.criteria,
-        most_mentioned=a.roster.most_mentioned,
-        minimum_mentions=a.roster.minimum_mentions,
-    )
-    rows = [
-        (roster, rank, name, None if counts is None else counts.get(name, 0))
-        for roster, names in choice.rosters.items()
-        for rank, name in enumerate(names, 1)
+    """For every artist and candidate control name, the captions that name it, with the first row ids. A broken shard fails alone."""
+    scan = MentionScan(audit.audit, audit.warehouse)
+    landed: dict[str, pd.DataFrame] = {}
+    broken: list[str] = []
+    for key in context.partition_keys:
+        if key not in scan.shards:
+            continue  # the file is gone; its key stays
+        try:
+            landed[key] = scan.scan(key)
+        except InputError as error:
+            broken.append(str(error))
+    if broken:
+        for key, table in landed.items():
+            metadata = {"dagster/row_count": len(table)}
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+        raise InputError(f"{len(broken)} caption files failed, {len(landed)} others landed:\n" + "\n".join(broken))
+    rows = {key: (table.attrs["rows_read"], int(scan.describe(key)["rows"].iloc[0])) for key, table in landed.items()}
+    recounted = {key: scan.recount(key) for key in landed}
+    checks = [
+        verdict(
+            "every_shard_was_scanned",
+            [f"{key}: {read} of {declared} rows" for key, (read, declared) in rows.items() if read != declared],
+            shards=len(rows),
+        ),
+        verdict(
+            "counts_equal_the_plain_reference",
+            [f"{key}, {found}" for key, (_, differences) in recounted.items() for found in differences],
+            captions=sum(n for n, _ in recounted.values()),
+        ),
     ]
-    table = pd.DataFrame(rows, columns=["roster", "rank", "name", "mentions"])
-    inputs = digest([artists.to_json(), counts, a.roster.model_dump()])
-    audit.warehouse.write("artist_roster", table, inputs)
-    audit.warehouse.write("roster_attrition", choice.attrition, inputs)
-    return finished(table, inputs, attrition=dg.MetadataValue.md(as_markdown(choice.attrition)))
+    total = pd.concat(landed.values(), ignore_index=True) if landed else pd.DataFrame({"name": [], "mentions": []})
+    return finished(
+        total,
+        digest({key: table.attrs["inputs"] for key, table in landed.items()}),
+        checks=checks,
+        rows_read=sum(read for read, _ in rows.values()),
+        names_not_counted=scan.refused,
+    )
+
+
+@dg.asset(
+    **GROUP,
+    kinds={"parquet", "duckdb"},
+    deps=[dg.AssetDep(artist_mentions, partition_mapping=ALL_SHARDS)],
+    check_specs=[
+        claim("no_shard_is_missing", "artist_roster", "Every caption file was scanned, and the rows add up."),
+        claim(
+            "rosters_have_the_size_asked_for",
+            "artist_roster",
+            "As many artists as audit.yaml asks for; a roster that captions cannot fill says how many it found.",
+            blocking=False,
+        ),
+    ],
+)
+def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """The artists of each roster, by the paper's criteria and by count of captions, whom each criterion removed, and whose name others bear."""
+    steps = steps_of(audit)
+    table = steps.make_roster()
+    shards, attrition = audit.warehouse.read("caption_shards"), audit.warehouse.read("roster_attrition")
+    checks = [
+        verdict("no_shard_is_missing", steps.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
+        verdict("rosters_have_the_size_asked_for", steps.shortfall(), warn=True),
+    ]
+    return finished(
+        table,
+        audit.warehouse.inputs("artist_roster") or "",
+        checks=checks,
+        attrition=dg.MetadataValue.md(as_markdown(attrition, len(attrition))),
+        name_collisions=sorted(set(table.loc[table["name_collision"], "name"])),
+        score_version=steps.scan.score_version or "unknown",
+    )
 
 
 @dg.asset(
@@ -106,39 +158,43 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     kinds={"parquet"},
     deps=[artist_roster],
     check_specs=[
-        dg.AssetCheckSpec(
-            "controls_are_named_by_no_caption",
-            asset="random_names",
-            blocking=True,
-            description="No control name occurs in the captions.",
-        )
+        claim("controls_are_named_by_no_caption", "random_names", "No control name occurs in the captions."),
+        claim(
+            "random_names_resemble_the_roster",
+            "random_names",
+            "As many words, and the same script, in the same proportions as the artists' names.",
+            blocking=False,
+        ),
     ],
 )
 def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Control names, drawn from a seed: some share no part with an artist's name, some are made of the artists' own parts."""
-    a = audit.audit
-    candidates = candidates_of(a, read_artists(a.local(a.roster.artists)))
-    counts = mentions.total(a, audit.warehouse, candidates["name"])
-    roster = audit.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
-    table = choose_controls(
-        candidates,
-        counts,
-        roster,
-        random=a.controls.random_names,
-        recombined=a.controls.recombined_names,
-    )
-    inputs = digest([table.to_json()])
-    audit.warehouse.write("random_names", table, inputs)
-    kept = audit.warehouse.read("random_names")["name"]
-    named = [name for name, n in (mentions.total(a, audit.warehouse, kept) or {}).items() if n]
+    """Control names, each with the reason why it is clean: some share no part with an artist's name, some are made of the artists' own parts."""
+    steps = steps_of(audit)
+    table = steps.make_controls()
+    checks = [
+        verdict("controls_are_named_by_no_caption", steps.named_controls(), controls=len(steps.used_controls())),
+        verdict("random_names_resemble_the_roster", steps.unmatched_controls(), warn=True),
+    ]
+    counted = table.groupby(["pool", "status"]).size().rename("names").reset_index()
     return finished(
         table,
-        inputs,
-        checks=[
-            dg.AssetCheckResult(
-                passed=not named, check_name="controls_are_named_by_no_caption", metadata={"named": named}
-            )
-        ],
+        audit.warehouse.inputs("controls") or "",
+        checks=checks,
+        controls=dg.MetadataValue.md(as_markdown(counted, len(counted))),
+    )
+
+
+@dg.asset(**GROUP, kinds={"parquet"}, deps=[dg.AssetDep(captions, partition_mapping=ALL_SHARDS)])
+def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """Names that captions attribute works to: proposals for artists.csv, with their contexts. None enters a roster by itself."""
+    table = steps_of(audit).make_mined_names()
+    proposed = table[table["proposed"].astype(bool)]
+    return finished(
+        table,
+        audit.warehouse.inputs("mined_names") or "",
+        proposed=len(proposed),
+        precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
+        proposals=dg.MetadataValue.path(audit.warehouse.root / "mined_names.csv"),
     )
 
 
@@ -146,45 +202,37 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     **GROUP,
     kinds={"parquet"},
     deps=[artist_roster, random_names],
-    check_specs=[
-        dg.AssetCheckSpec(
-            "controls_are_present",
-            asset="subjects",
-            blocking=True,
-            description="As many control names as audit.yaml asks for.",
-        )
-    ],
+    check_specs=[claim("controls_are_present", "subjects", "As many control names as audit.yaml asks for.")],
 )
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Whoever is audited or compared, with the key of their partition. Adds the partitions of subjects."""
-    a = audit.audit
-    artists = read_artists(a.local(a.roster.artists))
-    ranked = audit.warehouse.read("artist_roster")
-    rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
-    table = subjects_table(
-        artists, rosters, mentions.total(a, audit.warehouse, artists["name"]), audit.warehouse.read("random_names")
-    )
-    inputs = digest([table.to_json()])
-    audit.warehouse.write("subjects", table, inputs)
+    steps, c = steps_of(audit), audit.audit.controls
+    table = steps.make_subjects()
     add_keys(context, subject, prompted(table)["subject"].tolist())
-    folder = a.local(a.references)
-    with_works = [
-        key
-        for key, name, kind in zip(table["subject"], table["name"], table["kind"], strict=True)
-        if kind != "random_name" and works_of(folder, key, name)
-    ]
-    add_keys(context, referenced_subject, with_works)
-    controls = int((table["kind"] == "random_name").sum())
-    asked = a.controls.random_names + a.controls.recombined_names
+    add_keys(context, referenced_subject, steps.with_works(table))
+    controls = int(table["kind"].isin(CONTROL_KINDS).sum())
+    asked = c.random_names + c.recombined_names + c.nonsense
+    problems = [f"{controls} control names, not {asked}"] if controls != asked else []
     return finished(
         table,
-        inputs,
-        checks=[
-            dg.AssetCheckResult(
-                passed=controls == asked,
-                check_name="controls_are_present",
-                metadata={"controls": controls, "asked": asked},
-            )
-        ],
+        audit.warehouse.inputs("subjects") or "",
+        checks=[verdict("controls_are_present", problems, controls=controls, asked=asked)],
         kinds=table["kind"].value_counts().to_dict(),
+    )
+
+
+@dg.sensor(
+    target=[captions, artist_mentions],
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Gives every new caption file a partition of its own and scans it alone.",
+)
+def new_caption_files(context: dg.SensorEvaluationContext, audit: AuditResource) -> dg.SensorResult:
+    """A listing that fails fails the tick: it is never an empty listing."""
+    found = list(MentionScan(audit.audit, audit.warehouse).shards.values())
+    assert shard.name is not None
+    new = new_shards(set(context.instance.get_dynamic_partitions(shard.name)), found)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=key, partition_key=key) for key in new],
+        dynamic_partitions_requests=[shard.build_add_request(new)] if new else [],
     )

@@ -71,7 +71,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(
-            f"{path}: cannot read the artists table ({error.strerror or error}); check the path."
+            f"{path}: cannot read the artists table ({error.strerror or error}); check the path. Where there is no list "
+            "yet, materialize mined_names, which proposes names from the captions."
         ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

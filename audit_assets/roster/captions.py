@@ -7,9 +7,11 @@ come from one pass.
 
 import glob
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -19,6 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
 
@@ -55,11 +59,48 @@ class Shard:
         return self.filesystem is None
 
     def fingerprint(self) -> str:
-        """Changes when the file does: SHA-256 of a local file, the store's checksum or ETag of a remote one."""
+        """Changes when the file does: SHA-256 of a local file, of what the store says of a remote one."""
+        if not self.is_local:
+            return self.stamp()
+        with open(self.url, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def stamp(self) -> str:
+        """Changes when the file does, without reading it: from its size and times, or its checksum in the store."""
         if self.is_local:
-            with open(self.url, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        return hashlib.sha256(str(self.filesystem.ukey(self.url)).encode()).hexdigest()
+            status = os.stat(self.url)
+            known = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        else:
+            known = [self.filesystem.ukey(self.url)]
+        return hashlib.sha256(str(known).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which rows count: a row without a score cannot pass a filter on it."""
+
+    minimum_score: float | None = None
+    maximum_punsafe: float | None = None
+    maximum_pwatermark: float | None = None
+
+    def needed(self) -> list[str]:
+        limits = {"score": self.minimum_score, "punsafe": self.maximum_punsafe, "pwatermark": self.maximum_pwatermark}
+        return [name for name, limit in limits.items() if limit is not None]
+
+    def kept(self, columns: dict[str, pa.Array]) -> pa.Array:
+        """Whether each row has a text and passes."""
+        kept = pc.is_valid(columns["text"])
+        for name, limit, passes in (
+            ("score", self.minimum_score, pc.greater_equal),
+            ("punsafe", self.maximum_punsafe, pc.less_equal),
+            ("pwatermark", self.maximum_pwatermark, pc.less_equal),
+        ):
+            if limit is not None:
+                kept = pc.and_(kept, pc.fill_null(passes(columns[name], limit), False))
+        return kept
+
+
+EVERYTHING = Filters()
 
 
 def caption_shards(pattern: str, base: Path) -> list[Shard]:
@@ -77,9 +118,14 @@ def caption_shards(pattern: str, base: Path) -> list[Shard]:
     return sorted(shards, key=lambda shard: shard.key)
 
 
+def new_shards(known: Container[str], found: Iterable[Shard]) -> list[str]:
+    """The keys of the shards that are not known yet, in order."""
+    return [shard.key for shard in found if shard.key not in known]
+
+
 def _remote_shards(pattern: str) -> list[Shard]:
     try:
-        filesystem, path = fsspec.core.url_to_fs(pattern)
+        filesystem, path = _store(pattern)
         matches = filesystem.glob(path) if glob.has_magic(path) else [path] * bool(filesystem.exists(path))
     except ImportError as error:
         raise InputError(f"captions.path: {pattern!r} needs a library that is not installed ({error}).") from error
@@ -91,6 +137,21 @@ def _remote_shards(pattern: str) -> list[Shard]:
             "check address and access."
         ) from error
     return [Shard(_key(match, path), match, _format(match), filesystem) for match in matches]
+
+
+def _store(pattern: str) -> tuple[AbstractFileSystem, str]:
+    """S3 by Arrow's own client, which decodes what it reads without Python; everything else as fsspec knows it."""
+    if not pattern.startswith("s3://"):
+        return fsspec.core.url_to_fs(pattern)
+    from pyarrow.fs import S3FileSystem, resolve_s3_region
+
+    path = pattern.removeprefix("s3://")
+    # Arrow reads keys and region from the environment and ~/.aws as everybody does, but not the endpoint.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region and not endpoint:
+        region = resolve_s3_region(path.split("/", 1)[0])
+    return ArrowFSWrapper(S3FileSystem(endpoint_override=endpoint, region=region)), path
 
 
 def _format(path: str) -> str:
@@ -121,51 +182,66 @@ def score_version(dataset: str | None) -> str | None:
 
 
 def caption_batches(
-    shard: Shard,
-    minimum_score: float | None = None,
-    *,
-    maximum_punsafe: float | None = None,
-    maximum_pwatermark: float | None = None,
-    batch_rows: int = BATCH_ROWS,
+    shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
-    """Every row of `shard`: `row` (int64, position in the file), `url`, `text`, `kept` (bool), and the scores it has.
-
-    `kept` is false where the text is null or a filter turns the row away; a row without a score cannot pass a filter
-    on it. Raises InputError naming the file where it is not readable, or lacks a column that is required or filtered
+    """Every row of `shard`: `row` (int64, position in the file), `url`, `text`, `kept` (bool), and the scores filtered
     on.
+
+    `kept` is false where the text is null or a filter turns the row away. Raises InputError naming the file where it
+    is not readable, or lacks a column that is required or filtered on.
     """
-    limits = {"score": minimum_score, "punsafe": maximum_punsafe, "pwatermark": maximum_pwatermark}
-    needed = [*REQUIRED, *(name for name, limit in limits.items() if limit is not None)]
     read = _parquet_batches if shard.format == "parquet" else _csv_batches
-    start = 0
-    try:
-        for batch in read(shard, needed, batch_rows):
+    yield from _numbered(shard, filters, read(shard, [*REQUIRED, *filters.needed()], batch_rows))
+
+
+def sample_batches(shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = 512) -> list[pa.RecordBatch]:
+    """A few of `caption_batches`, from the beginning, the middle and the end of a parquet file; the first of a CSV."""
+    if shard.format != "parquet":
+        return list(itertools.islice(caption_batches(shard, filters, batch_rows=batch_rows), 1))
+    with _readable(shard), _parquet(shard) as parquet:
+        rows = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    groups = sorted({0, len(rows) // 2, len(rows) - 1}) if rows else []
+    found = []
+    for group in groups:
+        read = _parquet_batches(shard, [*REQUIRED, *filters.needed()], batch_rows, [group])
+        found += list(itertools.islice(_numbered(shard, filters, read, sum(rows[:group])), 1))
+    return found
+
+
+def _numbered(
+    shard: Shard, filters: Filters, batches: Iterator[pa.RecordBatch], start: int = 0
+) -> Iterator[pa.RecordBatch]:
+    with _readable(shard) as place:
+        for batch in batches:
             columns = {"row": pa.arange(start, start + batch.num_rows), **_typed(shard, batch)}
-            columns["kept"] = _kept(columns, minimum_score, maximum_punsafe, maximum_pwatermark)
+            columns["kept"] = filters.kept(columns)
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-            start += batch.num_rows
+            place.row = start = start + batch.num_rows
+
+
+@dataclass
+class _Place:
+    row: int = 0
+
+
+@contextmanager
+def _readable(shard: Shard) -> Iterator[_Place]:
+    """InputError naming the file and how far it was read, for whatever reading it raises inside."""
+    place = _Place()
+    try:
+        yield place
+    except InputError:
+        raise
     except (pa.ArrowException, OSError) as error:
+        what = str(error).strip() or type(error).__name__
         raise InputError(
-            f"{shard.url}: not readable as {shard.format} after row {start} "
-            f"({str(error).strip() or type(error).__name__}); "
-            "fetch or write the file anew."
+            f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); fetch or write the file anew."
         ) from error
-
-
-def _kept(
-    columns: dict[str, pa.Array],
-    minimum_score: float | None,
-    maximum_punsafe: float | None,
-    maximum_pwatermark: float | None,
-) -> pa.Array:
-    kept = pc.is_valid(columns["text"])
-    if minimum_score is not None:
-        kept = pc.and_(kept, pc.fill_null(pc.greater_equal(columns["score"], minimum_score), False))
-    if maximum_punsafe is not None:
-        kept = pc.and_(kept, pc.fill_null(pc.less_equal(columns["punsafe"], maximum_punsafe), False))
-    if maximum_pwatermark is not None:
-        kept = pc.and_(kept, pc.fill_null(pc.less_equal(columns["pwatermark"], maximum_pwatermark), False))
-    return kept
+    except Exception as error:  # each store raises its own
+        if shard.is_local:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"{shard.url}: could not be read from its store ({what}); check your access to it.") from error
 
 
 def _typed(shard: Shard, batch: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -196,8 +272,8 @@ def _numbers(shard: Shard, name: str, column: pa.Array) -> pa.Array:
         raise InputError(f"{shard.url}, column {name}: holds {column.type}, not numbers ({error}).") from error
 
 
-def _find_columns(shard: Shard, there: list[str], needed: list[str]) -> dict[str, str]:
-    """Our name -> the file's name, for every column of COLUMN_NAMES that the file has."""
+def _find_columns(shard: Shard, there: list[str], needed: list[str], wanted: Sequence[str] = ()) -> dict[str, str]:
+    """Our name -> the file's name, for the columns of COLUMN_NAMES that are needed, and those wanted that are there."""
     found = {}
     for ours, candidates in COLUMN_NAMES.items():
         for candidate in candidates:
@@ -214,19 +290,58 @@ def _find_columns(shard: Shard, there: list[str], needed: list[str]) -> dict[str
                 f"the file has {', '.join(map(repr, there)) or 'no columns'}. Rename the column"
                 f"{'' if ours in REQUIRED else ', or remove the filter on it from audit.yaml'}."
             )
-    wanted = {*REQUIRED, *needed}
-    return {ours: name for ours, name in found.items() if ours in wanted}
+    return {ours: name for ours, name in found.items() if ours in {*needed, *wanted}}
 
 
-def declared_rows(shard: Shard) -> int:
-    """Rows of a file: a parquet file's footer says, without reading a row; of a CSV file they are counted."""
+@dataclass(frozen=True)
+class Declared:
+    """What a file says of itself: its rows, and (least, greatest) of each score where that is known."""
+
+    rows: int
+    scores: dict[str, tuple[float, float]]
+
+
+def declared(shard: Shard) -> Declared:
+    """From a parquet file's footer, without reading a row; a CSV file is read. InputError where it is not readable."""
     if shard.format != "parquet":
-        return sum(batch.num_rows for batch in caption_batches(shard))
-    with _opened(shard) as file:
-        try:
-            return int(pq.ParquetFile(file).metadata.num_rows)
-        except pa.ArrowException as error:
-            raise InputError(f"{shard.url}: not a whole parquet file ({error}); copy it again.") from error
+        return _declared_csv(shard)
+    with _readable(shard), _parquet(shard) as parquet:
+        found = _find_columns(shard, parquet.schema_arrow.names, [], wanted=SCORES)
+        columns = {parquet.schema.column(i).path: i for i in range(len(parquet.schema))}
+        scores: dict[str, tuple[float, float]] = {}
+        for ours, name in found.items():
+            groups = [parquet.metadata.row_group(g).column(columns[name]) for g in range(parquet.num_row_groups)]
+            known = [group.statistics for group in groups if group.statistics and group.statistics.has_min_max]
+            if known and len(known) == len(groups) and all(isinstance(s.min, int | float) for s in known):
+                scores[ours] = (min(s.min for s in known) + 0.0, max(s.max for s in known) + 0.0)  # no -0.0
+        return Declared(int(parquet.metadata.num_rows), scores)
+
+
+def _declared_csv(shard: Shard) -> Declared:
+    rows = 0
+    scores: dict[str, tuple[float, float]] = {}
+    with _readable(shard):
+        for batch in _csv_batches(shard, [], BATCH_ROWS, wanted=SCORES):
+            rows += batch.num_rows
+            for name in set(SCORES) & set(batch.schema.names):
+                ends = pc.min_max(batch.column(name)).as_py()
+                if ends["min"] is not None:
+                    low, high = scores.get(name, (ends["min"], ends["max"]))
+                    scores[name] = (min(low, ends["min"]), max(high, ends["max"]))
+    return Declared(rows, scores)
+
+
+# What each score can be. The aesthetic predictor is linear, and leaves its scale of 1 to 10 by a little.
+SCORE_RANGES = {"score": (-1, 11), "similarity": (-1, 1), "punsafe": (0, 1), "pwatermark": (0, 1)}
+
+
+def out_of_range(scores: dict[str, tuple[float, float]]) -> list[str]:
+    """A sentence for each score beyond what it can be, such as a percentage where a probability is meant."""
+    return [
+        f"{name} is between {low:g} and {high:g}, and can only be between {SCORE_RANGES[name][0]} and {SCORE_RANGES[name][1]}"
+        for name, (low, high) in scores.items()
+        if low < SCORE_RANGES[name][0] or high > SCORE_RANGES[name][1]
+    ]
 
 
 def _opened(shard: Shard) -> IO[bytes]:
@@ -236,20 +351,35 @@ def _opened(shard: Shard) -> IO[bytes]:
         raise InputError(f"{shard.url}: cannot be opened ({error}); check the path and your access to it.") from error
 
 
-def _parquet_batches(shard: Shard, needed: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+@contextmanager
+def _parquet(shard: Shard) -> Iterator[pq.ParquetFile]:
     with _opened(shard) as file:
+        if shard.is_local:
+            source = pa.OSFile(shard.url)
+        elif isinstance(shard.filesystem, ArrowFSWrapper):
+            source = shard.filesystem.fs.open_input_file(shard.url)  # read by Arrow itself, not through Python
+        else:
+            source = pa.PythonFile(file, mode="r")
         # buffer_size bounds what is held of a row group; without it a row group of a million rows is read at once.
-        source = pa.OSFile(shard.url) if shard.is_local else pa.PythonFile(file, mode="r")
-        parquet = pq.ParquetFile(source, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
+        yield pq.ParquetFile(source, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
+
+
+def _parquet_batches(
+    shard: Shard, needed: list[str], batch_rows: int, row_groups: list[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    with _parquet(shard) as parquet:
         found = _find_columns(shard, parquet.schema_arrow.names, needed)
-        for batch in parquet.iter_batches(batch_rows, columns=list(found.values()), use_threads=False):
-            yield pa.RecordBatch.from_arrays([batch.column(name) for name in found.values()], names=list(found))
+        columns = list(found.values())
+        for batch in parquet.iter_batches(batch_rows, row_groups=row_groups, columns=columns, use_threads=False):
+            yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], names=list(found))
 
 
-def _csv_batches(shard: Shard, needed: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _csv_batches(
+    shard: Shard, needed: list[str], batch_rows: int, wanted: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
     with _opened(shard) as file:
         header = _csv_header(shard, file)
-        found = _find_columns(shard, header, needed)
+        found = _find_columns(shard, header, needed, wanted=wanted)
     types = {name: pa.float64() if ours in SCORES else pa.string() for ours, name in found.items()}
     with _opened(shard) as file:
         reader = pa.csv.open_csv(
@@ -257,12 +387,11 @@ def _csv_batches(shard: Shard, needed: list[str], batch_rows: int) -> Iterator[p
             read_options=pa.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
-                column_types=types, include_columns=list(found.values()), check_utf8=False
+                column_types=types, include_columns=list(found.values()) or header[:1], check_utf8=False
             ),
         )
         for block in reader:
-            columns = [block.column(name) for name in found.values()]
-            whole = pa.RecordBatch.from_arrays(columns, names=list(found))
+            whole = block.rename_columns(list(found) or header[:1])
             for offset in range(0, whole.num_rows, batch_rows):
                 yield whole.slice(offset, batch_rows)
 

@@ -1,21 +1,39 @@
 """Controls: names that identify nobody, each with the reason why it is clean.
 
-More names are drawn than wanted; all are scanned in the same pass as the roster (`names_to_scan`), and
-`choose_controls` takes the first that no caption mentions. What is refused stays in the table with its reason: the
-draw is evidence too.
+Three pools, because the names decide the control. *Random names* share no part with an artist of the roster: what
+identifies them is chance. *Recombined names* are made of the parts of the roster's names: what identifies them is a
+surname that belongs to one artist. *Nonsense* is no name at all. Artists whom the user knows the model never saw are
+a fourth, and come from the artists' table.
+
+More names are drawn than wanted, since captions name some of them: `draw_controls` before the scan, which looks for
+all of them in the same pass as for the artists, and `choose_controls` after it. What is refused stays in the table
+with its reason: the draw is evidence too.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from audit_assets.config import Controls
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, parts_of
-from audit_assets.roster.random_names import COLUMNS, random_names, recombinations, recombined_names
+from audit_assets.roster.parts import name_parts, parts_of, script, word_count
+from audit_assets.roster.random_names import FAKER_VERSION, proportional, random_names, recombinations
 
-OVERSAMPLING = 3
+POOLS = ("random_names", "recombined_names", "nonsense")
+DRAWN = ("name", "pool", "kind", "pieces", "known_names", "faker_version", "locale", "seed")
+COLUMNS = (
+    "name", "pool", "kind", "status", "why", "mentions", "captions", "known_names", "shares_name_parts", "shared_parts",
+    "words", "script", "pieces", "faker_version", "locale", "seed",
+)  # fmt: skip
+# Names drawn for each that is wanted; of nonsense, names invented for each that is drawn.
+_MARGIN, _RECOMBINED_MARGIN, _CHOICE = 3, 6, 20
+# A scan of 20,000 names costs little more than one of 2,000.
+_MOST_RECOMBINED = 20_000
+_SANE_PIECES = 8  # tokens of two invented words: four a word
 _ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
 _VOWELS = [*"aeiou"]
 _CODAS = ["", "", *"nrlsmk"]
@@ -23,95 +41,195 @@ _PATIENCE = 1000
 
 
 def draw_controls(
-    roster: Sequence[str], known: Iterable[str], n: int, *, locale: str = "en_US", seed: int, share_parts: bool = False
+    artists: pd.DataFrame, controls: Controls, roster_size: int, pieces: Callable[[str], int] | None = None
 ) -> pd.DataFrame:
-    """Three times `n` random names matched to the roster's numbers of tokens, and as many recombined ones where
-    possible.
+    """The candidates of each pool that `controls` asks for: DRAWN, the same for the same arguments and Faker version.
 
-    Columns of `random_names`, pool ('random_names' or 'recombined_names') and shared_parts (list: the parts that
-    occur in names of the roster). `known` is every name to screen against, beside the roster.
+    `artists` is the table of `read_artists`; no candidate equals a name or alias in it. `roster_size` is how many
+    artists a roster may have at most, so that enough recombined names are made of those alone. `pieces` counts the
+    tokens that a tokenizer makes of a text, for nonsense.
     """
-    everybody = [*roster, *known]
-    lengths = [len(tokens(name)) for name in roster] or [2]
-    drawn = random_names(
-        OVERSAMPLING * n, locale=locale, seed=seed, known=everybody, token_counts=lengths, share_parts=share_parts
+    own = artists.loc[artists["kind"] == "artist", "name"].tolist()
+    known = list(dict.fromkeys([*artists["name"], *(alias for aliases in artists["aliases"] for alias in aliases)]))
+    pools = [
+        _random(controls, own, known),
+        _recombined(controls, own, known, roster_size),
+        _nonsense(controls, own, known, pieces),
+    ]
+    return pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
+
+
+def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """Names that share no part with anybody known; where a locale has too few, also names that do, after them."""
+    wanted = _MARGIN * controls.random_names
+    draw = partial(
+        random_names, locale=controls.locale, seed=controls.seed, token_counts=[word_count(name) for name in own]
     )
-    # The names of each length are drawn in a block; any part of the table should hold them in proportion.
-    order = np.random.default_rng(seed).permutation(len(drawn))
-    pools = [drawn.iloc[order].assign(pool="random_names")]
-    possible = len(recombinations(OVERSAMPLING * n, roster, seed, everybody))
-    pools.append(recombined_names(possible, roster, seed, everybody).assign(pool="recombined_names"))
-    table = pd.concat(pools, ignore_index=True)
-    artists_parts = parts_of(roster)
-    table["shared_parts"] = [sorted(name_parts(name) & artists_parts) for name in table["name"]]
-    return table
+    names = draw(wanted, known=known, share_parts=controls.share_name_parts)
+    # Most of these share a part with the roster and are refused later: hence more of them.
+    names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
+    return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=controls.locale)
 
 
-def names_to_scan(drawn: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """The names of the draw as `scan` takes them, keyed by themselves."""
-    return {name: (name,) for name in drawn["name"]}
+def _recombined(controls: Controls, own: Sequence[str], known: Sequence[str], roster_size: int) -> pd.DataFrame:
+    """Of the candidates, those whose two artists are both on a roster will do: hence the square."""
+    share = min(1.0, roster_size / max(len(own), 1))
+    wanted = min(round(_RECOMBINED_MARGIN * controls.recombined_names / share**2), _MOST_RECOMBINED)
+    return _pool(recombinations(wanted, own, controls.seed, known), "recombined_names", "random_name")
+
+
+def _nonsense(
+    controls: Controls, own: Sequence[str], known: Sequence[str], pieces: Callable[[str], int] | None
+) -> pd.DataFrame:
+    """Of many invented names those of the fewest tokens, and none of many more than an artist's name has: a name in
+    crumbs is another prompt, not another name."""
+    wanted = _MARGIN * controls.nonsense
+    if pieces is None:
+        return _pool(nonsense_words(wanted, seed=controls.seed, known=known), "nonsense", "nonsense")
+    counts = {name: pieces(name) for name in nonsense_words(_CHOICE * wanted, seed=controls.seed, known=known)}
+    most = max(_SANE_PIECES, *map(pieces, own))
+    names = [name for name in sorted(counts, key=lambda name: counts[name]) if counts[name] <= most][:wanted]
+    return _pool(names, "nonsense", "nonsense").assign(pieces=[counts[name] for name in names])
+
+
+def _pool(names: Sequence[str], pool: str, kind: str) -> pd.DataFrame:
+    table = pd.DataFrame({"name": pd.Series(names, dtype="str"), "pool": pool, "kind": kind})
+    return table.assign(pieces=pd.Series(None, table.index, dtype="Int64"), faker_version=None, locale=None)
 
 
 def choose_controls(
-    drawn: pd.DataFrame, mentions: Mapping[str, int] | None, n: int, *, captions: int = 0
+    drawn: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
 ) -> pd.DataFrame:
-    """`drawn` with columns mentions, status and why, `n` of each pool 'used', the rest 'spare' or 'refused'.
+    """`drawn` with all COLUMNS: as many of each pool as asked for are 'used', the rest 'spare' or 'refused', and why.
 
-    A name with a mention is refused. `captions` is the number of captions scanned; where none were (None), mentions are
-    null and that is said. Raises InputError where fewer than `n` random names remain; of recombined names there may be
-    fewer, since a small roster allows few.
+    `roster` is every artist of a roster, `captions` the number scanned; where none were (None), mentions are null and
+    that is said. Random names take the roster's numbers of words in proportion. Raises InputError where too few of a
+    pool are clean, with the number of each reason.
     """
+    screen = _Screen(mentions, roster, controls, captions)
     table = drawn.copy()
-    if mentions is None:
-        counts = pd.Series([pd.NA] * len(table), index=table.index, dtype="Int64")
-    else:
-        counts = table["name"].map(lambda name: int(mentions.get(name, 0))).astype("Int64")
-    clean = ~(counts > 0).fillna(False).astype(bool)
-    place = clean.groupby(table["pool"]).cumsum()
-    table["mentions"] = counts
-    table["status"] = np.where(~clean, "refused", np.where(place <= n, "used", "spare"))
-    scanned = "no captions were scanned" if mentions is None else f"0 of {captions} captions name it"
+    table["mentions"] = pd.array([screen.count(name) for name in table["name"]], "Int64")
+    table["captions"] = pd.NA if mentions is None else captions
+    table["shared_parts"] = [screen.shared(name) for name in table["name"]]
+    table["shares_name_parts"] = table["shared_parts"].map(bool).astype(bool)
+    table["words"] = table["name"].map(word_count).astype("int64")
+    table["script"] = table["name"].map(script)
+    reasons = [screen.refusal(name, pool) for name, pool in zip(table["name"], table["pool"], strict=True)]
+    table["status"] = ["refused" if any(reason) else "spare" for reason in reasons]
     table["why"] = [
-        f"{why}; {scanned}" if is_clean else f"{count} of {captions} captions name it"
-        for why, is_clean, count in zip(table["why"], clean, counts, strict=True)
+        reason[1] if any(reason) else screen.why_clean(row)
+        for reason, row in zip(reasons, table.to_dict("records"), strict=True)
     ]
-    random = table["pool"] == "random_names"
-    if (found := int(clean[random].sum())) < n:
-        raise InputError(
-            f"controls.random_names: {found} of the {random.sum()} random names drawn are in no caption, {n} are "
-            "wanted; ask for fewer, or set another controls.seed or controls.locale."
+    for pool in POOLS:
+        wanted = int(getattr(controls, pool))
+        clean = table[(table["pool"] == pool) & (table["status"] == "spare")]
+        if len(clean) < wanted:
+            of_pool = table["pool"] == pool
+            counted = Counter(kind for (kind, _), mine in zip(reasons, of_pool, strict=True) if mine and kind)
+            why = "; ".join(f"{count} {kind}" for kind, count in counted.most_common()) or "none was refused"
+            raise InputError(
+                f"controls.{pool}: {wanted} are wanted, and {len(clean)} of the {int(of_pool.sum())} drawn are clean "
+                f"({why}); ask for fewer, or set another controls.seed or controls.locale."
+            )
+        matched = _in_proportion(clean["words"], wanted, roster) if pool == "random_names" else clean.index[:wanted]
+        table.loc[matched, "status"] = "used"
+    return table[list(COLUMNS)]
+
+
+class _Screen:
+    """What a control name is held against, and the sentence that says so."""
+
+    def __init__(
+        self, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
+    ) -> None:
+        self.mentions, self.captions, self.controls = mentions, captions, controls
+        self.artists, self.parts = len(roster), parts_of(roster)
+        self.scripts = {script(name) for name in roster}
+
+    def count(self, name: str) -> int | None:
+        return None if self.mentions is None else self.mentions.get(name, 0)
+
+    def shared(self, name: str) -> list[str]:
+        return sorted(name_parts(name) & self.parts)
+
+    def refusal(self, name: str, pool: str) -> tuple[str, str]:
+        """(kind of reason, sentence), both empty where the name is clean."""
+        if count := self.count(name):
+            return "are named by captions", f"{count} of {self.captions} captions name it"
+        if pool == "recombined_names":
+            if others := sorted(name_parts(name) - self.parts):
+                return "take a part from an artist of no roster", f"takes {_listed(others)} from an artist of no roster"
+            return "", ""
+        if (shared := self.shared(name)) and not (pool == "random_names" and self.controls.share_name_parts):
+            return "share a part with the roster", f"shares {_listed(shared)} with an artist of the roster"
+        if script(name) not in self.scripts:
+            return "are in a script of no artist's", f"no artist of the roster is written in its script, {script(name)}"
+        return "", ""
+
+    def why_clean(self, row: Mapping) -> str:
+        shared = _listed(row["shared_parts"]) if row["shared_parts"] else "no part"
+        made = {
+            "random_names": f"drawn by Faker {row['faker_version']} ({row['locale']}, seed {row['seed']})",
+            "recombined_names": "put together from two artists' names",
+            "nonsense": "invented" + (f", {row['pieces']} tokens" if pd.notna(row["pieces"]) else ""),
+        }[row["pool"]]
+        scanned = "no captions were scanned" if self.mentions is None else f"0 of {self.captions} captions name it"
+        return (
+            f"{made}; equals none of {row['known_names']} known names; "
+            f"shares {shared} with the roster's {self.artists} artists; {scanned}"
         )
-    return table
 
 
-def nonsense_words(
-    n: int, *, seed: int, known: Iterable[str], pieces: Callable[[str], int] | None = None, most_pieces: int = 6
+def _listed(parts: Iterable[str]) -> str:
+    return ", ".join(repr(part) for part in parts)
+
+
+def _in_proportion(words: pd.Series, wanted: int, roster: Sequence[str]) -> list:
+    """The first `wanted` of the index by the roster's numbers of words; what one number lacks, the first others fill."""
+    left = Counter(proportional(wanted, [word_count(name) for name in roster]))
+    matched = []
+    for index, count in words.items():
+        if left[count] > 0:
+            left[count] -= 1
+            matched.append(index)
+    others = [index for index in words.index if index not in set(matched)]
+    return matched + others[: wanted - len(matched)]
+
+
+def untrained_controls(
+    artists: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], captions: int
 ) -> pd.DataFrame:
-    """`n` pronounceable names of two invented words, with the columns of `random_names`, kind of control `nonsense`.
-
-    `pieces` counts the tokens that the model's tokenizer makes of a text: names of more than `most_pieces` are refused,
-    since a name in crumbs is another prompt, not another name. None shares a part with a known name.
-    """
-    generator = np.random.default_rng(seed)
-    known = list(known)
-    taken = set(parts_of(known))
-    rows: list[tuple] = []
-    for _ in range(n * _PATIENCE):
-        if len(rows) == n:
-            break
-        words = ["".join(_syllable(generator) for _ in range(2)).capitalize() for _ in range(2)]
-        name = " ".join(words)
-        parts = name_parts(name)
-        count = pieces(name) if pieces else None
-        if len(parts) == 2 and parts.isdisjoint(taken) and (count is None or count <= most_pieces):
-            taken |= parts
-            why = f"invented; shares no part with any of {len(known)} known names"
-            rows.append((name, False, "", "", seed, why + (f"; {count} tokens" if count is not None else "")))
-    if len(rows) < n:
-        raise InputError(
-            f"controls: only {len(rows)} of {n} nonsense names of at most {most_pieces} tokens were found; ask for fewer."
+    """COLUMNS for the artists whom the user's table says no model was trained on; captions may name them."""
+    own = artists[artists["kind"] == "untrained_artist"]
+    screen = _Screen(mentions, roster, Controls(), captions)
+    rows = []
+    for name, source in zip(own["name"], own["source"], strict=True):
+        count, shared = screen.count(name), screen.shared(name)
+        scanned = "no captions were scanned" if count is None else f"{count} of {captions} captions name it"
+        why = f"the artists' table says that no model was trained on it (source: {source or 'none given'}); {scanned}"
+        rows.append(
+            dict.fromkeys(COLUMNS)
+            | {"name": name, "pool": "untrained_artists", "kind": "untrained_artist", "status": "used", "why": why}
+            | {"mentions": count, "captions": None if count is None else captions, "shared_parts": shared}
+            | {"shares_name_parts": bool(shared), "words": word_count(name), "script": script(name)}
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def nonsense_words(n: int, *, seed: int, known: Iterable[str]) -> list[str]:
+    """At most `n` pronounceable names of two invented words; none shares a part with a known name or another of them."""
+    generator = np.random.default_rng(seed)
+    taken = set(parts_of(known))
+    names: list[str] = []
+    for _ in range(n * _PATIENCE):
+        if len(names) == n:
+            break
+        name = " ".join("".join(_syllable(generator) for _ in range(2)).capitalize() for _ in range(2))
+        parts = name_parts(name)
+        if len(parts) == len(tokens(name)) == 2 and parts.isdisjoint(taken):
+            taken |= parts
+            names.append(name)
+    return names
 
 
 def _syllable(generator: np.random.Generator) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from audit_assets.roster.artists import PLATFORMS
+from audit_assets.roster.slugs import slug
 
 # Nobody born before is alive, whether or not the table knows of a death.
 _EARLIEST_BIRTH_OF_THE_LIVING = 1910
@@ -79,6 +80,30 @@ def choose(
     most = mentioned.head(most_mentioned)
     steps.append(_step("most_mentioned", "size", mentioned, most, _short(len(most), most_mentioned)))
     return Choice({"criteria": chosen["name"].tolist(), "most_mentioned": most["name"].tolist()}, pd.DataFrame(steps))
+
+
+def roster_table(choice: Choice, artists: pd.DataFrame, merged: pd.DataFrame, collisions: pd.DataFrame) -> pd.DataFrame:
+    """The published table `artist_roster`: one row an artist and roster, with what the captions say of the name.
+
+    `merged` is the table of mentions, `collisions` that of `roster.collisions` by key = name.
+    """
+    rows = [
+        {"subject": slug(name), "name": name, "roster": roster, "rank": rank}
+        for roster, names in choice.rosters.items()
+        for rank, name in enumerate(names, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["subject", "name", "roster", "rank"])
+    table = table.merge(merged[["name", "mentions", "duplicates"]], on="name", how="left")
+    table = table.merge(artists[["name", "opted_out", "source"]], on="name", how="left")
+    beside = collisions.rename(
+        columns={
+            "key": "name",
+            "flagged": "name_collision",
+            "examined": "captions_examined",
+            "samples": "sample_captions",
+        }
+    )
+    return table.merge(beside, on="name", how="left")
 
 
 def _alive(table: pd.DataFrame) -> pd.Series:

@@ -7,6 +7,7 @@ what it must.
 """
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -41,10 +42,12 @@ def scan_shard(
     path: str | os.PathLike[str],
     *,
     samples: int = SAMPLES,
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> ScanResult:
     """`scan`, and every mention written to the parquet file `path` (SCHEMA), which appears whole or not at all.
 
-    `batches` have columns `url` and `text`. The result counts duplicates; `count_mentions` over the files does not.
+    `batches` have columns `url` and `text`; `metadata` is put into the file. The result counts duplicates;
+    `count_mentions` over the files does not.
     """
     path = Path(path)
     matcher = Matcher(names)
@@ -53,7 +56,7 @@ def scan_shard(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
             held: list[pa.RecordBatch] = []
             for batch in batches:
                 rows, owners = matcher.matches(batch)
@@ -74,12 +77,16 @@ def scan_shard(
 
 
 def count_mentions(
-    files: Mapping[str, str | os.PathLike[str]], *, samples: int = SAMPLES, memory_limit: str = "400MB"
+    files: Mapping[str, str | os.PathLike[str]],
+    *,
+    samples: int = SAMPLES,
+    memory_limit: str = "400MB",
 ) -> pd.DataFrame:
     """Mentions over all shards, each (URL, text) once: columns key, mentions, duplicates, samples; by key.
 
     `files` is shard key -> file of `scan_shard`. `duplicates` counts the further copies. `samples` holds the first
-    (shard, row) pairs, shards in order of their keys, as dictionaries. A key that nothing mentions has no row.
+    (shard, row) pairs, shards in order of their keys, as dictionaries. A key that nothing mentions has no row. What
+    `memory_limit` does not hold goes for the time being to a folder beside the first file.
     """
     if not files:
         return pd.DataFrame({"key": [], "mentions": [], "duplicates": [], "samples": []})
@@ -88,7 +95,10 @@ def count_mentions(
     for path in paths:
         if not os.path.isfile(path):
             raise InputError(f"{path}: the mentions of a shard are missing; scan the shard again.")
-    with duckdb.connect(config={"memory_limit": memory_limit, "threads": 1}) as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix=".spill-", dir=Path(paths[0]).parent) as folder,
+        duckdb.connect(config={"memory_limit": memory_limit, "threads": 1, "temp_directory": folder}) as connection,
+    ):
         connection.execute("CREATE TABLE files AS SELECT unnest(?) AS filename, unnest(?) AS shard", [paths, shards])
         try:
             return connection.execute(_COUNT, {"paths": paths, "samples": samples}).df()

@@ -1,70 +1,287 @@
-"""Counts of captions that name somebody, one table a shard: what the roster and the controls are chosen by."""
+"""Counts of captions that name somebody: what the roster and the controls are chosen by.
 
-from collections.abc import Iterable
+One pass over each shard looks for every artist and every candidate control, and leaves two tables in the warehouse:
+`mention_rows/<shard>`, a line a mention with the digest by which duplicates are found, and `artist_mentions/<shard>`,
+the shard's own counts. `artist_mentions` merges all shards, each (URL, text) counted once.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from audit_assets.config import Audit, digest
 from audit_assets.errors import InputError
-from audit_assets.roster.captions import Shard, caption_batches, caption_shards, declared_rows
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.roster.artists import read_artists
+from audit_assets.roster.captions import (
+    SCORES,
+    Filters,
+    Shard,
+    caption_batches,
+    caption_shards,
+    declared,
+    out_of_range,
+    sample_batches,
+    score_version,
+)
+from audit_assets.roster.controls import draw_controls
+from audit_assets.roster.normalise import names_in, tokens
+from audit_assets.roster.parts import countable
+from audit_assets.roster.pieces import token_counter
+from audit_assets.warehouse.store import Warehouse, stamp
 
-SCAN_VERSION = 1
+VERSION = 2
+"""Raise it where the same captions and names give other rows."""
+# Captions times names that the plain reference counts again for each shard: half a second.
+_RECOUNTED = 300_000
 
 
-def describe(shard: Shard) -> tuple[int, str]:
-    """(rows, fingerprint) of a caption file; the rows are those that the file itself declares, where it does."""
-    return declared_rows(shard), shard.fingerprint()
+class MentionScan:
+    """One audit's scan: in which files, under which filters, for whom.
 
-
-def scanned_names(artists: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, list[str]]:
-    """Everyone to count: name -> the name and its aliases."""
-    names = {name: [name, *aliases] for name, aliases in zip(artists["name"], artists["aliases"], strict=True)}
-    return {**{name: [name] for name in candidates["name"]}, **names}
-
-
-def scan_shard(
-    shard: Shard, names: dict[str, list[str]], minimum_score: float | None, warehouse: Warehouse
-) -> pd.DataFrame:
-    """Count one shard, unless its table is there already: columns name, mentions, samples (row ids).
-
-    `attrs` carries `rows_read`, `rows_kept` and `inputs`.
+    Everything is recognised by content: a shard that was scanned for the same names is not scanned again.
     """
-    table = f"artist_mentions/{shard.key}"
-    inputs = digest([shard.fingerprint(), names, minimum_score, SCAN_VERSION])
-    if warehouse.inputs(table) == inputs:
-        counted = warehouse.read(table)
-    else:
-        from audit_assets.roster.scan import scan  # numba: a second, and only where something is scanned
 
-        result = scan(caption_batches(shard, minimum_score), names)
-        counted = pd.DataFrame(
-            {
-                "name": list(result.mentions),
-                "mentions": list(result.mentions.values()),
-                "samples": [result.samples[n] for n in result.mentions],
-            }
+    def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
+        self.audit, self.warehouse = audit, warehouse
+
+    @cached_property
+    def shards(self) -> dict[str, Shard]:
+        """Key -> file, in order of the keys; none where the audit has no captions."""
+        captions = self.audit.captions
+        return {s.key: s for s in caption_shards(captions.path, self.audit.base)} if captions else {}
+
+    @cached_property
+    def filters(self) -> Filters:
+        c = self.audit.captions
+        return Filters(c.minimum_score, c.maximum_punsafe, c.maximum_pwatermark) if c else Filters()
+
+    @cached_property
+    def artists(self) -> pd.DataFrame:
+        return read_artists(self.audit.local(self.audit.roster.artists))
+
+    # ---- whom
+    @cached_property
+    def candidates(self) -> pd.DataFrame:
+        """The control names drawn, stored at the first draw: another version of Faker would draw others."""
+        a = self.audit
+        own = self.artists[["name", "kind", "aliases"]].to_json()
+        encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
+        size = a.roster.criteria + a.roster.most_mentioned if a.captions else len(self.artists)
+        inputs = digest([own, a.controls.model_dump(), size, encoder, VERSION])
+        if self.warehouse.inputs("control_candidates") != inputs:
+            pieces = token_counter(a) if a.controls.nonsense else None
+            self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, size, pieces), inputs)
+        return self.warehouse.read("control_candidates")
+
+    @cached_property
+    def _names(self) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+        people = zip(self.artists["name"], self.artists["aliases"], strict=True)
+        return countable(
+            {name: [name, *aliases] for name, aliases in people} | {n: [n] for n in self.candidates["name"]}
         )
-        counted.attrs = {"rows_read": result.rows_read, "rows_kept": result.rows_kept, "inputs": inputs}
-        warehouse.write(table, counted, inputs)
-    return counted
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Everyone to count: name -> the name and its aliases."""
+        return self._names[0]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Name -> why it, or one of its aliases, is not counted: it is one letter, say."""
+        return self._names[1]
+
+    # ---- shards
+    def describe(self, key: str) -> pd.DataFrame:
+        """Table `captions/<shard>`, one row: rows, sha256, least and greatest of each score, and what is wrong with it.
+
+        The file is read again only where its size or times changed. A file that cannot be read has a `problem`.
+        """
+        shard, table = self.shards[key], f"captions/{key}"
+        try:
+            inputs = digest([shard.stamp(), VERSION])
+        except OSError as error:
+            raise InputError(
+                f"{shard.url}: cannot be opened ({error}); check the path and your access to it."
+            ) from error
+        if self.warehouse.inputs(table) != inputs:
+            row: dict = {"shard": key, "rows": pd.NA, "sha256": shard.fingerprint(), "problem": ""}
+            row |= {f"{score}_{end}": None for score in SCORES for end in ("least", "greatest")}
+            try:
+                found = declared(shard)
+                row["rows"], row["problem"] = found.rows, "; ".join(out_of_range(found.scores))
+                for score, (least, greatest) in found.scores.items():
+                    row |= {f"{score}_least": least, f"{score}_greatest": greatest}
+            except InputError as error:
+                row["problem"] = str(error)
+            columns = {"rows": "Int64"} | {c: "float64" for c in row if c.endswith(("_least", "_greatest"))}
+            self.warehouse.write(table, pd.DataFrame([row]).astype(columns), inputs)
+        return self.warehouse.read(table)
+
+    def inputs(self, key: str) -> str:
+        """The hash of what a shard's counts depend on."""
+        return digest([self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), VERSION])
+
+    @cached_property
+    def _names_hash(self) -> str:
+        return digest(self.names)
+
+    def scan(self, key: str) -> pd.DataFrame:
+        """Count one shard, unless that is done: table `artist_mentions/<shard>`, columns name, mentions (copies
+        included), samples (row ids).
+
+        `attrs` carries inputs, rows_read, rows_kept and rows_naming.
+        """
+        table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self.inputs(key)
+        if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
+            from audit_assets.roster.duplicates import (
+                scan_shard,
+            )  # numba: a second, and only where something is scanned
+
+            batches = caption_batches(self.shards[key], self.filters)
+            result = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
+            counted = pd.DataFrame(
+                {
+                    "name": list(result.mentions),
+                    "mentions": list(result.mentions.values()),
+                    "samples": [result.samples[name] for name in result.mentions],
+                }
+            )
+            counted.attrs = {"inputs": inputs, "rows_read": result.rows_read, "rows_kept": result.rows_kept}
+            counted.attrs["rows_naming"] = result.rows_naming
+            self.warehouse.write(table, counted, inputs)
+        return self.warehouse.read(table)
+
+    def recount(self, key: str) -> tuple[int, list[str]]:
+        """(captions looked at, differences) of the stored mentions to the plain reference, on a sample of the rows.
+
+        Half of the sample are rows that the scan says name somebody, so that errors of both kinds can show. Table
+        `mention_recounts/<shard>`, one row: what a file was once found to hold is not read again.
+        """
+        table, inputs = f"mention_recounts/{key}", self.inputs(key)
+        if self.warehouse.inputs(table) != inputs:
+            captions, differences = self._recounted(key)
+            found = pd.DataFrame({"captions": [captions], "differences": [differences]})
+            self.warehouse.write(table, found.astype({"differences": object}), inputs)
+        row = self.warehouse.read(table).iloc[0]
+        return int(row["captions"]), list(row["differences"])
+
+    def _recounted(self, key: str) -> tuple[int, list[str]]:
+        from audit_assets.roster.scan import caption_at
+
+        spellings = [(name, tuple(tokens(own))) for name, owns in self.names.items() for own in owns]
+        by_number = {str(number): spelling for number, (_, spelling) in enumerate(spellings)}
+        captions = {
+            int(row): caption_at(batch, position)
+            for batch in sample_batches(self.shards[key], self.filters)
+            for position, (row, kept) in enumerate(
+                zip(batch["row"].to_pylist(), batch["kept"].to_pylist(), strict=True)
+            )
+            if kept
+        }
+        path = self.warehouse.path(f"mention_rows/{key}")
+        stored = pq.read_table(path, columns=["key", "row"], filters=pc.field("row").isin(list(captions)))
+        found = set(zip(stored["row"].to_pylist(), stored["key"].to_pylist(), strict=True))
+        wanted = max(20, _RECOUNTED // max(len(spellings), 1))
+        naming = sorted({row for row, _ in found})
+        sample = {*_spread(naming, wanted // 2), *_spread(sorted(captions), wanted - wanted // 2)}
+        again = {(row, spellings[int(n)][0]) for row in sample for n in names_in(captions[row], by_number)}
+        differences = again ^ {(row, name) for row, name in found if row in sample}
+        return len(sample), [f"row {row}: {name}" for row, name in sorted(differences)]
+
+    # ---- all shards
+    def merged(self) -> pd.DataFrame:
+        """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
+
+        Mentions are null where no captions were scanned, or the name cannot be counted. Also writes `caption_shards`.
+        InputError where a shard was not scanned for these names as it is now.
+        """
+        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, VERSION])
+        if self.warehouse.inputs("artist_mentions") != inputs or self.warehouse.inputs("caption_shards") != inputs:
+            self.warehouse.write("caption_shards", self._shards_table(), inputs)
+            self.warehouse.write("artist_mentions", self._merged(), inputs)
+        return self.warehouse.read("artist_mentions")
+
+    def _shards_table(self) -> pd.DataFrame:
+        c = self.audit.captions
+        rows = []
+        for key in self.shards:
+            if self.warehouse.inputs(f"artist_mentions/{key}") != self.inputs(key):
+                raise InputError(
+                    f"{self.shards[key].url}: was not scanned as it is now, or not for every name of {self.audit.file}: "
+                    "the file, the artists or the controls changed since; materialize artist_mentions again."
+                )
+            counted = self.warehouse.read(f"artist_mentions/{key}").attrs
+            rows.append(
+                self.describe(key).iloc[0].drop("problem").to_dict()
+                | {name: counted[name] for name in ("rows_read", "rows_kept", "rows_naming")}
+                | {"dataset": c.dataset if c else "", "score_version": self.score_version}
+                | vars(self.filters)
+            )
+        columns = ["shard", "dataset", "score_version", "sha256", "rows", "rows_read", "rows_kept", "rows_naming"]
+        columns += [*vars(self.filters), *(f"{score}_{end}" for score in SCORES for end in ("least", "greatest"))]
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def score_version(self) -> str | None:
+        """Of the aesthetic scores; those of two versions are not comparable."""
+        c = self.audit.captions
+        return (c.score_version or score_version(c.dataset)) if c else None
+
+    def _merged(self) -> pd.DataFrame:
+        from audit_assets.roster.duplicates import count_mentions
+
+        files = {key: self.warehouse.path(f"mention_rows/{key}") for key in self.shards}
+        counts = count_mentions(files).set_index("key").to_dict("index")
+        kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
+        kinds |= dict(zip(self.candidates["name"], self.candidates["kind"], strict=True))
+        rows = []
+        for name, own in self.names.items():
+            known = counts.get(name)
+            counted = bool(self.shards) and bool(own)
+            rows.append(
+                {
+                    "name": name,
+                    "kind": kinds[name],
+                    "mentions": (int(known["mentions"]) if known else 0) if counted else None,
+                    "duplicates": (int(known["duplicates"]) if known else 0) if counted else None,
+                    "samples": list(known["samples"]) if known else [],
+                    "note": self.refused.get(name, "") if self.shards else "no captions were scanned",
+                }
+            )
+        return pd.DataFrame(rows).astype({"mentions": "Int64", "duplicates": "Int64"})
+
+    def captions_scanned(self) -> int:
+        """Captions that passed the filters, copies included."""
+        self.merged()
+        return int(self.warehouse.read("caption_shards")["rows_kept"].sum())
+
+    def total(self, names: Iterable[str]) -> dict[str, int] | None:
+        """Mentions of `names` over all shards, 0 for one that cannot be counted; None where the audit has no captions.
+
+        Raises InputError where a shard was not scanned for one of them: a name that nobody looked for is not a name
+        that no caption has.
+        """
+        if not self.shards:
+            return None
+        merged = self.merged()
+        counts = dict(zip(merged["name"], merged["mentions"].fillna(0).astype(int), strict=True))
+        names = list(names)
+        if unseen := [name for name in names if name not in counts]:
+            raise InputError(
+                f"{self.audit.file}: {len(unseen)} names, {unseen[0]!r} first, were not looked for in the caption files; "
+                "the artists or controls changed since the scan: materialize artist_mentions again."
+            )
+        return {name: int(counts[name]) for name in names}
 
 
 def total(audit: Audit, warehouse: Warehouse, names: Iterable[str]) -> dict[str, int] | None:
-    """Mentions of `names` over all shards; None where the audit has no captions.
+    """`MentionScan.total` of an audit."""
+    return MentionScan(audit, warehouse).total(names)
 
-    Raises InputError where a shard was not scanned for one of them: a name that nobody looked for is not a name that
-    no caption has.
-    """
-    if audit.captions is None:
-        return None
-    shards = caption_shards(audit.captions.path, audit.base)
-    counts = warehouse.read_all([f"artist_mentions/{shard.key}" for shard in shards])
-    by_name = counts.groupby("name")["mentions"].agg(["size", "sum"])
-    scanned = by_name.reindex(list(names), fill_value=0)
-    if len(unseen := scanned.index[scanned["size"] != len(shards)]):
-        raise InputError(
-            f"{audit.file}: {len(unseen)} names, {unseen[0]!r} first, were not looked for in every caption file; the "
-            "artists or controls changed since the scan: materialize artist_mentions again."
-        )
-    return {str(name): int(n) for name, n in scanned["sum"].items()}
+
+def _spread(rows: Sequence[int], n: int) -> list[int]:
+    """About `n` of `rows`, evenly."""
+    return list(rows[:: max(1, len(rows) // max(n, 1))][:n]) if n else []

@@ -1,11 +1,13 @@
-"""Name parts: the tokens by which one name can be mistaken for another.
+"""Names and their parts. A part is a token by which one name can be mistaken for another.
 
 A control that carries a surname of an artist can *be* that artist to a text encoder, so controls are screened by part
 and not only by whole name. An initial (one ASCII letter) identifies nobody and is no part; one Han character can be a
 surname.
 """
 
-from collections.abc import Iterable
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from audit_assets.roster.normalise import tokens
 
@@ -24,3 +26,33 @@ def shares_name_parts(name: str, artists: Iterable[str]) -> bool:
     """Whether `name` has a part in common with any of `artists`."""
     own = name_parts(name)
     return any(not own.isdisjoint(name_parts(artist)) for artist in artists)
+
+
+def countable(names: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """(`names` without the spellings that cannot be counted, key -> why some of its were refused).
+
+    A spelling without letters or digits names nobody, and a single ASCII letter names everybody. A key all of whose
+    spellings are refused keeps none, and the scan counts nothing for it; the other keys are not affected.
+    """
+    accepted, refused = {}, {}
+    for key, own in names.items():
+        spelled = {name: tokens(name) for name in own}
+        empty = [name for name, spelling in spelled.items() if not spelling]
+        letters = [name for name, spelling in spelled.items() if len("".join(spelling)) == 1 and spelling[0].isascii()]
+        accepted[key] = tuple(name for name in spelled if name not in empty and name not in letters)
+        reasons = [f"{name!r} has no letter or digit" for name in empty]
+        reasons += [f"{name!r} is one letter, which captions are full of" for name in letters]
+        if reasons or not own:
+            refused[key] = "; ".join(reasons or ["it has no name"]) + "; list a longer name or alias"
+    return accepted, refused
+
+
+def word_count(name: str) -> int:
+    """Words of a name as people write it, at most four: the apostrophe of O'Keeffe makes it no longer."""
+    return min(len(name.split()), 4)
+
+
+def script(name: str) -> str:
+    """The script of most of the name's letters, by their Unicode names: LATIN, CYRILLIC, CJK; empty without letters."""
+    scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha())
+    return scripts.most_common(1)[0][0] if scripts else ""

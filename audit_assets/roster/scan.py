@@ -56,25 +56,6 @@ class ScanResult:
     rows_naming: int = 0
 
 
-def countable(names: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """(`names` without the spellings that cannot be counted, key -> why some of its were refused).
-
-    A spelling without letters or digits names nobody, and a single ASCII letter names everybody. A key all of whose
-    spellings are refused keeps none, and `scan` counts nothing for it; the other keys are not affected.
-    """
-    accepted, refused = {}, {}
-    for key, own in names.items():
-        spelled = {name: tokens(name) for name in own}
-        empty = [name for name, spelling in spelled.items() if not spelling]
-        letters = [name for name, spelling in spelled.items() if len("".join(spelling)) == 1 and spelling[0].isascii()]
-        accepted[key] = tuple(name for name in spelled if name not in empty and name not in letters)
-        reasons = [f"{name!r} has no letter or digit" for name in empty]
-        reasons += [f"{name!r} is one letter, which captions are full of" for name in letters]
-        if reasons or not own:
-            refused[key] = "; ".join(reasons or ["it has no name"]) + "; list a longer name or alias"
-    return accepted, refused
-
-
 def scan(
     batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
 ) -> ScanResult:

@@ -17,6 +17,11 @@ from audit_assets.errors import InputError
 _INPUTS = b"audit_assets.inputs"
 
 
+def stamp(inputs: str) -> dict[bytes, bytes]:
+    """What a parquet file's metadata says of the inputs that it was made from, for tables that are streamed into place."""
+    return {_INPUTS: inputs.encode()}
+
+
 class Warehouse:
     """Tables below a root folder: `table` is a path such as `imitations/sd-1.5/ada-brandvold`, without the suffix."""
 
@@ -32,7 +37,7 @@ class Warehouse:
     def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
         """Replace a table in one step; a reader sees the old file or the new one."""
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
-        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _INPUTS: inputs.encode()})
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stamp(inputs)})
         path = self.path(table)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.roster.captions import Shard, caption_batches, caption_shards, declared_rows, score_version
+from audit_assets.roster.captions import (
+    Filters,
+    Shard,
+    caption_batches,
+    caption_shards,
+    declared,
+    new_shards,
+    out_of_range,
+    sample_batches,
+    score_version,
+)
 from audit_assets.roster.scan import caption_at, scan
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file
 
@@ -25,8 +35,8 @@ def only(pattern: str, base: Path) -> Shard:
     return shard
 
 
-def read(shard: Shard, *arguments: float, **options: Any) -> list[dict]:
-    return [row for batch in caption_batches(shard, *arguments, **options) for row in batch.to_pylist()]
+def read(shard: Shard, **filters: float) -> list[dict]:
+    return [row for batch in caption_batches(shard, Filters(**filters)) for row in batch.to_pylist()]
 
 
 def test_shards_are_keyed_by_their_path_alone(tmp_path: Path) -> None:
@@ -48,6 +58,12 @@ def test_shards_are_keyed_by_their_path_alone(tmp_path: Path) -> None:
         caption_shards("nowhere/*.csv", tmp_path)
 
 
+def test_only_files_without_a_partition_are_new(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet", "c.parquet"):
+        parquet(tmp_path / name, URL=["u"], TEXT=["t"])
+    assert new_shards({"b.parquet", "gone.parquet"}, caption_shards("*", tmp_path)) == ["a.parquet", "c.parquet"]
+
+
 def test_a_folder_with_a_pattern_in_its_name_is_only_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "audit [1]*"
     parquet(folder / "captions/a.parquet", URL=["u"], TEXT=["t"])
@@ -57,7 +73,9 @@ def test_a_folder_with_a_pattern_in_its_name_is_only_a_folder(tmp_path: Path) ->
 
 def test_columns_are_found_in_any_case_and_spelling(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", width=[1], url=["u"], Caption=["c"], aesthetic=[6.5], hash=[1])
-    assert read(only("a.parquet", tmp_path), 6.0) == [{"row": 0, "url": "u", "text": "c", "score": 6.5, "kept": True}]
+    assert read(only("a.parquet", tmp_path), minimum_score=6.0) == [
+        {"row": 0, "url": "u", "text": "c", "score": 6.5, "kept": True}
+    ]
     parquet(tmp_path / "b.parquet", caption=["no"], TEXT=["yes"], Url=["u"])
     assert read(only("b.parquet", tmp_path)) == [{"row": 0, "url": "u", "text": "yes", "kept": True}]
 
@@ -73,8 +91,8 @@ def test_filters_mark_rows_and_an_unknown_score_does_not_pass(tmp_path: Path) ->
     )
     shard = only("a.parquet", tmp_path)
     assert [row["kept"] for row in read(shard)] == [True, False, True, True, True, True]
-    assert [row["kept"] for row in read(shard, 6.0)] == [True, False, False, False, True, True]
-    strict = read(shard, 6.0, maximum_punsafe=0.5, maximum_pwatermark=0.5)
+    assert [row["kept"] for row in read(shard, minimum_score=6.0)] == [True, False, False, False, True, True]
+    strict = read(shard, minimum_score=6.0, maximum_punsafe=0.5, maximum_pwatermark=0.5)
     assert [row["row"] for row in strict if row["kept"]] == [0]
 
 
@@ -175,7 +193,7 @@ def test_a_broken_shard_fails_alone_and_is_named(tmp_path: Path) -> None:
     for name, message in broken(tmp_path).items():
         shard = only(name, tmp_path)
         with pytest.raises(InputError, match=message) as caught:
-            read(shard, *([6.0] if name.startswith(("unscored", "words")) else []))
+            read(shard, **({"minimum_score": 6.0} if name.startswith(("unscored", "words")) else {}))
         assert str(tmp_path / name) in str(caught.value)
     assert len(read(only("whole.parquet", tmp_path))) == 5000
 
@@ -206,11 +224,44 @@ def test_the_rows_that_a_file_declares_are_the_rows_that_are_read(tmp_path: Path
     (tmp_path / "b.csv").write_text('URL,TEXT\nu,"two\nlines"\nu,one\n')
     for name, rows in (("a.parquet", 7), ("b.csv", 2)):
         shard = only(name, tmp_path)
-        assert declared_rows(shard) == rows == len(read(shard))
+        assert declared(shard).rows == rows == len(read(shard))
+        assert declared(shard).scores == {}
 
 
 def test_a_truncated_file_declares_no_rows(tmp_path: Path) -> None:
     whole = parquet(tmp_path / "a.parquet", URL=["u"], TEXT=["t"]).read_bytes()
     (tmp_path / "a.parquet").write_bytes(whole[:-9])
     with pytest.raises(InputError, match=r"a\.parquet"):
-        declared_rows(only("a.parquet", tmp_path))
+        declared(only("a.parquet", tmp_path))
+
+
+def test_scores_beyond_what_they_can_be_are_named(tmp_path: Path) -> None:
+    scores = {"aesthetic": [None, 4.5, 6.25], "punsafe": [0.0, 35.0, 99.0], "similarity": [0.1, 0.2, 0.3]}
+    parquet(tmp_path / "a.parquet", URL=["u"] * 3, TEXT=["t"] * 3, hash=[1, 2, 3], **scores)
+    (tmp_path / "b.csv").write_text(
+        "URL,TEXT,punsafe,similarity,aesthetic\nu,t,0,0.1,\nu,t,35,0.2,4.5\nu,t,99,0.3,6.25\n"
+    )
+    for name in ("a.parquet", "b.csv"):
+        found = declared(only(name, tmp_path)).scores
+        assert found == {"score": (4.5, 6.25), "similarity": (0.1, 0.3), "punsafe": (0, 99)}
+        assert out_of_range(found) == ["punsafe is between 0 and 99, and can only be between 0 and 1"]
+
+
+def test_a_sample_is_from_the_beginning_the_middle_and_the_end_with_its_row_numbers(tmp_path: Path) -> None:
+    table = pa.table({"URL": ["u"] * 10, "TEXT": list("abcdefghij"), "punsafe": [0.0, 1.0] * 5})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    found = [row for batch in sample_batches(only("a.parquet", tmp_path)) for row in batch.to_pylist()]
+    assert [(row["row"], row["text"]) for row in found] == [(0, "a"), (1, "b"), (4, "e"), (5, "f"), (8, "i"), (9, "j")]
+    some = sample_batches(only("a.parquet", tmp_path), Filters(maximum_punsafe=0.5), batch_rows=1)
+    assert [batch.to_pylist()[0]["row"] for batch in some] == [0, 4, 8]
+    (tmp_path / "b.csv").write_text("URL,TEXT\n" + "".join(f"u,{c}\n" for c in "abcdefghij"))
+    (batch,) = sample_batches(only("b.csv", tmp_path), batch_rows=3)
+    assert batch.column("row").to_pylist() == [0, 1, 2]
+
+
+def test_a_stamp_follows_the_file_without_reading_it(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", URL=["u"], TEXT=["t"])
+    before = only("a.parquet", tmp_path).stamp()
+    assert only("a.parquet", tmp_path).stamp() == before
+    parquet(path, URL=["u"], TEXT=["s"])
+    assert only("a.parquet", tmp_path).stamp() != before

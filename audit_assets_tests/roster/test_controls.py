@@ -1,60 +1,179 @@
 """Controls and the reasons why they are clean."""
 
+from collections.abc import Sequence
+
+import pandas as pd
 import pytest
 
+from audit_assets.config import Controls
 from audit_assets.errors import InputError
-from audit_assets.roster.controls import choose_controls, draw_controls, names_to_scan, nonsense_words
-from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, parts_of
+from audit_assets.roster.controls import COLUMNS, choose_controls, draw_controls, nonsense_words, untrained_controls
+from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, word_count
+from audit_assets_tests.roster.real_data import real_names
 
-ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara de Wit", "Dario Farkas", "Elena Oduya", "Greta Ulvang"]
-
-
-def test_controls_are_names_without_a_mention() -> None:
-    drawn = draw_controls(ROSTER, ["Michael Smith"], 5, seed=7)
-    assert (drawn.pool == "random_names").sum() == 15
-    mentioned = {drawn.name[0]: 3, drawn.name[4]: 1}
-    table = choose_controls(drawn, mentioned, 5, captions=20_000)
-    used = table[table.status == "used"]
-    assert used.pool.value_counts().to_dict() == {"random_names": 5, "recombined_names": 5}
-    assert (used.mentions == 0).all()
-    assert used.why.str.endswith("0 of 20000 captions name it").all()
-    assert table.loc[[0, 4], "status"].tolist() == ["refused", "refused"]
-    assert table.why[0] == "3 of 20000 captions name it"
-    assert (table.shared_parts.map(bool) == (table.pool == "recombined_names")).all()
+ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara O'Farkas", "Dario Oduya", "Elena Ulvang", "Greta Moravec"]
 
 
-def test_lengths_follow_the_roster_in_any_part_of_the_draw() -> None:
-    drawn = draw_controls(["Ada Brandvold", "Bruno Eklund", "Clara de Wit"], [], 2, seed=7)
-    lengths = drawn[drawn.pool == "random_names"].name.map(lambda name: len(tokens(name)))
-    assert lengths.value_counts().to_dict() == {2: 4, 3: 2}
-    assert list(names_to_scan(drawn)) == drawn.name.tolist()
+def artists(names: Sequence[str] = ROSTER, **others: str) -> pd.DataFrame:
+    """A table of artists; `others` are further names and their kinds, '_' for a space."""
+    kinds = ["artist"] * len(names) + list(others.values())
+    everybody = [*names, *(name.replace("_", " ") for name in others)]
+    return pd.DataFrame(
+        {"name": everybody, "kind": kinds, "aliases": [[] for _ in everybody], "source": "a catalogue"},
+        index=range(len(everybody)),
+    )
+
+
+def drawn(controls: Controls, table: pd.DataFrame | None = None, roster_size: int = 100) -> pd.DataFrame:
+    return draw_controls(artists() if table is None else table, controls, roster_size)
+
+
+def used(table: pd.DataFrame, pool: str) -> list[str]:
+    return table.loc[(table["pool"] == pool) & (table["status"] == "used"), "name"].tolist()
+
+
+def test_the_same_seed_draws_the_same_candidates_and_none_is_an_artist() -> None:
+    controls = Controls(random_names=5, recombined_names=3, nonsense=2)
+    pd.testing.assert_frame_equal(drawn(controls), drawn(controls))
+    assert not set(drawn(controls)["name"]) & set(ROSTER)
+    assert drawn(Controls(random_names=0)).empty
+    assert (drawn(controls)["pool"] == "random_names").sum() == 15
+
+
+def test_controls_are_the_first_names_of_the_draw_without_a_mention_and_say_why() -> None:
+    controls = Controls(random_names=5, recombined_names=5)
+    table = drawn(controls)
+    mentions = {str(table["name"][0]): 3, str(table["name"][4]): 1}
+    chosen = choose_controls(table, mentions, ROSTER, controls, 20_000)
+    assert tuple(chosen) == COLUMNS
+    assert used(chosen, "random_names") == [table["name"][i] for i in (1, 2, 3, 5, 6)]
+    assert len(used(chosen, "recombined_names")) == 5
+    clean = chosen[chosen["status"] == "used"]
+    assert (clean["mentions"] == 0).all()
+    assert clean["why"].str.endswith("0 of 20000 captions name it").all()
+    assert clean["why"].str.contains("equals none of 6 known names").all()
+    assert clean.loc[clean["pool"] == "random_names", "why"].str.contains("shares no part with the roster's 6").all()
+    assert chosen.loc[[0, 4], "status"].tolist() == ["refused", "refused"]
+    assert chosen["why"][0] == "3 of 20000 captions name it"
+    assert chosen.loc[chosen["pool"] == "random_names", "faker_version"].notna().all()
+    assert (chosen["shares_name_parts"] == (chosen["pool"] == "recombined_names")).all()
+
+
+def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_only_such() -> None:
+    controls = Controls(random_names=4, recombined_names=8)
+    chosen = choose_controls(drawn(controls), {}, ROSTER, controls, 1)
+    assert not any(shares_name_parts(name, ROSTER) for name in used(chosen, "random_names"))
+    assert all(name_parts(name) <= parts_of(ROSTER) for name in used(chosen, "recombined_names"))
+
+
+def test_a_recombined_name_takes_no_part_from_an_artist_whom_a_criterion_removed() -> None:
+    controls = Controls(random_names=1, recombined_names=6)
+    chosen = choose_controls(drawn(controls), {}, ROSTER[:4], controls, 1)
+    assert all(name_parts(name) <= parts_of(ROSTER[:4]) for name in used(chosen, "recombined_names"))
+    refused = chosen[(chosen["pool"] == "recombined_names") & (chosen["status"] == "refused")]
+    assert len(refused)
+    assert refused["why"].str.contains("from an artist of no roster").all()
+    assert refused["why"].str.contains("ulvang|elena|greta|moravec").all()
+
+
+def test_of_a_table_much_larger_than_the_roster_more_names_are_recombined() -> None:
+    many = [f"F{i}a L{i}b" for i in range(200)]
+    controls = Controls(random_names=1, recombined_names=5)
+    table = draw_controls(artists(many), controls, roster_size=20)
+    assert (table["pool"] == "recombined_names").sum() == 3000
+    assert len(used(choose_controls(table, {}, many[:20], controls, 1), "recombined_names")) == 5
+
+
+def test_random_names_have_the_rosters_numbers_of_words() -> None:
+    names = [*ROSTER[:4], "Clara de Wit", "Anna van Dyck"]
+    controls = Controls(random_names=6)
+    chosen = choose_controls(drawn(controls, artists(names)), {}, names, controls, 1)
+    assert sorted(map(word_count, used(chosen, "random_names"))) == [2, 2, 2, 2, 3, 3]
+
+
+def test_names_of_one_length_that_are_all_taken_are_made_up_for_by_others() -> None:
+    names = [*ROSTER[:4], "Clara de Wit", "Anna van Dyck"]
+    controls = Controls(random_names=6)
+    table = drawn(controls, artists(names))
+    three = dict.fromkeys(table.loc[table["name"].map(word_count) == 3, "name"], 1)
+    chosen = choose_controls(table, three, names, controls, 1)
+    assert list(map(word_count, used(chosen, "random_names"))) == [2] * 6
+
+
+def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
+    controls = Controls(random_names=2, locale="ja_JP")
+    japanese = ["葛飾 北斎", "歌川 広重"]
+    assert (
+        len(used(choose_controls(drawn(controls, artists(japanese)), {}, japanese, controls, 1), "random_names")) == 2
+    )
+    with pytest.raises(InputError, match=r"2 are wanted, and 0 of the 6 drawn are clean .*in a script of no artist's"):
+        choose_controls(drawn(controls), {}, ROSTER, controls, 1)
+
+
+def test_shared_parts_are_counted_and_refused_unless_allowed() -> None:
+    common = [f"{first} {last}" for first in ("Michael", "Jennifer", "James") for last in ("Smith", "Jones")]
+    allowed = Controls(random_names=150, share_name_parts=True)
+    table = drawn(allowed, artists(common))
+    chosen = choose_controls(table, {}, common, allowed, 1)
+    sharing = chosen[chosen["shares_name_parts"]]
+    assert len(sharing)
+    assert set(sharing["status"]) <= {"used", "spare"}
+    assert sharing["why"].str.contains("shares '(?:michael|jennifer|james|smith|jones)").all()
+    strict = choose_controls(table, {}, common, Controls(random_names=150), 1)
+    assert set(strict.loc[strict["shares_name_parts"], "status"]) == {"refused"}
+
+
+def test_thousands_of_real_artists_leave_enough_clean_names() -> None:
+    """They use up nearly all of Faker's names, so only those of the roster may decide."""
+    names, controls = real_names(), Controls(random_names=70)
+    roster = names[:250]
+    chosen = choose_controls(draw_controls(artists(names), controls, 250), {}, roster, controls, 1)
+    assert len(used(chosen, "random_names")) == 70
+    assert not any(shares_name_parts(name, roster) for name in used(chosen, "random_names"))
 
 
 def test_without_captions_it_is_said_that_nothing_was_scanned() -> None:
-    table = choose_controls(draw_controls(ROSTER, [], 3, seed=1), None, 3)
-    assert table.mentions.isna().all()
-    assert table.why.str.contains("no captions were scanned").all()
+    controls = Controls(random_names=3)
+    chosen = choose_controls(drawn(controls), None, ROSTER, controls, 0)
+    assert chosen["mentions"].isna().all()
+    assert chosen["why"].str.contains("no captions were scanned").all()
 
 
-def test_too_few_clean_names_are_counted() -> None:
-    drawn = draw_controls(["Mononym"], [], 2, seed=1)
-    with pytest.raises(InputError, match="1 of the 6 random names drawn are in no caption, 2 are wanted"):
-        choose_controls(drawn, dict.fromkeys(drawn.name[:5], 1), 2, captions=9)
+def test_too_few_clean_names_are_counted_by_reason() -> None:
+    controls = Controls(random_names=2)
+    table = drawn(controls)
+    with pytest.raises(
+        InputError, match=r"random_names: 2 are wanted, and 1 of the 6 drawn .*\(5 are named by captions\)"
+    ):
+        choose_controls(table, dict.fromkeys(table["name"][:5], 1), ROSTER, controls, 9)
+    wish = Controls(random_names=0, recombined_names=1)
+    table = drawn(wish, artists(["Mononym"]))
+    with pytest.raises(InputError, match=r"recombined_names: 1 are wanted, and 0 of the 0 drawn .*none was refused"):
+        choose_controls(table, {}, ["Mononym"], wish, 1)
 
 
-def test_nonsense_is_pronounceable_short_in_tokens_and_nobody() -> None:
-    table = nonsense_words(50, seed=3, known=ROSTER, pieces=lambda name: len(name) // 3, most_pieces=4)
-    assert table.name.is_unique
-    assert (table.name.str.len() < 15).all()
-    assert table.why.str.contains("tokens").all()
-    assert all(name_parts(name).isdisjoint(parts_of(ROSTER)) for name in table.name)
-    assert nonsense_words(50, seed=3, known=ROSTER).name.tolist() == nonsense_words(50, seed=3, known=[]).name.tolist()
-    with pytest.raises(InputError, match="only 0 of 1 nonsense"):
-        nonsense_words(1, seed=3, known=[], pieces=lambda name: 99)
+def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
+    names = nonsense_words(50, seed=3, known=ROSTER)
+    assert len(set(names)) == 50
+    assert max(map(len, names)) < 18
+    assert all(name_parts(name).isdisjoint(parts_of(ROSTER)) for name in names)
+    controls = Controls(random_names=0, nonsense=10)
+    table = draw_controls(artists(), controls, 100, lambda name: len(name) - 6)
+    assert len(table) == 30
+    assert table["pieces"].is_monotonic_increasing
+    assert table["pieces"].max() <= 8
+    chosen = choose_controls(table, {}, ROSTER, controls, 9)
+    assert used(chosen, "nonsense") == table["name"][:10].tolist()
+    assert chosen["why"][0].startswith(f"invented, {table['pieces'][0]} tokens; equals none of 6 known names")
+    assert set(chosen["kind"]) == {"nonsense"}
+    crumbs = draw_controls(artists(), controls, 100, lambda name: 3 if name in ROSTER else 99)
+    with pytest.raises(InputError, match=r"controls\.nonsense: 10 are wanted, and 0 of the 0"):
+        choose_controls(crumbs, {}, ROSTER, controls, 9)
 
 
-def test_a_roster_too_small_to_recombine_has_random_names_all_the_same() -> None:
-    drawn = draw_controls(["Ada Brandvold", "Ada Eklund"], [], 4, seed=1)
-    assert (drawn.pool == "recombined_names").sum() == 0
-    assert (choose_controls(drawn, {}, 4, captions=1).status == "used").sum() == 4
+def test_untrained_artists_say_who_vouches_for_them() -> None:
+    table = untrained_controls(artists(Una_West="untrained_artist", Walt_Ash="background"), {"Una West": 4}, ROSTER, 9)
+    assert tuple(table) == COLUMNS
+    assert table["name"].tolist() == ["Una West"]
+    assert table["why"][0].endswith("(source: a catalogue); 4 of 9 captions name it")
+    assert untrained_controls(artists(), None, ROSTER, 0).empty

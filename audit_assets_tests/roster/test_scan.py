@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from audit_assets.roster import scan as scanning
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.parts import countable
 from audit_assets.roster.scan import scan, scan_reference
 from audit_assets_tests.roster.real_data import real_captions, real_names
 
@@ -152,7 +153,7 @@ def test_all_real_captions_with_all_real_names_count_as_by_the_reference() -> No
 
 def test_names_that_cannot_be_counted_are_refused_alone() -> None:
     names = {"ada": ["Ada"], "c": ["C"], "mixed": ["B.", "Bea", "…"], "none": [], "han": ["王"]}
-    accepted, refused = scanning.countable(names)
+    accepted, refused = countable(names)
     assert accepted == {"ada": ("Ada",), "c": (), "mixed": ("Bea",), "none": (), "han": ("王",)}
     assert set(refused) == {"c", "mixed", "none"}
     assert "'C' is one letter" in refused["c"]

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
+from audit_assets.config import Controls
 from audit_assets.errors import InputError
-from audit_assets.roster.parts import shares_name_parts
-from audit_assets.roster.subjects import COLUMNS, choose_controls, control_candidates, prompted, subjects_table
+from audit_assets.roster.controls import choose_controls, draw_controls
+from audit_assets.roster.subjects import COLUMNS, prompted, subjects_table
 
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya"]
 
@@ -20,32 +21,9 @@ def artists() -> pd.DataFrame:
 
 
 def controls(mentions: dict[str, int] | None = None) -> pd.DataFrame:
-    drawn = control_candidates(artists(), random=2, recombined=2, locale="en_US", seed=7)
-    return choose_controls(drawn, mentions, ROSTER, random=2, recombined=2)
-
-
-def test_the_same_seed_draws_the_same_candidates_and_none_is_an_artist() -> None:
-    first, second = (control_candidates(artists(), random=2, recombined=2, locale="en_US", seed=7) for _ in range(2))
-    pd.testing.assert_frame_equal(first, second)
-    assert not set(first["name"]) & set(artists()["name"])
-    assert control_candidates(artists(), random=0, recombined=0, locale="en_US", seed=7).empty
-
-
-def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_does() -> None:
-    table = controls({})
-    assert table["pool"].value_counts().to_dict() == {"random_names": 2, "recombined_names": 2}
-    assert [shares_name_parts(n, ROSTER) for n in table["name"]] == table["shares_name_parts"].tolist()
-
-
-def test_a_candidate_that_a_caption_names_is_passed_over() -> None:
-    named = str(controls({})["name"].iloc[0])
-    assert named not in controls({named: 1})["name"].tolist()
-
-
-def test_too_few_controls_are_counted_in_the_error() -> None:
-    drawn = control_candidates(artists(), random=1, recombined=0, locale="en_US", seed=7)
-    with pytest.raises(InputError, match=r"controls\.random_names: 1 wanted.*only 0 are named by no caption; ask"):
-        choose_controls(drawn, dict.fromkeys(drawn["name"], 5), ROSTER, random=1, recombined=0)
+    wanted = Controls(random_names=2, recombined_names=2, nonsense=1)
+    table = choose_controls(draw_controls(artists(), wanted, 10), mentions, ROSTER, wanted, 9)
+    return table[table["status"] == "used"]
 
 
 def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -> None:
@@ -57,8 +35,10 @@ def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -
     assert ada["rosters"] == ["criteria", "most_mentioned"]
     assert ada["mentions"] == 9
     assert ada["opted_out"]
-    assert table.loc[table["kind"] == "random_name", "shares_name_parts"].notna().all()
-    assert table.loc[table["kind"] != "random_name", "shares_name_parts"].isna().all()
+    is_control = table["kind"].isin(["random_name", "nonsense"])
+    assert table["kind"].value_counts()[["random_name", "nonsense"]].tolist() == [4, 1]
+    assert table.loc[is_control, "shares_name_parts"].tolist() == [False, False, True, True, False]
+    assert table.loc[~is_control, "shares_name_parts"].isna().all()
 
 
 def test_without_captions_mentions_are_unknown_and_not_zero() -> None:

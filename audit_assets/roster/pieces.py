@@ -1,0 +1,27 @@
+"""How many tokens an encoder makes of a name: a nonsense name in crumbs is another kind of prompt."""
+
+from collections.abc import Callable
+
+from audit_assets.config import Audit
+
+
+def token_counter(audit: Audit) -> Callable[[str], int]:
+    """Counts by the tokenizer of the audit's first image-text encoder, without its special tokens.
+
+    Something that the tokenizer does not know counts as 1,000.
+    """
+    from transformers import AutoTokenizer
+
+    from audit_assets.model_files import tokenizers_of
+    from audit_assets.model_registry import resolve_encoder_entry
+
+    entry = next(e for e in audit.encoders if e.kind == "image_text")
+    path = resolve_encoder_entry(audit, entry).path
+    with tokenizers_of(path):
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+
+    def count(text: str) -> int:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return 1000 if tokenizer.unk_token_id in ids else len(ids)
+
+    return count
