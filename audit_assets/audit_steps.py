@@ -60,7 +60,7 @@ class AuditSteps:
 
         What another process is making comes last, so that several processes share the work.
         """
-        names = self._prompted_names()
+        names, indirect = self._prompted_names(), self._indirect_prompts()
         known = {f"imitations/{model}/{s}": s for s in subjects if s in names}  # others have left the roster
         if self.audit.model(model).retired:
             yield from ((s, self._retired(model, where, s), False) for where, s in known.items())
@@ -68,11 +68,11 @@ class AuditSteps:
         with self._maker(model) as maker:
             for where in self._in_turn(list(known)):
                 subject = known[where]
-                inputs = maker.inputs(subject, names[subject])
+                inputs = maker.inputs(subject, names[subject], indirect[subject])
                 rows = self._done_with_images(where, inputs)
                 made_now = rows is None
                 if rows is None:
-                    rows = maker.make(subject, names[subject])
+                    rows = maker.make(subject, names[subject], indirect[subject])
                     if problems := maker.check(rows, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
@@ -81,6 +81,10 @@ class AuditSteps:
     def _prompted_names(self) -> dict[str, str]:
         table = prompted(self.subjects())
         return dict(zip(table["subject"].astype(str), table["name"].astype(str), strict=True))
+
+    def _indirect_prompts(self) -> dict[str, str]:
+        table = prompted(self.subjects())
+        return dict(zip(table["subject"].astype(str), table["indirect_prompt"].fillna("").astype(str), strict=True))
 
     def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
         """What a retired model version made; a subject that came later has no images, and nothing is loaded for it."""
@@ -121,10 +125,10 @@ class AuditSteps:
 
     def imitations_are_done(self, model: str) -> bool:
         """Whether every prompted subject has its images and embeddings, made from what the audit file says now."""
-        names = self._prompted_names()
+        names, indirect = self._prompted_names(), self._indirect_prompts()
         with self._maker(model) as maker:
             made = all(
-                self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name)) is not None
+                self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name, indirect[s])) is not None
                 for s, name in names.items()
             )
         return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from audit_assets.errors import InputError
 
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
+INDIRECT = -1
+"""The template index of a prompt that describes an artist's work and does not name the artist."""
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 Key = Annotated[
@@ -91,6 +93,13 @@ class Protocol(_Strict):
     def prompt(self, template: int, name: str) -> str:
         """The text for a name: a replacement, never a format string, since names are data."""
         return self.templates[template].replace("{name}", name)
+
+    def wordings(self, name: str, indirect: str = "") -> dict[int, tuple[str, str]]:
+        """What a subject is asked for with: template index -> (prompt, the text that its seeds come from)."""
+        found = {t: (self.prompt(t, name), template) for t, template in enumerate(self.templates)}
+        if self.indirect and indirect:
+            found[INDIRECT] = (indirect, indirect)
+        return found
 
     @cached_property
     def generation_hash(self) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 import pandas as pd
 from PIL.Image import Image
 
-from audit_assets.config import Protocol
+from audit_assets.config import INDIRECT, Protocol
 from audit_assets.generation.images import ImageStore, is_blank
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -36,22 +36,23 @@ def imitations(
     model_version: str,
     subject: str,
     name: str,
+    indirect: str = "",
     batch_size: int,
     store: ImageStore,
     writer: Executor,
     progress: Callable[[int], None] = lambda images: None,
 ) -> pd.DataFrame:
-    """One row an image: every trial of every template. Images are stored by `writer` beside the model.
+    """One row an image: every trial of every template, and of the indirect prompt where the protocol has that arm. Images are stored by `writer` beside the model.
 
     A black or empty image is kept and flagged `blank`; it counts as wrong later and is never replaced. A name that a
     tokenizer cuts short is not asked for: its rows are `not_supplied`, and `problem` says which words were lost.
     """
-    prompts = [protocol.prompt(template, name) for template in range(len(protocol.templates))]
-    if problem := cut_short(source, prompts):
+    wordings = protocol.wordings(name, indirect)
+    if problem := cut_short(source, [prompt for prompt, _ in wordings.values()]):
         return imitation_table(absent_rows(protocol, model_version=model_version, subject=subject, problem=problem))
     rows: list[dict[str, Any]] = []
-    for template, prompt in enumerate(prompts):
-        seeds = [image_seed(subject, protocol.templates[template], trial) for trial in range(protocol.trials)]
+    for template, (prompt, text) in wordings.items():
+        seeds = [image_seed(subject, text, trial) for trial in range(protocol.trials)]
         images = source.generate([prompt] * len(seeds), seeds, batch_size=batch_size)
         for trial, (seed, image) in enumerate(zip(seeds, images, strict=True)):
             rows.append(
@@ -97,11 +98,11 @@ def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> l
     """
     if table["problem"].notna().all():
         return doubled(table, subject)
-    expected = {
-        (t, k): image_seed(subject, protocol.templates[t], k)
-        for t in range(len(protocol.templates))
-        for k in range(protocol.trials)
-    }
+    texts = dict(enumerate(protocol.templates))
+    indirect = table.loc[table["template"] == INDIRECT, "prompt"]
+    if len(indirect):
+        texts[INDIRECT] = str(indirect.iloc[0])
+    expected = {(t, k): image_seed(subject, text, k) for t, text in texts.items() for k in range(protocol.trials)}
     supplied = table[table["status"] != "not_supplied"]
     found = dict(zip(zip(supplied["template"], supplied["trial"], strict=True), supplied["seed"], strict=True))
     problems = doubled(table, subject)

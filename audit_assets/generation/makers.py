@@ -35,10 +35,10 @@ class Maker(Interface):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def inputs(self, subject: str, name: str) -> str:
+    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         """The hash of all that a subject's rows are made from."""
 
-    def make(self, subject: str, name: str) -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         """The rows of `generation.tables`."""
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
@@ -69,10 +69,10 @@ class AskedModel(_Maker):
             [resolved.files_sha256, resolved.settings, protocol.generation_hash, batch_size, VERSION],
         )
 
-    def inputs(self, subject: str, name: str) -> str:
-        return digest([self.plan, subject, name])
+    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
+        return digest([self.plan, subject, self.protocol.wordings(name, indirect)])
 
-    def make(self, subject: str, name: str) -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         try:
             return imitations(
                 self._source,
@@ -80,6 +80,7 @@ class AskedModel(_Maker):
                 model_version=self.resolved.name,
                 subject=subject,
                 name=name,
+                indirect=indirect,
                 batch_size=self.batch_size,
                 store=self.store,
                 writer=self._writer,
@@ -103,16 +104,16 @@ class AskedModel(_Maker):
 
 
 class SuppliedImages(_Maker):
-    """A folder. A subject whose images cannot be taken is refused with the reason; the others go on."""
+    """A folder. A subject whose images cannot be taken is refused with the reason; the others go on. No indirect arm."""
 
-    def inputs(self, subject: str, name: str) -> str:
+    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         try:
             made_of = image_folder.fingerprint(self._files(subject, name))
         except InputError as error:
             made_of = str(error)
         return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, VERSION])
 
-    def make(self, subject: str, name: str) -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         about = {"model_version": self.resolved.name, "subject": subject}
         try:
             files = self._files(subject, name)

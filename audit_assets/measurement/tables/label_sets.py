@@ -8,9 +8,6 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.warehouse.store import vectors
 
-INDIRECT = -1
-"""The template index of prompts that describe an artist's work without the name."""
-
 
 def label_sets(subjects: pd.DataFrame) -> dict[str, list[str]]:
     """The subjects of every label set, as the published schema defines them; empty sets are left out."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit_assets.config import MatchingTests, Protocol
+from audit_assets.config import INDIRECT, MatchingTests, Protocol
 from audit_assets.measurement import matching
 from audit_assets.measurement.corrected_matching import (
     WorksBySubject,
@@ -20,7 +20,7 @@ from audit_assets.measurement.corrected_matching import (
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
-from audit_assets.measurement.tables.label_sets import INDIRECT, in_roster
+from audit_assets.measurement.tables.label_sets import in_roster
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.measurement.verification import rank_sum_embedding_findings
 from audit_assets.warehouse.store import vectors

@@ -1,0 +1,67 @@
+"""An audit with three templates and prompts that do not name the artist: what enters which figure."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import INDIRECT, PROTOCOLS
+from audit_assets.publication import read
+from audit_assets_tests.drive import drive
+
+TRIALS = 2
+
+
+@pytest.fixture(scope="module")
+def robust(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> AuditSteps:
+    folder = tmp_path_factory.mktemp("robust")
+    protocol = yaml.safe_load((PROTOCOLS / "robust.yaml").read_text(encoding="utf-8"))
+    (folder / "protocol.yaml").write_text(yaml.safe_dump({**protocol, "trials": TRIALS}), encoding="utf-8")
+    return drive(small_audit(folder, protocol="protocol.yaml"))
+
+
+def table(steps: AuditSteps, name: str) -> pd.DataFrame:
+    with read.opened(steps.database) as connection:
+        return connection.table(name).df()
+
+
+def test_artists_are_also_asked_for_without_their_names(robust: AuditSteps) -> None:
+    images = table(robust, "imitations")
+    subjects = robust.subjects().set_index("subject")
+    indirect = images[images["template"] == INDIRECT]
+    described = subjects[subjects["indirect_prompt"].fillna("") != ""]
+    assert set(indirect["subject"]) == set(described.index) - set(described[described["kind"] == "background"].index)
+    assert len(indirect) == TRIALS * indirect["subject"].nunique()
+    for row in indirect.to_dict("records"):
+        assert row["prompt"] == described.at[row["subject"], "indirect_prompt"]
+        assert described.at[row["subject"], "name"] not in row["prompt"]
+    assert indirect["seed"].is_unique
+
+
+def test_the_headline_counts_named_prompts_labelled_with_their_own_words_only(robust: AuditSteps) -> None:
+    by_subject = table(robust, "identification_by_subject")
+    assert set(by_subject["images"]) == {3 * TRIALS}
+    tests = table(robust, "matching_by_subject")
+    assert set(tests.loc[tests["subject"].notna(), "images"]) == {3 * TRIALS}
+    own_rank = tests[tests["test"] == "own_rank"]
+    assert set(own_rank["references_used"]) == {5}
+
+
+def test_every_template_is_labelled_with_every_other_and_the_indirect_prompt_with_each(robust: AuditSteps) -> None:
+    matrix = table(robust, "template_matrix")
+    artists = matrix[(matrix["label_set"] == "criteria") & (matrix["kind"] == "artist")]
+    assert sorted(zip(artists["template"], artists["label_template"], strict=True)) == [
+        (t, label) for t in (INDIRECT, 0, 1, 2) for label in (0, 1, 2)
+    ]
+    settings = set(table(robust, "score_correlations")["setting"])
+    assert any(f"template {INDIRECT} labelled 0" in setting for setting in settings)
+
+
+def test_the_checks_hold_for_it_too(robust: AuditSteps) -> None:
+    measurement = robust.measurement
+    assert measurement.identification_findings("miniature-1") == []
+    assert measurement.matching_findings("miniature-1") == []
+    assert measurement.verdict_findings("miniature-1") == []
