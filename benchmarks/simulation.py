@@ -23,6 +23,7 @@ from audit_assets.measurement.simulation import World, imitated_worlds, interval
 DOCS = Path(__file__).parent.parent / "docs"
 SEED = 2023
 ICCS = (0.0, 0.1, 0.3, 0.5, 0.7)
+SHARES = (0.02, 0.1, 0.3, 0.5, 0.81, 0.93, 0.98)
 BASE = World()
 BANK = 1400
 """Background with which even the smallest of 70 p-values times 70 is below 0.05: adjustments could err, and must not."""
@@ -131,8 +132,6 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
         )
         for name, row in zip(SHOWN, rows.set_index("name").loc[SHOWN].to_dict("records"), strict=True)
     ]
-    shares = coverage.pivot_table(index="share", columns="icc", values="clustered")
-    apart = coverage.pivot_table(index="share", columns="icc", values="independent_images")
     return {
         "level": unadjusted(crossed(plain, "level", "icc", "p <= 0.05, by ICC")),
         "false": crossed(plain, "false_positives", "icc", "artists significant though nobody is imitated, by ICC"),
@@ -146,17 +145,22 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
             power[power["icc"] == 0.7], "false_discoveries", "effect", "false among significant, ICC 0.7, by effect"
         ),
         "banks": crossed(banks, "power", "pool", "3 of 70 imitated, effect 0.8: found, by pool"),
-        "coverage": markdown(
-            [
-                [
-                    f"{share:g}",
-                    *(f"{percent(shares.loc[share, i])} ({percent(apart.loc[share, i])})" for i in shares.columns),
-                ]
-                for share in shares.index
-            ],
-            ["accuracy; coverage in % by ICC", *(f"{icc:g}" for icc in shares.columns)],
-        ),
+        "coverage": covered(coverage, 70),
+        "coverage of ten": covered(coverage, 10),
     }
+
+
+def covered(coverage: pd.DataFrame, subjects: int) -> str:
+    """A row a true share, a column an ICC: coverage, and in brackets that of an interval for independent images."""
+    rows = coverage[coverage["subjects"] == subjects]
+    clustered, apart = (
+        rows.pivot_table(index="share", columns="icc", values=v) for v in ("clustered", "independent_images")
+    )
+    cells = [
+        [f"{s:g}", *(f"{percent(clustered.loc[s, i])} ({percent(apart.loc[s, i])})" for i in clustered.columns)]
+        for s in clustered.index
+    ]
+    return markdown(cells, [f"{subjects} x 10: accuracy; coverage in % by ICC", *(f"{i:g}" for i in clustered.columns)])
 
 
 def planning() -> dict[str, str]:
@@ -227,7 +231,8 @@ def draw_figure(table: pd.DataFrame, coverage: pd.DataFrame, path: Path) -> None
         ("clustered", "-", "with design effect"),
         ("independent_images", "--", "images taken as independent"),
     ):
-        mean = coverage[coverage["share"].between(0.3, 0.93)].groupby("icc")[column].mean()
+        usual_shares = coverage[coverage["share"].between(0.3, 0.93) & (coverage["subjects"] == BASE.artists)]
+        mean = usual_shares.groupby("icc")[column].mean()
         axes[2].plot(mean.index, mean, style, marker="o", ms=3, label=label)
     axes[2].axhline(0.95, color="0.6", lw=0.8)
     axes[2].set(xlabel="ICC", ylabel="truth within the 95 % interval", ylim=(0, 1.02))
@@ -246,8 +251,11 @@ def main() -> int:
     chosen = parser.parse_args()
     # Rounded before anything is drawn or written, so that the page follows from the stored table to the last digit.
     table = study(worlds(), audits=chosen.audits, seed=SEED).round(6)
-    coverage = interval_coverage(
-        (0.02, 0.1, 0.3, 0.5, 0.81, 0.93, 0.98), ICCS, subjects=70, images=10, audits=10 * chosen.audits, seed=SEED
+    coverage = pd.concat(
+        [
+            interval_coverage(SHARES, ICCS, subjects=subjects, images=10, audits=5 * chosen.audits, seed=SEED)
+            for subjects in (70, 10)
+        ]
     )
     table.to_csv(chosen.output / "simulation.csv", index=False)
     coverage.to_csv(chosen.output / "coverage.csv", index=False)
