@@ -111,13 +111,19 @@ def works_by_subject(
     if each < 1:
         raise ValueError(f"works_each is {each}; pass at least one real work an artist.")
     mean_works = np.full((pool, real.shape[1]), np.nan)
-    for a in np.flatnonzero(works >= each):
-        mean_works[a] = real[np.flatnonzero(artist == a)[:each]].mean(axis=0)
+    mean_works[works >= each] = real[_first_works(artist, works, each)].mean(axis=1)
     images = np.bincount(who[shown], minlength=subjects)
     membership = (np.arange(subjects)[:, None] == who[shown]).astype(np.float64)
     with np.errstate(invalid="ignore"):
         mean_images = membership @ made[shown] / images[:, None]
     return WorksBySubject(mean_works @ mean_images.T, each, images)
+
+
+def _first_works(artist: IntArray, works: IntArray, each: int) -> IntArray:
+    """Positions of the first works of every artist who has enough, shape (artists with enough, each)."""
+    order = np.argsort(artist, kind="stable")
+    first = np.searchsorted(artist[order], np.flatnonzero(works >= each))
+    return np.asarray(order[first[:, None] + np.arange(each)])
 
 
 def double_centred(similarity: npt.ArrayLike) -> FloatArray:
@@ -240,23 +246,16 @@ def own_rank_leave_one_out(
     whole = works_by_subject(artist_of_reference=artist, works_each=works_each, **chosen)
     if whole.works_each < 2:
         raise ValueError("One real work an artist cannot be left out; add works, or ask works_each of two or more.")
-    place = np.full(len(artist), -1)
-    for a in range(pool):
-        if not np.isnan(whole.similarity[a]).all():
-            place[artist == a] = np.arange(np.count_nonzero(artist == a))
-    kept = (place >= 0) & (place < whole.works_each)
-    return np.stack(
-        [
-            own_rank(
-                works_by_subject(
-                    artist_of_reference=np.where(kept & (place != j), artist, -1),
-                    works_each=whole.works_each - 1,
-                    **chosen,
-                )
-            ).p_value
-            for j in range(whole.works_each)
-        ]
-    )
+    works = np.bincount(artist[artist >= 0], minlength=pool)
+    used = _first_works(artist, works, whole.works_each)
+    p_values = []
+    for j in range(whole.works_each):
+        kept = np.delete(used, j, axis=1)
+        without = np.full(len(artist), -1)
+        without[kept] = artist[kept]
+        fewer = works_by_subject(artist_of_reference=without, works_each=whole.works_each - 1, **chosen)
+        p_values.append(own_rank(fewer).p_value)
+    return np.stack(p_values)
 
 
 def pairing_test(works: WorksBySubject, *, permutations: int, rng: np.random.Generator) -> Pairing:

@@ -28,7 +28,7 @@ def unit_rows(vectors: npt.ArrayLike, what: str, *, first_row: int = 0) -> Float
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"The {what} embeddings have shape {rows.shape}; pass one row an item: (n, dimension).")
-    squares = np.einsum("ij,ij->i", rows, rows)
+    squares = np.vecdot(rows, rows)
     # One pass over the data: a NaN or an infinity anywhere in a row makes its sum of squares not finite.
     bad = ~(np.abs(np.sqrt(squares) - 1.0) <= UNIT_TOLERANCE)
     if bad.any():
