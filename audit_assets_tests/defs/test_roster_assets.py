@@ -1,12 +1,15 @@
 """The roster's assets on real caption files: what is scanned when, what a broken file stops, and what every table says."""
 
 import csv
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +18,7 @@ from dagster import AssetKey
 
 from audit_assets.definitions import defs
 from audit_assets.driver import Driver, driver
+from audit_assets.driver import run_roster as run_roster_alone
 from audit_assets.errors import InputError
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
@@ -250,9 +254,8 @@ def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(
 
     (tmp_path / "audit" / "artists.csv").unlink()
     (tmp_path / "audit" / "warehouse" / "mined_names.csv").unlink()
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs().get_repository_def().get_implicit_global_asset_job_def()
-        job.get_subset(asset_selection={AssetKey("mined_names")}).execute_in_process(instance=instance)
+    with pytest.raises(InputError, match=r"artists\.csv: there is no table of artists\. .*mined_names\.csv"):
+        run_roster_alone(d.audit.file, lambda step: nullcontext())
     with (tmp_path / "audit" / "warehouse" / "mined_names.csv").open(newline="") as file:
         proposals = list(csv.DictReader(file))
     assert [row["name"] for row in proposals] == ["Ada Brandvold", "Zoe Unheard"]
@@ -370,8 +373,6 @@ def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
     """The label set of the second roster is audited, with the roster's size and the default labels."""
     with driver(audited) as d:
         steps = d.steps
-    import duckdb
-
     with duckdb.connect(str(steps.database), read_only=True) as connection:
         rows = connection.execute(
             "SELECT labels, subjects FROM identification_summary WHERE label_set = 'most_mentioned'"
@@ -386,3 +387,29 @@ def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
     assert rows == [(size + len(d.protocol.default_labels), size)]
     assert by_subject == roster
     assert len(roster) == size
+
+
+def test_the_rosters_tables_are_published_and_the_pages_queries_run_on_them(audited: Path) -> None:
+    with driver(audited) as d:
+        steps = d.steps
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+    queries = re.findall(r"^```sql\n(.*?)^```", page.split("## The roster")[1], flags=re.DOTALL | re.MULTILINE)
+    assert len(queries) >= 6
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        for query in queries:
+            connection.execute(query).fetchall()
+        sizes = {
+            table: connection.table(table).count("*").fetchall()[0][0]
+            for table in (
+                "caption_shards",
+                "artist_mentions",
+                "artist_roster",
+                "roster_attrition",
+                "controls",
+                "mined_names",
+            )
+        }
+        used = connection.execute("SELECT pool, count(*) FROM controls WHERE status = 'used' GROUP BY pool").fetchall()
+    assert all(sizes.values()), sizes
+    assert sizes["artist_roster"] == 14
+    assert dict(used) == {"random_names": 8, "recombined_names": 8, "untrained_artists": 2}
