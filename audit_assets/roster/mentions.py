@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -41,11 +42,13 @@ _RECOUNTED = 300_000
 class MentionScan:
     """One audit's scan: in which files, under which filters, for whom.
 
-    Everything is recognised by content: a shard that was scanned for the same names is not scanned again.
+    Everything is recognised by content: a shard that was scanned for the same names is not scanned again. Files are
+    looked at once in the lifetime of an object.
     """
 
     def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
         self.audit, self.warehouse = audit, warehouse
+        self._described: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def shards(self) -> dict[str, Shard]:
@@ -99,6 +102,11 @@ class MentionScan:
 
         The file is read again only where its size or times changed. A file that cannot be read has a `problem`.
         """
+        if key not in self._described:
+            self._described[key] = self._describe(key)
+        return self._described[key]
+
+    def _describe(self, key: str) -> pd.DataFrame:
         shard, table = self.shards[key], f"captions/{key}"
         try:
             inputs = digest([shard.stamp(), VERSION])
@@ -182,7 +190,9 @@ class MentionScan:
             if kept
         }
         path = self.warehouse.path(f"mention_rows/{key}")
-        stored = pq.read_table(path, columns=["key", "row"], filters=pc.field("row").isin(list(captions)))
+        stored = pq.read_table(
+            path, columns=["key", "row"], filters=pc.field("row").isin(pa.array(list(captions), pa.int64()))
+        )
         found = set(zip(stored["row"].to_pylist(), stored["key"].to_pylist(), strict=True))
         wanted = max(20, _RECOUNTED // max(len(spellings), 1))
         naming = sorted({row for row, _ in found})
@@ -192,6 +202,7 @@ class MentionScan:
         return len(sample), [f"row {row}: {name}" for row, name in sorted(differences)]
 
     # ---- all shards
+    @cached_property
     def merged(self) -> pd.DataFrame:
         """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
 
@@ -255,7 +266,7 @@ class MentionScan:
 
     def captions_scanned(self) -> int:
         """Captions that passed the filters, copies included."""
-        self.merged()
+        assert len(self.merged)  # which wrote the shards' table
         return int(self.warehouse.read("caption_shards")["rows_kept"].sum())
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
@@ -266,8 +277,7 @@ class MentionScan:
         """
         if not self.shards:
             return None
-        merged = self.merged()
-        counts = dict(zip(merged["name"], merged["mentions"].fillna(0).astype(int), strict=True))
+        counts = dict(zip(self.merged["name"], self.merged["mentions"].fillna(0).astype(int), strict=True))
         names = list(names)
         if unseen := [name for name in names if name not in counts]:
             raise InputError(

@@ -39,7 +39,7 @@ class RosterSteps:
     def make_roster(self) -> pd.DataFrame:
         """Tables `artist_roster` and `roster_attrition`. InputError where nobody qualifies."""
         r, artists = self.audit.roster, self.scan.artists
-        merged = self.scan.merged()
+        merged = self.scan.merged
         choice = choose(
             artists,
             self.scan.total(artists["name"]),

@@ -166,15 +166,18 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
     (captions / "empty.parquet").write_bytes(b"")
     (captions / "foreign.parquet").write_bytes(b"<html>404</html>" * 100)
     pq.write_table(pa.table({"URL": ["u"], "title": ["t"]}), captions / "no_text.parquet")
+    pq.write_table(
+        pa.table({"URL": pa.array([], pa.string()), "TEXT": pa.array([], pa.string())}), captions / "none.parquet"
+    )
     (captions / "big.csv").write_bytes(b'URL,TEXT\nu,"' + b"y, " * 400_000 + b' ada brandvold\xff"\nu,\x00\n')
     config = make()
-    with pytest.raises(InputError, match="4 caption files failed, 2 others landed") as caught:
+    with pytest.raises(InputError, match="4 caption files failed, 3 others landed") as caught:
         run_roster(config)
     for name in ("truncated", "empty", "foreign", "no_text"):
         assert f"{name}.parquet" in str(caught.value)
     with driver(config) as d:
         pass
-    assert set(events(d, "artist_mentions")) == {"whole.parquet", "big.csv"}
+    assert set(events(d, "artist_mentions")) == {"whole.parquet", "none.parquet", "big.csv"}
     assert not checks(d)["files_are_whole_and_scores_within_range"]
     with pytest.raises(InputError, match=r"was not scanned as it is now, .*materialize artist_mentions again"):
         MentionScan(d.audit, d.steps.warehouse).total(["Ada Brandvold"])
