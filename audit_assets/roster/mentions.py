@@ -5,7 +5,7 @@ One pass over each shard looks for every artist and every candidate control, and
 the shard's own counts. `artist_mentions` merges all shards, each (URL, text) counted once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import pandas as pd
@@ -206,14 +206,22 @@ class MentionScan:
     def merged(self) -> pd.DataFrame:
         """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
 
-        Mentions are null where no captions were scanned, or the name cannot be counted. Also writes `caption_shards`.
-        InputError where a shard was not scanned for these names as it is now.
+        Mentions are null where no captions were scanned, or the name cannot be counted. InputError where a shard was not
+        scanned for these names as it is now.
         """
-        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, VERSION])
-        if self.warehouse.inputs("artist_mentions") != inputs or self.warehouse.inputs("caption_shards") != inputs:
-            self.warehouse.write("caption_shards", self._shards_table(), inputs)
-            self.warehouse.write("artist_mentions", self._merged(), inputs)
-        return self.warehouse.read("artist_mentions")
+        return self._made("artist_mentions", self._merged)
+
+    @cached_property
+    def shards_table(self) -> pd.DataFrame:
+        """Table `caption_shards` as the schema has it. InputError as for `merged`."""
+        return self._made("caption_shards", self._shards_table)
+
+    def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        captions = self.audit.captions.model_dump() if self.audit.captions else None
+        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, captions, VERSION])
+        if self.warehouse.inputs(table) != inputs:
+            self.warehouse.write(table, make(), inputs)
+        return self.warehouse.read(table)
 
     def _shards_table(self) -> pd.DataFrame:
         c = self.audit.captions
@@ -244,6 +252,7 @@ class MentionScan:
     def _merged(self) -> pd.DataFrame:
         from audit_assets.roster.duplicates import count_mentions
 
+        assert set(self.shards_table["shard"]) == set(self.shards)  # all of them scanned as they are now
         files = {key: self.warehouse.path(f"mention_rows/{key}") for key in self.shards}
         counts = count_mentions(files).set_index("key").to_dict("index")
         kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
@@ -266,8 +275,7 @@ class MentionScan:
 
     def captions_scanned(self) -> int:
         """Captions that passed the filters, copies included."""
-        assert len(self.merged)  # which wrote the shards' table
-        return int(self.warehouse.read("caption_shards")["rows_kept"].sum())
+        return int(self.shards_table["rows_kept"].sum())
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
         """Mentions of `names` over all shards, 0 for one that cannot be counted; None where the audit has no captions.

@@ -68,7 +68,7 @@ class RosterSteps:
 
     def missing_rows(self) -> list[str]:
         """What is wrong with the sum over the shards: a file without a row in `caption_shards`, rows that were not read."""
-        table = self.warehouse.read("caption_shards")
+        table = self.scan.shards_table
         missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in set(table["shard"])]
         short = table[table["rows"] != table["rows_read"]]
         return missing + [f"{row.shard}: {row.rows_read} of {row.rows} rows were read" for row in short.itertuples()]
