@@ -56,7 +56,10 @@ def draw_controls(
         _recombined(controls, own, known, roster_size),
         _nonsense(controls, own, known, pieces),
     ]
-    return pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
+    table = pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)
+    # Faker may draw what is also put together from two artists: the name stays in the first pool.
+    twice = table["name"].map(lambda name: tuple(tokens(name))).duplicated()
+    return table.loc[~twice, list(DRAWN)].reset_index(drop=True)
 
 
 def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, w
 from audit_assets_tests.roster.real_data import real_names
 
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara O'Farkas", "Dario Oduya", "Elena Ulvang", "Greta Moravec"]
+FIRSTS = ["Michael", "Jennifer", "James", "David", "Christopher", "Amanda", "Robert", "John", "Jessica", "William"]
+LASTS = ["Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Miller", "Davis", "Rodriguez", "Martinez"]
 
 
 def artists(names: Sequence[str] = ROSTER, **others: str) -> pd.DataFrame:
@@ -57,6 +59,16 @@ def test_controls_are_the_first_names_of_the_draw_without_a_mention_and_say_why(
     assert chosen["why"][0] == "3 of 20000 captions name it"
     assert chosen.loc[chosen["pool"] == "random_names", "faker_version"].notna().all()
     assert (chosen["shares_name_parts"] == (chosen["pool"] == "recombined_names")).all()
+
+
+def test_a_name_drawn_twice_is_in_one_pool() -> None:
+    """With common names of artists, Faker draws what is recombined too."""
+    common = [f"{first} {last}" for first, last in zip(FIRSTS, LASTS, strict=True)]
+    wish = Controls(random_names=300, recombined_names=30, share_name_parts=True)
+    table = drawn(wish, artists(common))
+    assert table["name"].is_unique
+    assert (table["pool"] == "random_names").sum() == 900
+    assert (table["pool"] == "recombined_names").sum() < 90
 
 
 def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_only_such() -> None:
