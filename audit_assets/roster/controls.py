@@ -46,7 +46,7 @@ def draw_controls(
     """The candidates of each pool that `controls` asks for: DRAWN, the same for the same arguments and Faker version.
 
     `artists` is the table of `read_artists`; no candidate equals a name or alias in it. `roster_size` is how many
-    artists a roster may have at most, so that enough recombined names are made of those alone. `pieces` counts the
+    artists are on a roster at the least, so that enough recombined names are made of those alone. `pieces` counts the
     tokens that a tokenizer makes of a text, for nonsense.
     """
     own = artists.loc[artists["kind"] == "artist", "name"].tolist()

@@ -72,7 +72,7 @@ class MentionScan:
         a = self.audit
         own = self.artists[["name", "kind", "aliases"]].to_json()
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
-        size = a.roster.criteria + a.roster.most_mentioned if a.captions else len(self.artists)
+        size = max(a.roster.criteria, a.roster.most_mentioned) if a.captions else len(self.artists)
         inputs = digest([own, a.controls.model_dump(), size, encoder, VERSION])
         if self.warehouse.inputs("control_candidates") != inputs:
             pieces = token_counter(a) if a.controls.nonsense else None
