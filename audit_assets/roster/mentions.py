@@ -72,11 +72,10 @@ class MentionScan:
         a = self.audit
         own = self.artists[["name", "kind", "aliases"]].to_json()
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
-        size = max(a.roster.criteria, a.roster.most_mentioned) if a.captions else len(self.artists)
-        inputs = digest([own, a.controls.model_dump(), size, encoder, VERSION])
+        inputs = digest([own, a.controls.model_dump(), encoder, VERSION])
         if self.warehouse.inputs("control_candidates") != inputs:
             pieces = token_counter(a) if a.controls.nonsense else None
-            self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, size, pieces), inputs)
+            self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, pieces), inputs)
         return self.warehouse.read("control_candidates")
 
     @cached_property
@@ -272,6 +271,26 @@ class MentionScan:
                 }
             )
         return pd.DataFrame(rows).astype({"mentions": "Int64", "duplicates": "Int64"})
+
+    def more(self, names: Sequence[str]) -> dict[str, int] | None:
+        """Captions (copies included) that name each of `names`, which nobody knew when the shards were scanned: a second
+        pass over them. Tables `more_mentions/<shard>`. None where the audit has no captions.
+        """
+        if not self.shards:
+            return None
+        counts = dict.fromkeys(names, 0)
+        for key, shard in self.shards.items():
+            table, inputs = f"more_mentions/{key}", digest([self.inputs(key), list(names)])
+            if self.warehouse.inputs(table) != inputs:
+                from audit_assets.roster.scan import scan
+
+                mentions = scan(caption_batches(shard, self.filters), {name: (name,) for name in names}).mentions
+                rows = pd.DataFrame({"name": list(mentions), "mentions": list(mentions.values())})
+                self.warehouse.write(table, rows.astype({"name": "str", "mentions": "int64"}), inputs)
+            found = self.warehouse.read(table)
+            for name, count in zip(found["name"], found["mentions"], strict=True):
+                counts[name] += int(count)
+        return counts
 
     def captions_scanned(self) -> int:
         """Captions that passed the filters, copies included."""
