@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all dev lint miniature simulate bench-measurement bench-generation clean
+.PHONY: audit test test-all dev lint miniature simulate bench-roster bench-measurement bench-generation clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -27,6 +27,10 @@ test-all: lint $(DRAWN)
 lint: $(VENV)/.developing
 	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks
 	@$(BIN)/mypy
+
+# Half an hour on two cores; alone on the machine, or its figures mean nothing.
+bench-roster: $(VENV)/.developing
+	@$(BIN)/python benchmarks/roster.py
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training

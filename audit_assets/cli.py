@@ -80,6 +80,27 @@ def plan(config: Config = DEFAULT) -> None:
     console.print(table)
 
 
+@app.command()
+def roster(config: Config = DEFAULT) -> None:
+    """Scan the captions and choose artists and controls; no model is opened. Without an artists' table, propose one."""
+    from audit_assets.driver import run_roster
+    from audit_assets.progress import shown
+
+    _quiet()
+    started = time.monotonic()
+    try:
+        steps = run_roster(config, partial(shown, console)).steps
+    except InputError as error:
+        raise _stop(error) from None
+    table = Table("roster", "criterion", "removed", "left", "note")
+    for row in steps.warehouse.read("roster_attrition").itertuples():
+        table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.left), str(row.note))
+    console.print(table)
+    console.print(f"done in {time.monotonic() - started:.0f} s")
+    for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):
+        console.print(f"{name:<16}{steps.warehouse.path(name)}", markup=False)
+
+
 def _quiet() -> None:
     """Dagster says every event on stderr; the event log has them anyway."""
     import logging

@@ -115,11 +115,10 @@ class Driver:
             self._add("shard", keys)
             yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
         mined = ["mined_names"] if self.audit.captions is not None and self.audit.roster.mined_captions else []
-        yield Step(
-            "roster, models and encoders",
-            ["artist_roster", "random_names", "subjects", *mined, "model_versions", "encoders"],
-            {},
-        )
+        yield Step("roster and subjects", ["artist_roster", "random_names", "subjects", *mined], {})
+
+    def registry_steps(self) -> Iterator[Step]:
+        yield Step("models and encoders", ["model_versions", "encoders"], {})
 
     def audit_steps(self) -> Iterator[Step]:
         """The rest, once the subjects are known."""
@@ -248,9 +247,30 @@ def run_audit(
     anything is made."""
     with driver(config) as d:
         d.preflight()
-        for step in d.roster_steps():
-            d.run_or_refuse(step, say)
+        for steps in (d.roster_steps, d.registry_steps):
+            for step in steps():
+                d.run_or_refuse(step, say)
         tell(own_rank_in_reach(d.steps.measurement.size(), alpha=d.protocol.matching.alpha))
         for step in d.audit_steps():
             d.run_or_refuse(step, say)
+        return d
+
+
+def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:
+    """The roster alone, without a model: where there is no artists' table yet, names are proposed for one.
+
+    InputError then says where they are.
+    """
+    with driver(config) as d:
+        artists = d.audit.local(d.audit.roster.artists)
+        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", ["mined_names"], {})]
+        for step in steps:
+            with say(step):
+                d.run(step)
+        if not artists.exists():
+            proposals = d.steps.warehouse.root / "mined_names.csv"
+            raise InputError(
+                f"{artists}: there is no table of artists. Names that the captions attribute works to are proposed in "
+                f"{proposals}: delete whoever is no artist, add what you know, and save it as {artists}."
+            )
         return d

@@ -138,7 +138,7 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     """The artists of each roster, by the paper's criteria and by count of captions, whom each criterion removed, and whose name others bear."""
     steps = steps_of(audit)
     table = steps.make_roster()
-    shards, attrition = audit.warehouse.read("caption_shards"), audit.warehouse.read("roster_attrition")
+    shards, attrition = steps.scan.shards_table, audit.warehouse.read("roster_attrition")
     checks = [
         verdict("no_shard_is_missing", steps.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
         verdict("rosters_have_the_size_asked_for", steps.shortfall(), warn=True),

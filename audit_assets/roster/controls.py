@@ -6,12 +6,12 @@ surname that belongs to one artist. *Nonsense* is no name at all. Artists whom t
 a fourth, and come from the artists' table.
 
 More names are drawn than wanted, since captions name some of them: `draw_controls` before the scan, which looks for
-all of them in the same pass as for the artists, and `choose_controls` after it. What is refused stays in the table
-with its reason: the draw is evidence too.
+all of them in the same pass as for the artists; `draw_recombined` once the roster is known; and `choose_controls` when
+all are counted. What is refused stays in the table with its reason: the draw is evidence too.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,8 +31,6 @@ COLUMNS = (
 )  # fmt: skip
 # Names drawn for each that is wanted; of nonsense, names invented for each that is drawn.
 _MARGIN, _RECOMBINED_MARGIN, _CHOICE = 3, 6, 20
-# A scan of 20,000 names costs little more than one of 2,000.
-_MOST_RECOMBINED = 20_000
 _SANE_PIECES = 8  # tokens of two invented words: four a word
 _ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
 _VOWELS = [*"aeiou"]
@@ -41,22 +39,37 @@ _PATIENCE = 1000
 
 
 def draw_controls(
-    artists: pd.DataFrame, controls: Controls, roster_size: int, pieces: Callable[[str], int] | None = None
+    artists: pd.DataFrame, controls: Controls, pieces: Callable[[str], int] | None = None
 ) -> pd.DataFrame:
-    """The candidates of each pool that `controls` asks for: DRAWN, the same for the same arguments and Faker version.
+    """Random names and nonsense, as many as `controls` may need: DRAWN, the same for the same arguments and Faker
+    version.
 
-    `artists` is the table of `read_artists`; no candidate equals a name or alias in it. `roster_size` is how many
-    artists a roster may have at most, so that enough recombined names are made of those alone. `pieces` counts the
-    tokens that a tokenizer makes of a text, for nonsense.
+    `artists` is the table of `read_artists`; no candidate equals a name or alias in it. `pieces` counts the tokens that
+    a tokenizer makes of a text, for nonsense.
     """
-    own = artists.loc[artists["kind"] == "artist", "name"].tolist()
-    known = list(dict.fromkeys([*artists["name"], *(alias for aliases in artists["aliases"] for alias in aliases)]))
-    pools = [
-        _random(controls, own, known),
-        _recombined(controls, own, known, roster_size),
-        _nonsense(controls, own, known, pieces),
-    ]
+    own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
+    pools = [_random(controls, own, known), _nonsense(controls, own, known, pieces)]
     return pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
+
+
+def draw_recombined(
+    artists: pd.DataFrame, controls: Controls, roster: Collection[str], drawn: Iterable[str]
+) -> pd.DataFrame:
+    """Names put together from two artists of the roster, columns as of `draw_controls`; `drawn` are other controls.
+
+    An artist whom a criterion removed lends no part: nobody would know whether it is the roster's artist that shows.
+    """
+    own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
+    names = recombinations(
+        _RECOMBINED_MARGIN * controls.recombined_names, own, controls.seed, [*known, *drawn], among=roster
+    )
+    table = _pool(names, "recombined_names", "random_name")
+    return table.assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
+
+
+def known_names(artists: pd.DataFrame) -> list[str]:
+    """Every name and alias of the artists' table."""
+    return list(dict.fromkeys([*artists["name"], *(alias for aliases in artists["aliases"] for alias in aliases)]))
 
 
 def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
@@ -69,13 +82,6 @@ def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.
     # Most of these share a part with the roster and are refused later: hence more of them.
     names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
     return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=controls.locale)
-
-
-def _recombined(controls: Controls, own: Sequence[str], known: Sequence[str], roster_size: int) -> pd.DataFrame:
-    """Of the candidates, those whose two artists are both on a roster will do: hence the square."""
-    share = min(1.0, roster_size / max(len(own), 1))
-    wanted = min(round(_RECOMBINED_MARGIN * controls.recombined_names / share**2), _MOST_RECOMBINED)
-    return _pool(recombinations(wanted, own, controls.seed, known), "recombined_names", "random_name")
 
 
 def _nonsense(
@@ -156,11 +162,8 @@ class _Screen:
         """(kind of reason, sentence), both empty where the name is clean."""
         if count := self.count(name):
             return "are named by captions", f"{count} of {self.captions} captions name it"
-        if pool == "recombined_names":
-            if others := sorted(name_parts(name) - self.parts):
-                return "take a part from an artist of no roster", f"takes {_listed(others)} from an artist of no roster"
-            return "", ""
-        if (shared := self.shared(name)) and not (pool == "random_names" and self.controls.share_name_parts):
+        may_share = pool == "recombined_names" or (pool == "random_names" and self.controls.share_name_parts)
+        if (shared := self.shared(name)) and not may_share:
             return "share a part with the roster", f"shares {_listed(shared)} with an artist of the roster"
         if script(name) not in self.scripts:
             return "are in a script of no artist's", f"no artist of the roster is written in its script, {script(name)}"
@@ -170,7 +173,7 @@ class _Screen:
         shared = _listed(row["shared_parts"]) if row["shared_parts"] else "no part"
         made = {
             "random_names": f"drawn by Faker {row['faker_version']} ({row['locale']}, seed {row['seed']})",
-            "recombined_names": "put together from two artists' names",
+            "recombined_names": "put together from two artists of the roster",
             "nonsense": "invented" + (f", {row['pieces']} tokens" if pd.notna(row["pieces"]) else ""),
         }[row["pool"]]
         scanned = "no captions were scanned" if self.mentions is None else f"0 of {self.captions} captions name it"

@@ -5,10 +5,11 @@ One pass over each shard looks for every artist and every candidate control, and
 the shard's own counts. `artist_mentions` merges all shards, each (URL, text) counted once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -41,11 +42,13 @@ _RECOUNTED = 300_000
 class MentionScan:
     """One audit's scan: in which files, under which filters, for whom.
 
-    Everything is recognised by content: a shard that was scanned for the same names is not scanned again.
+    Everything is recognised by content: a shard that was scanned for the same names is not scanned again. Files are
+    looked at once in the lifetime of an object.
     """
 
     def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
         self.audit, self.warehouse = audit, warehouse
+        self._described: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def shards(self) -> dict[str, Shard]:
@@ -69,11 +72,10 @@ class MentionScan:
         a = self.audit
         own = self.artists[["name", "kind", "aliases"]].to_json()
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
-        size = max(a.roster.criteria, a.roster.most_mentioned) if a.captions else len(self.artists)
-        inputs = digest([own, a.controls.model_dump(), size, encoder, VERSION])
+        inputs = digest([own, a.controls.model_dump(), encoder, VERSION])
         if self.warehouse.inputs("control_candidates") != inputs:
             pieces = token_counter(a) if a.controls.nonsense else None
-            self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, size, pieces), inputs)
+            self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, pieces), inputs)
         return self.warehouse.read("control_candidates")
 
     @cached_property
@@ -99,6 +101,11 @@ class MentionScan:
 
         The file is read again only where its size or times changed. A file that cannot be read has a `problem`.
         """
+        if key not in self._described:
+            self._described[key] = self._describe(key)
+        return self._described[key]
+
+    def _describe(self, key: str) -> pd.DataFrame:
         shard, table = self.shards[key], f"captions/{key}"
         try:
             inputs = digest([shard.stamp(), VERSION])
@@ -182,7 +189,9 @@ class MentionScan:
             if kept
         }
         path = self.warehouse.path(f"mention_rows/{key}")
-        stored = pq.read_table(path, columns=["key", "row"], filters=pc.field("row").isin(list(captions)))
+        stored = pq.read_table(
+            path, columns=["key", "row"], filters=pc.field("row").isin(pa.array(list(captions), pa.int64()))
+        )
         found = set(zip(stored["row"].to_pylist(), stored["key"].to_pylist(), strict=True))
         wanted = max(20, _RECOUNTED // max(len(spellings), 1))
         naming = sorted({row for row, _ in found})
@@ -192,17 +201,26 @@ class MentionScan:
         return len(sample), [f"row {row}: {name}" for row, name in sorted(differences)]
 
     # ---- all shards
+    @cached_property
     def merged(self) -> pd.DataFrame:
         """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
 
-        Mentions are null where no captions were scanned, or the name cannot be counted. Also writes `caption_shards`.
-        InputError where a shard was not scanned for these names as it is now.
+        Mentions are null where no captions were scanned, or the name cannot be counted. InputError where a shard was not
+        scanned for these names as it is now.
         """
-        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, VERSION])
-        if self.warehouse.inputs("artist_mentions") != inputs or self.warehouse.inputs("caption_shards") != inputs:
-            self.warehouse.write("caption_shards", self._shards_table(), inputs)
-            self.warehouse.write("artist_mentions", self._merged(), inputs)
-        return self.warehouse.read("artist_mentions")
+        return self._made("artist_mentions", self._merged)
+
+    @cached_property
+    def shards_table(self) -> pd.DataFrame:
+        """Table `caption_shards` as the schema has it. InputError as for `merged`."""
+        return self._made("caption_shards", self._shards_table)
+
+    def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        captions = self.audit.captions.model_dump() if self.audit.captions else None
+        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, captions, VERSION])
+        if self.warehouse.inputs(table) != inputs:
+            self.warehouse.write(table, make(), inputs)
+        return self.warehouse.read(table)
 
     def _shards_table(self) -> pd.DataFrame:
         c = self.audit.captions
@@ -233,6 +251,7 @@ class MentionScan:
     def _merged(self) -> pd.DataFrame:
         from audit_assets.roster.duplicates import count_mentions
 
+        assert set(self.shards_table["shard"]) == set(self.shards)  # all of them scanned as they are now
         files = {key: self.warehouse.path(f"mention_rows/{key}") for key in self.shards}
         counts = count_mentions(files).set_index("key").to_dict("index")
         kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
@@ -253,10 +272,29 @@ class MentionScan:
             )
         return pd.DataFrame(rows).astype({"mentions": "Int64", "duplicates": "Int64"})
 
+    def more(self, names: Sequence[str]) -> dict[str, int] | None:
+        """Captions (copies included) that name each of `names`, which nobody knew when the shards were scanned: a second
+        pass over them. Tables `more_mentions/<shard>`. None where the audit has no captions.
+        """
+        if not self.shards:
+            return None
+        counts = dict.fromkeys(names, 0)
+        for key, shard in self.shards.items():
+            table, inputs = f"more_mentions/{key}", digest([self.inputs(key), list(names)])
+            if self.warehouse.inputs(table) != inputs:
+                from audit_assets.roster.scan import scan
+
+                mentions = scan(caption_batches(shard, self.filters), {name: (name,) for name in names}).mentions
+                rows = pd.DataFrame({"name": list(mentions), "mentions": list(mentions.values())})
+                self.warehouse.write(table, rows.astype({"name": "str", "mentions": "int64"}), inputs)
+            found = self.warehouse.read(table)
+            for name, count in zip(found["name"], found["mentions"], strict=True):
+                counts[name] += int(count)
+        return counts
+
     def captions_scanned(self) -> int:
         """Captions that passed the filters, copies included."""
-        self.merged()
-        return int(self.warehouse.read("caption_shards")["rows_kept"].sum())
+        return int(self.shards_table["rows_kept"].sum())
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
         """Mentions of `names` over all shards, 0 for one that cannot be counted; None where the audit has no captions.
@@ -266,8 +304,7 @@ class MentionScan:
         """
         if not self.shards:
             return None
-        merged = self.merged()
-        counts = dict(zip(merged["name"], merged["mentions"].fillna(0).astype(int), strict=True))
+        counts = dict(zip(self.merged["name"], self.merged["mentions"].fillna(0).astype(int), strict=True))
         names = list(names)
         if unseen := [name for name in names if name not in counts]:
             raise InputError(

@@ -4,7 +4,7 @@ The caller stores the draw, since Faker's lists change between versions.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 from faker import VERSION as FAKER_VERSION
@@ -58,19 +58,25 @@ def random_names(
     return names
 
 
-def recombinations(n: int, artists: Sequence[str], seed: int, known: Iterable[str]) -> list[str]:
+def recombinations(
+    n: int, artists: Sequence[str], seed: int, known: Iterable[str], among: Collection[str] | None = None
+) -> list[str]:
     """At most `n` names of one artist's first word and another's remaining words, the same for the same arguments.
 
-    Artists are used as evenly as the screening allows. None equals an artist's or a known name, no two are alike.
+    Artists are used as evenly as the screening allows. None equals an artist's or a known name, no two are alike. Where
+    `among` is given, both artists are of those; the order is still that of all `artists`, whatever it is.
     """
-    halves = [(words[0], " ".join(words[1:])) for words in map(str.split, dict.fromkeys(artists)) if len(words) > 1]
+    people = [name for name in dict.fromkeys(artists) if len(name.split()) > 1]
+    halves = [(words[0], " ".join(words[1:])) for words in map(str.split, people)]
     taken = {tuple(tokens(name)) for name in (*known, *artists)}
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(halves))
+    chosen = np.array([among is None or name in among for name in people], bool)[order]
     names: list[str] = []
     # Each shift uses every first word and every remainder once; all shifts are all pairs.
     for shift in generator.permutation(np.arange(1, max(len(halves), 1))):
-        for first, second in zip(order, np.roll(order, shift), strict=True):
+        pairs = np.stack([order, np.roll(order, shift)], axis=1)[chosen & np.roll(chosen, shift)]
+        for first, second in pairs.tolist():
             if len(names) == n:
                 return names
             name = f"{halves[first][0]} {halves[second][1]}"

@@ -15,7 +15,7 @@ from audit_assets.errors import InputError
 from audit_assets.references import works_of
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches
-from audit_assets.roster.controls import choose_controls, untrained_controls
+from audit_assets.roster.controls import POOLS, choose_controls, draw_recombined, untrained_controls
 from audit_assets.roster.criteria import Choice, choose, roster_table
 from audit_assets.roster.mentions import VERSION, MentionScan
 from audit_assets.roster.normalise import tokens
@@ -39,7 +39,7 @@ class RosterSteps:
     def make_roster(self) -> pd.DataFrame:
         """Tables `artist_roster` and `roster_attrition`. InputError where nobody qualifies."""
         r, artists = self.audit.roster, self.scan.artists
-        merged = self.scan.merged()
+        merged = self.scan.merged
         choice = choose(
             artists,
             self.scan.total(artists["name"]),
@@ -68,7 +68,7 @@ class RosterSteps:
 
     def missing_rows(self) -> list[str]:
         """What is wrong with the sum over the shards: a file without a row in `caption_shards`, rows that were not read."""
-        table = self.warehouse.read("caption_shards")
+        table = self.scan.shards_table
         missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in set(table["shard"])]
         short = table[table["rows"] != table["rows_read"]]
         return missing + [f"{row.shard}: {row.rows_read} of {row.rows} rows were read" for row in short.itertuples()]
@@ -99,24 +99,42 @@ class RosterSteps:
     # ---- controls
     def make_controls(self) -> pd.DataFrame:
         """Table `controls`: every name drawn, why it is used or refused, and the untrained artists of the user's table."""
-        artists, drawn, captions = self.scan.artists, self.scan.candidates, self.scan.captions_scanned()
+        c, artists, drawn = self.audit.controls, self.scan.artists, self.scan.candidates
         roster = self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
-        chosen = choose_controls(drawn, self.scan.total(drawn["name"]), roster, self.audit.controls, captions)
-        untrained = untrained_controls(artists, self.scan.total(artists["name"]), roster, captions)
-        types = {"mentions": "Int64", "captions": "Int64", "known_names": "Int64", "pieces": "Int64", "seed": "Int64"}
-        table = pd.concat([t.astype(types) for t in (chosen, untrained) if len(t)] or [chosen], ignore_index=True)
-        self.warehouse.write("controls", table, digest([table.to_json(), VERSION]))
-        return table
+        counted = [
+            self.warehouse.inputs(table) for table in ("control_candidates", "artist_mentions", "caption_shards")
+        ]
+        inputs = digest([artists.to_json(), roster, counted, c.model_dump(), VERSION])
+        if self.warehouse.inputs("controls") != inputs:
+            captions = self.scan.captions_scanned()
+            recombined = draw_recombined(artists, c, set(roster), drawn["name"])
+            counts = self._control_counts(drawn["name"].tolist(), recombined["name"].tolist())
+            chosen = choose_controls(pd.concat([drawn, recombined], ignore_index=True), counts, roster, c, captions)
+            untrained = untrained_controls(artists, self.scan.total(artists["name"]), roster, captions)
+            types = dict.fromkeys(("mentions", "captions", "known_names", "pieces", "seed"), "Int64")
+            tables = [table.astype(types) for table in (chosen, untrained) if len(table)] or [chosen]
+            self.warehouse.write("controls", pd.concat(tables, ignore_index=True), inputs)
+        return self.warehouse.read("controls")
+
+    def _control_counts(self, drawn: list[str], recombined: list[str]) -> dict[str, int] | None:
+        """Mentions of the names that were scanned with the artists, and of those that the roster had to be known for."""
+        counts, more = self.scan.total(drawn), self.scan.more(recombined) if recombined else {}
+        return None if counts is None or more is None else counts | more
 
     def used_controls(self) -> pd.DataFrame:
-        """The controls that are audited, in the order of the draw."""
+        """The controls that are audited, by pool and in the order of the draw."""
         table = self.warehouse.read("controls")
-        return table[(table["status"] == "used") & table["kind"].isin(CONTROL_KINDS)]
+        return table[(table["status"] == "used") & table["kind"].isin(CONTROL_KINDS)].sort_values(
+            "pool", key=lambda pools: pools.map(POOLS.index), kind="stable"
+        )
 
     def named_controls(self) -> list[str]:
         """Used control names that a caption names, counted anew from the mentions of all shards."""
-        used = self.used_controls()["name"]
-        return [name for name, n in (self.scan.total(used) or {}).items() if n]
+        table = self.warehouse.read("controls")
+        recombined = table["pool"] == "recombined_names"
+        drawn = table.loc[~recombined & (table["pool"] != "untrained_artists"), "name"].tolist()
+        counts = self._control_counts(drawn, table.loc[recombined, "name"].tolist()) or {}
+        return [name for name in self.used_controls()["name"] if counts.get(name)]
 
     def unmatched_controls(self) -> list[str]:
         """How the random names differ from the roster in words and scripts."""

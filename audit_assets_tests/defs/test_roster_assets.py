@@ -1,12 +1,15 @@
 """The roster's assets on real caption files: what is scanned when, what a broken file stops, and what every table says."""
 
 import csv
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +18,7 @@ from dagster import AssetKey
 
 from audit_assets.definitions import defs
 from audit_assets.driver import Driver, driver
+from audit_assets.driver import run_roster as run_roster_alone
 from audit_assets.errors import InputError
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
@@ -162,15 +166,18 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
     (captions / "empty.parquet").write_bytes(b"")
     (captions / "foreign.parquet").write_bytes(b"<html>404</html>" * 100)
     pq.write_table(pa.table({"URL": ["u"], "title": ["t"]}), captions / "no_text.parquet")
+    pq.write_table(
+        pa.table({"URL": pa.array([], pa.string()), "TEXT": pa.array([], pa.string())}), captions / "none.parquet"
+    )
     (captions / "big.csv").write_bytes(b'URL,TEXT\nu,"' + b"y, " * 400_000 + b' ada brandvold\xff"\nu,\x00\n')
     config = make()
-    with pytest.raises(InputError, match="4 caption files failed, 2 others landed") as caught:
+    with pytest.raises(InputError, match="4 caption files failed, 3 others landed") as caught:
         run_roster(config)
     for name in ("truncated", "empty", "foreign", "no_text"):
         assert f"{name}.parquet" in str(caught.value)
     with driver(config) as d:
         pass
-    assert set(events(d, "artist_mentions")) == {"whole.parquet", "big.csv"}
+    assert set(events(d, "artist_mentions")) == {"whole.parquet", "none.parquet", "big.csv"}
     assert not checks(d)["files_are_whole_and_scores_within_range"]
     with pytest.raises(InputError, match=r"was not scanned as it is now, .*materialize artist_mentions again"):
         MentionScan(d.audit, d.steps.warehouse).total(["Ada Brandvold"])
@@ -250,9 +257,8 @@ def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(
 
     (tmp_path / "audit" / "artists.csv").unlink()
     (tmp_path / "audit" / "warehouse" / "mined_names.csv").unlink()
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs().get_repository_def().get_implicit_global_asset_job_def()
-        job.get_subset(asset_selection={AssetKey("mined_names")}).execute_in_process(instance=instance)
+    with pytest.raises(InputError, match=r"artists\.csv: there is no table of artists\. .*mined_names\.csv"):
+        run_roster_alone(d.audit.file, lambda step: nullcontext())
     with (tmp_path / "audit" / "warehouse" / "mined_names.csv").open(newline="") as file:
         proposals = list(csv.DictReader(file))
     assert [row["name"] for row in proposals] == ["Ada Brandvold", "Zoe Unheard"]
@@ -370,8 +376,6 @@ def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
     """The label set of the second roster is audited, with the roster's size and the default labels."""
     with driver(audited) as d:
         steps = d.steps
-    import duckdb
-
     with duckdb.connect(str(steps.database), read_only=True) as connection:
         rows = connection.execute(
             "SELECT labels, subjects FROM identification_summary WHERE label_set = 'most_mentioned'"
@@ -386,3 +390,29 @@ def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
     assert rows == [(size + len(d.protocol.default_labels), size)]
     assert by_subject == roster
     assert len(roster) == size
+
+
+def test_the_rosters_tables_are_published_and_the_pages_queries_run_on_them(audited: Path) -> None:
+    with driver(audited) as d:
+        steps = d.steps
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+    queries = re.findall(r"^```sql\n(.*?)^```", page.split("## The roster")[1], flags=re.DOTALL | re.MULTILINE)
+    assert len(queries) >= 6
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        for query in queries:
+            connection.execute(query).fetchall()
+        sizes = {
+            table: connection.table(table).count("*").fetchall()[0][0]
+            for table in (
+                "caption_shards",
+                "artist_mentions",
+                "artist_roster",
+                "roster_attrition",
+                "controls",
+                "mined_names",
+            )
+        }
+        used = connection.execute("SELECT pool, count(*) FROM controls WHERE status = 'used' GROUP BY pool").fetchall()
+    assert all(sizes.values()), sizes
+    assert sizes["artist_roster"] == 14
+    assert dict(used) == {"random_names": 8, "recombined_names": 8, "untrained_artists": 2}

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from audit_assets_tests.roster.published import ROSTER_ROWS
+
 SCHEMA = Path(__file__).resolve().parents[2] / "audit_assets" / "warehouse" / "schema.sql"
 MODELS = ("sd-miniature", "sd-miniature-after-opt-out")
 ENCODERS = ("miniature-clip", "miniature-dino")
@@ -210,6 +212,7 @@ def build(path: Path) -> Path:
     insert(connection, "identification_trials", trials())
     insert(connection, "matching_by_subject", matching())
     connection.execute(COUNT)
+    connection.execute(ROSTER_ROWS)
     labels = pd.DataFrame({"label": [*ARTISTS, *RANDOM, *RECOMBINED, *UNTRAINED, *DEFAULTS], "template": 0})
     insert(connection, "label_embeddings_miniature_clip", embeddings(labels, 1))
     for encoder in ("miniature_clip", "miniature_dino"):

@@ -7,11 +7,20 @@ import pytest
 
 from audit_assets.config import Controls
 from audit_assets.errors import InputError
-from audit_assets.roster.controls import COLUMNS, choose_controls, draw_controls, nonsense_words, untrained_controls
+from audit_assets.roster.controls import (
+    COLUMNS,
+    choose_controls,
+    draw_controls,
+    draw_recombined,
+    nonsense_words,
+    untrained_controls,
+)
 from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, word_count
 from audit_assets_tests.roster.real_data import real_names
 
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara O'Farkas", "Dario Oduya", "Elena Ulvang", "Greta Moravec"]
+FIRSTS = ["Michael", "Jennifer", "James", "David", "Christopher", "Amanda", "Robert", "John", "Jessica", "William"]
+LASTS = ["Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Miller", "Davis", "Rodriguez", "Martinez"]
 
 
 def artists(names: Sequence[str] = ROSTER, **others: str) -> pd.DataFrame:
@@ -24,8 +33,13 @@ def artists(names: Sequence[str] = ROSTER, **others: str) -> pd.DataFrame:
     )
 
 
-def drawn(controls: Controls, table: pd.DataFrame | None = None, roster_size: int = 100) -> pd.DataFrame:
-    return draw_controls(artists() if table is None else table, controls, roster_size)
+def drawn(controls: Controls, table: pd.DataFrame | None = None, roster: Sequence[str] | None = None) -> pd.DataFrame:
+    """All pools; the roster is the whole table unless another is given."""
+    table = artists() if table is None else table
+    first = draw_controls(table, controls)
+    return pd.concat(
+        [first, draw_recombined(table, controls, set(roster or table["name"]), first["name"])], ignore_index=True
+    )
 
 
 def used(table: pd.DataFrame, pool: str) -> list[str]:
@@ -59,6 +73,16 @@ def test_controls_are_the_first_names_of_the_draw_without_a_mention_and_say_why(
     assert (chosen["shares_name_parts"] == (chosen["pool"] == "recombined_names")).all()
 
 
+def test_a_name_drawn_twice_is_in_one_pool() -> None:
+    """With common names of artists, Faker draws what is recombined too."""
+    common = [f"{first} {last}" for first, last in zip(FIRSTS, LASTS, strict=True)]
+    wish = Controls(random_names=300, recombined_names=30, share_name_parts=True)
+    table = drawn(wish, artists(common))
+    assert table["name"].is_unique
+    assert (table["pool"] == "random_names").sum() == 900
+    assert (table["pool"] == "recombined_names").sum() < 90
+
+
 def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_only_such() -> None:
     controls = Controls(random_names=4, recombined_names=8)
     chosen = choose_controls(drawn(controls), {}, ROSTER, controls, 1)
@@ -68,20 +92,21 @@ def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_only
 
 def test_a_recombined_name_takes_no_part_from_an_artist_whom_a_criterion_removed() -> None:
     controls = Controls(random_names=1, recombined_names=6)
-    chosen = choose_controls(drawn(controls), {}, ROSTER[:4], controls, 1)
-    assert all(name_parts(name) <= parts_of(ROSTER[:4]) for name in used(chosen, "recombined_names"))
-    refused = chosen[(chosen["pool"] == "recombined_names") & (chosen["status"] == "refused")]
-    assert len(refused)
-    assert refused["why"].str.contains("from an artist of no roster").all()
-    assert refused["why"].str.contains("ulvang|elena|greta|moravec").all()
+    chosen = choose_controls(drawn(controls, roster=ROSTER[:4]), {}, ROSTER[:4], controls, 1)
+    recombined = used(chosen, "recombined_names")
+    assert len(recombined) == 6
+    assert all(name_parts(name) <= parts_of(ROSTER[:4]) for name in recombined)
+    of_all = drawn(Controls(random_names=1, recombined_names=30))
+    in_order = [name for name in of_all["name"] if name in recombined]
+    assert in_order == recombined
 
 
-def test_of_a_table_much_larger_than_the_roster_more_names_are_recombined() -> None:
-    many = [f"F{i}a L{i}b" for i in range(200)]
-    controls = Controls(random_names=1, recombined_names=5)
-    table = draw_controls(artists(many), controls, roster_size=20)
-    assert (table["pool"] == "recombined_names").sum() == 3000
-    assert len(used(choose_controls(table, {}, many[:20], controls, 1), "recombined_names")) == 5
+def test_of_a_table_much_larger_than_the_roster_enough_names_are_recombined() -> None:
+    many = [f"F{i}a L{i}b" for i in range(3000)]
+    controls = Controls(random_names=1, recombined_names=70)
+    table = draw_recombined(artists(many), controls, set(many[:20]), [])
+    assert len(table) == 380  # every pair of the roster: 20 x 19
+    assert all(name_parts(name) <= parts_of(many[:20]) for name in table["name"])
 
 
 def test_random_names_have_the_rosters_numbers_of_words() -> None:
@@ -127,7 +152,7 @@ def test_thousands_of_real_artists_leave_enough_clean_names() -> None:
     """They use up nearly all of Faker's names, so only those of the roster may decide."""
     names, controls = real_names(), Controls(random_names=70)
     roster = names[:250]
-    chosen = choose_controls(draw_controls(artists(names), controls, 250), {}, roster, controls, 1)
+    chosen = choose_controls(draw_controls(artists(names), controls), {}, roster, controls, 1)
     assert len(used(chosen, "random_names")) == 70
     assert not any(shares_name_parts(name, roster) for name in used(chosen, "random_names"))
 
@@ -158,7 +183,7 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert max(map(len, names)) < 18
     assert all(name_parts(name).isdisjoint(parts_of(ROSTER)) for name in names)
     controls = Controls(random_names=0, nonsense=10)
-    table = draw_controls(artists(), controls, 100, lambda name: len(name) - 6)
+    table = draw_controls(artists(), controls, lambda name: len(name) - 6)
     assert len(table) == 30
     assert table["pieces"].is_monotonic_increasing
     assert table["pieces"].max() <= 8
@@ -166,7 +191,7 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert used(chosen, "nonsense") == table["name"][:10].tolist()
     assert chosen["why"][0].startswith(f"invented, {table['pieces'][0]} tokens; equals none of 6 known names")
     assert set(chosen["kind"]) == {"nonsense"}
-    crumbs = draw_controls(artists(), controls, 100, lambda name: 3 if name in ROSTER else 99)
+    crumbs = draw_controls(artists(), controls, lambda name: 3 if name in ROSTER else 99)
     with pytest.raises(InputError, match=r"controls\.nonsense: 10 are wanted, and 0 of the 0"):
         choose_controls(crumbs, {}, ROSTER, controls, 9)
 

@@ -5,7 +5,7 @@ import pytest
 
 from audit_assets.config import Controls
 from audit_assets.errors import InputError
-from audit_assets.roster.controls import choose_controls, draw_controls
+from audit_assets.roster.controls import choose_controls, draw_controls, draw_recombined
 from audit_assets.roster.subjects import COLUMNS, prompted, subjects_table
 
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya"]
@@ -22,7 +22,8 @@ def artists() -> pd.DataFrame:
 
 def controls(mentions: dict[str, int] | None = None) -> pd.DataFrame:
     wanted = Controls(random_names=2, recombined_names=2, nonsense=1)
-    table = choose_controls(draw_controls(artists(), wanted, 10), mentions, ROSTER, wanted, 9)
+    drawn = pd.concat([draw_controls(artists(), wanted), draw_recombined(artists(), wanted, ROSTER, [])])
+    table = choose_controls(drawn.reset_index(drop=True), mentions, ROSTER, wanted, 9)
     return table[table["status"] == "used"]
 
 
@@ -37,7 +38,7 @@ def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -
     assert ada["opted_out"]
     is_control = table["kind"].isin(["random_name", "nonsense"])
     assert table["kind"].value_counts()[["random_name", "nonsense"]].tolist() == [4, 1]
-    assert table.loc[is_control, "shares_name_parts"].tolist() == [False, False, True, True, False]
+    assert table.loc[is_control, "shares_name_parts"].tolist() == [False, False, False, True, True]
     assert table.loc[~is_control, "shares_name_parts"].isna().all()
 
 
