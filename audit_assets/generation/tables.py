@@ -50,6 +50,21 @@ def no_rows() -> pd.DataFrame:
     return imitation_table([])
 
 
+def origins(imitations: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Two published tables on where images come from, out of what the schema of `imitations` has no columns for.
+
+    `generation_plans`: device, dtype, threads and batch size (JSON), and how many images each model version made under
+    them. `supplied_images`: the file of each image that a person saved, and the date that its manifest gives.
+    """
+    made = imitations[imitations["plan"].notna()]
+    supplied = imitations.loc[imitations["file"].notna(), [*_IMAGE, "file", "date"]]
+    plans = made.groupby(["model_version", "plan"], sort=True).size().rename("images").reset_index()
+    return {"generation_plans": plans, "supplied_images": supplied.reset_index(drop=True)}
+
+
+_IMAGE = ["model_version", "subject", "template", "trial"]
+
+
 def absent_rows(
     protocol: Protocol, *, model_version: str, subject: str, problem: str | None = None
 ) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Whole audits of other sources than one good pipeline: saved images, refused models, an encoder that comes later."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,19 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     matched = query(steps, "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none'")
     assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
     assert (steps.warehouse.root / "reports" / "closed" / "report.html").exists()
+
+
+def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with_its_plan(
+    closed: tuple[Path, Driver], audited: Path
+) -> None:
+    steps, first = closed[1].steps, artists_of(closed[1].steps)[0]
+    files = query(steps, "SELECT subject, file FROM supplied_images ORDER BY subject, trial")
+    assert files.loc[files["subject"] == first, "file"].tolist() == [f"{first}/{n}.png" for n in range(4)]
+    assert query(steps, "SELECT * FROM generation_plans").empty
+    (plan,) = query(steps_of(audited), "SELECT plan FROM generation_plans")["plan"]
+    assert json.loads(plan).keys() == {"batch_size", "device", "dtype", "threads"}
+    assert json.loads(plan)["dtype"] == "float32"
+    assert query(steps_of(audited), "SELECT * FROM supplied_images").empty
 
 
 def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver], audited: Path) -> None:
