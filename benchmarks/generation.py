@@ -1,8 +1,8 @@
 """Images, embeddings and the cost of a cell, beside what one would write by hand, in one process tree.
 
-    python benchmarks/generation.py                 the miniature on this machine's CPU
-    python benchmarks/generation.py --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
-    python benchmarks/generation.py --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
+    python -m benchmarks.generation                 the miniature on this machine's CPU
+    python -m benchmarks.generation --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
+    python -m benchmarks.generation --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
 
 The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs as Pillow does by
 default; the plain script makes one image a call in float32. Peers and ours take turns; the fastest of the turns counts,
@@ -29,7 +29,6 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
-from results import Results
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
@@ -44,6 +43,7 @@ from audit_assets.generation.makers import AskedModel
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
 from audit_assets.generation.seeds import image_seed
 from audit_assets.warehouse.store import Warehouse
+from benchmarks.results import Results
 
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 PROTOCOL = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
@@ -230,8 +230,20 @@ def memory(results: Results, folder: Path) -> None:
     """Peak memory of a run over few and over many cells, each in a process of its own."""
     peaks = {}
     for cells in (20, 200):
-        command = [sys.executable, __file__, "--peak", str(cells), "--folder", str(folder / f"memory-{cells}")]
-        peaks[cells] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.generation",
+            "--peak",
+            str(cells),
+            "--folder",
+            str(folder / f"memory-{cells}"),
+        ]
+        peaks[cells] = float(
+            subprocess.run(
+                command, check=True, capture_output=True, text=True, cwd=MINIATURE.parents[1]
+            ).stdout.split()[-1]
+        )
     results.ratio("peak memory in MB, 200 cells against 20", peaks[200], peaks[20], peaks[200] / peaks[20], 1.05, at_most=True)  # fmt: skip
 
 
