@@ -100,8 +100,15 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
         "SELECT subject, images FROM identification_by_subject WHERE label_set = 'criteria' AND encoder = 'miniature-clip'",
     )
     assert dict(zip(counted["subject"], counted["images"], strict=True)) == supplied
-    matched = query(steps, "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none'")
+    matched = query(
+        steps,
+        "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none' AND test = 'rank_sum_asymptotic'",
+    )
     assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
+    judged = query(steps, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
+    few = judged[judged["images"] < steps.protocol.trials]  # the protocol asks for four, so three are too few
+    assert set(few["verdict"]) == {"not auditable"}
+    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 4}
     assert (steps.warehouse.root / "reports" / "closed" / "report.html").exists()
 
 
