@@ -121,7 +121,7 @@ class AuditSteps:
     def refused_subjects(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files could not be taken."""
         tables = [self.warehouse.read(f"imitations/{model}/{s}") for s in self._prompted_names()]
-        return [str(t["problem"].iloc[0]) for t in tables if t["problem"].notna().any()]
+        return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
 
     def imitations_are_done(self, model: str) -> bool:
         """Whether every prompted subject has its images and embeddings, made from what the audit file says now."""

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
 from typing import Protocol as Interface
-from typing import Self
 
 import pandas as pd
 
@@ -114,7 +114,7 @@ class SuppliedImages(_Maker):
         return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, VERSION])
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
-        about = {"model_version": self.resolved.name, "subject": subject}
+        about: dict[str, Any] = {"model_version": self.resolved.name, "subject": subject}
         try:
             files = self._files(subject, name)
             return image_folder.supplied_rows(files, self.protocol, name=name, store=self.store, **about)

@@ -1,6 +1,6 @@
 """The rows of `imitations`: the columns of the published schema, and what the warehouse keeps beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -66,9 +66,14 @@ _IMAGE = ["model_version", "subject", "template", "trial"]
 
 
 def absent_rows(
-    protocol: Protocol, *, model_version: str, subject: str, problem: str | None = None
+    protocol: Protocol,
+    *,
+    model_version: str,
+    subject: str,
+    problem: str | None = None,
+    templates: Iterable[int] | None = None,
 ) -> list[dict[str, Any]]:
-    """One `not_supplied` row for each image that the protocol asks for; `problem` says why there are none."""
+    """One `not_supplied` row for each image that the protocol asks for (of all its templates); `problem` says why."""
     return [
         {
             "model_version": model_version,
@@ -79,6 +84,6 @@ def absent_rows(
             "status": "not_supplied",
             "problem": problem,
         }
-        for template in range(len(protocol.templates))
+        for template in (range(len(protocol.templates)) if templates is None else templates)
         for trial in range(protocol.trials)
     ]
