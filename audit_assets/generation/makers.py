@@ -1,5 +1,6 @@
 """What makes the rows of a subject: a model that is asked, or a folder of images that a person supplied. No torch until asked."""
 
+import gc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -91,6 +92,13 @@ class AskedModel(_Maker):
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
         return check_imitations(rows, self.protocol, subject)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self.__dict__.pop("_source", None) is not None:
+            gc.collect()  # a pipeline refers to itself; on a GPU the encoders want its memory
 
     @cached_property
     def _source(self) -> Source:
