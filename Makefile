@@ -44,7 +44,7 @@ bench-measurement: $(VENV)/.installed
 
 # On a machine that does nothing else; GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
 bench-generation: $(VENV)/.developing
-	@$(BIN)/python benchmarks/generation.py $(if $(GPU),--gpu)
+	@$(BIN)/python -m benchmarks.generation $(if $(GPU),--gpu)
 
 clean:
 	rm -rf $(VENV) $(MINIATURE)/generated $(MINIATURE)/warehouse $(MINIATURE)/warehouse-small $(MINIATURE)/.dagster

@@ -19,7 +19,7 @@ from audit_assets.errors import InputError
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
-from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
@@ -121,7 +121,7 @@ class AuditSteps:
     def refused_subjects(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files could not be taken."""
         tables = [self.warehouse.read(f"imitations/{model}/{s}") for s in self._prompted_names()]
-        return [str(t["problem"].iloc[0]) for t in tables if t["problem"].notna().any()]
+        return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
 
     def imitations_are_done(self, model: str) -> bool:
         """Whether every prompted subject has its images and embeddings, made from what the audit file says now."""
@@ -349,6 +349,8 @@ class AuditSteps:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
         columns = schema_columns({e.name: 1 for e in self.audit.encoders})
         tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
+        if "imitations" in tables:
+            tables |= origins(tables["imitations"])
         p = self.protocol
         tables["protocols"] = pd.DataFrame(
             {

@@ -80,8 +80,11 @@ class Driver:
 
         self.repository = defs().get_repository_def()
 
-    def preflight(self) -> None:
-        """Read every input that can be read cheaply: one clear error before anything expensive starts."""
+    def preflight(self) -> list[str]:
+        """Read every input that can be read cheaply: one clear error before anything expensive starts.
+
+        Returns what is wrong with single models and single artists of image folders, without which the rest goes on.
+        """
         from audit_assets.model_registry import encoders_table, registry
 
         read_artists(self.audit.local(self.audit.roster.artists))
@@ -100,6 +103,7 @@ class Driver:
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)
+        return [*known.refused.values(), *known.problems]
 
     def models(self) -> list[str]:
         """Models to audit: approved, and not refused so far."""
@@ -246,7 +250,8 @@ def run_audit(
     """Everything, in order; each step runs inside what `say` gives for it. `tell` hears what the audit cannot find before
     anything is made."""
     with driver(config) as d:
-        d.preflight()
+        for problem in d.preflight():
+            tell(f"not audited: {problem}")
         for steps in (d.roster_steps, d.registry_steps):
             for step in steps():
                 d.run_or_refuse(step, say)

@@ -95,19 +95,22 @@ def check_weights(folder: Path) -> None:
 
 
 @contextmanager
-def tokenizers_of(folder: Path) -> Iterator[None]:
-    """Loading a model inside it: InputError where a tokenizer is in a format that needs a package which is not installed."""
+def loading(folder: Path, what: str) -> Iterator[None]:
+    """Loading a model inside it: InputError whatever diffusers or transformers raise, since it is about the user's files."""
     try:
         yield
-    except (ImportError, ValueError) as error:
-        # Without sentencepiece, transformers takes the file for tiktoken's, and asks for that instead.
-        if isinstance(error, InputError) or not {"sentencepiece", "tiktoken"} & set(
-            re.findall(r"\w+", str(error).lower())
-        ):
+    except (OSError, ValueError, RuntimeError, AttributeError, ImportError, LookupError, TypeError) as error:
+        if isinstance(error, InputError):
             raise
-        package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"
+        # Without sentencepiece, transformers takes the file for tiktoken's, and asks for that instead.
+        if {"sentencepiece", "tiktoken"} & set(re.findall(r"\w+", str(error).lower())):
+            package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"
+            raise InputError(
+                f"{folder}: a tokenizer needs the package {package}; install it, or save the tokenizer with its tokenizer.json."
+            ) from error
+        said = (str(error).splitlines() or [""])[0]
         raise InputError(
-            f"{folder}: a tokenizer needs the package {package}; install it, or save the tokenizer with its tokenizer.json."
+            f"{folder}: {what} cannot be loaded ({type(error).__name__}: {said}); copy it again, or save it with the installed version of its library."
         ) from error
 
 

@@ -14,8 +14,8 @@ from audit_assets.model_files import (
     check_weights,
     files_sha256,
     licence,
+    loading,
     local_folder,
-    tokenizers_of,
 )
 
 
@@ -78,11 +78,18 @@ def test_a_folder_that_is_not_there_is_bad_input() -> None:
         local_folder("../no/such/../hub id", None)
 
 
-def test_only_a_missing_tokenizer_package_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs the package sentencepiece"), tokenizers_of(tmp_path):
+def test_whatever_a_library_says_of_a_model_is_bad_input_and_a_missing_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs the package sentencepiece"), loading(tmp_path, "the encoder"):
         raise ImportError("SiglipTokenizer requires the SentencePiece library")
-    with pytest.raises(ValueError, match=r"^another$"), tokenizers_of(tmp_path):
-        raise ValueError("another")
+    with (
+        pytest.raises(InputError, match=r"coder cannot be loaded \(ValueError: another\); copy"),
+        loading(tmp_path, "coder"),
+    ):
+        raise ValueError("another\nand more")
+    with pytest.raises(InputError, match=r"^already said$"), loading(tmp_path, "the encoder"):
+        raise InputError("already said")
+    with pytest.raises(MemoryError), loading(tmp_path, "the encoder"):
+        raise MemoryError
 
 
 @pytest.mark.parametrize(

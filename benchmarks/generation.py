@@ -1,8 +1,8 @@
 """Images, embeddings and the cost of a cell, beside what one would write by hand, in one process tree.
 
-    python benchmarks/generation.py                 the miniature on this machine's CPU
-    python benchmarks/generation.py --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
-    python benchmarks/generation.py --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
+    python -m benchmarks.generation                 the miniature on this machine's CPU
+    python -m benchmarks.generation --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
+    python -m benchmarks.generation --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
 
 The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs as Pillow does by
 default; the plain script makes one image a call in float32. Peers and ours take turns; the fastest of the turns counts,
@@ -29,7 +29,6 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
-from results import Results
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
@@ -43,7 +42,7 @@ from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import AskedModel
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
 from audit_assets.generation.seeds import image_seed
-from audit_assets.warehouse.store import Warehouse
+from benchmarks.results import Results
 
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 PROTOCOL = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
@@ -190,48 +189,59 @@ def range_step(d: Driver, keys: Sequence[str]) -> Step:
     return Step("imitations", ["imitations"], {f"dagster/asset_partition_range_{e}": f"m|{k}" for e, k in ends.items()})
 
 
-def orchestration(results: Results, folder: Path, cells: int) -> None:
+def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> None:
     """The same cells made by the library alone, by one run of Dagster, and by a run each."""
     with driver(write_audit(folder / "audit", cells)) as d:
         d.preflight()
         for step in d.roster_steps():
             d.run(step)
         subjects = d.steps.subjects()["subject"].tolist()
-        list(d.steps.make_imitations("m", subjects[:1]))  # what is loaded once is loaded
-        in_dagster = d.steps.warehouse
-        d.steps.warehouse = Warehouse(folder / "alone")
-        d.steps.warehouse.write("subjects", in_dagster.read("subjects"), "x")
-        d.steps.images = ImageStore(folder / "alone" / "images")
-        alone = in_turns({"alone": lambda: _remake(d, folder / "alone", subjects)}, 1)["alone"]
-        d.run(range_step(d, subjects[:1]))
+
+        def alone() -> None:
+            forget(d)
+            for _ in d.steps.make_imitations("m", subjects):
+                pass
+
+        def in_a_run() -> None:
+            forget(d)
+            d.run(range_step(d, subjects))
+
         before = stored_bytes(d.audit.dagster_home)
-        began = time.perf_counter()
-        d.run(range_step(d, subjects))
-        whole = time.perf_counter() - began
-        each = (whole - alone) / cells
-        kilobytes = (stored_bytes(d.audit.dagster_home) - before) / cells / 1000
-        began = time.perf_counter()
-        for subject in subjects[:10]:  # they are made: a run each costs this without any model
-            d.run(range_step(d, [subject]))
-        run_each = (time.perf_counter() - began) / 10
+        seconds = in_turns({"alone": alone, "run": in_a_run}, repeats)
+        kilobytes = (stored_bytes(d.audit.dagster_home) - before) / (repeats + 1) / cells / 1000
+        few = iter(subjects * repeats)
+        # They are made: a run each costs this without any model.
+        run_each = in_turns({"each": lambda: d.run(range_step(d, [next(few)]))}, 5)["each"]
+        each = (seconds["run"] - seconds["alone"]) / cells
     results.within("orchestration of a cell in ms", 1000 * each, 25)
     results.within("kept by Dagster for a cell in KB", kilobytes, 20)
     results.ratio("ms a cell against a run a cell, in process", 1000 * each, 1000 * run_each, run_each / each, 7)
 
 
-def _remake(d: Driver, root: Path, subjects: list[str]) -> None:
-    for path in (root / "imitations").rglob("*.parquet"):
+def forget(d: Driver) -> None:
+    """Take the tables of the cells away, so that they are made again."""
+    for path in (d.steps.warehouse.root / "imitations").rglob("*.parquet"):
         path.unlink()
-    for _ in d.steps.make_imitations("m", subjects):
-        pass
 
 
 def memory(results: Results, folder: Path) -> None:
     """Peak memory of a run over few and over many cells, each in a process of its own."""
     peaks = {}
     for cells in (20, 200):
-        command = [sys.executable, __file__, "--peak", str(cells), "--folder", str(folder / f"memory-{cells}")]
-        peaks[cells] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.generation",
+            "--peak",
+            str(cells),
+            "--folder",
+            str(folder / f"memory-{cells}"),
+        ]
+        peaks[cells] = float(
+            subprocess.run(
+                command, check=True, capture_output=True, text=True, cwd=MINIATURE.parents[1]
+            ).stdout.split()[-1]
+        )
     results.ratio("peak memory in MB, 200 cells against 20", peaks[200], peaks[20], peaks[200] / peaks[20], 1.05, at_most=True)  # fmt: skip
 
 
@@ -345,7 +355,7 @@ def main() -> int:
         (folder / "generation").mkdir()
         generation(results, model, folder / "generation", people(chosen.subjects), chosen.repeats)
         encoding(results, folder / "encoding", chosen.repeats)
-        orchestration(results, folder / "orchestration", chosen.cells)
+        orchestration(results, folder / "orchestration", chosen.cells, chosen.repeats)
         memory(results, folder)
     return results.finish(chosen.output)
 

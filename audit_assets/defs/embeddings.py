@@ -9,7 +9,7 @@ import pandas as pd
 
 from audit_assets.config import digest
 from audit_assets.defs.imitations import cells, imitations
-from audit_assets.defs.metadata import finished
+from audit_assets.defs.metadata import finished_cells
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.registry import encoders
@@ -49,7 +49,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
     check = dg.AssetCheckResult(
         passed=passed, check_name="embeddings_are_finite_and_of_unit_norm", metadata={"largest_deviation": worst}
     )
-    return finished(table, digest([table[k].tolist() for k in keys]), checks=[check, *checks])
+    return finished_cells(table, digest([table[k].tolist() for k in keys]), checks=[check, *checks])
 
 
 @dg.asset(

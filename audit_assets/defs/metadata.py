@@ -29,18 +29,37 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
     return "\n".join(lines)
 
 
+def columns(table: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a table, as metadata of an asset's definition or of its result."""
+    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(str(c), str(t)) for c, t in table.dtypes.items()])}
+
+
+def finished_cells(
+    table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
+) -> dg.MaterializeResult:
+    """The result of a run over many partitions, without columns and first rows.
+
+    Dagster keeps it twice for every partition: 70 artists would cost 2 MB and a second more. The asset's definition has
+    the columns.
+    """
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(inputs[:32]),
+        check_results=list(checks),
+        metadata={"dagster/row_count": len(table), **metadata},
+    )
+
+
 def finished(
     table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
 ) -> dg.MaterializeResult:
     """The result of an asset that holds `table`, made from what `inputs` is the hash of."""
     shown = table.drop(columns=["embedding"], errors="ignore")
-    schema = dg.TableSchema([dg.TableColumn(str(c), str(t)) for c, t in table.dtypes.items()])
     return dg.MaterializeResult(
         data_version=dg.DataVersion(inputs[:32]),
         check_results=list(checks),
         metadata={
             "dagster/row_count": len(table),
-            "dagster/column_schema": schema,
+            **columns(table),
             "first_rows": dg.MetadataValue.md(as_markdown(shown)),
             **metadata,
         },

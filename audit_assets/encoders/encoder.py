@@ -14,7 +14,7 @@ from audit_assets.encoders.registry import ResolvedEncoder
 from audit_assets.errors import InputError
 from audit_assets.generation.devices import best_device, is_cuda
 from audit_assets.generation.prompts import lost_words
-from audit_assets.model_files import tokenizers_of
+from audit_assets.model_files import loading
 
 transformers_logging.disable_progress_bar()
 
@@ -27,16 +27,16 @@ class Encoder:
         self.device = device or best_device()
         self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        model, loaded = AutoModel.from_pretrained(
-            resolved.path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, **options
-        )
-        self.model = model.to(self.device).eval()
-        self._pools = _check_loaded(resolved, loaded)
-        self.processor = _pil_processor(resolved, options)
-        with tokenizers_of(resolved.path):
+        with loading(resolved.path, "the encoder"):
+            model, loaded = AutoModel.from_pretrained(
+                resolved.path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, **options
+            )
+            self._pools = _check_loaded(resolved, loaded)
+            self.processor = _pil_processor(resolved, options)
             self.tokenizer: Any = (
                 AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
             )
+        self.model = model.to(self.device).eval()
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image], batch_size: int = 50) -> np.ndarray:

@@ -70,5 +70,5 @@ def dtype_for(device: str, name: str) -> torch.dtype:
             raise InputError(f"settings.dtype: {name!r} is not one of auto, {', '.join(DTYPES)}.")
         return DTYPES[name]
     if is_cuda(device):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.float32

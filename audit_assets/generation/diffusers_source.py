@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL.Image import Image
@@ -14,7 +16,7 @@ from audit_assets.errors import InputError
 from audit_assets.generation.devices import best_device, dtype_for, is_cuda
 from audit_assets.generation.prompts import lost_words, tokenizer_lengths
 from audit_assets.generation.registry import ResolvedLora, ResolvedModel, left_out
-from audit_assets.model_files import tokenizers_of
+from audit_assets.model_files import loading, read_json
 
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
@@ -30,15 +32,16 @@ class DiffusersSource:
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
         """The largest batch that fits, once a larger one did not."""
-        with tokenizers_of(resolved.path):
+        with loading(resolved.path, str(resolved.pipeline_class)):
+            options = {"dtype": self.dtype, "use_safetensors": True, "local_files_only": True}
             self.pipeline = DiffusionPipeline.from_pretrained(
                 resolved.path,
-                dtype=self.dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
+                **_text_encoders(resolved.path, options),
                 **dict.fromkeys(left_out(resolved.path)),
+                **options,
+                trust_remote_code=False,
             )
+            _check_whole(resolved.path, self.pipeline)
         parameters = inspect.signature(self.pipeline.__call__).parameters
         if "prompt" not in parameters:
             raise InputError(
@@ -122,6 +125,29 @@ class DiffusersSource:
         if is_cuda(self.device):
             torch.cuda.empty_cache()
         return None
+
+
+def _text_encoders(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline's text encoders, whole. transformers fills a tensor that the file lacks at random, with a warning only."""
+    found = {}
+    for component, value in read_json(folder / "model_index.json").items():
+        if not component.startswith("text_encoder") or not value or value[0] != "transformers":
+            continue
+        encoder, loaded = getattr(transformers, value[1]).from_pretrained(
+            folder / component, output_loading_info=True, **options
+        )
+        if missing := sorted(loaded["missing_keys"]):
+            raise InputError(f"{folder / component}: the weights lack {missing[0]}; copy the model again.")
+        found[component] = encoder
+    return found
+
+
+def _check_whole(folder: Path, pipeline: Any) -> None:
+    """diffusers leaves a tensor that a file lacks without data, and fails when it is moved."""
+    for component, part in pipeline.components.items():
+        for name, weights in part.named_parameters() if isinstance(part, torch.nn.Module) else ():
+            if weights.is_meta:
+                raise InputError(f"{folder / component}: the weights lack {name}; copy the model again.")
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

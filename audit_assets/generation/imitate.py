@@ -42,16 +42,19 @@ def imitations(
     writer: Executor,
     progress: Callable[[int], None] = lambda images: None,
 ) -> pd.DataFrame:
-    """One row an image: every trial of every template, and of the indirect prompt where the protocol has that arm. Images are stored by `writer` beside the model.
+    """One row an image: every trial of every template, and of the indirect prompt where the protocol has that arm.
 
-    A black or empty image is kept and flagged `blank`; it counts as wrong later and is never replaced. A name that a
-    tokenizer cuts short is not asked for: its rows are `not_supplied`, and `problem` says which words were lost.
+    Images are stored by `writer` beside the model. A black or empty image is kept and flagged `blank`; it counts as wrong
+    later and is never replaced. A prompt that a tokenizer cuts short is not asked: its rows are `not_supplied`, and
+    `problem` says which words were lost.
     """
-    wordings = protocol.wordings(name, indirect)
-    if problem := cut_short(source, [prompt for prompt, _ in wordings.values()]):
-        return imitation_table(absent_rows(protocol, model_version=model_version, subject=subject, problem=problem))
     rows: list[dict[str, Any]] = []
-    for template, (prompt, text) in wordings.items():
+    absent: list[dict[str, Any]] = []
+    for template, (prompt, text) in protocol.wordings(name, indirect).items():
+        if problem := cut_short(source, prompt):
+            about = {"model_version": model_version, "subject": subject}
+            absent += absent_rows(protocol, templates=[template], problem=problem, **about)
+            continue
         seeds = [image_seed(subject, text, trial) for trial in range(protocol.trials)]
         images = source.generate([prompt] * len(seeds), seeds, batch_size=batch_size)
         for trial, (seed, image) in enumerate(zip(seeds, images, strict=True)):
@@ -76,30 +79,28 @@ def imitations(
     for row in rows:
         sha256, status = row.pop("stored").result()
         row.update(image_sha256=sha256, status=status, plan=plan)
-    return imitation_table(rows)
+    return imitation_table([*rows, *absent])
 
 
 def _stored(store: ImageStore, image: Image) -> tuple[str, str]:
     return store.put(image), "blank" if is_blank(image) else "ok"
 
 
-def cut_short(source: Source, prompts: Sequence[str]) -> str | None:
-    """A sentence on the first prompt of which a tokenizer of the model loses words, and on what to do."""
-    for prompt in prompts:
-        if lost := source.lost_words(prompt):
-            return f"the model reads only the beginning of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template"
+def cut_short(source: Source, prompt: str) -> str | None:
+    """A sentence on the words of a prompt that a tokenizer of the model loses, and on what to do."""
+    if lost := source.lost_words(prompt):
+        return f"the model reads only the beginning of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template"
     return None
 
 
 def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> list[str]:
     """What is wrong with a subject's rows, in words: images that are missing or doubled, seeds that are not theirs.
 
-    A subject that was refused (its rows have a `problem`) has no images, and nothing is wrong with its rows.
+    A prompt that was refused (its rows have a `problem`) has no images, and nothing is wrong with its rows.
     """
-    if table["problem"].notna().all():
-        return doubled(table, subject)
-    texts = dict(enumerate(protocol.templates))
-    indirect = table.loc[table["template"] == INDIRECT, "prompt"]
+    refused = table["problem"].notna()
+    texts = {t: text for t, text in enumerate(protocol.templates) if t not in set(table.loc[refused, "template"])}
+    indirect = table.loc[(table["template"] == INDIRECT) & ~refused, "prompt"]
     if len(indirect):
         texts[INDIRECT] = str(indirect.iloc[0])
     expected = {(t, k): image_seed(subject, text, k) for t, text in texts.items() for k in range(protocol.trials)}

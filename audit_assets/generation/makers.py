@@ -1,13 +1,14 @@
 """What makes the rows of a subject: a model that is asked, or a folder of images that a person supplied. No torch until asked."""
 
+import gc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
 from typing import Protocol as Interface
-from typing import Self
 
 import pandas as pd
 
@@ -92,6 +93,13 @@ class AskedModel(_Maker):
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
         return check_imitations(rows, self.protocol, subject)
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self.__dict__.pop("_source", None) is not None:
+            gc.collect()  # a pipeline refers to itself; on a GPU the encoders want its memory
+
     @cached_property
     def _source(self) -> Source:
         from audit_assets.generation.diffusers_source import DiffusersSource
@@ -114,7 +122,7 @@ class SuppliedImages(_Maker):
         return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, VERSION])
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
-        about = {"model_version": self.resolved.name, "subject": subject}
+        about: dict[str, Any] = {"model_version": self.resolved.name, "subject": subject}
         try:
             files = self._files(subject, name)
             return image_folder.supplied_rows(files, self.protocol, name=name, store=self.store, **about)

@@ -1,6 +1,6 @@
 """The rows of `imitations`: the columns of the published schema, and what the warehouse keeps beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -50,10 +50,30 @@ def no_rows() -> pd.DataFrame:
     return imitation_table([])
 
 
+def origins(imitations: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Two published tables on where images come from, out of what the schema of `imitations` has no columns for.
+
+    `generation_plans`: device, dtype, threads and batch size (JSON), and how many images each model version made under
+    them. `supplied_images`: the file of each image that a person saved, and the date that its manifest gives.
+    """
+    made = imitations[imitations["plan"].notna()]
+    supplied = imitations.loc[imitations["file"].notna(), [*_IMAGE, "file", "date"]]
+    plans = made.groupby(["model_version", "plan"], sort=True).size().rename("images").reset_index()
+    return {"generation_plans": plans, "supplied_images": supplied.reset_index(drop=True)}
+
+
+_IMAGE = ["model_version", "subject", "template", "trial"]
+
+
 def absent_rows(
-    protocol: Protocol, *, model_version: str, subject: str, problem: str | None = None
+    protocol: Protocol,
+    *,
+    model_version: str,
+    subject: str,
+    problem: str | None = None,
+    templates: Iterable[int] | None = None,
 ) -> list[dict[str, Any]]:
-    """One `not_supplied` row for each image that the protocol asks for; `problem` says why there are none."""
+    """One `not_supplied` row for each image that the protocol asks for (of all its templates); `problem` says why."""
     return [
         {
             "model_version": model_version,
@@ -64,6 +84,6 @@ def absent_rows(
             "status": "not_supplied",
             "problem": problem,
         }
-        for template in range(len(protocol.templates))
+        for template in (range(len(protocol.templates)) if templates is None else templates)
         for trial in range(protocol.trials)
     ]

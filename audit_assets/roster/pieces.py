@@ -12,12 +12,12 @@ def token_counter(audit: Audit) -> Callable[[str], int]:
     """
     from transformers import AutoTokenizer
 
-    from audit_assets.model_files import tokenizers_of
+    from audit_assets.model_files import loading
     from audit_assets.model_registry import resolve_encoder_entry
 
     entry = next(e for e in audit.encoders if e.kind == "image_text")
     path = resolve_encoder_entry(audit, entry).path
-    with tokenizers_of(path):
+    with loading(path, "the tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
     def count(text: str) -> int:

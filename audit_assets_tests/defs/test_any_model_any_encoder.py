@@ -1,6 +1,7 @@
 """Whole audits of other sources than one good pipeline: saved images, refused models, an encoder that comes later."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -99,9 +100,29 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
         "SELECT subject, images FROM identification_by_subject WHERE label_set = 'criteria' AND encoder = 'miniature-clip'",
     )
     assert dict(zip(counted["subject"], counted["images"], strict=True)) == supplied
-    matched = query(steps, "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none'")
+    matched = query(
+        steps,
+        "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none' AND test = 'rank_sum_asymptotic'",
+    )
     assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
+    judged = query(steps, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
+    few = judged[judged["images"] < steps.protocol.trials]  # the protocol asks for four, so three are too few
+    assert set(few["verdict"]) == {"not auditable"}
+    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 4}
     assert (steps.warehouse.root / "reports" / "closed" / "report.html").exists()
+
+
+def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with_its_plan(
+    closed: tuple[Path, Driver], audited: Path
+) -> None:
+    steps, first = closed[1].steps, artists_of(closed[1].steps)[0]
+    files = query(steps, "SELECT subject, file FROM supplied_images ORDER BY subject, trial")
+    assert files.loc[files["subject"] == first, "file"].tolist() == [f"{first}/{n}.png" for n in range(4)]
+    assert query(steps, "SELECT * FROM generation_plans").empty
+    (plan,) = query(steps_of(audited), "SELECT plan FROM generation_plans")["plan"]
+    assert json.loads(plan).keys() == {"batch_size", "device", "dtype", "threads"}
+    assert json.loads(plan)["dtype"] == "float32"
+    assert query(steps_of(audited), "SELECT * FROM supplied_images").empty
 
 
 def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver], audited: Path) -> None:
@@ -210,5 +231,6 @@ def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> N
     shown = subprocess.run(command, capture_output=True, text=True)
     assert shown.returncode == 2
     assert "images of artists identified" in shown.stdout
-    _, said = shown.stdout.split("not audited:")
-    assert "model 'gone': /nowhere/model: there is no such folder" in said
+    first, _, last = shown.stdout.split("not audited:")
+    for said in (shown.stdout.removeprefix(first)[:300], last):  # before anything starts, and again at the end
+        assert "model 'gone': /nowhere/model: there is no such folder" in said

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL.Image import Image
+from safetensors.numpy import load_file, save_file
 
 from audit_assets.errors import InputError
 from audit_assets.generation.devices import dtype_for
@@ -156,6 +157,34 @@ def test_a_compiled_model_draws_the_same(stable_diffusion: Path) -> None:
 
 def test_a_negative_prompt_goes_with_a_last_batch_that_is_not_full(stable_diffusion: Path) -> None:
     assert len(draw(source_of(stable_diffusion, negative_prompt="a frame"), batch_size=2)) == 3
+
+
+@pytest.mark.parametrize("component", ["unet", "vae", "text_encoder"])
+def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(stable_diffusion: Path, component: str) -> None:
+    (file,) = (stable_diffusion / component).glob("*.safetensors")
+    tensors = load_file(file)
+    del tensors[sorted(tensors)[3]]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(InputError, match=rf"{component}: the weights lack"):
+        source_of(stable_diffusion)
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value"),
+    [
+        ("model_index.json", "_class_name", "MyPipeline"),
+        ("model_index.json", "unet", ["diffusers", "NoSuchModel"]),
+        ("unet/config.json", "block_out_channels", [16, 16]),
+        ("text_encoder/config.json", "hidden_size", 64),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_bad_input(
+    stable_diffusion: Path, file: str, field: str, value: object
+) -> None:
+    content = json.loads((stable_diffusion / file).read_text())
+    (stable_diffusion / file).write_text(json.dumps({**content, field: value}))
+    with pytest.raises(InputError, match=r"Pipeline cannot be loaded \(.*\); copy it again"):
+        source_of(stable_diffusion)
 
 
 def test_a_scheduler_that_diffusers_lacks_is_bad_input(stable_diffusion: Path) -> None:

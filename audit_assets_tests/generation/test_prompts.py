@@ -84,3 +84,25 @@ def test_a_name_that_is_cut_short_is_not_asked_for_and_its_rows_say_which_words_
     assert rows["image_sha256"].isna().all()
     assert "it loses 'grand duke of tuscany'" in rows["problem"][0]
     assert check_imitations(rows, protocol, "anna") == []
+
+
+def test_a_prompt_that_is_cut_short_does_not_take_the_others_with_it(saved: Path, tmp_path: Path) -> None:
+    """A description of a style is often longer than a name: the name is asked for all the same."""
+    source = DiffusersSource(resolve_diffusers("tiny", str(saved), None, {"size": 32, "steps": 1}), "cpu")
+    protocol = Protocol(name="p", templates=("art by {name}",), trials=2, indirect=True)
+    with ThreadPoolExecutor(1) as writer:
+        rows = imitations(
+            source,
+            protocol,
+            model_version="tiny",
+            subject="anna",
+            name="anna",
+            indirect=LONG,
+            batch_size=2,
+            store=ImageStore(tmp_path),
+            writer=writer,
+        )
+    assert rows["template"].tolist() == [-1, -1, 0, 0]
+    assert rows["status"].tolist() == ["not_supplied", "not_supplied", "ok", "ok"]
+    assert rows["problem"].notna().tolist() == [True, True, False, False]
+    assert check_imitations(rows, protocol, "anna") == []
