@@ -92,9 +92,9 @@ def roster(config: Config = DEFAULT) -> None:
         steps = run_roster(config, partial(shown, console)).steps
     except InputError as error:
         raise _stop(error) from None
-    table = Table("roster", "criterion", "removed", "left", "note")
+    table = Table("roster", "criterion", "removed", "remaining", "note")
     for row in steps.warehouse.read("roster_attrition").itertuples():
-        table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.left), str(row.note))
+        table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))
     console.print(table)
     console.print(f"done in {time.monotonic() - started:.0f} s")
     for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):

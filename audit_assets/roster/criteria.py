@@ -21,7 +21,7 @@ class Choice:
     """`rosters`: 'criteria' and 'most_mentioned', each the names in order of rank.
 
     `attrition`: one row a criterion in the order applied, with columns roster, criterion, skipped (bool), removed
-    (int), removed_names (list), left (int), note (why it was skipped, or that a roster is short).
+    (int), removed_names (list), remaining (int), note (why it was skipped, or that a roster is short).
     """
 
     rosters: dict[str, list[str]]
@@ -139,7 +139,7 @@ def _step(roster: str, criterion: str, before: pd.DataFrame, after: pd.DataFrame
         "skipped": note.startswith("skipped"),
         "removed": len(removed),
         "removed_names": removed,
-        "left": len(after),
+        "remaining": len(after),
         "note": note,
     }
 

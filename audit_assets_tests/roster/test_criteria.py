@@ -48,7 +48,7 @@ def test_each_criterion_removes_whom_it_says(tmp_path: Path) -> None:
         "size": ["Zoe"],
     }
     rows = choice.attrition[choice.attrition.roster == "criteria"]
-    assert rows.left.tolist() == [6, 5, 4, 3, 2]
+    assert rows.remaining.tolist() == [6, 5, 4, 3, 2]
     assert (rows.removed == rows.removed_names.map(len)).all()
 
 
