@@ -26,7 +26,7 @@ SMALLEST_P = float(np.finfo(np.float64).tiny)
 BY_SUBJECT_COLUMNS = (
     "protocol", "model_version", "encoder", "test", "alternative", "control", "subject", "kind", "references_used",
     "images", "others", "statistic", "p_value", "p_floor", "adjustment", "p_adjusted", "significant", "unreachable",
-    "auc", "auc_low", "auc_high",
+    "auc", "auc_low", "auc_high", "p_leave_one_out",
 )  # fmt: skip
 SUMMARY_COLUMNS = (
     "protocol", "model_version", "encoder", "test", "alternative", "control", "adjustment", "kind", "subjects",
@@ -302,6 +302,7 @@ def matching_by_subject(
     auc: npt.ArrayLike,
     auc_low: npt.ArrayLike | None = None,
     auc_high: npt.ArrayLike | None = None,
+    p_leave_one_out: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Rows of table ``matching_by_subject`` of the published schema, sorted by subject. NaN becomes NULL.
 
@@ -318,6 +319,7 @@ def matching_by_subject(
         "p_value": p_value, "p_floor": p_floor, "adjustment": adjustment, "p_adjusted": p_adjusted,
         "significant": significant, "unreachable": unreachable, "auc": auc,
         "auc_low": np.nan if auc_low is None else auc_low, "auc_high": np.nan if auc_high is None else auc_high,
+        "p_leave_one_out": np.nan if p_leave_one_out is None else p_leave_one_out,
     }  # fmt: skip
     for name, values in columns.items():
         if np.ndim(values) and len(values) != len(names):
@@ -406,6 +408,7 @@ def _check_distances(distances: FloatArray) -> None:
 
 _DOUBLES = (
     "statistic", "p_value", "p_floor", "p_adjusted", "significant", "auc", "auc_low", "auc_high", "share",
+    "p_leave_one_out",
 )  # fmt: skip
 
 

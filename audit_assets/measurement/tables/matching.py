@@ -13,6 +13,7 @@ from audit_assets.measurement import matching
 from audit_assets.measurement.corrected_matching import (
     WorksBySubject,
     own_rank,
+    own_rank_leave_one_out,
     pairing_reassigned,
     pairing_test,
     works_by_subject,
@@ -277,9 +278,12 @@ def _reassigned(
 
 def _corrected(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol) -> None:
     """Own rank by Benjamini-Hochberg and by Holm, and the global pairing test."""
-    works = _works(group, real, protocol.matching)
-    if works is None:
+    chosen = _pool(group, real, protocol.matching)
+    works = works_by_subject(**chosen)
+    rows, columns = (~np.isnan(works.similarity).all(axis=axis) for axis in (1, 0))
+    if min(rows.sum(), columns.sum()) < 3:  # centring needs three of each
         return
+    without_one = own_rank_leave_one_out(**chosen).max(axis=0) if works.works_each > 1 else None
     test = own_rank(works, alpha=protocol.matching.alpha)
     common: dict[str, Any] = {
         "references_used": works.works_each,
@@ -306,27 +310,26 @@ def _corrected(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol
             significant=(adjusted < protocol.matching.alpha).astype(float),
             unreachable=unreachable(test.p_value, test.p_floor, adjustment, alpha=protocol.matching.alpha),
             auc=test.auc,
+            p_leave_one_out=without_one,
         )
         _reassigned(out, group, "own_rank", "closer", adjustment, test.table, protocol, **common)
     _pairing(out, group, works, protocol)
 
 
-def _works(group: Group, real: pd.DataFrame, settings: MatchingTests) -> WorksBySubject | None:
-    """Members first, then everyone else with real works; None where the corrected tests have nothing to compare."""
+def _pool(group: Group, real: pd.DataFrame, settings: MatchingTests) -> dict[str, Any]:
+    """Arguments of `works_by_subject`: the members first, then everyone else with real works."""
     others = real.loc[~real["subject"].isin(group.members), "subject"].drop_duplicates().tolist()
     pool = [*group.members, *others]
-    works = works_by_subject(
-        references=vectors(real["embedding"]),
-        artist_of_reference=_positions(real["subject"], pool),
-        pool=len(pool),
-        imitations=vectors(group.images["embedding"]),
-        subject_of_imitation=group.index,
-        subjects=len(group.members),
-        blank=group.blank,
-        works_each=settings.works,
-    )
-    rows, columns = (~np.isnan(works.similarity).all(axis=axis) for axis in (1, 0))
-    return works if min(rows.sum(), columns.sum()) >= 3 else None  # centring needs three of each
+    return {
+        "references": vectors(real["embedding"]),
+        "artist_of_reference": _positions(real["subject"], pool),
+        "pool": len(pool),
+        "imitations": vectors(group.images["embedding"]),
+        "subject_of_imitation": group.index,
+        "subjects": len(group.members),
+        "blank": group.blank,
+        "works_each": settings.works,
+    }
 
 
 def _pairing(out: Writer, group: Group, works: WorksBySubject, protocol: Protocol) -> None:
