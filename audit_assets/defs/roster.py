@@ -27,7 +27,7 @@ def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> 
     return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
 
 
-def verdict(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
     """Passed where there is no problem; the first twenty are shown."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     shown = {"problems": problems[:20], **metadata}
@@ -58,7 +58,7 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         table,
         digest(table["sha256"].tolist()),
-        checks=[verdict("files_are_whole_and_scores_within_range", problems, files=len(table))],
+        checks=[checked("files_are_whole_and_scores_within_range", problems, files=len(table))],
         rows=int(table["rows"].fillna(0).sum()),
     )
 
@@ -99,12 +99,12 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
     rows = {key: (table.attrs["rows_read"], int(scan.describe(key)["rows"].iloc[0])) for key, table in landed.items()}
     recounted = {key: scan.recount(key) for key in landed}
     checks = [
-        verdict(
+        checked(
             "every_shard_was_scanned",
             [f"{key}: {read} of {declared} rows" for key, (read, declared) in rows.items() if read != declared],
             shards=len(rows),
         ),
-        verdict(
+        checked(
             "counts_equal_the_plain_reference",
             [f"{key}, {found}" for key, (_, differences) in recounted.items() for found in differences],
             captions=sum(n for n, _ in recounted.values()),
@@ -140,8 +140,8 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     table = steps.make_roster()
     shards, attrition = steps.scan.shards_table, audit.warehouse.read("roster_attrition")
     checks = [
-        verdict("no_shard_is_missing", steps.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
-        verdict("rosters_have_the_size_asked_for", steps.shortfall(), warn=True),
+        checked("no_shard_is_missing", steps.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
+        checked("rosters_have_the_size_asked_for", steps.shortfall(), warn=True),
     ]
     return finished(
         table,
@@ -172,8 +172,8 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     steps = steps_of(audit)
     table = steps.make_controls()
     checks = [
-        verdict("controls_are_named_by_no_caption", steps.named_controls(), controls=len(steps.used_controls())),
-        verdict("random_names_resemble_the_roster", steps.unmatched_controls(), warn=True),
+        checked("controls_are_named_by_no_caption", steps.named_controls(), controls=len(steps.used_controls())),
+        checked("random_names_resemble_the_roster", steps.unmatched_controls(), warn=True),
     ]
     counted = table.groupby(["pool", "status"]).size().rename("names").reset_index()
     return finished(
@@ -216,7 +216,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         table,
         audit.warehouse.inputs("subjects") or "",
-        checks=[verdict("controls_are_present", problems, controls=controls, asked=asked)],
+        checks=[checked("controls_are_present", problems, controls=controls, asked=asked)],
         kinds=table["kind"].value_counts().to_dict(),
     )
 
