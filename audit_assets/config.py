@@ -16,6 +16,8 @@ from audit_assets.errors import InputError
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
+FEWEST_IMAGES = 5
+"""With fewer, and fewer than the protocol asks, an artist is not auditable: four images against some hundred show nothing."""
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 Key = Annotated[

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from audit_assets.config import Protocol, digest
+from audit_assets.config import FEWEST_IMAGES, Protocol, digest
 from audit_assets.errors import InputError
 from audit_assets.generation.images import ImageStore, check_header, is_blank, open_image
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.model_files import file_sha256
 from audit_assets.references import SUFFIXES, artist_folder, read_manifest, works_of
 
-MINIMUM_IMAGES = 5
-"""With fewer images an artist is `not auditable`: no test of four images against some hundred can survive the adjustment."""
 _FIELDS = ("file", "prompt", "date", "seed")
 
 
@@ -154,7 +152,7 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     """How the images of a folder differ from the protocol, in words, for the checks and the report.
 
     `table`: the rows of any number of subjects; `subjects`: columns subject and kind. A subject with fewer than
-    MINIMUM_IMAGES images (or all that the protocol asks for) is `not auditable`; one without any was not supplied.
+    FEWEST_IMAGES images (or all that the protocol asks for) is `not auditable`; one without any was not supplied.
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
@@ -162,7 +160,7 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     kinds = subjects.set_index("subject")["kind"].reindex(counts.index)
     controls = counts[kinds.isin(["random_name", "nonsense"])]
     found = [
-        f"{subject}: {count} images, not {asked}" + ("; not auditable" if count < min(MINIMUM_IMAGES, asked) else "")
+        f"{subject}: {count} images, not {asked}" + ("; not auditable" if count < min(FEWEST_IMAGES, asked) else "")
         for subject, count in counts.items()
         if count not in (0, asked)
     ]

@@ -2,14 +2,13 @@
 
 import pandas as pd
 
+from audit_assets.config import FEWEST_IMAGES
 from audit_assets.measurement.verdicts import Evidence, smallest_count, verdicts
 
 VERDICT_COLUMNS = [
     "protocol", "model_version", "encoder", "subject", "kind", "verdict", "basis", "images", "identified",
     "identified_needed", "label_set", "gap_low", "own_rank_p", "own_rank_q", "unreachable",
 ]  # fmt: skip
-FEWEST_IMAGES = 5
-"""An artist of whom fewer images were supplied is not judged, unless the protocol itself asks for fewer."""
 
 
 def verdict_rows(
