@@ -78,6 +78,35 @@ class AuditSteps:
                     self.warehouse.write(where, rows, inputs)
                 yield subject, rows, made_now
 
+    def cost_preview(self, models: list[str]) -> str:
+        """How many images some model versions ask for, and how long that takes at the pace of those that are made."""
+        if not models:
+            return "no images to make"
+        if self.warehouse.inputs("subjects") is None:
+            return "subjects are not chosen yet"
+        names, indirect = self._prompted_names(), self._indirect_prompts()
+        each = sum(len(self.protocol.wordings(n, indirect[s])) for s, n in names.items()) * self.protocol.trials
+        return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
+
+    def replay(self, model: str) -> pd.DataFrame:
+        """Some subjects' images drawn again: model_version, subject, template, trial, image_sha256, replayed_sha256.
+
+        Every hundredth subject, in order of the hash of its key with the model's name, so that nobody chooses; a whole
+        subject, since the batch plan decides the bytes.
+        """
+        names, indirect = self._prompted_names(), self._indirect_prompts()
+        made = [s for s in names if self.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()]
+        chosen = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
+        columns = ["model_version", "subject", "template", "trial", "image_sha256"]
+        tables = [pd.DataFrame(columns=[*columns, "replayed_sha256"])]
+        with self._maker(model) as maker:
+            for subject in chosen:
+                kept = self.warehouse.read(f"imitations/{model}/{subject}")[columns]
+                again = maker.make(subject, names[subject], indirect[subject])[["template", "trial", "image_sha256"]]
+                again = again.rename(columns={"image_sha256": "replayed_sha256"})
+                tables.append(kept.merge(again, on=["template", "trial"], how="left"))
+        return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
+
     def _prompted_names(self) -> dict[str, str]:
         table = prompted(self.subjects())
         return dict(zip(table["subject"].astype(str), table["name"].astype(str), strict=True))

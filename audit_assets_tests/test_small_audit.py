@@ -282,3 +282,17 @@ def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has
     assert mentions.total(steps.audit, steps.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
     with pytest.raises(InputError, match="Nobody Scanned"):
         mentions.total(steps.audit, steps.warehouse, ["Nils Oduya", "Nobody Scanned"])
+
+
+def test_a_subject_drawn_again_has_the_same_images_and_another_is_seen(copied: Path) -> None:
+    steps = steps_of(copied)
+    replayed = steps.replay("miniature-1")
+    assert len(replayed) == steps.protocol.trials
+    assert (replayed["image_sha256"] == replayed["replayed_sha256"]).all()
+    subject = replayed["subject"].iloc[0]
+    table, other = f"imitations/miniature-1/{subject}", "nils-oduya" if subject != "nils-oduya" else "clara-oduya"
+    rows = steps.warehouse.read(table)
+    swapped = steps.warehouse.read(f"imitations/miniature-1/{other}")["image_sha256"].to_numpy()
+    steps.warehouse.write(table, rows.assign(image_sha256=swapped), steps.warehouse.inputs(table) or "")
+    again = steps.replay("miniature-1")
+    assert (again["image_sha256"] != again["replayed_sha256"]).all()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
 from audit_assets.defs.partitions import everything, grid, referenced_subject
@@ -53,6 +54,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     partitions_def=grid,
     deps=[imitations, encoders],
@@ -70,6 +72,7 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     partitions_def=referenced_subject,
     deps=[reference_works, encoders],
@@ -89,6 +92,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)],
     check_specs=[

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, label_embeddings, reference_embeddings
 from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
@@ -18,7 +19,11 @@ GROUP: dict[str, Any] = {
 }
 
 
-@dg.asset(**GROUP, deps=[label_embeddings, dg.AssetDep(reference_embeddings, partition_mapping=everything)])
+@dg.asset(
+    automation_condition=FOLLOWS,
+    **GROUP,
+    deps=[label_embeddings, dg.AssetDep(reference_embeddings, partition_mapping=everything)],
+)
 def auditability(audit: AuditResource) -> dg.MaterializeResult:
     """The positive control: how often each encoder recognises an artist in real works, and whether it can tell them from those of the artist hardest to tell apart."""
     tables = audit.steps.measurement.make_auditability()
@@ -35,6 +40,7 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     partitions_def=model_version,
     deps=[label_embeddings, auditability, dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],

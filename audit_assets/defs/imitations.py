@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import MISSING_CELLS
 from audit_assets.defs.metadata import columns, finished_cells
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.registry import model_versions
@@ -30,6 +31,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
 
 
 @dg.asset(
+    automation_condition=MISSING_CELLS,
     group_name="imitation",
     owners=["team:audit"],
     code_version="1",

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import GROUP
 from audit_assets.defs.metadata import as_markdown, finished
@@ -11,6 +12,7 @@ from audit_assets.defs.resources import AuditResource
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     partitions_def=model_version,
     deps=[

@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
@@ -17,6 +18,7 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
 
 
 @dg.asset(
+    automation_condition=FOLLOWS_WHAT_IS_THERE,
     **GROUP,
     kinds={"duckdb"},
     pool="duckdb",
@@ -49,7 +51,13 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(path))
 
 
-@dg.asset(**GROUP, kinds={"html", "matplotlib"}, partitions_def=model_version, deps=[audit_database])
+@dg.asset(
+    automation_condition=FOLLOWS,
+    **GROUP,
+    kinds={"html", "matplotlib"},
+    partitions_def=model_version,
+    deps=[audit_database],
+)
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
     steps = audit.steps

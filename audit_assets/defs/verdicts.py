@@ -3,6 +3,7 @@
 import dagster as dg
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
@@ -13,6 +14,7 @@ from audit_assets.defs.resources import AuditResource
 
 
 @dg.asset(
+    automation_condition=FOLLOWS,
     **GROUP,
     partitions_def=model_version,
     deps=[auditability, identification, matching, dg.AssetDep(imitations, partition_mapping=model_of_grid)],
@@ -39,7 +41,9 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     )
 
 
-@dg.asset(**GROUP, partitions_def=model_version, deps=[verdicts, model_versions, encoders])
+@dg.asset(
+    automation_condition=FOLLOWS, **GROUP, partitions_def=model_version, deps=[verdicts, model_versions, encoders]
+)
 def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """What the results depend on: template, encoder, label set, test, and how many captions name the artist."""
     tables = audit.steps.measurement.make_sensitivity(context.partition_key)
@@ -54,6 +58,7 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
 
 
 @dg.asset(
+    automation_condition=FOLLOWS_WHAT_IS_THERE,
     **GROUP,
     deps=[dg.AssetDep(a, partition_mapping=everything) for a in (identification, matching, verdicts)],
     check_specs=[

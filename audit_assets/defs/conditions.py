@@ -1,0 +1,12 @@
+"""When an asset is made without a click. Dagster's automation sensor reads these; `automation.py` starts it."""
+
+import dagster as dg
+
+MISSING_CELLS = dg.AutomationCondition.on_missing()
+"""A new model version or subject: the cells that it adds are made, in one backfill, and no others."""
+
+FOLLOWS = dg.AutomationCondition.eager()
+"""Whenever what it is made from is new, once all of that is there and nothing of it is being made."""
+
+FOLLOWS_WHAT_IS_THERE = FOLLOWS.without(~dg.AutomationCondition.any_deps_missing()).with_label("follows_what_is_there")
+"""The same over all model versions. One that is not audited yet is missing, and `eager()` would wait for it for ever."""

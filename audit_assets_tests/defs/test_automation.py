@@ -1,0 +1,144 @@
+"""What starts by itself, and what does not: changes of audit.yaml, cells that are missing, and what follows from them."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster import AssetKey, DagsterInstance
+
+from audit_assets.config import load_audit
+from audit_assets.definitions import defs
+from audit_assets.defs.automation import Changes, new_model_versions, registry_changes, registry_state, weekly_reaudit
+from audit_assets.defs.resources import AuditResource
+
+
+def models_of(config: Path, **changes: dict[str, object]) -> Path:
+    """Rewrite the entries of an audit file: model name -> fields."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["models"] = [{**m, **changes.get(m["name"].replace("-", "_"), {})} for m in content["models"]]
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return config
+
+
+@pytest.fixture
+def config(small_audit: Callable[..., Path], tmp_path: Path) -> Path:
+    return small_audit(tmp_path / "audit")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, Changes((), (), (), False)),
+        ({"miniature_2": {"approved": True}}, Changes(("miniature-2",), (), (), False)),
+        ({"miniature_1": {"settings": {"steps": 9, "size": 32}}}, Changes((), ("miniature-1",), (), False)),
+        ({"miniature_1": {"retired": True}}, Changes((), (), ("miniature-1",), False)),
+        ({"miniature_1": {"approved": False}}, Changes((), (), ("miniature-1",), False)),
+        (
+            {"miniature_2": {"settings": {"steps": 9, "size": 32}}},
+            Changes((), (), (), False),
+        ),  # not approved: nobody asked
+    ],
+)
+def test_only_what_is_audited_changes_anything(
+    config: Path, change: dict[str, dict[str, object]], expected: Changes
+) -> None:
+    before = registry_state(load_audit(config))
+    after = registry_state(load_audit(models_of(config, **change)))
+    assert registry_changes(before, after) == expected
+    assert bool(registry_changes(before, after)) is (before != after)
+
+
+def test_an_entry_that_is_gone_is_retired_and_one_that_comes_back_is_new(config: Path) -> None:
+    state = registry_state(load_audit(config))
+    without = {k: v for k, v in state.items() if k != "model miniature-1"}
+    assert registry_changes(state, without).retired == ("miniature-1",)
+    assert registry_changes(without, state).new == ("miniature-1",)
+
+
+def tick(config: Path, instance: DagsterInstance, cursor: str | None, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setenv("AUDIT_CONFIG", str(config))
+    return new_model_versions(dg.build_sensor_context(instance, cursor=cursor), audit=AuditResource())
+
+
+def test_the_sensor_asks_for_what_changed_and_a_broken_file_changes_nothing(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        first = tick(config, instance, None, monkeypatch)
+        assert isinstance(first, dg.SensorResult)
+        assert [r.asset_selection for r in first.run_requests or []] == [
+            [AssetKey("model_versions"), AssetKey("encoders")]
+        ]
+        again = tick(config, instance, first.cursor, monkeypatch)
+        assert isinstance(again, dg.SkipReason)
+
+        whole = config.read_text(encoding="utf-8")
+        config.write_text(whole[: len(whole) // 2] + "\n  : [", encoding="utf-8")
+        broken = tick(config, instance, first.cursor, monkeypatch)
+        assert isinstance(broken, dg.SkipReason)
+        assert "cannot be read" in (broken.skip_message or "")
+
+        config.write_text(whole, encoding="utf-8")
+        models_of(config, miniature_1={"settings": {"steps": 9, "size": 32}})
+        changed = tick(config, instance, first.cursor, monkeypatch)
+        assert isinstance(changed, dg.SensorResult)
+        ranges = [r.tags for r in changed.run_requests or [] if r.asset_selection == [AssetKey("imitations")]]
+        assert [t["dagster/asset_partition_range_start"] for t in ranges] == ["miniature-1|ada"]
+        assert [t["dagster/asset_partition_range_end"] for t in ranges] == ["miniature-1|zoe"]
+        assert json.loads(changed.cursor or "") != json.loads(first.cursor or "")
+
+
+def test_a_new_model_version_asks_for_its_own_cells_and_for_nothing_that_is_there() -> None:
+    location = defs()
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        instance.add_dynamic_partitions("model_version", ["one"])
+        for asset in ("subjects", "model_versions"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset))
+        for subject in ("ada", "zoe"):
+            instance.report_runless_asset_event(dg.AssetMaterialization("imitations", partition=f"one|{subject}"))
+        settled = dg.evaluate_automation_conditions(location, instance)
+        instance.add_dynamic_partitions("model_version", ["two"])
+        result = dg.evaluate_automation_conditions(location, instance, cursor=settled.cursor)
+        assert result.get_requested_partitions(AssetKey("imitations")) == {"two|ada", "two|zoe"}
+        assert not result.get_num_requested(AssetKey("reference_works"))
+
+
+def test_a_comparison_does_not_wait_for_a_version_that_is_not_audited() -> None:
+    location = defs()
+    asset = AssetKey("model_comparison")
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("model_version", ["one", "two"])
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=dg.AssetSelection.assets(asset))
+        for name in ("identification", "matching", "verdicts"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
+        result = dg.evaluate_automation_conditions(
+            location, instance, asset_selection=dg.AssetSelection.assets(asset), cursor=settled.cursor
+        )
+        assert result.get_num_requested(asset) == 1
+
+
+def test_every_week_each_model_version_is_replayed_and_measured(tmp_path: Path) -> None:
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("model_version", ["one", "two"])
+        requests = weekly_reaudit(
+            dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 11, 23, 3))
+        )
+    assert isinstance(requests, list)
+    by_model = {r.partition_key: [k.to_user_string() for k in r.asset_selection or []] for r in requests}
+    assert set(by_model) == {None, "one", "two"}
+    assert by_model["two"][0] == "replayed_imitations"
+    assert "identification" in by_model["one"]
+
+
+def test_automation_runs_by_itself_and_the_weekly_schedule_only_when_it_is_switched_on() -> None:
+    repository = defs().get_repository_def()
+    sensors = {s.name: s.default_status for s in repository.sensor_defs}
+    assert sensors["audit_automation"] == sensors["new_model_versions"] == dg.DefaultSensorStatus.RUNNING
+    (schedule,) = repository.schedule_defs
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

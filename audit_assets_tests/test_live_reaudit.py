@@ -1,0 +1,53 @@
+"""Approving a model version is all that anybody does; the re-audit, its comparison and its report follow."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from audit_assets.config import load_audit
+from audit_assets.publication import read
+from audit_assets_tests.browser import served
+
+PATIENCE = 600
+"""Seconds, on a busy machine."""
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, "nothing came of it"
+        time.sleep(2)
+
+
+@pytest.mark.long
+def test_approving_a_version_leads_to_its_report_without_a_click(copied: Path, tmp_path: Path) -> None:
+    audit = load_audit(copied)
+    warehouse = audit.local(audit.warehouse)
+    whole = copied.read_text(encoding="utf-8")
+    with served(copied, tmp_path / "dev.log"):
+        copied.write_text(whole.replace("approved: false", "approved: true"), encoding="utf-8")
+        wait_for(lambda: (warehouse / "reports" / "miniature-2" / "report.html").exists())
+        copied.write_text(whole[:200] + "\n: [", encoding="utf-8")
+        time.sleep(40)
+
+    with read.opened(warehouse / "audit.duckdb") as connection:
+        pairs = connection.execute("SELECT DISTINCT model_version, later_version FROM model_comparison").fetchall()
+        images = connection.execute("SELECT model_version, count(*) FROM imitations GROUP BY ALL").fetchall()
+    assert pairs == [("miniature-1", "miniature-2")]
+    assert len({count for _, count in images}) == 1
+    with DagsterInstance.from_config(str(audit.dagster_home)) as instance:
+        backfills = [b for b in instance.get_backfills() if AssetKey("imitations") in (b.asset_selection or [])]
+        runs = instance.get_runs()
+    made = {
+        r.run_id
+        for r in runs
+        if r.asset_selection
+        and AssetKey("imitations") in r.asset_selection
+        and r.tags.get("dagster/from_automation_condition")
+    }
+    assert len(backfills) <= 1
+    assert len(made) <= 1
+    assert not [r for r in runs if r.status.value == "FAILURE"]
