@@ -97,7 +97,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFram
             raise ValueError(f"{name}: the column {missing[0]!r} of schema.sql is missing")
         if unknown := [c for c in frame.columns if c not in types]:
             raise ValueError(f"{name}: schema.sql has no column {unknown[0]!r}")
-        columns = ", ".join(types)
+        columns = ", ".join(f'"{c}"' for c in types)  # "left" is a word of SQL
         casts = ", ".join(f'"{c}"::{t}' for c, t in types.items())
         connection.execute(f"INSERT INTO {name} ({columns}) SELECT {casts} FROM incoming")  # noqa: S608 - our own names
     else:
