@@ -80,7 +80,7 @@ def count_mentions(
     files: Mapping[str, str | os.PathLike[str]],
     *,
     samples: int = SAMPLES,
-    memory_limit: str = "400MB",
+    memory_limit: str = "200MB",
 ) -> pd.DataFrame:
     """Mentions over all shards, each (URL, text) once: columns key, mentions, duplicates, samples; by key.
 

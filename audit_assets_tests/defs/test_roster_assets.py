@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey
 
+from audit_assets.audit_steps import ROSTER_TABLES
 from audit_assets.definitions import defs
 from audit_assets.driver import Driver, driver
 from audit_assets.driver import run_roster as run_roster_alone
@@ -23,6 +24,7 @@ from audit_assets.errors import InputError
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
+from audit_assets.warehouse.publish import publish, row_counts, schema_columns
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file, real_names
 
 ARTISTS = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya", "C"]
@@ -341,6 +343,18 @@ def test_the_miniature_has_seventy_clean_controls_of_each_kind(miniature_roster:
     recombined = used.loc[used["pool"] == "recombined_names", "name"]
     assert all(name_parts(name) <= parts_of(roster) for name in recombined)
     assert controls.loc[controls["status"] == "refused", "why"].str.len().min() > 10
+
+
+def test_the_rosters_tables_fit_the_published_schema(miniature_roster: Driver, tmp_path: Path) -> None:
+    """Also where nothing was scanned: every column is there, and of its type."""
+    columns = schema_columns({})
+    tables = {name: miniature_roster.steps.warehouse.read(name) for name in (*ROSTER_TABLES, "mined_names")}
+    for name, frames in (("full", tables), ("empty", {n: t.iloc[:0] for n, t in tables.items()})):
+        published = {n: t[[c for c in t if c in columns[n]]] for n, t in frames.items()}
+        publish(tmp_path / f"{name}.duckdb", published, {})
+        counts = row_counts(tmp_path / f"{name}.duckdb")
+        assert {n: counts[n] for n in tables} == {n: len(t) for n, t in frames.items()}
+    assert {n: sorted(columns[n] - set(t)) for n, t in tables.items()} == {n: [] for n in tables}
 
 
 @pytest.mark.long
