@@ -65,6 +65,8 @@ class AuditSteps:
         if self.audit.model(model).retired:
             yield from ((s, self._retired(model, where, s), False) for where, s in known.items())
             return
+        if self.audit.model(model).source == "image_folder":
+            image_folder.check_names(resolve_model(self.audit, self.audit.model(model)).path, names)
         with self._maker(model) as maker:
             for where in self._in_turn(list(known)):
                 subject = known[where]

@@ -193,7 +193,7 @@ def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> N
     """The same cells made by the library alone, by one run of Dagster, and by a run each."""
     with driver(write_audit(folder / "audit", cells)) as d:
         d.preflight()
-        for step in d.roster_steps():
+        for step in (*d.roster_steps(), *d.registry_steps()):
             d.run(step)
         subjects = d.steps.subjects()["subject"].tolist()
 
@@ -248,7 +248,7 @@ def memory(results: Results, folder: Path) -> None:
 def peak(cells: int, folder: Path) -> None:
     """Make that many cells, and print the most memory that this process ever had, in MB."""
     with driver(write_audit(folder, cells)) as d:
-        for step in d.roster_steps():
+        for step in (*d.roster_steps(), *d.registry_steps()):
             d.run(step)
         d.run(range_step(d, d.steps.subjects()["subject"].tolist()))
     print(int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024)

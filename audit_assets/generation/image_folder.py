@@ -73,6 +73,15 @@ def unclaimed(folder: Path, names: Mapping[str, str]) -> list[str]:
     return [f"{own.name}: is the folder of no subject" for own in artist_folders(folder) if own not in claimed]
 
 
+def check_names(folder: Path, names: Mapping[str, str]) -> None:
+    """InputError where no folder is a subject's: nothing at all would be audited. `names`: subject -> name."""
+    folders = artist_folders(folder)
+    if len(unclaimed(folder, names)) == len(folders):
+        raise InputError(
+            f"{folder}: none of its {len(folders)} folders, such as {folders[0].name!r}, has the name of a subject; name them as the table of artists does."
+        )
+
+
 def fingerprint(files: list[Path]) -> str:
     """The hash of what a subject's rows are made from: names and bytes of its images, and its manifest."""
     manifest = [files[0].parent / "manifest.csv"] if files else []

@@ -230,7 +230,7 @@ def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> N
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(copied)]
     shown = subprocess.run(command, capture_output=True, text=True)
     assert shown.returncode == 2
-    assert "images of artists identified" in shown.stdout
+    assert "A capability is measured here" in shown.stdout
     first, _, last = shown.stdout.split("not audited:")
     for said in (shown.stdout.removeprefix(first)[:300], last):  # before anything starts, and again at the end
         assert "model 'gone': /nowhere/model: there is no such folder" in said

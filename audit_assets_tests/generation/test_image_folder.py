@@ -11,7 +11,14 @@ from PIL import Image
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import deviations, folder_problems, supplied_files, supplied_rows, unclaimed
+from audit_assets.generation.image_folder import (
+    check_names,
+    deviations,
+    folder_problems,
+    supplied_files,
+    supplied_rows,
+    unclaimed,
+)
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import SuppliedImages
 from audit_assets.generation.registry import resolve_folder
@@ -215,6 +222,9 @@ def test_a_folder_that_is_nobodys_is_named(folder: Path) -> None:
     assert unclaimed(folder, names) == []
     (folder / "Bo Dahl").rename(folder / "Bo Dhal")
     assert unclaimed(folder, names) == ["Bo Dhal: is the folder of no subject"]
+    check_names(folder, names)
+    with pytest.raises(InputError, match="none of its 2 folders, such as 'Bo Dhal', has the name of a subject"):
+        check_names(folder, {"zed": "Zed"})
 
 
 def test_images_as_the_protocol_asks_for_them_differ_in_nothing(folder: Path, tmp_path: Path) -> None:
