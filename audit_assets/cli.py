@@ -103,7 +103,12 @@ def roster(config: Config = DEFAULT) -> None:
 
 def _quiet() -> None:
     """Dagster says every event on stderr; the event log has them anyway."""
+    import atexit
     import logging
+
+    # DuckDB's bindings count what is left of them when the interpreter ends, and once a model was loaded in a step they
+    # print dozens of lines about it: nothing that a person could use.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # that torchvision is not there is meant
     logging.getLogger("dagster").setLevel(logging.ERROR)

@@ -316,7 +316,8 @@ class MeasurementSteps:
             if self.warehouse.inputs(table):
                 rows = self.warehouse.read(table)
                 rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
-                known = rows["intra_subject_correlation"].dropna()
+                # A warehouse of an earlier version has no such column.
+                known = rows.get("intra_subject_correlation", pd.Series(dtype=float)).dropna()
                 if len(known):
                     return float(known.iloc[0])
         return None
