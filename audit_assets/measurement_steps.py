@@ -26,7 +26,7 @@ from audit_assets.roster.subjects import prompted
 if TYPE_CHECKING:
     from audit_assets.audit_steps import AuditSteps
 
-VERSION = 5
+VERSION = 6
 """Raise it where the same inputs give other rows."""
 
 CONTROL_TABLES = ("reference_trials", "calibration", "reliability", "auditability")

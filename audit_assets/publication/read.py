@@ -288,8 +288,12 @@ def tests(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: s
         """
         SELECT encoder, test, alternative, adjustment, max(subjects) AS subjects,
                max(significant) FILTER (control = 'none') AS significant, max(share) FILTER (control = 'none') AS share,
-               max(share) FILTER (control = 'reassigned') AS reassigned, max(share) FILTER (control = 'deranged') AS deranged
-        FROM matching_summary WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist'
+               max(share) FILTER (control = 'reassigned') AS reassigned, max(share) FILTER (control = 'deranged') AS deranged,
+               (SELECT bool_and(unreachable) FROM matching_by_subject b
+                WHERE b.protocol = $protocol AND b.model_version = $model_version AND b.kind = 'artist'
+                  AND b.control = 'none' AND b.subject IS NOT NULL AND b.encoder = m.encoder AND b.test = m.test
+                  AND b.alternative = m.alternative AND b.adjustment = m.adjustment) AS unreachable
+        FROM matching_summary m WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist'
         GROUP BY ALL ORDER BY encoder, test DESC, alternative, adjustment
         """,
         {"protocol": protocol, "model_version": model_version},

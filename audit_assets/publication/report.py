@@ -382,7 +382,9 @@ def _tests(audit: Audit) -> list[dict[str, str]]:
             "test": TESTS.get(row["test"], row["test"]),
             "alternative": ALTERNATIVES.get(row["alternative"], row["alternative"]),
             "adjustment": row["adjustment"].replace("_", "-"),
-            "significant": _count(row["significant"], row["subjects"]),
+            "significant": "out of reach: too few artists with real works"
+            if row["unreachable"] is True
+            else _count(row["significant"], row["subjects"]),
             "reassigned": percent(_number(row["reassigned"])),
             "deranged": percent(_number(row["deranged"])),
         }

@@ -61,10 +61,13 @@ def settings_verdicts(
         own = by_subject[by_subject["encoder"] == encoder]
         sets: list[str | None] = [s for s in ("criteria", "joint") if s in set(own["label_set"])]
         for test, alternative, adjustment in TESTS:
-            p = matching[
+            rows_of_test = matching[
                 (matching["encoder"] == encoder) & (matching["test"] == test) & (matching["control"] == "none")
                 & (matching["alternative"] == alternative) & (matching["adjustment"] == adjustment)
-            ].set_index("subject")["p_adjusted"].to_dict()  # fmt: skip
+            ]  # fmt: skip
+            if rows_of_test["unreachable"].fillna(False).all():
+                continue  # no result could have passed, so nothing follows from that none did
+            p = rows_of_test.set_index("subject")["p_adjusted"].to_dict()
             for label_set in sets or [None]:
                 counts = own[own["label_set"] == label_set].set_index("subject")["correct"].to_dict()
                 judged = [row for row in rows.to_dict("records") if row["subject"] in p]
