@@ -133,7 +133,8 @@ def test_two_runs_at_once_share_the_cells_and_end_as_one(
         for record in instance.fetch_materializations(AssetKey("imitations"), limit=5000).records:
             materialization = record.asset_materialization
             assert materialization is not None
-            made[record.run_id] = int(str(materialization.metadata["images_made_now"].value))
+            if "images_made_now" in materialization.metadata:  # not of a cell told at once, since it took long
+                made[record.run_id] = int(str(materialization.metadata["images_made_now"].value))
     assert len(made) == 2
     assert all(made.values())  # each process made some
     prompted = steps.subjects().query("kind != 'background'")
