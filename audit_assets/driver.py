@@ -6,7 +6,7 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,8 @@ class Driver:
         self.protocol: Protocol = load_protocol(self.audit)
         self.instance = instance
         self.name = name
+        self.turn = FileLock(self.audit.dagster_home / "turn.lock")
+        """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
         self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
@@ -186,7 +188,7 @@ class Driver:
     def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
         """Run what is not done, inside what `say` gives for it. Bad input of one model refuses that model alone, unless it is the only one."""
         try:
-            with say(step):
+            with say(step), nullcontext() if step.model else self.turn:
                 if not self.is_done(step):
                     self.run(step)
         except InputError as error:
@@ -195,9 +197,10 @@ class Driver:
             self.refused[step.model] = f"{step.title}: {error}"
 
     def _add(self, definition: str, keys: list[str]) -> None:
-        known = set(self.instance.get_dynamic_partitions(definition))
-        if new := [k for k in keys if k not in known]:
-            self.instance.add_dynamic_partitions(definition, new)
+        with self.turn:
+            known = set(self.instance.get_dynamic_partitions(definition))
+            if new := [k for k in keys if k not in known]:
+                self.instance.add_dynamic_partitions(definition, new)
 
     def _ends(self, definition: str, keys: list[str]) -> tuple[str, str]:
         """First and last of the keys in the order of the instance, which a range counts in."""
@@ -219,7 +222,9 @@ def driver(config: Path) -> Iterator[Driver]:
     os.environ["AUDIT_CONFIG"] = str(audit.file)
     home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance, alive(home / "drivers", instance) as name:
+    with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
+        opened = dg.DagsterInstance.from_config(str(home))
+    with opened as instance, alive(home / "drivers", instance) as name:
         yield Driver(audit.file, instance, name)
 
 

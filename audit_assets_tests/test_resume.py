@@ -25,7 +25,12 @@ KILLS = int(os.environ.get("AUDIT_TEST_KILLS", "20"))
 def start(config: Path) -> subprocess.Popen[bytes]:
     """`audit-assets run` in a session of its own, as a terminal or a scheduler starts it."""
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(config)]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(config.parent / "said.log", "ab") as said:
+        return subprocess.Popen(command, start_new_session=True, stdout=said, stderr=said)
+
+
+def said(config: Path) -> str:
+    return (config.parent / "said.log").read_text(errors="replace")[-5000:]
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -77,7 +82,7 @@ def test_an_audit_killed_at_random_ends_as_the_undisturbed_one(
             kills += 1
             lost += [c for c, written in before.items() if cells(config).get(c) != written]
             continue
-        assert process.returncode == 0
+        assert process.returncode == 0, said(config)
         assert kept(config) == kept(audited)
         for table, frame in published(audited).items():
             pd.testing.assert_frame_equal(published(config)[table], frame)
@@ -119,7 +124,7 @@ def test_two_runs_at_once_share_the_cells_and_end_as_one(
 ) -> None:
     config = small_audit(tmp_path)
     processes = [start(config) for _ in range(2)]
-    assert [p.wait(timeout=500) for p in processes] == [0, 0]
+    assert [p.wait(timeout=500) for p in processes] == [0, 0], said(config)
     assert kept(config) == kept(audited)
     audit = load_audit(config)
     steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
@@ -128,7 +133,8 @@ def test_two_runs_at_once_share_the_cells_and_end_as_one(
         for record in instance.fetch_materializations(AssetKey("imitations"), limit=5000).records:
             materialization = record.asset_materialization
             assert materialization is not None
-            made[record.run_id] = int(str(materialization.metadata["images_made_now"].value))
+            if "images_made_now" in materialization.metadata:  # not of a cell told at once, since it took long
+                made[record.run_id] = int(str(materialization.metadata["images_made_now"].value))
     assert len(made) == 2
     assert all(made.values())  # each process made some
     prompted = steps.subjects().query("kind != 'background'")

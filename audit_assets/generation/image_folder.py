@@ -58,7 +58,7 @@ def folder_problems(folder: Path) -> list[str]:
     problems = []
     for entry in sorted(p for p in folder.iterdir() if p.is_dir() or p.is_symlink()):
         try:
-            supplied_files(folder, entry.name, "")
+            _manifest(supplied_files(folder, entry.name, ""))
         except InputError as error:
             problems.append(str(error))
     return problems

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,8 @@ def test_a_manifest_that_cannot_be_right_is_named_by_row_and_field(
     (folder / "ada" / "manifest.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=problem):
         taken(folder, tmp_path)
+    (found,) = folder_problems(folder)  # known before any model runs
+    assert re.search(problem, found)
 
 
 def spoil(folder: Path, how: str) -> Path:
