@@ -90,7 +90,7 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
             continue  # the file is gone; its key stays
         try:
             table = scan.scan(key)
-            landed[key] = {**table.attrs, "names": len(table)}
+            landed[key] = {"names": len(table), **{name: table.attrs[name] for name in ("inputs", "rows_read")}}
             shown = table.nlargest(12, "mentions")
         except InputError as error:
             broken.append(str(error))
