@@ -90,10 +90,8 @@ class Tally:
     def result(self) -> ScanResult:
         counts = self._mentions.tolist()
         mentions = dict(zip(self.keys, counts, strict=True))
-        samples = {
-            key: self._samples[owner, :count].tolist()
-            for owner, (key, count) in enumerate(zip(self.keys, counts, strict=True))
-        }
+        places = zip(self.keys, self._samples.tolist(), counts, strict=True)
+        samples = {key: rows[:count] for key, rows, count in places}
         return ScanResult(mentions, samples, self.rows_read, self.rows_kept, self.rows_naming)
 
 
@@ -148,12 +146,14 @@ class Matcher:
         edges: dict[tuple[int, int], int] = {}
         ends: dict[int, list[int]] = {}
         nodes = 1
+        # White space always separates, and names share their words: a third of the time for 20,000 names.
+        tokens_of = functools.cache(tokens)
         for owner, own in enumerate(names.values()):
             if isinstance(own, str):
                 raise TypeError(f"names[{self.keys[owner]!r}] is a string; give the name and its aliases as a sequence")
             for name in own:
                 node = 0
-                for token in tokens(name):
+                for token in (token for word in name.split() for token in tokens_of(word)):
                     number = vocabulary.setdefault(token, len(vocabulary))
                     child = edges.get((node, number))
                     if child is None:

@@ -45,6 +45,14 @@ def test_the_compiled_scan_equals_the_reference_on_any_text(captions: list[str],
 
 
 @settings(max_examples=300, deadline=None)
+@given(st.one_of(phrases, st.text(max_size=20)))
+@example("a\u2003'sb \u0301c\x1cd's 's e")
+def test_white_space_always_separates(text: str) -> None:
+    """Which lets names be put into tokens word by word."""
+    assert tokens(text) == [token for word in text.split() for token in tokens(word)]
+
+
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=12), max_size=8))
 @example([b"\xc3", b"\xe2\x82", b"\xed\xa0\x80ada", b"\xf0\x80\x80\x80ada", b"a\xf4\x90\x80\x80da ada\xc3"])
 @example([b"\xe2\x82ada", b"ada\xffs", b"ada\xe1\x80\xe2\xf0\x91\x92\xf1\xbfada", b"\xc0\x80ada"])
