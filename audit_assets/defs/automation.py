@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import dagster as dg
 
 from audit_assets.config import Audit, digest
+from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.partitions import model_version
+from audit_assets.defs.references import reference_works
 from audit_assets.defs.registry import encoders, model_versions
 from audit_assets.defs.replay import replayed_imitations
 from audit_assets.defs.resources import AuditResource
@@ -97,12 +99,25 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
 
 
-audit_automation = dg.AutomationConditionSensorDefinition(
-    "audit_automation",
-    target=dg.AssetSelection.all(),
+CELLS = dg.AssetSelection.assets(imitations, imitation_embeddings, reference_works, reference_embeddings)
+
+cell_automation = dg.AutomationConditionSensorDefinition(
+    "cell_automation",
+    target=CELLS,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes what is missing, and whatever follows from it.",
+    description="Makes images and embeddings that are missing: one backfill, which loads a model once for many subjects.",
+)
+
+# In runs of their own: of results that some model versions need and others do not, Dagster makes one backfill, whose first
+# assets it then cannot find.
+result_automation = dg.AutomationConditionSensorDefinition(
+    "result_automation",
+    target=dg.AssetSelection.all() - CELLS,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    emit_backfills=False,
+    description="Measures, compares and reports whatever the images and embeddings that are there have changed.",
 )
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
+from audit_assets.defs.conditions import FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
@@ -52,11 +52,11 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    automation_condition=FOLLOWS,
+    automation_condition=FOLLOWS_THE_DATABASE,
     **GROUP,
     kinds={"html", "matplotlib"},
     partitions_def=model_version,
-    deps=[audit_database],
+    deps=[audit_database, verdicts, sensitivity],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""

@@ -139,6 +139,7 @@ def test_every_week_each_model_version_is_replayed_and_measured(tmp_path: Path) 
 def test_automation_runs_by_itself_and_the_weekly_schedule_only_when_it_is_switched_on() -> None:
     repository = defs().get_repository_def()
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
-    assert sensors["audit_automation"] == sensors["new_model_versions"] == dg.DefaultSensorStatus.RUNNING
+    for name in ("cell_automation", "result_automation", "new_model_versions"):
+        assert sensors[name] == dg.DefaultSensorStatus.RUNNING
     (schedule,) = repository.schedule_defs
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
