@@ -19,7 +19,7 @@ from audit_assets.measurement.tables.identification import TextSide
 from audit_assets.measurement.tables.label_sets import label_counts
 from audit_assets.measurement.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from audit_assets.measurement.verdicts import agreement
-from audit_assets.model_files import KNOWN_FAMILIES
+from audit_assets.model_files import KNOWN_FAMILIES, file_sha256
 from audit_assets.model_registry import resolve_encoder_entry
 from audit_assets.roster.subjects import prompted
 
@@ -144,6 +144,9 @@ class MeasurementSteps:
     def identification_findings(self, model: str) -> list[str]:
         """What is wrong in the kept tables of experiment 1, in words: image-level rows that contradict themselves or the
         embeddings, aggregates that do not follow from them."""
+        return self._verified(IDENTIFICATION_TABLES, model, lambda: self._identification_findings(model))
+
+    def _identification_findings(self, model: str) -> list[str]:
         subjects = self.steps.subjects()
         trials = self.warehouse.read(f"identification_trials/{model}")
         labels = label_counts(subjects, self.protocol)
@@ -188,6 +191,9 @@ class MeasurementSteps:
     def matching_findings(self, model: str) -> list[str]:
         """What is wrong in the kept tables of experiment 2, in words: rows that do not follow from each other, the paper's
         test beside scipy's over the embeddings, and every row recomputed."""
+        return self._verified(MATCHING_TABLES, model, lambda: self._matching_findings(model))
+
+    def _matching_findings(self, model: str) -> list[str]:
         rows, summary = (self.warehouse.read(f"{t}/{model}") for t in MATCHING_TABLES)
         found = verification.matching_findings(rows, summary, alpha=self.protocol.matching.alpha)
         for e in self.encoders:
@@ -333,6 +339,21 @@ class MeasurementSteps:
         for name, table in tables.items():
             self.warehouse.write(where[name], table, inputs)
         return tables
+
+    def _verified(self, names: Sequence[str], model: str, find: Callable[[], list[str]]) -> list[str]:
+        """What `find` finds in tables of one model version; files in which it found nothing once are not searched again.
+
+        Known by their bytes, so that a file that was changed since is searched, whoever changed it.
+        """
+        marker = f"verified/{names[0]}/{model}"
+        files = [file_sha256(self.warehouse.path(f"{name}/{model}")) for name in names]
+        seen = digest([files, self.warehouse.inputs(f"{names[0]}/{model}"), VERSION])
+        if self.warehouse.inputs(marker) == seen:
+            return []
+        found = find()
+        if not found:
+            self.warehouse.write(marker, pd.DataFrame({"file_sha256": files}), seen)
+        return found
 
     def _inputs(self, tables: Sequence[str]) -> str:
         return digest(
