@@ -8,14 +8,12 @@ MISSING_CELLS = dg.AutomationCondition.on_missing()
 FOLLOWS = dg.AutomationCondition.eager()
 """Whenever what it is made from is new, once all of that is there and nothing of it is being made."""
 
-FOLLOWS_THE_DATABASE = (
-    dg.AutomationCondition.asset_matches("audit_database", dg.AutomationCondition.newly_updated()).since_last_handled()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("follows_the_database")
-"""When the database is new, for a model version whose results are there. Not `eager()`: a new version's report would be asked
-for together with its results, before they are published."""
+_DATABASE_IS_NEW = dg.AutomationCondition.asset_matches("audit_database", dg.AutomationCondition.newly_updated())
+FOLLOWS_THE_DATABASE = FOLLOWS.replace("any_deps_updated", _DATABASE_IS_NEW).replace(
+    dg.AutomationCondition.newly_missing(), _DATABASE_IS_NEW
+)
+"""When the database is new, for a model version whose results are there. `eager()` would ask for a new version's report together
+with its results, before they are published."""
 
 FOLLOWS_WHAT_IS_THERE = FOLLOWS.without(~dg.AutomationCondition.any_deps_missing()).with_label("follows_what_is_there")
 """The same over all model versions. One that is not audited yet is missing, and `eager()` would wait for it for ever."""
