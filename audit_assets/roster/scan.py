@@ -143,8 +143,9 @@ class Matcher:
     def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
         self.keys = list(names)
         vocabulary: dict[str, int] = {}
-        edges: dict[tuple[int, int], int] = {}
-        ends: dict[int, list[int]] = {}
+        # Pairs packed into one integer: a hundred thousand tuples and lists would be the collector's main work.
+        edges: dict[int, int] = {}  # node << 32 | token number -> child
+        ends: dict[int, None] = {}  # node << 32 | owner, in order
         nodes = 1
         # White space always separates, and names share their words: a third of the time for 20,000 names.
         tokens_of = functools.cache(tokens)
@@ -155,20 +156,21 @@ class Matcher:
                 node = 0
                 for token in (token for word in name.split() for token in tokens_of(word)):
                     number = vocabulary.setdefault(token, len(vocabulary))
-                    child = edges.get((node, number))
+                    edge = node << 32 | number
+                    child = edges.get(edge)
                     if child is None:
-                        child = edges[node, number] = nodes
+                        child = edges[edge] = nodes
                         nodes += 1
                     node = child
-                if node and owner not in ends.setdefault(node, []):
-                    ends[node].append(owner)
+                if node:
+                    ends[node << 32 | owner] = None
         self._tokens = _token_table(list(vocabulary))
         self._roots = np.full(len(vocabulary), -1, np.int32)  # the root's children, by token: most tokens begin no name
-        for (node, number), child in edges.items():
-            if node == 0:
-                self._roots[number] = child
-        self._edges = _edge_table({edge: child for edge, child in edges.items() if edge[0]})
-        self._ends = _end_lists(nodes, ends)
+        packed, children = np.fromiter(edges, np.int64), np.fromiter(edges.values(), np.int32)
+        of_root = packed >> 32 == 0
+        self._roots[packed[of_root]] = children[of_root]
+        self._edges = _edge_table(packed[~of_root], children[~of_root])
+        self._ends = _end_lists(nodes, np.fromiter(ends, np.int64))
         # A caption's last seen position by owner, so that an owner counts once a caption.
         self._last_row = np.full(len(self.keys), -1, np.int64)
         # Room for several captions that name everybody: the compiled pass stops when another such might not fit.
@@ -248,20 +250,23 @@ def _token_table(vocabulary: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
     return sieve, hashes, numbers, characters, starts
 
 
-def _edge_table(edges: dict[tuple[int, int], int]) -> tuple[np.ndarray, np.ndarray]:
-    """(`keys`, `children`): (node, token number), packed, to the child; key -1 where a slot is free."""
-    slots = _slots(len(edges))
+def _edge_table(packed: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(`keys`, `children`): node << 32 | token number to the child; key -1 where a slot is free."""
+    slots = _slots(len(packed))
     keys, children = np.full(slots, -1, np.int64), np.zeros(slots, np.int32)
-    packed = np.array([node << 32 | number for node, number in edges], np.int64)
-    _fill_edge_table(keys, children, packed, np.array(list(edges.values()), np.int32))
+    _fill_edge_table(keys, children, packed, targets)
     return keys, children
 
 
-def _end_lists(nodes: int, ends: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """(`starts`, `owners`): the owners of the names that end at node n are `owners[starts[n]:starts[n + 1]]`."""
+def _end_lists(nodes: int, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(`starts`, `owners`): the owners of the names that end at node n are `owners[starts[n]:starts[n + 1]]`.
+
+    `ends` are node << 32 | owner, the owners of a node in order.
+    """
     starts = np.zeros(nodes + 1, np.int32)
-    np.cumsum([len(ends.get(node, ())) for node in range(nodes)], out=starts[1:])
-    return starts, np.array([owner for node in range(nodes) for owner in ends.get(node, ())], np.int32)
+    np.cumsum(np.bincount(ends >> 32, minlength=nodes), out=starts[1:])
+    order = np.argsort(ends >> 32, kind="stable")
+    return starts, (ends & 0xFFFFFFFF)[order].astype(np.int32)
 
 
 def _slots(entries: int) -> int:
