@@ -38,12 +38,17 @@ def served(config: Path, log: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "audit_assets.cli", "dev", "--config", str(config), "--port", str(port)]
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, preexec_fn=_heed_interrupts)
         try:
             yield _when_ready(f"http://127.0.0.1:{port}", process, log)
         finally:
             process.send_signal(signal.SIGINT)  # as Ctrl-C does: the UI then ends all that it started
             process.wait(timeout=60)
+
+
+def _heed_interrupts() -> None:
+    """A process that was started in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _when_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> str:

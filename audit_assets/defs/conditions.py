@@ -9,8 +9,10 @@ FOLLOWS = dg.AutomationCondition.eager()
 """Whenever what it is made from is new, once all of that is there and nothing of it is being made."""
 
 _DATABASE_IS_NEW = dg.AutomationCondition.asset_matches("audit_database", dg.AutomationCondition.newly_updated())
-FOLLOWS_THE_DATABASE = FOLLOWS.replace("any_deps_updated", _DATABASE_IS_NEW).replace(
-    dg.AutomationCondition.newly_missing(), _DATABASE_IS_NEW
+FOLLOWS_THE_DATABASE = (
+    FOLLOWS.replace("any_deps_updated", _DATABASE_IS_NEW)
+    .replace(dg.AutomationCondition.newly_missing(), _DATABASE_IS_NEW)
+    .replace("any_deps_missing", dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()))
 )
 """When the database is new, for a model version whose results are there. `eager()` would ask for a new version's report together
 with its results, before they are published."""

@@ -123,6 +123,23 @@ def test_a_comparison_does_not_wait_for_a_version_that_is_not_audited() -> None:
         assert result.get_num_requested(asset) == 1
 
 
+def test_a_report_waits_for_results_that_are_only_asked_for() -> None:
+    location = defs()
+    wanted = dg.AssetSelection.assets("verdicts", "audit_report")
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("model_version", ["one", "two"])
+        for name in ("auditability", "audit_database"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name))
+        for name in ("identification", "matching", "verdicts", "sensitivity"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        for name in ("identification", "matching"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="two"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("audit_database"))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=settled.cursor)
+        assert result.get_requested_partitions(AssetKey("audit_report")) == {"one"}
+
+
 def test_every_week_each_model_version_is_replayed_and_measured(tmp_path: Path) -> None:
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.add_dynamic_partitions("model_version", ["one", "two"])
