@@ -412,6 +412,8 @@ class AuditSteps:
             return report, done
         from audit_assets.publication.report import write_report  # matplotlib
 
+        self.publish()  # nothing where it is up to date; a run beside this one may have published before the results were there
+
         write_report(self.database, model, self.images.get, folder)
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})

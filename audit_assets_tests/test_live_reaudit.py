@@ -22,6 +22,11 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(2)
 
 
+def compared(database: Path) -> list[tuple[str, str]]:
+    with read.opened(database) as connection:
+        return connection.execute("SELECT DISTINCT model_version, later_version FROM model_comparison").fetchall()
+
+
 @pytest.mark.long
 def test_approving_a_version_leads_to_its_report_without_a_click(copied: Path, tmp_path: Path) -> None:
     audit = load_audit(copied)
@@ -30,13 +35,13 @@ def test_approving_a_version_leads_to_its_report_without_a_click(copied: Path, t
     with served(copied, tmp_path / "dev.log"):
         copied.write_text(whole.replace("approved: false", "approved: true"), encoding="utf-8")
         wait_for(lambda: (warehouse / "reports" / "miniature-2" / "report.html").exists())
+        wait_for(lambda: compared(warehouse / "audit.duckdb") == [("miniature-1", "miniature-2")])
         copied.write_text(whole[:200] + "\n: [", encoding="utf-8")
         time.sleep(40)
 
     with read.opened(warehouse / "audit.duckdb") as connection:
-        pairs = connection.execute("SELECT DISTINCT model_version, later_version FROM model_comparison").fetchall()
         images = connection.execute("SELECT model_version, count(*) FROM imitations GROUP BY ALL").fetchall()
-    assert pairs == [("miniature-1", "miniature-2")]
+    assert compared(warehouse / "audit.duckdb") == [("miniature-1", "miniature-2")]
     assert len({count for _, count in images}) == 1
     with DagsterInstance.from_config(str(audit.dagster_home)) as instance:
         backfills = [b for b in instance.get_backfills() if AssetKey("imitations") in (b.asset_selection or [])]
