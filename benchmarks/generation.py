@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,7 @@ def gpu(results: Results, folder: Path, chosen: argparse.Namespace) -> None:
     seconds = in_turns(
         {
             "ours": ours(model, names, folder),
-            **{name: (lambda script=script: script.audit(names[:1], folder)) for name, script in plain.items()},
+            **{name: partial(script.audit, names[:1], folder) for name, script in plain.items()},
         },
         chosen.repeats,
     )

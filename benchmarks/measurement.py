@@ -261,14 +261,14 @@ def whole_measurement(results: Results, rng: np.random.Generator, bootstraps: in
         probabilities = identification.class_probabilities(images, labels, 100.0)
         trials = identification.identify(probabilities, who)
         table = identification.trials_table(
-            trials, protocol="p", model_version="m", encoder="e", label_set="joint", labels=names,
+            trials, margin=identification.margins(probabilities, who),
+            calibrated_probability_of_subject=probabilities[np.arange(len(who)), who], protocol="p", model_version="m", encoder="e", label_set="joint", labels=names,
             subject=[subjects[i] for i in who], kind=["artist"] * len(who), template=np.zeros(len(who), dtype=int),
             label_template=np.zeros(len(who), dtype=int), trial=np.tile(np.arange(IMAGES), ARTISTS),
         )  # fmt: skip
         rows = identification.by_subject(table)
         shares = pd.DataFrame({"subject": subjects, "shares_name_parts": pd.array([None] * ARTISTS, dtype="boolean")})
         identification.summary(table, rows, shares, labels={"joint": len(names)})
-        identification.further_scores(table)
         correct, each = rows["correct"].to_numpy(), rows["images"].to_numpy()
         controls = np.minimum(correct, 1)
         intervals.bootstrap_gap(correct, each, controls, each, bootstraps=bootstraps, rng=rng)
@@ -292,7 +292,7 @@ def whole_measurement(results: Results, rng: np.random.Generator, bootstraps: in
         matching.reassigned(ranks.table, assignments=1000, rng=rng, fixed_points=True, adjustment="benjamini_hochberg")
         corrected_matching.pairing_test(pool, permutations=10_000, rng=rng)
         auc_intervals(distances, np.repeat(np.arange(ARTISTS), works_each), who, subjects=ARTISTS)
-        discrimination_gap(works, artist, artists=ARTISTS + background, rng=rng, bootstraps=bootstraps)
+        discrimination_gap(works, artist, artists=ARTISTS + background)
 
     measure()
     taken = seconds(measure, repeats=2)
