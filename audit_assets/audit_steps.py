@@ -360,10 +360,18 @@ class AuditSteps:
         )
 
     def publish(self) -> tuple[Path, dict[str, int], list[str]]:
-        """Write `audit.duckdb` unless it is already made of the same tables: its path, rows a table, and what differs."""
+        """Write `audit.duckdb` unless it is already made of the same tables: its path, rows a table, and what differs.
+
+        InputError where results do not follow from what they are made of, whoever asks: the database stays as it was.
+        """
         inputs = self.published_inputs()
         sources = self._published_tables()
         if published_from(self.database) != inputs:
+            if wrong := [finding for model in self.audited() for finding in self.measurement.findings(model)]:
+                raise InputError(
+                    f"{self.database}: not replaced, since {len(wrong)} results do not follow from what they are made of "
+                    f"(first: {wrong[0]}); delete that file and materialize its asset again."
+                )
             dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(
                 self.database, self._rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
@@ -412,8 +420,8 @@ class AuditSteps:
             return report, done
         from audit_assets.publication.report import write_report  # matplotlib
 
-        self.publish()  # nothing where it is up to date; a run beside this one may have published before the results were there
-
+        # Nothing where it is up to date; a run beside this one may have published before these results were there.
+        self.publish()
         write_report(self.database, model, self.images.get, folder)
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})

@@ -271,6 +271,10 @@ class MeasurementSteps:
             ),
         }
 
+    def findings(self, model: str) -> list[str]:
+        """What is wrong in the results of one model version, in words: they must not be published."""
+        return [*self.identification_findings(model), *self.matching_findings(model), *self.verdict_findings(model)]
+
     # ---- versions side by side
     def make_comparison(self) -> dict[str, pd.DataFrame]:
         """Every pair of audited versions, in the order of audit.yaml."""

@@ -180,6 +180,14 @@ def test_a_planted_error_is_found_by_the_checks(
         "verdicts": measurement.verdict_findings,
     }[table]
     assert check("miniature-1")
+    database = hashlib.sha256(steps.database.read_bytes()).hexdigest()
+    steps.warehouse.write(
+        "model_trends", steps.warehouse.read("model_trends"), "made anew"
+    )  # so that it is out of date
+    for publish in (steps.publish, lambda: steps.make_report("miniature-1")):
+        with pytest.raises(InputError, match="not replaced"):
+            publish()
+    assert hashlib.sha256(steps.database.read_bytes()).hexdigest() == database
 
 
 def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:
