@@ -26,7 +26,7 @@ from audit_assets.roster.subjects import prompted
 if TYPE_CHECKING:
     from audit_assets.audit_steps import AuditSteps
 
-VERSION = 6
+VERSION = 7
 """Raise it where the same inputs give other rows."""
 
 CONTROL_TABLES = ("reference_trials", "calibration", "reliability", "auditability")
@@ -109,7 +109,9 @@ class MeasurementSteps:
 
     def _identification(self, model: str) -> dict[str, pd.DataFrame]:
         subjects = self.steps.subjects()
-        temperatures = self.warehouse.read("calibration").set_index("encoder")["temperature"]
+        fits = self.warehouse.read("calibration")
+        # Works that are separated perfectly bound no temperature: probabilities then stay as they are.
+        temperatures = fits[~fits["at_bound"].astype(bool)].set_index("encoder")["temperature"]
         trials = pd.concat(
             [
                 identification_tables.identification_trials(
@@ -148,13 +150,10 @@ class MeasurementSteps:
 
     def _identification_findings(self, model: str) -> list[str]:
         subjects = self.steps.subjects()
-        trials = self.warehouse.read(f"identification_trials/{model}")
         labels = label_counts(subjects, self.protocol)
-        try:
-            again = self._from_trials(trials, subjects)
-        except ValueError as error:  # a doubled image has no aggregate
-            return [str(error)]
+        trials, by_subject, summary = (self.warehouse.read(f"{t}/{model}") for t in IDENTIFICATION_TABLES[:3])
         found = verification.trial_findings(trials, labels=labels)
+        found += verification.aggregate_findings(trials, by_subject, summary, subjects, labels=labels)
         for e in self.text_encoders:
             found += identification_tables.trials_unlike_embeddings(
                 trials[trials["encoder"] == e.name],
@@ -163,7 +162,8 @@ class MeasurementSteps:
                 subjects,
                 text=TextSide(*self._logit(e), 1.0),
             )
-        return found + self._unlike(model, again)
+        # A doubled image has no aggregate to compare with.
+        return found or self._unlike(model, self._from_trials(trials, subjects))
 
     # ---- experiment 2
     def make_matching(self, model: str) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, special
 
-from audit_assets.measurement.identification import Trials
 from audit_assets.measurement.vectors import BoolArray, FloatArray, indices, same_dimension, unit_rows
 
 
@@ -102,12 +101,6 @@ def expected_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike
         return np.nan
     apart = (curve["accuracy"] - curve["confidence"]).abs()
     return float((apart * curve["images"]).sum() / curve["images"].sum())
-
-
-def confidence_of(trials: Trials) -> tuple[FloatArray, BoolArray]:
-    """Confidence and correctness of the images whose subject has a label, for the two functions above."""
-    among = ~np.isnan(trials.probability_of_subject) & (trials.predicted >= 0)
-    return trials.probability[among], trials.correct[among]
 
 
 def _confident(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:

@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass
 
-from audit_assets.measurement.power import accuracy_half_width, artists_for_half_width, gap_power, pool_for_own_rank
+import numpy as np
+
+from audit_assets.measurement.power import (
+    accuracy_half_width,
+    artists_for_half_width,
+    gap_power,
+    own_rank_power,
+    pool_for_own_rank,
+)
 
 ASSUMED_CORRELATION = 0.5
 """Of two images of one artist, where no audit has measured it: the middle of what the paper's control suggests."""
 ACCURACY = 0.8
 """The accuracy that a plan is made for; the paper's was 0.81."""
+CLEAR_EFFECT = 3.0
+"""Own works above the works of others, in standard deviations of the latter: rank 1 among some hundreds, were there many images."""
 
 
 @dataclass(frozen=True)
@@ -71,5 +81,17 @@ def plan(size: Size) -> list[tuple[str, str]]:
         for share in (0.05, 0.1, 0.2):
             power = gap_power(share, 0.01, artists=size.artists, controls=size.controls, images=size.images, icc=icc)
             found.append((f"power to tell {share:.0%} from controls at 1 %", f"{power:.0%}"))
+    for share in (0.1, 0.5) if size.artists >= 2 and size.pool >= size.artists else ():
+        power = own_rank_power(
+            CLEAR_EFFECT,
+            artists=size.artists,
+            imitated=max(1, round(share * size.artists)),
+            pool=size.pool,
+            images=size.images,
+            icc=icc,
+            audits=200,
+            rng=np.random.default_rng(0),
+        )
+        found.append((f"imitated artists that own rank finds, where {share:.0%} are imitated clearly", f"{power:.0%}"))
     found.append(("matching of each artist", own_rank_in_reach(size)))
     return found

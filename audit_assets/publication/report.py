@@ -541,7 +541,7 @@ def _page(audit: Audit, pictures: list[Picture]) -> str:
             {
                 "encoder": row["encoder"],
                 "works": str(row["works"]),
-                "temperature": f"{row['temperature']:.2f}",
+                "temperature": "none: all works right" if row["at_bound"] else f"{row['temperature']:.2f}",
                 "raw": percent(row["expected_calibration_error"]),
                 "calibrated": percent(_number(row["calibrated_expected_calibration_error"])),
             }

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from audit_assets.measurement.calibration import (
-    confidence_of,
     expected_calibration_error,
     fit_temperature,
     reliability_curve,
@@ -25,8 +24,8 @@ def test_the_temperature_that_made_the_truth_is_found_again() -> None:
     raw = identify(class_probabilities(works, labels, 100.0), own)
     calibrated = identify(class_probabilities(works, labels, 100.0 / found.value), own)
     np.testing.assert_array_equal(raw.predicted, calibrated.predicted)
-    assert expected_calibration_error(*confidence_of(calibrated)) < 0.03
-    assert expected_calibration_error(*confidence_of(raw)) > 0.15
+    assert expected_calibration_error(calibrated.probability, calibrated.correct) < 0.03
+    assert expected_calibration_error(raw.probability, raw.correct) > 0.15
 
 
 def test_works_that_are_separated_perfectly_have_no_temperature_and_say_so() -> None:

@@ -25,6 +25,16 @@ def test_a_pool_that_is_too_small_is_said_before_anything_is_made() -> None:
     assert "No artist" in own_rank_in_reach(Size(0, 8, 10, 0, 0.5, False))
 
 
+def test_a_plan_says_that_a_few_imitated_artists_are_out_of_reach_of_a_small_pool() -> None:
+    def found(pool: int) -> list[str]:
+        return [a for q, a in plan(Size(70, 70, 10, pool, 0.5, True)) if q.startswith("imitated artists")]
+
+    few, many = found(110)
+    assert few == "0%"  # 7 of 70 at the floor of 1 / 110 have q = 0.09
+    assert int(many.rstrip("%")) > 30
+    assert int(found(2000)[0].rstrip("%")) > 20
+
+
 def test_a_plan_repeats_the_papers_precision() -> None:
     answers = dict(plan(Size(70, 70, 10, 110, 0.5, True)))
     assert answers["an accuracy of 80% is known to"] == "± 7.0 points"

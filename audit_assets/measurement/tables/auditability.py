@@ -17,7 +17,7 @@ AUDITABILITY_COLUMNS = [
     "same_similarity", "different_similarity", "same_similarity_uncorrected", "nearest_subject", "auditable",
 ]  # fmt: skip
 CALIBRATION_COLUMNS = [
-    "protocol", "encoder", "label_set", "works", "temperature", "loss", "calibrated_loss", "expected_calibration_error",
+    "protocol", "encoder", "label_set", "works", "temperature", "at_bound", "loss", "calibrated_loss", "expected_calibration_error",
     "calibrated_expected_calibration_error",
 ]  # fmt: skip
 RELIABILITY_COLUMNS = ["protocol", "encoder", "calibrated", "low", "high", "works", "confidence", "accuracy"]
@@ -57,7 +57,8 @@ def reference_trials(
             fitted, judged = fold != f, fold == f
             if fitted.any() and judged.any():
                 fit = calibration.fit_temperature(real[fitted], own[fitted], embeddings, logit_scale=logit_scale)
-                p = identification.class_probabilities(real[judged], embeddings, logit_scale / fit.value)
+                temperature = 1.0 if fit.at_bound else fit.value
+                p = identification.class_probabilities(real[judged], embeddings, logit_scale / temperature)
                 calibrated[judged] = p[np.arange(len(p)), trials.predicted[judged]]
         tables.append(
             pd.DataFrame(
@@ -113,7 +114,17 @@ def calibrate(
         calibration.expected_calibration_error(judged[p].to_numpy(), correct)
         for p in ("probability", "calibrated_probability")
     ]
-    line = (protocol.name, encoder, "criteria", fit.works, fit.value, fit.loss_before, fit.loss_after, *errors)
+    line = (
+        protocol.name,
+        encoder,
+        "criteria",
+        fit.works,
+        fit.value,
+        fit.at_bound,
+        fit.loss_before,
+        fit.loss_after,
+        *errors,
+    )
     return pd.DataFrame([line], columns=CALIBRATION_COLUMNS)
 
 
