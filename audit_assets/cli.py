@@ -116,7 +116,7 @@ def _quiet() -> None:
 
 
 def _results(database: Path, models: list[str]) -> None:
-    from audit_assets.publication.report import paper_comparison
+    from audit_assets.publication.headline import paper_comparison
 
     for model in models:
         table = Table(

@@ -233,10 +233,10 @@ def database_with_auditability(tmp_path: Path) -> Path:
     path = build(tmp_path / "audit.duckdb")
     with duckdb.connect(str(path)) as connection:
         connection.execute(
-            "INSERT INTO auditability BY NAME SELECT 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
+            "INSERT INTO auditability BY NAME SELECT 'paper_2023' AS protocol, 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
             "CASE WHEN subject = 'lin' THEN 2 ELSE 3 END AS correct, correct / real_works AS accuracy "
             "FROM subjects WHERE kind IN ('artist', 'untrained_artist') "
-            "UNION ALL SELECT 'miniature-dino', subject, kind, 3, NULL, NULL FROM subjects WHERE kind = 'artist'"
+            "UNION ALL SELECT 'paper_2023', 'miniature-dino', subject, kind, 3, NULL, NULL FROM subjects WHERE kind = 'artist'"
         )
     return path
 
