@@ -106,9 +106,11 @@ def dose_response(
             axes.hlines(100 * mean, start, end, color=CONTROL, lw=2)
     points = axes.scatter(x, y, s=30, color=OURS, alpha=0.75, linewidths=0, zorder=3)
     points.set_gid("artists")
-    axes.set_xscale("symlog", linthresh=10)
+    wide = x.max() > 20 * max(1.0, x.min())
+    if wide:
+        axes.set_xscale("symlog", linthresh=10)
     axes.set_ylim(-4, 104)
-    axes.set_xlabel("captions that name the artist (log scale)", color=INK)
+    axes.set_xlabel(f"captions that name the artist{' (log scale)' if wide else ''}", color=INK)
     axes.set_ylabel("images identified (%)", color=INK)
     if change is not None:
         axes.legend(frameon=False, fontsize=9, loc="lower right")

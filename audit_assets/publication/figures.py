@@ -164,7 +164,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
         label=f"chance: {100 * chance:.1f} % (paper {100 * PAPER_CHANCE:.1f} %)",
     )
     axes.set_xlim(-0.55, len(bars) - 0.45)
-    axes.set_ylim(0, 112)
+    axes.set_ylim(0, 109)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xticks(places, [bar.label for bar in bars], fontsize=10)
     axes.set_ylabel("images identified (%)", color=INK)
@@ -174,7 +174,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
         (PAPER, "paper (Casper et al. 2023; random names: 6 of 70 names)", "//"),
     ):
         axes.bar([0.0], [0.0], color=colour, hatch=hatch, edgecolor="white", label=label)
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    figure.legend(frameon=False, fontsize=9, loc="outside upper left", ncols=2)
     return figure
 
 

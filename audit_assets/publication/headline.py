@@ -19,6 +19,7 @@ from audit_assets.publication.wording import (
     known,
     p_with_floor,
     percent,
+    points,
     subjects_counted,
     with_interval,
 )
@@ -111,6 +112,7 @@ def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
     """The headline again by statistics that keep their level; the paper has none of these."""
     gaps = read.contrasts(*audit.key)
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
+    ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
     own = own_rank_row(audit)
     pairing = read.pairing(*audit.model)
     pairing = pairing[pairing["encoder"] == audit.encoder]
@@ -119,10 +121,14 @@ def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
     unlike = ~counts["shares_name_parts"].astype("boolean").fillna(True).astype(bool)
     names = counts[(counts["kind"] == "random_name") & unlike]
     lines = [
-        ("gap between artists and random names", _contrast(random), "image"),
+        (
+            "gap between artists and random names",
+            NOT_MEASURED if random.empty else points(*random.iloc[0][["estimate", "low", "high"]]),
+            "image",
+        ),
         (
             "ratio of imitations to real works identified",
-            _contrast(gaps[gaps["contrast"] == "ratio_to_real_works"]),
+            NOT_MEASURED if ratio.empty else with_interval(*ratio.iloc[0][["estimate", "low", "high"]]),
             "image",
         ),
         (
@@ -140,8 +146,8 @@ def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
             NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
             "audit",
         ),
-        ("artists with the verdict `imitated`", verdict(counts[counts["kind"] == "artist"], "imitated"), "artist"),
-        ("random names `identified above controls`", verdict(names, "identified above controls"), "name"),
+        ("artists with the verdict “imitated”", verdict(counts[counts["kind"] == "artist"], "imitated"), "artist"),
+        ("random names “identified above controls”", verdict(names, "identified above controls"), "name"),
     ]
     return [(measure, said, "not done", level) for measure, said, level in lines]
 
@@ -197,6 +203,3 @@ def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
 def verdict(counts: pd.DataFrame, word: str) -> str:
     return subjects_counted(counts.loc[counts["verdict"] == word, "subjects"].sum(), counts["subjects"].sum())
 
-
-def _contrast(rows: pd.DataFrame) -> str:
-    return NOT_MEASURED if rows.empty else with_interval(*rows.iloc[0][["estimate", "low", "high"]])

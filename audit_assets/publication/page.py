@@ -45,6 +45,8 @@ class Picture:
 
     source: str
     alt: str
+    width: int
+    height: int
     sharp: bool = False
     """Small enough to be shown pixel by pixel."""
 
@@ -71,7 +73,7 @@ def thumbnail(image: Image.Image, alt: str, size: int = THUMBNAIL, quality: int 
         shown.thumbnail((size, size), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     shown.save(content, "WEBP", lossless=small, quality=100 if small else quality, method=4)
-    return Picture(data_address(content.getvalue(), "image/webp"), alt, sharp=small)
+    return Picture(data_address(content.getvalue(), "image/webp"), alt, *shown.size, sharp=small)
 
 
 def data_address(content: bytes, kind: str) -> str:

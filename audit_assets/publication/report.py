@@ -79,8 +79,11 @@ def _summary(artists: list[dict[str, Any]]) -> str:
     found = {word: sum(row["verdict"] == word for row in artists) for word in words}
     if not sum(found.values()):
         return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
-    said = "; ".join(f"{word}: {number}" for word, number in found.items())
-    return f"Verdicts on {counted(len(artists), 'artist')}: {said}."
+    imitated, not_shown, not_auditable = found.values()
+    return (
+        f"Of {counted(len(artists), 'artist')}, {imitated} can be imitated by name under this protocol, {not_shown} not shown to be, "
+        f"{not_auditable} not auditable."
+    )
 
 
 def _beside_others(audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -22,6 +22,7 @@ from audit_assets.publication.wording import (
     p_text,
     p_with_floor,
     percent,
+    points,
     shown,
     true,
     with_interval,
@@ -82,13 +83,13 @@ def artist_rows(audit: Audit) -> list[dict[str, Any]]:
 
 def artists(rows: list[dict[str, Any]]) -> Table:
     return Table(
-        "Artist by artist. Encoders: how many of those that can audit the artist find an imitation. Identified: images for which "
-        "the artist's own name is the likeliest label; in brackets the 95 % interval of the share. Plurality: the label that most of the "
+        "Artist by artist. Encoders: how many of those that can audit the artist find an imitation. Images: those for which "
+        "the artist's own name is the likeliest label, and their share with its 95 % interval. Plurality: the label that most of the "
         "images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest). q: the "
         "corrected matching test. p: the paper's test, two-sided, adjusted by Bonferroni; read it only beside the re-assigned control.",
         columns(
-            "Artist", "Verdict", "Encoders", "Identified", "Share (95 %)", "Plurality", "AUC", "q", "p adjusted", "Captions",
-            number=("Encoders", "Identified", "Share (95 %)", "AUC", "q", "p adjusted", "Captions"),
+            "Artist", "Verdict", "Encoders", "Images", "Identified (95 %)", "Plurality", "AUC (95 %)", "q", "p", "Captions",
+            number=("Encoders", "Images", "Identified (95 %)", "AUC (95 %)", "q", "p", "Captions"),
         ),
         [
             (
@@ -161,22 +162,27 @@ def contrasts(audit: Audit) -> Table:
     return Table(
         "Artists beside each control: difference of the shares of images identified, or ratio to the artists' own real works. In brackets: 95 % "
         "bootstrap intervals over subjects.",
-        columns("Compared with", "Measure", "Estimate", "Artists", "Controls", number=("Artists", "Controls")),
+        columns("Artists among", "Compared with", "Among", "Estimate", "Artists", "Controls", number=("Artists", "Controls")),
         [
             (
-                "their own real works"
-                if row["contrast"] == "ratio_to_real_works"
-                else kind_of(
-                    {"kind": row["control_kind"], "shares_name_parts": row["control_shares_name_parts"]}
-                ),
-                "ratio" if row["contrast"] == "ratio_to_real_works" else "difference",
-                with_interval(row["estimate"], row["low"], row["high"]),
+                LABEL_SETS.get(row["label_set"], row["label_set"]),
+                *_contrasted(row),
                 shown(row["subjects"]),
                 shown(row["controls"]) or "–",
             )
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
+    """What artists are compared with, among which labels, and the estimate: a ratio, or a difference in points."""
+    labels = LABEL_SETS.get(row["control_label_set"], shown(row["control_label_set"]) or "–")
+    figures = (row["estimate"], row["low"], row["high"])
+    if row["contrast"] == "ratio_to_real_works":
+        return "their own real works (ratio)", labels, with_interval(*figures)
+    control = {"kind": row["control_kind"], "shares_name_parts": row["control_shares_name_parts"]}
+    return kind_of(control), labels, points(*figures)
 
 
 def statuses(audit: Audit) -> Table:

@@ -4,6 +4,7 @@ A drawing passes through an XML parser, so that nothing in it is markup but what
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
@@ -52,12 +53,12 @@ def _name_points(root: ElementTree.Element, group: str, texts: Sequence[str]) ->
 
 
 def _make_unique(root: ElementTree.Element, name: str) -> None:
-    known = {e.get("id"): f"{name}-{e.get('id')}" for e in root.iter() if e.get("id")}
+    known = {own: f"{name}-{own}" for e in root.iter() if (own := e.get("id"))}
     for element in root.iter():
-        if element.get("id"):
-            element.set("id", known[element.get("id")])
+        if own := element.get("id"):
+            element.set("id", known[own])
         for key, value in element.attrib.items():
             if value.startswith("#") and value[1:] in known:
                 element.set(key, f"#{known[value[1:]]}")
-            elif value.startswith("url(#") and value[5:-1] in known:
-                element.set(key, f"url(#{known[value[5:-1]]})")
+            elif "url(#" in value:
+                element.set(key, re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{known.get(m[1], m[1])})", value))

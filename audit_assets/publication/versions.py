@@ -40,7 +40,7 @@ def changes(compared: pd.DataFrame) -> Table:
 def _change(row: dict[Any, Any]) -> str:
     if row["measure"] == "accuracy":
         return points(row["difference"], row["low"], row["high"])
-    return f"{row['difference']:+.2f} ({row['low']:+.2f} – {row['high']:+.2f})"
+    return f"{row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
 
 
 def _margin(row: dict[Any, Any]) -> str:

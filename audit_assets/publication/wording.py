@@ -66,7 +66,7 @@ def points(difference: Any, low: Any = None, high: Any = None) -> str:
     value, below, above = known(difference), known(low), known(high)
     if value is None:
         return "–"
-    interval = "" if below is None or above is None else f" ({100 * below:+.1f} – {100 * above:+.1f})"
+    interval = "" if below is None or above is None else f" ({100 * below:+.1f} to {100 * above:+.1f})"
     return f"{100 * value:+.1f} points{interval}"
 
 
