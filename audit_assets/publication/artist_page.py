@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
+from audit_assets.errors import InputError
 from audit_assets.publication import charts, read, read_artist, svg, versions
 from audit_assets.publication.page import Chart, Load, Picture, Table, columns, render, thumbnail, write
 from audit_assets.publication.report_tables import RELATIONS
@@ -43,6 +44,8 @@ def write_artist_page(database: Path, artist: str, load: Load, folder: Path, pro
     """
     with read.opened(database) as connection:
         subject = read_artist.find(connection, artist)
+        if Path(subject["subject"]).name != subject["subject"]:
+            raise InputError(f"{database}: the slug {subject['subject']!r} cannot name a file. Remedy: publish again.")
         known_versions = read_artist.versions_with_images(connection, subject["subject"], subject["name"])
         chosen = read.primary_protocol(connection, known_versions[0], protocol)
         page = _page(connection, subject, chosen, known_versions, load)
@@ -95,7 +98,9 @@ def _headline(connection: DuckDBPyConnection, verdicts: pd.DataFrame) -> list[di
 
 def _answer(row: dict[str, Any]) -> dict[str, str]:
     identified = (
-        NOT_MEASURED if pd.isna(row["identified"]) else f"{row['identified']:.0f} of {row['images']:.0f} images identified"
+        NOT_MEASURED
+        if pd.isna(row["identified"])
+        else f"{row['identified']:.0f} of {row['images']:.0f} images identified"
     )
     return {"version": row["model_version"], "verdict": row["verdict"], "identified": identified}
 
@@ -196,30 +201,42 @@ def _charts(
         encoder = row["encoder"]
         if not pd.isna(row["label_set"]):
             found = read_artist.background_probabilities(connection, slug, version, encoder, row["label_set"])
-            drawn += _strips(found, f"probability-{version}-{place}", f"probability of the label “{name}” (log scale)", encoder, True)
+            drawn += _strips(
+                found, f"probability-{version}-{place}", f"probability of the label “{name}” (log scale)", encoder, True
+            )
         found = read_artist.background_similarities(connection, slug, version, encoder)
-        drawn += _strips(found, f"similarity-{version}-{place}", f"mean cosine similarity to the real works of {name}", encoder, False)
+        drawn += _strips(
+            found,
+            f"similarity-{version}-{place}",
+            f"mean cosine similarity to the real works of {name}",
+            encoder,
+            False,
+        )
     return drawn  # fmt: skip
 
 
-def _strips(
-    found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool
-) -> list[Chart]:
+def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool) -> list[Chart]:
     """The artist's own pictures as points above the background; nothing where nothing was measured."""
     if not found or found["imitations"].empty:
         return []
     lines = []
     for whose, rows in found.items():
         own = whose in ("imitations", "real works")
-        called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(whose, f"images of {whose}")
+        called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(
+            whose, f"images of {whose}"
+        )
         said = [f"{called}, {i}: {probability(v)}" for i, v in zip(rows["image"], rows["value"], strict=True)]
         lines.append(charts.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
     figure, hover = charts.strips(lines, label, logarithmic=logarithmic)
     medians = "; ".join(
-        f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}" for line in lines if len(line.values)
+        f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}"
+        for line in lines
+        if len(line.values)
     )
     alt = f"By {encoder}, {label}. Medians: {medians}."
-    caption = f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians; of many images 200 quantiles are drawn."
+    caption = (
+        f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians; of many images 200 quantiles are drawn."
+    )
     return [Chart(name, svg.inline(figure, name, alt, hover), alt, caption)]
 
 

@@ -202,4 +202,3 @@ def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
 
 def verdict(counts: pd.DataFrame, word: str) -> str:
     return subjects_counted(counts.loc[counts["verdict"] == word, "subjects"].sum(), counts["subjects"].sum())
-

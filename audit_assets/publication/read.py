@@ -193,7 +193,7 @@ def by_artist(
         ) m ON m.subject = i.subject
         WHERE i.protocol = $protocol AND i.model_version = $model_version AND i.encoder = $encoder
           AND i.label_set = 'criteria' AND i.kind = 'artist'
-        ORDER BY s.name, i.subject
+        ORDER BY strip_accents(lower(s.name)), i.subject
         """,
         {
             "protocol": protocol,
@@ -473,3 +473,14 @@ def made_from(connection: duckdb.DuckDBPyConnection) -> str:
     """The hash of everything that the database was made from; empty where it does not say."""
     found = optional(connection, "published_from")
     return "" if found.empty else str(found["inputs_sha256"].iloc[0])
+
+
+def supplied_dates(connection: duckdb.DuckDBPyConnection, model_version: str) -> str:
+    """First and last of the dates that people gave to the images they supplied; empty for a model that is asked."""
+    found = optional(connection, "supplied_images")
+    if found.empty:
+        return ""
+    dates = found.loc[(found["model_version"] == model_version) & found["date"].notna(), "date"].astype(str)
+    if dates.empty:
+        return ""
+    return dates.min() if dates.min() == dates.max() else f"{dates.min()} to {dates.max()}"

@@ -12,6 +12,7 @@ from audit_assets.errors import InputError
 from audit_assets.measurement.identification import class_probabilities
 from audit_assets.measurement.tables.label_sets import label_embeddings, label_sets
 from audit_assets.publication import read
+from audit_assets.roster.normalise import tokens
 from audit_assets.warehouse.store import vectors
 
 AUDITED_KINDS = ("artist", "untrained_artist")
@@ -19,7 +20,7 @@ _IMAGE = ["subject", "template", "trial"]
 
 
 def find(connection: duckdb.DuckDBPyConnection, artist: str) -> dict[str, Any]:
-    """The subject with this slug or this name, upper and lower case alike.
+    """The subject with this slug or this name, as captions name it: accents and upper case do not count.
 
     Raises InputError, naming those that come near, where there is none or more than one, and for a subject that has no
     page: a control name, a subject that was retired, one without real works.
@@ -31,6 +32,8 @@ def find(connection: duckdb.DuckDBPyConnection, artist: str) -> dict[str, Any]:
     found = subjects[subjects["subject"] == wanted]
     if found.empty:
         found = subjects[subjects["name"].str.strip().str.casefold() == wanted]
+    if found.empty and (words := tokens(artist)):
+        found = subjects[[tokens(name) == words for name in subjects["name"]]]
     if found.empty:
         raise InputError(f"artist {artist!r} is not in the audit. Remedy: {_near(subjects, wanted)}")
     if len(found) > 1:
@@ -43,11 +46,13 @@ def find(connection: duckdb.DuckDBPyConnection, artist: str) -> dict[str, Any]:
 
 def _near(subjects: pd.DataFrame, wanted: str) -> str:
     own = subjects[subjects["kind"].isin(AUDITED_KINDS)]
-    known = {str(n).strip().casefold(): str(n) for n in own["name"]} | {str(s): str(s) for s in own["subject"]}
-    near = list(dict.fromkeys(known[n] for n in get_close_matches(wanted, known, n=5, cutoff=0.5)))
+    known = {str(n).strip().casefold(): str(n) for n in own["name"]} | dict(
+        zip(own["subject"], own["name"], strict=True)
+    )
+    near = list(dict.fromkeys(known[n] for n in get_close_matches(wanted, known, n=8, cutoff=0.6)))[:5]
     if near:
         return f"did you mean {', '.join(repr(n) for n in near)}?"
-    return "add the artist to the artists' table and run `audit-assets run`; `audit-assets sql \"SELECT subject, name FROM subjects\"` lists who is there."
+    return 'add the artist to the artists\' table and run `audit-assets run`; `audit-assets sql "SELECT subject, name FROM subjects"` lists who is there.'
 
 
 def _refuse(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
@@ -229,12 +234,12 @@ def background_probabilities(
     if subject not in members:
         return {}
     names, embeddings = label_embeddings(labels, members, 0)
-    row = read.encoders(connection).set_index("encoder").loc[encoder]
+    scale = read.encoders(connection).set_index("encoder")["logit_scale"].astype(float)[encoder]
 
     def values(pictures: pd.DataFrame, key: str) -> pd.DataFrame:
         if pictures.empty:
             return pd.DataFrame({"image": [], "value": []})
-        found = class_probabilities(vectors(pictures["embedding"]), embeddings, float(row["logit_scale"]))
+        found = class_probabilities(vectors(pictures["embedding"]), embeddings, float(scale))
         return pd.DataFrame({"image": pictures[key].to_numpy(), "value": found[:, names.index(subject)]})
 
     images = _imitations(connection, encoder, model_version)

@@ -22,7 +22,12 @@ REAL_WORKS, IMITATIONS = 2, 4
 
 
 def write_report(
-    database: Path, model_version: str, load: Load, folder: Path, encoder: str | None = None, protocol: str | None = None
+    database: Path,
+    model_version: str,
+    load: Load,
+    folder: Path,
+    encoder: str | None = None,
+    protocol: str | None = None,
 ) -> Path:
     """Write ``report.html`` and its figures (PNG and SVG) into ``folder``; return the path of the page.
 
@@ -275,5 +280,3 @@ def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
     alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
     caption = f"Images identified against captions that name the artist, by {audit.encoder}: {said}."
     return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)
-
-

@@ -71,12 +71,12 @@ def artist_rows(audit: Audit) -> list[dict[str, Any]]:
     """Everything known of each artist of the roster by this encoder: figures, verdict, AUC. By name."""
     verdicts = read.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
     aucs = read.auc_by_subject(*audit.key).set_index("subject").to_dict("index")
-    nothing: dict[str, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
+    nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
     no_auc = {"auc": None, "auc_low": None, "auc_high": None}
     return [
         {str(k): v for k, v in row.items()}
-        | (verdicts.get(row["subject"]) or nothing)
-        | (aucs.get(row["subject"]) or no_auc)
+        | dict(verdicts.get(row["subject"]) or nothing)
+        | dict(aucs.get(row["subject"]) or no_auc)
         for row in read.by_artist(*audit.key).to_dict("records")
     ]
 
@@ -421,5 +421,3 @@ def software(audit: Audit) -> Table:
         columns("Package", "Version", code=("Version",)),
         read.optional(audit.connection, "software").to_numpy().tolist(),
     )
-
-

@@ -33,7 +33,9 @@ def _answer(row: Row, name: str) -> str:
     if row["verdict"] == "identified above controls":
         return f"Images that {model} makes from the name are identified as {name} by {encoder} above the controls; likeness to real works was not tested."
     if row["verdict"] == "not auditable":
-        return f"{encoder} can say nothing on whether {model} imitates {name}. That is not a finding in either direction."
+        return (
+            f"{encoder} can say nothing on whether {model} imitates {name}. That is not a finding in either direction."
+        )
     return f"{encoder} does not show that {model} imitates {name}. That is no acquittal."
 
 
@@ -94,7 +96,9 @@ def _how_sure(row: Row, name: str) -> str:
     if row["verdict"] == "imitated":
         left_out = known(row["p_leave_one_out"])
         rests = (
-            "" if left_out is None else f" With any one real work of every artist left out, p is at most {p_text(left_out)}."
+            ""
+            if left_out is None
+            else f" With any one real work of every artist left out, p is at most {p_text(left_out)}."
         )
         return f"How sure: among all artists so found, at most 5 in 100 are expected to be found by mistake.{rests}{others}"
     if true(row["unreachable"]):

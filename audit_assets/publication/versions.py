@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.publication.page import Table, columns
-from audit_assets.publication.wording import KINDS, count, known, p_text, percent, points, true
+from audit_assets.publication.wording import KINDS, count, known, p_text, percent, points, true, yes
 
 MEASURES = {"accuracy": "images identified", "auc": "likeness to the real works (AUC)"}
 
@@ -17,7 +17,7 @@ def changes(compared: pd.DataFrame) -> Table:
         "surely smaller than the margin. Changed: subjects for whom even the nearer bound of the change is beyond the protocol's margin.",
         columns(
             "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Equivalent", "Changed", "Verdicts changed",
-            number=("p", "Changed", "Verdicts changed"),
+            number=("Mean change", "p", "Changed", "Verdicts changed"),
         ),
         [
             (
@@ -54,7 +54,7 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
         caption,
         columns(
             "Subject", "Of", "From", "To", "Encoder", "Images identified", "Difference (95 %)", "q", "Changed", "Verdict",
-            number=("q",),
+            number=("Difference (95 %)", "q"),
         ),
         [
             (
@@ -66,7 +66,7 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
                 before_and_after(row),
                 points(row["difference"], row["low"], row["high"]),
                 p_text(known(row["p_adjusted"])),
-                "yes" if true(row["changed"]) else "no",
+                "–" if pd.isna(row["difference"]) else yes(row["changed"]),
                 verdicts(row),
             )
             for row in compared.to_dict("records")

@@ -101,11 +101,11 @@ def p_with_floor(row: Mapping[Any, Any]) -> str:
 
 
 def probability(value: Any) -> str:
-    """Probabilities of one image run from 1 to far below what three decimals show."""
+    """Of one image: three decimals, and where they would say 0.000, that it is less."""
     value = known(value)
     if value is None:
         return "–"
-    return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.0e}"
+    return "below 0.001" if 0 <= value < 0.001 else f"{value:.3f}"
 
 
 def auc(row: Mapping[Any, Any]) -> str:
