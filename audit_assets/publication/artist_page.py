@@ -11,7 +11,7 @@ import pandas as pd
 from duckdb import DuckDBPyConnection
 
 from audit_assets.errors import InputError
-from audit_assets.publication import charts, read, read_artist, svg, versions
+from audit_assets.publication import charts, figures, read, read_artist, svg, versions
 from audit_assets.publication.page import Chart, Load, Picture, Table, columns, render, thumbnail, write
 from audit_assets.publication.report_tables import RELATIONS
 from audit_assets.publication.verdict_words import sentences
@@ -22,6 +22,7 @@ from audit_assets.publication.wording import (
     NOT_MEASURED,
     TESTS,
     counted,
+    isolated,
     known,
     p_text,
     percent,
@@ -183,8 +184,12 @@ def _taken_for(row: dict[Any, Any], name: str) -> str:
     encoder = row["encoder"]
     if pd.isna(row["predicted_label"]):
         return f"{encoder}: a blank image, counted as wrong."
-    label = str(row["predicted_name"])
-    what = f"“{label.removeprefix(DEFAULT_LABEL)}”, which names nobody," if label.startswith(DEFAULT_LABEL) else label
+    name, label = isolated(name), str(row["predicted_label"])
+    what = (
+        f"“{label.removeprefix(DEFAULT_LABEL)}”, which names nobody,"
+        if label.startswith(DEFAULT_LABEL)
+        else isolated(str(row["predicted_name"]))
+    )
     if row["correct"]:
         return f"{encoder} takes it for {name}, with probability {probability(row['probability_of_subject'])}."
     return (
@@ -196,7 +201,8 @@ def _taken_for(row: dict[Any, Any], name: str) -> str:
 def _charts(
     connection: DuckDBPyConnection, version: str, slug: str, name: str, verdicts: list[dict[Any, Any]]
 ) -> list[Chart]:
-    drawn = []
+    drawn: list[Chart] = []
+    name = figures.printable(name, slug, width=40, lines=1)
     for place, row in enumerate(verdicts):
         encoder = row["encoder"]
         if not pd.isna(row["label_set"]):

@@ -11,6 +11,7 @@ from audit_assets.publication.wording import (
     auc,
     counted,
     images_interval,
+    isolated,
     known,
     p_text,
     percent,
@@ -22,6 +23,7 @@ Row = Mapping[Any, Any]
 
 def sentences(row: Row, name: str) -> list[str]:
     """One row of `read_artist.verdicts`, in the order in which the rule asks."""
+    name = isolated(name)
     said = [_answer(row, name), _can_see(row, name), _named(row, name), _matched(row, name), _how_sure(row, name)]
     return [sentence for sentence in said if sentence]
 
@@ -44,7 +46,7 @@ def _can_see(row: Row, name: str) -> str:
     if gap is None or low is None:
         return f"There are too few real works of {name} to see whether the encoder can tell them from others'."
     works = counted(row["real_works"], "real work")
-    nearest = row["nearest_name"]
+    nearest = isolated(str(row["nearest_name"]))
     if low > 0:
         return (
             f"It can tell the {works} apart from those of {nearest}, who is hardest to tell from {name}: works of one artist are {gap:.2f} "
@@ -79,6 +81,11 @@ def _matched(row: Row, name: str) -> str:
     if p is None or q is None:
         return "The corrected matching test could not be made."
     likeness = "" if known(row["auc"]) is None else f" Likeness to the images (AUC, 0.5: none): {auc(row)}."
+    if true(row["unreachable"]):
+        return (
+            f"Whether the real works of {name} rank among the likest to these images cannot be tested with so few artists: even the "
+            f"first place would not count (p = {p_text(p)}, q = {p_text(q)}).{likeness}"
+        )
     verb = "rank" if q < 0.05 else "do not rank"
     return (
         f"The real works of {name} {verb} among the likest to these images of everyone's works: p = {p_text(p)}, q = {p_text(q)} after allowing "
@@ -102,7 +109,7 @@ def _how_sure(row: Row, name: str) -> str:
         )
         return f"How sure: among all artists so found, at most 5 in 100 are expected to be found by mistake.{rests}{others}"
     if true(row["unreachable"]):
-        return f"How sure: with this few artists and works no outcome of the test could have said otherwise.{others}"
+        return f"How sure: no outcome could have said otherwise; more artists with real works are needed.{others}"
     if row["verdict"] == "not auditable":
         return f"How sure: more real works, or another encoder, may make {name} auditable.{others}"
     return f"How sure: another prompt, more images or another encoder may show what this one does not.{others}"

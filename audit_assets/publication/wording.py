@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ TESTS = {
 }
 ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
 DEFAULT_LABEL = "default:"
+_TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
 def known(value: Any) -> float | None:
@@ -127,6 +129,12 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     return "" if value is None or pd.isna(value) else str(value)
+
+
+def isolated(name: str) -> str:
+    """A name for the middle of a sentence: one that runs from right to left, or says that it does, must not turn the rest."""
+    turning = any(unicodedata.bidirectional(c) in _TURNING for c in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turning else name
 
 
 def counted(number: float, one: str, many: str | None = None) -> str:

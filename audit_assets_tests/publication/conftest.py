@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from audit_assets.audit_steps import AuditSteps
+from audit_assets_tests.publication import world
 from audit_assets_tests.roster.published import ROSTER_ROWS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "audit_assets" / "warehouse" / "schema.sql"
@@ -249,3 +251,9 @@ def load() -> Callable[[str], Image.Image]:
         return Image.fromarray(small).resize((32, 32), Image.Resampling.BICUBIC)
 
     return picture
+
+
+@pytest.fixture(scope="session")
+def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditSteps:
+    """A simulated audit of two versions, with names that would break a page; only read."""
+    return world.simulate(tmp_path_factory.mktemp("simulated"), miniature, world.World(names=world.HOSTILE))
