@@ -165,8 +165,7 @@ def _lineup(
         found.append(
             {
                 "number": number,
-                "prompt": row["prompt"],
-                "blank": row["status"] == "blank",
+                "where": _where(*key) + (", blank" if row["status"] == "blank" else ""),
                 "imitation": picture(row["image_sha256"], f"Image {number} that {version} made from {row['prompt']!r}"),
                 "nearest": nearest.get(key),
                 "own": picture(nearest[key].own_work, f"Real work of {name}") if key in nearest else None,
@@ -177,6 +176,12 @@ def _lineup(
             }
         )
     return found
+
+
+def _where(template: int, trial: int) -> str:
+    """An image's place in the protocol, as the appendix and the database have it."""
+    asked = "described, not named, " if template < 0 else f"template {template}, " if template else ""
+    return f"{asked}trial {trial}"
 
 
 def _taken_for(row: dict[Any, Any], name: str) -> str:
@@ -231,7 +236,10 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
         called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(
             whose, f"images of {whose}"
         )
-        said = [f"{called}, {i}: {probability(v)}" for i, v in zip(rows["image"], rows["value"], strict=True)]
+        said = [
+            f"{called}, {'work' if whose == 'real works' else 'trial'} {i}: {probability(v)}"
+            for i, v in zip(rows["image"], rows["value"], strict=True)
+        ]
         lines.append(charts.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
     figure, hover = charts.strips(lines, label, logarithmic=logarithmic)
     medians = "; ".join(

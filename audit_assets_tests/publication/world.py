@@ -205,8 +205,9 @@ def _embed(
 ) -> None:
     """`hands` (subjects, d): the direction of each subject's own work, and of its label."""
 
-    def unit(values: np.ndarray) -> list[np.ndarray]:
-        return list((values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32))
+    def unit(values: np.ndarray) -> pd.Series:
+        rows = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+        return pd.Series(list(rows), dtype=object)
 
     def noise(number: int, scale: float) -> np.ndarray:
         return scale * rng.normal(size=(number, hands.shape[1]))
