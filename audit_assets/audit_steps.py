@@ -24,7 +24,15 @@ from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MO
 from audit_assets.model_registry import resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
+from audit_assets.warehouse.publish import (
+    as_json,
+    library_versions,
+    publish,
+    published_from,
+    row_counts,
+    schema_columns,
+    table_suffix,
+)
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
+REPORT_VERSION = 2
 """Raise them where the same inputs give other rows."""
 
 
@@ -399,6 +408,7 @@ class AuditSteps:
                 "definition": [as_json(p.model_dump())],
             }
         )
+        tables["software"] = pd.DataFrame(library_versions(), columns=["package", "version"])
         tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
         return {
             name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
@@ -411,7 +421,7 @@ class AuditSteps:
         report, where, inputs = (
             folder / "report.html",
             f"audit_report/{model}",
-            digest([self.published_inputs(), VERSION]),
+            digest([self.published_inputs(), REPORT_VERSION]),
         )
         done = self._done(where, inputs)
         if done is not None and all(
@@ -423,10 +433,26 @@ class AuditSteps:
         # Nothing where it is up to date; a run beside this one may have published before these results were there.
         self.publish()
         write_report(self.database, model, self.images.get, folder)
+        self.make_index()
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})
         self.warehouse.write(where, table, inputs)
         return report, table
+
+    def make_index(self) -> Path:
+        """`reports/index.html`, over every model version of the published database and the artists' pages that are there."""
+        from audit_assets.publication.index import write_index
+
+        return write_index(self.database, self.warehouse.root / "reports")
+
+    def make_artist_page(self, artist: str) -> Path:
+        """One artist's page, by slug or name, from the published database; the index then leads to it."""
+        from audit_assets.publication.artist_page import write_artist_page
+        from audit_assets.publication.index import ARTISTS
+
+        page = write_artist_page(self.database, artist, self.images.get, self.warehouse.root / "reports" / ARTISTS)
+        self.make_index()
+        return page
 
 
 def _sha256(file: Path) -> str | None:

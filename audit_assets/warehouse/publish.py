@@ -5,9 +5,11 @@ Whoever has the old file open keeps their snapshot; the next reader opens the ne
 
 import json
 import os
+import platform
 import re
 import uuid
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ from audit_assets.warehouse.store import vectors
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 _TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
+LIBRARIES = (
+    "accelerate", "diffusers", "duckdb", "numba", "numpy", "pandas", "peft", "pillow", "pyarrow", "safetensors", "scipy",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB storage that clients still read: a reader need not have our version."""
 
@@ -133,6 +139,12 @@ def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
         ).fetchall():
             columns.setdefault(table, set()).add(column)
         return columns
+
+
+def library_versions() -> list[tuple[str, str]]:
+    """Python and the libraries that figures depend on, as they are installed: (package, version)."""
+    found = [(name, version(name)) for name in LIBRARIES]
+    return [("python", platform.python_version()), *found]
 
 
 def row_counts(path: Path) -> dict[str, int]:
