@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -21,10 +22,18 @@ from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_registry import resolve_encoder_entry, resolve_model
+from audit_assets.model_registry import folder_here, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
+from audit_assets.warehouse.publish import (
+    SCHEMA_VERSION,
+    as_json,
+    publish,
+    published_from,
+    row_counts,
+    schema_columns,
+    table_suffix,
+)
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -48,10 +57,15 @@ class AuditSteps:
         return self.warehouse.read("subjects")
 
     def referenced(self) -> list[str]:
-        """Subjects that real works were given for, in the order of the subjects."""
+        """Subjects that real works were given for, in the order of the subjects.
+
+        Where their folder is not on this machine (an imported audit) those whose works are in the warehouse.
+        """
         folder = self.audit.local(self.audit.references)
         own = self.subjects()
         own = own[~own["kind"].isin(CONTROL_KINDS)]
+        if not folder.is_dir():
+            return [str(s) for s in own["subject"] if self.warehouse.inputs(f"reference_works/{s}")]
         return [s for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
 
     # ---- imitations
@@ -287,22 +301,31 @@ class AuditSteps:
         if made is None:
             made = pd.DataFrame(columns=SIGMOID_COLUMNS)
             for encoder, tables in images.items():
-                resolved = resolve_encoder_entry(self.audit, self.audit.encoder(encoder))
+                scale, bias = self.logit(self.audit.encoder(encoder))
                 scores = sigmoid_scores(
                     self.warehouse.read_all(tables),
                     self.warehouse.read(labels[encoder]),
                     protocol=self.protocol.name,
                     model_version=model,
                     encoder=encoder,
-                    logit_scale=float(resolved.logit_scale or 1.0),
-                    logit_bias=float(resolved.logit_bias or 0.0),
+                    logit_scale=scale or 1.0,
+                    logit_bias=bias or 0.0,
                 )
                 made = scores if made.empty else pd.concat([made, scores], ignore_index=True)
             self.warehouse.write(where, made, inputs)
         return made
 
     def _sigmoid_encoders(self) -> list[EncoderEntry]:
-        return [e for e in self._text_encoders() if resolve_encoder_entry(self.audit, e).logit_bias is not None]
+        return [e for e in self._text_encoders() if self.logit(e)[1] is not None]
+
+    def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
+        """Scale and bias of an encoder; as the table `encoders` has them where its files are not on this machine."""
+        if folder_here(self.audit, entry):
+            resolved = resolve_encoder_entry(self.audit, entry)
+            return resolved.logit_scale, resolved.logit_bias
+        said = self.warehouse.read("encoders").set_index("encoder")[["logit_scale", "logit_bias"]].astype("float64")
+        scale, bias = (None if np.isnan(value) else float(value) for value in said.loc[entry.name])
+        return scale, bias
 
     def _text_encoders(self) -> list[EncoderEntry]:
         return [e for e in self.audit.encoders if e.kind == "image_text"]
@@ -325,7 +348,7 @@ class AuditSteps:
             if all(self.warehouse.inputs(f"{table}/{m.name}") for table in MODEL_TABLES)
         ]
 
-    def _published_tables(self) -> dict[str, list[str]]:
+    def published_tables(self) -> dict[str, list[str]]:
         """Each table of the database and the warehouse tables that it is made of."""
         audited = self.audited()
         own = prompted(self.subjects())["subject"].tolist()
@@ -353,8 +376,9 @@ class AuditSteps:
     def published_inputs(self) -> str:
         return digest(
             [
-                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self._published_tables().items()},
+                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self.published_tables().items()},
                 self.protocol.model_dump(),
+                SCHEMA_VERSION,
                 VERSION,
             ]
         )
@@ -365,7 +389,7 @@ class AuditSteps:
         InputError where results do not follow from what they are made of, whoever asks: the database stays as it was.
         """
         inputs = self.published_inputs()
-        sources = self._published_tables()
+        sources = self.published_tables()
         if published_from(self.database) != inputs:
             if wrong := [finding for model in self.audited() for finding in self.measurement.findings(model)]:
                 raise InputError(
@@ -374,7 +398,7 @@ class AuditSteps:
                 )
             dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(
-                self.database, self._rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
+                self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
         counts = row_counts(self.database)
         wanted = {name: sum(self.warehouse.row_count(t) for t in parts) for name, parts in sources.items()}
@@ -384,7 +408,7 @@ class AuditSteps:
             [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
 
-    def _rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
+    def rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
         columns = schema_columns({e.name: 1 for e in self.audit.encoders})
         tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
@@ -399,7 +423,7 @@ class AuditSteps:
                 "definition": [as_json(p.model_dump())],
             }
         )
-        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
+        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})
         return {
             name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
             for name, table in tables.items()

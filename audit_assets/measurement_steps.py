@@ -20,7 +20,6 @@ from audit_assets.measurement.tables.label_sets import label_counts
 from audit_assets.measurement.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from audit_assets.measurement.verdicts import agreement
 from audit_assets.model_files import KNOWN_FAMILIES, file_sha256
-from audit_assets.model_registry import resolve_encoder_entry
 from audit_assets.roster.subjects import prompted
 
 if TYPE_CHECKING:
@@ -398,8 +397,8 @@ class MeasurementSteps:
         return [f"label_embeddings/{e.name}" for e in self.text_encoders]
 
     def _logit(self, entry: EncoderEntry) -> tuple[float, float]:
-        resolved = resolve_encoder_entry(self.steps.audit, entry)
-        return float(resolved.logit_scale or 1.0), float(resolved.logit_bias or 0.0)
+        scale, bias = self.steps.logit(entry)
+        return scale or 1.0, bias or 0.0
 
 
 def _where(table: str, model: str) -> str:

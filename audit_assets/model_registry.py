@@ -10,7 +10,7 @@ from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
 from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
-from audit_assets.model_files import file_sha256, licence, read_files
+from audit_assets.model_files import file_sha256, licence, local_folder, read_files
 from audit_assets.warehouse.publish import as_json
 
 
@@ -18,6 +18,14 @@ def _location(audit: Audit, path: str) -> str:
     """A folder beside the audit file where there is one, else the path as a hub id."""
     local = audit.local(path)
     return str(local) if local.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1 else path
+
+
+def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
+    """The folder of an entry's files if it is on this machine; nothing is fetched."""
+    try:
+        return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
+    except InputError:
+        return None
 
 
 def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
