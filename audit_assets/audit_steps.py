@@ -4,7 +4,7 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_registry import folder_here, resolve_encoder_entry, resolve_model
+from audit_assets.model_registry import check_unchanged, folder_here, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse.publish import (
@@ -104,23 +104,35 @@ class AuditSteps:
         each = sum(len(self.protocol.wordings(n, indirect[s])) for s, n in names.items()) * self.protocol.trials
         return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
 
-    def replay(self, model: str) -> pd.DataFrame:
-        """Some subjects' images drawn again: model_version, subject, template, trial, image_sha256, replayed_sha256.
+    def drawn(self, model: str) -> list[str]:
+        """Subjects that have images of a model version, in the order of the subjects."""
+        return [
+            s
+            for s in self._prompted_names()
+            if self.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()
+        ]
 
-        Every hundredth subject, in order of the hash of its key with the model's name, so that nobody chooses; a whole
-        subject, since the batch plan decides the bytes.
+    def replay(
+        self, model: str, subjects: Sequence[str] | None = None, store: ImageStore | None = None
+    ) -> pd.DataFrame:
+        """Some subjects' images drawn again into `store`, by default the audit's: model_version, subject, template, trial,
+        image_sha256, plan, replayed_sha256, replayed_plan.
+
+        By default every hundredth subject, in order of the hash of its key with the model's name, so that nobody chooses; a
+        whole subject, since the batch plan decides the bytes.
         """
         names, indirect = self._prompted_names(), self._indirect_prompts()
-        made = [s for s in names if self.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()]
-        chosen = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
-        columns = ["model_version", "subject", "template", "trial", "image_sha256"]
-        tables = [pd.DataFrame(columns=[*columns, "replayed_sha256"])]
-        with self._maker(model) as maker:
-            for subject in chosen:
+        if subjects is None:
+            made = self.drawn(model)
+            subjects = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
+        columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
+        replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
+        tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
+        with self._maker(model, store) as maker:
+            for subject in subjects:
                 kept = self.warehouse.read(f"imitations/{model}/{subject}")[columns]
-                again = maker.make(subject, names[subject], indirect[subject])[["template", "trial", "image_sha256"]]
-                again = again.rename(columns={"image_sha256": "replayed_sha256"})
-                tables.append(kept.merge(again, on=["template", "trial"], how="left"))
+                again = maker.make(subject, names[subject], indirect[subject])[["template", "trial", *replayed]]
+                tables.append(kept.merge(again.rename(columns=replayed), on=["template", "trial"], how="left"))
         return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
 
     def _prompted_names(self) -> dict[str, str]:
@@ -139,11 +151,12 @@ class AuditSteps:
             self.warehouse.write(where, rows, digest(problem))
         return self.warehouse.read(where)
 
-    def _maker(self, model: str) -> Maker:
+    def _maker(self, model: str, store: ImageStore | None = None) -> Maker:
         if not self.audit.model(model).approved:
             raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(self.audit, self.audit.model(model))
-        return maker(resolved, self.protocol, self.images, self.audit.batch_size)
+        check_unchanged(self.audit, resolved, self.warehouse)
+        return maker(resolved, self.protocol, store or self.images, self.audit.batch_size)
 
     def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
         """What is wrong with the rows of some subjects, in words; those of a retired model version are what they are."""
@@ -241,7 +254,7 @@ class AuditSteps:
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
-                        encoder = self._encoder(entry)
+                        encoder = self.encoder(entry)
                     rows = self.warehouse.read(source)
                     keys = [
                         c
@@ -267,26 +280,29 @@ class AuditSteps:
             for _, where, inputs in self._embeddings(kind, entry, sources)
         )
 
-    def _encoder(self, entry: EncoderEntry) -> "Encoder":
+    def encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
         return Encoder(resolve_encoder_entry(self.audit, entry))
 
     def make_label_embeddings(self) -> dict[str, pd.DataFrame]:
         """Labels of every prompted subject and of everyone with real works, and the default labels, by encoder."""
-        own = self.subjects()
-        named = own[(own["kind"] != "background") | own["subject"].isin(self.referenced())]
-        rows = label_rows(self.protocol, list(zip(named["subject"], named["name"], strict=True)))
+        rows = self.label_rows()
         tables = {}
         for entry in self._text_encoders():
             where = f"label_embeddings/{entry.name}"
             inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
-                made = embed_labels(self._encoder(entry), rows)
+                made = embed_labels(self.encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables
+
+    def label_rows(self) -> pd.DataFrame:
+        own = self.subjects()
+        named = own[(own["kind"] != "background") | own["subject"].isin(self.referenced())]
+        return label_rows(self.protocol, list(zip(named["subject"], named["name"], strict=True)))
 
     def make_sigmoid_scores(self, model: str) -> pd.DataFrame:
         """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
@@ -324,8 +340,8 @@ class AuditSteps:
             resolved = resolve_encoder_entry(self.audit, entry)
             return resolved.logit_scale, resolved.logit_bias
         said = self.warehouse.read("encoders").set_index("encoder")[["logit_scale", "logit_bias"]].astype("float64")
-        scale, bias = (None if np.isnan(value) else float(value) for value in said.loc[entry.name])
-        return scale, bias
+        scale, bias = said.loc[entry.name].to_numpy(dtype="float64")
+        return None if np.isnan(scale) else float(scale), None if np.isnan(bias) else float(bias)
 
     def _text_encoders(self) -> list[EncoderEntry]:
         return [e for e in self.audit.encoders if e.kind == "image_text"]

@@ -101,7 +101,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
-        known = registry(self.audit)
+        known = registry(self.audit, self.steps.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)

@@ -274,6 +274,18 @@ class MeasurementSteps:
         """What is wrong in the results of one model version, in words: they must not be published."""
         return [*self.identification_findings(model), *self.matching_findings(model), *self.verdict_findings(model)]
 
+    def recomputed(self, model: str) -> list[str]:
+        """What is wrong in any table of one model version, whether or not it was searched before: every one is computed
+        again from the tables below it, down to the embeddings."""
+        return [
+            *self._unlike("", self._auditability()),
+            *(self._identification_findings(model) or self._unlike(model, self._identification(model))),
+            *self._matching_findings(model),
+            *self.verdict_findings(model),
+            *self._unlike(model, self._sensitivity(model)),
+            *self.comparison_findings(),
+        ]
+
     # ---- versions side by side
     def make_comparison(self) -> dict[str, pd.DataFrame]:
         """Every pair of audited versions, in the order of audit.yaml."""
