@@ -20,8 +20,11 @@ from audit_assets.warehouse.store import Warehouse
 
 def _location(audit: Audit, path: str) -> str:
     """A folder beside the audit file where there is one, else the path as a hub id."""
-    local = audit.local(path)
-    return str(local) if local.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1 else path
+    return path if is_hub_id(audit, path) else str(audit.local(path))
+
+
+def is_hub_id(audit: Audit, path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not audit.local(path).exists()
 
 
 def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
@@ -118,6 +121,22 @@ def _first_change(resolved: ResolvedModel, warehouse: Warehouse) -> str:
             what = "changed" if key in before and key in now else "is gone" if key in before else "was added"
             return f"{resolved.path / key[1]} {what} since it was audited"
     return f"{resolved.path} changed since it was audited"
+
+
+def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
+    """The file of an entry's adapter of that name, if it is on this machine; nothing is fetched."""
+    for adapter in entry.lora:
+        location = Path(_location(audit, adapter.path))
+        if location.is_file():
+            file = location
+        else:
+            try:
+                file = local_folder(str(location), adapter.revision, fetch=False)[0] / name
+            except InputError:
+                continue
+        if file.name == name and file.is_file():
+            return file
+    return None
 
 
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:

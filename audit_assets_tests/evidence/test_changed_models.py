@@ -74,9 +74,7 @@ def test_other_files_under_the_same_revision_are_refused_by_name_and_nothing_is_
         (lambda folder: (folder / "tokenizer" / "tokenizer_config.json").unlink(), r"tokenizer_config\.json is gone"),
     ],
 )
-def test_a_file_more_or_less_is_named(
-    own_model: tuple[Path, Path], spoil: Callable[[Path], object], said: str
-) -> None:
+def test_a_file_more_or_less_is_named(own_model: tuple[Path, Path], spoil: Callable[[Path], object], said: str) -> None:
     config, weights = own_model
     spoil(weights.parent.parent)
     steps = steps_of(config)
