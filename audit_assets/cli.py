@@ -191,6 +191,7 @@ def sql(query: str, config: Config = DEFAULT) -> None:
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
         audit = load_audit(config)
@@ -199,6 +200,12 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
+    if (version := schema_version(database)) != SCHEMA_VERSION:
+        typer.echo(
+            f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
+            f"`audit-assets run --config {config}` publishes it anew.",
+            err=True,
+        )
     with duckdb.connect(str(database), read_only=True) as connection:
         try:
             console.print(str(connection.sql(query)), markup=False)

@@ -28,6 +28,8 @@ LIBRARIES = (
 )  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB storage that clients still read: a reader need not have our version."""
+SCHEMA_VERSION = 1
+"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
 
 
 def table_suffix(encoder: str) -> str:
@@ -162,6 +164,15 @@ def published_from(path: Path) -> str | None:
         with duckdb.connect(str(path), read_only=True) as connection:
             return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
     except duckdb.Error:
+        return None
+
+
+def schema_version(path: Path) -> int | None:
+    """The version of the contract that a database keeps; None where it does not say."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return int(_one(connection, "SELECT schema_version FROM published_from"))
+    except (duckdb.Error, AssertionError):
         return None
 
 
