@@ -162,6 +162,7 @@ def sql(query: str, config: Config = DEFAULT) -> None:
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
 
     try:
         audit = load_audit(config)
@@ -170,7 +171,7 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
         try:
             console.print(str(connection.sql(query)), markup=False)
         except duckdb.Error as error:

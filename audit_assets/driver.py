@@ -22,6 +22,7 @@ from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.places import check
 from audit_assets.warehouse.store import Warehouse
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -89,6 +90,7 @@ class Driver:
         """
         from audit_assets.model_registry import encoders_table, registry
 
+        check(self.steps.warehouse.root)
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
