@@ -22,7 +22,7 @@ from upath.registry import register_implementation
 from audit_assets.errors import InputError
 
 S3 = "s3://"
-_SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     # Other processes write while this one lists.
     "use_listings_cache": False,
     # A store that is gone is said within a minute, one that stumbles is asked again.
@@ -42,8 +42,12 @@ def place(warehouse: str, base: Path) -> Path:
     """The warehouse's root from what an audit file says: `s3://bucket/prefix`, or a folder that starts at `base`."""
     if warehouse.startswith(S3):
         # It answers as a Path wherever the warehouse asks; to the type checker it is one.
-        return cast(Path, ObjectPath(warehouse.rstrip("/"), **_SETTINGS))
+        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), **SETTINGS))
     return (base / Path(warehouse).expanduser()).resolve()
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def _reached(method: Callable[P, R]) -> Callable[P, R]:
@@ -66,8 +70,7 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:  # each client raises its own
             raise InputError(
                 f"{args[0]}: the store could not be reached ({type(error).__name__}: {error}); check AWS_ENDPOINT_URL "
-                f"({os.environ.get('AWS_ENDPOINT_URL_S3') or os.environ.get('AWS_ENDPOINT_URL') or 'not set'}), the keys "
-                "and the network, and run again: what is finished is kept."
+                f"({_endpoint() or 'not set'}), the keys and the network, and run again: what is finished is kept."
             ) from error
 
     return asked
