@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -246,8 +247,13 @@ class Audit(_Strict):
 
     @property
     def dagster_home(self) -> Path:
-        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits."""
-        return self.base / ".dagster" / self.file.stem
+        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits.
+
+        `AUDIT_DAGSTER_HOME` names another: that of a service, beside whose runs a command runs. Not `DAGSTER_HOME`, which
+        may be set for other projects.
+        """
+        named = os.environ.get("AUDIT_DAGSTER_HOME")
+        return Path(named).resolve() if named else self.base / ".dagster" / self.file.stem
 
 
 def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:

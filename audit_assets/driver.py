@@ -40,7 +40,7 @@ run_monitoring: {enabled: false}
 
 
 def prepare_home(audit: Audit) -> Path:
-    """The audit's own Dagster home, with its settings; made when it is not there."""
+    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
