@@ -157,6 +157,24 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb

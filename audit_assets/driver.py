@@ -251,6 +251,18 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     (folder / f"{name}.lock").unlink(missing_ok=True)
 
 
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of a code server that is gone, and say which they were: its runs are its own processes.
+
+    Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
+    """
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
+    for run in lost:
+        instance.report_run_failed(run, "the code server that this run was a process of is gone")
+    return [run.run_id for run in lost]
+
+
 def run_audit(
     config: Path, say: Callable[[Step], AbstractContextManager[None]], tell: Callable[[str], None] = lambda line: None
 ) -> Driver:

@@ -42,7 +42,9 @@ def place(warehouse: str, base: Path) -> Path:
     """The warehouse's root from what an audit file says: `s3://bucket/prefix`, or a folder that starts at `base`."""
     if warehouse.startswith(S3):
         # It answers as a Path wherever the warehouse asks; to the type checker it is one.
-        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), **SETTINGS))
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads the second alone
+        client = {"region_name": region} if region else {}
+        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), client_kwargs=client, **SETTINGS))
     return (base / Path(warehouse).expanduser()).resolve()
 
 
