@@ -25,6 +25,7 @@ from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MO
 from audit_assets.model_registry import check_unchanged, folder_here, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.warehouse.places import each, lock_folder, whole_files
 from audit_assets.warehouse.publish import (
     SCHEMA_VERSION,
     as_json,
@@ -196,9 +197,7 @@ class AuditSteps:
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
         """The rows, if they were made from these inputs and every image that they name is there."""
         rows = self._done(table, inputs)
-        if rows is None or not all(self.images.path(sha256).exists() for sha256 in rows["image_sha256"].dropna()):
-            return None
-        return rows
+        return rows if rows is not None and self.images.has(rows["image_sha256"].dropna()) else None
 
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
         return self.warehouse.read(table) if self.warehouse.inputs(table) == inputs else None
@@ -217,7 +216,7 @@ class AuditSteps:
 
     def _lock(self, table: str) -> FileLock:
         """A lock a cell: of two drivers the second waits, then finds the work done."""
-        path = self.warehouse.root / ".locks" / f"{table}.lock"
+        path = lock_folder(self.warehouse.root) / f"{table}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path)
 
@@ -314,7 +313,7 @@ class AuditSteps:
         }
         labels = {encoder: f"label_embeddings/{encoder}" for encoder in images}
         sources = [[labels[encoder], *tables] for encoder, tables in images.items()]
-        inputs = digest([[[self.warehouse.inputs(t) for t in ts] for ts in sources], self.protocol.name, VERSION])
+        inputs = digest([[self.warehouse.all_inputs(ts) for ts in sources], self.protocol.name, VERSION])
         made = self._done(where, inputs)
         if made is None:
             made = pd.DataFrame(columns=SIGMOID_COLUMNS)
@@ -394,7 +393,7 @@ class AuditSteps:
     def published_inputs(self) -> str:
         return digest(
             [
-                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self.published_tables().items()},
+                {name: self.warehouse.all_inputs(tables) for name, tables in self.published_tables().items()},
                 self.protocol.model_dump(),
                 SCHEMA_VERSION,
                 VERSION,
@@ -419,7 +418,9 @@ class AuditSteps:
                 self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
         counts = row_counts(self.database)
-        wanted = {name: sum(self.warehouse.row_count(t) for t in parts) for name, parts in sources.items()}
+        wanted = {
+            name: sum(each(self.warehouse.root, self.warehouse.row_count, parts)) for name, parts in sources.items()
+        }
         return (
             self.database,
             counts,
@@ -465,7 +466,8 @@ class AuditSteps:
 
         # Nothing where it is up to date; a run beside this one may have published before these results were there.
         self.publish()
-        write_report(self.database, model, self.images.get, folder)
+        with whole_files(folder) as files_here:
+            write_report(self.database, model, self.images.get, files_here)
         self.make_index()
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})

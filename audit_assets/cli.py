@@ -186,11 +186,30 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
     from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
@@ -206,7 +225,7 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             f"`audit-assets run --config {config}` publishes it anew.",
             err=True,
         )
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
         try:
             console.print(str(connection.sql(query)), markup=False)
         except duckdb.Error as error:

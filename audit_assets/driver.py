@@ -23,6 +23,7 @@ from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
 from audit_assets.warehouse.layout import opened
+from audit_assets.warehouse.places import check
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
@@ -39,7 +40,7 @@ run_monitoring: {enabled: false}
 
 
 def prepare_home(audit: Audit) -> Path:
-    """The audit's own Dagster home, with its settings; made when it is not there."""
+    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
@@ -89,6 +90,7 @@ class Driver:
         """
         from audit_assets.model_registry import encoders_table, registry
 
+        check(self.steps.warehouse.root)
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
@@ -247,6 +249,18 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     with FileLock(folder / f"{name}.lock"):
         yield name
     (folder / f"{name}.lock").unlink(missing_ok=True)
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of a code server that is gone, and say which they were: its runs are its own processes.
+
+    Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
+    """
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
+    for run in lost:
+        instance.report_run_failed(run, "the code server that this run was a process of is gone")
+    return [run.run_id for run in lost]
 
 
 def run_audit(

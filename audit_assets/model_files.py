@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import local_copy
 
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
@@ -166,6 +167,7 @@ def files_sha256(folder: Path) -> str:
 
 def file_sha256(file: Path) -> str:
     """sha256 of a file's bytes, read once a process while its size and time of change stay."""
+    file = local_copy(file)
     stat = file.stat()
     return _file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)
 

@@ -48,7 +48,7 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
         check_name="published_rows_are_the_warehouse_rows",
         metadata={"differences": differences},
     )
-    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(path))
+    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
 
 
 @dg.asset(
@@ -62,4 +62,4 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
     steps = audit.steps
     report, files = steps.make_report(context.partition_key)
-    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(report))
+    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)))

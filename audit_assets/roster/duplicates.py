@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
 from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
+from audit_assets.warehouse.places import whole
 
 SCHEMA = pa.schema(
     [
@@ -39,7 +40,7 @@ _M1, _M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 def scan_shard(
     batches: Iterable[pa.RecordBatch],
     names: Mapping[str, Sequence[str]],
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     samples: int = SAMPLES,
     metadata: Mapping[bytes, bytes] | None = None,
@@ -49,30 +50,23 @@ def scan_shard(
     `batches` have columns `url` and `text`; `metadata` is put into the file. The result counts duplicates;
     `count_mentions` over the files does not.
     """
-    path = Path(path)
     matcher = Matcher(names)
     tally = Tally(matcher.keys, samples)
     dictionary = pa.array(matcher.keys, pa.string())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
-            held: list[pa.RecordBatch] = []
-            for batch in batches:
-                rows, owners = matcher.matches(batch)
-                if len(rows):
-                    high, low = _digests(batch, rows)
-                    keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
-                    ids = row_ids(batch, tally.rows_read)[rows]
-                    held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
-                tally.add(batch, rows, owners)
-                if sum(part.num_rows for part in held) >= _ROW_GROUP:
-                    writer.write_table(pa.Table.from_batches(held))
-                    held = []
-            writer.write_table(pa.Table.from_batches(held, SCHEMA))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as file, pq.ParquetWriter(file, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
+        held: list[pa.RecordBatch] = []
+        for batch in batches:
+            rows, owners = matcher.matches(batch)
+            if len(rows):
+                high, low = _digests(batch, rows)
+                keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
+                ids = row_ids(batch, tally.rows_read)[rows]
+                held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
+            tally.add(batch, rows, owners)
+            if sum(part.num_rows for part in held) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(held))
+                held = []
+        writer.write_table(pa.Table.from_batches(held, SCHEMA))
     return tally.result()
 
 

@@ -21,6 +21,7 @@ from audit_assets.roster.mentions import VERSION, MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
+from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
 # Captions read for the flag of name collisions, in the order of the shards: some are enough, and LAION's are shuffled.
@@ -187,7 +188,8 @@ class RosterSteps:
             self.warehouse.write("mined_names", table, inputs)
             new = table[table["proposed"].astype(bool) & table["kind"].isna()]
             source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
-            pd.DataFrame({"name": new["name"], "kind": "artist", "source": source}).to_csv(proposals, index=False)
+            with whole(proposals) as file:
+                pd.DataFrame({"name": new["name"], "kind": "artist", "source": source}).to_csv(file, index=False)
         return self.warehouse.read("mined_names")
 
     def _mined(self, artists: pd.DataFrame | None) -> pd.DataFrame:

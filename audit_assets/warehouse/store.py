@@ -1,10 +1,10 @@
-"""Truth: one parquet file a partition, written whole or not at all. Any number of workers write at once; nobody waits for a lock.
+"""Truth: one parquet file a partition, written whole or not at all, in a folder or in S3 (`places`). Any number of workers
+write at once; nobody waits for a lock.
 
 Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
 """
 
-import os
-import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 
 _INPUTS = b"audit_assets.inputs"
 
@@ -38,32 +39,31 @@ class Warehouse:
         """Replace a table in one step; a reader sees the old file or the new one."""
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stamp(inputs)})
-        path = self.path(table)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            pq.write_table(arrow, temporary, compression="zstd")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole(self.path(table)) as file:
+            pq.write_table(arrow, file, compression="zstd")
 
     def inputs(self, table: str) -> str | None:
         """The hash of what the table was made from; None where it is missing or unreadable."""
         try:
-            metadata = pq.read_schema(self.path(table)).metadata or {}
+            metadata = pq.read_schema(footer(self.path(table))).metadata or {}
         except (OSError, pa.ArrowInvalid):  # a damaged footer is an OSError
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
+    def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
+        """`inputs` of each table, in order."""
+        return each(self.root, self.inputs, tables)
+
     def row_count(self, table: str) -> int:
         """Rows of a table, from its file's footer."""
-        return int(pq.read_metadata(self.path(table)).num_rows)
+        return int(pq.read_metadata(footer(self.path(table))).num_rows)
 
     def read(self, table: str) -> pd.DataFrame:
         """InputError names the file where it is missing or damaged."""
         path = self.path(table)
         try:
-            return pq.ParquetFile(path).read().to_pandas()
+            source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
+            return pq.ParquetFile(source).read().to_pandas()
         except FileNotFoundError:
             raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
         except (pa.ArrowInvalid, OSError) as error:
@@ -73,7 +73,7 @@ class Warehouse:
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
         """Several tables of one kind, one below the other in the order given."""
-        frames = [self.read(table) for table in tables]
+        frames = each(self.root, self.read, tables)
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
