@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from audit_assets.config import Audit, EncoderEntry, ModelEntry
+from audit_assets.config import Audit, EncoderEntry, ModelEntry, digest
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
 from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
 from audit_assets.model_files import file_sha256, licence, read_files
 from audit_assets.warehouse.publish import as_json
+from audit_assets.warehouse.store import Warehouse
 
 
 def _location(audit: Audit, path: str) -> str:
@@ -26,9 +27,43 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
         lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight) for a in entry.lora)
-        return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        found = resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        _check_registered(audit, found)
+        return found
     except InputError as error:
         raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None
+
+
+def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """Keep the hashes of the files that a name stands for, once something is made with them: table `registered/...`.
+
+    Weights of which one bit has changed load and draw as well as others, and nothing else would tell them apart from
+    those that the audit began with. Images that a person supplies are their own to change.
+    """
+    if isinstance(found, ResolvedModel) and found.source == "image_folder":
+        return
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
+
+
+def _registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> tuple[Warehouse, str, str]:
+    kind = "model" if isinstance(found, ResolvedModel) else "encoder"
+    return Warehouse(audit.local(audit.warehouse)), f"registered/{kind}/{found.name}", digest([kind, found.revision])
+
+
+def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """InputError where a file is not the one that this name and revision were first used with."""
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        return
+    known = warehouse.read(where)
+    own = {row[2]: row[4] for row in _own_rows(found)}
+    for file, sha256 in zip(known["file"], known["sha256"], strict=True):
+        if own.get(file) != sha256:
+            raise InputError(
+                f"{found.path / file}: is not the file that {found.name!r} was audited with (sha256 {sha256}); copy it again. If it was changed on purpose, give it another name, or a `revision` of its own."
+            )
 
 
 @dataclass(frozen=True)
@@ -60,7 +95,9 @@ def registry(audit: Audit) -> Registry:
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
     """InputError names the entry, the file and the remedy."""
     try:
-        return resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        found = resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        _check_registered(audit, found)
+        return found
     except InputError as error:
         raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
 
@@ -87,6 +124,7 @@ def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+FileRow = tuple[str, str, str, int, str, str | None]
 FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 
 
@@ -94,23 +132,30 @@ def model_files_table(known: Registry) -> pd.DataFrame:
     """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
     rows = []
     for name, model in known.resolved.items():
-        images = [f for own in artist_folders(model.path) for f in folder_files(own)]
-        files = images if model.source == "image_folder" else read_files(model.path)
-        rows += _file_rows("model", name, model.path, files)
-        rows += [row for a in model.lora for row in _file_rows("lora", name, a.file.parent, [a.file])]
+        if model.source == "image_folder":
+            images = [f for own in artist_folders(model.path) for f in folder_files(own)]
+            rows += _file_rows("model", name, model.path, images)
+        else:
+            rows += _own_rows(model)
     return pd.DataFrame(rows, columns=FILE_COLUMNS)
 
 
 def encoder_files_table(audit: Audit) -> pd.DataFrame:
     """The same of every encoder."""
     found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
-    rows = [row for e in found for row in _file_rows("encoder", e.name, e.path, read_files(e.path))]
+    rows = [row for e in found for row in _own_rows(e)]
     return pd.DataFrame(rows, columns=FILE_COLUMNS)
 
 
-def _file_rows(
-    kind: str, name: str, folder: Path, files: list[Path]
-) -> list[tuple[str, str, str, int, str, str | None]]:
+def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
+    """FILE_COLUMNS of the files that loading reads."""
+    if isinstance(found, ResolvedEncoder):
+        return _file_rows("encoder", found.name, found.path, read_files(found.path))
+    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, [a.file])]
+    return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
+
+
+def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:
     said = licence(folder)
     return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, file_sha256(f), said) for f in files]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 
 MAXIMUM_PIXELS = 64_000_000
 _BLANK_DEVIATION = 1.0
@@ -45,9 +45,11 @@ class ImageStore:
         content = image_bytes(image)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if not path.exists():
+        if path.exists() and path.read_bytes() == content:  # a damaged one is written anew
+            return sha256
+        temporary = path.with_name(f".{sha256}.{uuid.uuid4().hex}.tmp")
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{sha256}.{uuid.uuid4().hex}.tmp")
             try:
                 temporary.write_bytes(content)
                 os.replace(temporary, path)
