@@ -138,13 +138,15 @@ def _results(database: Path, models: list[str]) -> None:
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import prepare_home
+    from audit_assets.driver import hold_ui, prepare_home
 
     try:
         audit = load_audit(config)
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    home = prepare_home(audit)
+    hold_ui(home)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
     os.chdir(root)
@@ -170,12 +172,12 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
-        except duckdb.Error as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(2) from None
+    except duckdb.Error as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":
