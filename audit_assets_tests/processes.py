@@ -35,7 +35,11 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 def cells(config: Path) -> dict[str, int]:
     """Finished cells of imitations and the time each was written."""
     folder = config.parent / "warehouse" / "imitations"
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*.parquet") if not p.name.startswith(".")}
+    return {
+        str(p.relative_to(folder)): p.stat().st_mtime_ns
+        for p in folder.rglob("*.parquet")
+        if not p.name.startswith(".")
+    }
 
 
 def kept(config: Path) -> dict[str, str]:
