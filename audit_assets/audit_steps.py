@@ -164,6 +164,8 @@ class AuditSteps:
                 self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name, indirect[s])) is not None
                 for s, name in names.items()
             )
+            if made:
+                register(self.audit, maker.resolved)
         return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])
 
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
@@ -251,11 +253,13 @@ class AuditSteps:
             yield source, where, digest([files_sha256, images, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
-        return all(
-            self.warehouse.inputs(where) == inputs
-            for entry in self.audit.encoders
-            for _, where, inputs in self._embeddings(kind, entry, sources)
-        )
+        for entry in self.audit.encoders:
+            if any(
+                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, sources)
+            ):
+                return False
+            register(self.audit, resolve_encoder_entry(self.audit, entry))
+        return True
 
     def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder

@@ -16,6 +16,8 @@ from audit_assets.errors import InputError, writing
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
 _INPUTS = b"audit_assets.inputs"
+WHOLE = 16_000_000
+"""Bytes of a table that are hashed, in some milliseconds, to know whether it is still what was written."""
 
 
 def stamp(inputs: str) -> dict[bytes, bytes]:
@@ -55,10 +57,19 @@ class Warehouse:
                 temporary.unlink(missing_ok=True)
 
     def inputs(self, table: str) -> str | None:
-        """The hash of what the table was made from; None where it is missing or unreadable."""
+        """The hash of what the table was made from; None where it is missing or damaged, so that it is made again.
+
+        Of files beyond WHOLE only the footer is looked at.
+        """
+        path = self.path(table)
         try:
-            metadata = pq.read_schema(self.path(table)).metadata or {}
-        except (OSError, pa.ArrowInvalid):  # a damaged footer is an OSError
+            source: pa.NativeFile | Path = path
+            if path.stat().st_size <= WHOLE:
+                content = path.read_bytes()
+                check(content)
+                source = pa.BufferReader(content)
+            metadata = pq.read_schema(source).metadata or {}
+        except (OSError, pa.ArrowInvalid, Damaged):  # a damaged footer is an OSError
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
