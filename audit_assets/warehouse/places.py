@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from upath.implementations.cloud import S3Path
 from upath.registry import register_implementation
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 
 S3 = "s3://"
 SETTINGS: dict[str, Any] = {
@@ -179,13 +179,14 @@ def whole(path: Path) -> Iterator[Path]:
             yield file
             path.put(file)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
