@@ -26,6 +26,7 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from playwright.sync_api import Request
 
 from audit_assets.config import load_audit
 from audit_assets.defs.automation import registry_state
@@ -156,15 +157,13 @@ def ticks(instance: dg.DagsterInstance) -> dict[str, list[float]]:
 def queries_of_page(address: str, view: str) -> Iterator[dict[str, Any]]:
     """The GraphQL queries that the asset's page sends until it is quiet, each once."""
     sent: dict[str, dict[str, Any]] = {}
+
+    def keep(request: Request) -> None:
+        if request.method == "POST" and "/graphql" in request.url and request.post_data_json:
+            sent.setdefault(request.post_data_json["operationName"], request.post_data_json)
+
     with page() as tab:
-        tab.on(
-            "request",
-            lambda request: (
-                sent.setdefault(request.post_data_json["operationName"], request.post_data_json)
-                if "/graphql" in request.url and request.method == "POST" and request.post_data_json
-                else None
-            ),
-        )
+        tab.on("request", keep)
         tab.goto(f"{address}/assets/imitations?view={view}")
         tab.wait_for_timeout(8_000)
     yield from sent.values()

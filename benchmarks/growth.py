@@ -51,9 +51,9 @@ def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
     hands = rng.normal(size=(n, DIMENSION)).astype(np.float32)
     pull = np.where(subjects["kind"] == "artist", 0.6, 0.0).astype(np.float32)
 
-    def near(each: int, strength: np.ndarray) -> list[np.ndarray]:
+    def near(each: int, strength: np.ndarray) -> pd.Series:
         rows = strength[:, None, None] * hands[:, None] + rng.normal(size=(n, each, DIMENSION)).astype(np.float32)
-        return list((rows / np.linalg.norm(rows, axis=-1, keepdims=True)).reshape(-1, DIMENSION))
+        return pd.Series(list((rows / np.linalg.norm(rows, axis=-1, keepdims=True)).reshape(-1, DIMENSION)))
 
     def keyed(each: int, number: str) -> pd.DataFrame:
         return pd.DataFrame({"subject": np.repeat(subjects["subject"], each).tolist(), number: list(range(each)) * n})
@@ -66,7 +66,7 @@ def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
         {
             "label": [*subjects["subject"], *defaults],
             "template": 0,
-            "embedding": near(1, np.full(n, 1.0, np.float32)) + list(np.eye(3, DIMENSION, dtype=np.float32)),
+            "embedding": [*near(1, np.full(n, 1.0, np.float32)), *np.eye(3, DIMENSION, dtype=np.float32)],
         }
     )
     return images, works, labels

@@ -42,7 +42,7 @@ def draw(model: dict[str, Any], subjects: pd.DataFrame, trials: int, base: Path,
     pipeline.set_progress_bar_config(disable=True)
     size = model["settings"]["size"]
     rows = []
-    for subject in subjects.itertuples():
+    for number, subject in enumerate(subjects.itertuples()):
         for trial in range(trials):
             image = pipeline(
                 TEMPLATE.format(subject.name),
@@ -50,7 +50,7 @@ def draw(model: dict[str, Any], subjects: pd.DataFrame, trials: int, base: Path,
                 guidance_scale=model["settings"]["guidance"],
                 width=size,
                 height=size,
-                generator=torch.Generator().manual_seed(1000 * int(subject.Index) + trial),
+                generator=torch.Generator().manual_seed(1000 * number + trial),
             ).images[0]
             path = folder / f"{subject.subject}-{trial}.png"
             image.save(path)
@@ -148,7 +148,7 @@ def main(config: Path, subjects_file: Path, folder: Path) -> None:
         match(images[artists_only], vectors[artists_only], works, work_vectors).to_csv(
             folder / f"matching-{entry['name']}.csv"
         )
-    by_subject.unstack("kind").plot.hist()
+    by_subject.reset_index().pivot_table(index="subject", columns="kind", values="correct").plot.hist()
     plt.savefig(folder / "figure.png")
     print(found.groupby("kind")["correct"].mean().to_string())
 
