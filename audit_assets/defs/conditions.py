@@ -41,5 +41,10 @@ FOLLOWS_THE_DATABASE = (
 """When the database is new, for a model version whose results are there. `eager()` would ask for a new version's report together
 with its results, before they are published."""
 
-FOLLOWS_WHAT_IS_THERE = FOLLOWS.without(~dg.AutomationCondition.any_deps_missing()).with_label("follows_what_is_there")
+FOLLOWS_WHAT_IS_THERE = (
+    dg.AutomationCondition.eager()
+    .without(~dg.AutomationCondition.any_deps_missing())
+    .replace("any_deps_updated", UPDATED)
+    .with_label("follows_what_is_there")
+)
 """The same over all model versions. One that is not audited yet is missing, and `eager()` would wait for it for ever."""
