@@ -17,10 +17,6 @@ import sys
 import time
 from pathlib import Path
 
-# Before numpy is loaded: CPU time counts every thread.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 import pandas as pd
 import yaml
@@ -124,7 +120,11 @@ def peak_megabytes() -> float:
 def apart(what: str, size: int) -> dict[str, float]:
     """What one size takes, from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.growth", "--one", what, str(size)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    # CPU time counts every thread, and numpy reads these when it is loaded.
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent, env=alone
+    )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

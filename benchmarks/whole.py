@@ -65,6 +65,22 @@ def write_subjects(database: Path, table: Path) -> int:
     return int(counted[0])
 
 
+def kept(folder: Path) -> dict[str, float]:
+    """MB of what an audit leaves, by kind."""
+    warehouse = folder / "warehouse"
+    parts = {
+        "images": (warehouse / "images", "*"),
+        "tables": (warehouse, "*.parquet"),
+        "database": (warehouse, "audit.duckdb"),
+        "reports": (warehouse / "reports", "*"),
+        "Dagster's home": (folder / ".dagster", "*"),
+    }
+    return {
+        name: sum(p.stat().st_size for p in below.rglob(pattern) if p.is_file()) / 1e6
+        for name, (below, pattern) in parts.items()
+    }
+
+
 def measure(results: Results, config: Path, folder: Path) -> None:
     own = of_its_own(config, folder / "audit")
     cold = timed("audit_assets.cli", "run", "--config", str(own))
@@ -78,6 +94,8 @@ def measure(results: Results, config: Path, folder: Path) -> None:
     else:
         results.faster(f"{what}, cold: a plain script", cold, plain, TARGET)
     results.within(f"{what}: nothing to do, s", again, PATIENCE)
+    for name, size in kept(folder / "audit").items():
+        results.reported(f"{what}: {name}, MB", size)
 
 
 def main() -> int:
