@@ -26,7 +26,7 @@ test-all: lint $(DRAWN)
 	@$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.developing
-	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks
+	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docker
 	@$(BIN)/mypy
 
 # Half an hour on two cores; alone on the machine, or its figures mean nothing.

@@ -1,6 +1,8 @@
 """A warehouse in S3 keeps what a folder keeps, against a server of that protocol on loopback."""
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -216,6 +218,15 @@ def test_a_worker_killed_between_the_parts_of_a_large_upload_leaves_nothing_half
     arguments = [sys.executable, "-c", WRITE, str(root), "160000000", "3"]
     subprocess.run(arguments, env={**os.environ, **environment}, check=True)
     assert warehouse.row_count("t") == 20_000_000
+
+
+def test_the_lifecycle_rule_of_the_page_is_one_that_a_bucket_takes(client: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (command,) = (line for line in page.splitlines() if line.startswith("aws s3api put-bucket-lifecycle-configuration"))
+    rules = json.loads(shlex.split(command)[-1])
+    client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=rules)
+    (rule,) = client.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
 
 
 # ---- what is wrong with a bucket
