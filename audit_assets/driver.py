@@ -22,8 +22,8 @@ from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.layout import opened
 from audit_assets.warehouse.places import check
-from audit_assets.warehouse.store import Warehouse
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
@@ -78,7 +78,7 @@ class Driver:
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
-        self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
+        self.steps = AuditSteps(self.audit, self.protocol, opened(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
         self.repository = defs().get_repository_def()
@@ -103,7 +103,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
-        known = registry(self.audit)
+        known = registry(self.audit, self.steps.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)

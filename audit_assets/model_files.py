@@ -35,8 +35,10 @@ def text_encoder_family(config: dict[str, Any]) -> str:
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
-def local_folder(path: str, revision: str | None, allow: list[str] | None = None) -> tuple[Path, str | None]:
-    """The folder of a model: a local directory, or a hub id taken from the cache or the hub. Returns it with its revision."""
+def local_folder(
+    path: str, revision: str | None, allow: list[str] | None = None, *, fetch: bool = True
+) -> tuple[Path, str | None]:
+    """The folder of a model: a local directory, or a hub id taken from the cache or, with `fetch`, the hub; and its revision."""
     folder = Path(path)
     if folder.is_dir():
         return folder, revision
@@ -50,6 +52,7 @@ def local_folder(path: str, revision: str | None, allow: list[str] | None = None
             snapshot_download(
                 path,
                 revision=revision,
+                local_files_only=not fetch,
                 allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
             )
         )

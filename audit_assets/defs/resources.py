@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.warehouse.layout import made
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class AuditResource(dg.ConfigurableResource):
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.audit.local(self.audit.warehouse))
+        return made(self.audit.local(self.audit.warehouse))
 
     @property
     def steps(self) -> "AuditSteps":

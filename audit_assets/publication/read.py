@@ -194,7 +194,7 @@ def by_artist(
         ) m ON m.subject = i.subject
         WHERE i.protocol = $protocol AND i.model_version = $model_version AND i.encoder = $encoder
           AND i.label_set = 'criteria' AND i.kind = 'artist'
-        ORDER BY s.name, i.subject
+        ORDER BY strip_accents(lower(s.name)), i.subject
         """,
         {
             "protocol": protocol,
@@ -239,13 +239,14 @@ def image_statuses(connection: duckdb.DuckDBPyConnection, model_version: str) ->
     )
 
 
-def real_work_accuracy(connection: duckdb.DuckDBPyConnection, encoder: str) -> pd.DataFrame:
+def real_work_accuracy(connection: duckdb.DuckDBPyConnection, protocol: str, encoder: str) -> pd.DataFrame:
     """The positive control, artists only: works and how many the encoder identifies. Empty where it was not measured."""
     return rows(
         connection,
         "SELECT count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct FROM auditability "
-        "WHERE encoder = $encoder AND kind::VARCHAR = 'artist' AND correct IS NOT NULL HAVING count(*) > 0",
-        {"encoder": encoder},
+        "WHERE protocol = $protocol AND encoder = $encoder AND kind::VARCHAR = 'artist' AND correct IS NOT NULL "
+        "HAVING count(*) > 0",
+        {"protocol": protocol, "encoder": encoder},
     )
 
 
@@ -269,6 +270,35 @@ def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, 
         {"model_version": model_version, "subject": subject, "limit": limit},
     )
     return [str(value) for value in found["image_sha256"]]
+
+
+def first_works(connection: duckdb.DuckDBPyConnection, limit: int) -> dict[str, list[str]]:
+    """`reference_hashes` of everyone: subject -> SHA-256s."""
+    return _by_subject(
+        rows(
+            connection,
+            "SELECT subject, image_sha256 FROM reference_works WHERE image_sha256 IS NOT NULL "
+            "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY work) <= $limit ORDER BY subject, work",
+            {"limit": limit},
+        )
+    )
+
+
+def first_imitations(connection: duckdb.DuckDBPyConnection, model_version: str, limit: int) -> dict[str, list[str]]:
+    """`imitation_hashes` of everyone: subject -> SHA-256s."""
+    return _by_subject(
+        rows(
+            connection,
+            "SELECT subject, image_sha256 FROM imitations WHERE model_version = $model_version AND image_sha256 IS NOT NULL "
+            "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY template, trial) <= $limit "
+            "ORDER BY subject, template, trial",
+            {"model_version": model_version, "limit": limit},
+        )
+    )
+
+
+def _by_subject(found: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(s): own["image_sha256"].astype(str).tolist() for s, own in found.groupby("subject", sort=True)}
 
 
 def contrasts(connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str) -> pd.DataFrame:
@@ -343,17 +373,20 @@ def verdicts_by_artist(
     )
 
 
-def auditability(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+def auditability(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
     """What every encoder makes of real works, by kind: artists, works, works recognised, artists that can be audited."""
     return rows(
         connection,
         "SELECT encoder, kind::VARCHAR AS kind, count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct, "
-        "count_if(coalesce(auditable, false)) AS auditable FROM auditability GROUP BY ALL ORDER BY ALL",
+        "count_if(coalesce(auditable, false)) AS auditable FROM auditability WHERE protocol = $protocol GROUP BY ALL ORDER BY ALL",
+        {"protocol": protocol},
     )
 
 
-def calibration(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    return rows(connection, "SELECT * FROM calibration ORDER BY encoder")
+def calibration(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    return rows(
+        connection, "SELECT * FROM calibration WHERE protocol = $protocol ORDER BY encoder", {"protocol": protocol}
+    )
 
 
 def of_model(connection: duckdb.DuckDBPyConnection, table: str, protocol: str, model_version: str) -> pd.DataFrame:
@@ -362,3 +395,93 @@ def of_model(connection: duckdb.DuckDBPyConnection, table: str, protocol: str, m
     if "protocol" in found:
         found = found[found["protocol"] == protocol]
     return found[found["model_version"] == model_version].reset_index(drop=True)
+
+
+def optional(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
+    """A table that databases of earlier versions do not have, ordered by all its columns; empty where there is none."""
+    known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
+    return connection.table(table).order("ALL").df() if table in set(known) else pd.DataFrame()
+
+
+def auc_by_subject(
+    connection: duckdb.DuckDBPyConnection, protocol: str, model_version: str, encoder: str
+) -> pd.DataFrame:
+    """How much likelier the artist's real works are to lie near own images than near others': subject, auc, its 95 % interval."""
+    return rows(
+        connection,
+        "SELECT subject, any_value(auc) AS auc, any_value(auc_low) AS auc_low, any_value(auc_high) AS auc_high "
+        "FROM matching_by_subject WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
+        "AND test = 'rank_sum_exact' AND alternative = 'closer' AND control = 'none' GROUP BY subject ORDER BY subject",
+        {"protocol": protocol, "model_version": model_version, "encoder": encoder},
+    )
+
+
+def encoder_relations(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, str]:
+    """Encoder -> 'shared', 'independent', 'image only', 'unknown': what it has in common with the model's text encoders."""
+    found = rows(
+        connection,
+        "SELECT encoder, relation FROM encoder_independence WHERE model_version = $model_version ORDER BY encoder",
+        {"model_version": model_version},
+    )
+    return dict(zip(found["encoder"], found["relation"], strict=True))
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Every model version, in the order of audit.yaml (that of the table)."""
+    return rows(connection, "SELECT * FROM model_versions ORDER BY rowid")
+
+
+def audited_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Model versions with results, in the order of audit.yaml."""
+    found = rows(
+        connection,
+        "SELECT model_version FROM model_versions m WHERE EXISTS (SELECT 1 FROM verdicts v WHERE "
+        "v.model_version = m.model_version) OR EXISTS (SELECT 1 FROM identification_summary i WHERE "
+        "i.model_version = m.model_version) ORDER BY m.rowid",
+    )
+    return [str(v) for v in found["model_version"]]
+
+
+def comparisons(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """Every pair of versions, kind of subject, encoder and measure; in the order of the versions."""
+    return rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM model_comparison WHERE protocol = $protocol ORDER BY rowid",
+        {"protocol": protocol},
+    )
+
+
+def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """Pairs of versions, subject by subject, with names: those that changed, or whose verdict did."""
+    return rows(
+        connection,
+        "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, s.opted_out FROM model_comparison_by_subject c "
+        "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.changed OR c.verdict <> c.later_verdict) "
+        "ORDER BY c.rowid",
+        {"protocol": protocol},
+    )
+
+
+def trends(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    return rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM model_trends WHERE protocol = $protocol ORDER BY rowid",
+        {"protocol": protocol},
+    )
+
+
+def made_from(connection: duckdb.DuckDBPyConnection) -> str:
+    """The hash of everything that the database was made from; empty where it does not say."""
+    found = optional(connection, "published_from")
+    return "" if found.empty else str(found["inputs_sha256"].iloc[0])
+
+
+def supplied_dates(connection: duckdb.DuckDBPyConnection, model_version: str) -> str:
+    """First and last of the dates that people gave to the images they supplied; empty for a model that is asked."""
+    found = optional(connection, "supplied_images")
+    if found.empty:
+        return ""
+    dates = found.loc[(found["model_version"] == model_version) & found["date"].notna(), "date"].astype(str)
+    if dates.empty:
+        return ""
+    return dates.min() if dates.min() == dates.max() else f"{dates.min()} to {dates.max()}"

@@ -4,8 +4,10 @@ Whoever has the old file open keeps their snapshot; the next reader opens the ne
 """
 
 import json
+import platform
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,14 @@ from audit_assets.warehouse.store import vectors
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 _TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
+LIBRARIES = (
+    "accelerate", "diffusers", "duckdb", "numba", "numpy", "pandas", "peft", "pillow", "pyarrow", "safetensors", "scipy",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB storage that clients still read: a reader need not have our version."""
+SCHEMA_VERSION = 1
+"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
 
 
 def table_suffix(encoder: str) -> str:
@@ -129,6 +137,12 @@ def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
         return columns
 
 
+def library_versions() -> list[tuple[str, str]]:
+    """Python and the libraries that figures depend on, as they are installed: (package, version)."""
+    found = [(name, version(name)) for name in LIBRARIES]
+    return [("python", platform.python_version()), *found]
+
+
 def row_counts(path: Path) -> dict[str, int]:
     """Rows of every table of a database."""
     with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
@@ -144,6 +158,15 @@ def published_from(path: Path) -> str | None:
         with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
             return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
     except duckdb.Error:
+        return None
+
+
+def schema_version(path: Path) -> int | None:
+    """The version of the contract that a database keeps; None where it does not say."""
+    try:
+        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
+            return int(_one(connection, "SELECT schema_version FROM published_from"))
+    except (duckdb.Error, AssertionError):
         return None
 
 
