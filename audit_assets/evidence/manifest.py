@@ -303,7 +303,7 @@ def stored_file(root: Path, path: str) -> dict[str, Any]:
 
 def sha256_of(file: Path) -> str:
     """Read anew each time: a file may be altered without a trace in its size and time of change."""
-    with open(file, "rb") as stream:
+    with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -43,6 +43,7 @@ from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.model_files import read_files
 from audit_assets.model_registry import folder_here, lora_file
 from audit_assets.roster.captions import caption_shards
+from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.publish import publish, published_from
 from audit_assets.warehouse.store import vectors
 
@@ -300,7 +301,7 @@ def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
         publish(again, tables, {str(e): int(d) for e, d in dimensions.items()})
         with duckdb.connect() as connection:
             for path, name in ((steps.database, "published"), (again, "again")):
-                target = str(path).replace("'", "''")  # ATTACH takes no parameters
+                target = str(local_copy(path)).replace("'", "''")  # ATTACH takes no parameters
                 connection.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
             columns = (
                 "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
@@ -536,7 +537,9 @@ def _apart(kept: ImageStore, drawn: ImageStore, one: Any, other: Any) -> str:
     if not isinstance(one, str) or not isinstance(other, str):
         return "there is an image where there was none, or none where there was one"
     try:
-        pixels = [np.asarray(open_image(path), dtype=np.int16) for path in (kept.path(one), drawn.path(other))]
+        pixels = [
+            np.asarray(open_image(local_copy(path)), dtype=np.int16) for path in (kept.path(one), drawn.path(other))
+        ]
     except InputError as error:
         return str(error)
     if pixels[0].shape != pixels[1].shape:

@@ -95,6 +95,8 @@ def _layout(root: Path) -> int | None:
             raise ValueError(f"layout is {layout!r}")
     except FileNotFoundError:
         return None
+    except InputError:  # the bucket is not reachable
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say which layout the warehouse has ({error}); restore it from a backup, or write "
