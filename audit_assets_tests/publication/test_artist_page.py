@@ -86,7 +86,7 @@ def test_the_page_tells_versions_apart(simulated: AuditSteps, tmp_path: Path) ->
     text = parsed(write_artist_page(simulated.database, "artist-11", picture, tmp_path).read_text()).text
     assert "has opted out" in text
     for model in MODELS:
-        assert f"Image 1 that {model} made" in (tmp_path / "artist-11.html").read_text()
+        assert f"Image 1 that {model} made in the name of" in (tmp_path / "artist-11.html").read_text()
     with duckdb.connect(str(simulated.database), read_only=True) as connection:
         verdicts = connection.execute(
             "SELECT model_version, verdict FROM verdicts WHERE subject = 'artist-11' AND encoder = 'sim-clip'"
