@@ -167,13 +167,15 @@ def report(
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import prepare_home
+    from audit_assets.driver import hold_ui, prepare_home
 
     try:
         audit = load_audit(config)
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    home = prepare_home(audit)
+    hold_ui(home)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
     os.chdir(root)
@@ -186,11 +188,31 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
+    from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
         audit = load_audit(config)
@@ -199,12 +221,18 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
+    if (version := schema_version(database)) != SCHEMA_VERSION:
+        typer.echo(
+            f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
+            f"`audit-assets run --config {config}` publishes it anew.",
+            err=True,
+        )
+    try:
+        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
-        except duckdb.Error as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(2) from None
+    except duckdb.Error as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

@@ -109,7 +109,6 @@ def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
     found = []
     for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
         if (name_of_file := f"{subject}.html") in there:
-            with (folder / name_of_file).open(encoding="utf-8") as page:
-                said = _MADE_FROM.search(page.read(4096))
+            said = _MADE_FROM.search((folder / name_of_file).read_text(encoding="utf-8")[:4096])
             found.append(Page(f"{ARTISTS}/{quote(subject, safe='')}.html", name, said is not None and said[1] == now))
     return found

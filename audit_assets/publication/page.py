@@ -7,7 +7,6 @@ other script run, whatever a name contains.
 import base64
 import hashlib
 import io
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +18,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from audit_assets.publication import wording
+from audit_assets.warehouse.places import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = 96
@@ -87,13 +87,8 @@ def render(template: str, **values: Any) -> str:
 
 def write(path: Path, page: str) -> Path:
     """Replace the page in one step; a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as file:
+        file.write_text(page, encoding="utf-8")
     return path
 
 

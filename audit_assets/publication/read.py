@@ -15,6 +15,7 @@ import duckdb
 import pandas as pd
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.publish import table_suffix
 
 EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
@@ -26,7 +27,7 @@ def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not database.is_file():
         raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
     try:
-        connection = duckdb.connect(str(database), read_only=True)
+        connection = duckdb.connect(str(local_copy(database)), read_only=True)
     except duckdb.Error as error:
         raise InputError(f"{database}: not a readable DuckDB file ({error}). Remedy: publish it again.") from error
     try:
