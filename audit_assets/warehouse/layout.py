@@ -82,8 +82,13 @@ def _migrate(root: Path, migrations: Mapping[int, Callable[[Path], None]]) -> No
 
 def mark(root: Path, layout: int = LAYOUT) -> None:
     temporary = root / f".{FILE}.{uuid.uuid4().hex}.tmp"
-    temporary.write_text(json.dumps({"layout": layout}) + "\n", encoding="utf-8")
+    temporary.write_text(text(layout), encoding="utf-8")
     os.replace(temporary, root / FILE)
+
+
+def text(layout: int = LAYOUT) -> str:
+    """Of the file."""
+    return json.dumps({"layout": layout}) + "\n"
 
 
 def _layout(root: Path) -> int | None:
