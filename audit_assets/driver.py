@@ -154,7 +154,7 @@ class Driver:
                 f"imitations of {model}",
                 ["imitations", "imitation_embeddings"],
                 tags,
-                progress=partial(self._images, model, subjects),
+                progress=partial(self._images, model, self.steps.images_asked()),
                 done=partial(self.steps.imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
@@ -169,10 +169,9 @@ class Driver:
         for model in (m for m in self.steps.audited() if m in known):
             yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
 
-    def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
-        each = len(self.protocol.templates) * self.protocol.trials
+    def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
-        return len(made & set(subjects)) * each + at_work[model], len(subjects) * each
+        return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
         """Whether a range was materialized before, every partition of it, and would make nothing new."""
