@@ -23,6 +23,7 @@ import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
+from audit_assets.cli import app
 from audit_assets.config import load_audit
 from audit_assets.defs.resources import DEPLOYMENTS
 from audit_assets_tests.postgres_server import postgres
@@ -293,3 +294,25 @@ def _unfinished() -> Any:
     from audit_assets.driver import UNFINISHED
 
     return RunsFilter(statuses=[*UNFINISHED, DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED])
+
+
+# ---- the page
+def _commands() -> list[str]:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_the_commands_of_the_page_are_ones_that_there_are() -> None:
+    """Read by the shell; files, services, settings and subcommands that they name exist."""
+    commands = _commands()
+    subprocess.run(["bash", "-n"], input="\n".join(commands), text=True, check=True)
+    for command in commands:
+        for file in re.findall(r"(?<![\w/])(?:docker/|constraints)[\w./-]+", command):
+            assert (ROOT / file).exists() or file == "docker/.env", command
+        for service in re.findall(r"exec (\w+) ", command):
+            assert service in SERVICES, command
+        for name in re.findall(r"DAGSTER_POSTGRES_\w+", command):
+            assert name in (DOCKER / "dagster.yaml").read_text(encoding="utf-8"), command
+        if match := re.search(r"audit-assets (\w+) --config", command):
+            assert match[1] in {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}, command

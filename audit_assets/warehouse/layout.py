@@ -82,7 +82,12 @@ def _migrate(root: Path, migrations: Mapping[int, Callable[[Path], None]]) -> No
 
 def mark(root: Path, layout: int = LAYOUT) -> None:
     with whole(root / FILE) as file:
-        file.write_text(json.dumps({"layout": layout}) + "\n", encoding="utf-8")
+        file.write_text(text(layout), encoding="utf-8")
+
+
+def text(layout: int = LAYOUT) -> str:
+    """Of the file."""
+    return json.dumps({"layout": layout}) + "\n"
 
 
 def _layout(root: Path) -> int | None:
@@ -95,6 +100,8 @@ def _layout(root: Path) -> int | None:
             raise ValueError(f"layout is {layout!r}")
     except FileNotFoundError:
         return None
+    except InputError:  # the bucket is not reachable
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say which layout the warehouse has ({error}); restore it from a backup, or write "

@@ -120,6 +120,14 @@ class ObjectPath(S3Path):
         self.fs.get_file(self.path, str(file))
 
     @_reached
+    def stat(self, *, follow_symlinks: bool = True) -> Any:
+        return super().stat()
+
+    @_reached
+    def open(self, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        return super().open(mode, *arguments, **named)
+
+    @_reached
     def write_bytes(self, data: Any) -> int:
         self.fs.pipe_file(self.path, bytes(data))
         return len(data)

@@ -164,7 +164,7 @@ def published_from(path: Path) -> str | None:
 def schema_version(path: Path) -> int | None:
     """The version of the contract that a database keeps; None where it does not say."""
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
             return int(_one(connection, "SELECT schema_version FROM published_from"))
     except (duckdb.Error, AssertionError):
         return None

@@ -1,6 +1,8 @@
 """A warehouse in S3 keeps what a folder keeps, against a server of that protocol on loopback."""
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from audit_assets.generation.images import ImageStore
 from audit_assets.publication import read
 from audit_assets.warehouse import places
 from audit_assets.warehouse.places import check, local_copy, lock_folder, place, whole_files
-from audit_assets.warehouse.publish import publish, published_from, row_counts
+from audit_assets.warehouse.publish import SCHEMA_VERSION, publish, published_from, row_counts
 from audit_assets.warehouse.store import Warehouse
 from audit_assets_tests import s3_server
 from audit_assets_tests.s3_server import gate
@@ -114,19 +116,23 @@ def test_images_in_s3_are_named_by_their_hash_and_put_once(root: Path, client: A
         store.get("0" * 64)
 
 
+def made_from(inputs: str) -> dict[str, pd.DataFrame]:
+    return {"published_from": pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})}
+
+
 def test_the_database_is_uploaded_whole_and_a_reader_keeps_its_snapshot(root: Path, client: Any) -> None:
     path = root / "audit.duckdb"
     assert published_from(path) is None
-    publish(path, {"published_from": pd.DataFrame({"inputs_sha256": ["one"]})}, {"clip": 3})
+    publish(path, made_from("one"), {"clip": 3})
     assert published_from(path) == "one"
     with read.opened(path) as reader:
-        publish(path, {"published_from": pd.DataFrame({"inputs_sha256": ["two"]})}, {"clip": 3})
-        assert reader.execute("SELECT * FROM published_from").fetchall() == [("one",)]
+        publish(path, made_from("two"), {"clip": 3})
+        assert reader.execute("SELECT inputs_sha256 FROM published_from").fetchall() == [("one",)]
     assert published_from(path) == "two"
     assert row_counts(path)["published_from"] == 1
     assert local_copy(path) == local_copy(path)  # not fetched again
     for n in range(3):
-        publish(path, {"published_from": pd.DataFrame({"inputs_sha256": [str(n)]})}, {"clip": 3})
+        publish(path, made_from(str(n)), {"clip": 3})
         assert published_from(path) == str(n)
     assert len(list(local_copy(path).parent.iterdir())) <= 3
     with pytest.raises((ValueError, duckdb.Error)):
@@ -216,6 +222,15 @@ def test_a_worker_killed_between_the_parts_of_a_large_upload_leaves_nothing_half
     arguments = [sys.executable, "-c", WRITE, str(root), "160000000", "3"]
     subprocess.run(arguments, env={**os.environ, **environment}, check=True)
     assert warehouse.row_count("t") == 20_000_000
+
+
+def test_the_lifecycle_rule_of_the_page_is_one_that_a_bucket_takes(client: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (command,) = (line for line in page.splitlines() if line.startswith("aws s3api put-bucket-lifecycle-configuration"))
+    rules = json.loads(shlex.split(command)[-1])
+    client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=rules)
+    (rule,) = client.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
 
 
 # ---- what is wrong with a bucket
