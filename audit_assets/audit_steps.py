@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raise them where the same inputs give other rows."""
 
 
