@@ -16,18 +16,21 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_registry import check_unchanged, folder_here, resolve_encoder_entry, resolve_model
+from audit_assets.model_files import file_sha256
+from audit_assets.model_registry import folder_here, register, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.warehouse.places import each, lock_folder, whole_files
 from audit_assets.warehouse.publish import (
     SCHEMA_VERSION,
     as_json,
+    library_versions,
     publish,
     published_from,
     row_counts,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
+REPORT_VERSION = 2
 """Raise them where the same inputs give other rows."""
 
 
@@ -92,6 +96,7 @@ class AuditSteps:
                     if problems := maker.check(rows, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
+                register(self.audit, maker.resolved)
                 yield subject, rows, made_now
 
     def cost_preview(self, models: list[str]) -> str:
@@ -155,7 +160,6 @@ class AuditSteps:
         if not self.audit.model(model).approved:
             raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(self.audit, self.audit.model(model))
-        check_unchanged(self.audit, resolved, self.warehouse)
         return maker(resolved, self.protocol, store or self.images, self.audit.batch_size)
 
     def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
@@ -189,14 +193,14 @@ class AuditSteps:
                 self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name, indirect[s])) is not None
                 for s, name in names.items()
             )
+            if made:
+                register(self.audit, maker.resolved)
         return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])
 
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
         """The rows, if they were made from these inputs and every image that they name is there."""
         rows = self._done(table, inputs)
-        if rows is None or not all(self.images.path(sha256).exists() for sha256 in rows["image_sha256"].dropna()):
-            return None
-        return rows
+        return rows if rows is not None and self.images.has(rows["image_sha256"].dropna()) else None
 
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
         return self.warehouse.read(table) if self.warehouse.inputs(table) == inputs else None
@@ -215,8 +219,10 @@ class AuditSteps:
 
     def _lock(self, table: str) -> FileLock:
         """A lock a cell: of two drivers the second waits, then finds the work done."""
-        path = self.warehouse.root / ".locks" / f"{table}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = lock_folder(self.warehouse.root) / f"{table}.lock"
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         return FileLock(path)
 
     # ---- real works
@@ -254,7 +260,7 @@ class AuditSteps:
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
-                        encoder = self.encoder(entry)
+                        encoder = self._encoder(entry)
                     rows = self.warehouse.read(source)
                     keys = [
                         c
@@ -274,16 +280,21 @@ class AuditSteps:
             yield source, where, digest([files_sha256, images, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
-        return all(
-            self.warehouse.inputs(where) == inputs
-            for entry in self.audit.encoders
-            for _, where, inputs in self._embeddings(kind, entry, sources)
-        )
+        for entry in self.audit.encoders:
+            if any(
+                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, sources)
+            ):
+                return False
+            register(self.audit, resolve_encoder_entry(self.audit, entry))
+        return True
 
-    def encoder(self, entry: EncoderEntry) -> "Encoder":
+    def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
-        return Encoder(resolve_encoder_entry(self.audit, entry))
+        resolved = resolve_encoder_entry(self.audit, entry)
+        encoder = Encoder(resolved)
+        register(self.audit, resolved)
+        return encoder
 
     def make_label_embeddings(self) -> dict[str, pd.DataFrame]:
         """Labels of every prompted subject and of everyone with real works, and the default labels, by encoder."""
@@ -294,7 +305,7 @@ class AuditSteps:
             inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
-                made = embed_labels(self.encoder(entry), rows)
+                made = embed_labels(self._encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables
@@ -312,7 +323,7 @@ class AuditSteps:
         }
         labels = {encoder: f"label_embeddings/{encoder}" for encoder in images}
         sources = [[labels[encoder], *tables] for encoder, tables in images.items()]
-        inputs = digest([[[self.warehouse.inputs(t) for t in ts] for ts in sources], self.protocol.name, VERSION])
+        inputs = digest([[self.warehouse.all_inputs(ts) for ts in sources], self.protocol.name, VERSION])
         made = self._done(where, inputs)
         if made is None:
             made = pd.DataFrame(columns=SIGMOID_COLUMNS)
@@ -357,11 +368,9 @@ class AuditSteps:
         return self.warehouse.root / "audit.duckdb"
 
     def audited(self) -> list[str]:
-        """Model versions whose results are there, in the order of audit.yaml."""
+        """Model versions whose results are there, in the order of audit.yaml. InputError where one is damaged."""
         return [
-            m.name
-            for m in self.audit.models
-            if all(self.warehouse.inputs(f"{table}/{m.name}") for table in MODEL_TABLES)
+            m.name for m in self.audit.models if all(self.warehouse.made(f"{table}/{m.name}") for table in MODEL_TABLES)
         ]
 
     def published_tables(self) -> dict[str, list[str]]:
@@ -371,7 +380,7 @@ class AuditSteps:
         referenced = self.referenced()
         tables = {name: [name] for name in ("subjects", "model_versions", "encoders", *ROSTER_TABLES, *CONTROL_TABLES)}
         tables["model_files"] = ["model_files", "encoder_files"]
-        tables["mined_names"] = ["mined_names"] if self.warehouse.inputs("mined_names") else []
+        tables["mined_names"] = ["mined_names"] if self.warehouse.made("mined_names") else []
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:
@@ -384,7 +393,7 @@ class AuditSteps:
         if self._sigmoid_encoders():
             tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in COMPARISON_TABLES:
-            tables[name] = [name] if self.warehouse.inputs(name) else []
+            tables[name] = [name] if self.warehouse.made(name) else []
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables
@@ -392,7 +401,7 @@ class AuditSteps:
     def published_inputs(self) -> str:
         return digest(
             [
-                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self.published_tables().items()},
+                {name: self.warehouse.all_inputs(tables) for name, tables in self.published_tables().items()},
                 self.protocol.model_dump(),
                 SCHEMA_VERSION,
                 VERSION,
@@ -406,7 +415,7 @@ class AuditSteps:
         """
         inputs = self.published_inputs()
         sources = self.published_tables()
-        if published_from(self.database) != inputs:
+        if published_from(self.database) != inputs or not self._database_is_whole(inputs):
             if wrong := [finding for model in self.audited() for finding in self.measurement.findings(model)]:
                 raise InputError(
                     f"{self.database}: not replaced, since {len(wrong)} results do not follow from what they are made of "
@@ -416,13 +425,23 @@ class AuditSteps:
             publish(
                 self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
+            whole = pd.DataFrame({"file_sha256": [file_sha256(self.database)]})
+            self.warehouse.write("published", whole, inputs)
         counts = row_counts(self.database)
-        wanted = {name: sum(self.warehouse.row_count(t) for t in parts) for name, parts in sources.items()}
+        wanted = {
+            name: sum(each(self.warehouse.root, self.warehouse.row_count, parts)) for name, parts in sources.items()
+        }
         return (
             self.database,
             counts,
             [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
+
+    def _database_is_whole(self, inputs: str) -> bool:
+        """Whether the database has the bytes that were published."""
+        if self.warehouse.inputs("published") != inputs:
+            return False
+        return file_sha256(self.database) == self.warehouse.read("published")["file_sha256"].iloc[0]
 
     def rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
@@ -439,6 +458,7 @@ class AuditSteps:
                 "definition": [as_json(p.model_dump())],
             }
         )
+        tables["software"] = pd.DataFrame(library_versions(), columns=["package", "version"])
         tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})
         return {
             name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
@@ -451,7 +471,7 @@ class AuditSteps:
         report, where, inputs = (
             folder / "report.html",
             f"audit_report/{model}",
-            digest([self.published_inputs(), VERSION]),
+            digest([self.published_inputs(), REPORT_VERSION]),
         )
         done = self._done(where, inputs)
         if done is not None and all(
@@ -462,11 +482,28 @@ class AuditSteps:
 
         # Nothing where it is up to date; a run beside this one may have published before these results were there.
         self.publish()
-        write_report(self.database, model, self.images.get, folder)
+        with whole_files(folder) as files_here:
+            write_report(self.database, model, self.images.get, files_here)
+        self.make_index()
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})
         self.warehouse.write(where, table, inputs)
         return report, table
+
+    def make_index(self) -> Path:
+        """`reports/index.html`, over every model version of the published database and the artists' pages that are there."""
+        from audit_assets.publication.index import write_index
+
+        return write_index(self.database, self.warehouse.root / "reports")
+
+    def make_artist_page(self, artist: str) -> Path:
+        """One artist's page, by slug or name, from the published database; the index then leads to it."""
+        from audit_assets.publication.artist_page import write_artist_page
+        from audit_assets.publication.index import ARTISTS
+
+        page = write_artist_page(self.database, artist, self.images.get, self.warehouse.root / "reports" / ARTISTS)
+        self.make_index()
+        return page
 
 
 def _sha256(file: Path) -> str | None:

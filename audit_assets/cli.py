@@ -53,6 +53,7 @@ def run(config: Config = DEFAULT) -> None:
     console.print(f"database  {driver.steps.database}", markup=False)
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"index     {driver.steps.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
@@ -119,7 +120,7 @@ def _quiet() -> None:
 
 
 def _results(database: Path, models: list[str]) -> None:
-    from audit_assets.publication.report import paper_comparison
+    from audit_assets.publication.headline import paper_comparison
 
     for model in models:
         table = Table(
@@ -138,16 +139,46 @@ def _results(database: Path, models: list[str]) -> None:
 
 
 @app.command()
+def report(
+    artist: Annotated[
+        str | None, typer.Option(help="the slug or the name of one artist, for a page of evidence")
+    ] = None,
+    config: Config = DEFAULT,
+) -> None:
+    """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
+    from audit_assets.audit_steps import AuditSteps
+    from audit_assets.config import load_audit, load_protocol
+    from audit_assets.warehouse.store import Warehouse
+
+    _quiet()
+    try:
+        audit = load_audit(config)
+        steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+        if artist is not None:
+            console.print(f"page      {steps.make_artist_page(artist)}", markup=False)
+            return
+        if not (versions := steps.audited()):
+            raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
+        for version in versions:
+            console.print(f"report    {steps.make_report(version)[0]}", markup=False)
+        console.print(f"index     {steps.make_index()}", markup=False)
+    except InputError as error:
+        raise _stop(error) from None
+
+
+@app.command()
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import prepare_home
+    from audit_assets.driver import hold_ui, prepare_home
 
     try:
         audit = load_audit(config)
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    home = prepare_home(audit)
+    hold_ui(home)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
     os.chdir(root)
@@ -160,11 +191,30 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
     from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
@@ -180,12 +230,12 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             f"`audit-assets run --config {config}` publishes it anew.",
             err=True,
         )
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
+    try:
+        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
-        except duckdb.Error as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(2) from None
+    except duckdb.Error as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
 
 
 @app.command()

@@ -374,7 +374,7 @@ class MeasurementSteps:
     def _inputs(self, tables: Sequence[str]) -> str:
         return digest(
             [
-                [self.warehouse.inputs(t) for t in tables],
+                self.warehouse.all_inputs(tables),
                 self.warehouse.inputs("subjects"),
                 self.protocol.measurement_hash,
                 self.protocol.name,

@@ -98,9 +98,9 @@ DEPLOYMENTS: Mapping[str, Deployment] = {
     "local": Deployment(
         _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
-    # A container a run; within it as on a laptop.
+    # Processes of the code server, as on a laptop: a container a run would need the Docker socket, which is root on the host.
     "docker": Deployment(
-        _in_process, _no_tags, {"module": "dagster_docker", "class": "DockerRunLauncher"}, cells_a_run=1000
+        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
     # A job a step, so that a GPU is asked for where one is used. Fewer cells a run: a node that is lost costs less.
     "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, cells_a_run=70),

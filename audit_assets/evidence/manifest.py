@@ -7,8 +7,6 @@ gives the same manifest; no clock is read, and no path of the machine is in it.
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +20,7 @@ from audit_assets.evidence.machine import this_machine
 from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES
 from audit_assets.model_registry import is_hub_id
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.publish import published_from
 from audit_assets.warehouse.store import Warehouse
 
@@ -309,7 +308,7 @@ def stored_file(root: Path, path: str) -> dict[str, Any]:
 
 def sha256_of(file: Path) -> str:
     """Read anew each time: a file may be altered without a trace in its size and time of change."""
-    with open(file, "rb") as stream:
+    with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -417,13 +416,8 @@ def _check_tables_are_unaltered(path: Path, before: Manifest, now: Manifest) -> 
 
 
 def _write(path: Path, manifest: Manifest) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_text(manifest_text(manifest), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as file:
+        file.write_text(manifest_text(manifest), encoding="utf-8")
 
 
 def manifest_text(manifest: Manifest) -> str:

@@ -41,8 +41,9 @@ from audit_assets.generation.image_folder import artist_folders, folder_files
 from audit_assets.generation.images import ImageStore, open_image
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.model_files import read_files
-from audit_assets.model_registry import folder_here, lora_file
+from audit_assets.model_registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
+from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.publish import publish, published_from
 from audit_assets.warehouse.store import vectors
 
@@ -312,7 +313,7 @@ def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
         publish(again, tables, {str(e): int(d) for e, d in dimensions.items()})
         with duckdb.connect() as connection:
             for path, name in ((steps.database, "published"), (again, "again")):
-                target = str(path).replace("'", "''")  # ATTACH takes no parameters
+                target = str(local_copy(path)).replace("'", "''")  # ATTACH takes no parameters
                 connection.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
             columns = (
                 "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
@@ -322,7 +323,7 @@ def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
                 other = sorted(set(known) ^ set(made))[0]
                 return [f"{steps.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
             found = []
-            for table in sorted({name for name, _, _ in made}):
+            for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
                 difference = _first_difference(connection, table)
                 if difference:
                     found.append(f"{steps.database}, table {table}: {difference}")
@@ -449,7 +450,9 @@ def _embeddings(
             check.unchecked.append(f"{entry.name}: is not on this machine, so no embedding is made again")
             continue
         with _finding(check, entry.name):
-            encoder = steps.encoder(entry)
+            from audit_assets.encoders.encoder import Encoder  # torch
+
+            encoder = Encoder(resolve_encoder_entry(steps.audit, entry))
             images = [s.embeddings[entry.name] for s in manifest.subjects if any(i.image_sha256 for i in s.images)]
             works = [r.embeddings[entry.name] for r in manifest.references]
             for tables in (images, [] if "real works" in left else works):
@@ -550,7 +553,9 @@ def _apart(kept: ImageStore, drawn: ImageStore, one: Any, other: Any) -> str:
     if not isinstance(one, str) or not isinstance(other, str):
         return "there is an image where there was none, or none where there was one"
     try:
-        pixels = [np.asarray(open_image(path), dtype=np.int16) for path in (kept.path(one), drawn.path(other))]
+        pixels = [
+            np.asarray(open_image(local_copy(path)), dtype=np.int16) for path in (kept.path(one), drawn.path(other))
+        ]
     except InputError as error:
         return str(error)
     if pixels[0].shape != pixels[1].shape:

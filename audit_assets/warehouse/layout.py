@@ -6,14 +6,13 @@ carries the hash of its inputs, and is made again by itself.
 """
 
 import json
-import os
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import lock_folder, whole
 from audit_assets.warehouse.store import Warehouse
 
 LAYOUT = 1
@@ -56,8 +55,9 @@ def _has_tables(root: Path) -> bool:
 
 def _locked(root: Path, change: Callable[[], None]) -> None:
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".warehouse.lock"):
+        locks = lock_folder(root)
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / "warehouse.lock"):
             change()
     except OSError as error:
         raise InputError(
@@ -81,9 +81,8 @@ def _migrate(root: Path, migrations: Mapping[int, Callable[[Path], None]]) -> No
 
 
 def mark(root: Path, layout: int = LAYOUT) -> None:
-    temporary = root / f".{FILE}.{uuid.uuid4().hex}.tmp"
-    temporary.write_text(text(layout), encoding="utf-8")
-    os.replace(temporary, root / FILE)
+    with whole(root / FILE) as file:
+        file.write_text(text(layout), encoding="utf-8")
 
 
 def text(layout: int = LAYOUT) -> str:
@@ -101,6 +100,8 @@ def _layout(root: Path) -> int | None:
             raise ValueError(f"layout is {layout!r}")
     except FileNotFoundError:
         return None
+    except InputError:  # the bucket is not reachable
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say which layout the warehouse has ({error}); restore it from a backup, or write "
