@@ -43,7 +43,7 @@ from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.model_files import read_files
 from audit_assets.model_registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
-from audit_assets.warehouse.places import local_copy
+from audit_assets.warehouse.places import each, local_copy
 from audit_assets.warehouse.publish import publish, published_from
 from audit_assets.warehouse.store import vectors
 
@@ -164,13 +164,12 @@ def _entry(content: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Check:
-    check, count = Check("tables"), 0
-    for table in manifest.tables:
-        path = steps.warehouse.root / table.path
-        if table.of_a_scan and "scan tables" in left and not path.exists():
-            continue
-        count += 1
-        if (problem := _altered(path, table)) is None:
+    check, root = Check("tables"), steps.warehouse.root
+    there = [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left and not (root / t.path).exists())]
+    problems = each(root, lambda table: _altered(root / table.path, table), there)
+    for table, problem in zip(there, problems, strict=True):
+        path = root / table.path
+        if problem is None:
             continue
         now = steps.warehouse.inputs(table.path.removesuffix(".parquet"))
         if now is not None and now != table.inputs:
@@ -180,7 +179,7 @@ def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Chec
         check.findings.append(problem)
     if "scan tables" in left:
         check.unchecked.append("tables of single caption files: the archive left them out")
-    check.seen = f"{count} files"
+    check.seen = f"{len(there)} files"
     return check
 
 
@@ -198,14 +197,12 @@ def _altered(path: Path, entry: StoredFile) -> str | None:
 
 
 def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Picture]], left: set[LeftOut]) -> Check:
-    check, seen = Check(title), set()
-    for subject, picture in pictures:
-        path = steps.warehouse.root / picture.path
-        if left and not path.exists():
-            continue
-        seen.add(path)
-        entry = StoredFile(path=picture.path, bytes=picture.bytes or 0, sha256=picture.image_sha256 or "")
-        if problem := _altered(path, entry):
+    check, root = Check(title), steps.warehouse.root
+    there = [(subject, p) for subject, p in pictures if not left or (root / p.path).exists()]
+    seen = {p.path: p.stored() for _, p in there}
+    problems = dict(zip(seen, each(root, lambda file: _altered(root / file.path, file), seen.values()), strict=True))
+    for subject, picture in there:
+        if problem := problems[picture.path]:
             row = (
                 f"template {picture.template}, trial {picture.trial}"
                 if isinstance(picture, Imitation)

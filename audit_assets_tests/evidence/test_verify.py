@@ -118,7 +118,7 @@ def test_without_a_flip_nothing_is_found(whole: Path) -> None:
 
 @pytest.mark.long
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bit_of_any_file_counts(whole: Path, data: st.DataObject) -> None:
     kinds = evidence_of(whole)
     file = data.draw(st.sampled_from(kinds[data.draw(st.sampled_from(sorted(kinds)))]))
