@@ -264,7 +264,7 @@ class AuditSteps:
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
-                        encoder = self.encoder(entry)
+                        encoder = self._encoder(entry)
                     rows = self.warehouse.read(source)
                     keys = [
                         c
@@ -292,7 +292,7 @@ class AuditSteps:
             register(self.audit, resolve_encoder_entry(self.audit, entry))
         return True
 
-    def encoder(self, entry: EncoderEntry) -> "Encoder":
+    def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
         resolved = resolve_encoder_entry(self.audit, entry)
@@ -309,7 +309,7 @@ class AuditSteps:
             inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
-                made = embed_labels(self.encoder(entry), rows)
+                made = embed_labels(self._encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables
