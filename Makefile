@@ -22,7 +22,7 @@ test: lint $(DRAWN)
 	@$(BIN)/python -m pytest -q -m "not long"
 
 test-all: lint $(DRAWN)
-	@.ci/postgres
+	@.ci/services
 	@$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.developing
