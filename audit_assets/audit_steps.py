@@ -16,13 +16,14 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_registry import check_unchanged, folder_here, resolve_encoder_entry, resolve_model
+from audit_assets.model_files import file_sha256
+from audit_assets.model_registry import folder_here, register, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse.places import each, lock_folder, whole_files
@@ -95,6 +96,7 @@ class AuditSteps:
                     if problems := maker.check(rows, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
+                register(self.audit, maker.resolved)
                 yield subject, rows, made_now
 
     def cost_preview(self, models: list[str]) -> str:
@@ -158,7 +160,6 @@ class AuditSteps:
         if not self.audit.model(model).approved:
             raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(self.audit, self.audit.model(model))
-        check_unchanged(self.audit, resolved, self.warehouse)
         return maker(resolved, self.protocol, store or self.images, self.audit.batch_size)
 
     def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
@@ -192,6 +193,8 @@ class AuditSteps:
                 self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name, indirect[s])) is not None
                 for s, name in names.items()
             )
+            if made:
+                register(self.audit, maker.resolved)
         return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])
 
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
@@ -217,7 +220,9 @@ class AuditSteps:
     def _lock(self, table: str) -> FileLock:
         """A lock a cell: of two drivers the second waits, then finds the work done."""
         path = lock_folder(self.warehouse.root) / f"{table}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         return FileLock(path)
 
     # ---- real works
@@ -275,16 +280,21 @@ class AuditSteps:
             yield source, where, digest([files_sha256, images, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
-        return all(
-            self.warehouse.inputs(where) == inputs
-            for entry in self.audit.encoders
-            for _, where, inputs in self._embeddings(kind, entry, sources)
-        )
+        for entry in self.audit.encoders:
+            if any(
+                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, sources)
+            ):
+                return False
+            register(self.audit, resolve_encoder_entry(self.audit, entry))
+        return True
 
     def encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
-        return Encoder(resolve_encoder_entry(self.audit, entry))
+        resolved = resolve_encoder_entry(self.audit, entry)
+        encoder = Encoder(resolved)
+        register(self.audit, resolved)
+        return encoder
 
     def make_label_embeddings(self) -> dict[str, pd.DataFrame]:
         """Labels of every prompted subject and of everyone with real works, and the default labels, by encoder."""
@@ -358,11 +368,9 @@ class AuditSteps:
         return self.warehouse.root / "audit.duckdb"
 
     def audited(self) -> list[str]:
-        """Model versions whose results are there, in the order of audit.yaml."""
+        """Model versions whose results are there, in the order of audit.yaml. InputError where one is damaged."""
         return [
-            m.name
-            for m in self.audit.models
-            if all(self.warehouse.inputs(f"{table}/{m.name}") for table in MODEL_TABLES)
+            m.name for m in self.audit.models if all(self.warehouse.made(f"{table}/{m.name}") for table in MODEL_TABLES)
         ]
 
     def published_tables(self) -> dict[str, list[str]]:
@@ -372,7 +380,7 @@ class AuditSteps:
         referenced = self.referenced()
         tables = {name: [name] for name in ("subjects", "model_versions", "encoders", *ROSTER_TABLES, *CONTROL_TABLES)}
         tables["model_files"] = ["model_files", "encoder_files"]
-        tables["mined_names"] = ["mined_names"] if self.warehouse.inputs("mined_names") else []
+        tables["mined_names"] = ["mined_names"] if self.warehouse.made("mined_names") else []
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:
@@ -385,7 +393,7 @@ class AuditSteps:
         if self._sigmoid_encoders():
             tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in COMPARISON_TABLES:
-            tables[name] = [name] if self.warehouse.inputs(name) else []
+            tables[name] = [name] if self.warehouse.made(name) else []
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables
@@ -407,7 +415,7 @@ class AuditSteps:
         """
         inputs = self.published_inputs()
         sources = self.published_tables()
-        if published_from(self.database) != inputs:
+        if published_from(self.database) != inputs or not self._database_is_whole(inputs):
             if wrong := [finding for model in self.audited() for finding in self.measurement.findings(model)]:
                 raise InputError(
                     f"{self.database}: not replaced, since {len(wrong)} results do not follow from what they are made of "
@@ -417,6 +425,8 @@ class AuditSteps:
             publish(
                 self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
+            whole = pd.DataFrame({"file_sha256": [file_sha256(self.database)]})
+            self.warehouse.write("published", whole, inputs)
         counts = row_counts(self.database)
         wanted = {
             name: sum(each(self.warehouse.root, self.warehouse.row_count, parts)) for name, parts in sources.items()
@@ -426,6 +436,12 @@ class AuditSteps:
             counts,
             [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
+
+    def _database_is_whole(self, inputs: str) -> bool:
+        """Whether the database has the bytes that were published."""
+        if self.warehouse.inputs("published") != inputs:
+            return False
+        return file_sha256(self.database) == self.warehouse.read("published")["file_sha256"].iloc[0]
 
     def rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""

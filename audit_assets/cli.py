@@ -167,13 +167,15 @@ def report(
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import prepare_home
+    from audit_assets.driver import hold_ui, prepare_home
 
     try:
         audit = load_audit(config)
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    home = prepare_home(audit)
+    hold_ui(home)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
     os.chdir(root)
@@ -225,12 +227,12 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             f"`audit-assets run --config {config}` publishes it anew.",
             err=True,
         )
-    with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
-        try:
+    try:
+        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
-        except duckdb.Error as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(2) from None
+    except duckdb.Error as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from audit_assets import safe_yaml
 from audit_assets.errors import InputError
 from audit_assets.warehouse.places import place
 
@@ -20,6 +21,9 @@ INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
 FEWEST_IMAGES = 5
 """With fewer, and fewer than the protocol asks, an artist is not auditable: four images against some hundred show nothing."""
+LARGEST_FILE = 1_000_000
+"""Bytes of an audit file or a protocol; reading YAML takes ten seconds a megabyte."""
+_SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 Key = Annotated[
@@ -33,6 +37,14 @@ Key = Annotated[
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _holds_no_secret(cls, value: Any) -> Any:
+        """An address is recorded, shown and logged. The value itself is not repeated in the error."""
+        if isinstance(value, str) and _SECRET.search(value):
+            raise ValueError("holds a password or a token; keep it in the environment, and give the address without it")
+        return value
 
 
 class MatchingTests(_Strict):
@@ -311,18 +323,13 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
 
 def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
     try:
-        # A few aliases of aliases expand to gigabytes once they are walked or hashed.
-        alias = next(
-            (event for event in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)), None
-        )
-        if alias:
-            raise InputError(
-                f"{path}, line {(alias.start_mark.line if alias.start_mark else 0) + 1}: the alias *{alias.anchor} is not read; write the value itself."
-            )
+        safe_yaml.check(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
         lines: dict[tuple[Any, ...], int] = {}
@@ -331,11 +338,7 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
-    except RecursionError:
-        raise InputError(f"{path}: is nested too deeply; correct it.") from None
     except ValueError as error:  # a date such as 2023-99-99
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")

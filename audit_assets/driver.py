@@ -3,9 +3,10 @@
 Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
 """
 
+import fcntl
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 from audit_assets.generation.makers import at_work
 from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
@@ -36,7 +38,9 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {pools: {granularity: run, default_limit: 1}}
 run_monitoring: {enabled: false}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 """
+"""A run whose process was killed is started again; one that failed would fail again."""
 
 
 def prepare_home(audit: Audit) -> Path:
@@ -182,7 +186,7 @@ class Driver:
         job.execute_in_process(
             instance=self.instance,
             partition_key=step.partition,
-            tags={**step.tags, DRIVER: self.name},
+            tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
             run_config=QUIET,
             raise_on_error=True,
         )
@@ -222,12 +226,19 @@ def driver(config: Path) -> Iterator[Driver]:
     """A driver on the audit's own Dagster home."""
     audit = load_audit(config)
     os.environ["AUDIT_CONFIG"] = str(audit.file)
-    home = prepare_home(audit)
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+        (home / "opening.lock").touch()
     os.environ["DAGSTER_HOME"] = str(home)
-    with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
-        opened = dg.DagsterInstance.from_config(str(home))
-    with opened as instance, alive(home / "drivers", instance) as name:
-        yield Driver(audit.file, instance, name)
+    try:
+        with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
+            opened = dg.DagsterInstance.from_config(str(home))
+        with opened as instance, alive(home / "drivers", instance) as name:
+            yield Driver(audit.file, instance, name)
+    except DBAPIError as error:
+        raise InputError(
+            f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
+        ) from error
 
 
 @contextmanager
@@ -240,8 +251,7 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     for left in folder.glob("*.lock"):
         try:
             with FileLock(left).acquire(timeout=0):
-                for run in instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)):
-                    instance.report_run_failed(run, "the process that drove this run was killed")
+                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
                 left.unlink(missing_ok=True)
         except Timeout:
             continue
@@ -258,9 +268,31 @@ def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
     run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
     """
     lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
-    for run in lost:
-        instance.report_run_failed(run, "the code server that this run was a process of is gone")
+    _end(instance, lost, "the code server that this run was a process of is gone")
     return [run.run_id for run in lost]
+
+
+def hold_ui(home: Path) -> None:
+    """Hold the lock of the UI while this process lives, and what it becomes; end the runs of a UI that was killed.
+
+    Beside another UI over the same home nothing is done: the runs are that one's.
+    """
+    lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return
+    os.set_inheritable(lock, True)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        _end(instance, [r for r in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in r.tags])
+
+
+def _end(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
+) -> None:
+    for run in runs:
+        instance.report_run_failed(run, why)
 
 
 def run_audit(

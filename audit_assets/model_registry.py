@@ -1,6 +1,5 @@
 """The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from audit_assets.config import Audit, EncoderEntry, ModelEntry
+from audit_assets.config import Audit, EncoderEntry, ModelEntry, digest
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
 from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
@@ -41,9 +40,46 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
         lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight) for a in entry.lora)
-        return resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        found = resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        _check_registered(audit, found)
+        return found
     except InputError as error:
         raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None
+
+
+def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """Keep the hashes of the files that a name stands for, once something is made with them: table `registered/...`.
+
+    Weights of which one bit has changed load and draw as well as others, and nothing else would tell them apart from
+    those that the audit began with. Images that a person supplies are their own to change.
+    """
+    if isinstance(found, ResolvedModel) and found.source == "image_folder":
+        return
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
+
+
+def _registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> tuple[Warehouse, str, str]:
+    kind = "model" if isinstance(found, ResolvedModel) else "encoder"
+    return Warehouse(audit.local(audit.warehouse)), f"registered/{kind}/{found.name}", digest([kind, found.revision])
+
+
+def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """InputError where a file is not the one that this name and revision were first used with."""
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        return
+    files = warehouse.read(where)
+    known = dict(zip(files["file"], files["sha256"], strict=True))
+    own = {file: sha256 for _, _, file, _, sha256, _ in _own_rows(found)}
+    for file in sorted({*known, *own}):
+        if own.get(file) != known.get(file):
+            what = "was added" if file not in known else "is gone" if file not in own else "was changed"
+            raise InputError(
+                f"{found.path / file} {what} since {found.name!r} was audited under revision {found.revision!r}; put the "
+                "files back. If it is meant, give them another name, or a `revision` of their own."
+            )
 
 
 @dataclass(frozen=True)
@@ -68,7 +104,6 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
             continue
         try:
             found = resolve_model(audit, entry)
-            check_unchanged(audit, found, warehouse)
             resolved[entry.name] = found
         except InputError as error:
             refused[entry.name] = str(error)
@@ -86,41 +121,6 @@ def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
     if not warehouse.inputs(table):
         return []
     return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
-
-
-def check_unchanged(audit: Audit, resolved: ResolvedModel, warehouse: Warehouse) -> None:
-    """InputError where images were made under this name and revision from other files: they would be written over.
-
-    A folder of images grows as a person saves more, so it may change.
-    """
-    made = any((warehouse.root / "imitations" / resolved.name).glob("*.parquet"))
-    if resolved.source == "image_folder" or not made:
-        return
-    rows = {r["model_version"]: r for r in _rows(warehouse, "model_versions") if r["files_sha256"]}
-    before = rows.get(resolved.name)
-    if before is None or before["revision"] != resolved.revision:
-        return
-    adapters = {a["file"]: a["sha256"] for a in json.loads(before["generation_settings"]).get("lora", [])}
-    if before["files_sha256"] == resolved.files_sha256 and all(
-        adapters.get(a.file.name, a.sha256) == a.sha256 for a in resolved.lora
-    ):
-        return
-    raise InputError(
-        f"{audit.file}, model {resolved.name!r}: {_first_change(resolved, warehouse)}, and images of it were made under revision "
-        f"{resolved.revision!r}, which would be written over. Put the files back; or give the new ones a name of their own, "
-        "as another model version; or, to replace what was audited, another `revision`."
-    )
-
-
-def _first_change(resolved: ResolvedModel, warehouse: Warehouse) -> str:
-    files = [r for r in _rows(warehouse, "model_files") if r["name"] == resolved.name]
-    before = {(r["kind"], r["file"]): r["sha256"] for r in files}
-    now = {(kind, file): sha256 for kind, _, file, _, sha256, _ in _model_rows(resolved)}
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            what = "changed" if key in before and key in now else "is gone" if key in before else "was added"
-            return f"{resolved.path / key[1]} {what} since it was audited"
-    return f"{resolved.path} changed since it was audited"
 
 
 def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
@@ -142,7 +142,9 @@ def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
     """InputError names the entry, the file and the remedy."""
     try:
-        return resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        found = resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        _check_registered(audit, found)
+        return found
     except InputError as error:
         raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
 
@@ -173,29 +175,36 @@ def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 FileRow = tuple[str, str, str, int, str, str | None]
+FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 
 
 def model_files_table(known: Registry) -> pd.DataFrame:
     """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
-    rows = [row for model in known.resolved.values() for row in _model_rows(model)]
+    rows: list[FileRow] = []
+    for name, model in known.resolved.items():
+        if model.source == "image_folder":
+            images = [f for own in artist_folders(model.path) for f in folder_files(own)]
+            rows += _file_rows("model", name, model.path, images)
+        else:
+            rows += _own_rows(model)
     kept = [tuple(row[c] for c in FILE_COLUMNS) for row in known.files_before if row["name"] not in known.resolved]
     return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)
-
-
-def _model_rows(model: ResolvedModel) -> list[FileRow]:
-    images = [f for own in artist_folders(model.path) for f in folder_files(own)]
-    files = images if model.source == "image_folder" else read_files(model.path)
-    adapters = [row for a in model.lora for row in _file_rows("lora", model.name, a.file.parent, [a.file])]
-    return _file_rows("model", model.name, model.path, files) + adapters
 
 
 def encoder_files_table(audit: Audit) -> pd.DataFrame:
     """The same of every encoder."""
     found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
-    rows = [row for e in found for row in _file_rows("encoder", e.name, e.path, read_files(e.path))]
+    rows = [row for e in found for row in _own_rows(e)]
     return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
+    """FILE_COLUMNS of the files that loading reads."""
+    if isinstance(found, ResolvedEncoder):
+        return _file_rows("encoder", found.name, found.path, read_files(found.path))
+    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, [a.file])]
+    return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
 
 
 def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:

@@ -110,7 +110,6 @@ def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
     for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
         path = folder / f"{subject}.html"
         if path.is_file():
-            with path.open(encoding="utf-8") as page:
-                said = _MADE_FROM.search(page.read(4096))
+            said = _MADE_FROM.search(path.read_text(encoding="utf-8")[:4096])
             found.append(Page(f"{ARTISTS}/{quote(subject, safe='')}.html", name, said is not None and said[1] == now))
     return found

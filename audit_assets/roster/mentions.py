@@ -189,7 +189,10 @@ class MentionScan:
             )
             if kept
         }
+        from audit_assets.roster.duplicates import check_mentions
+
         path = local_copy(self.warehouse.path(f"mention_rows/{key}"))
+        check_mentions(path)
         stored = pq.read_table(
             path, columns=["key", "row"], filters=pc.field("row").isin(pa.array(list(captions), pa.int64()))
         )

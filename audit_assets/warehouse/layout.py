@@ -55,9 +55,9 @@ def _has_tables(root: Path) -> bool:
 
 def _locked(root: Path, change: Callable[[], None]) -> None:
     try:
-        lock = lock_folder(root) / ".warehouse.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        locks = lock_folder(root)
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / "warehouse.lock"):
             change()
     except OSError as error:
         raise InputError(

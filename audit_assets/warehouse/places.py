@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from upath.implementations.cloud import S3Path
 from upath.registry import register_implementation
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 
 S3 = "s3://"
 SETTINGS: dict[str, Any] = {
@@ -184,18 +184,19 @@ def check(root: Path) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """A local file to write; what was written takes the place of `path` in one step when the block ends well."""
     if isinstance(path, ObjectPath):
-        with tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
+        with writing(path), tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
             file = Path(folder) / path.name
             yield file
             path.put(file)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_other_files_under_the_same_revision_are_refused_by_name_and_nothing_is_
     config, weights = own_model
     before = files_of(config.parent / "warehouse")
     flip(weights)
-    said = r"model 'miniature-1': .*unet/diffusion_pytorch_model\.safetensors changed since it was audited.*Put the files back"
+    said = r"model 'miniature-1': .*unet/diffusion_pytorch_model\.safetensors was changed since .miniature-1. was audited.*put the files back"
     with pytest.raises(InputError, match=said):
         drive(config)
     with pytest.raises(InputError, match=said):
