@@ -38,7 +38,7 @@ audit-dependencies: $(VENV)/.developing
 	@$(BIN)/pip-audit --disable-pip --no-deps -r $(VENV)/frozen.txt
 
 lint: $(VENV)/.developing
-	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docker docs
+	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs docker
 	@$(BIN)/mypy
 
 # Every stage beside its peers; more than an hour on two cores, alone on the machine, or figures by the clock mean nothing.

@@ -6,13 +6,16 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from audit_assets.errors import InputError
+
+if TYPE_CHECKING:
+    from audit_assets.audit_steps import AuditSteps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -233,6 +236,118 @@ def sql(query: str, config: Config = DEFAULT) -> None:
     except duckdb.Error as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
+
+
+@app.command()
+def verify(
+    config: Config = DEFAULT,
+    model: Annotated[str | None, typer.Option(help="one model version; by default every audited one")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
+    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
+    sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
+    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
+) -> None:
+    """Hash every file again, compute every figure again, draw some images again; say what does not hold, and exit with 1."""
+    from audit_assets.evidence.verify import verify as checks
+
+    _quiet()
+    try:
+        steps = _steps(config)
+        if model is not None:
+            steps.audit.model(model)
+        elif root is not None:
+            raise InputError("--root: is the hash of one manifest; say with --model of which.")
+        models = [model] if model else steps.audited()
+        if not models:
+            raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
+    except InputError as error:
+        raise _stop(error) from None
+    wrong = 0
+    for name in models:
+        console.print(f"\n{name}", style="bold", markup=False)
+        for check in checks(steps, name, replay=0 if no_replay else replay, sample=sample, root=root):
+            wrong += len(check.findings)
+            state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
+            state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
+            console.print(f"  {state:<15}", style=style, end="")
+            console.print(f"{check.title}{': ' if check.seen else ''}{check.seen}", markup=False)
+            for line in check.findings:
+                console.print(f"      {line}", style="red", markup=False)
+            for line in check.unchecked:
+                console.print(f"      not checked: {line}", markup=False)
+    if wrong:
+        console.print(
+            f"\n{wrong} findings: this is not the evidence that the manifest ties together.", style="bold red"
+        )
+        raise typer.Exit(1)
+    console.print("\nAll of it holds, as far as it was checked.")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option(help="the model version")],
+    out: Annotated[Path, typer.Option(help="the archive to write, such as evidence.zip; never overwritten")],
+    config: Config = DEFAULT,
+    with_references: Annotated[
+        bool, typer.Option("--with-references", help="pack the artists' real works too")
+    ] = False,
+    without_report: Annotated[bool, typer.Option("--without-report", help="its figures show real works")] = False,
+    without_scans: Annotated[
+        bool, typer.Option("--without-scans", help="leave out tables of single caption files")
+    ] = False,
+) -> None:
+    """Pack the evidence of one model version into one archive, to be verified elsewhere without the model."""
+    from audit_assets.evidence.archive import export as pack
+
+    _quiet()
+    try:
+        steps = _steps(config)
+        steps.audit.model(model)
+        archive = pack(
+            steps, model, out, references=with_references, report=not without_report, scans=not without_scans
+        )
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(f"root      {archive.root}   (tell it to whoever verifies, by another way than the archive)")
+    console.print(f"left out  {', '.join(archive.left_out) or 'nothing'}")
+    if not with_references and not without_report:
+        console.print("The report's figures show small pictures of real works; --without-report leaves them out.")
+
+
+@app.command("import")
+def import_(
+    archive: Path,
+    folder: Path,
+    root: Annotated[str | None, typer.Option(help="the root hash that the archive must have")] = None,
+) -> None:
+    """Unpack an archive into a folder that is not there yet; refuse it unless every byte is what its manifest says."""
+    from audit_assets.evidence.archive import import_archive
+
+    _quiet()
+    try:
+        found = import_archive(archive, folder, root=root)
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(f"model     {found.model_version}", markup=False)
+    console.print(f"root      {found.root}")
+    console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
+    console.print(
+        f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}", markup=False
+    )
+
+
+def _steps(config: Path) -> "AuditSteps":
+    """The steps of an audit that was made, to look at. InputError where it was not."""
+    from audit_assets.audit_steps import AuditSteps
+    from audit_assets.config import load_audit, load_protocol
+    from audit_assets.warehouse.layout import opened
+
+    audit = load_audit(config)
+    root = audit.local(audit.warehouse)
+    if not root.is_dir():
+        raise InputError(f"{root}: there is no warehouse yet; run `audit-assets run --config {config}` first.")
+    return AuditSteps(audit, load_protocol(audit), opened(root))
 
 
 if __name__ == "__main__":

@@ -164,8 +164,10 @@ class Driver:
             yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
         yield Step("comparison of versions", ["model_comparison"], {})
         yield Step("database", ["audit_database"], {})
-        for model in self.models():
-            yield Step(f"report of {model}", ["audit_report"], {}, model)
+        # A retired version is in the database too, and its report and manifest are of the database as it is now.
+        known = self.instance.get_dynamic_partitions("model_version")
+        for model in (m for m in self.steps.audited() if m in known):
+            yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
 
     def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
         each = len(self.protocol.templates) * self.protocol.trials

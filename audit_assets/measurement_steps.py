@@ -277,10 +277,11 @@ class MeasurementSteps:
     def recomputed(self, model: str) -> list[str]:
         """What is wrong in any table of one model version, whether or not it was searched before: every one is computed
         again from the tables below it, down to the embeddings."""
+        identified = self._identification_findings(model) or self._unlike(model, self._identification(model))
         return [
             *self._unlike("", self._auditability()),
-            *(self._identification_findings(model) or self._unlike(model, self._identification(model))),
-            *self._matching_findings(model),
+            *(f"identification_trials/{model}, or what follows from it: {finding}" for finding in identified),
+            *(f"matching_by_subject/{model}, or what follows from it: {f}" for f in self._matching_findings(model)),
             *self.verdict_findings(model),
             *self._unlike(model, self._sensitivity(model)),
             *self.comparison_findings(),

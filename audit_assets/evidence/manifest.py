@@ -65,6 +65,11 @@ class StoredTable(StoredFile):
     published_as: str | None
     """Its table in the database; None of one that only the published ones are made from."""
 
+    @property
+    def of_a_scan(self) -> bool:
+        """Whether it is of single caption files or of a draw, from which the published tables were made."""
+        return self.published_as is None and not self.path.startswith("audit_report/")
+
 
 class Picture(_Part):
     """An image of the store, `images/<first two digits>/<sha256>.png`; None where there is none (`not_supplied`, a refused prompt)."""

@@ -64,6 +64,7 @@ class Check:
 
     title: str
     seen: str = ""
+    """Empty where nothing was."""
     findings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
@@ -88,14 +89,19 @@ def verify(
     yield _pictures(steps, "imitations", manifest.imitations(), set())
     yield _pictures(steps, "real works", manifest.works(), left & {"real works"})
     yield _report(steps, manifest, left)
-    yield _chain(steps, manifest)
-    yield _database(steps, manifest)
+    yield _database_file(steps, manifest)
     yield _captions(steps, manifest)
     files = _model_files(steps, manifest)
     yield files
+    yield _chain(steps, manifest)
+    yield _database_rows(steps)
     yield _results(steps, model)
     yield _embeddings(steps, manifest, sample, same, left)
     yield _replay(steps, manifest, replay, [*same, *files.findings])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number else ""
 
 
 @contextmanager
@@ -152,7 +158,7 @@ def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Chec
     check, count = Check("tables"), 0
     for table in manifest.tables:
         path = steps.warehouse.root / table.path
-        if table.published_as is None and "scan tables" in left and not path.exists():
+        if table.of_a_scan and "scan tables" in left and not path.exists():
             continue
         count += 1
         if (problem := _altered(path, table)) is None:
@@ -197,7 +203,7 @@ def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Pic
                 else f"work {getattr(picture, 'work', '')}"
             )
             check.findings.append(f"{problem} ({subject}, {row})")
-    check.seen = f"{len(seen)} images"
+    check.seen = _count(len(seen), "images")
     check.unchecked += [f"the pixels of {kind}: the archive left them out" for kind in left]
     return check
 
@@ -205,7 +211,7 @@ def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Pic
 def _report(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Check:
     check = Check("report and figures", f"{len(manifest.report)} files")
     if "report" in left:
-        return Check("report and figures", "nothing", [], ["the report: the archive left it out"])
+        return Check("report and figures", unchecked=["the report: the archive left it out"])
     problems = (_altered(steps.warehouse.root / file.path, file) for file in manifest.report)
     check.findings += [p for p in problems if p]
     return check
@@ -275,21 +281,27 @@ def _unlike_images(
 
 
 # ---- the database
-def _database(steps: "AuditSteps", manifest: Manifest) -> Check:
-    """The file, and every row of it beside the rows that the tables of the warehouse give."""
-    check = Check("database", steps.database.name)
-    problem = _altered(steps.database, manifest.database)
+def _database_file(steps: "AuditSteps", manifest: Manifest) -> Check:
+    check = Check("database file", "audit.duckdb")
+    if problem := _altered(steps.database, manifest.database):
+        found = published_from(steps.database)
+        if found not in (None, manifest.database.published_from):
+            problem = f"{steps.database}: was published again since the manifest, from other tables: {MADE_AGAIN}"
+        check.findings.append(problem)
+    return check
+
+
+def _database_rows(steps: "AuditSteps") -> Check:
+    """Every row beside the rows that the tables of the warehouse give."""
+    check = Check("rows of the database beside the warehouse's tables", "every table")
     with _finding(check, str(steps.database)):
         inputs = steps.published_inputs()
-        found = published_from(steps.database)
-        if found is not None and found != inputs:
+        if published_from(steps.database) not in (None, inputs):
             check.findings.append(
-                f"{steps.database}: was published from other tables than those that are there now: {MADE_AGAIN}"
+                f"{steps.database}: was published before a table of the warehouse was made again; `audit-assets run` publishes it"
             )
-            return check
-        if problem:
-            check.findings.append(problem)
-        check.findings += _unlike_tables(steps, inputs)
+        else:
+            check.findings += _unlike_tables(steps, inputs)
     return check
 
 
@@ -339,17 +351,19 @@ def _captions(steps: "AuditSteps", manifest: Manifest) -> Check:
     check = Check("caption files")
     if steps.audit.captions is None or not manifest.captions:
         return Check("caption files", "none in this audit")
+    if "://" in steps.audit.captions.path:
+        return Check(
+            "caption files", unchecked=[f"{steps.audit.captions.path}: lies in a store, and is not read again"]
+        )
     try:
         shards = {s.key: s for s in caption_shards(steps.audit.captions.path, steps.audit.base)}
     except InputError as error:
-        return Check("caption files", "none", [], [f"caption files: {error}"])
+        return Check("caption files", unchecked=[str(error)])
     seen = 0
     for row in manifest.captions:
         shard = shards.get(row["shard"])
         if shard is None:
             check.findings.append(f"{row['shard']}: the caption file is gone; {RESTORE}")
-        elif not shard.is_local:
-            check.unchecked.append(f"{shard.url}: lies in a store, and is not read again")
         else:
             seen += 1
             with _finding(check, shard.url):
@@ -359,7 +373,7 @@ def _captions(steps: "AuditSteps", manifest: Manifest) -> Check:
         f"{shards[key].url}: is no caption file of the roster; {MADE_AGAIN}"
         for key in sorted(shards.keys() - {row["shard"] for row in manifest.captions})
     ]
-    check.seen = f"{seen} files"
+    check.seen = _count(seen, "files")
     return check
 
 
@@ -388,7 +402,7 @@ def _model_files(steps: "AuditSteps", manifest: Manifest) -> Check:
                 check.unchecked.append(f"{entry.name}: its adapter {adapter.file} is not on this machine")
             elif problem := _altered_file(file, adapter):
                 check.findings.append(problem)
-    check.seen = f"{seen} files"
+    check.seen = _count(seen, "files")
     return check
 
 
@@ -429,7 +443,7 @@ def _embeddings(
 ) -> Check:
     check, seen = Check("a sample embedded again"), 0
     if sample <= 0:
-        return Check("a sample embedded again", "none asked for")
+        return Check("a sample embedded again", unchecked=["nothing was asked for"])
     draw = random.SystemRandom()
     for entry in steps.audit.encoders:
         if folder_here(steps.audit, entry) is None:
@@ -452,7 +466,7 @@ def _embeddings(
                 again = embed_labels(encoder, labels.drop(columns="embedding"))
                 seen += len(labels)
                 _compare(check, labels, again, elsewhere, partial(_label, where))
-    check.seen = f"{seen} images, works and labels"
+    check.seen = _count(seen, "images, works and labels")
     return check
 
 
@@ -500,11 +514,11 @@ def _replay(steps: "AuditSteps", manifest: Manifest, subjects: int, elsewhere: l
     check = Check("images drawn again")
     entry = steps.audit.model(model)
     if subjects <= 0:
-        return Check("images drawn again", "none asked for")
+        return Check("images drawn again", unchecked=["none were asked for"])
     absent = folder_here(steps.audit, entry) is None
     if absent or entry.retired or not entry.approved:
         reason = "is not on this machine" if absent else "is retired or not approved"
-        return Check("images drawn again", "none", [], [f"{model}: {reason}, so no image is drawn again"])
+        return Check("images drawn again", unchecked=[f"{model}: {reason}, so no image is drawn again"])
     with _finding(check, model), tempfile.TemporaryDirectory() as folder:
         drawn = steps.drawn(model)
         chosen = random.SystemRandom().sample(drawn, min(subjects, len(drawn)))

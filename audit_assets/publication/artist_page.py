@@ -166,7 +166,7 @@ def _lineup(
             {
                 "number": number,
                 "where": _where(*key) + (", blank" if row["status"] == "blank" else ""),
-                "imitation": picture(row["image_sha256"], f"Image {number} that {version} made from {row['prompt']!r}"),
+                "imitation": picture(row["image_sha256"], f"Image {number} that {version} made in the name of {name}"),
                 "nearest": nearest.get(key),
                 "own": picture(nearest[key].own_work, f"Real work of {name}") if key in nearest else None,
                 "other": picture(nearest[key].other_work or "", f"Real work of {nearest[key].other_name}")

@@ -151,7 +151,7 @@ def strips(lines: Sequence[Strip], label: str, *, logarithmic: bool, floor: floa
     if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(floor / 1.6, 1.6)
-    axes.set_xlabel(label, color=INK)
+    plain(axes.set_xlabel(label, color=INK))
     return figure, hover
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from audit_assets.publication import read
+from audit_assets.publication import read, results
 from audit_assets.publication.wording import (
     NOT_MEASURED,
     bracket,
@@ -69,7 +69,7 @@ def paper_comparison(
 
 
 def comparison(audit: Audit) -> pd.DataFrame:
-    summary = read.identification_summary(*audit.key)
+    summary = results.identification_summary(*audit.key)
     artists = summary_row(summary, "criteria", "artist")
     random = summary_row(summary, "random_names", "random_name")
     lines = [
@@ -90,7 +90,7 @@ def comparison(audit: Audit) -> pd.DataFrame:
             "not done",
             "image",
         ),
-        *_paper_test(read.matching_summary(*audit.key)),
+        *_paper_test(results.matching_summary(*audit.key)),
         ("encoder on held-out real works of artists", real_works(audit), "not done", "work"),
         *_corrected(audit),
     ]
@@ -110,13 +110,13 @@ def _paper_test(tests: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
     """The headline again by statistics that keep their level; the paper has none of these."""
-    gaps = read.contrasts(*audit.key)
+    gaps = results.contrasts(*audit.key)
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
     ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
     own = own_rank_row(audit)
-    pairing = read.pairing(*audit.model)
+    pairing = results.pairing(*audit.model)
     pairing = pairing[pairing["encoder"] == audit.encoder]
-    counts = read.verdict_counts(*audit.model)
+    counts = results.verdict_counts(*audit.model)
     counts = counts[counts["encoder"] == audit.encoder]
     unlike = ~counts["shares_name_parts"].astype("boolean").fillna(True).astype(bool)
     names = counts[(counts["kind"] == "random_name") & unlike]
@@ -185,13 +185,13 @@ def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
 
 def real_works(audit: Audit) -> str:
     """The positive control."""
-    found = read.real_work_accuracy(audit.connection, audit.protocol, audit.encoder)
+    found = results.real_work_accuracy(audit.connection, audit.protocol, audit.encoder)
     return NOT_MEASURED if found.empty else count(found["correct"].iloc[0], found["real_works"].iloc[0])
 
 
 def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
     """The corrected test of the headline: own rank with Benjamini and Hochberg's adjustment."""
-    tests = read.tests(*audit.model)
+    tests = results.tests(*audit.model)
     own = tests[
         (tests["encoder"] == audit.encoder)
         & (tests["test"] == "own_rank")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from duckdb import DuckDBPyConnection
 
 from audit_assets.errors import InputError
-from audit_assets.publication import headline, read, versions
+from audit_assets.publication import headline, read, results, versions
 from audit_assets.publication.headline import Audit
 from audit_assets.publication.page import Table, columns, render, write
 from audit_assets.publication.wording import NOT_MEASURED, p_with_floor, shown, true
@@ -48,11 +48,11 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             encoder=read.primary_encoder(connection),
             versions=[_version(connection, row, protocols) for row in read.versions(connection).to_dict("records")],
             measures=_measures(connection, protocols),
-            changes=versions.changes(read.comparisons(connection, main)),
+            changes=versions.changes(results.comparisons(connection, main)),
             changed=versions.changed_subjects(
-                read.compared_subjects(connection, main), "Subjects that changed, or whose verdict did, from one version to another."
+                results.compared_subjects(connection, main), "Subjects that changed, or whose verdict did, from one version to another."
             ),
-            trends=versions.trends(read.trends(connection, main)),
+            trends=versions.trends(results.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
             made_from=read.made_from(connection),
         )  # fmt: skip
@@ -85,10 +85,10 @@ def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Tabl
 
 
 def _headline(audit: Audit) -> tuple[str, ...]:
-    summary = read.identification_summary(*audit.key)
+    summary = results.identification_summary(*audit.key)
     artists = headline.summary_row(summary, "criteria", "artist")
     said = headline.comparison(audit).set_index("measure")["this_audit"]
-    pairing = read.pairing(*audit.model)
+    pairing = results.pairing(*audit.model)
     pairing = pairing[pairing["encoder"] == audit.encoder]
     return (
         audit.model_version,
@@ -105,11 +105,10 @@ def _headline(audit: Audit) -> tuple[str, ...]:
 def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
     """Artists' pages that lie in the folder, by name; those of subjects that the database does not know are not ours."""
     subjects = read.rows(connection, "SELECT subject, name FROM subjects ORDER BY strip_accents(lower(name)), subject")
-    now = read.made_from(connection)
+    now, there = read.made_from(connection), {path.name for path in folder.glob("*.html")}
     found = []
     for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
-        path = folder / f"{subject}.html"
-        if path.is_file():
-            said = _MADE_FROM.search(path.read_text(encoding="utf-8")[:4096])
+        if (name_of_file := f"{subject}.html") in there:
+            said = _MADE_FROM.search((folder / name_of_file).read_text(encoding="utf-8")[:4096])
             found.append(Page(f"{ARTISTS}/{quote(subject, safe='')}.html", name, said is not None and said[1] == now))
     return found

@@ -257,10 +257,14 @@ def background_probabilities(
 def background_similarities(
     connection: duckdb.DuckDBPyConnection, subject: str, model_version: str, encoder: str
 ) -> dict[str, pd.DataFrame]:
-    """Mean cosine similarity to the artist's real works, of whose images: columns image, value; keys as above."""
+    """Mean cosine similarity to the artist's real works, of whose images: columns image, value; keys as above.
+
+    Images of prompts that name their subject.
+    """
     real = read.embeddings(connection, "reference_embeddings", encoder)
     own = real[real["subject"] == subject]
     images = _imitations(connection, encoder, model_version)
+    images = images[images["template"] >= 0]
     if own.empty or images.empty:
         return {}
     kinds = read.rows(connection, "SELECT subject, kind::VARCHAR AS kind FROM subjects").set_index("subject")["kind"]
@@ -274,11 +278,11 @@ def background_similarities(
 
 
 def _imitations(connection: duckdb.DuckDBPyConnection, encoder: str, model_version: str) -> pd.DataFrame:
-    """Embeddings of one version's images that show something, of prompts that name their subject, in order."""
+    """Embeddings of one version's images that show something, in order."""
     made = read.embeddings(connection, "imitation_embeddings", encoder)
     ok = read.rows(
         connection,
-        "SELECT subject, template, trial FROM imitations WHERE model_version = $model_version AND status = 'ok' AND template >= 0",
+        "SELECT subject, template, trial FROM imitations WHERE model_version = $model_version AND status = 'ok'",
         {"model_version": model_version},
     )
     made = made[made["model_version"] == model_version].merge(ok, on=_IMAGE)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from audit_assets.publication import charts, figures, headline, read, svg, versions
+from audit_assets.publication import charts, figures, headline, read, results, svg, versions
 from audit_assets.publication import report_tables as tables
 from audit_assets.publication.headline import Audit
 from audit_assets.publication.page import Chart, Load, Picture, render, thumbnail, write
@@ -42,7 +42,7 @@ def write_report(
 
 def _page(audit: Audit, load: Load, folder: Path) -> str:
     artists = tables.artist_rows(audit)
-    matching = read.matching_summary(*audit.key)
+    matching = results.matching_summary(*audit.key)
     compared, subjects = _beside_others(audit)
     return render(
         "report.html.j2",
@@ -98,8 +98,8 @@ def _beside_others(audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame]:
         return rows[(rows["model_version"] == audit.model_version) | (rows["later_version"] == audit.model_version)]
 
     return (
-        ours(read.comparisons(audit.connection, audit.protocol)),
-        ours(read.compared_subjects(audit.connection, audit.protocol)),
+        ours(results.comparisons(audit.connection, audit.protocol)),
+        ours(results.compared_subjects(audit.connection, audit.protocol)),
     )
 
 
@@ -126,7 +126,7 @@ def _sample_grid(audit: Audit, load: Load, folder: Path) -> Chart:
 
 def _grid_rows(audit: Audit) -> list[figures.GridRow]:
     """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
-    ranked = read.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
+    ranked = results.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
     places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
         figures.GridRow(
@@ -139,7 +139,7 @@ def _grid_rows(audit: Audit) -> list[figures.GridRow]:
 
 
 def _identification(audit: Audit, folder: Path) -> Chart:
-    summary = read.identification_summary(*audit.key)
+    summary = results.identification_summary(*audit.key)
     artists = headline.summary_row(summary, "criteria", "artist")
     chance = 0.0 if artists is None else float(artists["chance"])
     bars = _bars(summary)
@@ -177,9 +177,9 @@ def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
 
 
 def _ranked_p_values(audit: Audit, folder: Path) -> Chart:
-    ranked = read.matching_by_artist(*audit.key)
+    ranked = results.matching_by_artist(*audit.key)
     significant = ranked["significant"] == 1
-    matching = read.matching_summary(*audit.key)
+    matching = results.matching_summary(*audit.key)
     reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
     share = None if reassigned.empty else known(reassigned["share"].iloc[0])
     figure = figures.ranked_p_values(ranked["p_value"], significant, share)
@@ -260,7 +260,7 @@ def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
     rows = [row for row in artists if known(row["mentions"]) is not None and known(row["image_accuracy"]) is not None]
     if not rows:
         return None
-    found = read.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version)
+    found = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version)
     found = found[(found["encoder"] == audit.encoder) & (found["response"] == "accuracy")]
     change = None
     if not found.empty:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from audit_assets.publication import headline, read
+from audit_assets.publication import headline, read, results
 from audit_assets.publication.headline import Audit
 from audit_assets.publication.page import Table, columns
 from audit_assets.publication.wording import (
@@ -43,7 +43,7 @@ def beside_the_paper(audit: Audit) -> Table:
 
 
 def verdicts(audit: Audit) -> Table:
-    rows = read.verdict_counts(*audit.model).to_dict("records")
+    rows = results.verdict_counts(*audit.model).to_dict("records")
     return Table(
         "Verdicts by encoder and kind of subject. Images needed: identified images that at most one in a hundred random names reaches.",
         columns("Encoder", "Of", "Verdict", "Basis", "Subjects", "Images needed", number=("Subjects", "Images needed")),
@@ -69,15 +69,15 @@ def kind_of(row: Mapping[Any, Any]) -> str:
 
 def artist_rows(audit: Audit) -> list[dict[str, Any]]:
     """Everything known of each artist of the roster by this encoder: figures, verdict, AUC. By name."""
-    verdicts = read.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
-    aucs = read.auc_by_subject(*audit.key).set_index("subject").to_dict("index")
+    verdicts = results.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
+    aucs = results.auc_by_subject(*audit.key).set_index("subject").to_dict("index")
     nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
     no_auc = {"auc": None, "auc_low": None, "auc_high": None}
     return [
         {str(k): v for k, v in row.items()}
         | dict(verdicts.get(row["subject"]) or nothing)
         | dict(aucs.get(row["subject"]) or no_auc)
-        for row in read.by_artist(*audit.key).to_dict("records")
+        for row in results.by_artist(*audit.key).to_dict("records")
     ]
 
 
@@ -126,13 +126,13 @@ def confusion(audit: Audit) -> Table:
         columns("Label", "Names nobody", "Images", "Share", number=("Images", "Share")),
         [
             (row["label"], yes(row["is_default"]), str(row["images"]), percent(row["share"]))
-            for row in read.confusion(*audit.key).to_dict("records")
+            for row in results.confusion(*audit.key).to_dict("records")
         ],
     )
 
 
 def controls(audit: Audit) -> Table:
-    rows = read.identification_summary(*audit.key).to_dict("records")
+    rows = results.identification_summary(*audit.key).to_dict("records")
     return Table(
         "Images identified, by what the encoder chose from. In brackets: 95 % intervals.",
         columns(
@@ -158,7 +158,7 @@ def controls(audit: Audit) -> Table:
 
 
 def contrasts(audit: Audit) -> Table:
-    rows = read.contrasts(*audit.key).to_dict("records")
+    rows = results.contrasts(*audit.key).to_dict("records")
     return Table(
         "Artists beside each control: difference of the shares of images identified, or ratio to the artists' own real works. In brackets: 95 % "
         "bootstrap intervals over subjects.",
@@ -186,7 +186,7 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
 
 
 def statuses(audit: Audit) -> Table:
-    rows = read.image_statuses(audit.connection, audit.model_version).to_dict("records")
+    rows = results.image_statuses(audit.connection, audit.model_version).to_dict("records")
     return Table(
         "Images by state. A blank image is kept and counted as wrong.",
         columns("Images of", "State", "Images", number=("Images",)),
@@ -211,7 +211,7 @@ def tests(audit: Audit) -> Table:
             percent(known(row["reassigned"])),
             percent(known(row["deranged"])),
         )
-        for row in read.tests(*audit.model).to_dict("records")
+        for row in results.tests(*audit.model).to_dict("records")
     ]
     found += [
         (
@@ -223,7 +223,7 @@ def tests(audit: Audit) -> Table:
             percent(known(row["reassigned"])),
             percent(known(row["deranged"])),
         )
-        for row in read.pairing(*audit.model).to_dict("records")
+        for row in results.pairing(*audit.model).to_dict("records")
     ]
     return Table(
         "Artists significant by each test; then the share still significant when real works are somebody's at random, and when nobody has "
@@ -242,7 +242,7 @@ def tests(audit: Audit) -> Table:
 
 
 def auditability(audit: Audit) -> Table:
-    rows = read.auditability(audit.connection, audit.protocol).to_dict("records")
+    rows = results.auditability(audit.connection, audit.protocol).to_dict("records")
     return Table(
         "The positive control: real works. Recognised among everyone with real works; auditable as the verdict has it.",
         columns("Encoder", "Works of", "Real works recognised", "Artists auditable"),
@@ -271,13 +271,13 @@ def calibration(audit: Audit) -> Table:
                 percent(known(row["expected_calibration_error"])),
                 percent(known(row["calibrated_expected_calibration_error"])),
             )
-            for row in read.calibration(audit.connection, audit.protocol).to_dict("records")
+            for row in results.calibration(audit.connection, audit.protocol).to_dict("records")
         ],
     )
 
 
 def templates(audit: Audit) -> Table:
-    rows = read.of_model(audit.connection, "template_matrix", audit.protocol, audit.model_version)
+    rows = results.of_model(audit.connection, "template_matrix", audit.protocol, audit.model_version)
     rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
     return Table(
         "Images of artists identified, by the template of the prompt and that of the labels. A fall beside the diagonal is the share of "
@@ -298,7 +298,7 @@ def _template(index: int) -> str:
 
 
 def flips(audit: Audit) -> Table:
-    rows = read.of_model(audit.connection, "verdict_flips", audit.protocol, audit.model_version).to_dict("records")
+    rows = results.of_model(audit.connection, "verdict_flips", audit.protocol, audit.model_version).to_dict("records")
     baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
     return Table(
         "The sensitivity of the verdicts: artists whose verdict another encoder, label set or test would change. Lost, gained: from and to "
@@ -320,7 +320,7 @@ def _setting(setting: str) -> tuple[str, str, str]:
 
 
 def correlations(audit: Audit) -> Table:
-    rows = read.of_model(audit.connection, "score_correlations", audit.protocol, audit.model_version)
+    rows = results.of_model(audit.connection, "score_correlations", audit.protocol, audit.model_version)
     return Table(
         "Whether two ways to measure order the artists alike: rank correlations. No value where one of them gives all artists the same.",
         columns("One way", "Another", "Artists", "Spearman", "Kendall", number=("Artists", "Spearman", "Kendall")),
@@ -342,7 +342,7 @@ def _way(setting: str) -> str:
 
 
 def doses(audit: Audit) -> Table:
-    rows = read.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version).to_dict("records")
+    rows = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version).to_dict("records")
     return Table(
         "Imitation against the number of captions that name the artist: rank correlation, and the number at which the mean changes, with its "
         "95 % interval. An association: artists with more captions differ in other ways too.",
@@ -369,7 +369,7 @@ def encoders(audit: Audit) -> Table:
     found = []
     for row in read.encoders(audit.connection).to_dict("records"):
         key = (*audit.model, row["encoder"])
-        summary, matching = read.identification_summary(*key), read.matching_summary(*key)
+        summary, matching = results.identification_summary(*key), results.matching_summary(*key)
         found.append(
             (
                 row["encoder"],

@@ -82,7 +82,12 @@ def _migrate(root: Path, migrations: Mapping[int, Callable[[Path], None]]) -> No
 
 def mark(root: Path, layout: int = LAYOUT) -> None:
     with whole(root / FILE) as file:
-        file.write_text(json.dumps({"layout": layout}) + "\n", encoding="utf-8")
+        file.write_text(text(layout), encoding="utf-8")
+
+
+def text(layout: int = LAYOUT) -> str:
+    """Of the file."""
+    return json.dumps({"layout": layout}) + "\n"
 
 
 def _layout(root: Path) -> int | None:

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.cli import app
 from audit_assets.errors import InputError
-from audit_assets.publication import read, read_artist
+from audit_assets.publication import read, read_artist, results
 from audit_assets.publication.artist_page import write_artist_page
 from audit_assets.publication.index import write_index
+from audit_assets.publication.report import write_report
 from audit_assets_tests.publication.test_report import parsed
-from audit_assets_tests.publication.world import HOSTILE, MODELS, picture
+from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_the_page_tells_versions_apart(simulated: AuditSteps, tmp_path: Path) ->
     text = parsed(write_artist_page(simulated.database, "artist-11", picture, tmp_path).read_text()).text
     assert "has opted out" in text
     for model in MODELS:
-        assert f"Image 1 that {model} made" in (tmp_path / "artist-11.html").read_text()
+        assert f"Image 1 that {model} made in the name of" in (tmp_path / "artist-11.html").read_text()
     with duckdb.connect(str(simulated.database), read_only=True) as connection:
         verdicts = connection.execute(
             "SELECT model_version, verdict FROM verdicts WHERE subject = 'artist-11' AND encoder = 'sim-clip'"
@@ -164,6 +165,21 @@ def test_a_retired_version_with_images_is_shown_as_retired(simulated: AuditSteps
         )
     text = parsed(write_artist_page(database, "artist-9", picture, tmp_path).read_text()).text
     assert f"{MODELS[0]} (retired)" in " ".join(text.split())
+
+
+@pytest.mark.long
+def test_every_template_has_its_pictures_and_images_are_counted_once(miniature: Path, tmp_path: Path) -> None:
+    world = World(artists=12, images=3, templates=("Artwork from {name}", "Painting by {name}"))
+    steps = simulate(tmp_path / "audit", miniature, world)
+    html = write_artist_page(steps.database, "artist-3", picture, tmp_path / "pages").read_text()
+    assert html.count("(template 1, trial 2)") == 2
+    assert html.count("Nearest of <bdi>Artist 3</bdi>") == 2 * 2 * 3
+    assert "Painting by Artist 3" in html
+    with read.opened(steps.database) as connection:
+        labels = results.confusion(connection, "paper_2023", MODELS[0], "sim-clip")
+    assert labels["images"].sum() == 12 * 2 * 3
+    report = write_report(steps.database, MODELS[0], picture, tmp_path / "report").read_text()
+    assert "of 6" in report
 
 
 # ---- the index

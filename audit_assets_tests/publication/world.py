@@ -15,6 +15,7 @@ from PIL import Image
 
 from audit_assets.audit_steps import ROSTER_TABLES, AuditSteps
 from audit_assets.config import digest, load_audit, load_protocol
+from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
 from audit_assets.model_registry import encoders_table
 from audit_assets.warehouse.publish import schema_columns
@@ -46,6 +47,7 @@ class World:
     images: int = 6
     works: int = 4
     names: Sequence[str] = ()
+    templates: Sequence[str] = (TEMPLATE,)
     seed: int = 1
 
 
@@ -88,7 +90,7 @@ def _audit(folder: Path, miniature: Path, world: World) -> AuditSteps:
         for m in MODELS
     ]  # fmt: skip
     protocol = {
-        "name": "paper_2023", "templates": [TEMPLATE], "trials": world.images, "bootstraps": 200,
+        "name": "paper_2023", "templates": list(world.templates), "trials": world.images, "bootstraps": 200,
         "matching": {"reassignments": 20, "permutations": 500},
     }  # fmt: skip
     (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")
@@ -172,20 +174,20 @@ def _draw(steps: AuditSteps, subjects: pd.DataFrame, world: World, rng: np.rando
 
 
 def _images(steps: AuditSteps, world: World, model: str, subject: str, name: str) -> pd.DataFrame:
-    trials = list(range(world.images))
+    asked = [(p, t) for p in range(len(world.templates)) for t in range(world.images)]
     frame = pd.DataFrame(
         {
             "model_version": model,
             "subject": subject,
-            "template": 0,
-            "trial": trials,
-            "prompt": steps.protocol.prompt(0, name),
-            "seed": pd.array([image_seed(subject, TEMPLATE, t) for t in trials], dtype="UInt64"),
+            "template": [p for p, _ in asked],
+            "trial": [t for _, t in asked],
+            "prompt": [steps.protocol.prompt(p, name) for p, _ in asked],
+            "seed": pd.array([image_seed(subject, world.templates[p], t) for p, t in asked], dtype="UInt64"),
             "generation_hash": steps.protocol.generation_hash,
-            "image_sha256": [digest([model, subject, t]) for t in trials],
+            "image_sha256": [digest([model, subject, p, t]) for p, t in asked],
             "width": 512,
             "height": 512,
-            "status": ["blank" if (subject, t) == ("artist-1", 0) else "ok" for t in trials],
+            "status": ["blank" if (subject, p, t) == ("artist-1", 0, 0) else "ok" for p, t in asked],
             "file": None,
             "date": None,
             "problem": None,
@@ -228,8 +230,8 @@ def _embed(
             made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)))
             steps.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
     if encoder == "sim-clip":
-        defaults = [f"default:{text}" for text in steps.protocol.default_labels]
-        labels = pd.DataFrame({"label": [*subjects["subject"], *defaults]}).assign(template=0, lost="")
-        labels["text"] = labels["label"]
-        labels = labels.assign(embedding=unit(np.vstack([hands + noise(len(hands), 0.4), noise(len(defaults), 1.0)])))
-        steps.warehouse.write(f"label_embeddings/{encoder}", labels.astype({"template": "int32"}), INPUTS)
+        labels = label_rows(steps.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
+        places = {subject: at for at, subject in enumerate(subjects["subject"])}
+        means = np.array([hands[places[s]] if s in places else 0 * hands[0] for s in labels["label"]])
+        labels = labels.assign(lost="", embedding=unit(means + noise(len(labels), 0.4)))
+        steps.warehouse.write(f"label_embeddings/{encoder}", labels, INPUTS)
