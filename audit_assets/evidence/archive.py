@@ -78,7 +78,7 @@ def export(
                 packed.writestr(_info(name), text.encode())
             for name, member in files.items():
                 source = steps.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
-                with _readable(source), open(source, "rb") as plain, packed.open(_info(name, member), "w") as into:
+                with _readable(source), source.open("rb") as plain, packed.open(_info(name, member), "w") as into:
                     _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
         os.replace(temporary, out)
     except OSError as error:
