@@ -22,7 +22,7 @@ test: lint $(DRAWN)
 	@$(BIN)/python -m pytest -q -m "not long and not faults"
 
 test-all: lint $(DRAWN)
-	@.ci/postgres
+	@.ci/services
 	@$(BIN)/python -m pytest -q -m "not faults"
 
 # More than a hundred faults in copies of the small audit: half an hour on two cores. Some need the right to mount, and
