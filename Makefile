@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate bench-roster bench-measurement bench-generation clean
+.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-cells bench-growth clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -22,6 +22,7 @@ test: lint $(DRAWN)
 	@$(BIN)/python -m pytest -q -m "not long and not faults"
 
 test-all: lint $(DRAWN)
+	@.ci/postgres
 	@$(BIN)/python -m pytest -q -m "not faults"
 
 # More than a hundred faults in copies of the small audit: half an hour on two cores. Some need the right to mount, and
@@ -37,12 +38,19 @@ audit-dependencies: $(VENV)/.developing
 	@$(BIN)/pip-audit --disable-pip --no-deps -r $(VENV)/frozen.txt
 
 lint: $(VENV)/.developing
-	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks
+	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs docker
 	@$(BIN)/mypy
 
-# Half an hour on two cores; alone on the machine, or its figures mean nothing.
-bench-roster: $(VENV)/.developing
-	@$(BIN)/python benchmarks/roster.py
+# Every stage beside its peers; more than an hour on two cores, alone on the machine, or figures by the clock mean nothing.
+bench: $(VENV)/.developing $(DRAWN)
+	@$(BIN)/python -m benchmarks --page
+
+bench-roster bench-measurement bench-store bench-whole bench-cells bench-growth: bench-%: $(VENV)/.developing $(DRAWN)
+	@$(BIN)/python -m benchmarks --only $*
+
+# GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
+bench-generation: $(VENV)/.developing
+	@$(BIN)/python -m benchmarks.generation $(if $(GPU),--gpu)
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
@@ -50,13 +58,6 @@ miniature: $(VENV)/.installed
 # Tables and figure of docs/statistics.md, from simulated audits.
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.simulation
-
-bench-measurement: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks.measurement
-
-# On a machine that does nothing else; GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
-bench-generation: $(VENV)/.developing
-	@$(BIN)/python -m benchmarks.generation $(if $(GPU),--gpu)
 
 clean:
 	rm -rf $(VENV) $(MINIATURE)/generated $(MINIATURE)/warehouse $(MINIATURE)/warehouse-small $(MINIATURE)/.dagster

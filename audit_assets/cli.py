@@ -50,6 +50,7 @@ def run(config: Config = DEFAULT) -> None:
     console.print(f"database  {driver.steps.database}", markup=False)
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"index     {driver.steps.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
@@ -116,7 +117,7 @@ def _quiet() -> None:
 
 
 def _results(database: Path, models: list[str]) -> None:
-    from audit_assets.publication.report import paper_comparison
+    from audit_assets.publication.headline import paper_comparison
 
     for model in models:
         table = Table(
@@ -132,6 +133,34 @@ def _results(database: Path, models: list[str]) -> None:
             table.add_row(str(row.measure), str(row.this_audit), str(row.paper), str(row.level))
         console.print(table)
     console.print("A capability is measured here; whether it infringes anything is not.")
+
+
+@app.command()
+def report(
+    artist: Annotated[
+        str | None, typer.Option(help="the slug or the name of one artist, for a page of evidence")
+    ] = None,
+    config: Config = DEFAULT,
+) -> None:
+    """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
+    from audit_assets.audit_steps import AuditSteps
+    from audit_assets.config import load_audit, load_protocol
+    from audit_assets.warehouse.store import Warehouse
+
+    _quiet()
+    try:
+        audit = load_audit(config)
+        steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+        if artist is not None:
+            console.print(f"page      {steps.make_artist_page(artist)}", markup=False)
+            return
+        if not (versions := steps.audited()):
+            raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
+        for version in versions:
+            console.print(f"report    {steps.make_report(version)[0]}", markup=False)
+        console.print(f"index     {steps.make_index()}", markup=False)
+    except InputError as error:
+        raise _stop(error) from None
 
 
 @app.command()
@@ -159,11 +188,31 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
+    from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
         audit = load_audit(config)
@@ -172,8 +221,14 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
+    if (version := schema_version(database)) != SCHEMA_VERSION:
+        typer.echo(
+            f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
+            f"`audit-assets run --config {config}` publishes it anew.",
+            err=True,
+        )
     try:
-        with duckdb.connect(str(database), read_only=True) as connection:
+        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
     except duckdb.Error as error:
         console.print(str(error), style="red", markup=False)

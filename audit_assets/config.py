@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from audit_assets import safe_yaml
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import place
 
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 INDIRECT = -1
@@ -213,7 +215,7 @@ class Audit(_Strict):
     references: str = "references/"
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
-    warehouse: str = "warehouse/"
+    warehouse: str = Field("warehouse/", min_length=1, description="a folder, or s3://bucket/prefix")
     batch_size: int = Field(10, gt=0, description="images in one call of a pipeline; part of the batch plan")
     base: Path = Field(exclude=True)
     file: Path = Field(exclude=True)
@@ -231,9 +233,23 @@ class Audit(_Strict):
             raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
         return self
 
+    @field_validator("warehouse")
+    @classmethod
+    def _the_warehouse_is_a_folder_or_in_s3(cls, warehouse: str) -> str:
+        if "://" in warehouse and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*/?", warehouse):
+            raise ValueError(f"{warehouse!r} is neither a folder nor s3://bucket/prefix")
+        return warehouse
+
+    @field_validator("references")
+    @classmethod
+    def _real_works_are_in_a_folder(cls, references: str) -> str:
+        if "://" in references:
+            raise ValueError(f"{references!r} is not a folder; copy the works to one, or mount it")
+        return references
+
     def local(self, path: str) -> Path:
-        """A path of the file, from the file's folder."""
-        return (self.base / Path(path).expanduser()).resolve()
+        """A path of the file, from the file's folder; the warehouse may also be in S3, and then answers as a path does."""
+        return place(path, self.base)
 
     def model(self, name: str) -> ModelEntry:
         return _named(self.models, name, "model")
@@ -243,8 +259,13 @@ class Audit(_Strict):
 
     @property
     def dagster_home(self) -> Path:
-        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits."""
-        return self.base / ".dagster" / self.file.stem
+        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits.
+
+        `AUDIT_DAGSTER_HOME` names another: that of a service, beside whose runs a command runs. Not `DAGSTER_HOME`, which
+        may be set for other projects.
+        """
+        named = os.environ.get("AUDIT_DAGSTER_HOME")
+        return Path(named).resolve() if named else self.base / ".dagster" / self.file.stem
 
 
 def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:

@@ -24,7 +24,8 @@ from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.warehouse.layout import opened
+from audit_assets.warehouse.places import check
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
@@ -43,7 +44,7 @@ run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false
 
 
 def prepare_home(audit: Audit) -> Path:
-    """The audit's own Dagster home, with its settings; made when it is not there."""
+    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
@@ -81,7 +82,7 @@ class Driver:
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
-        self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
+        self.steps = AuditSteps(self.audit, self.protocol, opened(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
         self.repository = defs().get_repository_def()
@@ -93,6 +94,7 @@ class Driver:
         """
         from audit_assets.model_registry import encoders_table, registry
 
+        check(self.steps.warehouse.root)
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
@@ -105,7 +107,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
-        known = registry(self.audit)
+        known = registry(self.audit, self.steps.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)
@@ -259,6 +261,17 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     (folder / f"{name}.lock").unlink(missing_ok=True)
 
 
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of a code server that is gone, and say which they were: its runs are its own processes.
+
+    Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
+    """
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
+    _end(instance, lost, "the code server that this run was a process of is gone")
+    return [run.run_id for run in lost]
+
+
 def hold_ui(home: Path) -> None:
     """Hold the lock of the UI while this process lives, and what it becomes; end the runs of a UI that was killed.
 
@@ -275,9 +288,11 @@ def hold_ui(home: Path) -> None:
         _end(instance, [r for r in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in r.tags])
 
 
-def _end(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> None:
+def _end(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
+) -> None:
     for run in runs:
-        instance.report_run_failed(run, "the process that drove this run was killed")
+        instance.report_run_failed(run, why)
 
 
 def run_audit(

@@ -15,6 +15,7 @@ import yaml
 
 from audit_assets import safe_yaml
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import local_copy
 
 LARGEST_JSON = 100_000_000
 """Bytes. The largest tokenizers have some thirty million."""
@@ -37,8 +38,10 @@ def text_encoder_family(config: dict[str, Any]) -> str:
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
-def local_folder(path: str, revision: str | None, allow: list[str] | None = None) -> tuple[Path, str | None]:
-    """The folder of a model: a local directory, or a hub id taken from the cache or the hub. Returns it with its revision."""
+def local_folder(
+    path: str, revision: str | None, allow: list[str] | None = None, *, fetch: bool = True
+) -> tuple[Path, str | None]:
+    """The folder of a model: a local directory, or a hub id taken from the cache or, with `fetch`, the hub; and its revision."""
     folder = Path(path)
     if folder.is_dir():
         return folder, revision
@@ -52,6 +55,7 @@ def local_folder(path: str, revision: str | None, allow: list[str] | None = None
             snapshot_download(
                 path,
                 revision=revision,
+                local_files_only=not fetch,
                 allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
             )
         )
@@ -179,6 +183,7 @@ def files_sha256(folder: Path) -> str:
 
 def file_sha256(file: Path) -> str:
     """sha256 of a file's bytes, read once a process while its size and time of change stay."""
+    file = local_copy(file)
     stat = file.stat()
     return _file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)
 

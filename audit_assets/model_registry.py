@@ -2,23 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry, digest
 from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.errors import InputError
 from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
 from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
-from audit_assets.model_files import file_sha256, licence, read_files
+from audit_assets.model_files import file_sha256, licence, local_folder, read_files
 from audit_assets.warehouse.publish import as_json
 from audit_assets.warehouse.store import Warehouse
 
 
 def _location(audit: Audit, path: str) -> str:
     """A folder beside the audit file where there is one, else the path as a hub id."""
-    local = audit.local(path)
-    return str(local) if local.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1 else path
+    return path if is_hub_id(audit, path) else str(audit.local(path))
+
+
+def is_hub_id(audit: Audit, path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not audit.local(path).exists()
+
+
+def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
+    """The folder of an entry's files if it is on this machine; nothing is fetched."""
+    try:
+        return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
+    except InputError:
+        return None
 
 
 def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
@@ -57,12 +70,15 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
     warehouse, where, inputs = _registered(audit, found)
     if warehouse.inputs(where) != inputs:
         return
-    known = warehouse.read(where)
-    own = {row[2]: row[4] for row in _own_rows(found)}
-    for file, sha256 in zip(known["file"], known["sha256"], strict=True):
-        if own.get(file) != sha256:
+    files = warehouse.read(where)
+    known = dict(zip(files["file"], files["sha256"], strict=True))
+    own = {file: sha256 for _, _, file, _, sha256, _ in _own_rows(found)}
+    for file in sorted({*known, *own}):
+        if own.get(file) != known.get(file):
+            what = "was added" if file not in known else "is gone" if file not in own else "was changed"
             raise InputError(
-                f"{found.path / file}: is not the file that {found.name!r} was audited with (sha256 {sha256}); copy it again. If it was changed on purpose, give it another name, or a `revision` of its own."
+                f"{found.path / file} {what} since {found.name!r} was audited under revision {found.revision!r}; put the "
+                "files back. If it is meant, give them another name, or a `revision` of their own."
             )
 
 
@@ -74,22 +90,53 @@ class Registry:
     refused: dict[str, str]
     problems: list[str]
     """What is wrong with single artists of image folders, as far as headers tell; those artists alone are left out."""
+    versions_before: list[dict[str, Any]]
+    files_before: list[dict[str, Any]]
+    """Rows of the tables `model_versions` and `model_files` as they are: a version that was resolved once and is not now, since it
+    is retired or refused, keeps what its results were made from."""
 
 
-def registry(audit: Audit) -> Registry:
+def registry(audit: Audit, warehouse: Warehouse) -> Registry:
     """Every approved model, opened as far as is possible without loading it. One that is refused does not stop the others."""
     resolved, refused, problems = {}, {}, []
     for entry in audit.models:
         if not entry.approved or entry.retired:
             continue
         try:
-            resolved[entry.name] = resolve_model(audit, entry)
+            found = resolve_model(audit, entry)
+            resolved[entry.name] = found
         except InputError as error:
             refused[entry.name] = str(error)
             continue
         if entry.source == "image_folder":
             problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
-    return Registry(resolved, refused, problems)
+    names = {entry.name for entry in audit.models}
+    versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
+    files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]
+    return Registry(resolved, refused, problems, versions, files)
+
+
+def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+    """Its rows with None for NULL; none where there is no such table yet."""
+    if not warehouse.inputs(table):
+        return []
+    return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
+
+
+def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
+    """The file of an entry's adapter of that name, if it is on this machine; nothing is fetched."""
+    for adapter in entry.lora:
+        location = Path(_location(audit, adapter.path))
+        if location.is_file():
+            file = location
+        else:
+            try:
+                file = local_folder(str(location), adapter.revision, fetch=False)[0] / name
+            except InputError:
+                continue
+        if file.name == name and file.is_file():
+            return file
+    return None
 
 
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
@@ -104,9 +151,13 @@ def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
 
 def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
     """The published table `model_versions`. A model that is not approved, or refused, is listed with what the file says of it."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    earlier = {row["model_version"]: row for row in known.versions_before}
     for entry in audit.models:
         resolved = known.resolved.get(entry.name)
+        if resolved is None and entry.name in earlier:
+            rows.append({**earlier[entry.name], "approved": entry.approved, "retired": entry.retired})
+            continue
         said = {**entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
         rows.append(
             {
@@ -130,14 +181,15 @@ FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 
 def model_files_table(known: Registry) -> pd.DataFrame:
     """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
-    rows = []
+    rows: list[FileRow] = []
     for name, model in known.resolved.items():
         if model.source == "image_folder":
             images = [f for own in artist_folders(model.path) for f in folder_files(own)]
             rows += _file_rows("model", name, model.path, images)
         else:
             rows += _own_rows(model)
-    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+    kept = [tuple(row[c] for c in FILE_COLUMNS) for row in known.files_before if row["name"] not in known.resolved]
+    return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)
 
 
 def encoder_files_table(audit: Audit) -> pd.DataFrame:

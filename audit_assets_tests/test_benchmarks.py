@@ -1,4 +1,4 @@
-"""The benchmarks' shared results, and the page that the simulation study writes."""
+"""The benchmarks run small, their shared results, and the pages that are made from them."""
 
 import json
 from importlib import import_module
@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audit_assets.config import Protocol
+from benchmarks import cells, costs, growth, store, whole
+from benchmarks.page import page
 from benchmarks.simulation import blocks, planning, worlds, written_in
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -44,3 +47,51 @@ def test_the_page_holds_exactly_the_tables_that_follow_from_the_stored_simulatio
 def test_a_page_without_a_place_for_a_table_is_refused() -> None:
     with pytest.raises(ValueError, match="must have '<!-- level -->'"):
         written_in("# A page\n", {"level": "| a |"})
+
+
+def test_the_page_of_performance_is_made_from_the_figures_beside_it() -> None:
+    known = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    assert (DOCS / "performance.md").read_text(encoding="utf-8") == page(known), "run: python -m benchmarks.page"
+
+
+def test_a_target_that_is_missed_without_an_explanation_makes_no_page() -> None:
+    known = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    known["stages"]["store"]["rows"][0] |= {"met": False, "metric": "something new"}
+    with pytest.raises(ValueError, match="does not say why"):
+        page(known)
+
+
+def test_the_page_of_operations_holds_the_estimates_that_follow_from_its_assumptions() -> None:
+    text = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert written_in(text, costs.blocks()) == text
+
+
+def test_the_store_benchmark_runs_small_and_loses_no_bit(tmp_path: Path) -> None:
+    found = results.Results("store", "seconds")
+    store.measure(found, tmp_path, rows=300, some=50)
+    bits = [row for row in found.rows if "other bits" in row.metric]
+    assert [row.ours for row in bits] == [0, 0]
+
+
+def test_growth_measures_simulated_artists_and_versions() -> None:
+    protocol = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
+    assert set(growth.one_version(5, protocol)) == {"identification", "matching"}
+    assert growth.many_versions(3, protocol)["comparison"] > 0
+
+
+@pytest.mark.long
+def test_the_whole_audit_runs_beside_the_plain_script_on_the_small_audit(miniature: Path, tmp_path: Path) -> None:
+    found = results.Results("whole", "seconds")
+    whole.measure(found, miniature / "small.yaml", tmp_path)
+    cold, again = found.rows[:2]
+    assert cold.ours > 0
+    assert cold.peer is not None
+    assert again.met, f"nothing to do took {again.ours:.1f} s"
+
+
+@pytest.mark.long
+def test_dagster_is_measured_at_some_cells(tmp_path: Path) -> None:
+    found = results.Results("cells", "seconds")
+    cells.measure(found, tmp_path, subjects=20, models=3, wanted_ticks=2)
+    assert {"60 cells"} == {row.metric.split(":")[0] for row in found.rows}
+    assert all(row.met for row in found.rows)

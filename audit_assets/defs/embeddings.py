@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.conditions import FOLLOWS
+from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
 from audit_assets.defs.partitions import everything, grid, referenced_subject
@@ -54,7 +54,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
 
 
 @dg.asset(
-    automation_condition=FOLLOWS,
+    automation_condition=FOLLOWS_CELLS,
     **GROUP,
     partitions_def=grid,
     deps=[imitations, encoders],

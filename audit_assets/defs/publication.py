@@ -48,7 +48,7 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
         check_name="published_rows_are_the_warehouse_rows",
         metadata={"differences": differences},
     )
-    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(path))
+    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
 
 
 @dg.asset(
@@ -59,7 +59,8 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     deps=[audit_database, verdicts, sensitivity],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
+    """One self-contained HTML file a model version, with the paper's three figures also as PNG and SVG; and the index over all."""
     steps = audit.steps
     report, files = steps.make_report(context.partition_key)
-    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(report))
+    index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
+    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)), index=index)

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.conditions import MISSING_CELLS
+from audit_assets.defs.conditions import MISSING
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import referenced_subject
 from audit_assets.defs.resources import AuditResource
@@ -12,7 +12,7 @@ from audit_assets.defs.roster import subjects
 
 
 @dg.asset(
-    automation_condition=MISSING_CELLS,
+    automation_condition=MISSING,
     group_name="reference",
     owners=["team:audit"],
     code_version="1",

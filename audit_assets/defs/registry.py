@@ -32,7 +32,7 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
 )
 def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Approved ones get a partition."""
-    known = registry(audit.audit)
+    known = registry(audit.audit, audit.warehouse)
     table = model_versions_table(audit.audit, known)
     files = model_files_table(known)
     inputs = digest([table.to_json(), files.to_json()])

@@ -197,7 +197,7 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
         audit.warehouse.inputs("mined_names") or "",
         proposed=len(proposed),
         precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
-        proposals=dg.MetadataValue.path(audit.warehouse.root / "mined_names.csv"),
+        proposals=dg.MetadataValue.path(str(audit.warehouse.root / "mined_names.csv")),
     )
 
 

@@ -2,17 +2,16 @@
 
 import hashlib
 import io
-import os
 import re
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError
+from audit_assets.warehouse.places import each, whole
 
 MAXIMUM_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
@@ -49,15 +48,13 @@ class ImageStore:
         path = self.path(sha256)
         if path.exists() and path.read_bytes() == content:  # a damaged one is written anew
             return sha256
-        temporary = path.with_name(f".{sha256}.{uuid.uuid4().hex}.tmp")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(content)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with whole(path) as file:
+            file.write_bytes(content)
         return sha256
+
+    def has(self, hashes: Iterable[str]) -> bool:
+        """Whether every one of these images is there."""
+        return all(each(self.root, lambda sha256: self.path(sha256).exists(), hashes))
 
     def get(self, sha256: str) -> Image.Image:
         """InputError names a file that is missing or was altered."""

@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError
 from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
+from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.seal import Damaged, check_file, seal_file
 
 SCHEMA = pa.schema(
@@ -40,7 +41,7 @@ _M1, _M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 def scan_shard(
     batches: Iterable[pa.RecordBatch],
     names: Mapping[str, Sequence[str]],
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     samples: int = SAMPLES,
     metadata: Mapping[bytes, bytes] | None = None,
@@ -50,19 +51,12 @@ def scan_shard(
     `batches` have columns `url` and `text`; `metadata` is put into the file. The result counts duplicates;
     `count_mentions` over the files does not.
     """
-    path = Path(path)
     matcher = Matcher(names)
     tally = Tally(matcher.keys, samples)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
-                _write_mentions(writer, batches, matcher, tally)
-            seal_file(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with whole(path) as file:
+        with pq.ParquetWriter(file, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
+            _write_mentions(writer, batches, matcher, tally)
+        seal_file(file)
     return tally.result()
 
 

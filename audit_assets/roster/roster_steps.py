@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit_assets.config import Audit, digest
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError
 from audit_assets.references import works_of
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches
@@ -22,6 +22,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
 from audit_assets.spreadsheet import as_csv
+from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
 # Captions read for the flag of name collisions, in the order of the shards: some are enough, and LAION's are shuffled.
@@ -188,8 +189,8 @@ class RosterSteps:
         table = self.warehouse.read("mined_names")
         new = table[table["proposed"].astype(bool) & table["kind"].isna()]
         source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
-        with writing(proposals):
-            proposals.write_text(
+        with whole(proposals) as file:
+            file.write_text(
                 as_csv(pd.DataFrame({"name": new["name"], "kind": "artist", "source": source})), encoding="utf-8"
             )
         return table

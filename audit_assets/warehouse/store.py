@@ -1,10 +1,10 @@
-"""Truth: one parquet file a partition, written whole or not at all. Any number of workers write at once; nobody waits for a lock.
+"""Truth: one parquet file a partition, written whole or not at all, in a folder or in S3 (`places`). Any number of workers
+write at once; nobody waits for a lock.
 
 Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
 """
 
-import os
-import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError
+from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
 _INPUTS = b"audit_assets.inputs"
@@ -46,15 +47,8 @@ class Warehouse:
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stamp(inputs)})
         content = pa.BufferOutputStream()
         pq.write_table(arrow, content, compression="zstd")
-        path = self.path(table)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(sealed(content.getvalue().to_pybytes()))
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with whole(self.path(table)) as file:
+            file.write_bytes(sealed(content.getvalue().to_pybytes()))
 
     def inputs(self, table: str) -> str | None:
         """The hash of what the table was made from; None where it is missing or damaged, so that it is made again.
@@ -63,8 +57,8 @@ class Warehouse:
         """
         path = self.path(table)
         try:
-            source: pa.NativeFile | Path = path
-            if path.stat().st_size <= WHOLE:
+            source = footer(path)
+            if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
                 content = path.read_bytes()
                 check(content)
                 source = pa.BufferReader(content)
@@ -72,6 +66,10 @@ class Warehouse:
         except (OSError, pa.ArrowInvalid, Damaged):  # a damaged footer is an OSError
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
+
+    def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
+        """`inputs` of each table, in order."""
+        return each(self.root, self.inputs, tables)
 
     def made(self, table: str) -> bool:
         """Whether the table is there. InputError where it is and cannot be read: damage is not absence."""
@@ -83,7 +81,7 @@ class Warehouse:
 
     def row_count(self, table: str) -> int:
         """Rows of a table, from its file's footer."""
-        return int(pq.read_metadata(self.path(table)).num_rows)
+        return int(pq.read_metadata(footer(self.path(table))).num_rows)
 
     def read(self, table: str) -> pd.DataFrame:
         """InputError names the file where it is missing, or its bytes are not those that were written."""
@@ -101,7 +99,7 @@ class Warehouse:
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
         """Several tables of one kind, one below the other in the order given."""
-        frames = [self.read(table) for table in tables]
+        frames = each(self.root, self.read, tables)
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 

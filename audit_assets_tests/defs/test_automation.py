@@ -104,9 +104,46 @@ def test_a_new_model_version_asks_for_its_own_cells_and_for_nothing_that_is_ther
             instance.report_runless_asset_event(dg.AssetMaterialization("imitations", partition=f"one|{subject}"))
         settled = dg.evaluate_automation_conditions(location, instance)
         instance.add_dynamic_partitions("model_version", ["two"])
+        instance.report_runless_asset_event(dg.AssetMaterialization("model_versions"))
         result = dg.evaluate_automation_conditions(location, instance, cursor=settled.cursor)
         assert result.get_requested_partitions(AssetKey("imitations")) == {"two|ada", "two|zoe"}
         assert not result.get_num_requested(AssetKey("reference_works"))
+
+
+@pytest.mark.parametrize(("version", "asked"), [("1", set()), ("2", {"one|ada", "one|zoe"})])
+def test_embeddings_are_asked_for_again_where_an_encoder_is_another_and_not_where_it_was_resolved_again(
+    version: str, asked: set[str]
+) -> None:
+    location = defs()
+    wanted = dg.AssetSelection.assets("imitation_embeddings")
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        instance.add_dynamic_partitions("model_version", ["one"])
+
+        def resolved(data_version: str) -> dg.AssetMaterialization:
+            return dg.AssetMaterialization("encoders", tags={"dagster/data_version": data_version})
+
+        instance.report_runless_asset_event(resolved("1"))
+        for asset in ("imitations", "imitation_embeddings"):
+            for subject in ("ada", "zoe"):
+                instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=f"one|{subject}"))
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        instance.report_runless_asset_event(resolved(version))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=settled.cursor)
+        assert result.get_requested_partitions(AssetKey("imitation_embeddings")) == asked
+
+
+def test_an_embedding_follows_its_images_and_no_others() -> None:
+    location = defs()
+    wanted = dg.AssetSelection.assets("imitation_embeddings")
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        instance.add_dynamic_partitions("model_version", ["one"])
+        instance.report_runless_asset_event(dg.AssetMaterialization("encoders"))
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        instance.report_runless_asset_event(dg.AssetMaterialization("imitations", partition="one|zoe"))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=settled.cursor)
+        assert result.get_requested_partitions(AssetKey("imitation_embeddings")) == {"one|zoe"}
 
 
 def test_a_comparison_does_not_wait_for_a_version_that_is_not_audited() -> None:

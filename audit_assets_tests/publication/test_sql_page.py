@@ -1,13 +1,18 @@
 """Every query that docs/sql.md shows runs on a real audit of both model versions, and every table is explained there."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from audit_assets.publication import read
-from audit_assets.warehouse.publish import SCHEMA
+from audit_assets.warehouse.publish import SCHEMA, row_counts
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text()
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -35,3 +40,46 @@ def test_every_table_of_the_published_database_is_explained(both_versions: Path)
 def _rows(database: Path, query: str) -> pd.DataFrame:
     with read.opened(database) as connection:
         return read.rows(connection, query)
+
+
+OLD_CLIENT = """
+import json, os, sys
+import duckdb
+audit = duckdb.connect(sys.argv[1], read_only=True)
+tables = [name for (name,) in audit.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+counts = {name: audit.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
+length = audit.execute("SELECT len(embedding) FROM imitation_embeddings_miniature_clip LIMIT 1").fetchone()[0]
+print(json.dumps([duckdb.__version__, counts, length]))
+"""
+
+
+@pytest.mark.long
+def test_an_older_client_reads_every_table(both_versions: Path, tmp_path: Path) -> None:
+    """DuckDB 1.2, the first that knows the storage version that is written; skipped where no package can be fetched."""
+    folder = tmp_path / "older"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), "duckdb==1.2.*"]
+    if subprocess.run(pip, capture_output=True).returncode:
+        pytest.skip("the older client cannot be fetched here")
+    done = subprocess.run(
+        [sys.executable, "-c", OLD_CLIENT, str(both_versions)],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    version, counts, length = json.loads(done.stdout)
+    assert version.startswith("1.2.")
+    assert counts == row_counts(both_versions)
+    assert counts["imitations"] > 0
+    assert length == _rows(both_versions, "SELECT dimension FROM encoders WHERE encoder = 'miniature-clip'").iloc[0, 0]
+
+
+def test_the_file_is_read_while_another_process_publishes_it_again(both_versions: Path, tmp_path: Path) -> None:
+    path = shutil.copy(both_versions, tmp_path / "audit.duckdb")
+    with read.opened(Path(path)) as connection:
+        before = connection.execute("SELECT count(*) FROM imitations").fetchone()
+        again = f"from audit_assets.warehouse.publish import publish; from pathlib import Path; publish(Path({str(path)!r}), {{}}, {{}})"
+        subprocess.run([sys.executable, "-c", again], check=True)
+        assert connection.execute("SELECT count(*) FROM imitations").fetchone() == before
+    with read.opened(Path(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM imitations").fetchone() == (0,)

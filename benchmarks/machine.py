@@ -1,0 +1,44 @@
+"""On what a figure was measured: processor, memory, how busy the machine was, and the versions that decide speed."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "numba", "pandas", "pyarrow", "duckdb", "dagster")
+
+
+def machine() -> dict[str, Any]:
+    """What does not change while benchmarks run."""
+    return {
+        "processor": _first(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo")) or platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(int(_first(r"MemTotal:\s*(\d+)", Path("/proc/meminfo")) or 0) / 1e6, 1),
+        "gpu": _gpu(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def load() -> float:
+    """Runnable threads beside ours, as a mean of the last minute: above a half, figures by the clock are too low."""
+    return round(os.getloadavg()[0], 2)
+
+
+def _first(pattern: str, file: Path) -> str:
+    found = re.search(pattern, file.read_text()) if file.exists() else None
+    return found[1].strip() if found else ""
+
+
+def _gpu() -> str:
+    try:
+        names = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return ""
+    return ", ".join(names.stdout.split("\n")).strip(", ")

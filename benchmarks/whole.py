@@ -1,0 +1,113 @@
+"""The whole audit, cold, beside a plain script that does less; and again, with nothing to do.
+
+    python -m benchmarks.whole                          the miniature: some ten minutes
+    python -m benchmarks.whole --config data/miniature/small.yaml      its small audit: a minute
+
+Each runs in a process of its own, from a warehouse and a Dagster home that are not there yet, timed by the clock from start to
+exit. `plain_script.py` says what it does; it is told who the subjects are, and the audit finds them itself. On few images the audit's
+fixed part (imports, Dagster, every test and control, the report) is more than what it gains, so the target is the whole miniature's.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from benchmarks.results import Results
+
+ROOT = Path(__file__).parent.parent
+TARGET, PATIENCE = 1.8, 10.0
+
+
+def of_its_own(config: Path, folder: Path) -> Path:
+    """The same audit with absolute inputs, and a warehouse in `folder`."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    base = config.parent.resolve()
+    if "captions" in content:
+        content["captions"]["path"] = str(base / content["captions"]["path"])
+    content["roster"]["artists"] = str(base / content["roster"]["artists"])
+    content["references"] = str(base / content["references"])
+    for entry in [*content["models"], *content["encoders"]]:
+        entry["path"] = str(base / entry["path"])
+    content["warehouse"] = "warehouse/"
+    folder.mkdir(parents=True)
+    (folder / "audit.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return folder / "audit.yaml"
+
+
+def timed(*arguments: str) -> float:
+    """Seconds of a Python process by the clock; RuntimeError with what it said where it fails."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{arguments[0]} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return time.perf_counter() - began
+
+
+def write_subjects(database: Path, table: Path) -> int:
+    """Who is audited and whose works are there, for the script; returns how many images the audit made."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SELECT subject, name, kind FROM subjects WHERE NOT retired").df().to_csv(table, index=False)
+        counted = connection.execute("SELECT count(*) FROM imitations").fetchone()
+    assert counted is not None
+    return int(counted[0])
+
+
+def kept(folder: Path) -> dict[str, float]:
+    """MB of what an audit leaves, by kind."""
+    warehouse = folder / "warehouse"
+    parts = {
+        "images": (warehouse / "images", "*"),
+        "tables": (warehouse, "*.parquet"),
+        "database": (warehouse, "audit.duckdb"),
+        "reports": (warehouse / "reports", "*"),
+        "Dagster's home": (folder / ".dagster", "*"),
+    }
+    return {
+        name: sum(p.stat().st_size for p in below.rglob(pattern) if p.is_file()) / 1e6
+        for name, (below, pattern) in parts.items()
+    }
+
+
+def measure(results: Results, config: Path, folder: Path) -> None:
+    own = of_its_own(config, folder / "audit")
+    cold = timed("audit_assets.cli", "run", "--config", str(own))
+    images = write_subjects(folder / "audit" / "warehouse" / "audit.duckdb", folder / "subjects.csv")
+    (folder / "plain").mkdir()
+    plain = timed("benchmarks.plain_script", str(own), str(folder / "subjects.csv"), str(folder / "plain"))
+    again = timed("audit_assets.cli", "run", "--config", str(own))
+    what = f"whole audit, {config.stem}, {images:,} images"
+    if config.stem == "small":
+        results.reported(f"{what}, cold: a plain script", cold, plain)
+    else:
+        results.faster(f"{what}, cold: a plain script", cold, plain, TARGET)
+    results.within(f"{what}: nothing to do, s", again, PATIENCE)
+    for name, size in kept(folder / "audit").items():
+        results.reported(f"{what}: {name}, MB", size)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=ROOT / "data" / "miniature" / "audit.yaml")
+    parser.add_argument("--output", type=Path, help="instead of benchmarks/results/whole.json")
+    chosen = parser.parse_args()
+    results = Results("whole", "seconds by the clock")
+    with tempfile.TemporaryDirectory() as temporary:
+        measure(results, chosen.config, Path(temporary))
+    return results.finish(chosen.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
