@@ -25,7 +25,8 @@ STAGES = {
     "whole": "Everything, from an empty warehouse to the report, beside a plain script that draws, embeds, classifies and matches and "
     "does less (`benchmarks/plain_script.py`); then again with nothing to do.",
     "cells": "Dagster with as many cells as said: the ticks of the sensors as the daemon timed them, and the queries of the page of "
-    "`imitations` as a browser sends them.",
+    "`imitations` as a browser sends them. A key that is added makes Dagster build its cache of partition statuses anew from the whole event log, twice "
+    "(`partition_status_cache._build_status_cache` is four fifths of the profile of such a tick): that tick is long, once for each new model version.",
     "growth": "What a model version and encoder cost to measure as artists grow in number, and what comparing versions costs.",
 }
 LIMITS: Mapping[str, Mapping[str, str]] = {
