@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raise them where the same inputs give other rows."""
 
 
@@ -99,14 +99,18 @@ class AuditSteps:
                 register(self.audit, maker.resolved)
                 yield subject, rows, made_now
 
+    def images_asked(self) -> dict[str, int]:
+        """Subject -> images that the protocol asks of one model version, with prompts that do not name the artist."""
+        names, indirect = self._prompted_names(), self._indirect_prompts()
+        return {s: len(self.protocol.wordings(n, indirect[s])) * self.protocol.trials for s, n in names.items()}
+
     def cost_preview(self, models: list[str]) -> str:
         """How many images some model versions ask for, and how long that takes at the pace of those that are made."""
         if not models:
             return "no images to make"
         if self.warehouse.inputs("subjects") is None:
             return "subjects are not chosen yet"
-        names, indirect = self._prompted_names(), self._indirect_prompts()
-        each = sum(len(self.protocol.wordings(n, indirect[s])) for s, n in names.items()) * self.protocol.trials
+        each = sum(self.images_asked().values())
         return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
 
     def drawn(self, model: str) -> list[str]:

@@ -18,7 +18,7 @@ USER = "audit"
 def _binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
     if not found:
-        pytest.fail("there is no Postgres on this machine; run `.ci/postgres` as root (`make test-all` does)")
+        pytest.fail("there is no Postgres on this machine; run `.ci/services` as root (`make test-all` does)")
     return found[-1].parent
 
 

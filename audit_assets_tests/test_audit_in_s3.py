@@ -39,6 +39,13 @@ def tables_of(database: Path) -> dict[str, pd.DataFrame]:
         return {name: connection.table(name).df() for name in names}
 
 
+def command(*words: str, config: Path) -> str:
+    asked = [sys.executable, "-m", "audit_assets.cli", *words, "--config", str(config)]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.long
 def test_an_audit_in_s3_is_the_audit_on_disk(
     audited: Path, small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,8 +72,9 @@ def test_an_audit_in_s3_is_the_audit_on_disk(
         drive(config)  # nothing to do
         assert {key.removeprefix(f"{PREFIX}/"): c for key, c in objects(client, "audits").items()} == there
 
-        query = "SELECT count(*) AS images FROM imitations"
-        command = [sys.executable, "-m", "audit_assets.cli", "sql", query, "--config", str(config)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        said = command("sql", "SELECT count(*) AS images FROM imitations", config=config)
         assert str(len(tables_of(steps.database)["imitations"])) in said
+        command("verify", "--no-replay", "--sample", "2", config=config)
+        command("export", "--model", "miniature-1", "--out", str(tmp_path / "evidence.zip"), config=config)
+        assert (tmp_path / "evidence.zip").stat().st_size > 100_000
         assert {p.name for p in config.parent.iterdir()} == {"audit.yaml", ".dagster"}  # no warehouse beside it

@@ -121,7 +121,7 @@ def test_compose_reads_the_files() -> None:
         if shutil.which(c[0]) and subprocess.run([*c, "version"], capture_output=True).returncode == 0
     ]
     if not found:
-        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed; `make test-all` installs it")
     files = ["-f", str(DOCKER / "compose.yaml"), "-f", str(DOCKER / "compose.gpu.yaml")]
     environment = {**os.environ, "POSTGRES_PASSWORD": "secret"}
     done = subprocess.run([*found[0], *files, "config"], capture_output=True, text=True, env=environment)

@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -198,7 +199,10 @@ def rehearse(image: Stage, folder: Path, *, audit: bool) -> None:
         assert said.stdout.split() == [str(uid), "room"], said
         assert said.stderr.count("Read-only file system") + said.stderr.count("Permission denied") == 4, said.stderr
         run("dagster", "instance", "migrate")
-        server = subprocess.Popen([*inside, *image.command])
+        # A shell ignores the interrupt in what it starts in the background, and Dagster then ignores the end as well.
+        server = subprocess.Popen(
+            [*inside, *image.command], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        )
         try:
             for _ in range(60):
                 time.sleep(2)
@@ -207,8 +211,11 @@ def rehearse(image: Stage, folder: Path, *, audit: bool) -> None:
             else:
                 raise SystemExit("the healthcheck never passed")
         finally:
-            server.terminate()
-            server.wait(60)
+            server.terminate()  # as `docker stop` does
+            try:
+                server.wait(60)
+            finally:
+                server.kill()
         if audit:
             run("audit-assets", "run", "--config", "/audit/small.yaml")
     print("the image's steps, its processes and its healthcheck work")

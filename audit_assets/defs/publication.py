@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE
+from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
@@ -20,6 +20,7 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
 @dg.asset(
     automation_condition=FOLLOWS_WHAT_IS_THERE,
     **GROUP,
+    freshness_policy=LOOKED_AT_EVERY_WEEK,
     kinds={"duckdb"},
     pool="duckdb",
     deps=[

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import add_keys, model_version
 from audit_assets.defs.resources import AuditResource
@@ -21,6 +22,7 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
 
 @dg.asset(
     **GROUP,
+    freshness_policy=LOOKED_AT_EVERY_WEEK,
     kinds={"huggingface", "parquet"},
     check_specs=[
         dg.AssetCheckSpec(

@@ -225,7 +225,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
 
 
 @dg.sensor(
-    target=[captions, artist_mentions],
+    target=dg.AssetSelection.assets(captions, artist_mentions),
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Gives every new caption file a partition of its own and scans it alone.",

@@ -64,6 +64,8 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
             raise InputError(f"{args[0]}: there is no such bucket; make it, or correct `warehouse`.") from error
         except InputError:
             raise
+        except ImportError as error:
+            raise InputError(f"{args[0]}: needs `pip install 'audit_assets[s3]'` ({error}).") from error
         except PermissionError as error:
             raise InputError(
                 f"{args[0]}: access denied ({error}); the key in the environment needs s3:ListBucket, s3:GetObject, "
@@ -182,7 +184,7 @@ def check(root: Path) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """A local file to write; what was written takes the place of `path` in one step when the block ends well."""
     if isinstance(path, ObjectPath):
-        with tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
+        with writing(path), tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
             file = Path(folder) / path.name
             yield file
             path.put(file)

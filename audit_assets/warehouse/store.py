@@ -53,7 +53,7 @@ class Warehouse:
     def inputs(self, table: str) -> str | None:
         """The hash of what the table was made from; None where it is missing or damaged, so that it is made again.
 
-        Of files beyond WHOLE only the footer is looked at.
+        Of files beyond WHOLE, and of objects in S3, only the footer is looked at.
         """
         path = self.path(table)
         try:

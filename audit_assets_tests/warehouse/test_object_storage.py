@@ -264,6 +264,15 @@ def test_a_key_without_rights_is_told_which_it_needs(
                 ask()
 
 
+def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['s3fs'] = None; from pathlib import Path;"
+        "from audit_assets.warehouse.places import check, place; check(place('s3://audits/x', Path()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "InputError: s3://audits/x: needs `pip install 'audit_assets[s3]'`" in done.stderr
+
+
 def test_an_endpoint_that_is_gone_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setitem(places.SETTINGS, "config_kwargs", {"retries": {"max_attempts": 0}})
