@@ -10,20 +10,26 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import load_audit
+from audit_assets.evidence.manifest import manifest_file, read_manifest
+from audit_assets.evidence.verify import verify
 from audit_assets.publication import read
 from audit_assets_tests.drive import drive
+from audit_assets_tests.evidence.forging import MODEL, findings
+from audit_assets_tests.evidence.forging import read as read_evidence
 from audit_assets_tests.s3_server import objects, s3_server
 
 PREFIX = "team/small"
+BYTES_OF_THE_DATABASE = {"audit.duckdb", "published.parquet", "miniature-1.json"}
+"""The database, whose blocks DuckDB orders as it likes, and the files that name its hash."""
 
 
 def files_of(config: Path) -> dict[str, str]:
-    """sha256 of every file of a warehouse but locks and the database, whose blocks DuckDB orders as it likes."""
+    """sha256 of every file of a warehouse but locks and those of BYTES_OF_THE_DATABASE."""
     root = load_audit(config).local("warehouse/")
     return {
         str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in root.rglob("*")
-        if p.is_file() and p.suffix not in (".lock", ".duckdb") and ".locks" not in p.parts
+        if p.is_file() and p.suffix != ".lock" and ".locks" not in p.parts and p.name not in BYTES_OF_THE_DATABASE
     }
 
 
@@ -53,8 +59,11 @@ def test_an_audit_in_s3_is_the_audit_on_disk(
 
         there = {key.removeprefix(f"{PREFIX}/"): content for key, content in objects(client, "audits").items()}
         hashes = {key: hashlib.sha256(content).hexdigest() for key, content in there.items()}
-        assert hashes.pop("audit.duckdb")
+        for name in ("audit.duckdb", "published.parquet", "manifests/miniature-1.json"):
+            assert hashes.pop(name)
         assert hashes == files_of(audited)
+        assert read_manifest(manifest_file(steps.warehouse, MODEL)).root == read_evidence(audited).root
+        assert findings(list(verify(steps, MODEL, replay=0, sample=2))) == []
         local = tables_of(load_audit(audited).local("warehouse/audit.duckdb"))
         for name, table in tables_of(steps.database).items():
             pd.testing.assert_frame_equal(table, local.pop(name))

@@ -77,7 +77,7 @@ def export(
                 packed.writestr(_info(name), text.encode())
             for name, member in files.items():
                 source = steps.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
-                with _readable(source), source.open("rb") as plain, packed.open(_info(name, member), "w") as into:
+                with _plain(source) as plain, packed.open(_info(name, member), "w") as into:
                     _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
         os.replace(temporary, out)
     except OSError as error:
@@ -87,11 +87,11 @@ def export(
     return archive
 
 
-@contextmanager
-def _readable(source: Path) -> Iterator[None]:
-    if not source.is_file():
-        raise InputError(f"{source}: is missing, and the manifest names it; run `audit-assets verify`.")
-    yield
+def _plain(source: Path) -> IO[bytes]:
+    try:
+        return source.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{source}: is missing, and the manifest names it; run `audit-assets verify`.") from None
 
 
 def _info(name: str, member: Member | None = None) -> zipfile.ZipInfo:

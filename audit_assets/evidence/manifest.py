@@ -2,7 +2,8 @@
 
 One JSON file, `manifests/<model version>.json`, in the words of the tables. Whatever it names it names with a sha256, and
 `root` is the hash of all of it: who keeps that one line elsewhere can tell any change of anything below it. The same audit
-gives the same manifest; no clock is read, and no path of the machine is in it.
+gives the same root; no clock is read, and no path of the machine is in it. The bytes of the database are not in the root, since
+DuckDB arranges the same rows differently each time; its rows are, by the tables that they are compared with.
 """
 
 import hashlib
@@ -183,8 +184,9 @@ def image_path(sha256: str) -> str:
 
 
 def root_hash(content: dict[str, Any]) -> str:
-    """Of everything in a manifest but `root` itself."""
-    return digest({key: value for key, value in content.items() if key != "root"})
+    """Of everything in a manifest but `root` itself and the bytes of the database."""
+    rest = {key: value for key, value in content.items() if key not in ("root", "database")}
+    return digest({**rest, "database": {k: content["database"][k] for k in ("path", "published_from")}})
 
 
 def manifest_file(warehouse: Warehouse, model: str) -> Path:

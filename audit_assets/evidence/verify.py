@@ -83,7 +83,7 @@ def verify(
     if manifest is None:
         return
     left = left_out(steps.audit.base)
-    same = differences(manifest.machine, this_machine())
+    elsewhere = differences(manifest.machine, this_machine())
     yield _audit_file(steps, manifest)
     yield _tables(steps, manifest, left)
     yield _pictures(steps, "imitations", manifest.imitations(), set())
@@ -96,8 +96,8 @@ def verify(
     yield _chain(steps, manifest)
     yield _database_rows(steps)
     yield _results(steps, model)
-    yield _embeddings(steps, manifest, sample, same, left)
-    yield _replay(steps, manifest, replay, [*same, *files.findings])
+    yield _embeddings(steps, manifest, sample, elsewhere, left)
+    yield _replay(steps, manifest, replay, [*elsewhere, *files.findings])
 
 
 def _count(number: int, what: str) -> str:
@@ -122,6 +122,7 @@ def _manifest(steps: "AuditSteps", model: str, root: str | None) -> tuple[Check,
     path = manifest_file(steps.warehouse, model)
     try:
         manifest = read_manifest(path)
+        left_out(steps.audit.base)
     except InputError as error:
         check.findings.append(str(error))
         return check, None
@@ -529,6 +530,8 @@ def _replay(steps: "AuditSteps", manifest: Manifest, subjects: int, elsewhere: l
         return Check("images drawn again", unchecked=[f"{model}: {reason}, so no image is drawn again"])
     with _finding(check, model), tempfile.TemporaryDirectory() as folder:
         drawn = steps.drawn(model)
+        if not drawn:
+            return Check(check.title, unchecked=[f"{model}: has no images"])
         chosen = random.SystemRandom().sample(drawn, min(subjects, len(drawn)))
         store = ImageStore(Path(folder))
         table = steps.replay(model, chosen, store)

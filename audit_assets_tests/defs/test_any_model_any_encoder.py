@@ -19,6 +19,7 @@ from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.driver import Driver, Step, run_audit
 from audit_assets.errors import InputError
+from audit_assets.evidence.verify import verify
 from audit_assets.warehouse.store import Warehouse
 from audit_assets_tests.encoders import tiny_encoders
 
@@ -130,6 +131,12 @@ def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver],
     saved = steps_of(audited).warehouse.read(f"imitations/miniature-1/{first}")["image_sha256"]
     kept = steps.warehouse.read(f"imitations/closed/{first}")["image_sha256"]
     assert kept.tolist() == saved.tolist()  # both are stored as PNG of the pixels alone
+
+
+@pytest.mark.long
+def test_the_evidence_of_supplied_images_holds(closed: tuple[Path, Driver]) -> None:
+    checks = list(verify(closed[1].steps, "closed", replay=2, sample=2))
+    assert [line for check in checks for line in check.findings] == []
 
 
 def test_a_model_that_is_refused_stops_neither_the_other_nor_its_artists(closed: tuple[Path, Driver]) -> None:
