@@ -213,15 +213,15 @@ mutation ($selector: JobOrPipelineSelector!) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message }
+    ... on InvalidSubsetError { message }
   }
 }
 """
-ALL_ASSETS = {
+REGISTRY = {
     "repositoryLocationName": "audit_assets",
     "repositoryName": "__repository__",
     "jobName": "__ASSET_JOB",
     "assetSelection": [{"path": ["model_versions"]}],
-    "assetCheckSelection": [],
 }
 
 
@@ -262,7 +262,7 @@ def test_the_service_starts_runs_and_begins_again_what_died_with_its_code_server
         whole = config.read_bytes()
         config.unlink()
         os.mkfifo(config)
-        launched = service.ask(LAUNCH, selector=ALL_ASSETS)["launchRun"]
+        launched = service.ask(LAUNCH, selector=REGISTRY)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]
         started = lambda: instance.get_run_by_id(run_id).status == DagsterRunStatus.STARTED  # type: ignore[union-attr]  # noqa: E731
