@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-cells bench-growth clean
+.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-cells bench-growth clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -54,6 +54,10 @@ bench-generation: $(VENV)/.developing
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
+
+# The pictures of the README, from an audit that is made; with Chromium.
+screenshots: $(VENV)/.developing
+	@$(BIN)/python -m docs.screenshots $(CONFIG)
 
 # Tables and figure of docs/statistics.md, from simulated audits.
 simulate: $(VENV)/.installed

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raise them where the same inputs give other rows."""
 
 
@@ -99,14 +99,18 @@ class AuditSteps:
                 register(self.audit, maker.resolved)
                 yield subject, rows, made_now
 
+    def images_asked(self) -> dict[str, int]:
+        """Subject -> images that the protocol asks of one model version, with prompts that do not name the artist."""
+        names, indirect = self._prompted_names(), self._indirect_prompts()
+        return {s: len(self.protocol.wordings(n, indirect[s])) * self.protocol.trials for s, n in names.items()}
+
     def cost_preview(self, models: list[str]) -> str:
         """How many images some model versions ask for, and how long that takes at the pace of those that are made."""
         if not models:
             return "no images to make"
         if self.warehouse.inputs("subjects") is None:
             return "subjects are not chosen yet"
-        names, indirect = self._prompted_names(), self._indirect_prompts()
-        each = sum(len(self.protocol.wordings(n, indirect[s])) for s, n in names.items()) * self.protocol.trials
+        each = sum(self.images_asked().values())
         return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
 
     def drawn(self, model: str) -> list[str]:
@@ -260,7 +264,7 @@ class AuditSteps:
                 made = self._done(where, inputs)
                 if made is None:
                     if encoder is None:
-                        encoder = self.encoder(entry)
+                        encoder = self._encoder(entry)
                     rows = self.warehouse.read(source)
                     keys = [
                         c
@@ -288,7 +292,7 @@ class AuditSteps:
             register(self.audit, resolve_encoder_entry(self.audit, entry))
         return True
 
-    def encoder(self, entry: EncoderEntry) -> "Encoder":
+    def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
         resolved = resolve_encoder_entry(self.audit, entry)
@@ -305,7 +309,7 @@ class AuditSteps:
             inputs = digest([resolve_encoder_entry(self.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION])
             made = self._done(where, inputs)
             if made is None:
-                made = embed_labels(self.encoder(entry), rows)
+                made = embed_labels(self._encoder(entry), rows)
                 self.warehouse.write(where, made, inputs)
             tables[entry.name] = made
         return tables

@@ -151,12 +151,12 @@ def report(
     """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
     from audit_assets.audit_steps import AuditSteps
     from audit_assets.config import load_audit, load_protocol
-    from audit_assets.warehouse.store import Warehouse
+    from audit_assets.warehouse.layout import opened
 
     _quiet()
     try:
         audit = load_audit(config)
-        steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+        steps = AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
         if artist is not None:
             console.print(f"page      {steps.make_artist_page(artist)}", markup=False)
             return

@@ -154,7 +154,7 @@ class Driver:
                 f"imitations of {model}",
                 ["imitations", "imitation_embeddings"],
                 tags,
-                progress=partial(self._images, model, subjects),
+                progress=partial(self._images, model, self.steps.images_asked()),
                 done=partial(self.steps.imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
@@ -169,10 +169,9 @@ class Driver:
         for model in (m for m in self.steps.audited() if m in known):
             yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
 
-    def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
-        each = len(self.protocol.templates) * self.protocol.trials
+    def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
-        return len(made & set(subjects)) * each + at_work[model], len(subjects) * each
+        return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
         """Whether a range was materialized before, every partition of it, and would make nothing new."""
@@ -236,11 +235,20 @@ def driver(config: Path) -> Iterator[Driver]:
         with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
             opened = dg.DagsterInstance.from_config(str(home))
         with opened as instance, alive(home / "drivers", instance) as name:
+            _check_events(instance)
             yield Driver(audit.file, instance, name)
     except DBAPIError as error:
         raise InputError(
             f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
         ) from error
+
+
+def _check_events(instance: dg.DagsterInstance) -> None:
+    """A file of the log that became empty opens as one whose tables are there by another name."""
+    try:
+        instance.get_dynamic_partitions("subject")
+    except dg.DagsterInvalidInvocationError as error:
+        raise DBAPIError("subject", None, error) from error
 
 
 @contextmanager
@@ -292,7 +300,7 @@ def hold_ui(home: Path) -> None:
         return
     os.set_inheritable(lock, True)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        _end(instance, [r for r in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in r.tags])
+        end_lost_runs(instance)
 
 
 def _end(

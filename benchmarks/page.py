@@ -25,10 +25,16 @@ STAGES = {
     "whole": "Everything, from an empty warehouse to the report, beside a plain script that draws, embeds, classifies and matches and "
     "does less (`benchmarks/plain_script.py`); then again with nothing to do.",
     "cells": "Dagster with as many cells as said: the ticks of the sensors as the daemon timed them, and the queries of the page of "
-    "`imitations` as a browser sends them.",
+    "`imitations` as a browser sends them. A key that is added makes Dagster build its cache of partition statuses anew from the whole event log, twice "
+    "(`partition_status_cache._build_status_cache` is four fifths of the profile of such a tick): that tick is long, once for each new model version.",
     "growth": "What a model version and encoder cost to measure as artists grow in number, and what comparing versions costs.",
 }
-LIMITS: Mapping[str, Mapping[str, str]] = {}
+LIMITS: Mapping[str, Mapping[str, str]] = {
+    "roster": {
+        "two shards on two processes": "two processes share a cache and the way to memory, and this row alone is timed by the "
+        "clock; the target is our own wish, not one of the design's, and is missed by as little as the ratio says.",
+    },
+}
 """Stage -> part of a metric's name -> why its target is missed, in words."""
 
 HEAD = """# How fast, and how it grows
@@ -47,7 +53,11 @@ def value(number: float | None) -> str:
 
 def bound(row: Mapping[str, Any]) -> str:
     sign = {"at least": "at least ", "at most": "at most ", "reported": ""}[row["bound"]]
-    return "reported" if row["target"] is None else f"{sign}{value(row['target'])}"
+    if row["target"] is None:
+        return "reported"
+    return f"{sign}{value(row['target'])}" + (
+        f" (fails at {value(row['limit'])})" if row["limit"] != row["target"] else ""
+    )
 
 
 def table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -92,7 +102,7 @@ def million(stages: Mapping[str, Any]) -> str:
 
 The figures follow from those above, one model version and ten images each.
 
-* **Images** are ten million, whatever anybody does about the rest: at a hundred images a second (ten or so large GPUs at SD 1.5's size) that is
+* **Images** are ten million, whatever anybody does about the rest: at a hundred images a second (twenty or so large GPUs at SD 1.5's size) that is
   {1e7 / 100 / 3600:,.0f} hours. They are made in ranges of subjects, on any number of GPUs at once, and that part need not change.
 * **Dagster's cells.** A million cells of two assets cost {2 * hours:,.0f} hours at {cell_ms:.1f} ms each, shared by the workers, and {2e6 * cell_kb / 1e6:,.0f} GB of
   event log at {cell_kb:.0f} KB. The limit is the page of the asset and the tick that finds a new model version's cells, which list every key. The partition
@@ -103,15 +113,15 @@ The figures follow from those above, one model version and ten images each.
 * **Classification** among a million labels is a product of ten million images with a million names, {2 * 1e7 * 1e6 * 512 / 1e15:,.0f} PFLOP: minutes on a GPU, days on a CPU. The image-level
   rows keep rank and margin, not the whole row, so they stay ten million; the product would run in blocks on the device that embeds.
 * **Matching** compares every real work with every image. From {artists[0]:,} to {artists[1]:,} artists its cost grew with the power {power:.1f} of their number, to
-  {largest["ours"]:,.0f} s and {memory / 1000:,.1f} GB; the whole matrix of a million does not exist. Rank sums need only the ranks of ten own images: each artist against a random
-  sample of ten thousand others has a standard error of a hundredth of the null's width, and is a different test that must say so; own rank needs the nearest works
+  {largest["ours"]:,.0f} s and {memory / 1000:,.1f} GB; the whole matrix of a million does not exist. Rank sums need only the ranks of ten own images, which can be
+  had block by block, or estimated among a random sample of others, which is another test and must say so; own rank needs the nearest works
   alone, which an index finds approximately, with its recall measured. The permutations are over artists' sums, and grow as their number.
 * **Comparison of versions** is by subject and stays as it is; with many versions successive pairs alone would be kept.
 * **`audit.duckdb`** would hold ten million embeddings an encoder ({1e7 * 512 * 4 / 1e9:,.0f} GB at 512 dimensions): published tables would be parquet behind views, and the database
   would keep the aggregates.
 * **Captions** do not change: the scan's memory is flat, and {scan / 1e6:.1f} M rows/s of a core read two thousand million captions in {2e9 / scan / 60:,.0f} minutes of a core.
-* **Statistics.** A million tests at q below 0.05 still find most of what ten images can show; but no exact p-value of ten images passes Holm's correction for a million, and
-  the report would have to be a search page with artist pages made on request.
+* **Statistics.** Own rank's smallest p-value is one in the pool: among a million it never passes Holm's correction for a million tests, and Benjamini-Hochberg's
+  only together with many others. The report would have to be a search page, with artist pages made on request.
 """
 
 
@@ -130,7 +140,7 @@ def page(known: Mapping[str, Any]) -> str:
     held = [row for s in STAGES for row in stages[s]["rows"] if row["target"] is not None]
     lines = [
         HEAD,
-        f"**{sum(row['met'] for row in held)} of {len(held)} targets are met.** Measured on: {on['processor']}, {on['cores']} cores, "
+        f"**{sum(row['met'] for row in held)} of {len(held)} targets hold.** Measured on: {on['processor']}, {on['cores']} cores, "
         f"{on['memory_gb']:.0f} GB, {on['gpu'] or 'no GPU'}, {on['system']}, Python {on['python']}; {versions}.",
         "",
         "| stage | run | seconds | load of the machine before it | targets met |",

@@ -10,6 +10,7 @@ fixed part (imports, Dagster, every test and control, the report) is more than w
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -41,9 +42,9 @@ def of_its_own(config: Path, folder: Path) -> Path:
     return folder / "audit.yaml"
 
 
-def timed(*arguments: str) -> float:
-    """Seconds of a Python process by the clock; RuntimeError with what it said where it fails."""
-    began = time.perf_counter()
+def timed(*arguments: str) -> tuple[float, float]:
+    """Seconds of a Python process by the clock and of CPU; RuntimeError with what it said where it fails."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -53,7 +54,9 @@ def timed(*arguments: str) -> float:
     )
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, used
 
 
 def write_subjects(database: Path, table: Path) -> int:
@@ -83,17 +86,19 @@ def kept(folder: Path) -> dict[str, float]:
 
 def measure(results: Results, config: Path, folder: Path) -> None:
     own = of_its_own(config, folder / "audit")
-    cold = timed("audit_assets.cli", "run", "--config", str(own))
+    cold, cold_used = timed("audit_assets.cli", "run", "--config", str(own))
     images = write_subjects(folder / "audit" / "warehouse" / "audit.duckdb", folder / "subjects.csv")
     (folder / "plain").mkdir()
-    plain = timed("benchmarks.plain_script", str(own), str(folder / "subjects.csv"), str(folder / "plain"))
-    again = timed("audit_assets.cli", "run", "--config", str(own))
+    plain, plain_used = timed("benchmarks.plain_script", str(own), str(folder / "subjects.csv"), str(folder / "plain"))
+    again, again_used = timed("audit_assets.cli", "run", "--config", str(own))
     what = f"whole audit, {config.stem}, {images:,} images"
     if config.stem == "small":
         results.reported(f"{what}, cold: a plain script", cold, plain)
     else:
         results.faster(f"{what}, cold: a plain script", cold, plain, TARGET)
     results.within(f"{what}: nothing to do, s", again, PATIENCE)
+    results.reported(f"{what}, cold, in CPU s: a plain script", cold_used, plain_used)
+    results.reported(f"{what}: nothing to do, CPU s", again_used)
     for name, size in kept(folder / "audit").items():
         results.reported(f"{what}: {name}, MB", size)
 

@@ -30,7 +30,6 @@ from audit_assets.evidence.manifest import (
     Manifest,
     Picture,
     StoredFile,
-    image_path,
     manifest_file,
     manifest_text,
     parse_manifest,
@@ -126,11 +125,7 @@ def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
     entries += [] if "report" in left else manifest.report
     pictures: list[Picture] = [image for _, image in manifest.imitations()]
     pictures += [] if "real works" in left else [work for _, work in manifest.works()]
-    entries += [
-        StoredFile(path=image_path(p.image_sha256), bytes=p.bytes or 0, sha256=p.image_sha256)
-        for p in pictures
-        if p.image_sha256
-    ]
+    entries += [p.stored() for p in pictures]
     return {f"{WAREHOUSE}/{e.path}": Member(e.bytes, e.sha256) for e in sorted(entries, key=lambda e: e.path)}
 
 

@@ -2,44 +2,17 @@
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-LIBRARIES = (
-    "audit_assets",
-    "dagster",
-    "diffusers",
-    "duckdb",
-    "numba",
-    "numpy",
-    "pandas",
-    "pillow",
-    "pyarrow",
-    "safetensors",
-    "scipy",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
+from audit_assets.warehouse.publish import library_versions
 
 
 def this_machine() -> dict[str, str]:
-    """System, processor with the widest of its vector units, Python, and the version of every library that counts."""
+    """System, processor with its vector units, Python, and the version of every library that figures depend on."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    return {
-        "system": platform.system(),
-        "processor": " ".join([platform.machine(), *found]),
-        "python": platform.python_version(),
-        **{name: known for name in LIBRARIES if (known := _version(name))},
-    }
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+    processor = " ".join([platform.machine(), *found])
+    return {"system": platform.system(), "processor": processor, **dict(library_versions())}
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from audit_assets.evidence.machine import this_machine
 from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES
 from audit_assets.model_registry import is_hub_id
 from audit_assets.roster.subjects import prompted
-from audit_assets.warehouse.places import whole
+from audit_assets.warehouse.places import each, whole
 from audit_assets.warehouse.publish import published_from
 from audit_assets.warehouse.store import Warehouse
 
@@ -80,6 +80,9 @@ class Picture(_Part):
     @property
     def path(self) -> str:
         return image_path(self.image_sha256 or "")
+
+    def stored(self) -> StoredFile:
+        return StoredFile(path=self.path, bytes=self.bytes or 0, sha256=self.image_sha256 or "")
 
 
 class Imitation(Picture):
@@ -253,7 +256,7 @@ def _manifest(steps: "AuditSteps", model: str, made_from: str, audit: dict[str, 
         ],
         "subjects": _subjects(steps, model),
         "references": _references(steps),
-        "tables": [_table(warehouse, table, name) for table, name in _tables(steps, model)],
+        "tables": each(root, lambda table: _table(warehouse, *table), _tables(steps, model)),
         "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
         "database": {
             **stored_file(root, steps.database.name),
@@ -344,9 +347,10 @@ def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[st
 
 def _subjects(steps: "AuditSteps", model: str) -> list[dict[str, Any]]:
     places = {row["name"]: row["samples"] for row in table_rows(steps.warehouse, "artist_mentions")}
-    own = prompted(steps.subjects())
-    return [
-        {
+    own = pa.Table.from_pandas(prompted(steps.subjects()), preserve_index=False).to_pylist()
+
+    def entry(row: dict[str, Any]) -> dict[str, Any]:
+        return {
             "subject": row["subject"],
             "name": row["name"],
             "kind": row["kind"],
@@ -361,8 +365,8 @@ def _subjects(steps: "AuditSteps", model: str) -> list[dict[str, Any]]:
                 e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in steps.audit.encoders
             },
         }
-        for row in pa.Table.from_pandas(own, preserve_index=False).to_pylist()
-    ]
+
+    return each(steps.warehouse.root, entry, own)
 
 
 def _image(steps: "AuditSteps", row: dict[str, Any]) -> dict[str, Any]:
@@ -374,8 +378,8 @@ def _image(steps: "AuditSteps", row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _references(steps: "AuditSteps") -> list[dict[str, Any]]:
-    return [
-        {
+    def entry(subject: str) -> dict[str, Any]:
+        return {
             "subject": subject,
             "reference_works": f"reference_works/{subject}.parquet",
             "works": [
@@ -387,8 +391,8 @@ def _references(steps: "AuditSteps") -> list[dict[str, Any]]:
             ],
             "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in steps.audit.encoders},
         }
-        for subject in steps.referenced()
-    ]
+
+    return each(steps.warehouse.root, entry, steps.referenced())
 
 
 def _size(steps: "AuditSteps", sha256: str | None) -> int | None:

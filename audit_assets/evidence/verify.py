@@ -41,9 +41,9 @@ from audit_assets.generation.image_folder import artist_folders, folder_files
 from audit_assets.generation.images import ImageStore, open_image
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.model_files import read_files
-from audit_assets.model_registry import folder_here, lora_file
+from audit_assets.model_registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
-from audit_assets.warehouse.places import local_copy
+from audit_assets.warehouse.places import each, local_copy
 from audit_assets.warehouse.publish import publish, published_from
 from audit_assets.warehouse.store import vectors
 
@@ -136,7 +136,7 @@ def _manifest(steps: "AuditSteps", model: str, root: str | None) -> tuple[Check,
 def _audit_file(steps: "AuditSteps", manifest: Manifest) -> Check:
     """The fields that this model version's results depend on, and the protocol."""
     check = Check("audit file and protocol", steps.protocol.name)
-    now, then = portable(steps.audit), manifest.audit
+    now, then = _without_places(portable(steps.audit)), _without_places(manifest.audit)
     for key in ("captions", "roster", "controls", "batch_size", "encoders"):
         if now.get(key) != then.get(key):
             check.findings.append(f"{steps.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
@@ -150,18 +150,26 @@ def _audit_file(steps: "AuditSteps", manifest: Manifest) -> Check:
     return check
 
 
+def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Where models and encoders lie is nobody's evidence: their files are compared by their hashes."""
+    entries = {
+        kind: [{k: v for k, v in e.items() if k != "path"} for e in content.get(kind, [])]
+        for kind in ("models", "encoders")
+    }
+    return {**content, **entries}
+
+
 def _entry(content: Mapping[str, Any], model: str) -> dict[str, Any]:
     return next((dict(m) for m in content.get("models", []) if m.get("name") == model), {})
 
 
 def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Check:
-    check, count = Check("tables"), 0
-    for table in manifest.tables:
-        path = steps.warehouse.root / table.path
-        if table.of_a_scan and "scan tables" in left and not path.exists():
-            continue
-        count += 1
-        if (problem := _altered(path, table)) is None:
+    check, root = Check("tables"), steps.warehouse.root
+    there = [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left and not (root / t.path).exists())]
+    problems = each(root, lambda table: _altered(root / table.path, table), there)
+    for table, problem in zip(there, problems, strict=True):
+        path = root / table.path
+        if problem is None:
             continue
         now = steps.warehouse.inputs(table.path.removesuffix(".parquet"))
         if now is not None and now != table.inputs:
@@ -171,7 +179,7 @@ def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Chec
         check.findings.append(problem)
     if "scan tables" in left:
         check.unchecked.append("tables of single caption files: the archive left them out")
-    check.seen = f"{count} files"
+    check.seen = f"{len(there)} files"
     return check
 
 
@@ -189,14 +197,12 @@ def _altered(path: Path, entry: StoredFile) -> str | None:
 
 
 def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Picture]], left: set[LeftOut]) -> Check:
-    check, seen = Check(title), set()
-    for subject, picture in pictures:
-        path = steps.warehouse.root / picture.path
-        if left and not path.exists():
-            continue
-        seen.add(path)
-        entry = StoredFile(path=picture.path, bytes=picture.bytes or 0, sha256=picture.image_sha256 or "")
-        if problem := _altered(path, entry):
+    check, root = Check(title), steps.warehouse.root
+    there = [(subject, p) for subject, p in pictures if not left or (root / p.path).exists()]
+    seen = {p.path: p.stored() for _, p in there}
+    problems = dict(zip(seen, each(root, lambda file: _altered(root / file.path, file), seen.values()), strict=True))
+    for subject, picture in there:
+        if problem := problems[picture.path]:
             row = (
                 f"template {picture.template}, trial {picture.trial}"
                 if isinstance(picture, Imitation)
@@ -323,7 +329,7 @@ def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
                 other = sorted(set(known) ^ set(made))[0]
                 return [f"{steps.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
             found = []
-            for table in sorted({name for name, _, _ in made}):
+            for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
                 difference = _first_difference(connection, table)
                 if difference:
                     found.append(f"{steps.database}, table {table}: {difference}")
@@ -450,7 +456,9 @@ def _embeddings(
             check.unchecked.append(f"{entry.name}: is not on this machine, so no embedding is made again")
             continue
         with _finding(check, entry.name):
-            encoder = steps.encoder(entry)
+            from audit_assets.encoders.encoder import Encoder  # torch
+
+            encoder = Encoder(resolve_encoder_entry(steps.audit, entry))
             images = [s.embeddings[entry.name] for s in manifest.subjects if any(i.image_sha256 for i in s.images)]
             works = [r.embeddings[entry.name] for r in manifest.references]
             for tables in (images, [] if "real works" in left else works):

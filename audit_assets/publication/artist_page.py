@@ -118,11 +118,13 @@ def _version(
     slug, name = subject["subject"], subject["name"]
     rows = verdicts[verdicts["model_version"] == version].to_dict("records")
     row = read.model_version_row(connection, version)
-    encoder = _least_shared(connection, version)
+    encoder, alpha = _least_shared(connection, version), read.alpha(connection, protocol)
     return {
         "name": version,
         "retired": true(row["retired"]),
-        "words": [{"encoder": r["encoder"], "verdict": r["verdict"], "sentences": sentences(r, name)} for r in rows],
+        "words": [
+            {"encoder": r["encoder"], "verdict": r["verdict"], "sentences": sentences(r, name, alpha)} for r in rows
+        ],
         "encoder": encoder,
         "lineup": _lineup(connection, version, subject, protocol, encoder, load),
         "charts": _charts(connection, version, slug, name, rows),

@@ -79,13 +79,14 @@ def forest(rows: Sequence[ForestRow], needed: float | None) -> tuple[Figure, Hov
 
 @dataclass(frozen=True)
 class Change:
-    """Where the mean of the response changes, with its interval, and the means on both sides."""
+    """The number that splits the artists best, with its interval, the means on both sides, and p: that nothing changes there."""
 
     threshold: float
     low: float
     high: float
     below: float
     above: float
+    p_value: float
 
 
 def dose_response(
@@ -97,8 +98,8 @@ def dose_response(
     bare(axes)
     x, y = np.asarray(mentions, dtype=float), 100 * np.asarray(response, dtype=float)
     if change is not None:
-        axes.axvspan(change.low, change.high, color="#dbe6f1", label="95 % interval of the number")
-        axes.axvline(change.threshold, color=INK, lw=1.2, ls="--", label=f"mean changes at {change.threshold:.0f}")
+        axes.axvspan(change.low, change.high, color="#dbe6f1", label="95 % interval")
+        axes.axvline(change.threshold, color=INK, lw=1.2, ls="--", label=f"best split: {change.threshold:.0f} captions")
         for mean, start, end in (
             (change.below, x.min(), change.threshold),
             (change.above, change.threshold, x.max()),
@@ -113,7 +114,7 @@ def dose_response(
     axes.set_xlabel(f"captions that name the artist{' (log scale)' if wide else ''}", color=INK)
     axes.set_ylabel("images identified (%)", color=INK)
     if change is not None:
-        axes.legend(frameon=False, fontsize=9, loc="lower right")
+        figure.legend(frameon=False, fontsize=9, loc="outside upper left", ncols=2)
     return figure, {
         "artists": [f"{n}: {v:.0f} % of images, {m:.0f} captions" for n, v, m in zip(names, y, x, strict=True)]
     }

@@ -132,8 +132,8 @@ def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
             "image",
         ),
         (
-            "corrected matching test significant (own rank, q < 0.05)",
-            NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"]),
+            f"corrected matching test significant (own rank, q < {read.alpha(audit.connection, audit.protocol):g})",
+            own_rank(audit),
             "artist",
         ),
         (
@@ -198,6 +198,11 @@ def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
         & (tests["adjustment"] == "benjamini_hochberg")
     ]
     return None if own.empty else dict(own.iloc[0].to_dict())
+
+
+def own_rank(audit: Audit) -> str:
+    own = own_rank_row(audit)
+    return NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"])
 
 
 def verdict(counts: pd.DataFrame, word: str) -> str:

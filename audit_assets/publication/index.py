@@ -50,7 +50,7 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             measures=_measures(connection, protocols),
             changes=versions.changes(results.comparisons(connection, main)),
             changed=versions.changed_subjects(
-                results.compared_subjects(connection, main), "Subjects that changed, or whose verdict did, from one version to another."
+                results.compared_subjects(connection, main), "Artists that changed, or whose verdict did, from one version to another."
             ),
             trends=versions.trends(results.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
@@ -78,8 +78,8 @@ def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Tabl
     """The headline, a version a row."""
     encoder = read.primary_encoder(connection)
     return Table(
-        f"Headline by {encoder}; in brackets 95 % intervals. Pairing: all artists together. Imitated: artists with that verdict.",
-        columns("Version", "Protocol", "Images of artists", "Win a plurality", "Images of random names", "Own rank, q < 0.05", "Pairing, p", "Imitated"),
+        f"Headline by {encoder}; in brackets 95 % intervals. Own rank: artists significant by the corrected test. Pairing: all artists together. Imitated: artists with that verdict.",
+        columns("Version", "Protocol", "Images of artists", "Win a plurality", "Images of random names", "Own rank", "Pairing, p", "Imitated"),
         [_headline(Audit(connection, protocol, version, encoder)) for version, protocol in protocols.items()],
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def _headline(audit: Audit) -> tuple[str, ...]:
         headline.images(artists),
         headline.subjects(artists),
         said["images of random names identified"],
-        said["corrected matching test significant (own rank, q < 0.05)"],
+        headline.own_rank(audit),
         NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
         said["artists with the verdict “imitated”"],
     )

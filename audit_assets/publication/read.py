@@ -6,6 +6,7 @@ Values are bound, never formatted into SQL. The one name that depends on data, t
 ``table_suffix`` and opened by DuckDB's relational API.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,6 +154,13 @@ def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, 
         return protocol
     what = "any protocol" if protocol is None else f"protocol {protocol!r}"
     raise InputError(f"model version {model_version!r} has no results by {what}. Remedy: run `audit-assets run`.")
+
+
+def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
+    """The level of the tests of a protocol; 0.05, as in the paper, where its definition names none."""
+    definitions = protocols(connection).set_index("protocol")["definition"]
+    matching = json.loads(str(definitions.get(protocol, "{}"))).get("matching", {})
+    return float(matching.get("alpha", 0.05))
 
 
 def made_from(connection: duckdb.DuckDBPyConnection) -> str:

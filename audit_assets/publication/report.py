@@ -15,7 +15,7 @@ from audit_assets.publication import charts, figures, headline, read, results, s
 from audit_assets.publication import report_tables as tables
 from audit_assets.publication.headline import Audit
 from audit_assets.publication.page import Chart, Load, Picture, render, thumbnail, write
-from audit_assets.publication.wording import counted, images_interval, known, percent
+from audit_assets.publication.wording import counted, images_interval, known, p_text, percent
 
 REAL_WORKS, IMITATIONS = 2, 4
 """Pictures of each artist in the report; an artist's own page has all."""
@@ -47,6 +47,7 @@ def _page(audit: Audit, load: Load, folder: Path) -> str:
     return render(
         "report.html.j2",
         audit=audit,
+        alpha=read.alpha(audit.connection, audit.protocol),
         summary=_summary(artists),
         paper=tables.beside_the_paper(audit),
         figures=_figures_of_the_paper(audit, load, folder),
@@ -67,7 +68,7 @@ def _page(audit: Audit, load: Load, folder: Path) -> str:
         dose=_dose(audit, artists),
         doses=tables.doses(audit),
         changes=versions.changes(compared),
-        changed=versions.changed_subjects(subjects, "Subjects that changed, or whose verdict did."),
+        changed=versions.changed_subjects(subjects, "Artists that changed, or whose verdict did."),
         reassigned=headline.matching(matching, "two_sided", "reassigned"),
         reassigned_closer=headline.matching(matching, "closer", "reassigned"),
         encoders=tables.encoders(audit),
@@ -256,6 +257,15 @@ def _gallery(audit: Audit, artists: list[dict[str, Any]], load: Load) -> list[di
     ]
 
 
+def _best_split(change: charts.Change) -> str:
+    """What splits the artists best, and whether the split is more than chance finds."""
+    shown = "a change of the mean there" if change.p_value < figures.ALPHA else "no change of the mean is shown"
+    return (
+        f"split best at {change.threshold:.0f} captions (95 % interval {change.low:.0f} to {change.high:.0f}), with means of "
+        f"{percent(change.below)} and {percent(change.above)}; {shown} (p = {p_text(change.p_value)})"
+    )
+
+
 def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
     rows = [row for row in artists if known(row["mentions"]) is not None and known(row["image_accuracy"]) is not None]
     if not rows:
@@ -264,7 +274,7 @@ def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
     found = found[(found["encoder"] == audit.encoder) & (found["response"] == "accuracy")]
     change = None
     if not found.empty:
-        fields = ("threshold", "threshold_low", "threshold_high", "below", "above")
+        fields = ("threshold", "threshold_low", "threshold_high", "below", "above", "p_value")
         change = charts.Change(*(float(found.iloc[0][f]) for f in fields))
     figure, hover = charts.dose_response(
         [row["mentions"] for row in rows],
@@ -272,11 +282,7 @@ def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
         [row["name"] for row in rows],
         change,
     )
-    said = (
-        "no change point was looked for"
-        if change is None
-        else f"the mean changes at {change.threshold:.0f} captions, from {percent(change.below)} to {percent(change.above)}"
-    )
+    said = "no change point was looked for" if change is None else _best_split(change)
     alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
     caption = f"Images identified against captions that name the artist, by {audit.encoder}: {said}."
     return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)

@@ -268,11 +268,12 @@ def comparisons(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.Data
 
 
 def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
-    """Pairs of versions, subject by subject, with names: those that changed, or whose verdict did."""
+    """Pairs of versions, artist by artist, with names: those that changed, or whose verdict did. Controls are counted, not listed."""
     return read.rows(
         connection,
         "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, s.opted_out FROM model_comparison_by_subject c "
         "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.changed OR c.verdict <> c.later_verdict) "
+        "AND c.kind IN ('artist', 'untrained_artist') "
         "ORDER BY c.rowid",
         {"protocol": protocol},
     )

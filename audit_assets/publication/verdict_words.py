@@ -21,10 +21,16 @@ from audit_assets.publication.wording import (
 Row = Mapping[Any, Any]
 
 
-def sentences(row: Row, name: str) -> list[str]:
-    """One row of `read_artist.verdicts`, in the order in which the rule asks."""
+def sentences(row: Row, name: str, alpha: float) -> list[str]:
+    """One row of `read_artist.verdicts`, in the order in which the rule asks. ``alpha``: the level of the protocol's tests."""
     name = isolated(name)
-    said = [_answer(row, name), _can_see(row, name), _named(row, name), _matched(row, name), _how_sure(row, name)]
+    said = [
+        _answer(row, name),
+        _can_see(row, name),
+        _named(row, name),
+        _matched(row, name, alpha),
+        _how_sure(row, name, alpha),
+    ]
     return [sentence for sentence in said if sentence]
 
 
@@ -76,7 +82,7 @@ def _named(row: Row, name: str) -> str:
     )
 
 
-def _matched(row: Row, name: str) -> str:
+def _matched(row: Row, name: str, alpha: float) -> str:
     p, q = known(row["own_rank_p"]), known(row["own_rank_q"])
     if p is None or q is None:
         return "The corrected matching test could not be made."
@@ -86,14 +92,14 @@ def _matched(row: Row, name: str) -> str:
             f"Whether the real works of {name} rank among the likest to these images cannot be tested with so few artists: even the "
             f"first place would not count (p = {p_text(p)}, q = {p_text(q)}).{likeness}"
         )
-    verb = "rank" if q < 0.05 else "do not rank"
+    verb = "rank" if q < alpha else "do not rank"
     return (
         f"The real works of {name} {verb} among the likest to these images of everyone's works: p = {p_text(p)}, q = {p_text(q)} after allowing "
-        f"for all artists asked about (below 0.05 counts).{likeness}"
+        f"for all artists asked about (below {alpha:g} counts).{likeness}"
     )
 
 
-def _how_sure(row: Row, name: str) -> str:
+def _how_sure(row: Row, name: str, alpha: float) -> str:
     agree, able = known(row["encoders_imitated"]), known(row["encoders_auditable"])
     others = (
         ""
@@ -107,7 +113,7 @@ def _how_sure(row: Row, name: str) -> str:
             if left_out is None
             else f" With any one real work of every artist left out, p is at most {p_text(left_out)}."
         )
-        return f"How sure: among all artists so found, at most 5 in 100 are expected to be found by mistake.{rests}{others}"
+        return f"How sure: among all artists so found, at most {100 * alpha:g} in 100 are expected to be found by mistake.{rests}{others}"
     if true(row["unreachable"]):
         return f"How sure: no outcome could have said otherwise; more artists with real works are needed.{others}"
     if row["verdict"] == "not auditable":

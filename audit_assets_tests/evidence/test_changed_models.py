@@ -71,7 +71,7 @@ def test_a_file_more_is_named(own_model: tuple[Path, Path]) -> None:
     (weights.parent / "more.json").write_text("{}")
     steps = steps_of(config)
     (refused,) = registry(steps.audit, steps.warehouse).refused.values()
-    assert "unet/more.json was added since it was audited" in refused
+    assert "unet/more.json was added since 'miniature-1' was audited" in refused
 
 
 def test_another_name_or_revision_says_that_it_is_meant(own_model: tuple[Path, Path]) -> None:

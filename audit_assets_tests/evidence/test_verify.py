@@ -118,7 +118,7 @@ def test_without_a_flip_nothing_is_found(whole: Path) -> None:
 
 @pytest.mark.long
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bit_of_any_file_counts(whole: Path, data: st.DataObject) -> None:
     kinds = evidence_of(whole)
     file = data.draw(st.sampled_from(kinds[data.draw(st.sampled_from(sorted(kinds)))]))
@@ -296,7 +296,7 @@ def test_what_is_not_on_this_machine_is_said_and_is_no_finding(copied: Path) -> 
     copied.write_text(yaml.safe_dump(content), encoding="utf-8")
     checks = list(verify(steps_of(copied), MODEL, replay=1, sample=5))
     said = [line for c in checks for line in c.unchecked]
-    assert [line for line in findings(checks) if "models" not in line] == []
+    assert findings(checks) == []
     assert any("miniature-clip: its files are not on this machine" in line for line in said)
     assert any("matches no file" in line for line in said)
     assert any("no image is drawn again" in line for line in said)

@@ -47,7 +47,7 @@ def test_points_and_texts_must_be_as_many() -> None:
 def test_two_charts_of_a_page_share_no_identifier_and_lose_no_reference() -> None:
     def drawn(name: str) -> ElementTree.Element:
         figure, hover = charts.dose_response(
-            [10, 100, 2000], [0.1, 0.5, 0.9], ["a", "b", "c"], charts.Change(90, 20, 200, 0.1, 0.7)
+            [10, 100, 2000], [0.1, 0.5, 0.9], ["a", "b", "c"], charts.Change(90, 20, 200, 0.1, 0.7, 0.01)
         )
         return ElementTree.fromstring(svg.inline(figure, name, "doses", hover))
 

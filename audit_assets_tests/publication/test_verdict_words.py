@@ -15,7 +15,7 @@ ROW: dict[str, Any] = {
 
 
 def said(**changes: Any) -> str:
-    return " ".join(sentences({**ROW, **changes}, "Ana Lima"))
+    return " ".join(sentences({**ROW, **changes}, "Ana Lima", 0.05))
 
 
 def test_an_imitated_artist_is_told_how_many_images_how_likely_and_how_sure() -> None:
@@ -26,6 +26,7 @@ def test_an_imitated_artist_is_told_how_many_images_how_likely_and_how_sure() ->
     assert "q = 0.010" in text
     assert "0.90 (0.70 – 0.97)" in text
     assert "at most 5 in 100" in text
+    assert "at most 10 in 100" in " ".join(sentences(ROW, "Ana Lima", 0.1))
     assert "1 of 2 encoders that can audit Ana Lima finds an imitation." in text
 
 
@@ -67,6 +68,6 @@ def test_no_verdict_speaks_of_infringement(verdict: str) -> None:
 
 
 def test_a_name_that_turns_the_line_turns_no_more_than_itself() -> None:
-    text = sentences(ROW, "\u202eGnol")[0]
+    text = sentences(ROW, "\u202eGnol", 0.05)[0]
     assert "\u2068\u202eGnol\u2069 by name" in text
     assert "\u2068" not in said()

@@ -110,8 +110,8 @@ def test_only_a_hash_is_a_key_of_the_image_store(tmp_path: Path, key: str) -> No
         ImageStore(tmp_path).path(key)
 
 
-def test_no_archive_is_ever_unpacked() -> None:
-    """What is never opened cannot lead out of its folder: no module knows an archive."""
+def test_no_archive_is_unpacked_but_by_import() -> None:
+    """What is never opened cannot lead out of its folder: one module alone knows archives, and has tests of its own."""
     archives = re.compile(r"\b(tarfile|zipfile|unpack_archive|ZipFile|py7zr|rarfile)\b")
     modules = Path(audit_assets.__file__).parent.rglob("*.py")
-    assert [m.name for m in modules if archives.search(m.read_text(encoding="utf-8"))] == []
+    assert [m.name for m in modules if archives.search(m.read_text(encoding="utf-8"))] == ["archive.py"]
