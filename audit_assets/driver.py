@@ -300,7 +300,7 @@ def hold_ui(home: Path) -> None:
         return
     os.set_inheritable(lock, True)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        end_lost_runs(instance)
+        end_lost_runs(instance, lost_runs(instance))
 
 
 def _end(
