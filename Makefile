@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 # Two threads that wait without spinning: one torch process then leaves room for the rest of the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit test test-all dev lint miniature simulate bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-cells bench-growth clean
+.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-cells bench-growth clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -19,13 +19,26 @@ dev: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets dev --config $(CONFIG)
 
 test: lint $(DRAWN)
-	@$(BIN)/python -m pytest -q -m "not long"
+	@$(BIN)/python -m pytest -q -m "not long and not faults"
 
 test-all: lint $(DRAWN)
-	@$(BIN)/python -m pytest -q
+	@.ci/services
+	@$(BIN)/python -m pytest -q -m "not faults"
+
+# More than a hundred faults in copies of the small audit: half an hour on two cores. Some need the right to mount, and
+# Debian's faketime; without them they are skipped and say so.
+test-faults: $(VENV)/.developing $(DRAWN)
+	@$(BIN)/python -m pytest -q -m faults -rs audit_assets_tests/faults
+
+# Known vulnerabilities of what is installed. Asks an advisory service, so it needs the network: for a CI that has one.
+audit-dependencies: $(VENV)/.developing
+	@$(BIN)/pip check
+	@$(BIN)/pip install -q pip-audit
+	@$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
+	@$(BIN)/pip-audit --disable-pip --no-deps -r $(VENV)/frozen.txt
 
 lint: $(VENV)/.developing
-	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs
+	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs docker
 	@$(BIN)/mypy
 
 # Every stage beside its peers; more than an hour on two cores, alone on the machine, or figures by the clock mean nothing.
@@ -41,6 +54,10 @@ bench-generation: $(VENV)/.developing
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
+
+# The pictures of the README, from an audit that is made; with Chromium.
+screenshots: $(VENV)/.developing
+	@$(BIN)/python -m docs.screenshots $(CONFIG)
 
 # Tables and figure of docs/statistics.md, from simulated audits.
 simulate: $(VENV)/.installed

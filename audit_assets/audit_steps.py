@@ -4,10 +4,11 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -15,16 +16,27 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, digest
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 from audit_assets.generation import image_folder
 from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
 from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_registry import resolve_encoder_entry, resolve_model
+from audit_assets.model_files import file_sha256
+from audit_assets.model_registry import folder_here, register, resolve_encoder_entry, resolve_model
 from audit_assets.references import fingerprint, reference_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.warehouse.publish import as_json, publish, published_from, row_counts, schema_columns, table_suffix
+from audit_assets.warehouse.places import each, lock_folder, whole_files
+from audit_assets.warehouse.publish import (
+    SCHEMA_VERSION,
+    as_json,
+    library_versions,
+    publish,
+    published_from,
+    row_counts,
+    schema_columns,
+    table_suffix,
+)
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -33,6 +45,7 @@ if TYPE_CHECKING:
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 VERSION = 1
 LABELS_VERSION = 2
+REPORT_VERSION = 3
 """Raise them where the same inputs give other rows."""
 
 
@@ -48,10 +61,15 @@ class AuditSteps:
         return self.warehouse.read("subjects")
 
     def referenced(self) -> list[str]:
-        """Subjects that real works were given for, in the order of the subjects."""
+        """Subjects that real works were given for, in the order of the subjects.
+
+        Where their folder is not on this machine (an imported audit) those whose works are in the warehouse.
+        """
         folder = self.audit.local(self.audit.references)
         own = self.subjects()
         own = own[~own["kind"].isin(CONTROL_KINDS)]
+        if not folder.is_dir():
+            return [str(s) for s in own["subject"] if self.warehouse.inputs(f"reference_works/{s}")]
         return [s for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
 
     # ---- imitations
@@ -78,7 +96,13 @@ class AuditSteps:
                     if problems := maker.check(rows, subject):
                         raise ValueError("; ".join(problems))
                     self.warehouse.write(where, rows, inputs)
+                register(self.audit, maker.resolved)
                 yield subject, rows, made_now
+
+    def images_asked(self) -> dict[str, int]:
+        """Subject -> images that the protocol asks of one model version, with prompts that do not name the artist."""
+        names, indirect = self._prompted_names(), self._indirect_prompts()
+        return {s: len(self.protocol.wordings(n, indirect[s])) * self.protocol.trials for s, n in names.items()}
 
     def cost_preview(self, models: list[str]) -> str:
         """How many images some model versions ask for, and how long that takes at the pace of those that are made."""
@@ -86,27 +110,38 @@ class AuditSteps:
             return "no images to make"
         if self.warehouse.inputs("subjects") is None:
             return "subjects are not chosen yet"
-        names, indirect = self._prompted_names(), self._indirect_prompts()
-        each = sum(len(self.protocol.wordings(n, indirect[s])) for s, n in names.items()) * self.protocol.trials
+        each = sum(self.images_asked().values())
         return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
 
-    def replay(self, model: str) -> pd.DataFrame:
-        """Some subjects' images drawn again: model_version, subject, template, trial, image_sha256, replayed_sha256.
+    def drawn(self, model: str) -> list[str]:
+        """Subjects that have images of a model version, in the order of the subjects."""
+        return [
+            s
+            for s in self._prompted_names()
+            if self.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()
+        ]
 
-        Every hundredth subject, in order of the hash of its key with the model's name, so that nobody chooses; a whole
-        subject, since the batch plan decides the bytes.
+    def replay(
+        self, model: str, subjects: Sequence[str] | None = None, store: ImageStore | None = None
+    ) -> pd.DataFrame:
+        """Some subjects' images drawn again into `store`, by default the audit's: model_version, subject, template, trial,
+        image_sha256, plan, replayed_sha256, replayed_plan.
+
+        By default every hundredth subject, in order of the hash of its key with the model's name, so that nobody chooses; a
+        whole subject, since the batch plan decides the bytes.
         """
         names, indirect = self._prompted_names(), self._indirect_prompts()
-        made = [s for s in names if self.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()]
-        chosen = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
-        columns = ["model_version", "subject", "template", "trial", "image_sha256"]
-        tables = [pd.DataFrame(columns=[*columns, "replayed_sha256"])]
-        with self._maker(model) as maker:
-            for subject in chosen:
+        if subjects is None:
+            made = self.drawn(model)
+            subjects = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
+        columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
+        replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
+        tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
+        with self._maker(model, store) as maker:
+            for subject in subjects:
                 kept = self.warehouse.read(f"imitations/{model}/{subject}")[columns]
-                again = maker.make(subject, names[subject], indirect[subject])[["template", "trial", "image_sha256"]]
-                again = again.rename(columns={"image_sha256": "replayed_sha256"})
-                tables.append(kept.merge(again, on=["template", "trial"], how="left"))
+                again = maker.make(subject, names[subject], indirect[subject])[["template", "trial", *replayed]]
+                tables.append(kept.merge(again.rename(columns=replayed), on=["template", "trial"], how="left"))
         return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
 
     def _prompted_names(self) -> dict[str, str]:
@@ -125,11 +160,11 @@ class AuditSteps:
             self.warehouse.write(where, rows, digest(problem))
         return self.warehouse.read(where)
 
-    def _maker(self, model: str) -> Maker:
+    def _maker(self, model: str, store: ImageStore | None = None) -> Maker:
         if not self.audit.model(model).approved:
             raise InputError(f"{self.audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(self.audit, self.audit.model(model))
-        return maker(resolved, self.protocol, self.images, self.audit.batch_size)
+        return maker(resolved, self.protocol, store or self.images, self.audit.batch_size)
 
     def check_imitations(self, model: str, rows: pd.DataFrame) -> list[str]:
         """What is wrong with the rows of some subjects, in words; those of a retired model version are what they are."""
@@ -162,14 +197,14 @@ class AuditSteps:
                 self._done_with_images(f"imitations/{model}/{s}", maker.inputs(s, name, indirect[s])) is not None
                 for s, name in names.items()
             )
+            if made:
+                register(self.audit, maker.resolved)
         return made and self._is_embedded("imitation", [f"imitations/{model}/{s}" for s in names])
 
     def _done_with_images(self, table: str, inputs: str) -> pd.DataFrame | None:
         """The rows, if they were made from these inputs and every image that they name is there."""
         rows = self._done(table, inputs)
-        if rows is None or not all(self.images.path(sha256).exists() for sha256 in rows["image_sha256"].dropna()):
-            return None
-        return rows
+        return rows if rows is not None and self.images.has(rows["image_sha256"].dropna()) else None
 
     def _done(self, table: str, inputs: str) -> pd.DataFrame | None:
         return self.warehouse.read(table) if self.warehouse.inputs(table) == inputs else None
@@ -188,8 +223,10 @@ class AuditSteps:
 
     def _lock(self, table: str) -> FileLock:
         """A lock a cell: of two drivers the second waits, then finds the work done."""
-        path = self.warehouse.root / ".locks" / f"{table}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = lock_folder(self.warehouse.root) / f"{table}.lock"
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         return FileLock(path)
 
     # ---- real works
@@ -247,22 +284,25 @@ class AuditSteps:
             yield source, where, digest([files_sha256, images, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
-        return all(
-            self.warehouse.inputs(where) == inputs
-            for entry in self.audit.encoders
-            for _, where, inputs in self._embeddings(kind, entry, sources)
-        )
+        for entry in self.audit.encoders:
+            if any(
+                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, sources)
+            ):
+                return False
+            register(self.audit, resolve_encoder_entry(self.audit, entry))
+        return True
 
     def _encoder(self, entry: EncoderEntry) -> "Encoder":
         from audit_assets.encoders.encoder import Encoder
 
-        return Encoder(resolve_encoder_entry(self.audit, entry))
+        resolved = resolve_encoder_entry(self.audit, entry)
+        encoder = Encoder(resolved)
+        register(self.audit, resolved)
+        return encoder
 
     def make_label_embeddings(self) -> dict[str, pd.DataFrame]:
         """Labels of every prompted subject and of everyone with real works, and the default labels, by encoder."""
-        own = self.subjects()
-        named = own[(own["kind"] != "background") | own["subject"].isin(self.referenced())]
-        rows = label_rows(self.protocol, list(zip(named["subject"], named["name"], strict=True)))
+        rows = self.label_rows()
         tables = {}
         for entry in self._text_encoders():
             where = f"label_embeddings/{entry.name}"
@@ -274,6 +314,11 @@ class AuditSteps:
             tables[entry.name] = made
         return tables
 
+    def label_rows(self) -> pd.DataFrame:
+        own = self.subjects()
+        named = own[(own["kind"] != "background") | own["subject"].isin(self.referenced())]
+        return label_rows(self.protocol, list(zip(named["subject"], named["name"], strict=True)))
+
     def make_sigmoid_scores(self, model: str) -> pd.DataFrame:
         """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
         where, names = f"sigmoid_scores/{model}", self._prompted_names()
@@ -282,27 +327,36 @@ class AuditSteps:
         }
         labels = {encoder: f"label_embeddings/{encoder}" for encoder in images}
         sources = [[labels[encoder], *tables] for encoder, tables in images.items()]
-        inputs = digest([[[self.warehouse.inputs(t) for t in ts] for ts in sources], self.protocol.name, VERSION])
+        inputs = digest([[self.warehouse.all_inputs(ts) for ts in sources], self.protocol.name, VERSION])
         made = self._done(where, inputs)
         if made is None:
             made = pd.DataFrame(columns=SIGMOID_COLUMNS)
             for encoder, tables in images.items():
-                resolved = resolve_encoder_entry(self.audit, self.audit.encoder(encoder))
+                scale, bias = self.logit(self.audit.encoder(encoder))
                 scores = sigmoid_scores(
                     self.warehouse.read_all(tables),
                     self.warehouse.read(labels[encoder]),
                     protocol=self.protocol.name,
                     model_version=model,
                     encoder=encoder,
-                    logit_scale=float(resolved.logit_scale or 1.0),
-                    logit_bias=float(resolved.logit_bias or 0.0),
+                    logit_scale=scale or 1.0,
+                    logit_bias=bias or 0.0,
                 )
                 made = scores if made.empty else pd.concat([made, scores], ignore_index=True)
             self.warehouse.write(where, made, inputs)
         return made
 
     def _sigmoid_encoders(self) -> list[EncoderEntry]:
-        return [e for e in self._text_encoders() if resolve_encoder_entry(self.audit, e).logit_bias is not None]
+        return [e for e in self._text_encoders() if self.logit(e)[1] is not None]
+
+    def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
+        """Scale and bias of an encoder; as the table `encoders` has them where its files are not on this machine."""
+        if folder_here(self.audit, entry):
+            resolved = resolve_encoder_entry(self.audit, entry)
+            return resolved.logit_scale, resolved.logit_bias
+        said = self.warehouse.read("encoders").set_index("encoder")[["logit_scale", "logit_bias"]].astype("float64")
+        scale, bias = said.loc[entry.name].to_numpy(dtype="float64")
+        return None if np.isnan(scale) else float(scale), None if np.isnan(bias) else float(bias)
 
     def _text_encoders(self) -> list[EncoderEntry]:
         return [e for e in self.audit.encoders if e.kind == "image_text"]
@@ -318,21 +372,19 @@ class AuditSteps:
         return self.warehouse.root / "audit.duckdb"
 
     def audited(self) -> list[str]:
-        """Model versions whose results are there, in the order of audit.yaml."""
+        """Model versions whose results are there, in the order of audit.yaml. InputError where one is damaged."""
         return [
-            m.name
-            for m in self.audit.models
-            if all(self.warehouse.inputs(f"{table}/{m.name}") for table in MODEL_TABLES)
+            m.name for m in self.audit.models if all(self.warehouse.made(f"{table}/{m.name}") for table in MODEL_TABLES)
         ]
 
-    def _published_tables(self) -> dict[str, list[str]]:
+    def published_tables(self) -> dict[str, list[str]]:
         """Each table of the database and the warehouse tables that it is made of."""
         audited = self.audited()
         own = prompted(self.subjects())["subject"].tolist()
         referenced = self.referenced()
         tables = {name: [name] for name in ("subjects", "model_versions", "encoders", *ROSTER_TABLES, *CONTROL_TABLES)}
         tables["model_files"] = ["model_files", "encoder_files"]
-        tables["mined_names"] = ["mined_names"] if self.warehouse.inputs("mined_names") else []
+        tables["mined_names"] = ["mined_names"] if self.warehouse.made("mined_names") else []
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in self.audit.encoders:
@@ -345,7 +397,7 @@ class AuditSteps:
         if self._sigmoid_encoders():
             tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in COMPARISON_TABLES:
-            tables[name] = [name] if self.warehouse.inputs(name) else []
+            tables[name] = [name] if self.warehouse.made(name) else []
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         return tables
@@ -353,8 +405,9 @@ class AuditSteps:
     def published_inputs(self) -> str:
         return digest(
             [
-                {name: [self.warehouse.inputs(t) for t in tables] for name, tables in self._published_tables().items()},
+                {name: self.warehouse.all_inputs(tables) for name, tables in self.published_tables().items()},
                 self.protocol.model_dump(),
+                SCHEMA_VERSION,
                 VERSION,
             ]
         )
@@ -365,8 +418,8 @@ class AuditSteps:
         InputError where results do not follow from what they are made of, whoever asks: the database stays as it was.
         """
         inputs = self.published_inputs()
-        sources = self._published_tables()
-        if published_from(self.database) != inputs:
+        sources = self.published_tables()
+        if published_from(self.database) != inputs or not self._database_is_whole(inputs):
             if wrong := [finding for model in self.audited() for finding in self.measurement.findings(model)]:
                 raise InputError(
                     f"{self.database}: not replaced, since {len(wrong)} results do not follow from what they are made of "
@@ -374,17 +427,27 @@ class AuditSteps:
                 )
             dimensions = self.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(
-                self.database, self._rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
+                self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
+            whole = pd.DataFrame({"file_sha256": [file_sha256(self.database)]})
+            self.warehouse.write("published", whole, inputs)
         counts = row_counts(self.database)
-        wanted = {name: sum(self.warehouse.row_count(t) for t in parts) for name, parts in sources.items()}
+        wanted = {
+            name: sum(each(self.warehouse.root, self.warehouse.row_count, parts)) for name, parts in sources.items()
+        }
         return (
             self.database,
             counts,
             [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
 
-    def _rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
+    def _database_is_whole(self, inputs: str) -> bool:
+        """Whether the database has the bytes that were published."""
+        if self.warehouse.inputs("published") != inputs:
+            return False
+        return file_sha256(self.database) == self.warehouse.read("published")["file_sha256"].iloc[0]
+
+    def rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
         columns = schema_columns({e.name: 1 for e in self.audit.encoders})
         tables = {name: self.warehouse.read_all(parts) for name, parts in sources.items() if parts}
@@ -399,7 +462,8 @@ class AuditSteps:
                 "definition": [as_json(p.model_dump())],
             }
         )
-        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs]})
+        tables["software"] = pd.DataFrame(library_versions(), columns=["package", "version"])
+        tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})
         return {
             name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
             for name, table in tables.items()
@@ -411,7 +475,7 @@ class AuditSteps:
         report, where, inputs = (
             folder / "report.html",
             f"audit_report/{model}",
-            digest([self.published_inputs(), VERSION]),
+            digest([self.published_inputs(), REPORT_VERSION]),
         )
         done = self._done(where, inputs)
         if done is not None and all(
@@ -422,11 +486,28 @@ class AuditSteps:
 
         # Nothing where it is up to date; a run beside this one may have published before these results were there.
         self.publish()
-        write_report(self.database, model, self.images.get, folder)
+        with whole_files(folder) as files_here:
+            write_report(self.database, model, self.images.get, files_here)
+        self.make_index()
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_sha256(p) for p in files]})
         self.warehouse.write(where, table, inputs)
         return report, table
+
+    def make_index(self) -> Path:
+        """`reports/index.html`, over every model version of the published database and the artists' pages that are there."""
+        from audit_assets.publication.index import write_index
+
+        return write_index(self.database, self.warehouse.root / "reports")
+
+    def make_artist_page(self, artist: str) -> Path:
+        """One artist's page, by slug or name, from the published database; the index then leads to it."""
+        from audit_assets.publication.artist_page import write_artist_page
+        from audit_assets.publication.index import ARTISTS
+
+        page = write_artist_page(self.database, artist, self.images.get, self.warehouse.root / "reports" / ARTISTS)
+        self.make_index()
+        return page
 
 
 def _sha256(file: Path) -> str | None:

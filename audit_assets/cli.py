@@ -6,13 +6,16 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from audit_assets.errors import InputError
+
+if TYPE_CHECKING:
+    from audit_assets.audit_steps import AuditSteps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +53,7 @@ def run(config: Config = DEFAULT) -> None:
     console.print(f"database  {driver.steps.database}", markup=False)
     for model in driver.models():
         console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"index     {driver.steps.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
@@ -116,7 +120,7 @@ def _quiet() -> None:
 
 
 def _results(database: Path, models: list[str]) -> None:
-    from audit_assets.publication.report import paper_comparison
+    from audit_assets.publication.headline import paper_comparison
 
     for model in models:
         table = Table(
@@ -135,16 +139,46 @@ def _results(database: Path, models: list[str]) -> None:
 
 
 @app.command()
+def report(
+    artist: Annotated[
+        str | None, typer.Option(help="the slug or the name of one artist, for a page of evidence")
+    ] = None,
+    config: Config = DEFAULT,
+) -> None:
+    """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
+    from audit_assets.audit_steps import AuditSteps
+    from audit_assets.config import load_audit, load_protocol
+    from audit_assets.warehouse.layout import opened
+
+    _quiet()
+    try:
+        audit = load_audit(config)
+        steps = AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
+        if artist is not None:
+            console.print(f"page      {steps.make_artist_page(artist)}", markup=False)
+            return
+        if not (versions := steps.audited()):
+            raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
+        for version in versions:
+            console.print(f"report    {steps.make_report(version)[0]}", markup=False)
+        console.print(f"index     {steps.make_index()}", markup=False)
+    except InputError as error:
+        raise _stop(error) from None
+
+
+@app.command()
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import prepare_home
+    from audit_assets.driver import hold_ui, prepare_home
 
     try:
         audit = load_audit(config)
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(prepare_home(audit))}
+    home = prepare_home(audit)
+    hold_ui(home)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent
     os.chdir(root)
@@ -157,11 +191,31 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 
 @app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+
+    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    """
+    import dagster as dg
+
+    from audit_assets.driver import end_lost_runs
+
+    with dg.DagsterInstance.get() as instance:
+        for run in end_lost_runs(instance):
+            console.print(f"run {run} died with the last code server, and is marked as failed")
+    dagster = Path(sys.executable).with_name("dagster")
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+
+
+@app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
     """Run one query on the published database, read-only."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.places import local_copy
+    from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
         audit = load_audit(config)
@@ -170,12 +224,130 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
     except InputError as error:
         raise _stop(error) from None
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
+    if (version := schema_version(database)) != SCHEMA_VERSION:
+        typer.echo(
+            f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
+            f"`audit-assets run --config {config}` publishes it anew.",
+            err=True,
+        )
+    try:
+        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
             console.print(str(connection.sql(query)), markup=False)
-        except duckdb.Error as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(2) from None
+    except duckdb.Error as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def verify(
+    config: Config = DEFAULT,
+    model: Annotated[str | None, typer.Option(help="one model version; by default every audited one")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
+    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
+    sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
+    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
+) -> None:
+    """Hash every file again, compute every figure again, draw some images again; say what does not hold, and exit with 1."""
+    from audit_assets.evidence.verify import verify as checks
+
+    _quiet()
+    try:
+        steps = _steps(config)
+        if model is not None:
+            steps.audit.model(model)
+        elif root is not None:
+            raise InputError("--root: is the hash of one manifest; say with --model of which.")
+        models = [model] if model else steps.audited()
+        if not models:
+            raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
+    except InputError as error:
+        raise _stop(error) from None
+    wrong = 0
+    for name in models:
+        console.print(f"\n{name}", style="bold", markup=False)
+        for check in checks(steps, name, replay=0 if no_replay else replay, sample=sample, root=root):
+            wrong += len(check.findings)
+            state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
+            state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
+            console.print(f"  {state:<15}", style=style, end="")
+            console.print(f"{check.title}{': ' if check.seen else ''}{check.seen}", markup=False)
+            for line in check.findings:
+                console.print(f"      {line}", style="red", markup=False)
+            for line in check.unchecked:
+                console.print(f"      not checked: {line}", markup=False)
+    if wrong:
+        console.print(
+            f"\n{wrong} findings: this is not the evidence that the manifest ties together.", style="bold red"
+        )
+        raise typer.Exit(1)
+    console.print("\nAll of it holds, as far as it was checked.")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option(help="the model version")],
+    out: Annotated[Path, typer.Option(help="the archive to write, such as evidence.zip; never overwritten")],
+    config: Config = DEFAULT,
+    with_references: Annotated[
+        bool, typer.Option("--with-references", help="pack the artists' real works too")
+    ] = False,
+    without_report: Annotated[bool, typer.Option("--without-report", help="its figures show real works")] = False,
+    without_scans: Annotated[
+        bool, typer.Option("--without-scans", help="leave out tables of single caption files")
+    ] = False,
+) -> None:
+    """Pack the evidence of one model version into one archive, to be verified elsewhere without the model."""
+    from audit_assets.evidence.archive import export as pack
+
+    _quiet()
+    try:
+        steps = _steps(config)
+        steps.audit.model(model)
+        archive = pack(
+            steps, model, out, references=with_references, report=not without_report, scans=not without_scans
+        )
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(f"root      {archive.root}   (tell it to whoever verifies, by another way than the archive)")
+    console.print(f"left out  {', '.join(archive.left_out) or 'nothing'}")
+    if not with_references and not without_report:
+        console.print("The report's figures show small pictures of real works; --without-report leaves them out.")
+
+
+@app.command("import")
+def import_(
+    archive: Path,
+    folder: Path,
+    root: Annotated[str | None, typer.Option(help="the root hash that the archive must have")] = None,
+) -> None:
+    """Unpack an archive into a folder that is not there yet; refuse it unless every byte is what its manifest says."""
+    from audit_assets.evidence.archive import import_archive
+
+    _quiet()
+    try:
+        found = import_archive(archive, folder, root=root)
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(f"model     {found.model_version}", markup=False)
+    console.print(f"root      {found.root}")
+    console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
+    console.print(
+        f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}", markup=False
+    )
+
+
+def _steps(config: Path) -> "AuditSteps":
+    """The steps of an audit that was made, to look at. InputError where it was not."""
+    from audit_assets.audit_steps import AuditSteps
+    from audit_assets.config import load_audit, load_protocol
+    from audit_assets.warehouse.layout import opened
+
+    audit = load_audit(config)
+    root = audit.local(audit.warehouse)
+    if not root.is_dir():
+        raise InputError(f"{root}: there is no warehouse yet; run `audit-assets run --config {config}` first.")
+    return AuditSteps(audit, load_protocol(audit), opened(root))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,13 +12,18 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from audit_assets import safe_yaml
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import place
 
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
 FEWEST_IMAGES = 5
 """With fewer, and fewer than the protocol asks, an artist is not auditable: four images against some hundred show nothing."""
+LARGEST_FILE = 1_000_000
+"""Bytes of an audit file or a protocol; reading YAML takes ten seconds a megabyte."""
+_SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 Key = Annotated[
@@ -31,6 +37,14 @@ Key = Annotated[
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _holds_no_secret(cls, value: Any) -> Any:
+        """An address is recorded, shown and logged. The value itself is not repeated in the error."""
+        if isinstance(value, str) and _SECRET.search(value):
+            raise ValueError("holds a password or a token; keep it in the environment, and give the address without it")
+        return value
 
 
 class MatchingTests(_Strict):
@@ -201,7 +215,7 @@ class Audit(_Strict):
     references: str = "references/"
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
-    warehouse: str = "warehouse/"
+    warehouse: str = Field("warehouse/", min_length=1, description="a folder, or s3://bucket/prefix")
     batch_size: int = Field(10, gt=0, description="images in one call of a pipeline; part of the batch plan")
     base: Path = Field(exclude=True)
     file: Path = Field(exclude=True)
@@ -219,9 +233,23 @@ class Audit(_Strict):
             raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
         return self
 
+    @field_validator("warehouse")
+    @classmethod
+    def _the_warehouse_is_a_folder_or_in_s3(cls, warehouse: str) -> str:
+        if "://" in warehouse and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*/?", warehouse):
+            raise ValueError(f"{warehouse!r} is neither a folder nor s3://bucket/prefix")
+        return warehouse
+
+    @field_validator("references")
+    @classmethod
+    def _real_works_are_in_a_folder(cls, references: str) -> str:
+        if "://" in references:
+            raise ValueError(f"{references!r} is not a folder; copy the works to one, or mount it")
+        return references
+
     def local(self, path: str) -> Path:
-        """A path of the file, from the file's folder."""
-        return (self.base / Path(path).expanduser()).resolve()
+        """A path of the file, from the file's folder; the warehouse may also be in S3, and then answers as a path does."""
+        return place(path, self.base)
 
     def model(self, name: str) -> ModelEntry:
         return _named(self.models, name, "model")
@@ -231,8 +259,13 @@ class Audit(_Strict):
 
     @property
     def dagster_home(self) -> Path:
-        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits."""
-        return self.base / ".dagster" / self.file.stem
+        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits.
+
+        `AUDIT_DAGSTER_HOME` names another: that of a service, beside whose runs a command runs. Not `DAGSTER_HOME`, which
+        may be set for other projects.
+        """
+        named = os.environ.get("AUDIT_DAGSTER_HOME")
+        return Path(named).resolve() if named else self.base / ".dagster" / self.file.stem
 
 
 def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:
@@ -290,18 +323,13 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
 
 def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
     try:
-        # A few aliases of aliases expand to gigabytes once they are walked or hashed.
-        alias = next(
-            (event for event in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)), None
-        )
-        if alias:
-            raise InputError(
-                f"{path}, line {(alias.start_mark.line if alias.start_mark else 0) + 1}: the alias *{alias.anchor} is not read; write the value itself."
-            )
+        safe_yaml.check(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
         lines: dict[tuple[Any, ...], int] = {}
@@ -310,11 +338,7 @@ def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
-    except RecursionError:
-        raise InputError(f"{path}: is nested too deeply; correct it.") from None
     except ValueError as error:  # a date such as 2023-99-99
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")

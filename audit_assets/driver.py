@@ -3,9 +3,10 @@
 Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
 """
 
+import fcntl
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +14,18 @@ from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, writing
 from audit_assets.generation.makers import at_work
 from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.subjects import prompted
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.warehouse.layout import opened
+from audit_assets.warehouse.places import check
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
@@ -35,11 +38,13 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {pools: {granularity: run, default_limit: 1}}
 run_monitoring: {enabled: false}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 """
+"""A run whose process was killed is started again; one that failed would fail again."""
 
 
 def prepare_home(audit: Audit) -> Path:
-    """The audit's own Dagster home, with its settings; made when it is not there."""
+    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
@@ -77,7 +82,7 @@ class Driver:
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
-        self.steps = AuditSteps(self.audit, self.protocol, Warehouse(self.audit.local(self.audit.warehouse)))
+        self.steps = AuditSteps(self.audit, self.protocol, opened(self.audit.local(self.audit.warehouse)))
         from audit_assets.definitions import defs
 
         self.repository = defs().get_repository_def()
@@ -89,6 +94,7 @@ class Driver:
         """
         from audit_assets.model_registry import encoders_table, registry
 
+        check(self.steps.warehouse.root)
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
@@ -101,7 +107,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
-        known = registry(self.audit)
+        known = registry(self.audit, self.steps.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)
@@ -148,7 +154,7 @@ class Driver:
                 f"imitations of {model}",
                 ["imitations", "imitation_embeddings"],
                 tags,
-                progress=partial(self._images, model, subjects),
+                progress=partial(self._images, model, self.steps.images_asked()),
                 done=partial(self.steps.imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
@@ -158,13 +164,14 @@ class Driver:
             yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
         yield Step("comparison of versions", ["model_comparison"], {})
         yield Step("database", ["audit_database"], {})
-        for model in self.models():
-            yield Step(f"report of {model}", ["audit_report"], {}, model)
+        # A retired version is in the database too, and its report and manifest are of the database as it is now.
+        known = self.instance.get_dynamic_partitions("model_version")
+        for model in (m for m in self.steps.audited() if m in known):
+            yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
 
-    def _images(self, model: str, subjects: list[str]) -> tuple[int, int]:
-        each = len(self.protocol.templates) * self.protocol.trials
+    def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
         made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
-        return len(made & set(subjects)) * each + at_work[model], len(subjects) * each
+        return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
         """Whether a range was materialized before, every partition of it, and would make nothing new."""
@@ -180,7 +187,7 @@ class Driver:
         job.execute_in_process(
             instance=self.instance,
             partition_key=step.partition,
-            tags={**step.tags, DRIVER: self.name},
+            tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
             run_config=QUIET,
             raise_on_error=True,
         )
@@ -220,12 +227,19 @@ def driver(config: Path) -> Iterator[Driver]:
     """A driver on the audit's own Dagster home."""
     audit = load_audit(config)
     os.environ["AUDIT_CONFIG"] = str(audit.file)
-    home = prepare_home(audit)
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+        (home / "opening.lock").touch()
     os.environ["DAGSTER_HOME"] = str(home)
-    with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
-        opened = dg.DagsterInstance.from_config(str(home))
-    with opened as instance, alive(home / "drivers", instance) as name:
-        yield Driver(audit.file, instance, name)
+    try:
+        with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
+            opened = dg.DagsterInstance.from_config(str(home))
+        with opened as instance, alive(home / "drivers", instance) as name:
+            yield Driver(audit.file, instance, name)
+    except DBAPIError as error:
+        raise InputError(
+            f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
+        ) from error
 
 
 @contextmanager
@@ -238,8 +252,7 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     for left in folder.glob("*.lock"):
         try:
             with FileLock(left).acquire(timeout=0):
-                for run in instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)):
-                    instance.report_run_failed(run, "the process that drove this run was killed")
+                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
                 left.unlink(missing_ok=True)
         except Timeout:
             continue
@@ -247,6 +260,40 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     with FileLock(folder / f"{name}.lock"):
         yield name
     (folder / f"{name}.lock").unlink(missing_ok=True)
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of a code server that is gone, and say which they were: its runs are its own processes.
+
+    Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
+    """
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
+    _end(instance, lost, "the code server that this run was a process of is gone")
+    return [run.run_id for run in lost]
+
+
+def hold_ui(home: Path) -> None:
+    """Hold the lock of the UI while this process lives, and what it becomes; end the runs of a UI that was killed.
+
+    Beside another UI over the same home nothing is done: the runs are that one's.
+    """
+    lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return
+    os.set_inheritable(lock, True)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        _end(instance, [r for r in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in r.tags])
+
+
+def _end(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
+) -> None:
+    for run in runs:
+        instance.report_run_failed(run, why)
 
 
 def run_audit(

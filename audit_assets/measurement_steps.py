@@ -20,7 +20,6 @@ from audit_assets.measurement.tables.label_sets import label_counts
 from audit_assets.measurement.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from audit_assets.measurement.verdicts import agreement
 from audit_assets.model_files import KNOWN_FAMILIES, file_sha256
-from audit_assets.model_registry import resolve_encoder_entry
 from audit_assets.roster.subjects import prompted
 
 if TYPE_CHECKING:
@@ -275,6 +274,19 @@ class MeasurementSteps:
         """What is wrong in the results of one model version, in words: they must not be published."""
         return [*self.identification_findings(model), *self.matching_findings(model), *self.verdict_findings(model)]
 
+    def recomputed(self, model: str) -> list[str]:
+        """What is wrong in any table of one model version, whether or not it was searched before: every one is computed
+        again from the tables below it, down to the embeddings."""
+        identified = self._identification_findings(model) or self._unlike(model, self._identification(model))
+        return [
+            *self._unlike("", self._auditability()),
+            *(f"identification_trials/{model}, or what follows from it: {finding}" for finding in identified),
+            *(f"matching_by_subject/{model}, or what follows from it: {f}" for f in self._matching_findings(model)),
+            *self.verdict_findings(model),
+            *self._unlike(model, self._sensitivity(model)),
+            *self.comparison_findings(),
+        ]
+
     # ---- versions side by side
     def make_comparison(self) -> dict[str, pd.DataFrame]:
         """Every pair of audited versions, in the order of audit.yaml."""
@@ -362,7 +374,7 @@ class MeasurementSteps:
     def _inputs(self, tables: Sequence[str]) -> str:
         return digest(
             [
-                [self.warehouse.inputs(t) for t in tables],
+                self.warehouse.all_inputs(tables),
                 self.warehouse.inputs("subjects"),
                 self.protocol.measurement_hash,
                 self.protocol.name,
@@ -398,8 +410,8 @@ class MeasurementSteps:
         return [f"label_embeddings/{e.name}" for e in self.text_encoders]
 
     def _logit(self, entry: EncoderEntry) -> tuple[float, float]:
-        resolved = resolve_encoder_entry(self.steps.audit, entry)
-        return float(resolved.logit_scale or 1.0), float(resolved.logit_bias or 0.0)
+        scale, bias = self.steps.logit(entry)
+        return scale or 1.0, bias or 0.0
 
 
 def _where(table: str, model: str) -> str:

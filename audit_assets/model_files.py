@@ -13,8 +13,12 @@ from typing import Any
 
 import yaml
 
+from audit_assets import safe_yaml
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import local_copy
 
+LARGEST_JSON = 100_000_000
+"""Bytes. The largest tokenizers have some thirty million."""
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
@@ -34,8 +38,10 @@ def text_encoder_family(config: dict[str, Any]) -> str:
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
-def local_folder(path: str, revision: str | None, allow: list[str] | None = None) -> tuple[Path, str | None]:
-    """The folder of a model: a local directory, or a hub id taken from the cache or the hub. Returns it with its revision."""
+def local_folder(
+    path: str, revision: str | None, allow: list[str] | None = None, *, fetch: bool = True
+) -> tuple[Path, str | None]:
+    """The folder of a model: a local directory, or a hub id taken from the cache or, with `fetch`, the hub; and its revision."""
     folder = Path(path)
     if folder.is_dir():
         return folder, revision
@@ -49,6 +55,7 @@ def local_folder(path: str, revision: str | None, allow: list[str] | None = None
             snapshot_download(
                 path,
                 revision=revision,
+                local_files_only=not fetch,
                 allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
             )
         )
@@ -64,10 +71,16 @@ def local_folder(path: str, revision: str | None, allow: list[str] | None = None
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object; InputError names the file."""
     try:
+        if file.stat().st_size > LARGEST_JSON:
+            raise InputError(
+                f"{file}: has more than {LARGEST_JSON} bytes, as no configuration has; copy the model again."
+            )
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{file}: is missing; the folder is not a saved model, or was copied in part.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{file}: is not JSON ({error}); copy the model again.") from None
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no JSON object; copy the model again.")
@@ -89,7 +102,9 @@ def check_weights(folder: Path) -> None:
         check_safetensors(file)
     for index in (p for p in files if p.name.endswith(".safetensors.index.json")):
         shards = read_json(index).get("weight_map")
-        for shard in sorted(set(shards.values())) if isinstance(shards, dict) else []:
+        for shard in shards.values() if isinstance(shards, dict) else []:
+            if not isinstance(shard, str) or not shard or Path(shard).name != shard:
+                raise InputError(f"{index}: {shard!r} is no name of a file beside it; copy the model again.")
             if not (index.parent / shard).is_file():
                 raise InputError(f"{index.parent / shard}: is missing, and {index.name} names it; copy it again.")
 
@@ -120,11 +135,11 @@ def check_safetensors(file: Path) -> dict[str, Any]:
     try:
         with open(file, "rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
-            if length > min(size, 100_000_000):
+            if length > min(size, LARGEST_JSON):
                 raise ValueError("the header is longer than the file")
             header = json.loads(stream.read(length))
             end = max((int(t["data_offsets"][1]) for name, t in header.items() if name != "__metadata__"), default=0)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise InputError(f"{file}: is not a safetensors file ({error}); copy it again.") from None
     if 8 + length + end != size:
         raise InputError(
@@ -140,17 +155,22 @@ def read_files(folder: Path) -> list[Path]:
     )
 
 
+_CARD = 100_000
+"""Characters of a model card that are read."""
+
+
 def licence(folder: Path) -> str | None:
     """What the model card says (`license` in the head of README.md); None where there is no card, or it does not say."""
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
-        head = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else None
-    except (OSError, UnicodeDecodeError, IndexError, yaml.YAMLError):
+        with open(folder / "README.md", encoding="utf-8") as card:
+            text = card.read(_CARD)
+        head = safe_yaml.load(text.split("---")[1]) if text.startswith("---") else None
+    except (OSError, ValueError, IndexError, yaml.YAMLError):
         return None
     if not isinstance(head, dict):
         return None
     said = head.get("license_name") or head.get("license")
-    return str(said)[:200] if said else None
+    return said[:200] if isinstance(said, str) else None  # a list of aliases of lists would fill the memory as a text
 
 
 def files_sha256(folder: Path) -> str:
@@ -163,6 +183,7 @@ def files_sha256(folder: Path) -> str:
 
 def file_sha256(file: Path) -> str:
     """sha256 of a file's bytes, read once a process while its size and time of change stay."""
+    file = local_copy(file)
     stat = file.stat()
     return _file_sha256(os.fspath(file), stat.st_size, stat.st_mtime_ns)
 

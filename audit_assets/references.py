@@ -44,6 +44,8 @@ def works_of(folder: Path, subject: str, name: str) -> list[Path]:
 def read_manifest(folder: Path, fields: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a folder's `manifest.csv`, whose first column is `file`; empty where there is none."""
     path = folder / "manifest.csv"
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
     if not path.exists():
         return []
     try:

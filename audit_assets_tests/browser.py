@@ -33,17 +33,27 @@ def page(width: int = 1600, height: int = 1000) -> Iterator[Page]:
 @contextmanager
 def served(config: Path, log: Path) -> Iterator[str]:
     """`audit-assets dev` over an audit; yields its address. What it starts ends with it."""
+    with serving(config, log) as (_, address):
+        yield address
+
+
+@contextmanager
+def serving(config: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
+    """The same with the process, whose group all that it starts belongs to: it may be killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "audit_assets.cli", "dev", "--config", str(config), "--port", str(port)]
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, preexec_fn=_heed_interrupts)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_heed_interrupts
+        )
         try:
-            yield _when_ready(f"http://127.0.0.1:{port}", process, log)
+            yield process, _when_ready(f"http://127.0.0.1:{port}", process, log)
         finally:
-            process.send_signal(signal.SIGINT)  # as Ctrl-C does: the UI then ends all that it started
-            process.wait(timeout=60)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # as Ctrl-C does: the UI then ends all that it started
+                process.wait(timeout=60)
 
 
 def _heed_interrupts() -> None:

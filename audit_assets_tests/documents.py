@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 _SHELLS = {"", "sh", "bash", "shell", "console"}
-_BETWEEN = {"&&", "||", "|", ";", "&"}
+_BETWEEN = {"&&", "||", "|", ";", "&", "(", ")"}
 _REDIRECTIONS = {">", ">>", "<", "2>", ">&"}
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*=.*")
 

@@ -20,7 +20,8 @@ def robust(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("robust")
     protocol = yaml.safe_load((PROTOCOLS / "robust.yaml").read_text(encoding="utf-8"))
     (folder / "protocol.yaml").write_text(yaml.safe_dump({**protocol, "trials": TRIALS}), encoding="utf-8")
-    return drive(small_audit(folder, protocol="protocol.yaml"))
+    controls = {"random_names": 4, "recombined_names": 4, "nonsense": 3, "locale": "en_US", "seed": 7}
+    return drive(small_audit(folder, protocol="protocol.yaml", controls=controls))
 
 
 def table(steps: AuditSteps, name: str) -> pd.DataFrame:
@@ -39,6 +40,31 @@ def test_artists_are_also_asked_for_without_their_names(robust: AuditSteps) -> N
         assert row["prompt"] == described.at[row["subject"], "indirect_prompt"]
         assert described.at[row["subject"], "name"] not in row["prompt"]
     assert indirect["seed"].is_unique
+
+
+def test_nonsense_names_are_prompted_labelled_and_reported(robust: AuditSteps) -> None:
+    subjects = robust.subjects()
+    nonsense = set(subjects.loc[subjects["kind"] == "nonsense", "subject"])
+    assert len(nonsense) == 3
+    images = table(robust, "imitations")
+    assert images[images["subject"].isin(nonsense)].groupby("subject").size().to_dict() == dict.fromkeys(
+        sorted(nonsense), 3 * TRIALS
+    )
+    summary = table(robust, "identification_summary")
+    row = summary[(summary["kind"] == "nonsense") & (summary["label_set"] == "joint")].iloc[0]
+    assert (row["subjects"], row["images"]) == (3, 9 * TRIALS)
+    trials = table(robust, "identification_trials")
+    own = trials[trials["subject"].isin(nonsense) & (trials["template"] == trials["label_template"])]
+    assert row["image_accuracy"] == pytest.approx(own[own["label_set"] == "joint"]["correct"].mean())
+    contrasts = table(robust, "identification_contrasts")
+    assert "nonsense" in set(contrasts["control_kind"])
+    report, _ = robust.make_report("miniature-1")
+    assert "nonsense tokens" in report.read_text(encoding="utf-8")
+
+
+def test_progress_counts_the_images_of_prompts_that_do_not_name_the_artist(robust: AuditSteps) -> None:
+    images = table(robust, "imitations")
+    assert robust.images_asked() == images.groupby("subject").size().to_dict()
 
 
 def test_the_headline_counts_named_prompts_labelled_with_their_own_words_only(robust: AuditSteps) -> None:

@@ -66,7 +66,7 @@ def registry_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Chang
 
 
 @dg.sensor(
-    target=[model_versions, encoders, imitations],
+    target=dg.AssetSelection.assets(model_versions, encoders, imitations),
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -123,7 +123,9 @@ result_automation = dg.AutomationConditionSensorDefinition(
 
 @dg.schedule(
     cron_schedule="0 3 * * 1",
-    target=[model_versions, encoders, replayed_imitations, identification, matching, verdicts, sensitivity],
+    target=dg.AssetSelection.assets(
+        model_versions, encoders, replayed_imitations, identification, matching, verdicts, sensitivity
+    ),
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:

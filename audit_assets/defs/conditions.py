@@ -4,6 +4,8 @@ A grid has 100,000 cells where 5,000 artists meet 20 model versions, and a tick 
 listing the keys of such a grid takes Dagster a second. So cells are looked at when something that they are made from is new.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
 _REGISTRY = dg.AssetSelection.assets("model_versions", "encoders")
@@ -48,3 +50,6 @@ FOLLOWS_WHAT_IS_THERE = (
     .with_label("follows_what_is_there")
 )
 """The same over all model versions. One that is not audited yet is missing, and `eager()` would wait for it for ever."""
+
+LOOKED_AT_EVERY_WEEK = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=8), fail_window=timedelta(days=15))
+"""Shown beside an asset that the weekly re-audit makes again: one missed week is a warning, two are a failure."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit_assets.config import digest
 from audit_assets.defs.conditions import MISSING_CELLS
-from audit_assets.defs.metadata import columns, finished_cells
+from audit_assets.defs.metadata import columns, finished_cells, strip
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.registry import model_versions
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
@@ -84,7 +84,11 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
                             context.asset_key,
                             description=f"{model}: {subject}, {n} of {len(wanted)}",
                             partition=f"{model}|{subject}",
-                            metadata={"images": len(table), "seconds": seconds},
+                            metadata={
+                                "images": len(table),
+                                "seconds": seconds,
+                                "pictures": strip(steps.images.get, drawn(table)),
+                            },
                         )
                     )
         of_model = pd.concat([no_rows(), *(rows[s] for s in wanted if s in rows)], ignore_index=True)
@@ -97,7 +101,14 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         digest(table["image_sha256"].tolist()),
         checks=_checks(table, problems, deviations),
         images_made_now=made,
+        # Of a run over many cells each would keep the pictures of all.
+        **({"pictures": strip(steps.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
     )
+
+
+def drawn(table: pd.DataFrame) -> list[str]:
+    """Hashes of the images that there are."""
+    return [str(sha256) for sha256 in table["image_sha256"].dropna()]
 
 
 def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> list[dg.AssetCheckResult]:

@@ -6,7 +6,7 @@ from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import GROUP
-from audit_assets.defs.metadata import as_markdown, finished
+from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.resources import AuditResource
 
@@ -38,6 +38,11 @@ def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     check = dg.AssetCheckResult(
         passed=sane and not wrong, check_name="matching_follows_from_the_embeddings", metadata={"findings": wrong}
     )
+    artists = summary[(summary["kind"] == "artist") & (summary["adjustment"] == "benjamini_hochberg")]
     return finished(
-        rows, digest(rows.to_json()), checks=[check], summary=dg.MetadataValue.md(as_markdown(summary, len(summary)))
+        rows,
+        digest(rows.to_json()),
+        checks=[check],
+        summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
+        **plotted(artists[artists["control"] == "none"], "share", "encoder", "test", "alternative"),
     )

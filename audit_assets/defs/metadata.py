@@ -1,10 +1,16 @@
 """What every asset says of itself in the UI: rows, columns, a first look, and a data version that is the hash of its inputs."""
 
-from collections.abc import Sequence
-from typing import Any
+import base64
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Names come from the web: a link or an image in one would have the UI call out.
 _MARKUP = frozenset("&<>|[]()!`*_~#\\:@")
@@ -27,6 +33,21 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
     lines = ["| " + " | ".join(map(str, head.columns)) + " |", "|" + "---|" * len(head.columns)]
     lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in head.itertuples(index=False)]
     return "\n".join(lines)
+
+
+def strip(
+    load: Callable[[str], "Image.Image"], hashes: Sequence[str], *, images: int = 6, side: int = 96
+) -> dg.MarkdownMetadataValue:
+    """The first images of a cell in a row, as one small picture that the UI shows without asking anybody for it: some kilobytes."""
+    from PIL import Image, ImageOps
+
+    row = Image.new("RGB", (side * min(images, len(hashes)) or 1, side), "white")
+    for position, sha256 in enumerate(hashes[:images]):
+        shown = ImageOps.contain(load(sha256), (side, side), Image.Resampling.BICUBIC)
+        row.paste(shown, (position * side, 0))
+    content = io.BytesIO()
+    row.save(content, "WEBP", quality=75)
+    return dg.MetadataValue.md(f"![imitations](data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()})")
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:
@@ -64,3 +85,12 @@ def finished(
             **metadata,
         },
     )
+
+
+def plotted(table: pd.DataFrame, value: str, *keys: str) -> dict[str, float]:
+    """One number a row under a stable key, which the UI plots across partitions: `keys` are the columns that tell rows apart."""
+    rows = table.dropna(subset=[value]).sort_values(list(keys))
+    return {
+        "_".join(re.sub(r"[^a-z0-9]+", "_", str(row[k]).lower()) for k in keys) + f"_{value}": float(row[value])
+        for row in rows.to_dict("records")
+    }

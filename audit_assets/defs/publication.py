@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets.config import digest
-from audit_assets.defs.conditions import FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE
+from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished
@@ -20,6 +20,7 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
 @dg.asset(
     automation_condition=FOLLOWS_WHAT_IS_THERE,
     **GROUP,
+    freshness_policy=LOOKED_AT_EVERY_WEEK,
     kinds={"duckdb"},
     pool="duckdb",
     deps=[
@@ -48,7 +49,7 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
         check_name="published_rows_are_the_warehouse_rows",
         metadata={"differences": differences},
     )
-    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(path))
+    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
 
 
 @dg.asset(
@@ -59,7 +60,35 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     deps=[audit_database, verdicts, sensitivity],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """One self-contained HTML file a model version, with the paper's three figures for this audit, also as PNG and SVG."""
+    """One self-contained HTML file a model version, with the paper's three figures also as PNG and SVG; and the index over all."""
     steps = audit.steps
     report, files = steps.make_report(context.partition_key)
-    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(report))
+    index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
+    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)), index=index)
+
+
+@dg.asset(
+    automation_condition=FOLLOWS,
+    **GROUP,
+    kinds={"json"},
+    partitions_def=model_version,
+    deps=[audit_report],
+)
+def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """What ties every figure of one model version to caption file, roster row, prompt, seed, image and embedding, each by its sha256.
+
+    `root` is the hash of it all: keep it elsewhere, and any later change of anything can be told (`audit-assets verify --root`).
+    """
+    from audit_assets.evidence.manifest import make_manifest, manifest_file  # scipy and numba, not at load
+
+    steps = audit.steps
+    manifest = make_manifest(steps, context.partition_key)
+    files = pd.DataFrame([(f.path, f.bytes, f.sha256) for f in (*manifest.tables, *manifest.report, manifest.database)])
+    files.columns = pd.Index(["path", "bytes", "sha256"])
+    return finished(
+        files,
+        manifest.root,
+        root=manifest.root,
+        images=sum(1 for _ in manifest.imitations()),
+        manifest=dg.MetadataValue.path(str(manifest_file(steps.warehouse, context.partition_key))),
+    )

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from audit_assets.config import digest
+from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import add_keys, model_version
 from audit_assets.defs.resources import AuditResource
@@ -21,6 +22,7 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
 
 @dg.asset(
     **GROUP,
+    freshness_policy=LOOKED_AT_EVERY_WEEK,
     kinds={"huggingface", "parquet"},
     check_specs=[
         dg.AssetCheckSpec(
@@ -32,7 +34,7 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
 )
 def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Approved ones get a partition."""
-    known = registry(audit.audit)
+    known = registry(audit.audit, audit.warehouse)
     table = model_versions_table(audit.audit, known)
     files = model_files_table(known)
     inputs = digest([table.to_json(), files.to_json()])

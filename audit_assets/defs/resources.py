@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Audit, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.warehouse.layout import made
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class AuditResource(dg.ConfigurableResource):
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.audit.local(self.audit.warehouse))
+        return made(self.audit.local(self.audit.warehouse))
 
     @property
     def steps(self) -> "AuditSteps":
@@ -97,9 +98,9 @@ DEPLOYMENTS: Mapping[str, Deployment] = {
     "local": Deployment(
         _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
-    # A container a run; within it as on a laptop.
+    # Processes of the code server, as on a laptop: a container a run would need the Docker socket, which is root on the host.
     "docker": Deployment(
-        _in_process, _no_tags, {"module": "dagster_docker", "class": "DockerRunLauncher"}, cells_a_run=1000
+        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
     # A job a step, so that a GPU is asked for where one is used. Fewer cells a run: a node that is lost costs less.
     "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, cells_a_run=70),

@@ -197,7 +197,7 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
         audit.warehouse.inputs("mined_names") or "",
         proposed=len(proposed),
         precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
-        proposals=dg.MetadataValue.path(audit.warehouse.root / "mined_names.csv"),
+        proposals=dg.MetadataValue.path(str(audit.warehouse.root / "mined_names.csv")),
     )
 
 
@@ -225,7 +225,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
 
 
 @dg.sensor(
-    target=[captions, artist_mentions],
+    target=dg.AssetSelection.assets(captions, artist_mentions),
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Gives every new caption file a partition of its own and scans it alone.",

@@ -7,7 +7,7 @@ from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
-from audit_assets.defs.metadata import as_markdown, finished
+from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.registry import encoders, model_versions
 from audit_assets.defs.resources import AuditResource
@@ -37,7 +37,11 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     )
     counts = table.groupby(["encoder", "kind", "verdict"]).size().rename("subjects").reset_index()
     return finished(
-        table, digest(table.to_json()), checks=[check], counts=dg.MetadataValue.md(as_markdown(counts, len(counts)))
+        table,
+        digest(table.to_json()),
+        checks=[check],
+        counts=dg.MetadataValue.md(as_markdown(counts, len(counts))),
+        **plotted(counts[counts["kind"] == "artist"], "subjects", "encoder", "verdict"),
     )
 
 

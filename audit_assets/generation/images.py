@@ -2,19 +2,20 @@
 
 import hashlib
 import io
-import os
 import re
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import each, whole
 
 MAXIMUM_PIXELS = 64_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
+"""What a user's file may be, whatever its name says. Pillow knows more: for EPS it starts Ghostscript."""
 _BLANK_DEVIATION = 1.0
 """Grey levels. An image whose values vary less shows nothing: the safety checker's black, or a pipeline that overflowed."""
 
@@ -45,15 +46,15 @@ class ImageStore:
         content = image_bytes(image)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{sha256}.{uuid.uuid4().hex}.tmp")
-            try:
-                temporary.write_bytes(content)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        if path.exists() and path.read_bytes() == content:  # a damaged one is written anew
+            return sha256
+        with whole(path) as file:
+            file.write_bytes(content)
         return sha256
+
+    def has(self, hashes: Iterable[str]) -> bool:
+        """Whether every one of these images is there."""
+        return all(each(self.root, lambda sha256: self.path(sha256).exists(), hashes))
 
     def get(self, sha256: str) -> Image.Image:
         """InputError names a file that is missing or was altered."""
@@ -68,7 +69,7 @@ class ImageStore:
             raise InputError(
                 f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again."
             )
-        return Image.open(io.BytesIO(content)).convert("RGB")
+        return Image.open(io.BytesIO(content), formats=("PNG",)).convert("RGB")
 
 
 def check_header(path: Path) -> None:
@@ -97,7 +98,7 @@ def open_image(path: Path) -> Image.Image:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A still image of usual size; decoding it inside gives InputError as well where the file is damaged."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             # An MPO is a camera's JPEG with a preview behind it, not an animation.
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path}: is animated; save the frame that counts as a still image.")
@@ -110,7 +111,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
         ) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # a file that was built for it makes a decoder raise anything
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None

@@ -30,6 +30,8 @@ at_work: Counter[str] = Counter()
 class Maker(Interface):
     """Makes the imitations of one model version, a subject at a time."""
 
+    resolved: ResolvedModel
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -1,7 +1,9 @@
 """Resolve an image source before anything expensive: what it is, whether it is whole, and what will be asked of it. No torch."""
 
 import hashlib
+import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,10 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
     for component, value in index.items():
         if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
             continue
+        if not re.fullmatch(r"\w+", component) or not _is_known_library(value[0]):
+            raise InputError(
+                f"{folder / 'model_index.json'}, {component}: {value[0]!r} is no part of diffusers or transformers, and code of other modules is not run; save the model with its standard components."
+            )
         own = folder / component
         if not own.is_dir():
             if component in _MAY_LACK_A_FOLDER:
@@ -93,6 +99,20 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
         file = own / ("scheduler_config.json" if component == "scheduler" else "config.json")
         configs[component] = read_json(file) if file.exists() else {}
     return configs
+
+
+def _is_known_library(name: Any) -> bool:
+    """Whether diffusers may import what model_index.json names: it would import any module that is installed."""
+    if name in ("diffusers", "transformers"):
+        return True
+    found = importlib.util.find_spec("diffusers")
+    assert found is not None
+    assert found.origin is not None
+    return (
+        isinstance(name, str)
+        and re.fullmatch(r"\w+", name) is not None
+        and (Path(found.origin).parent / "pipelines" / name).is_dir()
+    )
 
 
 def marks_of(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -383,8 +383,8 @@ class Trainer:
 
     def diffusion(
         self,
-        steps: int = 6500,
-        restarts: tuple[int, ...] = (3000, 4500),
+        steps: int = 8000,
+        restarts: tuple[int, ...] = (3000, 4500, 6500),
         without: tuple[int, ...] = (),
         name: str = "diffusion",
     ) -> None:

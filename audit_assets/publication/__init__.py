@@ -1,5 +1,10 @@
-"""From the published ``audit.duckdb`` to what people read: figures and one HTML report a model version.
+"""From the published ``audit.duckdb`` to what people read: the report of each model version, the index, artists' pages.
 
-Reads the tables of ``warehouse/schema.sql`` and computes nothing new: a figure or a sentence here repeats a number that
-a query can find (``docs/sql.md``). ``read`` holds the queries, ``figures`` the drawings, ``report`` the page.
+Reads the tables of ``warehouse/schema.sql``; a figure or a sentence here repeats a number that a query can find
+(``docs/sql.md``), or is an interval or a similarity of such numbers. In the order of the work:
+
+* queries: ``read`` (what was audited), ``results`` (what was measured), ``read_artist`` (one artist);
+* words: ``wording`` (how numbers are said), ``verdict_words`` (a verdict in sentences), ``headline``, ``report_tables``, ``versions``;
+* drawings: ``figures`` (the paper's three), ``charts`` (the others), ``svg`` (a drawing inside a page);
+* pages: ``page`` and ``templates/`` (what all have in common), ``report``, ``index``, ``artist_page``.
 """

@@ -65,18 +65,18 @@ def printable(name: str, slug: str, width: int = 22, lines: int = 2) -> str:
     return "\n".join([*wrapped[: lines - 1], wrapped[lines - 1][: width - 1] + "…"])
 
 
-def _plain(text: Text) -> Text:
+def plain(text: Text) -> Text:
     text.set_parse_math(False)
     return text
 
 
-def _figure(width: float, height: float) -> Figure:
+def canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _bare(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK)
 
@@ -86,7 +86,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
 
     ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame.
     """
-    figure = _figure(10.2, 0.75 + 1.02 * max(1, len(rows)))
+    figure = canvas(10.2, 0.75 + 1.02 * max(1, len(rows)))
     # The top 0.35 inches are for the titles, which the layout leaves out.
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.35 / figure.get_figheight()))
     columns = REAL_WORKS + IMITATIONS
@@ -96,7 +96,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
     for place, row in enumerate(rows):
         name = figure.add_subplot(grid[place, 0])
         name.axis("off")
-        _plain(name.text(1.0, 0.5, row.label, ha="right", va="center", fontsize=10, color=INK))
+        plain(name.text(1.0, 0.5, row.label, ha="right", va="center", fontsize=10, color=INK))
         for first, digests, length in (
             (1, row.real_works, REAL_WORKS),
             (REAL_WORKS + 2, row.imitations, IMITATIONS),
@@ -137,9 +137,9 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
 
     Intervals are 95 %. The paper's figure for random names counts names (6 of 70), not images: it is marked so.
     """
-    figure = _figure(9.0, 4.6)
+    figure = canvas(9.0, 4.6)
     axes = figure.add_subplot()
-    _bare(axes)
+    bare(axes)
     places = np.arange(len(bars), dtype=float)
     for place, bar in zip(places, bars, strict=True):
         at = place - 0.2 if bar.paper is not None else place
@@ -164,7 +164,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
         label=f"chance: {100 * chance:.1f} % (paper {100 * PAPER_CHANCE:.1f} %)",
     )
     axes.set_xlim(-0.55, len(bars) - 0.45)
-    axes.set_ylim(0, 112)
+    axes.set_ylim(0, 109)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xticks(places, [bar.label for bar in bars], fontsize=10)
     axes.set_ylabel("images identified (%)", color=INK)
@@ -174,7 +174,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
         (PAPER, "paper (Casper et al. 2023; random names: 6 of 70 names)", "//"),
     ):
         axes.bar([0.0], [0.0], color=colour, hatch=hatch, edgecolor="white", label=label)
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    figure.legend(frameon=False, fontsize=9, loc="outside upper left", ncols=2)
     return figure
 
 
@@ -184,19 +184,20 @@ def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_shar
     ``significant``: booleans beside ``p_values``. ``reassigned_share``: the share of artists that the same test calls
     significant with real works of somebody else; None where the control was not run.
     """
-    figure = _figure(9.0, 4.6)
+    figure = canvas(9.0, 4.6)
     axes = figure.add_subplot()
-    _bare(axes)
+    bare(axes)
     tiny = float(np.finfo(np.float64).tiny)
     values = np.clip(p_values.to_numpy(dtype=float), tiny, 1.0)
     order = np.argsort(values, kind="stable")
     values, passed = values[order], significant.to_numpy(dtype=bool)[order]
     rank = np.arange(1, len(values) + 1)
-    for chosen, colour, marker, label in (
-        (passed, OURS, "o", f"significant: {int(passed.sum())} of {len(values)} artists"),
-        (~passed, CONTROL, "X", f"not significant: {int((~passed).sum())}"),
+    for chosen, colour, marker, name, label in (
+        (passed, OURS, "o", "significant", f"significant: {int(passed.sum())} of {len(values)} artists"),
+        (~passed, CONTROL, "X", "not-significant", f"not significant: {int((~passed).sum())}"),
     ):
-        axes.scatter(rank[chosen], values[chosen], s=26, color=colour, marker=marker, label=label, zorder=3)
+        points = axes.scatter(rank[chosen], values[chosen], s=26, color=colour, marker=marker, label=label, zorder=3)
+        points.set_gid(name)
     threshold = ALPHA / max(1, len(values))
     axes.axhline(threshold, color=INK, lw=1.1, ls="--")
     axes.text(

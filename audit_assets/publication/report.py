@@ -1,273 +1,133 @@
-"""The report: one HTML file a model version that needs no script, no network and no other file.
+"""The report: one HTML file a model version that needs no network and no other file, and can be read without its script.
 
 Sets this audit beside the figures of Casper et al. (2023), and says in plain words what they do not prove. The same
 database gives the same bytes: no clock is read.
 """
 
-import base64
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from audit_assets.publication import figures, read
+from audit_assets.publication import charts, figures, headline, read, results, svg, versions
+from audit_assets.publication import report_tables as tables
+from audit_assets.publication.headline import Audit
+from audit_assets.publication.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.wording import counted, images_interval, known, p_text, percent
 
-NOT_MEASURED = "not measured"
-TEMPLATES = Path(__file__).parent / "templates"
-COMPARISON_COLUMNS = ("measure", "this_audit", "paper", "level")
-LABEL_SETS = {
-    "criteria": "the artists of the roster",
-    "most_mentioned": "the most mentioned artists",
-    "random_names": "random names alone",
-    "recombined_names": "recombined names alone",
-    "joint": "every prompted name",
-}
-KINDS = {
-    "artist": "artists",
-    "untrained_artist": "untrained artists",
-    "random_name": "random names",
-    "nonsense": "nonsense tokens",
-}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure in the page: its place in the folder, its ``data:`` address, what it shows for who cannot see it."""
-
-    name: str
-    source: str
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Which results are read: one model version by one encoder under one protocol."""
-
-    connection: duckdb.DuckDBPyConnection
-    protocol: str
-    model_version: str
-    encoder: str
-
-    @property
-    def key(self) -> tuple[duckdb.DuckDBPyConnection, str, str, str]:
-        return self.connection, self.protocol, self.model_version, self.encoder
-
-
-def paper_comparison(
-    database: Path, model_version: str, encoder: str | None = None, protocol: str | None = None
-) -> pd.DataFrame:
-    """The headline: columns measure, this_audit, paper, level; all text, ready to print.
-
-    ``encoder``: by default the first image-text encoder in the order of names; ``protocol``: by default ``paper_2023``.
-    What was not measured says so. Raises InputError for an unknown model version, encoder or protocol.
-    """
-    with read.opened(database) as connection:
-        return _comparison(_audit(connection, model_version, encoder, protocol))
+REAL_WORKS, IMITATIONS = 2, 4
+"""Pictures of each artist in the report; an artist's own page has all."""
 
 
 def write_report(
     database: Path,
     model_version: str,
-    load: Callable[[str], Image.Image],
+    load: Load,
     folder: Path,
     encoder: str | None = None,
     protocol: str | None = None,
 ) -> Path:
     """Write ``report.html`` and its figures (PNG and SVG) into ``folder``; return the path of the page.
 
-    ``load`` gives the image of a SHA-256; its errors pass through. Raises InputError as ``paper_comparison`` does.
+    ``load`` gives the image of a SHA-256; its errors pass through. Raises InputError for an unknown model version,
+    encoder or protocol.
     """
     with read.opened(database) as connection:
-        audit = _audit(connection, model_version, encoder, protocol)
-        page = _page(audit, _pictures(audit, load, folder))
-    path = folder / "report.html"
-    partial = folder / ".report.html.partial"
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
-    return path
+        audit = headline.chosen(connection, model_version, encoder, protocol)
+        page = _page(audit, load, folder)
+    return write(folder / "report.html", page)
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    return NOT_MEASURED if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
-
-
-def p_text(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
-
-
-def _audit(
-    connection: duckdb.DuckDBPyConnection, model_version: str, encoder: str | None, protocol: str | None
-) -> Audit:
-    read.model_version_row(connection, model_version)
-    chosen = read.primary_protocol(connection, model_version, protocol)
-    return Audit(connection, chosen, model_version, read.primary_encoder(connection, encoder))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
-
-
-def _summary_row(summary: pd.DataFrame, label_set: str, kind: str) -> dict[str, Any] | None:
-    found = summary[(summary["label_set"] == label_set) & (summary["kind"] == kind)]
-    return None if found.empty else {str(key): value for key, value in found.iloc[0].to_dict().items()}
-
-
-def _images(row: Mapping[Any, Any] | None) -> str:
-    if row is None:
-        return NOT_MEASURED
-    low, high = _number(row["image_accuracy_low"]), _number(row["image_accuracy_high"])
-    interval = "" if low is None or high is None else f" ({100 * low:.1f} – {100 * high:.1f})"
-    return f"{percent(_number(row['image_accuracy']))}{interval}"
-
-
-def _count(found: float, of: float) -> str:
-    return f"{found:.0f} / {of:.0f} = {percent(found / of)}" if of else NOT_MEASURED
-
-
-def _subjects(row: Mapping[Any, Any] | None) -> str:
-    if row is None or _number(row["subjects_correct"]) is None:
-        return NOT_MEASURED
-    return _count(row["subjects_correct"], row["subjects"])
-
-
-def _matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
-    found = summary[(summary["alternative"] == alternative) & (summary["control"] == control)]
-    if found.empty:
-        return NOT_MEASURED
-    row = found.iloc[0]
-    if control == "none":
-        return _count(row["significant"], row["subjects"])
-    return f"{row['significant']:.1f} / {row['subjects']:.0f} = {percent(_number(row['share']))}"
-
-
-def _comparison(audit: Audit) -> pd.DataFrame:
-    summary = read.identification_summary(*audit.key)
-    matching = read.matching_summary(*audit.key)
-    artists = _summary_row(summary, "criteria", "artist")
-    random = _summary_row(summary, "random_names", "random_name")
-    positive = read.real_work_accuracy(audit.connection, audit.encoder)
-    lines = [
-        ("images of artists identified", _images(artists), "81.0 %", "image"),
-        ("artists that win a plurality of their images", _subjects(artists), "69 / 70 = 98.6 %", "artist"),
-        ("images of random names identified", _images(random), "not reported", "image"),
-        ("random names that win a plurality", _subjects(random), "6 / 70 = 8.6 %", "name"),
-        ("chance", NOT_MEASURED if artists is None else percent(_number(artists["chance"])), "1 / 73 = 1.4 %", "image"),
-        (
-            "images of untrained artists identified (joint labels)",
-            _images(_summary_row(summary, "joint", "untrained_artist")),
-            "not done",
-            "image",
-        ),
-        (
-            "images of recombined names identified",
-            _images(_summary_row(summary, "recombined_names", "random_name")),
-            "not done",
-            "image",
-        ),
-    ]
-    for control, name, paper in (
-        ("none", "paper's matching test significant", "63 / 70 = 90.0 %"),
-        ("reassigned", "the same, real works re-assigned", "16 / 70 = 22.8 %"),
-    ):
-        for alternative, said in (("two_sided", "two-sided"), ("closer", "closer")):
-            lines.append((f"{name} ({said})", _matching(matching, alternative, control), paper, "artist"))
-    found = NOT_MEASURED if positive.empty else _count(positive["correct"].iloc[0], positive["real_works"].iloc[0])
-    lines.append(("encoder on held-out real works of artists", found, "not done", "work"))
-    return pd.DataFrame(lines + _corrected(audit), columns=list(COMPARISON_COLUMNS))
-
-
-def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
-    """The headline again by statistics that keep their level; the paper has none of these."""
-    gaps = read.contrasts(*audit.key)
-    random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
-    ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
-    tests = read.tests(audit.connection, audit.protocol, audit.model_version)
-    own = tests[
-        (tests["encoder"] == audit.encoder)
-        & (tests["test"] == "own_rank")
-        & (tests["adjustment"] == "benjamini_hochberg")
-    ]
-    pairing = read.pairing(audit.connection, audit.protocol, audit.model_version)
-    pairing = pairing[pairing["encoder"] == audit.encoder]
-    counts = read.verdict_counts(audit.connection, audit.protocol, audit.model_version)
-    counts = counts[counts["encoder"] == audit.encoder]
-    names = counts[(counts["kind"] == "random_name") & (counts["shares_name_parts"] == False)]  # noqa: E712 - NULL is neither
-    lines = [
-        ("gap between artists and random names", _points(random), "image"),
-        ("ratio of imitations to real works identified", _points(ratio), "image"),
-        (
-            "corrected matching test significant (own rank, q < 0.05)",
-            NOT_MEASURED if own.empty else _count(own["significant"].iloc[0], own["subjects"].iloc[0]),
-            "artist",
-        ),
-        (
-            "the same, real works re-assigned",
-            NOT_MEASURED if own.empty else percent(_number(own["reassigned"].iloc[0])),
-            "artist",
-        ),
-        (
-            "all artists together (pairing test), p",
-            NOT_MEASURED if pairing.empty else _p_with_floor(pairing.iloc[0]),
-            "audit",
-        ),
-        ("artists with the verdict `imitated`", _verdicts(counts[counts["kind"] == "artist"], "imitated"), "artist"),
-        (
-            "random names `identified above controls`",
-            _verdicts(names, "identified above controls"),
-            "name",
-        ),
-    ]
-    return [(measure, said, "not done", level) for measure, said, level in lines]
-
-
-def _points(contrast: pd.DataFrame) -> str:
-    if contrast.empty:
-        return NOT_MEASURED
-    estimate, low, high = (_number(contrast[c].iloc[0]) for c in ("estimate", "low", "high"))
-    interval = "" if low is None or high is None else f" ({100 * low:.1f} – {100 * high:.1f})"
-    return f"{percent(estimate)}{interval}"
-
-
-def _p_with_floor(row: pd.Series) -> str:
-    floor = " (the smallest possible)" if row["p_value"] <= row["p_floor"] else ""
-    return f"{p_text(_number(row['p_value']))}{floor}"
-
-
-def _verdicts(counts: pd.DataFrame, verdict: str) -> str:
-    return _count(counts.loc[counts["verdict"] == verdict, "subjects"].sum(), counts["subjects"].sum())
-
-
-def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
-    wanted = (
-        ("artists", "criteria", "artist", figures.PAPER_ARTISTS),
-        ("random names", "random_names", "random_name", figures.PAPER_RANDOM_NAMES),
-        ("recombined\nnames", "recombined_names", "random_name", None),
-        ("untrained artists\n(joint labels)", "joint", "untrained_artist", None),
+def _page(audit: Audit, load: Load, folder: Path) -> str:
+    artists = tables.artist_rows(audit)
+    matching = results.matching_summary(*audit.key)
+    compared, subjects = _beside_others(audit)
+    return render(
+        "report.html.j2",
+        audit=audit,
+        alpha=read.alpha(audit.connection, audit.protocol),
+        summary=_summary(artists),
+        paper=tables.beside_the_paper(audit),
+        figures=_figures_of_the_paper(audit, load, folder),
+        verdicts=tables.verdicts(audit),
+        artists=tables.artists(artists),
+        forest=_forest(artists),
+        gallery=_gallery(audit, artists, load),
+        confusion=tables.confusion(audit),
+        controls=tables.controls(audit),
+        contrasts=tables.contrasts(audit),
+        statuses=tables.statuses(audit),
+        tests=tables.tests(audit),
+        auditability=tables.auditability(audit),
+        calibration=tables.calibration(audit),
+        templates=tables.templates(audit),
+        flips=tables.flips(audit),
+        correlations=tables.correlations(audit),
+        dose=_dose(audit, artists),
+        doses=tables.doses(audit),
+        changes=versions.changes(compared),
+        changed=versions.changed_subjects(subjects, "Artists that changed, or whose verdict did."),
+        reassigned=headline.matching(matching, "two_sided", "reassigned"),
+        reassigned_closer=headline.matching(matching, "closer", "reassigned"),
+        encoders=tables.encoders(audit),
+        model=tables.model(audit),
+        protocol=tables.protocol(audit),
+        software=tables.software(audit),
+        made_from=read.made_from(audit.connection),
     )
-    found = []
-    for label, label_set, kind, paper in wanted:
-        row = _summary_row(summary, label_set, kind)
-        share = None if row is None else _number(row["image_accuracy"])
-        if row is not None and share is not None:
-            low, high = _number(row["image_accuracy_low"]), _number(row["image_accuracy_high"])
-            found.append(figures.Bar(label, share, low, high, paper, control=kind != "artist"))
-    return found
+
+
+def _summary(artists: list[dict[str, Any]]) -> str:
+    """The verdicts by one encoder in one sentence."""
+    words = ("imitated", "not shown to be imitated", "not auditable")
+    found = {word: sum(row["verdict"] == word for row in artists) for word in words}
+    if not sum(found.values()):
+        return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
+    imitated, not_shown, not_auditable = found.values()
+    return (
+        f"Of {counted(len(artists), 'artist')}, {imitated} can be imitated by name under this protocol, {not_shown} not shown to be, "
+        f"{not_auditable} not auditable."
+    )
+
+
+def _beside_others(audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What changed between this version and each other: the kinds of subjects, and single ones."""
+
+    def ours(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[(rows["model_version"] == audit.model_version) | (rows["later_version"] == audit.model_version)]
+
+    return (
+        ours(results.comparisons(audit.connection, audit.protocol)),
+        ours(results.compared_subjects(audit.connection, audit.protocol)),
+    )
+
+
+# ---- the paper's three figures
+def _figures_of_the_paper(audit: Audit, load: Load, folder: Path) -> list[Chart]:
+    return [_sample_grid(audit, load, folder), _identification(audit, folder), _ranked_p_values(audit, folder)]
+
+
+def _sample_grid(audit: Audit, load: Load, folder: Path) -> Chart:
+    grid = _grid_rows(audit)
+    png, _ = figures.save(figures.sample_grid(grid, load), folder, "sample_grid")
+    alt = f"Grid of {len(grid)} artists: real works on the left, imitations on the right."
+    # Photographs in an SVG are PNG in base64 twice over; the PNG beside the page is several times as large as this.
+    with Image.open(png) as image:
+        picture = thumbnail(image, alt, size=1400, quality=80)
+    return Chart(
+        "sample_grid",
+        picture,
+        alt,
+        "Real works beside imitations (the paper's figure 2). The artists are evenly spaced from the best identified to the worst; "
+        "images are the first ones in order, not chosen. Under each name: images identified.",
+    )
 
 
 def _grid_rows(audit: Audit) -> list[figures.GridRow]:
     """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
-    ranked = read.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
+    ranked = results.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
     places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
         figures.GridRow(
@@ -279,282 +139,150 @@ def _grid_rows(audit: Audit) -> list[figures.GridRow]:
     ]
 
 
-def _pictures(audit: Audit, load: Callable[[str], Image.Image], folder: Path) -> list[Picture]:
-    summary = read.identification_summary(*audit.key)
-    matching = read.matching_summary(*audit.key)
-    ranked = read.matching_by_artist(*audit.key)
-    significant = ranked["significant"] == 1
-    reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
-    share = None if reassigned.empty else _number(reassigned["share"].iloc[0])
-    artists = _summary_row(summary, "criteria", "artist")
+def _identification(audit: Audit, folder: Path) -> Chart:
+    summary = results.identification_summary(*audit.key)
+    artists = headline.summary_row(summary, "criteria", "artist")
     chance = 0.0 if artists is None else float(artists["chance"])
-    bars, grid = _bars(summary), _grid_rows(audit)
+    bars = _bars(summary)
+    figure = figures.identification_bars(bars, chance)
+    figures.save(figure, folder, "identification")
     said = "; ".join(f"{bar.label} {percent(bar.share)}".replace("\n", " ") for bar in bars)
-    drawn = (
-        (
-            "sample_grid",
-            figures.sample_grid(grid, load),
-            f"Grid of {len(grid)} artists: real works on the left, imitations on the right.",
-            "Real works beside imitations. The artists are evenly spaced from the best identified to the worst; images "
-            "are the first ones in order, not chosen. Under each name: images identified.",
-        ),
-        (
-            "identification",
-            figures.identification_bars(bars, chance),
-            f"Bars of images identified: {said}; chance {percent(chance)}. "
-            "The paper: artists 81.0 %, random names 8.6 % (of names), chance 1.4 %.",
-            "Share of images that the encoder assigns to the name they were prompted with, with 95 % intervals. "
-            "The paper's 8.6 % counts names, not images.",
-        ),
-        (
-            "ranked_p_values",
-            figures.ranked_p_values(ranked["p_value"], significant, share),
-            f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
-            f"after Bonferroni; with re-assigned real works {percent(share)}.",
-            "The paper's matching test (rank sum, two-sided), one point an artist. The title gives the share that stays "
-            "significant when each artist's real work is swapped for somebody else's: what the test finds by mistake.",
-        ),
+    alt = (
+        f"Bars of images identified: {said}; chance {percent(chance)}. "
+        "The paper: artists 81.0 %, random names 8.6 % (of names), chance 1.4 %."
     )
-    return [_picture(folder, name, figure, alt, caption) for name, figure, alt, caption in drawn]
+    return Chart(
+        "identification",
+        svg.inline(figure, "identification", alt),
+        alt,
+        "Share of images that the encoder assigns to the name they were prompted with, with 95 % intervals (the paper's figure 3). "
+        "The paper's 8.6 % counts names, not images.",
+    )
 
 
-def _picture(folder: Path, name: str, figure: Any, alt: str, caption: str) -> Picture:
-    png, svg = figures.save(figure, folder, name)
-    # Photographs in an SVG are PNG in base64 twice over; charts are sharper as SVG.
-    path, kind = (png, "image/png") if name == "sample_grid" else (svg, "image/svg+xml")
-    return Picture(name, f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}", alt, caption)
-
-
-def _controls(summary: pd.DataFrame) -> list[dict[str, str]]:
-    return [
-        {
-            "labels": f"{LABEL_SETS.get(row['label_set'], row['label_set'])} ({row['labels']})",
-            "kind": KINDS.get(row["kind"], row["kind"]),
-            "parts": "–" if pd.isna(row["shares_name_parts"]) else "yes" if row["shares_name_parts"] else "no",
-            "images": _images(row),
-            "subjects": _subjects(row),
-            "chance": percent(_number(row["chance"])),
-        }
-        for row in summary.to_dict("records")
-    ]
-
-
-def _artists(audit: Audit) -> list[dict[str, str]]:
-    verdicts = read.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
-    return [
-        {
-            "verdict": verdicts[row["subject"]]["verdict"] if row["subject"] in verdicts else NOT_MEASURED,
-            "agree": _agreement(verdicts.get(row["subject"])),
-            "q": p_text(_number(verdicts.get(row["subject"], {}).get("own_rank_q"))),
-            "name": row["name"],
-            "subject": row["subject"],
-            "opted_out": "opted out" if not pd.isna(row["opted_out"]) and row["opted_out"] else "",
-            "images": str(row["images"]),
-            "correct": str(row["correct"]),
-            "plurality": "tie" if pd.isna(row["plurality_name"]) else str(row["plurality_name"]),
-            "won": "yes" if not pd.isna(row["plurality_correct"]) and row["plurality_correct"] else "no",
-            "p": p_text(_number(row["p_value"])),
-            "p_adjusted": p_text(_number(row["p_adjusted"])),
-        }
-        for row in read.by_artist(*audit.key).to_dict("records")
-    ]
-
-
-def _agreement(verdict: Mapping[Any, Any] | None) -> str:
-    if verdict is None:
-        return "–"
-    return f"{verdict['encoders_imitated']} of {verdict['encoders_auditable']}"
-
-
-TESTS = {
-    "rank_sum_asymptotic": "the paper's rank sum",
-    "rank_sum_exact": "rank sum, exact, all works",
-    "own_rank": "own rank (corrected)",
-}
-ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
-
-
-def _tests(audit: Audit) -> list[dict[str, str]]:
-    """Every test, and what it says of works that are somebody else's."""
-    found = [
-        {
-            "encoder": row["encoder"],
-            "test": TESTS.get(row["test"], row["test"]),
-            "alternative": ALTERNATIVES.get(row["alternative"], row["alternative"]),
-            "adjustment": row["adjustment"].replace("_", "-"),
-            "significant": "out of reach: too few artists with real works"
-            if row["unreachable"] is True
-            else _count(row["significant"], row["subjects"]),
-            "reassigned": percent(_number(row["reassigned"])),
-            "deranged": percent(_number(row["deranged"])),
-        }
-        for row in read.tests(audit.connection, audit.protocol, audit.model_version).to_dict("records")
-    ]
-    return found + [
-        {
-            "encoder": row["encoder"],
-            "test": "pairing, all artists together",
-            "alternative": "closer",
-            "adjustment": "none",
-            "significant": f"p = {_p_with_floor(pd.Series(row))}",
-            "reassigned": percent(_number(row["reassigned"])),
-            "deranged": percent(_number(row["deranged"])),
-        }
-        for row in read.pairing(audit.connection, audit.protocol, audit.model_version).to_dict("records")
-    ]
-
-
-def _verdict_table(audit: Audit) -> list[dict[str, str]]:
-    counts = read.verdict_counts(audit.connection, audit.protocol, audit.model_version)
-    return [
-        {
-            "encoder": row["encoder"],
-            "kind": KINDS.get(row["kind"], row["kind"])
-            + (
-                " with parts of artists' names"
-                if not pd.isna(row["shares_name_parts"]) and row["shares_name_parts"]
-                else ""
-            ),
-            "verdict": row["verdict"],
-            "basis": row["basis"],
-            "subjects": str(row["subjects"]),
-            "needed": "–"
-            if pd.isna(row["identified_needed"])
-            else f"{row['identified_needed']:.0f} of {row['images']:.0f}",
-        }
-        for row in counts.to_dict("records")
-    ]
-
-
-def _auditability(audit: Audit) -> list[dict[str, str]]:
-    return [
-        {
-            "encoder": row["encoder"],
-            "kind": KINDS.get(row["kind"], row["kind"]),
-            "correct": "no text side" if pd.isna(row["correct"]) else _count(row["correct"], row["real_works"]),
-            "auditable": _count(row["auditable"], row["artists"]),
-        }
-        for row in read.auditability(audit.connection).to_dict("records")
-    ]
-
-
-def _dependence(audit: Audit) -> dict[str, list[dict[str, str]]]:
-    """What the results depend on, as rows of text."""
-
-    def table(name: str) -> list[dict[str, Any]]:
-        found = read.of_model(audit.connection, name, audit.protocol, audit.model_version)
-        return [{str(k): v for k, v in row.items()} for row in found.to_dict("records")]
-
-    def template(index: int) -> str:
-        return "described, not named" if index < 0 else str(index)
-
-    return {
-        "templates": [
-            {
-                "encoder": row["encoder"],
-                "prompted": template(row["template"]),
-                "labelled": template(row["label_template"]),
-                "accuracy": percent(row["image_accuracy"]),
-                "images": str(row["images"]),
-            }
-            for row in table("template_matrix")
-            if row["label_set"] == "criteria" and row["kind"] == "artist"
-        ],
-        "flips": [
-            {"setting": row["setting"], "subjects": str(row["subjects"]), "flipped": _count(row["flipped"], row["subjects"]),
-             "lost": str(row["lost"]), "gained": str(row["gained"])}
-            for row in table("verdict_flips")
-        ],
-        "doses": [
-            {
-                "encoder": row["encoder"],
-                "response": row["response"],
-                "artists": str(row["artists"]),
-                "spearman": f"{row['spearman']:.2f} (p {p_text(_number(row['spearman_p']))})",
-                "threshold": f"{row['threshold']:.0f} ({row['threshold_low']:.0f} – {row['threshold_high']:.0f})",
-                "sides": f"{row['below']:.2f} | {row['above']:.2f}",
-                "p": p_text(_number(row["p_value"])),
-            }
-            for row in table("dose_response")
-        ],
-    }  # fmt: skip
-
-
-RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
-"""Whether an encoder shares a text encoder with the generator."""
-
-
-def _encoders(audit: Audit) -> list[dict[str, str]]:
+def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
+    wanted = (
+        ("artists", "criteria", "artist", figures.PAPER_ARTISTS),
+        ("random names", "random_names", "random_name", figures.PAPER_RANDOM_NAMES),
+        ("recombined\nnames", "recombined_names", "random_name", None),
+        ("untrained artists\n(joint labels)", "joint", "untrained_artist", None),
+    )
     found = []
-    table = read.of_model(audit.connection, "encoder_independence", audit.protocol, audit.model_version)
-    relations = dict(zip(table["encoder"], table["relation"], strict=True))
-    for row in read.encoders(audit.connection).to_dict("records"):
-        name = row["encoder"]
-        summary = read.identification_summary(audit.connection, audit.protocol, audit.model_version, name)
-        matching = read.matching_summary(audit.connection, audit.protocol, audit.model_version, name)
-        found.append(
-            {
-                "encoder": name,
-                "kind": row["kind"].replace("_", "-"),
-                "shared": RELATIONS.get(relations.get(name, ""), NOT_MEASURED),
-                "identified": _images(_summary_row(summary, "criteria", "artist")),
-                "matching": _matching(matching, "two_sided", "none"),
-                "reassigned": _matching(matching, "two_sided", "reassigned"),
-                "revision": _shown(row["revision"]),
-                "files_sha256": _shown(row["files_sha256"]),
-            }
-        )
+    for label, label_set, kind, paper in wanted:
+        row = headline.summary_row(summary, label_set, kind)
+        share = None if row is None else known(row["image_accuracy"])
+        if row is not None and share is not None:
+            low, high = known(row["image_accuracy_low"]), known(row["image_accuracy_high"])
+            found.append(figures.Bar(label, share, low, high, paper, control=kind != "artist"))
     return found
 
 
-def _shown(value: Any) -> str:
-    """A value of the database as text: lists by commas, JSON as it is, nothing for NULL."""
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return ", ".join(str(part) for part in value)
-    if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True)
-    return "" if value is None or pd.isna(value) else str(value)
+def _ranked_p_values(audit: Audit, folder: Path) -> Chart:
+    ranked = results.matching_by_artist(*audit.key)
+    significant = ranked["significant"] == 1
+    matching = results.matching_summary(*audit.key)
+    reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
+    share = None if reassigned.empty else known(reassigned["share"].iloc[0])
+    figure = figures.ranked_p_values(ranked["p_value"], significant, share)
+    figures.save(figure, folder, "ranked_p_values")
+    alt = (
+        f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
+        f"after Bonferroni; with re-assigned real works {percent(share)}."
+    )
+    # In the order of the points: the rows come ranked.
+    said = [f"{name}: p {p:.1e}" for name, p in zip(ranked["name"], ranked["p_value"], strict=True)]
+    hover = {
+        "significant": [text for text, passed in zip(said, significant, strict=True) if passed],
+        "not-significant": [text for text, passed in zip(said, significant, strict=True) if not passed],
+    }
+    return Chart(
+        "ranked_p_values",
+        svg.inline(figure, "ranked_p_values", alt, hover),
+        alt,
+        "The paper's matching test (rank sum, two-sided; the paper's figure 4), one point an artist. The title gives the share that stays "
+        "significant when each artist's real work is swapped for somebody else's: what the test finds by mistake.",
+    )
 
 
-def _page(audit: Audit, pictures: list[Picture]) -> str:
-    model = read.model_version_row(audit.connection, audit.model_version)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+# ---- artist by artist
+def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
+    """Panels of artists, the best identified first."""
+    rows = [_forest_row(row) for row in artists if row["images"] and row["verdict"] in charts.VERDICT_MARKS]
+    rows.sort(key=lambda r: (-r.identified[0] if r.identified else 0, -r.auc[0] if r.auc else 0, r.label))
+    needed = {row["identified_needed"] / row["images"] for row in artists if known(row["identified_needed"])}
+    drawn = []
+    for start in range(0, len(rows), charts.PANEL):
+        panel = rows[start : start + charts.PANEL]
+        figure, hover = charts.forest(panel, min(needed) if needed else None)
+        alt = (
+            f"Forest plot of artists {start + 1} to {start + len(panel)} of {len(rows)}, from {panel[0].label} to {panel[-1].label}: "
+            "images identified and AUC with 95 % intervals. The table above has every figure."
+        )
+        name = f"forest-{start // charts.PANEL + 1}"
+        caption = f"Artists {start + 1} to {start + len(panel)} of {len(rows)}, by images identified."
+        drawn.append(Chart(name, svg.inline(figure, name, alt, hover), alt, caption))
+    return drawn
+
+
+def _forest_row(row: dict[str, Any]) -> charts.ForestRow:
+    share, likeness = row["correct"] / row["images"], known(row["auc"])
+    low, high = known(row["auc_low"]), known(row["auc_high"])
+    return charts.ForestRow(
+        figures.printable(row["name"], row["subject"], width=28, lines=1),
+        row["name"],
+        row["verdict"],
+        (share, *images_interval(row["correct"], row["images"])),
+        None if likeness is None else (likeness, likeness if low is None else low, likeness if high is None else high),
     )
-    template = environment.get_template("report.html.j2")
-    used = read.protocols(audit.connection)
-    return template.render(
-        model_version=audit.model_version,
-        encoder=audit.encoder,
-        protocol=audit.protocol,
-        comparison=_comparison(audit).to_dict("records"),
-        pictures=pictures,
-        artists=_artists(audit),
-        tests=_tests(audit),
-        verdicts=_verdict_table(audit),
-        auditability=_auditability(audit),
-        calibration=[
-            {
-                "encoder": row["encoder"],
-                "works": str(row["works"]),
-                "temperature": "none: all works right" if row["at_bound"] else f"{row['temperature']:.2f}",
-                "raw": percent(row["expected_calibration_error"]),
-                "calibrated": percent(_number(row["calibrated_expected_calibration_error"])),
-            }
-            for row in read.calibration(audit.connection).to_dict("records")
-        ],
-        dependence=_dependence(audit),
-        confusion=[{**row, "share": percent(row["share"])} for row in read.confusion(*audit.key).to_dict("records")],
-        controls=_controls(read.identification_summary(*audit.key)),
-        statuses=read.image_statuses(audit.connection, audit.model_version).to_dict("records"),
-        kinds=KINDS,
-        reassigned=_matching(read.matching_summary(*audit.key), "two_sided", "reassigned"),
-        reassigned_closer=_matching(read.matching_summary(*audit.key), "closer", "reassigned"),
-        encoders=_encoders(audit),
-        model={key: _shown(value) for key, value in model.items()},
-        protocols=used[used["protocol"] == audit.protocol].to_dict("records"),
+
+
+def _gallery(audit: Audit, artists: list[dict[str, Any]], load: Load) -> list[dict[str, Any]]:
+    """The first real works and imitations of every artist, small."""
+    works = read.first_works(audit.connection, REAL_WORKS)
+    made = read.first_imitations(audit.connection, audit.model_version, IMITATIONS)
+
+    def pictures(digests: list[str], what: str) -> list[Picture]:
+        return [thumbnail(load(d), f"{what} {i}") for i, d in enumerate(digests, 1)]
+
+    return [
+        {
+            "subject": row["subject"],
+            "name": row["name"],
+            "verdict": row["verdict"],
+            "counted": f"{row['correct']} of {row['images']} images identified",
+            "works": pictures(works.get(row["subject"], []), f"Real work of {row['name']},"),
+            "imitations": pictures(made.get(row["subject"], []), f"Imitation of {row['name']},"),
+        }
+        for row in artists
+    ]
+
+
+def _best_split(change: charts.Change) -> str:
+    """What splits the artists best, and whether the split is more than chance finds."""
+    shown = "a change of the mean there" if change.p_value < figures.ALPHA else "no change of the mean is shown"
+    return (
+        f"split best at {change.threshold:.0f} captions (95 % interval {change.low:.0f} to {change.high:.0f}), with means of "
+        f"{percent(change.below)} and {percent(change.above)}; {shown} (p = {p_text(change.p_value)})"
     )
+
+
+def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
+    rows = [row for row in artists if known(row["mentions"]) is not None and known(row["image_accuracy"]) is not None]
+    if not rows:
+        return None
+    found = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version)
+    found = found[(found["encoder"] == audit.encoder) & (found["response"] == "accuracy")]
+    change = None
+    if not found.empty:
+        fields = ("threshold", "threshold_low", "threshold_high", "below", "above", "p_value")
+        change = charts.Change(*(float(found.iloc[0][f]) for f in fields))
+    figure, hover = charts.dose_response(
+        [row["mentions"] for row in rows],
+        [row["image_accuracy"] for row in rows],
+        [row["name"] for row in rows],
+        change,
+    )
+    said = "no change point was looked for" if change is None else _best_split(change)
+    alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
+    caption = f"Images identified against captions that name the artist, by {audit.encoder}: {said}."
+    return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)

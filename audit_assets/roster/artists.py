@@ -24,6 +24,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
+from audit_assets.spreadsheet import plain
 
 KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
@@ -140,7 +141,7 @@ class _Row:
         return InputError(f"{self.path}, row {self.line}, column {column}: {what}.")
 
     def text(self, column: str) -> str:
-        cell = unicodedata.normalize("NFC", self.cells.get(column, "")).strip()
+        cell = plain(unicodedata.normalize("NFC", self.cells.get(column, "")).strip())
         for character in cell:
             # Cc: controls, NUL, line ends. Joiners and marks of direction (Cf) are part of how some names are written.
             if unicodedata.category(character) == "Cc":

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
 from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
+from audit_assets.warehouse.places import whole
+from audit_assets.warehouse.seal import Damaged, check_file, seal_file
 
 SCHEMA = pa.schema(
     [
@@ -39,7 +41,7 @@ _M1, _M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 def scan_shard(
     batches: Iterable[pa.RecordBatch],
     names: Mapping[str, Sequence[str]],
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     samples: int = SAMPLES,
     metadata: Mapping[bytes, bytes] | None = None,
@@ -49,31 +51,42 @@ def scan_shard(
     `batches` have columns `url` and `text`; `metadata` is put into the file. The result counts duplicates;
     `count_mentions` over the files does not.
     """
-    path = Path(path)
     matcher = Matcher(names)
     tally = Tally(matcher.keys, samples)
-    dictionary = pa.array(matcher.keys, pa.string())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
-            held: list[pa.RecordBatch] = []
-            for batch in batches:
-                rows, owners = matcher.matches(batch)
-                if len(rows):
-                    high, low = _digests(batch, rows)
-                    keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
-                    ids = row_ids(batch, tally.rows_read)[rows]
-                    held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
-                tally.add(batch, rows, owners)
-                if sum(part.num_rows for part in held) >= _ROW_GROUP:
-                    writer.write_table(pa.Table.from_batches(held))
-                    held = []
-            writer.write_table(pa.Table.from_batches(held, SCHEMA))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as file:
+        with pq.ParquetWriter(file, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
+            _write_mentions(writer, batches, matcher, tally)
+        seal_file(file)
     return tally.result()
+
+
+def _write_mentions(
+    writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch], matcher: Matcher, tally: Tally
+) -> None:
+    dictionary = pa.array(matcher.keys, pa.string())
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        rows, owners = matcher.matches(batch)
+        if len(rows):
+            high, low = _digests(batch, rows)
+            keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
+            ids = row_ids(batch, tally.rows_read)[rows]
+            held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
+        tally.add(batch, rows, owners)
+        if sum(part.num_rows for part in held) >= _ROW_GROUP:
+            writer.write_table(pa.Table.from_batches(held))
+            held = []
+    writer.write_table(pa.Table.from_batches(held, SCHEMA))
+
+
+def check_mentions(path: str | os.PathLike[str]) -> None:
+    """InputError where a file of `scan_shard` is missing, or its bytes are not those that were written."""
+    try:
+        check_file(Path(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: the mentions of a shard are missing; scan the shard again.") from None
+    except (OSError, Damaged) as error:
+        raise InputError(f"{path}: damaged ({error}); delete the file and materialize artist_mentions again.") from None
 
 
 def count_mentions(
@@ -84,7 +97,7 @@ def count_mentions(
 ) -> pd.DataFrame:
     """Mentions over all shards, each (URL, text) once: columns key, mentions, duplicates, samples; by key.
 
-    `files` is shard key -> file of `scan_shard`. `duplicates` counts the further copies. `samples` holds the first
+    `files` is shard key -> file of `scan_shard`; InputError names one that is missing or damaged. `duplicates` counts the further copies. `samples` holds the first
     (shard, row) pairs, shards in order of their keys, as dictionaries. A key that nothing mentions has no row. What
     `memory_limit` does not hold goes for the time being to a folder beside the first file.
     """
@@ -93,8 +106,7 @@ def count_mentions(
     shards = sorted(files)
     paths = [str(files[shard]) for shard in shards]
     for path in paths:
-        if not os.path.isfile(path):
-            raise InputError(f"{path}: the mentions of a shard are missing; scan the shard again.")
+        check_mentions(path)
     with (
         tempfile.TemporaryDirectory(prefix=".spill-", dir=Path(paths[0]).parent) as folder,
         duckdb.connect(config={"memory_limit": memory_limit, "threads": 1, "temp_directory": folder}) as connection,

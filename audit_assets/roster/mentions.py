@@ -31,6 +31,7 @@ from audit_assets.roster.controls import draw_controls
 from audit_assets.roster.normalise import names_in, tokens
 from audit_assets.roster.parts import countable
 from audit_assets.roster.pieces import token_counter
+from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
 VERSION = 2
@@ -188,7 +189,10 @@ class MentionScan:
             )
             if kept
         }
-        path = self.warehouse.path(f"mention_rows/{key}")
+        from audit_assets.roster.duplicates import check_mentions
+
+        path = local_copy(self.warehouse.path(f"mention_rows/{key}"))
+        check_mentions(path)
         stored = pq.read_table(
             path, columns=["key", "row"], filters=pc.field("row").isin(pa.array(list(captions), pa.int64()))
         )
@@ -252,7 +256,7 @@ class MentionScan:
         from audit_assets.roster.duplicates import count_mentions
 
         assert set(self.shards_table["shard"]) == set(self.shards)  # all of them scanned as they are now
-        files = {key: self.warehouse.path(f"mention_rows/{key}") for key in self.shards}
+        files = {key: local_copy(self.warehouse.path(f"mention_rows/{key}")) for key in self.shards}
         counts = count_mentions(files).set_index("key").to_dict("index")
         kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
         kinds |= dict(zip(self.candidates["name"], self.candidates["kind"], strict=True))

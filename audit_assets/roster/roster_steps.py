@@ -21,6 +21,8 @@ from audit_assets.roster.mentions import VERSION, MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
+from audit_assets.spreadsheet import as_csv
+from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
 # Captions read for the flag of name collisions, in the order of the shards: some are enough, and LAION's are shuffled.
@@ -182,13 +184,16 @@ class RosterSteps:
             + ([] if artists is None else [artists[["name", "kind", "aliases"]].to_json()])
         )
         proposals = self.warehouse.root / "mined_names.csv"
-        if self.warehouse.inputs("mined_names") != inputs or not proposals.exists():
-            table = self._mined(artists)
-            self.warehouse.write("mined_names", table, inputs)
-            new = table[table["proposed"].astype(bool) & table["kind"].isna()]
-            source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
-            pd.DataFrame({"name": new["name"], "kind": "artist", "source": source}).to_csv(proposals, index=False)
-        return self.warehouse.read("mined_names")
+        if self.warehouse.inputs("mined_names") != inputs:
+            self.warehouse.write("mined_names", self._mined(artists), inputs)
+        table = self.warehouse.read("mined_names")
+        new = table[table["proposed"].astype(bool) & table["kind"].isna()]
+        source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
+        with whole(proposals) as file:
+            file.write_text(
+                as_csv(pd.DataFrame({"name": new["name"], "kind": "artist", "source": source})), encoding="utf-8"
+            )
+        return table
 
     def _mined(self, artists: pd.DataFrame | None) -> pd.DataFrame:
         """Twice over the same captions: to find the names, and to count how often captions name them for nothing."""

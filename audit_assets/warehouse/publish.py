@@ -4,10 +4,10 @@ Whoever has the old file open keeps their snapshot; the next reader opens the ne
 """
 
 import json
-import os
+import platform
 import re
-import uuid
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,19 @@ import pandas as pd
 import pyarrow as pa
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import local_copy, whole
 from audit_assets.warehouse.store import vectors
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 _TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
+LIBRARIES = (
+    "accelerate", "diffusers", "duckdb", "numba", "numpy", "pandas", "peft", "pillow", "pyarrow", "safetensors", "scipy",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB storage that clients still read: a reader need not have our version."""
+SCHEMA_VERSION = 1
+"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
 
 
 def table_suffix(encoder: str) -> str:
@@ -49,35 +56,30 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
     where the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot make its folder ({error}); check the path and its rights.") from None
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with duckdb.connect() as connection:
-            # ATTACH takes no parameters: the name is quoted as a string literal.
-            target = str(temporary).replace("'", "''")
-            connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-            connection.execute("USE published")
-            connection.execute(schema(encoders))
-            known = {
-                name
-                for (name,) in connection.execute(
-                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
-                ).fetchall()
-            }
-            for name, frame in tables.items():
-                _insert(connection, name, frame, exists=name in known)
-            connection.execute("USE memory")
-            connection.execute("DETACH published")
-        os.replace(temporary, path)
+        with whole(path) as file:
+            try:
+                _fill(file, tables, encoders)
+            finally:
+                file.with_name(file.name + ".wal").unlink(missing_ok=True)
     except (duckdb.IOException, OSError) as error:
         raise InputError(
             f"{path}: cannot write the database ({error}); check the folder's rights and free space."
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-        temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
+
+
+def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
+    with duckdb.connect() as connection:
+        # ATTACH takes no parameters: the name is quoted as a string literal.
+        target = str(file).replace("'", "''")
+        connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE published")
+        connection.execute(schema(encoders))
+        query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
+        known = {name for (name,) in connection.execute(query).fetchall()}
+        for name, frame in tables.items():
+            _insert(connection, name, frame, exists=name in known)
+        connection.execute("USE memory")
+        connection.execute("DETACH published")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame, *, exists: bool) -> None:
@@ -135,9 +137,15 @@ def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
         return columns
 
 
+def library_versions() -> list[tuple[str, str]]:
+    """Python and the libraries that figures depend on, as they are installed: (package, version)."""
+    found = [(name, version(name)) for name in LIBRARIES]
+    return [("python", platform.python_version()), *found]
+
+
 def row_counts(path: Path) -> dict[str, int]:
     """Rows of every table of a database."""
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
         names = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         return {name: _one(connection, f'SELECT count(*) FROM "{name}"') for name in names}  # noqa: S608 - the file's own tables
 
@@ -147,9 +155,18 @@ def published_from(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
             return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
     except duckdb.Error:
+        return None
+
+
+def schema_version(path: Path) -> int | None:
+    """The version of the contract that a database keeps; None where it does not say."""
+    try:
+        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
+            return int(_one(connection, "SELECT schema_version FROM published_from"))
+    except (duckdb.Error, AssertionError):
         return None
 
 

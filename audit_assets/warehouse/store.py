@@ -1,10 +1,10 @@
-"""Truth: one parquet file a partition, written whole or not at all. Any number of workers write at once; nobody waits for a lock.
+"""Truth: one parquet file a partition, written whole or not at all, in a folder or in S3 (`places`). Any number of workers
+write at once; nobody waits for a lock.
 
 Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
 """
 
-import os
-import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.places import ObjectPath, each, footer, whole
+from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
 _INPUTS = b"audit_assets.inputs"
+WHOLE = 16_000_000
+"""Bytes of a table that are hashed, in some milliseconds, to know whether it is still what was written."""
 
 
 def stamp(inputs: str) -> dict[bytes, bytes]:
-    """What a parquet file's metadata says of the inputs that it was made from, for tables that are streamed into place."""
-    return {_INPUTS: inputs.encode()}
+    """What a parquet file's metadata says of the inputs that it was made from, for tables that are streamed into place.
+
+    Such a file is to be sealed (`seal_file`), or it counts as damaged.
+    """
+    return {_INPUTS: inputs.encode(), SEALED: b"1"}
 
 
 class Warehouse:
@@ -35,45 +42,64 @@ class Warehouse:
         return path
 
     def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
-        """Replace a table in one step; a reader sees the old file or the new one."""
+        """Replace a table in one step; a reader sees the old file or the new one. InputError where there is no room or right."""
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stamp(inputs)})
-        path = self.path(table)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            pq.write_table(arrow, temporary, compression="zstd")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        content = pa.BufferOutputStream()
+        pq.write_table(arrow, content, compression="zstd")
+        with whole(self.path(table)) as file:
+            file.write_bytes(sealed(content.getvalue().to_pybytes()))
 
     def inputs(self, table: str) -> str | None:
-        """The hash of what the table was made from; None where it is missing or unreadable."""
+        """The hash of what the table was made from; None where it is missing or damaged, so that it is made again.
+
+        Of files beyond WHOLE, and of objects in S3, only the footer is looked at.
+        """
+        path = self.path(table)
         try:
-            metadata = pq.read_schema(self.path(table)).metadata or {}
-        except (OSError, pa.ArrowInvalid):  # a damaged footer is an OSError
+            source = footer(path)
+            if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
+                content = path.read_bytes()
+                check(content)
+                source = pa.BufferReader(content)
+            metadata = pq.read_schema(source).metadata or {}
+        except (OSError, pa.ArrowInvalid, Damaged):  # a damaged footer is an OSError
             return None
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
+    def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
+        """`inputs` of each table, in order."""
+        return each(self.root, self.inputs, tables)
+
+    def made(self, table: str) -> bool:
+        """Whether the table is there. InputError where it is and cannot be read: damage is not absence."""
+        if self.inputs(table) is not None:
+            return True
+        if self.path(table).exists():
+            self.read(table)
+        return False
+
     def row_count(self, table: str) -> int:
         """Rows of a table, from its file's footer."""
-        return int(pq.read_metadata(self.path(table)).num_rows)
+        return int(pq.read_metadata(footer(self.path(table))).num_rows)
 
     def read(self, table: str) -> pd.DataFrame:
-        """InputError names the file where it is missing or damaged."""
+        """InputError names the file where it is missing, or its bytes are not those that were written."""
         path = self.path(table)
         try:
-            return pq.ParquetFile(path).read().to_pandas()
+            content = path.read_bytes()
+            check(content)
+            return pq.ParquetFile(pa.BufferReader(content)).read().to_pandas()
         except FileNotFoundError:
             raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, Damaged) as error:
             raise InputError(
                 f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
             ) from None
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
         """Several tables of one kind, one below the other in the order given."""
-        frames = [self.read(table) for table in tables]
+        frames = each(self.root, self.read, tables)
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from audit_assets.audit_steps import AuditSteps
+from audit_assets_tests.publication import world
 from audit_assets_tests.roster.published import ROSTER_ROWS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "audit_assets" / "warehouse" / "schema.sql"
@@ -233,10 +235,10 @@ def database_with_auditability(tmp_path: Path) -> Path:
     path = build(tmp_path / "audit.duckdb")
     with duckdb.connect(str(path)) as connection:
         connection.execute(
-            "INSERT INTO auditability BY NAME SELECT 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
+            "INSERT INTO auditability BY NAME SELECT 'paper_2023' AS protocol, 'miniature-clip' AS encoder, subject, kind, 3 AS real_works, "
             "CASE WHEN subject = 'lin' THEN 2 ELSE 3 END AS correct, correct / real_works AS accuracy "
             "FROM subjects WHERE kind IN ('artist', 'untrained_artist') "
-            "UNION ALL SELECT 'miniature-dino', subject, kind, 3, NULL, NULL FROM subjects WHERE kind = 'artist'"
+            "UNION ALL SELECT 'paper_2023', 'miniature-dino', subject, kind, 3, NULL, NULL FROM subjects WHERE kind = 'artist'"
         )
     return path
 
@@ -249,3 +251,9 @@ def load() -> Callable[[str], Image.Image]:
         return Image.fromarray(small).resize((32, 32), Image.Resampling.BICUBIC)
 
     return picture
+
+
+@pytest.fixture(scope="session")
+def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditSteps:
+    """A simulated audit of two versions, with names that would break a page; only read."""
+    return world.simulate(tmp_path_factory.mktemp("simulated"), miniature, world.World(names=world.HOSTILE))

@@ -51,8 +51,7 @@ def test_bars_carry_the_audits_share_and_the_papers() -> None:
     ]
     figure = figures.identification_bars(bars, figures.PAPER_CHANCE)
     assert {"92.5 %", "81.0 %", "0.0 %", "8.6 %"} <= set(texts(figure))
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
+    (legend,) = figure.legends
     assert "chance: 1.4 % (paper 1.4 %)" in [text.get_text() for text in legend.get_texts()]
 
 

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.publication import read
+from audit_assets.publication import read, results
 from audit_assets_tests.publication.conftest import MODELS
 
 
@@ -20,7 +20,7 @@ def test_only_letters_and_digits_reach_a_table_name(encoder: str, suffix: str) -
 def test_a_hostile_value_finds_nothing_and_breaks_nothing(database: Path) -> None:
     with read.opened(database) as connection:
         hostile = "x' OR 1=1; DROP TABLE subjects; --"
-        assert read.by_artist(connection, hostile, hostile, hostile).empty
+        assert results.by_artist(connection, hostile, hostile, hostile).empty
         assert read.reference_hashes(connection, hostile, 3) == []
         with pytest.raises(InputError, match="has no table"):
             read.embeddings(connection, "label_embeddings", hostile)
@@ -47,7 +47,7 @@ def test_embeddings_come_as_vectors_of_the_encoders_table(database: Path) -> Non
 
 def test_a_blank_image_and_the_default_labels_are_told_apart(database: Path) -> None:
     with read.opened(database) as connection:
-        found = read.confusion(connection, "paper_2023", MODELS[0], "miniature-clip")
+        found = results.confusion(connection, "paper_2023", MODELS[0], "miniature-clip")
     assert found[["label", "is_default", "images"]].to_numpy().tolist() == [
         ["own name", False, 37],
         ["Artwork", True, 2],

@@ -1,5 +1,7 @@
 """The page is true to the database, safe to open, and the same each time."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -10,8 +12,9 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.publication.report import paper_comparison, write_report
-from audit_assets_tests.publication.conftest import HOSTILE, MODELS
+from audit_assets.publication.headline import paper_comparison
+from audit_assets.publication.report import write_report
+from audit_assets_tests.publication.conftest import ARTISTS, HOSTILE, MODELS
 
 Load = Callable[[str], Image.Image]
 
@@ -47,18 +50,32 @@ def page(database: Path, tmp_path_factory: pytest.TempPathFactory, shared_load: 
     return write_report(database, MODELS[0], shared_load, tmp_path_factory.mktemp("report"))
 
 
-def test_the_page_needs_no_other_file_and_no_script(page: Path) -> None:
+def test_the_page_needs_no_other_file_and_lets_no_script_run_but_its_own(page: Path) -> None:
     html = page.read_text()
     elements = parsed(html).elements
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements}
+    assert not {"link", "iframe", "object", "base"} & {tag for tag, _ in elements}
     assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    assert set(re.findall(r'(?:src|href)="(?!data:|#)([^"]*)', html)) == {"../index.html"}
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (a["content"] or "" for _, a in elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{allowed}';" in policy
 
 
-def test_three_figures_have_alternative_texts_and_lie_beside_the_page(page: Path) -> None:
-    images = [attributes for tag, attributes in parsed(page.read_text()).elements if tag == "img"]
-    assert len(images) == 3
-    assert all(len(image["alt"] or "") > 40 and (image["src"] or "").startswith("data:image/") for image in images)
+def test_every_picture_and_chart_has_an_alternative_text(page: Path) -> None:
+    elements = parsed(page.read_text()).elements
+    images = [attributes for tag, attributes in elements if tag == "img"]
+    assert len(images) == 1 + len(ARTISTS) * (2 + 4)
+    assert all(image["alt"] and (image["src"] or "").startswith("data:image/webp") for image in images)
+    charts = [attributes for tag, attributes in elements if tag == "svg"]
+    assert len(charts) >= 3
+    assert all(len(chart["aria-label"] or "") > 40 and chart["role"] == "img" for chart in charts)
+    identifiers = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_the_papers_three_figures_lie_beside_the_page(page: Path) -> None:
     names = {path.name for path in page.parent.iterdir()}
     assert names == {"report.html"} | {
         f"{name}.{end}" for name in ("sample_grid", "identification", "ranked_p_values") for end in ("png", "svg")
@@ -106,8 +123,8 @@ def test_the_headline_is_counted_by_image_and_by_name(database: Path) -> None:
         "corrected matching test significant (own rank, q < 0.05)": "not measured",
         "the same, real works re-assigned": "not measured",
         "all artists together (pairing test), p": "not measured",
-        "artists with the verdict `imitated`": "not measured",
-        "random names `identified above controls`": "not measured",
+        "artists with the verdict “imitated”": "not measured",
+        "random names “identified above controls”": "not measured",
     }
 
 

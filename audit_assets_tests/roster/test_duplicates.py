@@ -94,7 +94,12 @@ def test_a_scan_that_fails_leaves_no_file(tmp_path: Path) -> None:
 def test_missing_and_damaged_mentions_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a.parquet: the mentions of a shard are missing"):
         count_mentions({"a": tmp_path / "a.parquet"})
-    (tmp_path / "a.parquet").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="scan that shard again"):
-        count_mentions({"a": tmp_path / "a.parquet"})
+    file = tmp_path / "a.parquet"
+    scan_shard(batches([("u", "Ada")] * 50), NAMES, file)
+    whole = file.read_bytes()
+    changed = [whole[:n] + bytes([whole[n] ^ 1]) + whole[n + 1 :] for n in range(0, len(whole), 97)]
+    for content in (b"nonsense", whole[:-9], *changed):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.parquet: damaged .*materialize artist_mentions again"):
+            count_mentions({"a": file})
     assert count_mentions({}).empty

@@ -10,11 +10,13 @@ import pytest
 from audit_assets.errors import InputError
 from audit_assets.warehouse.publish import (
     SCHEMA,
+    SCHEMA_VERSION,
     publish,
     published_from,
     row_counts,
     schema,
     schema_columns,
+    schema_version,
     table_suffix,
 )
 
@@ -97,7 +99,7 @@ def test_a_folder_with_quotes_in_its_name_is_only_a_folder(tmp_path: Path) -> No
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"audit\.duckdb: cannot make its folder"):
+    with pytest.raises(InputError, match=r"audit\.duckdb: cannot write the database"):
         publish(tmp_path / "file" / "audit.duckdb", {}, ENCODERS)
     (tmp_path / "taken" / "below").mkdir(parents=True)
     with pytest.raises(InputError, match="taken: cannot write the database"):
@@ -107,10 +109,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_the_hash_it_was_made_from_is_read_back_or_is_none(tmp_path: Path) -> None:
     path = tmp_path / "audit.duckdb"
     assert published_from(path) is None
+    assert schema_version(path) is None
     path.write_bytes(b"not a database")
     assert published_from(path) is None
-    publish(path, {"published_from": pd.DataFrame({"inputs_sha256": ["abc"]})}, ENCODERS)
+    publish(
+        path, {"published_from": pd.DataFrame({"inputs_sha256": ["abc"], "schema_version": [SCHEMA_VERSION]})}, ENCODERS
+    )
     assert published_from(path) == "abc"
+    assert schema_version(path) == SCHEMA_VERSION
 
 
 def test_the_storage_version_is_one_that_older_clients_read(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """The warehouse: whole files or none, and damage that is named."""
 
+import errno
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.seal import Damaged, check_file, seal_file, sealed
 from audit_assets.warehouse.store import Warehouse, vectors
 
 FRAME = pd.DataFrame({"subject": ["a", "b"], "n": [1, 2]})
@@ -45,15 +47,53 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
     warehouse = Warehouse(tmp_path)
     warehouse.write("t", FRAME, "old")
 
-    def full(_: object, path: Path, **__: object) -> None:
-        path.write_bytes(b"half")
-        raise OSError("disk full")
+    def full(path: Path, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"t\.parquet: cannot be written \(No space left on device\); make room"):
         warehouse.write("t", FRAME, "new")
     assert warehouse.inputs("t") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_every_changed_bit_of_a_file_is_noticed(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    warehouse.write("t", FRAME.assign(f=[0.1, 0.2]), "h")
+    path = warehouse.path("t")
+    whole = path.read_bytes()
+    assert warehouse.read("t")["f"].tolist() == [0.1, 0.2]
+    for n, byte in enumerate(whole):
+        path.write_bytes(whole[:n] + bytes([byte ^ (1 << n % 8)]) + whole[n + 1 :])
+        with pytest.raises(InputError, match="damaged"):
+            warehouse.read("t")
+
+
+def test_the_seal_of_a_streamed_file_is_that_of_one_written_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    FRAME.to_parquet(path)
+    whole = path.read_bytes()
+    check_file(path)  # a file without a seal is taken as it is
+    seal_file(path)
+    assert path.read_bytes() == sealed(whole)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), FRAME)
+    check_file(path)
+    path.write_bytes(path.read_bytes().replace(b"subject", b"Subject"))
+    with pytest.raises(Damaged):
+        check_file(path)
+
+
+def test_damage_is_not_absence(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    assert not warehouse.made("t")
+    warehouse.write("t", FRAME, "h")
+    assert warehouse.made("t")
+    warehouse.path("t").write_bytes(b"PAR1")
+    assert warehouse.inputs("t") is None
+    with pytest.raises(InputError, match="damaged"):
+        warehouse.made("t")
 
 
 def test_a_damaged_or_truncated_file_is_named(tmp_path: Path) -> None:

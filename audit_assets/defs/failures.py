@@ -1,0 +1,58 @@
+"""Which partitions failed last time and were not made since: one check over all of them, for whoever does not open every grid."""
+
+import dagster as dg
+from dagster import AssetPartitionStatus
+
+from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
+from audit_assets.defs.identification import identification
+from audit_assets.defs.imitations import imitations
+from audit_assets.defs.matching import matching
+from audit_assets.defs.publication import audit_database, audit_report
+from audit_assets.defs.references import reference_works
+from audit_assets.defs.roster import artist_mentions
+from audit_assets.defs.verdicts import sensitivity, verdicts
+
+PARTITIONED = (
+    artist_mentions,
+    imitations,
+    imitation_embeddings,
+    reference_works,
+    reference_embeddings,
+    identification,
+    matching,
+    verdicts,
+    sensitivity,
+    audit_report,
+)
+
+
+@dg.asset_check(
+    asset=audit_database,
+    automation_condition=dg.AutomationCondition.cron_tick_passed("0 5 * * *"),  # type: ignore[arg-type]  # Dagster types it for assets alone
+    description="No partition's last run failed. Looked at with every publication, and every morning, since what failed is never published.",
+)
+def no_partition_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    failed = failed_partitions(context.instance)
+    return dg.AssetCheckResult(
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "failed": sum(map(len, failed.values())),
+            **{asset: sorted(keys)[:50] for asset, keys in failed.items()},
+            "remedy": "Open the asset's partitions, read the error of the last run, and launch the failed ones again: what is finished is kept.",
+        },
+    )
+
+
+def failed_partitions(instance: dg.DagsterInstance) -> dict[str, list[str]]:
+    """Asset -> partitions whose last run failed."""
+    found: dict[str, list[str]] = {}
+    for asset in PARTITIONED:
+        definition = asset.partitions_def
+        assert definition is not None
+        keys = definition.get_partition_keys(dynamic_partitions_store=instance)
+        status = instance.get_status_by_partition(asset.key, keys, definition) if keys else None
+        failed = [key for key, state in (status or {}).items() if state == AssetPartitionStatus.FAILED]
+        if failed:
+            found[asset.key.to_user_string()] = failed
+    return found

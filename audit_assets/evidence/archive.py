@@ -1,0 +1,268 @@
+"""One model version's evidence as one file, and back: `audit-assets export` and `import`.
+
+A zip whose members are stored, not compressed: images, parquet and DuckDB are compressed already, the same evidence gives the
+same bytes on any machine, and no member can be larger than the archive. An archive holds the manifest and the files that it
+names, and nothing else; what is not exactly that is refused before anything lies at the destination.
+
+Real works are left out unless asked for: they may be protected, and the audit's own right to them need not pass on. Their
+hashes and embeddings are in the tables, so every figure can still be computed again. All of `audit.duckdb` is made from tables
+that come along, those of other model versions too; of images only this model version's.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import yaml
+
+from audit_assets.config import load_audit, load_protocol
+from audit_assets.errors import InputError
+from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_text, parse_archive
+from audit_assets.evidence.manifest import (
+    Manifest,
+    Picture,
+    StoredFile,
+    manifest_file,
+    manifest_text,
+    parse_manifest,
+    portable,
+    read_manifest,
+)
+from audit_assets.warehouse import layout
+
+if TYPE_CHECKING:
+    from audit_assets.audit_steps import AuditSteps
+
+WAREHOUSE = "warehouse"
+LARGEST_MANIFEST = 1 << 30
+_LARGEST_NOTE = 1 << 20
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can say: the time of packing is nobody's evidence."""
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a name in an archive must be: this many bytes of this sha256."""
+
+    bytes: int
+    sha256: str
+
+
+def export(
+    steps: "AuditSteps", model: str, out: Path, *, references: bool = False, report: bool = True, scans: bool = True
+) -> Archive:
+    """Pack the evidence of a model version into `out`; every file is hashed as it goes in.
+
+    InputError where `out` is there already, there is no manifest, or a file is not what the manifest says.
+    """
+    if os.path.lexists(out):
+        raise InputError(f"{out}: is there already, and is not overwritten; name another file.")
+    manifest = read_manifest(manifest_file(steps.warehouse, model))
+    wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
+    archive = Archive(model_version=model, root=manifest.root, left_out=[k for k, there in wanted.items() if not there])
+    written, files = _written(archive, manifest), _files(archive, manifest)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
+            for name, text in written.items():
+                packed.writestr(_info(name), text.encode())
+            for name, member in files.items():
+                source = steps.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
+                with _readable(source), source.open("rb") as plain, packed.open(_info(name, member), "w") as into:
+                    _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
+        os.replace(temporary, out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error}); check the folder's rights and free space.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return archive
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    if not source.is_file():
+        raise InputError(f"{source}: is missing, and the manifest names it; run `audit-assets verify`.")
+    yield
+
+
+def _info(name: str, member: Member | None = None) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system = 3  # Unix, on every system
+    info.external_attr = (stat.S_IFREG | 0o644) << 16
+    info.file_size = member.bytes if member else 0
+    return info
+
+
+def _written(archive: Archive, manifest: Manifest) -> dict[str, str]:
+    """The members that follow from the manifest: an imported audit is read from these."""
+    return {
+        FILE: archive_text(archive),
+        "audit.yaml": yaml.safe_dump(manifest.audit, allow_unicode=True),
+        "protocol.yaml": yaml.safe_dump(manifest.protocol.get("definition"), allow_unicode=True),
+        f"{WAREHOUSE}/{layout.FILE}": layout.text(),
+        _manifest_name(archive): manifest_text(manifest),
+    }
+
+
+def _manifest_name(archive: Archive) -> str:
+    return f"{WAREHOUSE}/manifests/{archive.model_version}.json"
+
+
+def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
+    """The members that the manifest names, in order of name."""
+    left = set(archive.left_out)
+    entries: list[StoredFile] = [manifest.database]
+    entries += [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left)]
+    entries += [] if "report" in left else manifest.report
+    pictures: list[Picture] = [image for _, image in manifest.imitations()]
+    pictures += [] if "real works" in left else [work for _, work in manifest.works()]
+    entries += [p.stored() for p in pictures]
+    return {f"{WAREHOUSE}/{e.path}": Member(e.bytes, e.sha256) for e in sorted(entries, key=lambda e: e.path)}
+
+
+def import_archive(file: Path, folder: Path, *, root: str | None = None) -> Archive:
+    """Unpack an archive into `folder`, which must not be there; `root`: the root hash that it must have.
+
+    InputError where it is no archive of ours to the last byte: nothing then lies at `folder`, and nothing was written anywhere
+    but in a folder beside it, which is taken away.
+    """
+    if os.path.lexists(folder):
+        raise InputError(f"{folder}: is there already, and is not overwritten; name another folder.")
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder.parent}: there is no such folder; make it first.")
+    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with _opened(file) as packed:
+            archive, written, files = _contents(file, packed, root)
+            for name, text in written.items():
+                if packed.read(name) != text.encode():
+                    raise _tampered(file, name, "does not follow from the manifest")
+            for name in written:
+                _place(beside, name).write_bytes(written[name].encode())
+            for name, member in files.items():
+                with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
+                    _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
+        _can_be_read(file, beside, written["audit.yaml"])
+        if os.path.lexists(folder):
+            raise InputError(f"{folder}: appeared meanwhile, and is not overwritten; name another folder.")
+        os.rename(beside, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}); check its parent's rights and free space.") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return archive
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+    """InputError for whatever the library finds wrong inside."""
+    try:
+        with zipfile.ZipFile(file) as packed:
+            yield packed
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file; correct the name.") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{file}: is no whole archive of `audit-assets export` ({error}); have it sent again."
+        ) from None
+
+
+def _tampered(file: Path, name: str, what: str) -> InputError:
+    return InputError(f"{file}, {name!r}: {what}; it was altered or damaged, have it sent again.")
+
+
+def _contents(
+    file: Path, packed: zipfile.ZipFile, root: str | None
+) -> tuple[Archive, dict[str, str], dict[str, Member]]:
+    """What the archive says it is, once its list of members is exactly what that asks for."""
+    members = _members(file, packed)
+    archive = parse_archive(_text(file, packed, members, FILE, _LARGEST_NOTE), f"{file}, {FILE}")
+    name = _manifest_name(archive)
+    manifest = parse_manifest(_text(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
+    if (manifest.model_version, manifest.root) != (archive.model_version, archive.root):
+        raise _tampered(file, name, "is not the manifest of this archive")
+    if root is not None and root != manifest.root:
+        raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
+    written, files = _written(archive, manifest), _files(archive, manifest)
+    sizes = {n: len(text.encode()) for n, text in written.items()} | {n: m.bytes for n, m in files.items()}
+    for missing in sorted(sizes.keys() - members.keys()):
+        raise _tampered(file, missing, "is missing")
+    for member in sorted(members.keys() - sizes.keys()):
+        raise _tampered(file, member, "is no file of the manifest")
+    for member, size in sizes.items():
+        if members[member].file_size != size:
+            raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size}")
+    return archive, written, files
+
+
+def _members(file: Path, packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
+    """By name. InputError for what `export` never packs: links, folders, doubled names, compressed or encrypted members."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in packed.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        for wrong, what in (
+            (info.filename in found, "occurs twice"),
+            (info.is_dir() or kind not in (0, stat.S_IFREG), "is a link, a folder or a device"),
+            (info.compress_type != zipfile.ZIP_STORED, "is compressed"),
+            (info.flag_bits & 0x1, "is encrypted"),
+            (info.file_size != info.compress_size, "has two sizes"),
+        ):
+            if wrong:
+                raise _tampered(file, info.filename, what)
+        found[info.filename] = info
+    if sum(info.file_size for info in found.values()) > file.stat().st_size:
+        raise _tampered(file, "its members", "are larger than the archive together")
+    return found
+
+
+def _text(file: Path, packed: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str, most: int) -> str:
+    if name not in members:
+        raise _tampered(file, name, "is missing")
+    if members[name].file_size > most:
+        raise _tampered(file, name, f"has more than {most} bytes")
+    return packed.read(name).decode("utf-8")
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Names are those of a manifest, which hold no part that leads out; this makes it certain."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name!r} leads out of the folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _copy(source: IO[bytes], into: IO[bytes], member: Member, otherwise: str) -> None:
+    """InputError with the sentence `otherwise`, where it is not the member; never more than its bytes are written."""
+    total, left = hashlib.sha256(), member.bytes
+    while block := source.read(min(_BLOCK, left + 1)):
+        left -= len(block)
+        if left < 0:
+            break
+        total.update(block)
+        into.write(block)
+    if left != 0 or total.hexdigest() != member.sha256:
+        raise InputError(otherwise)
+
+
+def _can_be_read(file: Path, folder: Path, text: str) -> None:
+    """The audit file and the protocol, by the rules for a user's own; its paths stay beside it. InputError names the archive."""
+    try:
+        audit = load_audit(folder / "audit.yaml")
+        load_protocol(audit)
+        if yaml.safe_dump(portable(audit), allow_unicode=True) != text:
+            raise _tampered(file, "audit.yaml", "names paths that export never writes")
+    except InputError as error:
+        said = str(error).replace(f"{folder}/", "")
+        raise InputError(f"{file}: {said}") from None

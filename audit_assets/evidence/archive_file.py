@@ -1,0 +1,40 @@
+"""What an archive says of itself, in `archive.json`: which model version's evidence it is, and what it was made without."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from audit_assets.config import Key
+from audit_assets.errors import InputError
+from audit_assets.evidence.manifest import Sha256
+
+FILE = "archive.json"
+LeftOut = Literal["real works", "report", "scan tables"]
+
+
+class Archive(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    archive: Literal[1] = 1
+    model_version: Key
+    root: Sha256
+    left_out: list[LeftOut]
+
+
+def archive_text(archive: Archive) -> str:
+    return json.dumps(archive.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+
+
+def parse_archive(text: str, where: str) -> Archive:
+    try:
+        return Archive.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{where}: is no {FILE} of this version ({error.errors()[0]['msg']}).") from None
+
+
+def left_out(folder: Path) -> set[LeftOut]:
+    """What an imported audit lies here without; nothing where this audit was made here."""
+    path = folder / FILE
+    return set(parse_archive(path.read_text(encoding="utf-8"), str(path)).left_out) if path.is_file() else set()

@@ -1,0 +1,24 @@
+"""On what kind of machine, with which libraries: images and embeddings are the same bytes only on the same kind."""
+
+import platform
+from collections.abc import Mapping
+
+import numpy as np
+
+from audit_assets.warehouse.publish import library_versions
+
+
+def this_machine() -> dict[str, str]:
+    """System, processor with its vector units, Python, and the version of every library that figures depend on."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    processor = " ".join([platform.machine(), *found])
+    return {"system": platform.system(), "processor": processor, **dict(library_versions())}
+
+
+def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """What is not the same on two machines, in words."""
+    return [
+        f"{what} {there.get(what, 'absent')} there, {here.get(what, 'absent')} here"
+        for what in sorted(there.keys() | here.keys())
+        if there.get(what) != here.get(what)
+    ]

@@ -1,0 +1,428 @@
+"""The manifest of a model version: caption file -> roster row -> prompt -> seed -> image -> embedding -> result row -> figure.
+
+One JSON file, `manifests/<model version>.json`, in the words of the tables. Whatever it names it names with a sha256, and
+`root` is the hash of all of it: who keeps that one line elsewhere can tell any change of anything below it. The same audit
+gives the same manifest; no clock is read, and no path of the machine is in it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audit_assets.config import Audit, Key, Protocol, digest
+from audit_assets.errors import InputError
+from audit_assets.evidence.machine import this_machine
+from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES
+from audit_assets.model_registry import is_hub_id
+from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.places import each, whole
+from audit_assets.warehouse.publish import published_from
+from audit_assets.warehouse.store import Warehouse
+
+if TYPE_CHECKING:
+    from audit_assets.audit_steps import AuditSteps
+
+FORMAT = 1
+SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
+"""Tables of single caption files, below the published ones."""
+DRAWS = ("control_candidates", "random_names", "name_collisions")
+MADE_ONCE = (
+    "imitations",
+    "imitation_embeddings",
+    "reference_works",
+    "reference_embeddings",
+    "label_embeddings",
+    "sigmoid_scores",
+    *CONTROL_TABLES,
+    *MODEL_TABLES,
+)
+"""Tables that are written when what they are made from changed, and at no other time."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=500)]
+"""A path below the warehouse. None of its parts begins with a dot, so it never leads out."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoredFile(_Part):
+    path: Place
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class StoredTable(StoredFile):
+    rows: int = Field(ge=0)
+    inputs: str
+    """The hash of what it was made from, which the file itself carries."""
+    published_as: str | None
+    """Its table in the database; None of one that only the published ones are made from."""
+
+    @property
+    def of_a_scan(self) -> bool:
+        """Whether it is of single caption files or of a draw, from which the published tables were made."""
+        return self.published_as is None and not self.path.startswith("audit_report/")
+
+
+class Picture(_Part):
+    """An image of the store, `images/<first two digits>/<sha256>.png`; None where there is none (`not_supplied`, a refused prompt)."""
+
+    image_sha256: Sha256 | None
+    bytes: int | None = Field(ge=0)
+
+    @property
+    def path(self) -> str:
+        return image_path(self.image_sha256 or "")
+
+    def stored(self) -> StoredFile:
+        return StoredFile(path=self.path, bytes=self.bytes or 0, sha256=self.image_sha256 or "")
+
+
+class Imitation(Picture):
+    template: int
+    trial: int
+    prompt: str | None
+    seed: str | None = Field(pattern=r"^[0-9]+$")
+    """Decimal, as a text: many readers of JSON lose digits beyond 2^53."""
+    status: str
+
+
+class Work(Picture):
+    work: int
+    source: str | None
+    licence: str | None
+
+
+class CaptionRow(_Part):
+    """A caption that names somebody: file and row."""
+
+    shard: str
+    row: int
+
+
+class Subject(_Part):
+    """One who is prompted: from the captions and the roster to the images and their embeddings."""
+
+    subject: Key
+    name: str
+    kind: str
+    rosters: list[str]
+    mentions: int | None
+    captions: list[CaptionRow]
+    """The first that name the subject."""
+    imitations: Place
+    images: list[Imitation]
+    embeddings: dict[str, Place]
+    """Encoder -> table."""
+
+
+class Reference(_Part):
+    """Real works of a subject, and their embeddings."""
+
+    subject: Key
+    reference_works: Place
+    works: list[Work]
+    embeddings: dict[str, Place]
+
+
+class ModelFile(_Part):
+    kind: str
+    file: str
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+    licence: str | None
+
+
+class Source(_Part):
+    """A model version or an encoder: its row in the table, and every file of it."""
+
+    row: dict[str, Any]
+    files: list[ModelFile]
+
+
+class Database(StoredFile):
+    published_from: str
+
+
+class Manifest(_Part):
+    format: Literal[1]
+    model_version: Key
+    made_from: Sha256
+    audit: dict[str, Any]
+    """The audit file, with paths as an imported audit has them."""
+    protocol: dict[str, Any]
+    captions: list[dict[str, Any]]
+    """The rows of `caption_shards`: every caption file with its hash."""
+    model: Source
+    encoders: list[Source]
+    subjects: list[Subject]
+    references: list[Reference]
+    tables: list[StoredTable]
+    report: list[StoredFile]
+    database: Database
+    machine: dict[str, str]
+    """That the manifest was made on."""
+    root: Sha256
+
+    def imitations(self) -> Iterable[tuple[str, Imitation]]:
+        return ((s.subject, image) for s in self.subjects for image in s.images if image.image_sha256)
+
+    def works(self) -> Iterable[tuple[str, Work]]:
+        return ((r.subject, work) for r in self.references for work in r.works if work.image_sha256)
+
+
+def image_path(sha256: str) -> str:
+    return f"images/{sha256[:2]}/{sha256}.png"
+
+
+def root_hash(content: dict[str, Any]) -> str:
+    """Of everything in a manifest but `root` itself."""
+    return digest({key: value for key, value in content.items() if key != "root"})
+
+
+def manifest_file(warehouse: Warehouse, model: str) -> Path:
+    return warehouse.root / "manifests" / f"{model}.json"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """InputError where there is none, it is none, or it is not what its root hash was made of."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no manifest; run `audit-assets run`, which writes it.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); restore it.") from None
+    return parse_manifest(text, str(path))
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    try:
+        content = json.loads(text)
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{where}, {field}: is no manifest of this version ({first['msg']}); restore it.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: is not JSON ({error}); restore it.") from None
+    if root_hash(content) != manifest.root:
+        raise InputError(f"{where}: was altered, it is not what its root hash {manifest.root} was made of; restore it.")
+    return manifest
+
+
+def make_manifest(steps: "AuditSteps", model: str) -> Manifest:
+    """The manifest of an audited model version, written unless it is there and made from the same results and report.
+
+    InputError where a table has other bytes than in the manifest before, though it was made from the same: it was altered,
+    and a new manifest would hide that.
+    """
+    # As a report publishes what it reports: a run beside this one may have changed results since.
+    _, report = steps.make_report(model)
+    audit = portable(steps.audit)
+    made_from = digest([FORMAT, steps.published_inputs(), report.to_json(), audit])
+    path = manifest_file(steps.warehouse, model)
+    before = read_manifest(path) if path.exists() else None
+    if before is not None and before.made_from == made_from and _same_file(steps.database, before.database):
+        return before
+    made = _manifest(steps, model, made_from, audit)
+    if before is not None:
+        _check_tables_are_unaltered(path, before, made)
+    _write(path, made)
+    return made
+
+
+def _manifest(steps: "AuditSteps", model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
+    warehouse, root = steps.warehouse, steps.warehouse.root
+    report = table_rows(warehouse, f"audit_report/{model}")
+    files = table_rows(warehouse, "model_files")
+    content = {
+        "format": FORMAT,
+        "model_version": model,
+        "made_from": made_from,
+        "audit": audit,
+        "protocol": protocol_content(steps.protocol),
+        "captions": table_rows(warehouse, "caption_shards"),
+        "model": _source(table_rows(warehouse, "model_versions"), "model_version", model, files),
+        "encoders": [
+            _source(table_rows(warehouse, "encoders"), "encoder", e.name, table_rows(warehouse, "encoder_files"))
+            for e in steps.audit.encoders
+        ],
+        "subjects": _subjects(steps, model),
+        "references": _references(steps),
+        "tables": each(root, lambda table: _table(warehouse, *table), _tables(steps, model)),
+        "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
+        "database": {
+            **stored_file(root, steps.database.name),
+            "published_from": published_from(steps.database) or "",
+        },
+        "machine": this_machine(),
+    }
+    content = json.loads(json.dumps(content, ensure_ascii=False))
+    return Manifest.model_validate({**content, "root": root_hash(content)})
+
+
+def protocol_content(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "definition": protocol.model_dump(mode="json"),
+        "generation_hash": protocol.generation_hash,
+        "measurement_hash": protocol.measurement_hash,
+    }
+
+
+def portable(audit: Audit) -> dict[str, Any]:
+    """The fields of an audit file without the paths of one machine: what an imported audit is read from.
+
+    Hub ids stay. Everything else is looked for beside the file, where somebody may put it.
+    """
+    content: dict[str, Any] = audit.model_dump(mode="json")
+    for kind in ("models", "encoders"):
+        for entry in content[kind]:
+            entry["path"] = entry["path"] if is_hub_id(audit, entry["path"]) else f"./{kind}/{entry['name']}"
+            for adapter in entry.get("lora", []):
+                if not is_hub_id(audit, adapter["path"]):
+                    adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
+    content["roster"]["artists"] = "artists.csv"
+    if content["captions"] and "://" not in content["captions"]["path"]:
+        content["captions"]["path"] = f"captions/*{Path(content['captions']['path']).suffix}"
+    return {**content, "protocol": "protocol.yaml", "references": "references/", "warehouse": "warehouse/"}
+
+
+def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+    """A table's rows in plain Python, None for NULL."""
+    return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
+
+
+def stored_file(root: Path, path: str) -> dict[str, Any]:
+    """The entry of a file below `root`, read now. InputError where it cannot be."""
+    try:
+        return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256_of(root / path)}
+    except OSError as error:
+        raise InputError(
+            f"{root / path}: cannot be read ({error.strerror}); materialize what it belongs to again."
+        ) from None
+
+
+def sha256_of(file: Path) -> str:
+    """Read anew each time: a file may be altered without a trace in its size and time of change."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _same_file(file: Path, entry: StoredFile) -> bool:
+    return file.is_file() and sha256_of(file) == entry.sha256
+
+
+def _table(warehouse: Warehouse, table: str, name: str | None) -> dict[str, Any]:
+    return {
+        **stored_file(warehouse.root, f"{table}.parquet"),
+        "rows": warehouse.row_count(table),
+        "inputs": warehouse.inputs(table) or "",
+        "published_as": name,
+    }
+
+
+def _tables(steps: "AuditSteps", model: str) -> list[tuple[str, str | None]]:
+    """Every table below the database, and those that they are made from in turn; all model versions, for the database has all."""
+    found: dict[str, str | None] = {
+        table: name for name, tables in steps.published_tables().items() for table in tables
+    }
+    shards = [row["shard"] for row in table_rows(steps.warehouse, "caption_shards")]
+    below = [*(f"{scan}/{shard}" for scan in SCANS for shard in shards), *DRAWS, f"audit_report/{model}"]
+    found |= {table: None for table in below if steps.warehouse.inputs(table)}
+    return sorted(found.items())
+
+
+def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    (row,) = (row for row in rows if row[key] == name)
+    own = [{k: v for k, v in file.items() if k != "name"} for file in files if file["name"] == name]
+    return {"row": row, "files": own}
+
+
+def _subjects(steps: "AuditSteps", model: str) -> list[dict[str, Any]]:
+    places = {row["name"]: row["samples"] for row in table_rows(steps.warehouse, "artist_mentions")}
+    own = pa.Table.from_pandas(prompted(steps.subjects()), preserve_index=False).to_pylist()
+
+    def entry(row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "subject": row["subject"],
+            "name": row["name"],
+            "kind": row["kind"],
+            "rosters": list(row["rosters"] or []),
+            "mentions": row["mentions"],
+            "captions": [dict(place) for place in places.get(row["name"]) or []],
+            "imitations": f"imitations/{model}/{row['subject']}.parquet",
+            "images": [
+                _image(steps, image) for image in table_rows(steps.warehouse, f"imitations/{model}/{row['subject']}")
+            ],
+            "embeddings": {
+                e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in steps.audit.encoders
+            },
+        }
+
+    return each(steps.warehouse.root, entry, own)
+
+
+def _image(steps: "AuditSteps", row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: row[key] for key in ("template", "trial", "prompt", "status", "image_sha256")},
+        "seed": None if row["seed"] is None else str(row["seed"]),
+        "bytes": _size(steps, row["image_sha256"]),
+    }
+
+
+def _references(steps: "AuditSteps") -> list[dict[str, Any]]:
+    def entry(subject: str) -> dict[str, Any]:
+        return {
+            "subject": subject,
+            "reference_works": f"reference_works/{subject}.parquet",
+            "works": [
+                {
+                    **{key: row[key] for key in ("work", "source", "licence", "image_sha256")},
+                    "bytes": _size(steps, row["image_sha256"]),
+                }
+                for row in table_rows(steps.warehouse, f"reference_works/{subject}")
+            ],
+            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in steps.audit.encoders},
+        }
+
+    return each(steps.warehouse.root, entry, steps.referenced())
+
+
+def _size(steps: "AuditSteps", sha256: str | None) -> int | None:
+    if sha256 is None:
+        return None
+    path = steps.images.path(sha256)
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again."
+        ) from None
+
+
+def _check_tables_are_unaltered(path: Path, before: Manifest, now: Manifest) -> None:
+    was = {t.path: t for t in before.tables}
+    for table in now.tables:
+        old = was.get(table.path)
+        name = table.path.removesuffix(".parquet").split("/")[0]
+        if old and name in MADE_ONCE and old.inputs == table.inputs and old.sha256 != table.sha256:
+            raise InputError(
+                f"{table.path}: has other bytes than in {path}, though it was made from the same: it was altered, or made "
+                f"again by another machine or library. Restore it; or, if it is meant, take {path} away, and run again."
+            )
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    with whole(path) as file:
+        file.write_text(manifest_text(manifest), encoding="utf-8")
+
+
+def manifest_text(manifest: Manifest) -> str:
+    return json.dumps(manifest.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=1) + "\n"

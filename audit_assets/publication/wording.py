@@ -1,0 +1,142 @@
+"""How numbers are said, everywhere the same: shares with one decimal, intervals in brackets, what is missing in words."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.measurement.intervals import exact_binomial, wilson_interval
+
+NOT_MEASURED = "not measured"
+NORMAL_QUANTILE = 1.959963984540054
+"""Of the standard normal distribution, for 95 % intervals."""
+
+LABEL_SETS = {
+    "criteria": "the artists of the roster",
+    "most_mentioned": "the most mentioned artists",
+    "random_names": "random names alone",
+    "recombined_names": "recombined names alone",
+    "joint": "every prompted name",
+}
+KINDS = {
+    "artist": "artists",
+    "untrained_artist": "untrained artists",
+    "random_name": "random names",
+    "nonsense": "nonsense tokens",
+    "background": "background artists",
+}
+TESTS = {
+    "rank_sum_asymptotic": "the paper's rank sum",
+    "rank_sum_exact": "rank sum, exact, all works",
+    "own_rank": "own rank (corrected)",
+    "pairing": "pairing, all artists together",
+}
+ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
+DEFAULT_LABEL = "default:"
+_TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
+
+
+def known(value: Any) -> float | None:
+    """A number of the database, None where it is NULL."""
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def true(value: Any) -> bool:
+    """Whether a truth value of the database is true; NULL is not."""
+    return value is not None and not pd.isna(value) and bool(value)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    return NOT_MEASURED if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def bracket(low: float | None, high: float | None) -> str:
+    """A 95 % interval of a share in per cent, with a space before it; nothing where there is none."""
+    return "" if low is None or high is None else f" ({100 * low:.1f} – {100 * high:.1f})"
+
+
+def with_interval(share: Any, low: Any, high: Any) -> str:
+    return f"{percent(known(share))}{bracket(known(low), known(high))}"
+
+
+def points(difference: Any, low: Any = None, high: Any = None) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    value, below, above = known(difference), known(low), known(high)
+    if value is None:
+        return "–"
+    interval = "" if below is None or above is None else f" ({100 * below:+.1f} to {100 * above:+.1f})"
+    return f"{100 * value:+.1f} points{interval}"
+
+
+def count(found: float, of: float) -> str:
+    return f"{found:.0f} / {of:.0f} = {percent(found / of)}" if of else NOT_MEASURED
+
+
+def subjects_counted(found: Any, of: Any) -> str:
+    """A count of subjects with its exact binomial interval: one draw a subject."""
+    found, of = known(found), known(of)
+    if found is None or not of:
+        return NOT_MEASURED
+    interval = exact_binomial(int(found), int(of))
+    return f"{count(found, of)}{bracket(interval.low, interval.high)}"
+
+
+def images_interval(correct: float, images: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of one subject's share of images, which are independent given the subject. Needs an image."""
+    return wilson_interval(correct / images, images, NORMAL_QUANTILE)
+
+
+def p_text(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+
+
+def p_with_floor(row: Mapping[Any, Any]) -> str:
+    p, floor = known(row["p_value"]), known(row["p_floor"])
+    at_floor = p is not None and floor is not None and p <= floor
+    return f"{p_text(p)}{' (the smallest possible)' if at_floor else ''}"
+
+
+def probability(value: Any) -> str:
+    """Of one image: three decimals, and where they would say 0.000, that it is less."""
+    value = known(value)
+    if value is None:
+        return "–"
+    return "below 0.001" if 0 <= value < 0.001 else f"{value:.3f}"
+
+
+def auc(row: Mapping[Any, Any]) -> str:
+    value, low, high = known(row["auc"]), known(row["auc_low"]), known(row["auc_high"])
+    if value is None:
+        return "–"
+    return f"{value:.2f}" + ("" if low is None or high is None else f" ({low:.2f} – {high:.2f})")
+
+
+def yes(value: Any) -> str:
+    """A truth value of the database: NULL is neither yes nor no."""
+    return "–" if value is None or pd.isna(value) else "yes" if value else "no"
+
+
+def shown(value: Any) -> str:
+    """A value of the database as text: lists by commas, JSON as it is, nothing for NULL."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(str(part) for part in value)
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
+    return "" if value is None or pd.isna(value) else str(value)
+
+
+def isolated(name: str) -> str:
+    """A name for the middle of a sentence: one that runs from right to left, or says that it does, must not turn the rest."""
+    turning = any(unicodedata.bidirectional(c) in _TURNING for c in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turning else name
+
+
+def counted(number: float, one: str, many: str | None = None) -> str:
+    """'1 image', '2 images'."""
+    return f"{number:.0f} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,273 @@
+"""Where a warehouse lies: a folder, or a prefix of an S3 bucket. Whatever is written appears whole or not at all.
+
+A folder is a `pathlib.Path`, as it always was: written beside its place and renamed. In S3 an object is one completed
+upload, and an upload that was cut off leaves nothing that a reader could see. `ObjectPath` has as much of `pathlib.Path`
+as the warehouse uses, and says `InputError` where the bucket cannot be reached; keys, region and endpoint come from the
+environment that every AWS client reads (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, ...).
+"""
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+from upath.implementations.cloud import S3Path
+from upath.registry import register_implementation
+
+from audit_assets.errors import InputError, writing
+
+S3 = "s3://"
+SETTINGS: dict[str, Any] = {
+    # Other processes write while this one lists.
+    "use_listings_cache": False,
+    # A store that is gone is said within a minute, one that stumbles is asked again.
+    "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}},
+}
+_TAIL = 1 << 16
+"""Bytes: as much of a parquet file's end as Arrow reads to find its footer."""
+
+_AT_ONCE = 16
+
+A = TypeVar("A")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def place(warehouse: str, base: Path) -> Path:
+    """The warehouse's root from what an audit file says: `s3://bucket/prefix`, or a folder that starts at `base`."""
+    if warehouse.startswith(S3):
+        # It answers as a Path wherever the warehouse asks; to the type checker it is one.
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads the second alone
+        client = {"region_name": region} if region else {}
+        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), client_kwargs=client, **SETTINGS))
+    return (base / Path(warehouse).expanduser()).resolve()
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def _reached(method: Callable[P, R]) -> Callable[P, R]:
+    """Whatever a store raises, as InputError that names the object and the remedy. What is missing stays FileNotFoundError."""
+
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except FileNotFoundError as error:
+            if "specified bucket" not in str(error):
+                raise
+            raise InputError(f"{args[0]}: there is no such bucket; make it, or correct `warehouse`.") from error
+        except InputError:
+            raise
+        except ImportError as error:
+            raise InputError(f"{args[0]}: needs `pip install 'audit_assets[s3]'` ({error}).") from error
+        except PermissionError as error:
+            raise InputError(
+                f"{args[0]}: access denied ({error}); the key in the environment needs s3:ListBucket, s3:GetObject, "
+                "s3:PutObject and s3:DeleteObject there."
+            ) from error
+        except Exception as error:  # each client raises its own
+            raise InputError(
+                f"{args[0]}: the store could not be reached ({type(error).__name__}: {error}); check AWS_ENDPOINT_URL "
+                f"({_endpoint() or 'not set'}), the keys and the network, and run again: what is finished is kept."
+            ) from error
+
+    return asked
+
+
+class ObjectPath(S3Path):
+    """An object, or the prefix of some, as a path. Nothing is cached: every answer is the store's."""
+
+    @_reached
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        return bool(self.fs.exists(self.path))
+
+    @_reached
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        return bool(self.fs.isfile(self.path))
+
+    @_reached
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        return bool(self.fs.isdir(self.path))
+
+    @_reached
+    def read_bytes(self) -> bytes:
+        return bytes(self.fs.cat_file(self.path, max_concurrency=1))  # without asking for the size first
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None, newline: str | None = None) -> str:
+        return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
+
+    @_reached
+    def tail(self, size: int = _TAIL) -> bytes:
+        """The last bytes of an object, or all of one that is smaller: one request."""
+        return bytes(self.fs.cat_file(self.path, start=-size))
+
+    @_reached
+    def etag(self) -> str:
+        """Another one where the object was written again with other bytes."""
+        return str(self.fs.info(self.path)["ETag"])
+
+    @_reached
+    def put(self, file: Path) -> None:
+        """Upload a file: in one request, or where it is large in parts that become the object when all are there."""
+        self.fs.put_file(str(file), self.path)
+
+    @_reached
+    def fetch(self, file: Path) -> None:
+        self.fs.get_file(self.path, str(file))
+
+    @_reached
+    def stat(self, *, follow_symlinks: bool = True) -> Any:
+        return super().stat()
+
+    @_reached
+    def open(self, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        return super().open(mode, *arguments, **named)
+
+    @_reached
+    def write_bytes(self, data: Any) -> int:
+        self.fs.pipe_file(self.path, bytes(data))
+        return len(data)
+
+    @_reached
+    def unlink(self, missing_ok: bool = False) -> None:
+        if missing_ok or self.exists():
+            self.fs.rm_file(self.path)
+        else:
+            raise FileNotFoundError(str(self))
+
+    @_reached
+    def check(self) -> None:
+        bucket, _, prefix = self.path.partition("/")
+        self.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        """A prefix needs no making; s3fs would make a missing bucket."""
+
+    @_reached
+    def _found(self, pattern: str) -> list["ObjectPath"]:
+        return list(super().glob(pattern))
+
+    def glob(
+        self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Iterator[Any]:
+        yield from self._found(pattern)
+
+    def rglob(
+        self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Iterator[Any]:
+        yield from self._found(f"**/{pattern}")
+
+    @_reached
+    def _children(self) -> list["ObjectPath"]:
+        return list(super().iterdir())
+
+    def iterdir(self) -> Iterator[Any]:
+        yield from self._children()
+
+
+register_implementation("s3", ObjectPath, clobber=True)
+
+
+def check(root: Path) -> None:
+    """InputError where the bucket of a warehouse is not there, not this key's to list, or not reachable."""
+    if isinstance(root, ObjectPath):
+        root.check()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A local file to write; what was written takes the place of `path` in one step when the block ends well."""
+    if isinstance(path, ObjectPath):
+        with writing(path), tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
+            file = Path(folder) / path.name
+            yield file
+            path.put(file)
+        return
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A local folder to write files into, of which each takes its place below `folder`: in S3 when the block ends well."""
+    if not isinstance(folder, ObjectPath):
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="audit-assets-") as local:
+        yield Path(local)
+        for file in sorted(p for p in Path(local).iterdir() if p.is_file()):
+            cast(ObjectPath, folder / file.name).put(file)
+
+
+def local_copy(path: Path) -> Path:
+    """A local file with the bytes of `path`: itself in a folder; of an object a copy that is kept until the object changes.
+
+    FileNotFoundError where there is no such object.
+    """
+    if not isinstance(path, ObjectPath):
+        return path
+    folder = _private("copies") / _digest(str(path))
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{_digest(path.etag())}-{path.name}"
+    if not copy.exists():
+        with whole(copy) as temporary:
+            path.fetch(temporary)
+        # Somebody may just be opening the last one; the one before it is nobody's.
+        for old in sorted(folder.glob(f"[!.]*-{path.name}"), key=lambda file: file.stat().st_mtime)[:-2]:
+            old.unlink(missing_ok=True)
+    return copy
+
+
+def each(root: Path, ask: Callable[[A], R], items: Iterable[A]) -> list[R]:
+    """What `ask` says of every item, in order: in S3 of many at once, since each answer takes as long as the way to it."""
+    if not isinstance(root, ObjectPath):
+        return [ask(item) for item in items]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, items))
+
+
+def footer(path: Path) -> Any:
+    """What pyarrow reads a parquet file's schema and metadata from: the file, or of an object the end."""
+    if not isinstance(path, ObjectPath):
+        return path
+    import pyarrow as pa
+
+    end = path.tail()
+    needed = int.from_bytes(end[-8:-4], "little") + 8
+    return pa.BufferReader(end if needed <= len(end) < _TAIL or needed < len(end) else path.read_bytes())
+
+
+def lock_folder(root: Path) -> Path:
+    """Where the locks of a warehouse are: beside it, or for one in S3 on this machine.
+
+    S3 has no locks. Workers on several machines may so make the same cell at once; they make the same bytes, and the last
+    to finish writes what the first wrote.
+    """
+    return _private("locks") / _digest(str(root)) if isinstance(root, ObjectPath) else root / ".locks"
+
+
+def _private(name: str) -> Path:
+    """A folder of this user's alone, below the machine's temporary folder: it is there wherever a worker can work at all."""
+    folder = Path(tempfile.gettempdir()) / f"audit-assets-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise InputError(f"{folder}: belongs to somebody else; delete it, or set TMPDIR to a folder of your own.")
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

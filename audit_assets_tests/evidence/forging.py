@@ -1,0 +1,78 @@
+"""What somebody does who wants evidence to say something else: flip bits, or write everything anew so that it agrees."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import load_audit, load_protocol
+from audit_assets.evidence.manifest import (
+    Manifest,
+    manifest_file,
+    manifest_text,
+    read_manifest,
+    root_hash,
+    stored_file,
+)
+from audit_assets.evidence.verify import Check, verify
+from audit_assets.warehouse.layout import opened
+
+MODEL = "miniature-1"
+FILES = (
+    "manifest",
+    "audit file and protocol",
+    "tables",
+    "imitations",
+    "real works",
+    "report and figures",
+    "database file",
+    "caption files",
+    "files of model and encoders",
+)
+"""The checks that only read files, in their order: they come first, and take a fraction of a second."""
+
+
+def steps_of(config: Path) -> AuditSteps:
+    audit = load_audit(config)
+    return AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
+
+
+def read(config: Path) -> Manifest:
+    return read_manifest(manifest_file(steps_of(config).warehouse, MODEL))
+
+
+def files_checked(config: Path) -> list[Check]:
+    checks = verify(steps_of(config), MODEL)
+    return [check for _, check in zip(FILES, checks, strict=False)]
+
+
+def findings(checks: list[Check]) -> list[str]:
+    return [line for check in checks for line in check.findings]
+
+
+@contextmanager
+def flipped(file: Path, byte: int, bit: int = 0) -> Iterator[None]:
+    """One bit of a file, put back afterwards."""
+    content = file.read_bytes()
+    changed = bytearray(content)
+    changed[byte] ^= 1 << bit
+    file.write_bytes(changed)
+    try:
+        yield
+    finally:
+        file.write_bytes(content)
+
+
+def forge_manifest(config: Path, change: Callable[[dict[str, Any]], object] = lambda content: None) -> None:
+    """A manifest that agrees with the files as they are now, and with `change`: what only the root hash, or computing again, betrays."""
+    root = steps_of(config).warehouse.root
+    content = json.loads(manifest_file(steps_of(config).warehouse, MODEL).read_text())
+    for table in content["tables"]:
+        table.update(stored_file(root, table["path"]))
+    content["database"].update(stored_file(root, "audit.duckdb"))
+    change(content)
+    content["root"] = root_hash(content)
+    forged = Manifest.model_validate(content)
+    manifest_file(steps_of(config).warehouse, MODEL).write_text(manifest_text(forged))

@@ -1,0 +1,314 @@
+"""An archive comes out as it went in, or it is refused and leaves nothing behind."""
+
+import json
+import shutil
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_assets.errors import InputError
+from audit_assets.evidence.archive import export, import_archive
+from audit_assets.evidence.archive_file import FILE
+from audit_assets.evidence.manifest import Manifest, image_path, manifest_text, root_hash
+from audit_assets.evidence.verify import verify
+from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, flipped, read, steps_of
+
+MANIFEST = f"warehouse/manifests/{MODEL}.json"
+IMAGE, TABLE = "warehouse/images/", f"warehouse/verdicts/{MODEL}.parquet"
+
+
+@pytest.fixture(scope="module")
+def archive(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Only read."""
+    out = tmp_path_factory.mktemp("exported") / "evidence.zip"
+    export(steps_of(audited), MODEL, out)
+    return out
+
+
+def test_what_was_exported_is_imported_and_verified_elsewhere_without_model_or_real_works(
+    audited: Path, archive: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "received"
+    found = import_archive(archive, folder, root=read(audited).root)
+    assert found.left_out == ["real works"]
+    steps, original = steps_of(folder / "audit.yaml"), steps_of(audited)
+    assert read(folder / "audit.yaml") == read(audited)
+    for name in ("audit.duckdb", f"reports/{MODEL}/report.html", f"verdicts/{MODEL}.parquet"):
+        assert (steps.warehouse.root / name).read_bytes() == (original.warehouse.root / name).read_bytes()
+    works = {work.image_sha256 for _, work in read(audited).works()}
+    stored = {p.stem for p in (steps.warehouse.root / "images").rglob("*.png")}
+    assert stored == {image.image_sha256 for _, image in read(audited).imitations()}
+    assert not works & stored
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM reference_works").fetchone() == (len(works),)
+    checks = list(verify(steps, MODEL))
+    assert findings(checks) == []
+    said = [line for c in checks for line in c.unchecked]
+    for what in (
+        "real works: the archive left",
+        "miniature-1: its files are not",
+        "no image is drawn",
+        "matches no file",
+    ):
+        assert any(what in line for line in said), what
+    report, _ = steps.make_report(MODEL)
+    assert report.read_bytes() == (original.warehouse.root / f"reports/{MODEL}/report.html").read_bytes()
+
+
+def test_an_imported_audit_is_checked_like_any_other(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "received"
+    import_archive(archive, folder)
+    _, image = next(iter(read(folder / "audit.yaml").imitations()))
+    with flipped(folder / "warehouse" / image.path, 50):
+        found = findings(files_checked(folder / "audit.yaml"))
+    assert any(str(folder / "warehouse" / image.path) in line for line in found)
+
+
+def test_the_same_evidence_gives_the_same_bytes_with_or_without_what_may_be_left_out(
+    audited: Path, archive: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.zip"
+    export(steps_of(audited), MODEL, again)
+    assert again.read_bytes() == archive.read_bytes()
+    names = set(zipfile.ZipFile(archive).namelist())
+    least = export(steps_of(audited), MODEL, tmp_path / "least.zip", report=False, scans=False)
+    assert least.left_out == ["real works", "report", "scan tables"]
+    left = names - set(zipfile.ZipFile(tmp_path / "least.zip").namelist())
+    assert {name.split("/")[1] for name in left} >= {"reports", "mention_rows", "captions"}
+    assert not any(name.startswith((IMAGE, "warehouse/verdicts")) for name in left)
+    export(steps_of(audited), MODEL, tmp_path / "all.zip", references=True)
+    more = set(zipfile.ZipFile(tmp_path / "all.zip").namelist()) - names
+    assert more == {f"warehouse/{image_path(w.image_sha256 or '')}" for _, w in read(audited).works()}
+    import_archive(tmp_path / "least.zip", tmp_path / "least")
+    assert findings(files_checked(tmp_path / "least" / "audit.yaml")) == []
+
+
+def test_nothing_is_overwritten(audited: Path, archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    for there in ("taken", "link"):
+        if there == "link":
+            (tmp_path / there).symlink_to(tmp_path / "nowhere")
+        with pytest.raises(InputError, match="is there already, and is not overwritten"):
+            export(steps_of(audited), MODEL, tmp_path / there)
+        with pytest.raises(InputError, match="is there already, and is not overwritten"):
+            import_archive(archive, tmp_path / there)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="is there already"):
+        import_archive(archive, tmp_path / "empty")
+    assert (tmp_path / "taken").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "link", "taken"]
+    with pytest.raises(InputError, match="no such folder"):
+        import_archive(archive, tmp_path / "not" / "there")
+
+
+def test_evidence_that_does_not_hold_is_not_exported(copied: Path, tmp_path: Path) -> None:
+    steps = steps_of(copied)
+    _, image = next(iter(read(copied).imitations()))
+    path = steps.warehouse.root / image.path
+    with flipped(path, 100), pytest.raises(InputError, match=rf"{path}: is not what the manifest says"):
+        export(steps, MODEL, tmp_path / "out.zip")
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{path}: is missing"):
+        export(steps, MODEL, tmp_path / "out.zip")
+    assert list(tmp_path.glob("*out.zip*")) == []
+
+
+# ---- archives that were tampered with
+Members = dict[str, bytes]
+Forge = Callable[[Path, Path], None]
+
+
+def rewritten(change: Callable[[Members], None]) -> Forge:
+    """Members added, taken away or altered."""
+
+    def forge(archive: Path, out: Path) -> None:
+        with zipfile.ZipFile(archive) as packed:
+            members = {info.filename: packed.read(info) for info in packed.infolist()}
+        change(members)
+        with zipfile.ZipFile(out, "w") as packed:
+            for name, content in members.items():
+                packed.writestr(name, content)
+
+    return forge
+
+
+def with_manifest(change: Callable[[dict], object]) -> Forge:
+    """A manifest with a root hash of its own, and everything that follows from it."""
+
+    def forge_members(members: Members) -> None:
+        content = json.loads(members[MANIFEST])
+        change(content)
+        content["root"] = root_hash(content)
+        members[MANIFEST] = json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+        said = json.loads(members[FILE])
+        members[FILE] = json.dumps({**said, "root": content["root"]}, sort_keys=True, indent=1).encode() + b"\n"
+        members["audit.yaml"] = yaml.safe_dump(content["audit"], allow_unicode=True).encode()
+
+    return rewritten(forge_members)
+
+
+def added(name: str, content: bytes = b"x", mode: int = stat.S_IFREG | 0o644, compress: int = 0) -> Forge:
+    def forge(archive: Path, out: Path) -> None:
+        shutil.copyfile(archive, out)
+        with zipfile.ZipFile(out, "a") as packed:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            packed.writestr(info, content, compress_type=compress)
+
+    return forge
+
+
+def flip(name: str) -> Forge:
+    def change(members: Members) -> None:
+        found = next(n for n in sorted(members) if n.startswith(name))
+        members[found] = members[found][:-1] + bytes([members[found][-1] ^ 1])
+
+    return rewritten(change)
+
+
+def lengthen(members: Members) -> None:
+    members[TABLE] += b"\0"
+
+
+def cut(keep: float) -> Forge:
+    def forge(archive: Path, out: Path) -> None:
+        content = archive.read_bytes()
+        out.write_bytes(content[: int(len(content) * keep)])
+
+    return forge
+
+
+def bomb(archive: Path, out: Path) -> None:
+    """A member that says of itself that it is small, and unpacks to a gigabyte."""
+    added("warehouse/bomb.parquet", bytes(1 << 26), compress=zipfile.ZIP_DEFLATED)(archive, out)
+    content = bytearray(out.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = content.rfind(signature)
+        struct.pack_into("<I", content, at + place, 10)
+    out.write_bytes(content)
+
+
+def overlapping(archive: Path, out: Path) -> None:
+    """Many names for one and the same stretch of bytes."""
+    with zipfile.ZipFile(archive) as packed:
+        infos = packed.infolist()
+        largest = max(infos, key=lambda i: i.file_size)
+        for info in infos:
+            if info.filename.startswith("warehouse/") and info.filename != MANIFEST:
+                info.header_offset, info.file_size = largest.header_offset, largest.file_size
+                info.compress_size, info.CRC = largest.compress_size, largest.CRC
+        shutil.copyfile(archive, out)
+        with zipfile.ZipFile(out, "a") as forged:
+            forged.filelist[:] = infos
+            forged._didModify = True  # type: ignore[attr-defined] # so that the directory is written anew
+
+
+TAMPERED: dict[str, tuple[Forge, str]] = {
+    "an image": (flip(IMAGE), r"images/.*is not what the manifest says"),
+    "a table": (flip(TABLE), r"verdicts/miniature-1\.parquet.*is not what the manifest says"),
+    "the database": (flip("warehouse/audit.duckdb"), r"audit\.duckdb.*is not what the manifest says"),
+    "a report": (flip("warehouse/reports/"), r"reports/.*is not what the manifest says"),
+    "the manifest": (flip(MANIFEST), "is not JSON|was altered"),
+    "the audit file": (flip("audit.yaml"), "audit.yaml.*does not follow from the manifest"),
+    "the protocol": (flip("protocol.yaml"), "protocol.yaml.*does not follow from the manifest"),
+    "a file too long": (rewritten(lengthen), "has .* bytes, not"),
+    "a file taken away": (rewritten(lambda m: m.__delitem__(TABLE)), "verdicts.*is missing"),
+    "the manifest taken away": (rewritten(lambda m: m.__delitem__(MANIFEST)), "manifests.*is missing"),
+    "a file more": (added("warehouse/more.parquet"), "more.parquet.*is no file of the manifest"),
+    "a file beside the warehouse": (added("run.sh"), "run.sh.*is no file of the manifest"),
+    "a path that leads out": (added("../../escaped"), "is no file of the manifest"),
+    "a path below that leads out": (added("warehouse/images/../../../escaped"), "is no file of the manifest"),
+    "an absolute path": (added("/tmp/escaped"), "is no file of the manifest"),
+    "backslashes": (added("..\\escaped"), "is no file of the manifest"),
+    "a link": (added("warehouse/link", b"/etc/passwd", stat.S_IFLNK | 0o777), "is a link, a folder or a device"),
+    "a device": (added("warehouse/null", b"", stat.S_IFCHR | 0o666), "is a link, a folder or a device"),
+    "a folder": (added("warehouse/folder/", b"", stat.S_IFDIR | 0o755), "is a link, a folder or a device"),
+    "a name twice": (added(TABLE), "occurs twice"),
+    "a compressed member": (added("warehouse/x", bytes(1 << 20), compress=zipfile.ZIP_DEFLATED), "is compressed"),
+    "a bomb": (bomb, "is compressed"),
+    "overlapping members": (overlapping, "are larger than the archive|has .* bytes, not"),
+    "cut at the start": (cut(0.0), "no whole archive"),
+    "cut in the middle": (cut(0.5), "no whole archive"),
+    "cut at the end": (cut(0.9999), "no whole archive"),
+    "a manifest that leads out": (
+        with_manifest(lambda c: c["tables"][0].update(path="../../escaped.parquet")),
+        r"tables\.0\.path: is no manifest",
+    ),
+    "a hidden path": (
+        with_manifest(lambda c: c["tables"][0].update(path="images/.escaped")),
+        r"tables\.0\.path: is no manifest",
+    ),
+    "a warehouse elsewhere": (
+        with_manifest(lambda c: c["audit"].update(warehouse="/tmp/escaped")),
+        "names paths that export never writes",
+    ),
+    "a model elsewhere": (
+        with_manifest(lambda c: c["audit"]["models"][0].update(path="/etc")),
+        "names paths that export never writes",
+    ),
+    "an audit file of other fields": (
+        with_manifest(lambda c: c["audit"].update(shell="rm -rf")),
+        "audit.yaml.*there is no such field",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("what", TAMPERED)
+def test_an_archive_that_was_tampered_with_is_refused_by_name_and_leaves_nothing(
+    archive: Path, tmp_path: Path, what: str
+) -> None:
+    forge, said = TAMPERED[what]
+    forged = tmp_path / "below" / "forged.zip"
+    forged.parent.mkdir()
+    forge(archive, forged)
+    with pytest.raises(InputError, match=f"(?s)forged.zip.*{said}"):
+        import_archive(forged, forged.parent / "received")
+    assert [p.name for p in tmp_path.rglob("*")] == ["below", "forged.zip"]
+    assert not Path("/tmp/escaped").exists()
+
+
+def test_an_archive_of_other_evidence_is_told_by_its_root(archive: Path, tmp_path: Path) -> None:
+    """It agrees with itself in everything: only who knows the root can tell."""
+    forged = tmp_path / "forged.zip"
+    with_manifest(lambda c: c["machine"].update(torch="9.9"))(archive, forged)
+    with pytest.raises(InputError, match="it is not the evidence that was announced"):
+        import_archive(forged, tmp_path / "received", root=root_of(archive))
+    assert import_archive(forged, tmp_path / "received").root != root_of(archive)
+
+
+def root_of(archive: Path) -> str:
+    with zipfile.ZipFile(archive) as packed:
+        manifest = Manifest.model_validate_json(packed.read(MANIFEST))
+        assert manifest_text(manifest).encode() == packed.read(MANIFEST)
+    return manifest.root
+
+
+@pytest.mark.long
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_flipped_bit_is_refused_or_changed_nothing(
+    archive: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """What a zip says of times and systems is no evidence, and may say anything."""
+    folder = tmp_path_factory.mktemp("flip")
+    forged = folder / "forged.zip"
+    shutil.copyfile(archive, forged)
+    with flipped(forged, data.draw(st.integers(0, archive.stat().st_size - 1)), data.draw(st.integers(0, 7))):
+        try:
+            import_archive(forged, folder / "received")
+        except InputError:
+            assert [p.name for p in folder.iterdir()] == ["forged.zip"]
+        else:
+            with zipfile.ZipFile(archive) as packed:
+                for name in packed.namelist():
+                    assert (folder / "received" / name).read_bytes() == packed.read(name)
+    shutil.rmtree(folder)

@@ -1,0 +1,138 @@
+"""The manifest ties every figure to what it was made from, says the same for the same audit, and hides no alteration."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_assets.errors import InputError
+from audit_assets.evidence.manifest import make_manifest, manifest_file, parse_manifest, read_manifest
+from audit_assets.generation.seeds import image_seed
+from audit_assets.warehouse.store import vectors
+from audit_assets_tests.evidence.forging import MODEL, read, steps_of
+
+
+def test_from_a_figure_one_comes_to_the_caption_it_begins_with(audited: Path) -> None:
+    """Image by image through prompt, seed, embedding and result row; and up to the roster and the captions."""
+    steps, manifest = steps_of(audited), read(audited)
+    root = steps.warehouse.root
+
+    def sha256(path: str) -> str:
+        return hashlib.sha256((root / path).read_bytes()).hexdigest()
+
+    assert all(sha256(file.path) == file.sha256 for file in manifest.report)
+    assert any(file.path.endswith("report.html") for file in manifest.report)
+    assert sha256("audit.duckdb") == manifest.database.sha256
+    tables = {table.path: table for table in manifest.tables}
+    subject = next(s for s in manifest.subjects if s.subject == "nils-oduya")
+    image = subject.images[2]
+    assert image.prompt == "Artwork from Nils Oduya"
+    assert int(image.seed or 0) == image_seed("nils-oduya", steps.protocol.templates[0], image.trial)
+    assert image.image_sha256 == sha256(image.path)
+    embeddings = steps.warehouse.read(subject.embeddings["miniature-clip"].removesuffix(".parquet"))
+    assert embeddings["image_sha256"].tolist()[2] == image.image_sha256
+    for place in (subject.imitations, *subject.embeddings.values(), "identification_trials/miniature-1.parquet"):
+        assert tables[place].sha256 == sha256(place)
+    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        row = connection.execute(
+            "SELECT seed, image_sha256, embedding FROM imitations JOIN imitation_embeddings_miniature_clip "
+            "USING (model_version, subject, template, trial) WHERE subject = 'nils-oduya' AND trial = 2"
+        ).fetchone()
+        roster = connection.execute("SELECT samples FROM artist_mentions WHERE name = 'Nils Oduya'").fetchone()
+    assert row is not None
+    assert (str(row[0]), row[1]) == (image.seed, image.image_sha256)
+    assert vectors(embeddings["embedding"])[2].tolist() == list(row[2])
+    assert roster is not None
+    assert roster[0] == [c.model_dump() for c in subject.captions]
+    scanned = {row["shard"]: row["sha256"] for row in manifest.captions}
+    captions = audited.parent / load_captions(audited)
+    for shard in {c.shard for c in subject.captions}:
+        assert scanned[shard] == hashlib.sha256((captions.parent / shard).read_bytes()).hexdigest()
+    assert {"criteria", "most_mentioned"} >= set(subject.rosters)
+
+
+def load_captions(config: Path) -> str:
+    captions = steps_of(config).audit.captions
+    assert captions is not None
+    return captions.path
+
+
+def test_it_names_models_encoders_libraries_and_protocol_and_no_path_of_this_machine(audited: Path) -> None:
+    steps, manifest = steps_of(audited), read(audited)
+    assert {f.file for f in manifest.model.files} >= {"unet/diffusion_pytorch_model.safetensors", "model_index.json"}
+    assert {e.row["encoder"]: len(e.files) for e in manifest.encoders}.keys() == {"miniature-clip", "miniature-vision"}
+    assert {"torch", "diffusers", "transformers", "pyarrow", "system", "processor"} <= manifest.machine.keys()
+    assert manifest.protocol["definition"]["templates"] == list(steps.protocol.templates)
+    text = manifest_file(steps.warehouse, MODEL).read_text()
+    assert str(audited.parent) not in text
+    assert str(Path.home()) not in text
+    assert str(Path(__file__).parents[2]) not in text
+
+
+def test_the_same_audit_gives_the_same_manifest_and_what_is_there_is_kept(copied: Path) -> None:
+    steps = steps_of(copied)
+    path = manifest_file(steps.warehouse, MODEL)
+    before, written = path.read_bytes(), path.stat().st_mtime_ns
+    make_manifest(steps, MODEL)
+    assert path.stat().st_mtime_ns == written
+    path.unlink()
+    make_manifest(steps, MODEL)
+    assert path.read_bytes() == before
+
+
+def test_an_altered_table_is_not_hidden_by_a_new_manifest(copied: Path) -> None:
+    steps = steps_of(copied)
+    path = manifest_file(steps.warehouse, MODEL)
+    before = path.read_bytes()
+    table = "imitation_embeddings/miniature-clip/miniature-1/nils-oduya"
+    rows = steps.warehouse.read(table)
+    steps.warehouse.write(table, rows.iloc[::-1], steps.warehouse.inputs(table) or "")
+    copied.write_text(copied.read_text().replace("approved: false", "approved: true"))  # so that it is to be made anew
+    steps = steps_of(copied)
+    with pytest.raises(InputError, match=r"nils-oduya\.parquet: has other bytes than in .*altered.*take .* away"):
+        make_manifest(steps, MODEL)
+    assert path.read_bytes() == before
+    path.unlink()
+    assert make_manifest(steps, MODEL) == read_manifest(path)
+
+
+def leaves(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The place of every value."""
+    if isinstance(content, dict):
+        return [leaf for key, value in content.items() for leaf in leaves(value, (*place, key))]
+    if isinstance(content, list):
+        return [leaf for i, value in enumerate(content) for leaf in leaves(value, (*place, i))]
+    return [place]
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_manifest_with_any_value_changed_is_refused(audited: Path, data: st.DataObject) -> None:
+    content = json.loads(manifest_file(steps_of(audited).warehouse, MODEL).read_text())
+    *parents, last = data.draw(st.sampled_from(leaves(content)))
+    holder = content
+    for key in parents:
+        holder = holder[key]
+    old = holder[last]
+    holder[last] = (
+        not old
+        if isinstance(old, bool)
+        else old + 1
+        if isinstance(old, int | float)
+        else ("0" if old[-1:] != "0" else "1").join([old[:-1], ""])
+        if isinstance(old, str)
+        else "x"
+    )
+    with pytest.raises(InputError, match=r"was altered|is no manifest"):
+        parse_manifest(json.dumps(content), "here")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", "[" * 100_000, '{"format": 2}'])
+def test_what_is_no_manifest_is_said(text: str) -> None:
+    with pytest.raises(InputError, match=r"here.*restore it"):
+        parse_manifest(text, "here")

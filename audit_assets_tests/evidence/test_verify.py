@@ -1,0 +1,340 @@
+"""Evidence that holds is said to hold; whatever does not is named with its file, however it was changed."""
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_assets.evidence.manifest import make_manifest
+from audit_assets.evidence.verify import verify
+from audit_assets_tests.drive import drive
+from audit_assets_tests.evidence.forging import (
+    FILES,
+    MODEL,
+    files_checked,
+    findings,
+    flipped,
+    forge_manifest,
+    read,
+    steps_of,
+)
+
+
+@pytest.fixture(scope="module")
+def whole(audited: Path, miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished audit with inputs of its own; tests change a file and put it back."""
+    folder = tmp_path_factory.mktemp("whole") / "audit"
+    shutil.copytree(audited.parent, folder)
+    config = folder / "audit.yaml"
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    for kind, name in (("models", "miniature-1"), ("encoders", "clip"), ("encoders", "vision")):
+        shutil.copytree(miniature / kind / name, folder / kind / name)
+    content["models"][0]["path"] = "models/miniature-1"
+    for entry, name in zip(content["encoders"], ("clip", "vision"), strict=True):
+        entry["path"] = f"encoders/{name}"
+    shutil.copytree(miniature / "generated" / "captions", folder / "captions")
+    content["captions"]["path"] = "captions/*.parquet"
+    config.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return config
+
+
+@pytest.mark.long
+def test_an_untouched_audit_holds_to_the_last_image(whole: Path) -> None:
+    checks = list(verify(steps_of(whole), MODEL, replay=1, sample=20, root=read(whole).root))
+    assert [c.title for c in checks][: len(FILES)] == list(FILES)
+    assert len(checks) == len(FILES) + 5
+    assert findings(checks) == []
+    assert [line for c in checks for line in c.unchecked] == []
+    assert all(c.seen for c in checks)
+
+
+@cache
+def evidence_of(config: Path) -> dict[str, list[Path]]:
+    """Every file that the evidence rests on, by kind."""
+    manifest, root = read(config), steps_of(config).warehouse.root
+    folder = config.parent
+    kinds: dict[str, list[Path]] = {}
+    for table in manifest.tables:
+        kinds.setdefault(table.path.split("/")[0].removesuffix(".parquet"), []).append(root / table.path)
+    kinds["imitation image"] = [root / image.path for _, image in manifest.imitations()]
+    kinds["real work"] = [root / work.path for _, work in manifest.works()]
+    kinds["report"] = [root / file.path for file in manifest.report]
+    kinds["database"] = [root / "audit.duckdb"]
+    kinds["caption file"] = sorted((folder / "captions").glob("*.parquet"))
+    kinds["model"] = [folder / "models" / "miniature-1" / f.file for f in manifest.model.files]
+    kinds["encoder"] = [
+        folder / "encoders" / str(e.row["encoder"]).removeprefix("miniature-") / f.file
+        for e in manifest.encoders
+        for f in e.files
+    ]
+    return kinds
+
+
+def test_every_kind_of_file_is_among_the_evidence(whole: Path) -> None:
+    assert {
+        "imitations", "imitation_embeddings", "reference_embeddings", "label_embeddings", "identification_trials",
+        "identification_summary", "matching_by_subject", "verdicts", "subjects", "artist_roster", "mention_rows",
+        "audit_report", "model_comparison", "imitation image", "real work", "report", "database", "caption file",
+        "model", "encoder",
+    } <= evidence_of(whole).keys()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "imitation image",
+        "imitation_embeddings",
+        "identification_trials",
+        "verdicts",
+        "database",
+        "report",
+        "model",
+        "encoder",
+    ],
+)
+@pytest.mark.parametrize("where", [0.5, -1])  # among the pages, and the last byte of a footer
+def test_a_flipped_bit_is_found_and_its_file_named(whole: Path, kind: str, where: float) -> None:
+    files = evidence_of(whole)[kind]
+    file = max(files, key=lambda f: f.stat().st_size)
+    size = file.stat().st_size
+    with flipped(file, size - 1 if where < 0 else int(where * size)):
+        found = findings(files_checked(whole))
+    assert len(found) >= 1
+    assert all(str(file) in line for line in found)
+
+
+def test_without_a_flip_nothing_is_found(whole: Path) -> None:
+    assert findings(files_checked(whole)) == []
+
+
+@pytest.mark.long
+@given(st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bit_of_any_file_counts(whole: Path, data: st.DataObject) -> None:
+    kinds = evidence_of(whole)
+    file = data.draw(st.sampled_from(kinds[data.draw(st.sampled_from(sorted(kinds)))]))
+    byte = data.draw(st.integers(0, file.stat().st_size - 1))
+    with flipped(file, byte, data.draw(st.integers(0, 7))):
+        found = findings(files_checked(whole))
+    assert any(str(file) in line for line in found)
+
+
+@pytest.mark.parametrize("kind", ["imitation image", "real work", "imitations", "database", "report", "encoder"])
+def test_a_file_that_is_gone_or_cut_short_is_named(whole: Path, kind: str) -> None:
+    file = evidence_of(whole)[kind][0]
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[:-1])
+        assert any(str(file) in line for line in findings(files_checked(whole)))
+        file.unlink()
+        assert any(str(file) in line for line in findings(files_checked(whole)))
+    finally:
+        file.write_bytes(content)
+
+
+def test_an_altered_image_is_named_with_its_row(whole: Path) -> None:
+    subject, image = next(iter(read(whole).imitations()))
+    with flipped(steps_of(whole).warehouse.root / image.path, 60):
+        (line,) = findings(files_checked(whole))
+    assert f"({subject}, template {image.template}, trial {image.trial})" in line
+
+
+def test_a_file_that_loading_would_read_and_nobody_audited_is_named(whole: Path) -> None:
+    more = whole.parent / "models" / "miniature-1" / "unet" / "more.safetensors"
+    more.write_bytes(b"")
+    try:
+        assert findings(files_checked(whole)) == [f"{more}: is not among the files that were audited"]
+    finally:
+        more.unlink()
+
+
+def test_the_manifest_itself_is_not_believed(whole: Path) -> None:
+    path = steps_of(whole).warehouse.root / "manifests" / f"{MODEL}.json"
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text.replace("Artwork from Nils Oduya", "Artwork from Nobody"), encoding="utf-8")
+        (check,) = verify(steps_of(whole), MODEL)
+        assert "was altered, it is not what its root hash" in check.findings[0]
+        path.unlink()
+        (check,) = verify(steps_of(whole), MODEL)
+        assert "there is no manifest" in check.findings[0]
+    finally:
+        path.write_text(text, encoding="utf-8")
+    first = next(iter(verify(steps_of(whole), MODEL, root="0" * 64)))
+    assert "it is another manifest" in first.findings[0]
+
+
+# ---- everything written anew so that it agrees
+def computed(config: Path, *, replay: int = 0, sample: int = 0) -> list[str]:
+    """What is found though every file is what the manifest says."""
+    checks = list(verify(steps_of(config), MODEL, replay=replay, sample=sample))
+    assert findings(checks[: len(FILES)]) == []
+    return findings(checks)
+
+
+def forge_table(config: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    warehouse = steps_of(config).warehouse
+    warehouse.write(table, change(warehouse.read(table)), warehouse.inputs(table) or "")
+    forge_manifest(config)
+
+
+FORGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "identification_summary": lambda t: t.assign(image_accuracy=t["image_accuracy"] / 2),
+    "identification_trials": lambda t: t.assign(rank_of_subject=t["rank_of_subject"] + 1),
+    "matching_by_subject": lambda t: t.assign(auc=1 - t["auc"]),
+    "verdicts": lambda t: t.assign(verdict="not shown to be imitated"),
+    "template_matrix": lambda t: t.assign(images=t["images"] + 1),
+    "auditability": lambda t: t.assign(gap=t["gap"] + 0.1),
+}
+
+
+def test_forged_results_are_computed_again_and_each_table_is_named(copied: Path) -> None:
+    for table, change in FORGED.items():
+        forge_table(copied, table if table == "auditability" else f"{table}/{MODEL}", change)
+    found = computed(copied)
+    for table in FORGED:
+        assert any(table in line and "duckdb" not in line for line in found), table
+        assert any(f"audit.duckdb, table {table}: has a row that" in line for line in found), table
+
+
+@pytest.mark.long
+def test_a_row_of_the_database_alone_is_named_with_its_table(copied: Path) -> None:
+    with duckdb.connect(str(steps_of(copied).database)) as connection:
+        connection.execute("UPDATE verdicts SET verdict = 'a crime' WHERE subject = 'nils-oduya'")
+    forge_manifest(copied)
+    found = computed(copied)
+    assert len(found) == 1
+    assert "audit.duckdb, table verdicts" in found[0]
+    assert "nils-oduya" in found[0]
+
+
+def test_a_forged_seed_or_prompt_is_not_the_protocols(copied: Path) -> None:
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[1, "seed"], rows.loc[2, "prompt"] = 7, "A cat"
+        return rows
+
+    def also(content: dict[str, Any]) -> None:
+        subject = next(s for s in content["subjects"] if s["subject"] == "nils-oduya")
+        subject["images"][1]["seed"], subject["images"][2]["prompt"] = "7", "A cat"
+
+    table = f"imitations/{MODEL}/nils-oduya"
+    forge_table(copied, table, change)
+    forge_manifest(copied, also)
+    checks = verify(steps_of(copied), MODEL)
+    chain = next(check for check in checks if check.title.startswith("roster row"))
+    assert [line.removeprefix(f"{table}.parquet: ") for line in chain.findings] == [
+        "nils-oduya: the seed of (template, trial) (0, 1) is not the protocol's",
+        "template 0, trial 2 was asked with 'A cat', not with the protocol's prompt",
+    ]
+
+
+@pytest.mark.long
+def test_a_forged_embedding_is_found_by_embedding_again(copied: Path) -> None:
+    """Every image of the audit, so that it cannot be missed; in a sample it is found as often as it is drawn."""
+    table = f"imitation_embeddings/miniature-vision/{MODEL}/nils-oduya"
+
+    def turn(rows: pd.DataFrame) -> pd.DataFrame:
+        rows["embedding"] = [np.roll(v, 1) for v in rows["embedding"]]
+        return rows
+
+    forge_table(copied, table, turn)
+    found = computed(copied, sample=1000)
+    assert any(f"{table}.parquet, image" in line and "made again" in line for line in found)
+
+
+@pytest.mark.long
+def test_a_forged_image_is_found_by_drawing_it_again_and_another_machine_is_said_and_not_blamed(copied: Path) -> None:
+    """One image in the place of another, with its embedding and every table and hash after it."""
+    steps = steps_of(copied)
+    other = steps.warehouse.read(f"imitations/{MODEL}/clara-oduya")["image_sha256"].iloc[0]
+    size = steps.images.path(other).stat().st_size
+
+    def swap(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[0, "image_sha256"] = other
+        return rows
+
+    def also(content: dict[str, Any]) -> None:
+        subject = next(s for s in content["subjects"] if s["subject"] == "nils-oduya")
+        subject["images"][0].update(image_sha256=other, bytes=size)
+
+    forge_table(copied, f"imitations/{MODEL}/nils-oduya", swap)
+    for encoder in ("miniature-clip", "miniature-vision"):
+        forge_table(copied, f"imitation_embeddings/{encoder}/{MODEL}/nils-oduya", swap)
+    forge_manifest(copied, also)
+    drawn = len(steps.drawn(MODEL))
+    found = [line for line in computed(copied, replay=drawn) if "drawn again" in line]
+    assert len(found) == 1
+    assert f"imitations/{MODEL}/nils-oduya.parquet, template 0, trial 0: drawn again, it differs by up to" in found[0]
+
+    def elsewhere(content: dict[str, Any]) -> None:
+        content["machine"]["torch"] = "1.0"
+
+    forge_manifest(copied, elsewhere)
+    *_, last = verify(steps_of(copied), MODEL, replay=drawn, sample=0)
+    assert last.findings == []
+    assert "not the same circumstances: torch 1.0 there" in last.unchecked[0]
+    assert "torch 1.0 there" in last.unchecked[-1]
+
+
+# ---- what is no fault, and what is only late
+@pytest.mark.long
+def test_what_is_not_on_this_machine_is_said_and_is_no_finding(copied: Path) -> None:
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    content["models"][0]["path"] = "gone/model"
+    content["encoders"][0]["path"] = "/gone/encoder"
+    content["references"] = "/gone/references"
+    content["captions"]["path"] = "/gone/*.parquet"
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    checks = list(verify(steps_of(copied), MODEL, replay=1, sample=5))
+    said = [line for c in checks for line in c.unchecked]
+    assert findings(checks) == []
+    assert any("miniature-clip: its files are not on this machine" in line for line in said)
+    assert any("matches no file" in line for line in said)
+    assert any("no image is drawn again" in line for line in said)
+
+
+def test_a_change_of_the_audit_file_is_told_from_a_fault(copied: Path) -> None:
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    content["models"][1]["approved"] = True  # of another version: nothing of this one changed
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert findings(files_checked(copied)) == []
+    content["models"][0]["settings"]["steps"] = 9
+    content["roster"]["criteria"] = 7
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    found = findings(files_checked(copied))
+    assert [("roster: is not" in line, "model 'miniature-1': is not" in line) for line in found] == [
+        (True, False),
+        (False, True),
+    ]
+    assert all("makes the manifest of what was made again" in line for line in found)
+
+
+@pytest.mark.long
+def test_results_that_are_newer_than_the_manifest_are_said_to_be_and_an_audit_makes_it_anew(copied: Path) -> None:
+    """A re-audit under a changed protocol: first its results alone, then all of it."""
+    protocol = copied.parent / "protocol.yaml"
+    protocol.write_text("name: other\ntemplates: ['Artwork from {name}']\ntrials: 4\nseed: 5\n")
+    before = read(copied)
+    text = copied.read_text().replace("protocol: paper_2023_small", "protocol: protocol.yaml")
+    copied.write_text(text)
+    steps = steps_of(copied)
+    steps.measurement.make_auditability()
+    steps.measurement.make_identification(MODEL)
+    steps.measurement.make_matching(MODEL)
+    found = findings(files_checked(copied))
+    trials = steps.warehouse.path(f"identification_trials/{MODEL}")
+    assert any(f"{trials}: is another than the manifest's" in line and "made again" in line for line in found)
+    assert any("protocol: is not the manifest's" in line for line in found)
+    drive(copied)
+    assert read(copied).root != before.root
+    assert findings(list(verify(steps_of(copied), MODEL, replay=0, sample=5))) == []
+    assert make_manifest(steps_of(copied), MODEL) == read(copied)

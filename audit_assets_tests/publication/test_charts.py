@@ -1,0 +1,78 @@
+"""Charts in the page: names stay text, points say whose they are, the same figure gives the same bytes."""
+
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.figure import Figure
+
+from audit_assets.publication import charts, svg
+from audit_assets.publication.figures import printable
+from audit_assets_tests.publication.world import HOSTILE
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def rows() -> list[charts.ForestRow]:
+    verdicts = list(charts.VERDICT_MARKS)
+    return [
+        charts.ForestRow(
+            printable(name, "slug", 28, 1), name, verdicts[i % 3], (0.5, 0.2, 0.8), None if i == 4 else (0.9, 0.8, 1.0)
+        )
+        for i, name in enumerate(HOSTILE)
+    ]
+
+
+def titles(drawn: str) -> list[str]:
+    return [e.text or "" for e in ElementTree.fromstring(drawn).iter(f"{SVG}title")]
+
+
+def test_a_point_says_whose_it_is_on_hovering() -> None:
+    figure, hover = charts.forest(rows(), 0.2)
+    drawn = svg.inline(figure, "forest", "a forest", hover)
+    said = titles(drawn)
+    assert len(said) == len(HOSTILE) + len(HOSTILE) - 1  # one artist has no AUC
+    assert f"{HOSTILE[0]}: 50 (20 to 80), imitated" in said
+    assert not [e.tag for e in ElementTree.fromstring(drawn).iter() if not e.tag.startswith(SVG)]
+    assert not {"script", "image", "foreignObject"} & {
+        e.tag.removeprefix(SVG) for e in ElementTree.fromstring(drawn).iter()
+    }
+
+
+def test_points_and_texts_must_be_as_many() -> None:
+    figure, hover = charts.forest(rows(), None)
+    with pytest.raises(ValueError, match="points are drawn"):
+        svg.inline(figure, "forest", "a forest", {**hover, "auc-imitated": ["one"]})
+
+
+def test_two_charts_of_a_page_share_no_identifier_and_lose_no_reference() -> None:
+    def drawn(name: str) -> ElementTree.Element:
+        figure, hover = charts.dose_response(
+            [10, 100, 2000], [0.1, 0.5, 0.9], ["a", "b", "c"], charts.Change(90, 20, 200, 0.1, 0.7, 0.01)
+        )
+        return ElementTree.fromstring(svg.inline(figure, name, "doses", hover))
+
+    first, second = ({e.get("id") for e in drawn(n).iter() if e.get("id")} for n in ("one", "two"))
+    assert not first & second
+    used = {v[5:-1] for e in drawn("one").iter() for v in e.attrib.values() if v.startswith("url(#")}
+    used |= {v[1:] for e in drawn("one").iter() for v in e.attrib.values() if v.startswith("#")}
+    assert used
+    assert used <= first
+
+
+def test_the_same_chart_gives_the_same_bytes() -> None:
+    def drawn() -> str:
+        lines = [
+            charts.Strip("own", [0.5, 0.9], ["x", "y"], own=True),
+            charts.Strip("others", [i / 1000 for i in range(999)]),
+        ]
+        figure, hover = charts.strips(lines, "probability", logarithmic=True)
+        return svg.inline(figure, "strips", "strips", hover)
+
+    assert drawn() == drawn()
+
+
+def test_an_empty_strip_and_a_lone_artist_are_drawn() -> None:
+    figure, _ = charts.strips([charts.Strip("nobody", [])], "similarity", logarithmic=False)
+    assert isinstance(figure, Figure)
+    figure, hover = charts.dose_response([0], [0.5], ["a"], None)
+    assert titles(svg.inline(figure, "lone", "one artist", hover)) == ["a: 50 % of images, 0 captions"]

@@ -1,0 +1,237 @@
+"""A simulated audit of any size: embeddings drawn at random, and from there on the real measurement, checks and publication.
+
+Artists have a direction of their own; an imitation leans towards it by what the model version can do. The second version lost
+the artists that opted out. Nothing is drawn as a picture: `picture` makes one of a hash, with as much detail as a photograph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from PIL import Image
+
+from audit_assets.audit_steps import ROSTER_TABLES, AuditSteps
+from audit_assets.config import digest, load_audit, load_protocol
+from audit_assets.encoders.embed import label_rows
+from audit_assets.generation.seeds import image_seed
+from audit_assets.model_registry import encoders_table
+from audit_assets.warehouse.publish import schema_columns
+from audit_assets.warehouse.store import Warehouse
+
+MODELS = ("first-version", "second-version")
+TEMPLATE = "Artwork from {name}"
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\"' onmouseover=alert(3) x='",
+    "]]></title></svg><svg onload=alert(4)>",
+    "-->{{ 7 * 7 }}{% raw %}",
+    "Price $5 & $_6^2",
+    "林風眠",
+    "\u202eGnol",
+    "Long " * 38,
+)
+INPUTS = "simulated"
+
+
+@dataclass(frozen=True)
+class World:
+    """Of how many subjects; ``names``: of the first artists, the rest are 'Artist 12'."""
+
+    artists: int = 20
+    untrained: int = 4
+    controls: int = 8
+    images: int = 6
+    works: int = 4
+    names: Sequence[str] = ()
+    templates: Sequence[str] = (TEMPLATE,)
+    seed: int = 1
+
+
+def simulate(folder: Path, miniature: Path, world: World) -> AuditSteps:
+    """An audit in ``folder`` whose results are measured and published. Encoders are the miniature's; their weights are not used."""
+    rng = np.random.default_rng(world.seed)
+    steps = _audit(folder, miniature, world)
+    subjects = _subjects(world, rng)
+    steps.warehouse.write("subjects", subjects, INPUTS)
+    _registry(steps)
+    _draw(steps, subjects, world, rng)
+    steps.measurement.make_auditability()
+    for model in MODELS:
+        for make in ("identification", "matching", "verdicts", "sensitivity"):
+            getattr(steps.measurement, f"make_{make}")(model)
+    steps.measurement.make_comparison()
+    steps.publish()
+    return steps
+
+
+def picture(sha256: str) -> Image.Image:
+    """512 pixels: fields of colour and the grain of a photograph, other ones for every hash."""
+    rng = np.random.default_rng(int(sha256[:12], 16))
+    fields = Image.fromarray(rng.integers(0, 255, size=(6, 6, 3), dtype=np.uint8)).resize(
+        (512, 512), Image.Resampling.BICUBIC
+    )
+    grain = Image.fromarray(rng.integers(0, 255, size=(128, 128, 3), dtype=np.uint8)).resize((512, 512))
+    return Image.blend(fields, grain, 0.35)  # fmt: skip
+
+
+def _audit(folder: Path, miniature: Path, world: World) -> AuditSteps:
+    folder.mkdir(parents=True, exist_ok=True)
+    encoders = [
+        {"name": "sim-clip", "kind": "image_text", "path": str(miniature / "encoders" / "clip")},
+        {"name": "sim-vision", "kind": "image", "path": str(miniature / "encoders" / "vision")},
+    ]
+    settings = {"steps": 8, "guidance": 3.0, "size": 32}
+    models = [
+        {"name": m, "source": "diffusers", "path": str(miniature / "models" / "miniature-1"), "approved": True, "settings": {**settings}}
+        for m in MODELS
+    ]  # fmt: skip
+    protocol = {
+        "name": "paper_2023", "templates": list(world.templates), "trials": world.images, "bootstraps": 200,
+        "matching": {"reassignments": 20, "permutations": 500},
+    }  # fmt: skip
+    (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")
+    (folder / "artists.csv").write_text("name\nsomebody\n", encoding="utf-8")
+    audit = {
+        "protocol": "protocol.yaml", "roster": {"artists": "artists.csv"}, "references": "references/", "models": models,
+        "encoders": encoders, "warehouse": "warehouse/",
+    }  # fmt: skip
+    (folder / "audit.yaml").write_text(yaml.safe_dump(audit), encoding="utf-8")
+    loaded = load_audit(folder / "audit.yaml")
+    return AuditSteps(loaded, load_protocol(loaded), Warehouse(loaded.local(loaded.warehouse)))
+
+
+def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
+    kinds = ["artist"] * world.artists + ["untrained_artist"] * world.untrained + ["random_name"] * 2 * world.controls
+    stems = {"artist": "artist", "untrained_artist": "untrained", "random_name": "control"}
+    slugs = [f"{stems[kind]}-{place}" for place, kind in enumerate(kinds)]
+    names = [slug.replace("-", " ").title() for slug in slugs]
+    names[: len(world.names)] = world.names
+    artist = np.array(kinds) == "artist"
+    mentions = np.where(artist, np.round(10 ** rng.uniform(1.5, 4, len(kinds))), 0).astype(int)
+    shares = [None if k != "random_name" else p >= len(kinds) - world.controls for p, k in enumerate(kinds)]
+    return pd.DataFrame(
+        {
+            "subject": slugs,
+            "name": names,
+            "kind": kinds,
+            "shares_name_parts": pd.array(shares, dtype="boolean"),
+            "rosters": [["criteria", "most_mentioned"] if a else [] for a in artist],
+            "mentions": pd.array([int(m) if a else None for m, a in zip(mentions, artist, strict=True)], dtype="Int64"),
+            "opted_out": [a and place % 6 == 5 for place, a in enumerate(artist)],
+            "retired": False,
+            "indirect_prompt": "",
+        }
+    )
+
+
+def _registry(steps: AuditSteps) -> None:
+    encoders = encoders_table(steps.audit)
+    steps.warehouse.write("encoders", encoders, INPUTS)
+    models = pd.DataFrame(
+        {
+            "model_version": MODELS,
+            "source": "diffusers",
+            "pipeline_class": "StableDiffusionPipeline",
+            "revision": ["rev-1", "rev-2"],
+            "files_sha256": [digest(m) for m in MODELS],
+            "text_encoder_families": [["clip"], ["clip"]],
+            "generation_settings": '{"steps": 8}',
+            "approved": True,
+            "retired": False,
+        }
+    )
+    steps.warehouse.write("model_versions", models, INPUTS)
+    known = schema_columns({})
+    for table in ROSTER_TABLES:
+        steps.warehouse.write(table, pd.DataFrame(columns=sorted(known[table])), INPUTS)
+    files = pd.DataFrame(columns=["kind", "name", "file", "bytes", "sha256", "licence"])
+    for table in ("model_files", "encoder_files"):
+        steps.warehouse.write(table, files, INPUTS)
+
+
+def _draw(steps: AuditSteps, subjects: pd.DataFrame, world: World, rng: np.random.Generator) -> None:
+    """Images, real works, labels, and what every encoder makes of them."""
+    referenced = subjects[subjects["kind"] != "random_name"]["subject"].tolist()
+    for subject in referenced:
+        folder = steps.audit.local(steps.audit.references) / subject
+        folder.mkdir(parents=True)
+        (folder / "1.png").touch()  # `referenced` asks whether there are files, the rest is drawn
+        works = [(w, digest([subject, w])) for w in range(world.works)]
+        table = pd.DataFrame(works, columns=["work", "image_sha256"]).astype({"work": "int32"})
+        steps.warehouse.write(
+            f"reference_works/{subject}", table.assign(subject=subject, source="simulated", licence="CC0-1.0"), INPUTS
+        )
+    for model in MODELS:
+        for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
+            steps.warehouse.write(f"imitations/{model}/{subject}", _images(steps, world, model, subject, name), INPUTS)
+    for entry in steps.audit.encoders:
+        dimension = int(steps.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
+        _embed(steps, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng)
+
+
+def _images(steps: AuditSteps, world: World, model: str, subject: str, name: str) -> pd.DataFrame:
+    asked = [(p, t) for p in range(len(world.templates)) for t in range(world.images)]
+    frame = pd.DataFrame(
+        {
+            "model_version": model,
+            "subject": subject,
+            "template": [p for p, _ in asked],
+            "trial": [t for _, t in asked],
+            "prompt": [steps.protocol.prompt(p, name) for p, _ in asked],
+            "seed": pd.array([image_seed(subject, world.templates[p], t) for p, t in asked], dtype="UInt64"),
+            "generation_hash": steps.protocol.generation_hash,
+            "image_sha256": [digest([model, subject, p, t]) for p, t in asked],
+            "width": 512,
+            "height": 512,
+            "status": ["blank" if (subject, p, t) == ("artist-1", 0, 0) else "ok" for p, t in asked],
+            "file": None,
+            "date": None,
+            "problem": None,
+            "plan": '{"device": "cpu"}',
+        }
+    )
+    return frame.astype({"template": "int32", "trial": "int32"})
+
+
+def _embed(
+    steps: AuditSteps,
+    subjects: pd.DataFrame,
+    referenced: list[str],
+    encoder: str,
+    hands: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """`hands` (subjects, d): the direction of each subject's own work, and of its label."""
+
+    def unit(values: np.ndarray) -> pd.Series:
+        rows = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+        return pd.Series(list(rows), dtype=object)
+
+    def noise(number: int, scale: float) -> np.ndarray:
+        return scale * rng.normal(size=(number, hands.shape[1]))
+
+    # From artists whom anybody would know to those whom the model has hardly a notion of.
+    able = np.where(subjects["kind"] == "artist", rng.uniform(0.2, 1.2, len(subjects)), 0.0)
+    for place, row in enumerate(subjects.to_dict("records")):
+        subject = str(row["subject"])
+        if subject in referenced:
+            works = steps.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
+            works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)))
+            steps.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
+        for model in MODELS:
+            lean = 0.0 if row["opted_out"] and model == MODELS[1] else able[place]
+            made = steps.warehouse.read(f"imitations/{model}/{subject}")
+            made = made[["model_version", "subject", "template", "trial", "status", "image_sha256"]]
+            # What images of one name have in common beside the artist's hand.
+            made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)))
+            steps.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
+    if encoder == "sim-clip":
+        labels = label_rows(steps.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
+        places = {subject: at for at, subject in enumerate(subjects["subject"])}
+        means = np.array([hands[places[s]] if s in places else 0 * hands[0] for s in labels["label"]])
+        labels = labels.assign(lost="", embedding=unit(means + noise(len(labels), 0.4)))
+        steps.warehouse.write(f"label_embeddings/{encoder}", labels, INPUTS)

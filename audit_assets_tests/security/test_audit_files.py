@@ -1,0 +1,82 @@
+"""Hostile audit files and protocols: bombs, paths, and secrets in addresses."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from audit_assets.config import LARGEST_FILE, load_audit, load_protocol
+from audit_assets.errors import InputError
+
+AUDIT = """\
+protocol: {protocol}
+captions: {{path: "{captions}"}}
+roster: {{artists: artists.csv}}
+models: [{{name: {model}, source: diffusers, path: "{path}", approved: true}}]
+encoders: [{{name: e, kind: image_text, path: e}}]
+warehouse: "{warehouse}"
+"""
+USUAL = {"protocol": "paper_2023", "captions": "c.csv", "model": "m", "path": "models/m", "warehouse": "w/"}
+
+
+def written(folder: Path, **changes: str) -> Path:
+    (folder / "audit.yaml").write_text(AUDIT.format(**{**USUAL, **changes}), encoding="utf-8")
+    return folder / "audit.yaml"
+
+
+def test_the_usual_audit_is_read(tmp_path: Path) -> None:
+    assert load_audit(written(tmp_path)).models[0].name == "m"
+
+
+BOMBS = {
+    "aliases": "a: &a [x, x]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
+    "merge keys": "a: &a {x: 1}\nb: {<<: *a}\n",
+    "nesting": "a: " + "[" * 5000,
+    "objects": "a: !!python/object/apply:os.system ['touch x']\n",
+    "size": "# " + "x" * LARGEST_FILE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path, bomb: str) -> None:
+    started = time.monotonic()
+    (tmp_path / "audit.yaml").write_text(bomb, encoding="utf-8")
+    with pytest.raises(InputError, match=r"audit\.yaml"):
+        load_audit(tmp_path / "audit.yaml")
+    (tmp_path / "p.yaml").write_text(bomb, encoding="utf-8")
+    with pytest.raises(InputError, match=r"p\.yaml"):
+        load_protocol(load_audit(written(tmp_path, protocol="p.yaml")))
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "..", ".hidden", "a|b", "a b", "A", "x" * 81, "a\\nb"])
+def test_a_name_that_would_be_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"line 4, models\.0\.name"):
+        load_audit(written(tmp_path, model=f'"{name}"'))
+
+
+SECRETS = [
+    "s3://AKIAIOSFODNN7EXAMPLE:hunter2@bucket/captions/*.parquet",
+    "https://user:hunter2@host/captions.parquet",
+    "https://hf_hunter2@host/captions.parquet",
+    "https://host/captions.parquet?X-Amz-Signature=hunter2",
+    "https://host/captions.parquet?a=b&access_token=hunter2",
+]
+
+
+@pytest.mark.parametrize("address", SECRETS)
+@pytest.mark.parametrize("field", ["captions", "path", "warehouse"])
+def test_an_address_with_a_secret_is_refused_and_not_repeated(tmp_path: Path, field: str, address: str) -> None:
+    with pytest.raises(InputError, match="holds a password or a token; keep it in the environment") as refused:
+        load_audit(written(tmp_path, **{field: address}))
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/captions/*.parquet", "hf://datasets/laion/x@main/a.parquet", "a@b/c?.csv"]
+)
+def test_an_address_without_one_is_read(tmp_path: Path, address: str) -> None:
+    captions = load_audit(written(tmp_path, captions=address)).captions
+    assert captions is not None
+    assert captions.path == address

@@ -1,0 +1,98 @@
+"""A warehouse says which layout it has: an older one is brought up to date or explained, a newer one is left alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from audit_assets.errors import InputError
+from audit_assets.warehouse import layout
+from audit_assets.warehouse.store import Warehouse
+
+ROWS = pd.DataFrame({"n": [1]})
+
+
+def says(root: Path) -> int:
+    return int(json.loads((root / layout.FILE).read_text())["layout"])
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.suffix != ".lock"}
+
+
+def test_a_new_warehouse_is_marked_once_something_is_to_be_made_and_not_before(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "warehouse"
+    layout.opened(root)
+    assert not root.exists()
+    layout.made(root)
+    assert says(root) == layout.LAYOUT
+    layout.made(root).write("t", ROWS, "h")
+    before = contents(root)
+    layout.opened(root)
+    layout.made(root)
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize("open_it", [layout.opened, layout.made])
+def test_a_warehouse_from_before_layouts_is_marked_and_its_tables_stay(
+    tmp_path: Path, open_it: Callable[[Path], Warehouse]
+) -> None:
+    old = Warehouse(tmp_path)
+    old.write("imitations/m/ada", ROWS, "h")
+    old.write("verified/identification_trials/m", ROWS, "seen")
+    table = old.path("imitations/m/ada").read_bytes()
+    open_it(tmp_path)
+    assert says(tmp_path) == layout.LAYOUT
+    assert old.path("imitations/m/ada").read_bytes() == table
+    assert old.inputs("verified/identification_trials/m") is None  # by checks that knew less
+
+
+def test_migrations_run_in_order_and_one_that_failed_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LAYOUT", 3)
+    layout.mark(tmp_path, 1)
+    ran: list[int] = []
+
+    def second(root: Path) -> None:
+        ran.append(2)
+        if len(ran) == 2:
+            raise OSError("disk full")
+
+    steps: dict[int, Callable[[Path], None]] = {1: lambda root: ran.append(1), 2: second}
+    with pytest.raises(InputError, match="disk full"):
+        layout.opened(tmp_path, steps)
+    assert says(tmp_path) == 2
+    layout.opened(tmp_path, steps)
+    assert (ran, says(tmp_path)) == ([1, 2, 2], 3)
+
+
+def test_an_older_layout_without_a_way_here_is_explained(tmp_path: Path) -> None:
+    layout.mark(tmp_path, 0)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"warehouse\.json: the warehouse has layout 0, .*open it with the version"):
+        layout.opened(tmp_path, {})
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"layout": 99}', "layout 99, which is newer than this version's, 1; install"),
+        ('{"layout": true}', "does not say which layout"),
+        ('{"layout": -1}', "does not say which layout"),
+        ("[1]", "does not say which layout"),
+        ("{", "does not say which layout"),
+        ('{"version": 1}', "does not say which layout"),
+    ],
+)
+def test_a_newer_or_damaged_file_is_refused_and_nothing_is_changed(tmp_path: Path, text: str, said: str) -> None:
+    Warehouse(tmp_path).write("t", ROWS, "h")
+    (tmp_path / layout.FILE).write_text(text)
+    before = contents(tmp_path)
+    for open_it in (layout.opened, layout.made):
+        with pytest.raises(InputError, match=said):
+            open_it(tmp_path)
+    assert contents(tmp_path) == before

@@ -1,0 +1,45 @@
+"""How large the report of 250 artists is, and how long Chromium takes to show it: a simulated audit, measured as a real one is.
+
+There is no peer: the page is measured against what a reader waits for.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from audit_assets.publication.report import write_report
+from audit_assets_tests import browser
+from audit_assets_tests.publication.world import MODELS, World, picture, simulate
+from benchmarks.results import Results
+
+MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
+ARTISTS, MEGABYTES, SECONDS, OPENINGS = 250, 20.0, 2.0, 5
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def opening(report: Path) -> float:
+    """Seconds from asking for the page until it is loaded and drawn, in a browser that never saw it."""
+    with browser.page(width=1280) as page:
+        started = time.perf_counter()
+        page.goto(report.as_uri(), wait_until="load")
+        page.evaluate(DRAWN)
+        return time.perf_counter() - started
+
+
+def main() -> int:
+    stage = Results("report", "250 artists; as named")
+    with tempfile.TemporaryDirectory() as folder:
+        steps = simulate(Path(folder), MINIATURE, World(artists=ARTISTS, untrained=10, controls=70, images=10, works=4))
+        started = time.perf_counter()
+        report = write_report(steps.database, MODELS[0], picture, Path(folder) / "report")
+        stage.reported("writing it (s)", time.perf_counter() - started)
+        stage.within("size (MB)", report.stat().st_size / 1e6, MEGABYTES)
+        stage.within(
+            "opening it in Chromium (s), slowest of five", max(opening(report) for _ in range(OPENINGS)), SECONDS
+        )
+    return stage.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
