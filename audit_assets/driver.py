@@ -235,11 +235,20 @@ def driver(config: Path) -> Iterator[Driver]:
         with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
             opened = dg.DagsterInstance.from_config(str(home))
         with opened as instance, alive(home / "drivers", instance) as name:
+            _check_events(instance)
             yield Driver(audit.file, instance, name)
     except DBAPIError as error:
         raise InputError(
             f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
         ) from error
+
+
+def _check_events(instance: dg.DagsterInstance) -> None:
+    """A file of the log that became empty opens as one whose tables are there by another name."""
+    try:
+        instance.get_dynamic_partitions("subject")
+    except dg.DagsterInvalidInvocationError as error:
+        raise DBAPIError("subject", None, error) from error
 
 
 @contextmanager
@@ -286,7 +295,7 @@ def hold_ui(home: Path) -> None:
         return
     os.set_inheritable(lock, True)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        _end(instance, [r for r in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in r.tags])
+        end_lost_runs(instance)
 
 
 def _end(

@@ -85,8 +85,8 @@ def run_and_repair(config: Path, source: Path, most: int = 4) -> list[str]:
 
 def _follow(said: str, config: Path, source: Path) -> None:
     """What the message asks for, of the one file that it names."""
-    named = next(p for p in map(Path, re.findall(r"(/[^\s:,]+)[:,]", said)) if p.exists() and p != config)
-    if "copy it again" in said or "copy the model again" in said:
+    named = next(p for p in map(Path, re.findall(r"(/[^\s:,]+)", said)) if p.exists() and p != config)
+    if any(remedy in said for remedy in ("copy it again", "copy the model again", "put the files back")):
         shutil.copyfile(source.parent / named.relative_to(config.parent), named)
     else:
         assert "delete" in said, said

@@ -70,7 +70,7 @@ def test_a_full_disk_keeps_what_is_finished_and_goes_on_when_there_is_room(
     place = disk(f"size={size_of(config.parent) // 1024 + room}k")
     config = copy_of(config, place / "audit")
     before = kept(config)
-    with pytest.raises(InputError, match="make room"):
+    with pytest.raises(InputError, match=r"make room|free space"):
         drive(config)
     assert before.items() <= kept(config).items()
     assert not list(place.rglob("*.tmp"))
@@ -216,7 +216,7 @@ def test_a_process_that_may_write_no_large_file_says_so(
         env={**os.environ, "PYTHONFAULTHANDLER": "0"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 2, process.stdout + process.stderr
-    assert "make room" in process.stdout
+    assert "make room" in process.stdout or "free space" in process.stdout
     assert before.items() <= kept(config).items()
     drive(config)
     compare(config, undisturbed, ledger, before)
