@@ -61,10 +61,8 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
                 _fill(file, tables, encoders)
             finally:
                 file.with_name(file.name + ".wal").unlink(missing_ok=True)
-    except (duckdb.IOException, OSError) as error:
-        raise InputError(
-            f"{path}: cannot write the database ({error}); check the folder's rights and free space."
-        ) from None
+    except duckdb.IOException as error:
+        raise InputError(f"{path}: cannot be written ({error}); check the folder's rights and free space.") from None
 
 
 def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:

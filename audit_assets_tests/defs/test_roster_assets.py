@@ -25,6 +25,7 @@ from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
 from audit_assets.warehouse.publish import publish, row_counts, schema_columns
+from audit_assets.warehouse.seal import seal_file
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file, real_names
 
 ARTISTS = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya", "C"]
@@ -212,6 +213,7 @@ def test_a_planted_miscount_is_found_by_the_plain_reference(make: Make, tmp_path
     w = d.steps.warehouse
     rows = pq.read_table(w.path("mention_rows/a.parquet"))
     pq.write_table(rows.slice(1), w.path("mention_rows/a.parquet"))
+    seal_file(w.path("mention_rows/a.parquet"))
     w.path("mention_recounts/a.parquet").unlink()
     assert MentionScan(d.audit, w).recount("a.parquet") == (5, ["row 0: Ada Brandvold"])
     w.path("mention_recounts/a.parquet").unlink()
