@@ -99,10 +99,10 @@ def test_a_folder_with_quotes_in_its_name_is_only_a_folder(tmp_path: Path) -> No
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"audit\.duckdb: cannot write the database"):
+    with pytest.raises(InputError, match=r"audit\.duckdb: cannot be written"):
         publish(tmp_path / "file" / "audit.duckdb", {}, ENCODERS)
     (tmp_path / "taken" / "below").mkdir(parents=True)
-    with pytest.raises(InputError, match="taken: cannot write the database"):
+    with pytest.raises(InputError, match="taken: cannot be written"):
         publish(tmp_path / "taken", {}, ENCODERS)
 
 
