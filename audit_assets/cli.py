@@ -27,6 +27,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
 DEFAULT = Path("data/miniature/audit.yaml")
+SETTLED = 90
+"""Seconds after which a daemon has found a new code server: it looks every minute. A run that it is asked to begin again
+before, it gives up for good."""
 
 
 def _stop(error: InputError) -> typer.Exit:
@@ -194,18 +197,29 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
     """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
 
-    Runs that died with the one before are ended first. For the service in `docker/`; `dev` is all in one.
+    Runs that died with the one before are ended once it serves. For the service in `docker/`; `dev` is all in one.
     """
+    import signal
+    import subprocess
+
     import dagster as dg
 
-    from audit_assets.driver import end_lost_runs
+    from audit_assets.driver import end_lost_runs, lost_runs
 
-    with dg.DagsterInstance.get() as instance:
-        for run in end_lost_runs(instance):
-            console.print(f"run {run} died with the last code server, and is marked as failed")
-    dagster = Path(sys.executable).with_name("dagster")
+    dagster = str(Path(sys.executable).with_name("dagster"))
     module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
-    os.execv(dagster, [str(dagster), "code-server", "start", "-h", host, "-p", str(port), *module])
+    with dg.DagsterInstance.get() as instance:
+        lost = lost_runs(instance)
+        server = subprocess.Popen([dagster, "code-server", "start", "-h", host, "-p", str(port), *module])
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ending, lambda *_: server.terminate())
+        if lost:
+            console.print(f"{len(lost)} runs died with the last code server; they end as failed in {SETTLED} s")
+            try:
+                server.wait(SETTLED)
+            except subprocess.TimeoutExpired:
+                end_lost_runs(instance, lost)
+        raise typer.Exit(server.wait())
 
 
 @app.command()

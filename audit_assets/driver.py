@@ -271,15 +271,20 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     (folder / f"{name}.lock").unlink(missing_ok=True)
 
 
-def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of a code server that is gone, and say which they were: its runs are its own processes.
+def lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """The runs that died with the last code server, asked before the next one serves: its runs are its own processes.
 
-    Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
-    run, not of a step, they are what `run_retries` begins again. A driver's runs are its own (`alive`).
+    A driver's runs are its own (`alive`).
     """
-    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if DRIVER not in run.tags]
-    _end(instance, lost, "the code server that this run was a process of is gone")
-    return [run.run_id for run in lost]
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [run.run_id for run in unfinished if DRIVER not in run.tags]
+
+
+def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
+    """Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again."""
+    unfinished = instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=UNFINISHED)) if lost else []
+    _end(instance, unfinished, "the code server that this run was a process of is gone")
 
 
 def hold_ui(home: Path) -> None:
@@ -295,7 +300,7 @@ def hold_ui(home: Path) -> None:
         return
     os.set_inheritable(lock, True)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        end_lost_runs(instance)
+        end_lost_runs(instance, lost_runs(instance))
 
 
 def _end(

@@ -79,7 +79,7 @@ def test_a_command_of_the_pages_runs(reader: Path, command: Command) -> None:
     words = list(command.words[1:])
     for at, word in enumerate(words[:-1]):
         words[at + 1] = OF_THE_SMALL_AUDIT.get(word, words[at + 1])
-        if word == "--config":
+        if word == "--config" and not (reader / words[at + 1]).exists():  # one that was imported is there
             words[at + 1] = str(reader / "audit" / "audit.yaml")
     done = subprocess.run(
         [sys.executable, "-m", "audit_assets.cli", *words],

@@ -16,6 +16,7 @@ from audit_assets.publication.page import Chart, Load, Picture, Table, columns, 
 from audit_assets.publication.report_tables import RELATIONS
 from audit_assets.publication.verdict_words import sentences
 from audit_assets.publication.wording import (
+    ADJUSTMENTS,
     ALTERNATIVES,
     DEFAULT_LABEL,
     KINDS,
@@ -271,7 +272,7 @@ def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
                 row["encoder"],
                 TESTS.get(row["test"], row["test"]),
                 ALTERNATIVES.get(row["alternative"], row["alternative"]),
-                row["adjustment"].replace("_", "-"),
+                ADJUSTMENTS.get(row["adjustment"], row["adjustment"]),
                 shown(row["references_used"]).removesuffix(".0"),
                 p_text(known(row["p_value"])),
                 p_text(known(row["p_adjusted"])),

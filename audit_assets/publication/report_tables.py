@@ -9,6 +9,7 @@ from audit_assets.publication import headline, read, results
 from audit_assets.publication.headline import Audit
 from audit_assets.publication.page import Table, columns
 from audit_assets.publication.wording import (
+    ADJUSTMENTS,
     ALTERNATIVES,
     KINDS,
     LABEL_SETS,
@@ -204,7 +205,7 @@ def tests(audit: Audit) -> Table:
             row["encoder"],
             TESTS.get(row["test"], row["test"]),
             ALTERNATIVES.get(row["alternative"], row["alternative"]),
-            row["adjustment"].replace("_", "-"),
+            ADJUSTMENTS.get(row["adjustment"], row["adjustment"]),
             "out of reach: too few artists with real works"
             if row["unreachable"] is True
             else count(row["significant"], row["subjects"]),
@@ -315,7 +316,7 @@ def _setting(setting: str) -> tuple[str, str, str]:
     """A setting of `verdict_flips` in words: encoder, labels, test."""
     encoder, labels, test = ([*setting.split(" | "), "", ""])[:3]
     name, alternative, adjustment = ([*test.split(" "), "", ""])[:3]
-    words = [TESTS.get(name, name), ALTERNATIVES.get(alternative, alternative), adjustment.replace("_", "-")]
+    words = [TESTS.get(name, name), ALTERNATIVES.get(alternative, alternative), ADJUSTMENTS.get(adjustment, adjustment)]
     return encoder, LABEL_SETS.get(labels, labels), ", ".join(w for w in words if w)
 
 

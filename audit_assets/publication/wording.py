@@ -35,6 +35,7 @@ TESTS = {
     "own_rank": "own rank (corrected)",
     "pairing": "pairing, all artists together",
 }
+ADJUSTMENTS = {"bonferroni": "Bonferroni", "holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg", "none": "none"}
 ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
 DEFAULT_LABEL = "default:"
 _TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})

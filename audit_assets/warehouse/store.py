@@ -106,4 +106,4 @@ class Warehouse:
 
 def vectors(column: pd.Series) -> np.ndarray:
     """A column of lists as one array (n, d) of float32."""
-    return np.stack(column.to_list()).astype(np.float32) if len(column) else np.zeros((0, 0), np.float32)
+    return np.stack(column.to_list()).astype(np.float32, copy=False) if len(column) else np.zeros((0, 0), np.float32)

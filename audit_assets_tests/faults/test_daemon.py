@@ -33,7 +33,8 @@ def test_a_backfill_whose_daemon_is_killed_is_finished_by_the_next(
     """Approving a version starts a backfill; everything is killed at its third subject; the next daemon makes the rest."""
     config = copy_of(undisturbed, tmp_path / "audit")
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    second = {**content["models"][0], "name": "miniature-2", "path": str(miniature / "models" / "miniature-2")}
+    second = {**content["models"][0], "name": "miniature-2", "path": str(miniature / "models" / "miniature-2"),
+              "settings": dict(content["models"][0]["settings"])}  # fmt: skip
     whole = yaml.safe_dump({**content, "models": [*content["models"], second]}, allow_unicode=True)
     log = tmp_path / "dev.log"
     folder = config.parent / "warehouse" / "imitations" / "miniature-2"
