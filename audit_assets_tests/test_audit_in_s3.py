@@ -15,6 +15,8 @@ from audit_assets_tests.drive import drive
 from audit_assets_tests.s3_server import objects, s3_server
 
 PREFIX = "team/small"
+NAME_THE_DATABASE = {"published.parquet", "manifests/miniature-1.json"}
+"""They hold the hash of the database's file, whose blocks DuckDB orders as it likes; its tables are compared one by one."""
 
 
 def files_of(config: Path) -> dict[str, str]:
@@ -54,7 +56,9 @@ def test_an_audit_in_s3_is_the_audit_on_disk(
         there = {key.removeprefix(f"{PREFIX}/"): content for key, content in objects(client, "audits").items()}
         hashes = {key: hashlib.sha256(content).hexdigest() for key, content in there.items()}
         assert hashes.pop("audit.duckdb")
-        assert hashes == files_of(audited)
+        files = files_of(audited)
+        assert hashes.keys() == files.keys()
+        assert {k for k, sha256 in hashes.items() if sha256 != files[k]} <= NAME_THE_DATABASE
         local = tables_of(load_audit(audited).local("warehouse/audit.duckdb"))
         for name, table in tables_of(steps.database).items():
             pd.testing.assert_frame_equal(table, local.pop(name))
