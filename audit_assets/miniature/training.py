@@ -383,8 +383,8 @@ class Trainer:
 
     def diffusion(
         self,
-        steps: int = 8000,
-        restarts: tuple[int, ...] = (3000, 4500, 6500),
+        steps: int = 9500,
+        restarts: tuple[int, ...] = (3000, 4500, 6500, 8000),
         without: tuple[int, ...] = (),
         name: str = "diffusion",
     ) -> None:
