@@ -99,6 +99,13 @@ class AuditSteps:
                 register(self.audit, maker.resolved)
                 yield subject, rows, made_now
 
+    def first_images(self, model: str, artists: int = 12) -> list[str]:
+        """The hash of the first image of each of the first artists that have one, to look at."""
+        subjects = self.subjects()
+        own = subjects.loc[subjects["kind"] == "artist", "subject"].astype(str)
+        tables = [self.warehouse.read(f"imitations/{model}/{s}") for s in own[:artists]]
+        return [str(found.iloc[0]) for t in tables if len(found := t["image_sha256"].dropna())]
+
     def images_asked(self) -> dict[str, int]:
         """Subject -> images that the protocol asks of one model version, with prompts that do not name the artist."""
         names, indirect = self._prompted_names(), self._indirect_prompts()

@@ -7,7 +7,7 @@ import dagster as dg
 from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, label_embeddings, reference_embeddings
-from audit_assets.defs.metadata import as_markdown, finished, plotted
+from audit_assets.defs.metadata import as_markdown, finished, plotted, strip
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.resources import AuditResource
 
@@ -69,5 +69,6 @@ def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> d
         checks=[check],
         summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
         contrasts=dg.MetadataValue.md(as_markdown(tables["identification_contrasts"])),
-        **plotted(summary[summary["label_set"] != "joint"], "image_accuracy", "encoder", "label_set"),
+        pictures=strip(audit.steps.images.get, audit.steps.first_images(context.partition_key)),
+        **plotted(summary[summary["label_set"] != "joint"], "image_accuracy", "label_set"),
     )

@@ -38,11 +38,15 @@ def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     check = dg.AssetCheckResult(
         passed=sane and not wrong, check_name="matching_follows_from_the_embeddings", metadata={"findings": wrong}
     )
-    artists = summary[(summary["kind"] == "artist") & (summary["adjustment"] == "benjamini_hochberg")]
+    artists = summary[
+        (summary["kind"] == "artist")
+        & (summary["adjustment"] == "benjamini_hochberg")
+        & (summary["alternative"] == "closer")
+    ]
     return finished(
         rows,
         digest(rows.to_json()),
         checks=[check],
         summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
-        **plotted(artists[artists["control"] == "none"], "share", "encoder", "test", "alternative"),
+        **plotted(artists[artists["control"] == "none"], "share", "test"),
     )

@@ -36,7 +36,7 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
 
 
 def strip(
-    load: Callable[[str], "Image.Image"], hashes: Sequence[str], *, images: int = 6, side: int = 96
+    load: Callable[[str], "Image.Image"], hashes: Sequence[str], *, images: int = 12, side: int = 72
 ) -> dg.MarkdownMetadataValue:
     """The first images of a cell in a row, as one small picture that the UI shows without asking anybody for it: some kilobytes."""
     from PIL import Image, ImageOps
@@ -88,8 +88,9 @@ def finished(
 
 
 def plotted(table: pd.DataFrame, value: str, *keys: str) -> dict[str, float]:
-    """One number a row under a stable key, which the UI plots across partitions: `keys` are the columns that tell rows apart."""
-    rows = table.dropna(subset=[value]).sort_values(list(keys))
+    """One number a row of the first encoder under a stable key, which the UI plots across partitions; `keys` are the columns
+    that tell rows apart. Every encoder's would be too many to look at, and their names too long for the UI."""
+    rows = table[table["encoder"] == table["encoder"].min()].dropna(subset=[value]).sort_values(list(keys))
     return {
         "_".join(re.sub(r"[^a-z0-9]+", "_", str(row[k]).lower()) for k in keys) + f"_{value}": float(row[value])
         for row in rows.to_dict("records")

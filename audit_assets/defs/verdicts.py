@@ -41,7 +41,7 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
         digest(table.to_json()),
         checks=[check],
         counts=dg.MetadataValue.md(as_markdown(counts, len(counts))),
-        **plotted(counts[counts["kind"] == "artist"], "subjects", "encoder", "verdict"),
+        **plotted(counts[counts["kind"] == "artist"], "subjects", "verdict"),
     )
 
 

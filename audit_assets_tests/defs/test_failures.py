@@ -64,5 +64,7 @@ def test_pictures_of_a_cell_without_images_are_no_error() -> None:
 
 
 def test_numbers_that_are_plotted_have_keys_of_their_rows() -> None:
-    table = pd.DataFrame({"encoder": ["clip-b", "clip-b"], "label_set": ["criteria", "joint"], "share": [0.5, None]})
-    assert plotted(table, "share", "encoder", "label_set") == {"clip_b_criteria_share": 0.5}
+    table = pd.DataFrame(
+        {"encoder": ["a", "a", "b"], "test": ["own rank", "pairing", "pairing"], "share": [0.5, None, 1]}
+    )
+    assert plotted(table, "share", "test") == {"own_rank_share": 0.5}
