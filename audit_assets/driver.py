@@ -5,6 +5,7 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -233,14 +234,27 @@ def driver(config: Path) -> Iterator[Driver]:
     os.environ["DAGSTER_HOME"] = str(home)
     try:
         with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
-            opened = dg.DagsterInstance.from_config(str(home))
+            opened = _opened(home)
         with opened as instance, alive(home / "drivers", instance) as name:
-            _check_events(instance)
             yield Driver(audit.file, instance, name)
     except DBAPIError as error:
         raise InputError(
             f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
         ) from error
+
+
+def _opened(home: Path) -> dg.DagsterInstance:
+    """Dagster's instance in a home. Where its first opening was killed, its tables are half made: without a run, it begins again."""
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+        _check_events(instance)
+    except DBAPIError:
+        history = home / "history"
+        if not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
+            raise
+        shutil.rmtree(history)
+        instance = dg.DagsterInstance.from_config(str(home))
+    return instance
 
 
 def _check_events(instance: dg.DagsterInstance) -> None:

@@ -1,0 +1,39 @@
+"""An audit's Dagster home whose first opening was killed begins again; one with a history is never thrown away."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audit_assets.driver import driver
+from audit_assets.errors import InputError
+
+
+@pytest.fixture
+def emptied(small_audit: Callable[..., Path], tmp_path: Path) -> tuple[Path, Path]:
+    """An audit, and its event log without tables, as a kill in the first second leaves it."""
+    config = small_audit(tmp_path / "audit")
+    with driver(config) as opened:
+        index = opened.audit.dagster_home / "history" / "runs" / "index.db"
+    index.write_bytes(b"")
+    return config, index
+
+
+def test_a_home_whose_first_opening_was_killed_begins_again(emptied: tuple[Path, Path]) -> None:
+    config, index = emptied
+    with driver(config) as opened:
+        assert opened.instance.get_dynamic_partitions("subject") == []
+        opened.instance.add_dynamic_partitions("subject", ["ada"])
+    assert index.stat().st_size > 0
+
+
+def test_a_home_with_a_run_is_kept_and_the_error_says_what_to_do(emptied: tuple[Path, Path]) -> None:
+    config, index = emptied
+    run = index.with_name("0b8c9c2e-0000-4000-8000-000000000000.db")
+    run.write_bytes(b"events")
+    with (
+        pytest.raises(InputError, match=r"log of events cannot be used .* what was made is in the warehouse"),
+        driver(config),
+    ):
+        pass
+    assert run.read_bytes() == b"events"
