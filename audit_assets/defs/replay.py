@@ -7,6 +7,7 @@ from audit_assets.defs.imitations import imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import model_of_grid, model_version
 from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.generation.tables import redrawn_otherwise
 
 
 @dg.asset(
@@ -29,7 +30,7 @@ from audit_assets.defs.resources import GPU_TAGS, AuditResource
 def replayed_imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One subject in a hundred, at least one, drawn again with all its images beside those that are kept. A folder of images is hashed again."""
     table = audit.steps.replay(context.partition_key)
-    different = table[table["image_sha256"] != table["replayed_sha256"]]
+    different = redrawn_otherwise(table)
     check = dg.AssetCheckResult(
         passed=different.empty,
         check_name="replayed_images_are_the_same",

@@ -40,6 +40,7 @@ from audit_assets.evidence.manifest import (
 from audit_assets.generation.image_folder import artist_folders, folder_files
 from audit_assets.generation.images import ImageStore, open_image
 from audit_assets.generation.imitate import check_imitations, doubled
+from audit_assets.generation.tables import redrawn_otherwise
 from audit_assets.model_files import read_files
 from audit_assets.model_registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
@@ -536,7 +537,7 @@ def _replay(steps: "AuditSteps", manifest: Manifest, subjects: int, elsewhere: l
         store = ImageStore(Path(folder))
         table = steps.replay(model, chosen, store)
         check.seen = f"{len(table)} images of {', '.join(sorted(chosen))}"
-        for row in table[table["image_sha256"] != table["replayed_sha256"]].to_dict("records"):
+        for row in redrawn_otherwise(table).to_dict("records"):
             apart = _apart(steps.images, store, row["image_sha256"], row["replayed_sha256"])
             said = f"imitations/{model}/{row['subject']}.parquet, template {row['template']}, trial {row['trial']}: drawn again, {apart}"
             why = (

@@ -87,3 +87,9 @@ def absent_rows(
         for template in (range(len(protocol.templates)) if templates is None else templates)
         for trial in range(protocol.trials)
     ]
+
+
+def redrawn_otherwise(replayed: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a replay whose image is another, or missing on one side only; where nobody supplied one, both are."""
+    kept, again = replayed["image_sha256"].fillna(""), replayed["replayed_sha256"].fillna("")
+    return replayed[kept != again]
