@@ -111,14 +111,17 @@ class AuditSteps:
         names, indirect = self._prompted_names(), self._indirect_prompts()
         return {s: len(self.protocol.wordings(n, indirect[s])) * self.protocol.trials for s, n in names.items()}
 
-    def cost_preview(self, models: list[str]) -> str:
-        """How many images some model versions ask for, and how long that takes at the pace of those that are made."""
+    def cost_preview(self, models: list[str], seconds_an_image: float | None) -> str:
+        """How many images some model versions ask for, and how long that takes at a pace that is known from earlier ones."""
         if not models:
             return "no images to make"
         if self.warehouse.inputs("subjects") is None:
             return "subjects are not chosen yet"
         each = sum(self.images_asked().values())
-        return f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
+        images = f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
+        if seconds_an_image is None:
+            return f"{images}; no earlier run says how long that takes"
+        return f"{images}; about {each * len(models) * seconds_an_image / 60:.1f} minutes at the pace of the last run that made some"
 
     def drawn(self, model: str) -> list[str]:
         """Subjects that have images of a model version, in the order of the subjects."""

@@ -45,6 +45,15 @@ def test_every_image_of_the_protocol_is_there_and_is_what_its_row_says(audited: 
         assert steps.images.get(sha256).size == (32, 32)
 
 
+def test_what_a_batch_will_cost_is_said_in_images_and_in_minutes(audited: Path) -> None:
+    steps = steps_of(audited)
+    made = sum(len(steps.warehouse.read(f"imitations/miniature-1/{s}")) for s in steps.images_asked())
+    said = steps.cost_preview(["miniature-1", "miniature-2"], 0.5)
+    assert said.startswith(f"{2 * made} images to make: {made} for each of miniature-1, miniature-2; about ")
+    assert f"about {2 * made * 0.5 / 60:.1f} minutes" in said
+    assert "no earlier run" in steps.cost_preview(["miniature-2"], None)
+
+
 def test_trained_artists_are_identified_far_more_often_than_names_nobody_trained_on(audited: Path) -> None:
     with duckdb.connect(str(steps_of(audited).database), read_only=True) as connection:
         shares = dict(

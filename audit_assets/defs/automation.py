@@ -80,7 +80,7 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
     changes = registry_changes(before, now)
     if not changes:
         return dg.SkipReason("audit.yaml names the models and encoders that it named before")
-    context.log.info(f"{changes}; {audit.steps.cost_preview([*changes.new, *changes.changed])}")
+    context.log.info(f"{changes}; {audit.steps.cost_preview([*changes.new, *changes.changed], pace(context.instance))}")
     requests = [dg.RunRequest(run_key=f"registry {digest(now)}", asset_selection=[model_versions.key, encoders.key])]
     subjects = context.instance.get_dynamic_partitions("subject")
     requests += [
@@ -97,6 +97,17 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
         if subjects
     ]
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+
+
+def pace(instance: dg.DagsterInstance) -> float | None:
+    """Seconds an image, of the last run that made images and ended, embeddings included; None where none did."""
+    for record in instance.fetch_materializations(imitations.key, limit=50).records:
+        told = record.asset_materialization
+        made = told.metadata.get("images_made_now") if told else None
+        run = instance.get_run_record_by_id(record.run_id)
+        if made and int(str(made.value)) and run and run.start_time and run.end_time:
+            return float((run.end_time - run.start_time) / int(str(made.value)))
+    return None
 
 
 CELLS = dg.AssetSelection.assets(imitations, imitation_embeddings, reference_works, reference_embeddings)
@@ -118,6 +129,13 @@ result_automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     emit_backfills=False,
     description="Measures, compares and reports whatever the images and embeddings that are there have changed.",
+)
+
+
+reaudit_job = dg.define_asset_job(
+    "reaudit_job",
+    selection=dg.AssetSelection.assets(imitations, imitation_embeddings),
+    description="Every model version under the protocol as it is now: launch it over all partitions. What was made from the same is kept, and results follow by themselves.",
 )
 
 

@@ -12,7 +12,15 @@ from dagster import AssetKey, DagsterInstance
 
 from audit_assets.config import load_audit
 from audit_assets.definitions import defs
-from audit_assets.defs.automation import Changes, new_model_versions, registry_changes, registry_state, weekly_reaudit
+from audit_assets.defs.automation import (
+    Changes,
+    new_model_versions,
+    pace,
+    registry_changes,
+    registry_state,
+    weekly_reaudit,
+)
+from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import AuditResource
 
 
@@ -197,3 +205,27 @@ def test_automation_runs_by_itself_and_the_weekly_schedule_only_when_it_is_switc
         assert sensors[name] == dg.DefaultSensorStatus.RUNNING
     (schedule,) = repository.schedule_defs
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+
+
+def test_the_pace_is_that_of_the_last_run_that_made_images() -> None:
+    @dg.asset(name="imitations", config_schema={"made": int})
+    def stand_in(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata={"images_made_now": context.op_execution_context.op_config["made"]})
+
+    with DagsterInstance.ephemeral() as instance:
+        assert pace(instance) is None
+        for made in (4, 0):
+            config = {"ops": {"imitations": {"config": {"made": made}}}}
+            run = dg.materialize([stand_in], instance=instance, run_config=config).run_id
+            if made:
+                record = instance.get_run_record_by_id(run)
+        assert record is not None
+        assert record.start_time is not None
+        assert record.end_time is not None
+        assert pace(instance) == pytest.approx((record.end_time - record.start_time) / 4)
+
+
+def test_a_job_reaudits_every_cell_under_a_protocol_that_changed() -> None:
+    job = defs().resolve_job_def("reaudit_job")
+    assert job.partitions_def == grid
+    assert {k.to_user_string() for k in job.asset_layer.selected_asset_keys} == {"imitations", "imitation_embeddings"}
