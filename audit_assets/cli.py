@@ -255,13 +255,16 @@ def sql(query: str, config: Config = DEFAULT) -> None:
 @app.command()
 def verify(
     config: Config = DEFAULT,
-    model: Annotated[str | None, typer.Option(help="one model version; by default every audited one")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="one model version; by default every audited one, of an archive its own")
+    ] = None,
     replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
     no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
     sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
     root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
 ) -> None:
     """Hash every file again, compute every figure again, draw some images again; say what does not hold, and exit with 1."""
+    from audit_assets.evidence.archive_file import imported
     from audit_assets.evidence.verify import verify as checks
 
     _quiet()
@@ -271,7 +274,9 @@ def verify(
             steps.audit.model(model)
         elif root is not None:
             raise InputError("--root: is the hash of one manifest; say with --model of which.")
-        models = [model] if model else steps.audited()
+        # An archive has the evidence of one model version, and the tables of all.
+        archive = imported(steps.audit.base)
+        models = [model] if model else [archive.model_version] if archive else steps.audited()
         if not models:
             raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
     except InputError as error:

@@ -248,9 +248,10 @@ def _opened(home: Path) -> dg.DagsterInstance:
     try:
         instance = dg.DagsterInstance.from_config(str(home))
         _check_events(instance)
-    except DBAPIError:
+    except DBAPIError as error:
         history = home / "history"
-        if not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
+        busy = "locked" in str(error)  # somebody else, such as a UI, is writing
+        if busy or not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
             raise
         shutil.rmtree(history)
         instance = dg.DagsterInstance.from_config(str(home))

@@ -34,7 +34,13 @@ def parse_archive(text: str, where: str) -> Archive:
         raise InputError(f"{where}: is no {FILE} of this version ({error.errors()[0]['msg']}).") from None
 
 
+def imported(folder: Path) -> Archive | None:
+    """What the audit in a folder was imported from; None where it was made here."""
+    path = folder / FILE
+    return parse_archive(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
+
+
 def left_out(folder: Path) -> set[LeftOut]:
     """What an imported audit lies here without; nothing where this audit was made here."""
-    path = folder / FILE
-    return set(parse_archive(path.read_text(encoding="utf-8"), str(path)).left_out) if path.is_file() else set()
+    archive = imported(folder)
+    return set(archive.left_out) if archive else set()

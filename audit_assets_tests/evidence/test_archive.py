@@ -4,6 +4,8 @@ import json
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +72,18 @@ def test_an_imported_audit_is_checked_like_any_other(archive: Path, tmp_path: Pa
     with flipped(folder / "warehouse" / image.path, 50):
         found = findings(files_checked(folder / "audit.yaml"))
     assert any(str(folder / "warehouse" / image.path) in line for line in found)
+
+
+@pytest.mark.long
+def test_of_an_archive_the_command_checks_the_version_that_it_holds(both_versions: Path, tmp_path: Path) -> None:
+    """Tables and database are those of all versions, and the manifest of another is nobody's to miss."""
+    export(steps_of(both_versions.parent.parent / "audit.yaml"), "miniature-2", tmp_path / "evidence.zip")
+    import_archive(tmp_path / "evidence.zip", tmp_path / "received")
+    command = ["verify", "--config", str(tmp_path / "received" / "audit.yaml")]
+    said = subprocess.run([sys.executable, "-m", "audit_assets.cli", *command], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout
+    assert "miniature-2\n" in said.stdout
+    assert "miniature-1\n" not in said.stdout
 
 
 def test_the_same_evidence_gives_the_same_bytes_with_or_without_what_may_be_left_out(
