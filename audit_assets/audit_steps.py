@@ -4,7 +4,7 @@ Assets call these; nothing here knows of Dagster. `inputs` of a table is the has
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,7 +196,7 @@ class AuditSteps:
 
     def refused_subjects(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files could not be taken."""
-        tables = [self.warehouse.read(f"imitations/{model}/{s}") for s in self._prompted_names()]
+        tables = [self.warehouse.read(f"imitations/{model}/{s}", ["problem"]) for s in self._prompted_names()]
         return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
 
     def imitations_are_done(self, model: str) -> bool:
@@ -266,9 +266,10 @@ class AuditSteps:
     # ---- embeddings
     def embed(self, kind: str, sources: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
         """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows)."""
+        images = self._images_named(sources)
         for entry in self.audit.encoders:
             encoder = None
-            wanted = {where: (source, inputs) for source, where, inputs in self._embeddings(kind, entry, sources)}
+            wanted = {where: (source, inputs) for source, where, inputs in self._embeddings(kind, entry, images)}
             for where in self._in_turn(list(wanted)):
                 source, inputs = wanted[where]
                 made = self._done(where, inputs)
@@ -285,18 +286,24 @@ class AuditSteps:
                     self.warehouse.write(where, made, inputs)
                 yield entry.name, where, made
 
-    def _embeddings(self, kind: str, entry: EncoderEntry, sources: list[str]) -> Iterator[tuple[str, str, str]]:
-        """For each source the table of its embeddings and the hash of what they are made from."""
+    def _images_named(self, sources: list[str]) -> dict[str, list[str]]:
+        """The hashes of the images of each table."""
+        return {s: self.warehouse.read(s, ["image_sha256"])["image_sha256"].dropna().tolist() for s in sources}
+
+    def _embeddings(
+        self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]]
+    ) -> Iterator[tuple[str, str, str]]:
+        """For each table of images the table of its embeddings and the hash of what they are made from."""
         files_sha256 = resolve_encoder_entry(self.audit, entry).files_sha256
-        for source in sources:
-            images = self.warehouse.read(source)["image_sha256"].dropna().tolist()
+        for source, sha256 in images.items():
             where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
-            yield source, where, digest([files_sha256, images, VERSION])
+            yield source, where, digest([files_sha256, sha256, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
+        images = self._images_named(sources)
         for entry in self.audit.encoders:
             if any(
-                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, sources)
+                self.warehouse.inputs(where) != inputs for _, where, inputs in self._embeddings(kind, entry, images)
             ):
                 return False
             register(self.audit, resolve_encoder_entry(self.audit, entry))

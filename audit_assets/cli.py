@@ -173,14 +173,13 @@ def report(
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import hold_ui, prepare_home
+    from audit_assets.driver import hold_ui
 
     try:
         audit = load_audit(config)
+        home = hold_ui(audit)
     except InputError as error:
         raise _stop(error) from None
-    home = prepare_home(audit)
-    hold_ui(home)
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     dagster = Path(sys.executable).with_name("dagster")
     root = Path(__file__).parent.parent

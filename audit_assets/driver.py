@@ -32,6 +32,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
 
 DRIVER = "audit/driver"
+OPENING = "opening.lock"
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 DAGSTER_YAML = """\
@@ -51,6 +52,7 @@ def prepare_home(audit: Audit) -> Path:
     settings = home / "dagster.yaml"
     if not settings.exists():
         settings.write_text(DAGSTER_YAML, encoding="utf-8")
+    (home / OPENING).touch()
     return home
 
 
@@ -230,13 +232,16 @@ def driver(config: Path) -> Iterator[Driver]:
     os.environ["AUDIT_CONFIG"] = str(audit.file)
     with writing(audit.dagster_home):
         home = prepare_home(audit)
-        (home / "opening.lock").touch()
     os.environ["DAGSTER_HOME"] = str(home)
+    with _usable(home), _opened(home) as instance, alive(home / "drivers", instance) as name:
+        yield Driver(audit.file, instance, name)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Says what can be done about a log of events that cannot be read or written."""
     try:
-        with FileLock(home / "opening.lock"):  # two that make Dagster's tables at once fail
-            opened = _opened(home)
-        with opened as instance, alive(home / "drivers", instance) as name:
-            yield Driver(audit.file, instance, name)
+        yield
     except DBAPIError as error:
         raise InputError(
             f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
@@ -245,16 +250,17 @@ def driver(config: Path) -> Iterator[Driver]:
 
 def _opened(home: Path) -> dg.DagsterInstance:
     """Dagster's instance in a home. Where its first opening was killed, its tables are half made: without a run, it begins again."""
-    try:
-        instance = dg.DagsterInstance.from_config(str(home))
-        _check_events(instance)
-    except DBAPIError as error:
-        history = home / "history"
-        busy = "locked" in str(error)  # somebody else, such as a UI, is writing
-        if busy or not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
-            raise
-        shutil.rmtree(history)
-        instance = dg.DagsterInstance.from_config(str(home))
+    with FileLock(home / OPENING):  # two that make Dagster's tables at once fail
+        try:
+            instance = dg.DagsterInstance.from_config(str(home))
+            _check_events(instance)
+        except DBAPIError as error:
+            history = home / "history"
+            busy = "locked" in str(error)  # somebody else, such as a UI, is writing
+            if busy or not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
+                raise
+            shutil.rmtree(history)
+            instance = dg.DagsterInstance.from_config(str(home))
     return instance
 
 
@@ -302,20 +308,23 @@ def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
     _end(instance, unfinished, "the code server that this run was a process of is gone")
 
 
-def hold_ui(home: Path) -> None:
-    """Hold the lock of the UI while this process lives, and what it becomes; end the runs of a UI that was killed.
+def hold_ui(audit: Audit) -> Path:
+    """Dagster's home of an audit, with the lock of the UI, which this process holds while it lives, and what it becomes.
 
-    Beside another UI over the same home nothing is done: the runs are that one's.
+    Runs of a UI that was killed are ended. Beside another UI over the same home nothing is done: the runs are that one's.
     """
-    lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+        lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        return
+        return home
     os.set_inheritable(lock, True)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with _usable(home), _opened(home) as instance:
         end_lost_runs(instance, lost_runs(instance))
+    return home
 
 
 def _end(

@@ -24,7 +24,7 @@ NEED_MORE = {
     *("pip", "docker", "helm", "kubectl", "hf", "git", "curl", "apt-get", "aws"),
     *("psql", "pg_dump", "pg_restore", "createdb", "createuser", "pg_dumpall"),
     *("cp", "mv", "echo", "chmod", "cd", "mkdir", "rsync", "tar", "rm", "export", "du", "openssl", "htpasswd", "chown", "sha256sum", "source", "."),
-    *("dagster", "dg", "dagster-webserver", "dagster-daemon", "ruff", "mypy", "pytest", "jupyter", "duckdb", "systemctl", "caddy", "nginx"),
+    *("dagster", "dg", "dagster-webserver", "dagster-daemon", "ruff", "mypy", "pytest", "jupyter", "duckdb"),
 }  # fmt: skip
 """Programs that need a network, another machine, an hour or files of the reader's: only their files in this repository are looked for."""
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from audit_assets.cli import app
 from audit_assets.driver import driver
 from audit_assets.errors import InputError
 
@@ -37,3 +39,14 @@ def test_a_home_with_a_run_is_kept_and_the_error_says_what_to_do(emptied: tuple[
     ):
         pass
     assert run.read_bytes() == b"events"
+
+
+def test_the_ui_over_a_damaged_home_says_what_to_do_and_does_not_start(
+    emptied: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, index = emptied
+    index.with_name("0b8c9c2e-0000-4000-8000-000000000000.db").write_bytes(b"events")
+    monkeypatch.setattr("os.execve", lambda *arguments: pytest.fail("the UI was started"))
+    done = CliRunner().invoke(app, ["dev", "--config", str(config)])
+    assert done.exit_code == 2
+    assert "log of events cannot be used" in done.output

@@ -213,10 +213,24 @@ def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> N
         few = iter(subjects * repeats)
         # They are made: a run each costs this without any model.
         run_each = in_turns({"each": lambda: d.run(range_step(d, [next(few)]))}, 5)["each"]
+        process_each = in_turns({"each": lambda: in_a_process(d, subjects[0])}, 2)["each"]
         each = (seconds["run"] - seconds["alone"]) / cells
     results.within("orchestration of a cell in ms", 1000 * each, 25)
     results.within("kept by Dagster for a cell in KB", kilobytes, 20)
     results.ratio("ms a cell against a run a cell, in process", 1000 * each, 1000 * run_each, run_each / each, 7)
+    results.ratio("ms a cell against a process a cell", 1000 * each, 1000 * process_each, process_each / each, 70)
+
+
+def in_a_process(d: Driver, key: str) -> None:
+    """A cell as `dagster asset materialize` makes it, with nothing to draw."""
+    program = Path(sys.executable).with_name("dagster")
+    cell = ["--select", "imitations", "--partition", f"m|{key}", "-m", "audit_assets.definitions"]
+    environment = {
+        **os.environ, "AUDIT_CONFIG": str(d.audit.base / "audit.yaml"), "DAGSTER_HOME": str(d.audit.dagster_home)
+    }  # fmt: skip
+    done = subprocess.run([program, "asset", "materialize", *cell], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
 
 
 def forget(d: Driver) -> None:

@@ -24,6 +24,7 @@ STAGES = {
     "generation": "Images beside loops that were written by hand, and what Dagster costs for each cell beyond the images.",
     "whole": "Everything, from an empty warehouse to the report, beside a plain script that draws, embeds, classifies and matches and "
     "does less (`benchmarks/plain_script.py`); then again with nothing to do.",
+    "report": "The report of a model version with 250 artists, simulated and measured as a real one is, and how long Chromium takes to show it.",
     "cells": "Dagster with as many cells as said: the ticks of the sensors as the daemon timed them, and the queries of the page of "
     "`imitations` as a browser sends them. A key that is added makes Dagster build its cache of partition statuses anew from the whole event log, twice "
     "(`partition_status_cache._build_status_cache` is four fifths of the profile of such a tick): that tick is long, once for each new model version.",

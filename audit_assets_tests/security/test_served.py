@@ -1,10 +1,15 @@
 """Who can reach the UI, and what it lets them do."""
 
+import base64
 import json
+import re
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,3 +106,92 @@ def listening(port: int) -> set[str]:
     lines += Path("/proc/net/tcp6").read_text().splitlines()[1:]
     sockets = [line.split() for line in lines]
     return {s[1].split(":")[0] for s in sockets if s[3] == "0A" and int(s[1].split(":")[1], 16) == port}
+
+
+UPGRADE = (
+    "GET /graphql HTTP/1.1\r\nHost: audits.example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: graphql-transport-ws, graphql-ws\r\n{authorization}\r\n"
+)
+
+
+@contextmanager
+def nginx_as_documented(folder: Path, behind: int, password: str) -> Iterator[int]:
+    """nginx with the server block of SECURITY.md, at a port of its own and with a certificate made here: the port."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+    assert program, "there is no nginx on this machine; run `.ci/services` as root (`make test-all` does)"
+    found = re.search(r"```nginx\n(.*?)```", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.S)
+    assert found
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    key, certificate, users = folder / "audits.key", folder / "audits.pem", folder / "audits.htpasswd"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
+         "-days", "1", "-subj", "/CN=audits.example.org"], check=True, capture_output=True,
+    )  # fmt: skip
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"], input=password, check=True, capture_output=True, text=True
+    )
+    users.write_text(f"alice:{hashed.stdout}")
+    block = found[1]
+    for documented, here in {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/etc/ssl/audits.pem": str(certificate),
+        "/etc/ssl/audits.key": str(key), "/etc/nginx/audits.htpasswd": str(users), "127.0.0.1:3001": f"127.0.0.1:{behind}",
+    }.items():  # fmt: skip
+        assert documented in block
+        block = block.replace(documented, here)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = (
+        f"user root; pid {folder}/nginx.pid; daemon off; events {{}} http {{ access_log off; {temporary}\n{block} }}"
+    )
+    settings = folder / "nginx.conf"
+    settings.write_text(whole)
+    process = subprocess.Popen([program, "-c", str(settings), "-e", str(folder / "error.log")])
+    try:
+        for _ in range(100):
+            with socket.socket() as client:
+                if not client.connect_ex(("127.0.0.1", port)):
+                    break
+            assert process.poll() is None, (folder / "error.log").read_text()
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.mark.long
+def test_the_documented_proxy_asks_for_a_password_and_passes_live_updates_on(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    trusting = ssl._create_unverified_context()
+    (tmp_path / "proxy").mkdir()
+
+    def authorization(password: str) -> str:
+        return "Basic " + base64.b64encode(f"alice:{password}".encode()).decode()
+
+    def status(port: int, headers: dict[str, str]) -> int:
+        request = urllib.request.Request(f"https://127.0.0.1:{port}/server_info", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=trusting) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return int(error.code)
+
+    def upgraded(port: int, header: str) -> str:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, trusting.wrap_socket(plain) as client:
+            client.sendall(UPGRADE.format(authorization=header).encode())
+            return client.recv(4096).decode().split("\r\n")[0]
+
+    with (
+        webserver(small_audit(tmp_path), "--read-only") as (_, behind),
+        nginx_as_documented(tmp_path / "proxy", behind, "correct horse") as port,
+    ):
+        assert status(port, {}) == 401
+        assert status(port, {"Authorization": authorization("wrong")}) == 401
+        assert status(port, {"Authorization": authorization("correct horse")}) == 200
+        assert " 401 " in upgraded(port, "")
+        assert " 101 " in upgraded(port, f"Authorization: {authorization('correct horse')}\r\n")
