@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,14 @@ def _stop(error: InputError) -> typer.Exit:
     console.print("cannot audit:", style="bold red")
     console.print(str(error), markup=False)
     return typer.Exit(2)
+
+
+@app.callback()
+def _terminal() -> None:
+    """What a terminal's encoding does not have is shown as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @app.command()

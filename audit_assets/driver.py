@@ -5,7 +5,9 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 
 import fcntl
 import os
+import re
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -32,7 +34,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
 
 DRIVER = "audit/driver"
-OPENING = "opening.lock"
+OPENING, SETTINGS = "opening.lock", "dagster.yaml"
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 DAGSTER_YAML = """\
@@ -49,7 +51,7 @@ def prepare_home(audit: Audit) -> Path:
     """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
+    settings = home / SETTINGS
     if not settings.exists():
         settings.write_text(DAGSTER_YAML, encoding="utf-8")
     (home / OPENING).touch()
@@ -242,17 +244,33 @@ def _usable(home: Path) -> Iterator[None]:
     """Says what can be done about a log of events that cannot be read or written."""
     try:
         yield
-    except DBAPIError as error:
+    except InputError:
+        raise
+    except Exception as raised:
+        error = _of_database(raised)
+        if error is None:
+            raise
+        if isinstance(error.orig, sqlite3.Error | dg.DagsterInvalidInvocationError):
+            raise InputError(
+                f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
+            ) from error
         raise InputError(
-            f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
+            f"{home / SETTINGS}: Dagster's database cannot be used ({str(error.orig).strip()}); start it, or correct its address, user and password, and run again: what was made is in the warehouse, and is kept."
         ) from error
+
+
+def _of_database(error: BaseException | None) -> DBAPIError | None:
+    """The database's error that is, or is behind, another one: dagster-postgres raises its own when it asked often enough."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return error
 
 
 def _opened(home: Path) -> dg.DagsterInstance:
     """Dagster's instance in a home. Where its first opening was killed, its tables are half made: without a run, it begins again."""
     with FileLock(home / OPENING):  # two that make Dagster's tables at once fail
         try:
-            instance = dg.DagsterInstance.from_config(str(home))
+            instance = _instance(home)
             _check_events(instance)
         except DBAPIError as error:
             history = home / "history"
@@ -260,8 +278,22 @@ def _opened(home: Path) -> dg.DagsterInstance:
             if busy or not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
                 raise
             shutil.rmtree(history)
-            instance = dg.DagsterInstance.from_config(str(home))
+            instance = _instance(home)
     return instance
+
+
+def _instance(home: Path) -> dg.DagsterInstance:
+    """Dagster's instance with the settings of a home. InputError where they cannot be taken."""
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except Exception as error:  # storages, launchers and what else the settings name raise their own
+        if _of_database(error) is not None:
+            raise
+        unset = ", ".join(sorted(set(re.findall(r'environment variable "(\w+)" which is not set', str(error)))))
+        why = f"not set in the environment: {unset}" if unset else f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{home / SETTINGS}: Dagster does not take these settings ({why}); correct them, or delete the file for those of a laptop."
+        ) from error
 
 
 def _check_events(instance: dg.DagsterInstance) -> None:

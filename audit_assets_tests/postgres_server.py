@@ -51,6 +51,7 @@ def postgres() -> Iterator[dict[str, str]]:
         _run(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "server.log", "-o", options, "start")
         try:
             yield {
+                "PGDATA": str(data),
                 "DAGSTER_POSTGRES_HOST": "127.0.0.1",
                 "DAGSTER_POSTGRES_PORT": str(port),
                 "DAGSTER_POSTGRES_USER": USER,
@@ -58,6 +59,7 @@ def postgres() -> Iterator[dict[str, str]]:
                 "DAGSTER_POSTGRES_DB": "postgres",
             }
         finally:
-            _run(binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            if (data / "postmaster.pid").exists():  # a test may have stopped it
+                _run(binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from audit_assets.config import load_audit
+from audit_assets.driver import driver
+from audit_assets.errors import InputError
 from audit_assets.publication import read
 from audit_assets_tests.postgres_server import postgres
 
@@ -75,3 +79,35 @@ def test_two_runs_at_once_on_postgres_end_as_one_on_disk(
         cells = instance.get_materialized_partitions(AssetKey("imitations"))
     assert len(cells) == there["imitations"].groupby(["model_version", "subject"]).ngroups
     assert not (config.parent / ".dagster").exists()  # everything that Dagster keeps is in Postgres
+
+
+@pytest.mark.long
+def test_a_database_that_stops_in_the_middle_is_named_and_what_was_made_is_kept(
+    service: Path, small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = small_audit(tmp_path / "audit")
+    with driver(config) as d:
+        d.preflight()
+        for step in (*d.roster_steps(), *d.registry_steps()):
+            d.run(step)
+        before = {p: p.stat().st_mtime_ns for p in (tmp_path / "audit" / "warehouse").rglob("*.parquet")}
+        assert before
+
+    def run_without_database() -> None:
+        with driver(config) as d:
+            stop_postgres()
+            d.run(next(iter(d.audit_steps())))
+
+    with pytest.raises(InputError, match=r"Dagster's database cannot be used \(.*Connection refused"):
+        run_without_database()
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    with pytest.raises(InputError, match="what was made is in the warehouse"), driver(config):
+        pass
+
+
+def stop_postgres() -> None:
+    """As a crash does: the server's processes are gone at once."""
+    file = Path(os.environ["PGDATA"]) / "postmaster.pid"
+    os.kill(int(file.read_text().split()[0]), signal.SIGQUIT)
+    while file.exists():
+        time.sleep(0.1)

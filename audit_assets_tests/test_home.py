@@ -1,5 +1,7 @@
-"""An audit's Dagster home whose first opening was killed begins again; one with a history is never thrown away."""
+"""An audit's Dagster home whose first opening was killed begins again; one with a history is never thrown away; settings that
+Dagster cannot take are bad input."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_assets.cli import app
-from audit_assets.driver import driver
+from audit_assets.config import load_audit
+from audit_assets.driver import driver, prepare_home
 from audit_assets.errors import InputError
 
 
@@ -50,3 +53,34 @@ def test_the_ui_over_a_damaged_home_says_what_to_do_and_does_not_start(
     done = CliRunner().invoke(app, ["dev", "--config", str(config)])
     assert done.exit_code == 2
     assert "log of events cannot be used" in done.output
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("nonsense: [\n", "ParserError"),
+        ("nonsense: true\n", 'unexpected config entry "nonsense"'),
+        ("storage: {postgres: {postgres_url: 3}}\n", "postgres_url"),
+    ],
+)
+def test_settings_that_dagster_does_not_take_are_named(
+    small_audit: Callable[..., Path], tmp_path: Path, settings: str, said: str
+) -> None:
+    config = small_audit(tmp_path)
+    file = prepare_home(load_audit(config)) / "dagster.yaml"
+    file.write_text(settings, encoding="utf-8")
+    with pytest.raises(InputError) as refused, driver(config):
+        pass
+    assert str(refused.value).startswith(f"{file}: Dagster does not take these settings")
+    assert said in str(refused.value)
+
+
+def test_settings_of_the_service_without_its_environment_name_what_is_not_set(
+    small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_audit(tmp_path)
+    home = prepare_home(load_audit(config))
+    shutil.copy(Path(__file__).parents[1] / "docker" / "dagster.yaml", home)
+    monkeypatch.delenv("DAGSTER_POSTGRES_HOST", raising=False)
+    with pytest.raises(InputError, match=r"not set in the environment: .*DAGSTER_POSTGRES_HOST"), driver(config):
+        pass

@@ -102,6 +102,8 @@ def _layout(root: Path) -> int | None:
         return None
     except InputError:  # the bucket is not reachable
         raise
+    except NotADirectoryError:
+        raise InputError(f"{root}: is not a folder; move it away, or correct `warehouse`.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say which layout the warehouse has ({error}); restore it from a backup, or write "
