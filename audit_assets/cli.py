@@ -33,7 +33,11 @@ SETTLED = 90
 before, it gives up for good."""
 
 
-def _stop(error: InputError) -> typer.Exit:
+def _stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
+    """The code to end with: 2 after bad input, 130 after Ctrl-C, as shells have it."""
+    if isinstance(error, KeyboardInterrupt):
+        console.print("\nstopped: what is finished is kept, and the same command goes on from there")
+        return typer.Exit(130)
     console.print("cannot audit:", style="bold red")
     console.print(str(error), markup=False)
     return typer.Exit(2)
@@ -57,7 +61,7 @@ def run(config: Config = DEFAULT) -> None:
     started = time.monotonic()
     try:
         driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
-    except InputError as error:
+    except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     _results(driver.steps.database, driver.models())
     home = driver.audit.dagster_home
@@ -88,7 +92,7 @@ def plan(config: Config = DEFAULT) -> None:
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
             size = driver.steps.measurement.size()
-    except InputError as error:
+    except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     table = Table("question", "answer", title_justify="left")
     for question, answer in answers(size):
@@ -106,7 +110,7 @@ def roster(config: Config = DEFAULT) -> None:
     started = time.monotonic()
     try:
         steps = run_roster(config, partial(shown, console)).steps
-    except InputError as error:
+    except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     table = Table("roster", "criterion", "removed", "remaining", "note")
     for row in steps.warehouse.read("roster_attrition").itertuples():

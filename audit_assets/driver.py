@@ -4,6 +4,7 @@ Every step is a Dagster run over the code location's own job, so that what it ma
 """
 
 import fcntl
+import glob
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import DBAPIError
 
@@ -50,6 +52,10 @@ run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false
 def prepare_home(audit: Audit) -> Path:
     """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
     home = audit.dagster_home
+    if glob.has_magic(str(home)):
+        raise InputError(
+            f"{home}: Dagster takes *, ? and [ in a folder's name for a pattern, and would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another."
+        )
     home.mkdir(parents=True, exist_ok=True)
     settings = home / SETTINGS
     if not settings.exists():
@@ -186,16 +192,19 @@ class Driver:
         return all(step.keys <= partitions for partitions in seen) and step.done()
 
     def run(self, step: Step) -> None:
-        """Raises the error of an asset that failed; InputError stays what it is."""
+        """Raises the error of an asset that failed; InputError stays what it is. KeyboardInterrupt where the process is asked to end."""
         keys = {dg.AssetKey(name) for name in step.selection}
         job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
-        job.execute_in_process(
-            instance=self.instance,
-            partition_key=step.partition,
-            tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
-            run_config=QUIET,
-            raise_on_error=True,
-        )
+        try:
+            job.execute_in_process(
+                instance=self.instance,
+                partition_key=step.partition,
+                tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
+                run_config=QUIET,
+                raise_on_error=True,
+            )
+        except DagsterExecutionInterruptedError as asked:
+            raise KeyboardInterrupt from asked
 
     def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
         """Run what is not done, inside what `say` gives for it. Bad input of one model refuses that model alone, unless it is the only one."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from audit_assets_tests.processes import heed_interrupts
+
 
 def chromium() -> str:
     found = next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
@@ -46,7 +48,7 @@ def serving(config: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes],
     command = [sys.executable, "-m", "audit_assets.cli", "dev", "--config", str(config), "--port", str(port)]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_heed_interrupts
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts
         )
         try:
             yield process, _when_ready(f"http://127.0.0.1:{port}", process, log)
@@ -54,11 +56,6 @@ def serving(config: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes],
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)  # as Ctrl-C does: the UI then ends all that it started
                 process.wait(timeout=60)
-
-
-def _heed_interrupts() -> None:
-    """A process that was started in the background ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _when_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> str:

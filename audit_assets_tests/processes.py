@@ -15,12 +15,22 @@ from audit_assets.warehouse.store import vectors
 
 
 def start(config: Path, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """`audit-assets run` in a session of its own, as a terminal or a scheduler starts it."""
+    """`audit-assets run` in a session of its own, as a terminal or a scheduler starts it: it heeds Ctrl-C."""
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(config)]
     with open(config.parent / "said.log", "ab") as said:
         return subprocess.Popen(
-            command, start_new_session=True, stdout=said, stderr=said, env={**os.environ, **(environment or {})}
+            command,
+            start_new_session=True,
+            stdout=said,
+            stderr=said,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=heed_interrupts,
         )
+
+
+def heed_interrupts() -> None:
+    """A process that was started in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def said(config: Path) -> str:

@@ -84,3 +84,22 @@ def test_settings_of_the_service_without_its_environment_name_what_is_not_set(
     monkeypatch.delenv("DAGSTER_POSTGRES_HOST", raising=False)
     with pytest.raises(InputError, match=r"not set in the environment: .*DAGSTER_POSTGRES_HOST"), driver(config):
         pass
+
+
+@pytest.mark.parametrize("name", ["audits [2026]", "what?", "all*"])
+def test_a_home_whose_settings_dagster_would_not_find_is_refused(
+    small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = small_audit(tmp_path / name)
+    with pytest.raises(InputError, match="rename the folder, or set AUDIT_DAGSTER_HOME"), driver(config):
+        pass
+    monkeypatch.setenv("AUDIT_DAGSTER_HOME", str(tmp_path / "home"))
+    with driver(config) as opened:
+        assert not opened.instance.telemetry_enabled
+
+
+def test_a_home_below_a_folder_of_any_other_name_has_its_settings(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    with driver(small_audit(tmp_path / "our 'audits' #1, 50% \"ünï\" {x}")) as opened:
+        assert not opened.instance.telemetry_enabled

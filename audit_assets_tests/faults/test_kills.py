@@ -2,11 +2,13 @@
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from audit_assets.audit_steps import AuditSteps
@@ -45,6 +47,27 @@ def test_an_audit_killed_at_random_ends_as_the_undisturbed_one(
         config = small_audit(tmp_path / str(audits))
     ledger.lost += lost
     assert lost == []  # what was finished before a kill was neither lost nor made again
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT], ids=str)
+def test_an_audit_that_is_asked_to_end_says_that_it_can_go_on_and_does(
+    audited: Path, small_audit: Callable[..., Path], tmp_path: Path, ledger: Ledger, asked: signal.Signals
+) -> None:
+    config = small_audit(tmp_path)
+    process = start(config)
+    while not cells(config):
+        time.sleep(0.2)
+        assert process.poll() is None, said(config)
+    process.send_signal(asked)
+    assert process.wait(timeout=60) == 130
+    assert said(config).endswith("stopped: what is finished is kept, and the same command goes on from there\n")
+    assert "Traceback" not in said(config)
+    before = cells(config)
+    assert start(config).wait(timeout=400) == 0
+    assert before.items() <= cells(config).items()
+    ledger.wrong += wrong_results(config, audited)
+    assert differences(config, audited) == []
+    ledger.enter("processes asked to end", "nothing changed")
 
 
 def test_a_killed_run_does_not_hold_its_pool_for_ever(small_audit: Callable[..., Path], tmp_path: Path) -> None:
