@@ -1,5 +1,8 @@
 """What a user writes in `audit.yaml`, and what is said when it is wrong."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +176,16 @@ def test_a_field_that_the_program_fills_in_is_not_taken_from_the_file(tmp_path: 
     (tmp_path / "audit.yaml").write_text(f"protocol: a\n{field}: /elsewhere\n")
     with pytest.raises(InputError, match=rf"line 2, {field}"):
         load_audit(tmp_path / "audit.yaml")
+
+
+def test_a_terminal_without_the_characters_of_a_message_shows_it_all_the_same(tmp_path: Path) -> None:
+    """Before, what cannot be encoded ended the command with a traceback, after all its work."""
+    done = subprocess.run(
+        [sys.executable, "-m", "audit_assets.cli", "sql", "SELECT 1", "--config", str(tmp_path / "ünï – 97 %.yaml")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "cannot read the audit file" in done.stdout
+    assert "Traceback" not in done.stderr
