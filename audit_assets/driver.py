@@ -37,6 +37,8 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 DRIVER = "audit/driver"
 OPENING, SETTINGS = "opening.lock", "dagster.yaml"
+LOCAL = (sqlite3.Error, dg.DagsterInvalidInvocationError)
+"""What a damaged log of events raises that lies in the home itself, and not in a database."""
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 DAGSTER_YAML = """\
@@ -259,12 +261,18 @@ def _usable(home: Path) -> Iterator[None]:
         error = _of_database(raised)
         if error is None:
             raise
-        if isinstance(error.orig, sqlite3.Error | dg.DagsterInvalidInvocationError):
+        said = f"cannot be used ({str(error.orig).strip()})"
+        kept = "what was made is in the warehouse, and is kept"
+        if not isinstance(error.orig, LOCAL):
             raise InputError(
-                f"{home}: Dagster's log of events cannot be used ({error.orig}); make room where the disk is full, else delete this folder: what was made is in the warehouse, and is kept."
+                f"{home / SETTINGS}: Dagster's database {said}; start it, or correct its address, user and password, and run again: {kept}."
+            ) from error
+        if "locked" in said:
+            raise InputError(
+                f"{home}: Dagster's log of events {said}; wait until the process that writes to it is done, and run again: {kept}."
             ) from error
         raise InputError(
-            f"{home / SETTINGS}: Dagster's database cannot be used ({str(error.orig).strip()}); start it, or correct its address, user and password, and run again: what was made is in the warehouse, and is kept."
+            f"{home}: Dagster's log of events {said}; make room where the disk is full, else delete this folder: {kept}."
         ) from error
 
 
@@ -283,8 +291,9 @@ def _opened(home: Path) -> dg.DagsterInstance:
             _check_events(instance)
         except DBAPIError as error:
             history = home / "history"
-            busy = "locked" in str(error)  # somebody else, such as a UI, is writing
-            if busy or not history.is_dir() or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
+            # Locked: somebody else, such as a UI, is writing.
+            damaged = isinstance(error.orig, LOCAL) and "locked" not in str(error) and history.is_dir()
+            if not damaged or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
                 raise
             shutil.rmtree(history)
             instance = _instance(home)

@@ -2,10 +2,12 @@
 Dagster cannot take are bad input."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from audit_assets.cli import app
@@ -53,6 +55,24 @@ def test_the_ui_over_a_damaged_home_says_what_to_do_and_does_not_start(
     done = CliRunner().invoke(app, ["dev", "--config", str(config)])
     assert done.exit_code == 2
     assert "log of events cannot be used" in done.output
+
+
+def test_a_log_that_another_process_writes_to_is_neither_deleted_nor_is_that_advised(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = small_audit(tmp_path)
+    with driver(config) as opened:
+        index = opened.audit.dagster_home / "history" / "runs" / "index.db"
+    before = index.read_bytes()
+
+    def run_beside_a_writer() -> None:
+        with driver(config):
+            raise DBAPIError("INSERT", None, sqlite3.OperationalError("database is locked")) from None
+
+    with pytest.raises(InputError, match=r"database is locked\); wait until") as refused:
+        run_beside_a_writer()
+    assert "delete" not in str(refused.value)
+    assert index.read_bytes() == before
 
 
 @pytest.mark.parametrize(
