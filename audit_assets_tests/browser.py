@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from audit_assets_tests.processes import heed_interrupts
+from audit_assets_tests.processes import free_port, heed_interrupts
 
 
 def chromium() -> str:
@@ -42,9 +41,7 @@ def served(config: Path, log: Path) -> Iterator[str]:
 @contextmanager
 def serving(config: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
     """The same with the process, whose group all that it starts belongs to: it may be killed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "audit_assets.cli", "dev", "--config", str(config), "--port", str(port)]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(

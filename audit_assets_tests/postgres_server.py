@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from audit_assets_tests.processes import free_port
 
 USER = "audit"
 
@@ -39,9 +40,7 @@ def postgres() -> Iterator[dict[str, str]]:
     if os.getuid() == 0:
         for path in (folder, secret):
             shutil.chown(path, "postgres", "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     data = folder / "data"
     try:
         _run(

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -31,6 +32,13 @@ def start(config: Path, environment: Mapping[str, str] | None = None) -> "subpro
 def heed_interrupts() -> None:
     """A process that was started in the background ignores Ctrl-C, and so would all that it starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def free_port() -> int:
+    """One on loopback on which nobody listens at the moment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def said(config: Path) -> str:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from audit_assets.cli import app
 from audit_assets.config import load_audit
 from audit_assets.defs.resources import DEPLOYMENTS
 from audit_assets_tests.postgres_server import postgres
+from audit_assets_tests.processes import free_port
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
@@ -142,7 +142,7 @@ class Service:
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.folder, self.running = folder, dict[str, subprocess.Popen[bytes]]()
-        self.ports = {"4000": _free_port(), "3000": _free_port()}
+        self.ports = {"4000": free_port(), "3000": free_port()}
         self.environment = {**os.environ, **environment, "AUDIT_CODE_HOST": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         self.environment["AUDIT_CODE_PORT"] = str(self.ports["4000"])
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -190,13 +190,6 @@ class Service:
 
     def logs(self) -> str:
         return "\n".join(f"== {p.name}\n{p.read_text(errors='replace')[-3000:]}" for p in self.folder.glob("*.log"))
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def until(true: Callable[[], Any], what: str, service: Service, seconds: float = 120) -> Any:

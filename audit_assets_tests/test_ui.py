@@ -30,10 +30,9 @@ def test_the_ui_shows_the_audit_and_materializes_one_subject(copied: Path, tmp_p
         for group in ("roster", "registry", "imitation", "reference", "embedding", "measurement", "publication"):
             expect(tab.get_by_text(group, exact=True).first).to_be_visible(timeout=PATIENCE)
         tab.goto(f"{address}/assets/identification?view=checks")
-        heading = tab.get_by_text("identification_follows_from_the_images").filter(
-            visible=True
-        )  # the list cuts it short
-        expect(heading.first).to_be_visible(timeout=PATIENCE)
+        # The list beside it cuts the name short, and keeps a hidden copy.
+        name = tab.get_by_text("identification_follows_from_the_images").filter(visible=True)
+        expect(name.first).to_be_visible(timeout=PATIENCE)
         expect(tab.get_by_text("Passed").first).to_be_visible(timeout=PATIENCE)
         tab.goto(f"{address}/assets/verdicts?view=overview")
         expect(tab.get_by_text("Row count").first).to_be_visible(timeout=PATIENCE)

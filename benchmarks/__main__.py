@@ -65,10 +65,7 @@ def main() -> int:
         BENCH.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     for stage, found in known["stages"].items():
         said = "all targets met" if found["met"] else "targets missed" if found["finished"] else "failed"
-        seconds, before = (
-            "?" if found[k] is None else found[k] for k in ("seconds", "load_before")
-        )  # not kept at first
-        print(f"{stage:<12} {seconds:>6} s   load before {before:>5}   {said}")
+        print(f"{stage:<12} {found['seconds']:>6} s   load before {found['load_before']:>5}   {said}")
     if chosen.page:
         write(known)
     return 0 if all(found["met"] for found in known["stages"].values()) else 1

@@ -75,7 +75,7 @@ def limits(stage: str, found: Mapping[str, Any], cores: int) -> Iterator[str]:
         if row["met"]:
             continue
         reasons = [why for part, why in LIMITS.get(stage, {}).items() if part in row["metric"]]
-        if (found["load_before"] or 0) > cores:
+        if found["load_before"] > cores:
             reasons.append(
                 f"not decided. The machine was at work for others, at a load of {found['load_before']} on {cores} cores, and this is by "
                 f"the clock: run `python -m benchmarks --only {stage} --page` where nothing else runs."
@@ -165,7 +165,6 @@ def page(known: Mapping[str, Any]) -> str:
             f"## {stage.capitalize()}",
             "",
             words,
-            *([stages[stage]["note"]] if stages[stage].get("note") else []),
         ]
         lines += ["", *table(rows), *(f"\n{line}" for line in limits(stage, stages[stage], on["cores"]))]
     lines += ["", million(stages)]

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from audit_assets.cli import app
 from audit_assets.config import load_audit
 from audit_assets.driver import prepare_home
+from audit_assets_tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,9 +49,7 @@ def _parameters(command: Any) -> list[Any]:
 @contextmanager
 def webserver(config: Path, *options: str) -> Iterator[tuple[str, int]]:
     """`dagster-webserver` alone over an audit: its address and port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("dagster-webserver")
     environment = {"AUDIT_CONFIG": str(config), "DAGSTER_HOME": str(prepare_home(load_audit(config))), "PATH": "/usr/bin:/bin",
                    "PYTHONPATH": str(ROOT)}  # fmt: skip
@@ -122,9 +121,7 @@ def nginx_as_documented(folder: Path, behind: int, password: str) -> Iterator[in
     assert program, "there is no nginx on this machine; run `.ci/services` as root (`make test-all` does)"
     found = re.search(r"```nginx\n(.*?)```", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.S)
     assert found
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     key, certificate, users = folder / "audits.key", folder / "audits.pem", folder / "audits.htpasswd"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
