@@ -18,16 +18,14 @@ from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError, writing
 from audit_assets.generation import image_folder
-from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
-from audit_assets.measurement_steps import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
-from audit_assets.model_files import file_sha256
-from audit_assets.model_registry import folder_here, register, resolve_encoder_entry, resolve_model
-from audit_assets.references import fingerprint, reference_works, works_of
+from audit_assets.models.files import file_sha256
+from audit_assets.models.registry import folder_here, register, resolve_encoder_entry, resolve_model
+from audit_assets.references.works import fingerprint, reference_works, works_of
+from audit_assets.results.stage import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.warehouse.places import each, lock_folder, whole_files
-from audit_assets.warehouse.publish import (
+from audit_assets.warehouse.database import (
     SCHEMA_VERSION,
     as_json,
     library_versions,
@@ -37,6 +35,8 @@ from audit_assets.warehouse.publish import (
     schema_columns,
     table_suffix,
 )
+from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.places import each, lock_folder, whole_files
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -499,7 +499,7 @@ class AuditSteps:
             _sha256(folder / name) == sha256 for name, sha256 in zip(done["file"], done["sha256"], strict=True)
         ):
             return report, done
-        from audit_assets.publication.report import write_report  # matplotlib
+        from audit_assets.publication.pages.report import write_report  # matplotlib
 
         # Nothing where it is up to date; a run beside this one may have published before these results were there.
         self.publish()
@@ -513,14 +513,14 @@ class AuditSteps:
 
     def make_index(self) -> Path:
         """`reports/index.html`, over every model version of the published database and the artists' pages that are there."""
-        from audit_assets.publication.index import write_index
+        from audit_assets.publication.pages.index import write_index
 
         return write_index(self.database, self.warehouse.root / "reports")
 
     def make_artist_page(self, artist: str) -> Path:
         """One artist's page, by slug or name, from the published database; the index then leads to it."""
-        from audit_assets.publication.artist_page import write_artist_page
-        from audit_assets.publication.index import ARTISTS
+        from audit_assets.publication.pages.artist import write_artist_page
+        from audit_assets.publication.pages.index import ARTISTS
 
         page = write_artist_page(self.database, artist, self.images.get, self.warehouse.root / "reports" / ARTISTS)
         self.make_index()

@@ -54,8 +54,8 @@ def _terminal() -> None:
 @app.command()
 def run(config: Config = DEFAULT) -> None:
     """Make whatever of the audit is not made yet, then print the result beside the paper's."""
-    from audit_assets.driver import run_audit
-    from audit_assets.progress import shown
+    from audit_assets.runs.driver import run_audit
+    from audit_assets.runs.progress import shown
 
     _quiet()
     started = time.monotonic()
@@ -81,9 +81,9 @@ def run(config: Config = DEFAULT) -> None:
 @app.command()
 def plan(config: Config = DEFAULT) -> None:
     """Read the captions and the roster, and say what an audit of this size can find, before any image is made."""
-    from audit_assets.driver import driver as opened
     from audit_assets.measurement.planning import plan as answers
-    from audit_assets.progress import shown
+    from audit_assets.runs.driver import driver as opened
+    from audit_assets.runs.progress import shown
 
     _quiet()
     try:
@@ -103,8 +103,8 @@ def plan(config: Config = DEFAULT) -> None:
 @app.command()
 def roster(config: Config = DEFAULT) -> None:
     """Scan the captions and choose artists and controls; no model is opened. Without an artists' table, propose one."""
-    from audit_assets.driver import run_roster
-    from audit_assets.progress import shown
+    from audit_assets.runs.driver import run_roster
+    from audit_assets.runs.progress import shown
 
     _quiet()
     started = time.monotonic()
@@ -136,7 +136,7 @@ def _quiet() -> None:
 
 
 def _results(database: Path, models: list[str]) -> None:
-    from audit_assets.publication.headline import paper_comparison
+    from audit_assets.publication.words.headline import paper_comparison
 
     for model in models:
         table = Table(
@@ -186,7 +186,7 @@ def report(
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.driver import hold_ui
+    from audit_assets.runs.driver import hold_ui
 
     try:
         audit = load_audit(config)
@@ -216,7 +216,7 @@ def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
 
     import dagster as dg
 
-    from audit_assets.driver import end_lost_runs, lost_runs
+    from audit_assets.runs.driver import end_lost_runs, lost_runs
 
     dagster = str(Path(sys.executable).with_name("dagster"))
     module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
@@ -240,8 +240,8 @@ def sql(query: str, config: Config = DEFAULT) -> None:
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.database import SCHEMA_VERSION, schema_version
     from audit_assets.warehouse.places import local_copy
-    from audit_assets.warehouse.publish import SCHEMA_VERSION, schema_version
 
     try:
         audit = load_audit(config)

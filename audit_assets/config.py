@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from audit_assets import safe_yaml
 from audit_assets.errors import InputError
+from audit_assets.untrusted import yaml as safe_yaml
 from audit_assets.warehouse.places import place
 
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"

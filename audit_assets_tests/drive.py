@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audit_assets.audit_steps import AuditSteps
-from audit_assets.driver import Step, run_audit
+from audit_assets.runs.driver import Step, run_audit
 
 
 def drive(config: Path) -> AuditSteps:

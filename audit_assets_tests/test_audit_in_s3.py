@@ -12,7 +12,7 @@ import pytest
 from audit_assets.config import load_audit
 from audit_assets.evidence.manifest import manifest_file, read_manifest
 from audit_assets.evidence.verify import verify
-from audit_assets.publication import read
+from audit_assets.publication.queries import database as read
 from audit_assets_tests.drive import drive
 from audit_assets_tests.evidence.forging import MODEL, findings
 from audit_assets_tests.evidence.forging import read as read_evidence

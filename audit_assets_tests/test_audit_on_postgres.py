@@ -14,9 +14,9 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from audit_assets.config import load_audit
-from audit_assets.driver import driver
 from audit_assets.errors import InputError
-from audit_assets.publication import read
+from audit_assets.publication.queries import database as read
+from audit_assets.runs.driver import driver
 from audit_assets_tests.postgres_server import postgres
 
 SETTINGS = Path(__file__).parents[1] / "docker" / "dagster.yaml"

@@ -8,7 +8,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from audit_assets.config import load_audit
-from audit_assets.publication import read
+from audit_assets.publication.queries import database as read
 from audit_assets_tests.browser import served
 
 PATIENCE = 600

@@ -9,7 +9,7 @@ import yaml
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import INDIRECT, PROTOCOLS
-from audit_assets.publication import read
+from audit_assets.publication.queries import database as read
 from audit_assets_tests.drive import drive
 
 TRIALS = 2

@@ -32,7 +32,7 @@ from audit_assets.config import load_audit
 from audit_assets.definitions import defs
 from audit_assets.defs.automation import CELLS as CELL_ASSETS
 from audit_assets.defs.automation import registry_state
-from audit_assets.driver import Driver, Step, driver
+from audit_assets.runs.driver import Driver, Step, driver
 from audit_assets_tests.browser import page, served
 from benchmarks.results import Results
 

@@ -34,15 +34,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from audit_assets.config import Protocol
-from audit_assets.driver import Driver, Step, driver
 from audit_assets.encoders.embed import embed_stored
 from audit_assets.encoders.encoder import Encoder
-from audit_assets.encoders.registry import resolve_encoder
-from audit_assets.generation.devices import best_device
-from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import AskedModel
-from audit_assets.generation.registry import ResolvedModel, resolve_diffusers
 from audit_assets.generation.seeds import image_seed
+from audit_assets.models.devices import best_device
+from audit_assets.models.encoders import resolve_encoder
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
+from audit_assets.runs.driver import Driver, Step, driver
+from audit_assets.warehouse.images import ImageStore
 from benchmarks.results import Results
 
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"

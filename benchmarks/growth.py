@@ -23,9 +23,9 @@ import yaml
 
 from audit_assets.config import PROTOCOLS, Protocol
 from audit_assets.measurement import identification
-from audit_assets.measurement.tables import comparison
-from audit_assets.measurement.tables.identification import TextSide, identification_trials
-from audit_assets.measurement.tables.matching import matching_rows
+from audit_assets.results import comparison
+from audit_assets.results.identification import TextSide, identification_trials
+from audit_assets.results.matching import matching_rows
 from benchmarks.results import Results
 
 DIMENSION, IMAGES, WORKS = 512, 10, 5

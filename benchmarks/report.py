@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from audit_assets.publication.report import write_report
+from audit_assets.publication.pages.report import write_report
 from audit_assets_tests import browser
 from audit_assets_tests.publication.world import MODELS, World, picture, simulate
 from benchmarks.results import Results

@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from audit_assets.warehouse.publish import STORAGE_VERSION, _insert, publish, schema
+from audit_assets.warehouse.database import STORAGE_VERSION, _insert, publish, schema
 from audit_assets.warehouse.store import Warehouse, vectors
 from benchmarks.results import Results, seconds
 

@@ -14,9 +14,9 @@ from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddi
 from audit_assets.defs.identification import identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
+from audit_assets.defs.models import encoders, model_versions
 from audit_assets.defs.partitions import model_version
 from audit_assets.defs.references import reference_works
-from audit_assets.defs.registry import encoders, model_versions
 from audit_assets.defs.replay import replayed_imitations
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.verdicts import sensitivity, verdicts

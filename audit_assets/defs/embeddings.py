@@ -11,9 +11,9 @@ from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
+from audit_assets.defs.models import encoders
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
-from audit_assets.defs.registry import encoders
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.warehouse.store import vectors
 

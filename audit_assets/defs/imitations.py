@@ -8,8 +8,8 @@ import pandas as pd
 from audit_assets.config import digest
 from audit_assets.defs.conditions import MISSING_CELLS
 from audit_assets.defs.metadata import columns, finished_cells, strip
+from audit_assets.defs.models import model_versions
 from audit_assets.defs.partitions import grid
-from audit_assets.defs.registry import model_versions
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.generation.tables import no_rows

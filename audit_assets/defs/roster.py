@@ -12,7 +12,7 @@ from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
 from audit_assets.roster.captions import new_shards
 from audit_assets.roster.mentions import MentionScan
-from audit_assets.roster.roster_steps import RosterSteps
+from audit_assets.roster.stage import RosterSteps
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 
 GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "2"}

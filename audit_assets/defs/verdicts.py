@@ -8,8 +8,8 @@ from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import as_markdown, finished, plotted
+from audit_assets.defs.models import encoders, model_versions
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
-from audit_assets.defs.registry import encoders, model_versions
 from audit_assets.defs.resources import AuditResource
 
 

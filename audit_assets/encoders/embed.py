@@ -8,7 +8,7 @@ import pandas as pd
 from PIL.Image import Image
 
 from audit_assets.config import Protocol
-from audit_assets.generation.images import ImageStore
+from audit_assets.warehouse.images import ImageStore
 
 
 class ImageEncoder(Interface):

@@ -10,11 +10,11 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from transformers.image_processing_backends import PilBackend
 from transformers.utils import logging as transformers_logging
 
-from audit_assets.encoders.registry import ResolvedEncoder
 from audit_assets.errors import InputError
-from audit_assets.generation.devices import best_device, is_cuda
-from audit_assets.generation.prompts import lost_words
-from audit_assets.model_files import loading
+from audit_assets.models.devices import best_device, is_cuda
+from audit_assets.models.encoders import ResolvedEncoder
+from audit_assets.models.files import loading
+from audit_assets.models.tokenizers import lost_words
 
 transformers_logging.disable_progress_bar()
 

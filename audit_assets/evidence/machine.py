@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from audit_assets.warehouse.publish import library_versions
+from audit_assets.warehouse.database import library_versions
 
 
 def this_machine() -> dict[str, str]:

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from audit_assets.config import Audit, Key, Protocol, digest
 from audit_assets.errors import InputError
 from audit_assets.evidence.machine import this_machine
-from audit_assets.measurement_steps import CONTROL_TABLES, MODEL_TABLES
-from audit_assets.model_registry import is_hub_id
+from audit_assets.models.registry import is_hub_id
+from audit_assets.results.stage import CONTROL_TABLES, MODEL_TABLES
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each, whole
-from audit_assets.warehouse.publish import published_from
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:

@@ -38,14 +38,14 @@ from audit_assets.evidence.manifest import (
     table_rows,
 )
 from audit_assets.generation.image_folder import artist_folders, folder_files
-from audit_assets.generation.images import ImageStore, open_image
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.generation.tables import redrawn_otherwise
-from audit_assets.model_files import read_files
-from audit_assets.model_registry import folder_here, lora_file, resolve_encoder_entry
+from audit_assets.models.files import read_files
+from audit_assets.models.registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
+from audit_assets.warehouse.database import publish, published_from
+from audit_assets.warehouse.images import ImageStore, open_image
 from audit_assets.warehouse.places import each, local_copy
-from audit_assets.warehouse.publish import publish, published_from
 from audit_assets.warehouse.store import vectors
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from PIL.Image import Image
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
-from audit_assets.generation.devices import best_device, dtype_for, is_cuda
-from audit_assets.generation.prompts import lost_words, tokenizer_lengths
-from audit_assets.generation.registry import ResolvedLora, ResolvedModel, left_out
-from audit_assets.model_files import loading, read_json
+from audit_assets.models.devices import best_device, dtype_for, is_cuda
+from audit_assets.models.files import loading, read_json
+from audit_assets.models.pipelines import ResolvedLora, ResolvedModel, left_out
+from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
 
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()

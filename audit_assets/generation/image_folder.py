@@ -13,10 +13,10 @@ import pandas as pd
 
 from audit_assets.config import FEWEST_IMAGES, Protocol, digest
 from audit_assets.errors import InputError
-from audit_assets.generation.images import ImageStore, check_header, is_blank, open_image
 from audit_assets.generation.tables import absent_rows, imitation_table
-from audit_assets.model_files import file_sha256
-from audit_assets.references import SUFFIXES, artist_folder, read_manifest, works_of
+from audit_assets.models.files import file_sha256
+from audit_assets.references.works import SUFFIXES, artist_folder, read_manifest, works_of
+from audit_assets.warehouse.images import ImageStore, check_header, is_blank, open_image
 
 _FIELDS = ("file", "prompt", "date", "seed")
 

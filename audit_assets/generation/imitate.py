@@ -10,9 +10,9 @@ import pandas as pd
 from PIL.Image import Image
 
 from audit_assets.config import INDIRECT, Protocol
-from audit_assets.generation.images import ImageStore, is_blank
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.warehouse.images import ImageStore, is_blank
 
 
 class Source(Interface):

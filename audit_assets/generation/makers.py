@@ -15,10 +15,10 @@ import pandas as pd
 from audit_assets.config import Protocol, digest
 from audit_assets.errors import InputError
 from audit_assets.generation import image_folder
-from audit_assets.generation.images import ImageStore
 from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
-from audit_assets.generation.registry import ResolvedModel
 from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.models.pipelines import ResolvedModel
+from audit_assets.warehouse.images import ImageStore
 
 VERSION = 2
 """Raise it where the same inputs give other rows."""

@@ -24,7 +24,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
-from audit_assets.spreadsheet import plain
+from audit_assets.untrusted.spreadsheet import plain
 
 KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")

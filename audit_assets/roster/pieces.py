@@ -12,8 +12,8 @@ def token_counter(audit: Audit) -> Callable[[str], int]:
     """
     from transformers import AutoTokenizer
 
-    from audit_assets.model_files import loading
-    from audit_assets.model_registry import resolve_encoder_entry
+    from audit_assets.models.files import loading
+    from audit_assets.models.registry import resolve_encoder_entry
 
     entry = next(e for e in audit.encoders if e.kind == "image_text")
     path = resolve_encoder_entry(audit, entry).path

@@ -17,9 +17,9 @@ from dagster import AssetKey, DagsterInstance
 
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import load_audit, load_protocol
-from audit_assets.driver import Driver, Step, run_audit
 from audit_assets.errors import InputError
 from audit_assets.evidence.verify import verify
+from audit_assets.runs.driver import Driver, Step, run_audit
 from audit_assets.warehouse.store import Warehouse
 from audit_assets_tests.encoders import tiny_encoders
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from audit_assets.driver import Driver
+from audit_assets.runs.driver import Driver
 from audit_assets_tests.defs.test_any_model_any_encoder import drive
 from audit_assets_tests.encoders import tiny_encoders
 from audit_assets_tests.generation import tiny_lora, tiny_pipelines

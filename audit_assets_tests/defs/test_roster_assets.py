@@ -18,13 +18,13 @@ from dagster import AssetKey
 
 from audit_assets.audit_steps import ROSTER_TABLES
 from audit_assets.definitions import defs
-from audit_assets.driver import Driver, driver
-from audit_assets.driver import run_roster as run_roster_alone
 from audit_assets.errors import InputError
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
-from audit_assets.warehouse.publish import publish, row_counts, schema_columns
+from audit_assets.runs.driver import Driver, driver
+from audit_assets.runs.driver import run_roster as run_roster_alone
+from audit_assets.warehouse.database import publish, row_counts, schema_columns
 from audit_assets.warehouse.seal import seal_file
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file, real_names
 

@@ -12,10 +12,10 @@ from safetensors.numpy import load_file, save_file
 from audit_assets.config import Protocol
 from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
 from audit_assets.encoders.encoder import Encoder
-from audit_assets.encoders.registry import ResolvedEncoder, resolve_encoder
 from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError
-from audit_assets.generation.images import ImageStore
+from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
+from audit_assets.warehouse.images import ImageStore
 from audit_assets_tests.encoders.tiny_encoders import KINDS, TEXT, save
 
 TEXTS = ["art by klee", "art by miro", "art"]

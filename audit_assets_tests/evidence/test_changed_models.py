@@ -10,7 +10,7 @@ import yaml
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
-from audit_assets.model_registry import model_files_table, model_versions_table, registry
+from audit_assets.models.registry import model_files_table, model_versions_table, registry
 from audit_assets.warehouse.layout import opened
 from audit_assets_tests.drive import drive
 

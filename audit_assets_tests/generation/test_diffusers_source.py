@@ -10,10 +10,10 @@ from PIL.Image import Image
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.errors import InputError
-from audit_assets.generation.devices import dtype_for
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.generation.images import image_bytes
-from audit_assets.generation.registry import resolve_diffusers
+from audit_assets.models.devices import dtype_for
+from audit_assets.models.pipelines import resolve_diffusers
+from audit_assets.warehouse.images import image_bytes
 from audit_assets_tests.generation.tiny_pipelines import FAMILIES, save
 
 Draw = Callable[..., list[Image]]

@@ -20,10 +20,10 @@ from audit_assets.generation.image_folder import (
     supplied_rows,
     unclaimed,
 )
-from audit_assets.generation.images import ImageStore
 from audit_assets.generation.makers import SuppliedImages
-from audit_assets.generation.registry import resolve_folder
 from audit_assets.generation.tables import COLUMNS
+from audit_assets.models.pipelines import resolve_folder
+from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
 
 PROTOCOL = Protocol(name="p", templates=("art by {name}", "a drawing by {name}"), trials=3)

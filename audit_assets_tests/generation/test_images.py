@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from audit_assets.errors import InputError
-from audit_assets.generation.images import ImageStore, image_bytes, is_blank, open_image
+from audit_assets.warehouse.images import ImageStore, image_bytes, is_blank, open_image
 
 
 def noise(width: int = 24, height: int = 16) -> Image.Image:
@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(content) // 2}, {len(content) // 2}))"
     script = (
         f"{full}; import sys; from pathlib import Path; from PIL import Image; "
-        "from audit_assets.generation.images import ImageStore; "
+        "from audit_assets.warehouse.images import ImageStore; "
         "ImageStore(Path(sys.argv[1])).put(Image.open(sys.argv[2]))"
     )
     (tmp_path / "original.png").write_bytes(content)

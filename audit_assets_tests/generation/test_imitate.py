@@ -8,12 +8,12 @@ from PIL.Image import Image
 
 from audit_assets.config import Protocol
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.generation.images import ImageStore
 from audit_assets.generation.imitate import check_imitations, imitations
 from audit_assets.generation.makers import AskedModel, at_work
-from audit_assets.generation.registry import resolve_diffusers
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.tables import COLUMNS
+from audit_assets.models.pipelines import resolve_diffusers
+from audit_assets.warehouse.images import ImageStore
 
 PROTOCOL = Protocol(name="two", templates=("art by {name}", "a drawing by {name}"), trials=3)
 

@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.generation.images import image_bytes
-from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_lora
-from audit_assets.model_registry import resolve_model
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_lora
+from audit_assets.models.registry import resolve_model
+from audit_assets.warehouse.images import image_bytes
 from audit_assets_tests.generation import tiny_lora, tiny_pipelines
 
 SETTINGS: dict[str, Any] = {"size": 64, "steps": 2}

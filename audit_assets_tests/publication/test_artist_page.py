@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 from audit_assets.audit_steps import AuditSteps
 from audit_assets.cli import app
 from audit_assets.errors import InputError
-from audit_assets.publication import read, read_artist, results
-from audit_assets.publication.artist_page import write_artist_page
-from audit_assets.publication.index import write_index
-from audit_assets.publication.report import write_report
+from audit_assets.publication.pages.artist import write_artist_page
+from audit_assets.publication.pages.index import write_index
+from audit_assets.publication.pages.report import write_report
+from audit_assets.publication.queries import artist as read_artist
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
 from audit_assets_tests.publication.test_report import parsed
 from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
 
@@ -225,7 +227,7 @@ def test_a_version_without_results_is_listed_and_leads_nowhere(simulated: AuditS
 def test_the_command_makes_a_page_and_says_where_or_why_not(
     simulated: AuditSteps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audit_assets.generation.images.ImageStore.get", lambda self, sha256: picture(sha256))
+    monkeypatch.setattr("audit_assets.warehouse.images.ImageStore.get", lambda self, sha256: picture(sha256))
     arguments = ["report", "--config", str(simulated.audit.file), "--artist"]
     made = CliRunner().invoke(app, [*arguments, "artist 9"])
     page = simulated.warehouse.root / "reports" / "artists" / "artist-9.html"

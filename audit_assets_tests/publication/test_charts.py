@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from audit_assets.publication import charts, svg
-from audit_assets.publication.figures import printable
+from audit_assets.publication.drawings import charts, svg
+from audit_assets.publication.drawings.paper_figures import printable
 from audit_assets_tests.publication.world import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"

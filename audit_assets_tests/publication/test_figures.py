@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from PIL import Image
 
-from audit_assets.publication import figures
+from audit_assets.publication.drawings import paper_figures as figures
 
 
 def texts(figure: Figure) -> list[str]:

@@ -9,9 +9,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from audit_assets.audit_steps import AuditSteps
-from audit_assets.publication.artist_page import write_artist_page
-from audit_assets.publication.index import write_index
-from audit_assets.publication.report import write_report
+from audit_assets.publication.pages.artist import write_artist_page
+from audit_assets.publication.pages.index import write_index
+from audit_assets.publication.pages.report import write_report
 from audit_assets_tests import browser
 from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
 

@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.publication import read, results
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
 from audit_assets_tests.publication.conftest import MODELS
 
 

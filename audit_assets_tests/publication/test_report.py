@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.publication.headline import paper_comparison
-from audit_assets.publication.report import write_report
+from audit_assets.publication.pages.report import write_report
+from audit_assets.publication.words.headline import paper_comparison
 from audit_assets_tests.publication.conftest import ARTISTS, HOSTILE, MODELS
 
 Load = Callable[[str], Image.Image]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from audit_assets.publication import read
-from audit_assets.warehouse.publish import SCHEMA, row_counts
+from audit_assets.publication.queries import database as read
+from audit_assets.warehouse.database import SCHEMA, row_counts
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text()
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -78,7 +78,7 @@ def test_the_file_is_read_while_another_process_publishes_it_again(both_versions
     path = shutil.copy(both_versions, tmp_path / "audit.duckdb")
     with read.opened(Path(path)) as connection:
         before = connection.execute("SELECT count(*) FROM imitations").fetchone()
-        again = f"from audit_assets.warehouse.publish import publish; from pathlib import Path; publish(Path({str(path)!r}), {{}}, {{}})"
+        again = f"from audit_assets.warehouse.database import publish; from pathlib import Path; publish(Path({str(path)!r}), {{}}, {{}})"
         subprocess.run([sys.executable, "-c", again], check=True)
         assert connection.execute("SELECT count(*) FROM imitations").fetchone() == before
     with read.opened(Path(path)) as connection:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audit_assets.publication.verdict_words import sentences
+from audit_assets.publication.words.verdicts import sentences
 
 ROW: dict[str, Any] = {
     "model_version": "sd", "encoder": "clip", "verdict": "imitated", "gap": 0.2, "gap_low": 0.1, "real_works": 5,

@@ -17,8 +17,8 @@ from audit_assets.audit_steps import ROSTER_TABLES, AuditSteps
 from audit_assets.config import digest, load_audit, load_protocol
 from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
-from audit_assets.model_registry import encoders_table
-from audit_assets.warehouse.publish import schema_columns
+from audit_assets.models.registry import encoders_table
+from audit_assets.warehouse.database import schema_columns
 from audit_assets.warehouse.store import Warehouse
 
 MODELS = ("first-version", "second-version")

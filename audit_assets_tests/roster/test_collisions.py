@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from audit_assets.roster.collisions import collisions, whom
-from audit_assets.roster.contexts import words_of
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.proposals.collisions import collisions, whom
+from audit_assets.roster.proposals.contexts import words_of
 from audit_assets_tests.roster.real_data import real_captions
 
 

@@ -11,10 +11,10 @@ from audit_assets.miniature import world
 from audit_assets.miniature.draw import artist_rows, captions
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches, caption_shards
-from audit_assets.roster.contexts import words_of
 from audit_assets.roster.criteria import choose
-from audit_assets.roster.mining import Mined, attributions, mine, with_mentions
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.proposals.contexts import words_of
+from audit_assets.roster.proposals.mining import Mined, attributions, mine, with_mentions
 from audit_assets.roster.scan import scan
 from audit_assets_tests.roster.real_data import real_captions_file
 

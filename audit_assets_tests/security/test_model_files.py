@@ -10,11 +10,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from audit_assets.encoders.encoder import Encoder
-from audit_assets.encoders.registry import resolve_encoder
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.generation.registry import ResolvedModel, resolve_diffusers, resolve_lora
-from audit_assets.model_files import LARGEST_JSON, PICKLES, check_safetensors, licence, read_json
+from audit_assets.models.encoders import resolve_encoder
+from audit_assets.models.files import LARGEST_JSON, PICKLES, check_safetensors, licence, read_json
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_lora
 from audit_assets_tests.encoders import tiny_encoders
 from audit_assets_tests.generation.tiny_pipelines import save
 

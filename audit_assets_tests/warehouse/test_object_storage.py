@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.generation.images import ImageStore
-from audit_assets.publication import read
+from audit_assets.publication.queries import database as read
 from audit_assets.warehouse import places
+from audit_assets.warehouse.database import SCHEMA_VERSION, publish, published_from, row_counts
+from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.places import check, local_copy, lock_folder, place, whole_files
-from audit_assets.warehouse.publish import SCHEMA_VERSION, publish, published_from, row_counts
 from audit_assets.warehouse.store import Warehouse
 from audit_assets_tests import s3_server
 from audit_assets_tests.s3_server import gate

@@ -1,0 +1,58 @@
+"""What is audited and what audits: model versions and encoders, resolved to revisions and file hashes before anything runs."""
+
+from typing import Any
+
+import dagster as dg
+
+from audit_assets.config import digest
+from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
+from audit_assets.defs.metadata import finished
+from audit_assets.defs.partitions import add_keys, model_version
+from audit_assets.defs.resources import AuditResource
+from audit_assets.models.registry import (
+    encoder_files_table,
+    encoders_table,
+    model_files_table,
+    model_versions_table,
+    registry,
+)
+
+GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": "1"}
+
+
+@dg.asset(
+    **GROUP,
+    freshness_policy=LOOKED_AT_EVERY_WEEK,
+    kinds={"huggingface", "parquet"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_approved_model_can_be_audited",
+            asset="model_versions",
+            description="Whole safetensors files, readable images. What is refused does not stop the other models and artists.",
+        )
+    ],
+)
+def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Approved ones get a partition."""
+    known = registry(audit.audit, audit.warehouse)
+    table = model_versions_table(audit.audit, known)
+    files = model_files_table(known)
+    inputs = digest([table.to_json(), files.to_json()])
+    audit.warehouse.write("model_versions", table, inputs)
+    audit.warehouse.write("model_files", files, inputs)
+    add_keys(context, model_version, list(known.resolved))
+    problems = [*known.refused.values(), *known.problems]
+    check = dg.AssetCheckResult(
+        passed=not problems, check_name="every_approved_model_can_be_audited", metadata={"problems": problems[:50]}
+    )
+    return finished(table, inputs, checks=[check])
+
+
+@dg.asset(**GROUP, kinds={"huggingface", "parquet"})
+def encoders(audit: AuditResource) -> dg.MaterializeResult:
+    """Every encoder of audit.yaml with its family, dimension, logit scale and the hash of its files."""
+    table, files = encoders_table(audit.audit), encoder_files_table(audit.audit)
+    inputs = digest([table.to_json(), files.to_json()])
+    audit.warehouse.write("encoders", table, inputs)
+    audit.warehouse.write("encoder_files", files, inputs)
+    return finished(table, inputs)

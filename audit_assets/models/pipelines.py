@@ -1,0 +1,171 @@
+"""Resolve an image source before anything expensive: what it is, whether it is whole, and what will be asked of it. No torch."""
+
+import hashlib
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audit_assets.errors import InputError
+from audit_assets.generation.image_folder import artist_folders, folder_files
+from audit_assets.models.families import family_of, settings_for
+from audit_assets.models.files import (
+    PICKLES,
+    check_safetensors,
+    check_weights,
+    file_sha256,
+    files_sha256,
+    local_folder,
+    read_json,
+    text_encoder_family,
+)
+
+_MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
+
+
+@dataclass(frozen=True)
+class ResolvedLora:
+    """An adapter file and the weight that it is added with."""
+
+    file: Path
+    weight: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model version as its results will cite it. `settings` has the adapters too, by name and hash."""
+
+    name: str
+    source: str
+    path: Path
+    pipeline_class: str | None
+    revision: str | None
+    files_sha256: str
+    text_encoder_families: tuple[str, ...]
+    settings: dict[str, Any]
+    lora: tuple[ResolvedLora, ...] = ()
+
+
+def resolve_diffusers(
+    name: str,
+    path: str,
+    revision: str | None,
+    settings: dict[str, Any],
+    lora: tuple[ResolvedLora, ...] = (),
+) -> ResolvedModel:
+    """InputError where the folder is no pipeline, a component is missing, or a weight file is a pickle or truncated."""
+    folder, found = local_folder(path, revision)
+    index = read_json(folder / "model_index.json")
+    pipeline = index.get("_class_name")
+    if not isinstance(pipeline, str):
+        raise InputError(f"{folder / 'model_index.json'}: names no pipeline (_class_name); copy the model again.")
+    configs = _component_configs(folder, index)
+    families = tuple(text_encoder_family(c) for n, c in configs.items() if n.startswith("text_encoder"))
+    if not families:
+        raise InputError(
+            f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder."
+        )
+    chosen = settings_for(family_of(pipeline, marks_of(configs)), settings)
+    scheduler = index.get("scheduler")
+    if chosen["scheduler"] is None and isinstance(scheduler, list):
+        chosen["scheduler"] = scheduler[-1]
+    if lora:
+        chosen["lora"] = [{"file": a.file.name, "sha256": a.sha256, "weight": a.weight} for a in lora]
+    return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, chosen, lora)
+
+
+def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configuration of each component that model_index.json names; of a scheduler too."""
+    configs = {}
+    for component, value in index.items():
+        if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
+            continue
+        if not re.fullmatch(r"\w+", component) or not _is_known_library(value[0]):
+            raise InputError(
+                f"{folder / 'model_index.json'}, {component}: {value[0]!r} is no part of diffusers or transformers, and code of other modules is not run; save the model with its standard components."
+            )
+        own = folder / component
+        if not own.is_dir():
+            if component in _MAY_LACK_A_FOLDER:
+                continue
+            raise InputError(f"{own}: the component that model_index.json names is missing; copy the model again.")
+        if not any(own.glob("*config.json")):
+            raise InputError(f"{own / 'config.json'}: is missing; the model was copied in part, copy it again.")
+        if (own / "config.json").exists():
+            check_weights(own)
+        file = own / ("scheduler_config.json" if component == "scheduler" else "config.json")
+        configs[component] = read_json(file) if file.exists() else {}
+    return configs
+
+
+def _is_known_library(name: Any) -> bool:
+    """Whether diffusers may import what model_index.json names: it would import any module that is installed."""
+    if name in ("diffusers", "transformers"):
+        return True
+    found = importlib.util.find_spec("diffusers")
+    assert found is not None
+    assert found.origin is not None
+    return (
+        isinstance(name, str)
+        and re.fullmatch(r"\w+", name) is not None
+        and (Path(found.origin).parent / "pipelines" / name).is_dir()
+    )
+
+
+def marks_of(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What tells families of one pipeline class apart, read from the components' configurations."""
+    scheduler, text = configs.get("scheduler", {}), configs.get("text_encoder", {})
+    return {
+        "timestep_spacing": scheduler.get("timestep_spacing"),
+        "prediction_type": scheduler.get("prediction_type"),
+        "text_width": text.get("hidden_size") or text.get("d_model"),
+        "guidance_embeds": configs.get("transformer", {}).get("guidance_embeds"),
+    }
+
+
+def left_out(folder: Path) -> list[str]:
+    """Components that model_index.json names and a pipeline draws without, such as the safety checker, if they were not copied."""
+    index = read_json(folder / "model_index.json")
+    return sorted(c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir())
+
+
+def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora:
+    """A LoRA adapter: a .safetensors file, or a folder or hub id that holds one. InputError names what it is instead."""
+    file = Path(path)
+    if not file.is_file():
+        folder, _ = local_folder(path, revision)
+        found = sorted(folder.glob("*.safetensors"))
+        if len(found) != 1:
+            pickles = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICKLES]
+            if pickles and not found:
+                file = pickles[0]
+            else:
+                raise InputError(
+                    f"{folder}: holds {len(found)} .safetensors files; give the path of the adapter's own file."
+                )
+        else:
+            file = found[0]
+    if file.suffix.lower() != ".safetensors":
+        raise InputError(
+            f"{file}: is no .safetensors file, and other formats can run code when they are opened; convert the adapter."
+        )
+    if not any("lora" in tensor.lower() for tensor in check_safetensors(file)):
+        raise InputError(f"{file}: holds no tensor of a LoRA adapter; give a whole model as a model of its own.")
+    return ResolvedLora(file, weight, file_sha256(file))
+
+
+def resolve_folder(name: str, folder: Path) -> ResolvedModel:
+    """Images that a person saved from a model: `<artist>/<any name>.{png,jpg,webp}`. Each artist's are checked when they are read."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; put the images there, one folder for each artist.")
+    files = [file for own in artist_folders(folder) for file in folder_files(own)]
+    if not files:
+        raise InputError(f"{folder}: holds no images; it takes <artist>/<any name>.png, .jpg or .webp.")
+    total = hashlib.sha256()
+    for file in files:
+        relative = os.fsencode(file.relative_to(folder).as_posix())
+        total.update(relative + b"\0" + file_sha256(file).encode() + b"\n")
+    return ResolvedModel(name, "image_folder", folder, None, None, total.hexdigest(), (), {})

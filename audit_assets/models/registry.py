@@ -1,0 +1,233 @@
+"""The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from audit_assets.config import Audit, EncoderEntry, ModelEntry, digest
+from audit_assets.errors import InputError
+from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
+from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
+from audit_assets.models.files import file_sha256, licence, local_folder, read_files
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
+from audit_assets.warehouse.database import as_json
+from audit_assets.warehouse.store import Warehouse
+
+
+def _location(audit: Audit, path: str) -> str:
+    """A folder beside the audit file where there is one, else the path as a hub id."""
+    return path if is_hub_id(audit, path) else str(audit.local(path))
+
+
+def is_hub_id(audit: Audit, path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not audit.local(path).exists()
+
+
+def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
+    """The folder of an entry's files if it is on this machine; nothing is fetched."""
+    try:
+        return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
+    except InputError:
+        return None
+
+
+def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
+    """InputError names the entry, the file and the remedy."""
+    try:
+        if entry.source == "image_folder":
+            return resolve_folder(entry.name, audit.local(entry.path))
+        lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight) for a in entry.lora)
+        found = resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        _check_registered(audit, found)
+        return found
+    except InputError as error:
+        raise InputError(f"{audit.file}, model {entry.name!r}: {error}") from None
+
+
+def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """Keep the hashes of the files that a name stands for, once something is made with them: table `registered/...`.
+
+    Weights of which one bit has changed load and draw as well as others, and nothing else would tell them apart from
+    those that the audit began with. Images that a person supplies are their own to change.
+    """
+    if isinstance(found, ResolvedModel) and found.source == "image_folder":
+        return
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
+
+
+def _registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> tuple[Warehouse, str, str]:
+    kind = "model" if isinstance(found, ResolvedModel) else "encoder"
+    return Warehouse(audit.local(audit.warehouse)), f"registered/{kind}/{found.name}", digest([kind, found.revision])
+
+
+def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
+    """InputError where a file is not the one that this name and revision were first used with."""
+    warehouse, where, inputs = _registered(audit, found)
+    if warehouse.inputs(where) != inputs:
+        return
+    files = warehouse.read(where)
+    known = dict(zip(files["file"], files["sha256"], strict=True))
+    own = {file: sha256 for _, _, file, _, sha256, _ in _own_rows(found)}
+    for file in sorted({*known, *own}):
+        if own.get(file) != known.get(file):
+            what = "was added" if file not in known else "is gone" if file not in own else "was changed"
+            raise InputError(
+                f"{found.path / file} {what} since {found.name!r} was audited under revision {found.revision!r}; put the "
+                "files back. If it is meant, give them another name, or a `revision` of their own."
+            )
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The models of audit.yaml that are to be audited: those that can be, and why the others cannot."""
+
+    resolved: dict[str, ResolvedModel]
+    refused: dict[str, str]
+    problems: list[str]
+    """What is wrong with single artists of image folders, as far as headers tell; those artists alone are left out."""
+    versions_before: list[dict[str, Any]]
+    files_before: list[dict[str, Any]]
+    """Rows of the tables `model_versions` and `model_files` as they are: a version that was resolved once and is not now, since it
+    is retired or refused, keeps what its results were made from."""
+
+
+def registry(audit: Audit, warehouse: Warehouse) -> Registry:
+    """Every approved model, opened as far as is possible without loading it. One that is refused does not stop the others."""
+    resolved, refused, problems = {}, {}, []
+    for entry in audit.models:
+        if not entry.approved or entry.retired:
+            continue
+        try:
+            found = resolve_model(audit, entry)
+            resolved[entry.name] = found
+        except InputError as error:
+            refused[entry.name] = str(error)
+            continue
+        if entry.source == "image_folder":
+            problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
+    names = {entry.name for entry in audit.models}
+    versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
+    files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]
+    return Registry(resolved, refused, problems, versions, files)
+
+
+def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+    """Its rows with None for NULL; none where there is no such table yet."""
+    if not warehouse.inputs(table):
+        return []
+    return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
+
+
+def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
+    """The file of an entry's adapter of that name, if it is on this machine; nothing is fetched."""
+    for adapter in entry.lora:
+        location = Path(_location(audit, adapter.path))
+        if location.is_file():
+            file = location
+        else:
+            try:
+                file = local_folder(str(location), adapter.revision, fetch=False)[0] / name
+            except InputError:
+                continue
+        if file.name == name and file.is_file():
+            return file
+    return None
+
+
+def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
+    """InputError names the entry, the file and the remedy."""
+    try:
+        found = resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        _check_registered(audit, found)
+        return found
+    except InputError as error:
+        raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
+
+
+def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
+    """The published table `model_versions`. A model that is not approved, or refused, is listed with what the file says of it."""
+    rows: list[dict[str, Any]] = []
+    earlier = {row["model_version"]: row for row in known.versions_before}
+    for entry in audit.models:
+        resolved = known.resolved.get(entry.name)
+        if resolved is None and entry.name in earlier:
+            rows.append({**earlier[entry.name], "approved": entry.approved, "retired": entry.retired})
+            continue
+        said = {**entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
+        rows.append(
+            {
+                "model_version": entry.name,
+                "source": entry.source,
+                "pipeline_class": resolved.pipeline_class if resolved else None,
+                "revision": resolved.revision if resolved else entry.revision,
+                "files_sha256": resolved.files_sha256 if resolved else None,
+                "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
+                "generation_settings": as_json(resolved.settings if resolved else said),
+                "approved": entry.approved,
+                "retired": entry.retired,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+FileRow = tuple[str, str, str, int, str, str | None]
+FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
+
+
+def model_files_table(known: Registry) -> pd.DataFrame:
+    """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
+    rows: list[FileRow] = []
+    for name, model in known.resolved.items():
+        if model.source == "image_folder":
+            images = [f for own in artist_folders(model.path) for f in folder_files(own)]
+            rows += _file_rows("model", name, model.path, images)
+        else:
+            rows += _own_rows(model)
+    kept = [tuple(row[c] for c in FILE_COLUMNS) for row in known.files_before if row["name"] not in known.resolved]
+    return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)
+
+
+def encoder_files_table(audit: Audit) -> pd.DataFrame:
+    """The same of every encoder."""
+    found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
+    rows = [row for e in found for row in _own_rows(e)]
+    return pd.DataFrame(rows, columns=FILE_COLUMNS)
+
+
+def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
+    """FILE_COLUMNS of the files that loading reads."""
+    if isinstance(found, ResolvedEncoder):
+        return _file_rows("encoder", found.name, found.path, read_files(found.path))
+    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, [a.file])]
+    return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
+
+
+def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:
+    said = licence(folder)
+    return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, file_sha256(f), said) for f in files]
+
+
+def encoders_table(audit: Audit) -> pd.DataFrame:
+    """The published table `encoders`."""
+    rows = []
+    for entry in audit.encoders:
+        e = resolve_encoder_entry(audit, entry)
+        rows.append(
+            {
+                "encoder": e.name,
+                "kind": e.kind,
+                "family": e.family,
+                "revision": e.revision,
+                "files_sha256": e.files_sha256,
+                "dimension": e.dimension,
+                "logit_scale": e.logit_scale,
+                "logit_bias": e.logit_bias,
+                "processor": e.processor,
+            }
+        )
+    return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

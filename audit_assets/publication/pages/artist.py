@@ -1,0 +1,374 @@
+"""One artist's page over all model versions: for the artist, and for counsel.
+
+Imitations beside the nearest real works, what the encoders took them for, how probable the artist's name is beside the
+background, the tests, the verdict in words, versions side by side, and where every image comes from. Made on request.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from duckdb import DuckDBPyConnection
+
+from audit_assets.errors import InputError
+from audit_assets.publication.drawings import charts, svg
+from audit_assets.publication.drawings import paper_figures as figures
+from audit_assets.publication.pages.page import Chart, Load, Picture, Table, columns, render, thumbnail, write
+from audit_assets.publication.queries import artist as read_artist
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.words import version_tables as versions
+from audit_assets.publication.words.numbers import (
+    ADJUSTMENTS,
+    ALTERNATIVES,
+    DEFAULT_LABEL,
+    KINDS,
+    NOT_MEASURED,
+    TESTS,
+    counted,
+    isolated,
+    known,
+    p_text,
+    percent,
+    probability,
+    shown,
+    true,
+    yes,
+)
+from audit_assets.publication.words.report_tables import RELATIONS
+from audit_assets.publication.words.verdicts import sentences
+
+SIZE = 224
+"""Pixels of a picture: large enough to be judged by eye, and three versions of forty images stay below 10 MB."""
+_LEAST_SHARED_FIRST = ("independent", "image only", "unknown", "shared")
+
+
+def write_artist_page(database: Path, artist: str, load: Load, folder: Path, protocol: str | None = None) -> Path:
+    """Write ``<slug>.html`` into ``folder`` for the artist of this slug or name; return its path.
+
+    Raises InputError, and replaces nothing, where the artist is unknown, is a control, has left the roster, has no real
+    works, or no model version has images of the artist.
+    """
+    with read.opened(database) as connection:
+        subject = read_artist.find(connection, artist)
+        if Path(subject["subject"]).name != subject["subject"]:
+            raise InputError(f"{database}: the slug {subject['subject']!r} cannot name a file. Remedy: publish again.")
+        known_versions = read_artist.versions_with_images(connection, subject["subject"], subject["name"])
+        chosen = read.primary_protocol(connection, known_versions[0], protocol)
+        page = _page(connection, subject, chosen, known_versions, load)
+    return write(folder / f"{subject['subject']}.html", page)
+
+
+def _page(
+    connection: DuckDBPyConnection, subject: dict[str, Any], protocol: str, audited: list[str], load: Load
+) -> str:
+    slug, name = subject["subject"], subject["name"]
+    verdicts = read_artist.verdicts(connection, protocol, slug)
+    compared = read_artist.compared(connection, protocol, slug)
+    works = read_artist.works(connection, slug)
+    return render(
+        "artist.html.j2",
+        name=name,
+        facts=_facts(subject, len(works)),
+        protocol=protocol,
+        answers=[_answer(row) for row in _headline(connection, verdicts)],
+        versions=[_version(connection, v, subject, protocol, verdicts, load) for v in audited],
+        works=[
+            {"picture": thumbnail(load(w["image_sha256"]), f"Real work {w['work']} of {name}", SIZE), "work": w}
+            for w in works.to_dict("records")
+        ],
+        tests=_tests(connection, protocol, slug),
+        compared=versions.changed_subjects(compared, "The same words and seeds, asked of two versions; later less earlier."),
+        images=_images(connection, slug),
+        real_works=_real_works(works),
+        provenance=_provenance(connection),
+        protocols=_protocol(connection, protocol),
+        encoders=_encoders(connection),
+        made_from=read.made_from(connection),
+    )  # fmt: skip
+
+
+def _facts(subject: dict[str, Any], works: int) -> str:
+    facts = [KINDS.get(subject["kind"], subject["kind"]).removesuffix("s"), counted(works, "real work")]
+    if known(subject["mentions"]) is not None:
+        facts.append(f"named by {counted(subject['mentions'], 'caption')} of those scanned")
+    if true(subject["opted_out"]):
+        facts.append("has opted out of training (recorded, changes nothing in the audit)")
+    return "; ".join(facts)
+
+
+def _headline(connection: DuckDBPyConnection, verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the encoder that the reports speak of first."""
+    encoder = read.primary_encoder(connection)
+    return [{str(k): v for k, v in row.items()} for row in verdicts[verdicts["encoder"] == encoder].to_dict("records")]
+
+
+def _answer(row: dict[str, Any]) -> dict[str, str]:
+    identified = (
+        NOT_MEASURED
+        if pd.isna(row["identified"])
+        else f"{row['identified']:.0f} of {row['images']:.0f} images identified"
+    )
+    return {"version": row["model_version"], "verdict": row["verdict"], "identified": identified}
+
+
+# ---- one version
+def _version(
+    connection: DuckDBPyConnection,
+    version: str,
+    subject: dict[str, Any],
+    protocol: str,
+    verdicts: pd.DataFrame,
+    load: Load,
+) -> dict[str, Any]:
+    slug, name = subject["subject"], subject["name"]
+    rows = verdicts[verdicts["model_version"] == version].to_dict("records")
+    row = read.model_version_row(connection, version)
+    encoder, alpha = _least_shared(connection, version), read.alpha(connection, protocol)
+    return {
+        "name": version,
+        "retired": true(row["retired"]),
+        "words": [
+            {"encoder": r["encoder"], "verdict": r["verdict"], "sentences": sentences(r, name, alpha)} for r in rows
+        ],
+        "encoder": encoder,
+        "lineup": _lineup(connection, version, subject, protocol, encoder, load),
+        "charts": _charts(connection, version, slug, name, rows),
+    }
+
+
+def _least_shared(connection: DuckDBPyConnection, version: str) -> str:
+    """The encoder that has least in common with the model: likeness is then not the model's own opinion."""
+    relations = read.encoder_relations(connection, version)
+    names = read.encoders(connection)["encoder"].tolist()
+    return str(min(names, key=lambda e: _LEAST_SHARED_FIRST.index(relations.get(e, "unknown"))))
+
+
+def _lineup(
+    connection: DuckDBPyConnection,
+    version: str,
+    subject: dict[str, Any],
+    protocol: str,
+    encoder: str,
+    load: Load,
+) -> list[dict[str, Any]]:
+    """Every image of the version: itself, the nearest real work of the artist, the nearest of anyone else, what it was taken for."""
+    slug, name = subject["subject"], subject["name"]
+    images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
+    images = images[(images["model_version"] == version) & images["image_sha256"].notna()]
+    nearest = read_artist.nearest_works(connection, slug, version, encoder)
+    taken = read_artist.trials(connection, protocol, slug)
+    taken = taken[taken["model_version"] == version]
+    cache: dict[str, Picture] = {}
+
+    def picture(sha256: str, alt: str) -> Picture:
+        if sha256 not in cache:
+            cache[sha256] = thumbnail(load(sha256), alt, SIZE)
+        return cache[sha256]
+
+    found = []
+    for number, row in enumerate(images.to_dict("records"), 1):
+        key = (int(row["template"]), int(row["trial"]))
+        own = taken[(taken["template"] == key[0]) & (taken["trial"] == key[1])]
+        found.append(
+            {
+                "number": number,
+                "where": _where(*key) + (", blank" if row["status"] == "blank" else ""),
+                "imitation": picture(row["image_sha256"], f"Image {number} that {version} made in the name of {name}"),
+                "nearest": nearest.get(key),
+                "own": picture(nearest[key].own_work, f"Real work of {name}") if key in nearest else None,
+                "other": picture(nearest[key].other_work or "", f"Real work of {nearest[key].other_name}")
+                if key in nearest and nearest[key].other_work
+                else None,
+                "taken": [_taken_for(r, name) for r in own.to_dict("records")],
+            }
+        )
+    return found
+
+
+def _where(template: int, trial: int) -> str:
+    """An image's place in the protocol, as the appendix and the database have it."""
+    asked = "described, not named, " if template < 0 else f"template {template}, " if template else ""
+    return f"{asked}trial {trial}"
+
+
+def _taken_for(row: dict[Any, Any], name: str) -> str:
+    """What one encoder took one image for, in a sentence."""
+    encoder = row["encoder"]
+    if pd.isna(row["predicted_label"]):
+        return f"{encoder}: a blank image, counted as wrong."
+    name, label = isolated(name), str(row["predicted_label"])
+    what = (
+        f"“{label.removeprefix(DEFAULT_LABEL)}”, which names nobody,"
+        if label.startswith(DEFAULT_LABEL)
+        else isolated(str(row["predicted_name"]))
+    )
+    if row["correct"]:
+        return f"{encoder} takes it for {name}, with probability {probability(row['probability_of_subject'])}."
+    return (
+        f"{encoder} takes it for {what} with probability {probability(row['probability'])}; {name} is number {row['rank_of_subject']:.0f} "
+        f"with {probability(row['probability_of_subject'])}."
+    )
+
+
+def _charts(
+    connection: DuckDBPyConnection, version: str, slug: str, name: str, verdicts: list[dict[Any, Any]]
+) -> list[Chart]:
+    drawn: list[Chart] = []
+    name = figures.printable(name, slug, width=40, lines=1)
+    for place, row in enumerate(verdicts):
+        encoder = row["encoder"]
+        if not pd.isna(row["label_set"]):
+            found = read_artist.background_probabilities(connection, slug, version, encoder, row["label_set"])
+            drawn += _strips(
+                found, f"probability-{version}-{place}", f"probability of the label “{name}” (log scale)", encoder, True
+            )
+        found = read_artist.background_similarities(connection, slug, version, encoder)
+        drawn += _strips(
+            found,
+            f"similarity-{version}-{place}",
+            f"mean cosine similarity to the real works of {name}",
+            encoder,
+            False,
+        )
+    return drawn  # fmt: skip
+
+
+def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool) -> list[Chart]:
+    """The artist's own pictures as points above the background; nothing where nothing was measured."""
+    if not found or found["imitations"].empty:
+        return []
+    lines = []
+    for whose, rows in found.items():
+        own = whose in ("imitations", "real works")
+        called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(
+            whose, f"images of {whose}"
+        )
+        said = [
+            f"{called}, {'work' if whose == 'real works' else 'trial'} {i}: {probability(v)}"
+            for i, v in zip(rows["image"], rows["value"], strict=True)
+        ]
+        lines.append(charts.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
+    figure, hover = charts.strips(lines, label, logarithmic=logarithmic)
+    medians = "; ".join(
+        f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}"
+        for line in lines
+        if len(line.values)
+    )
+    alt = f"By {encoder}, {label}. Medians: {medians}."
+    caption = (
+        f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians; of many images 200 quantiles are drawn."
+    )
+    return [Chart(name, svg.inline(figure, name, alt, hover), alt, caption)]
+
+
+# ---- tables
+def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
+    return Table(
+        "Every matching test on this artist. Re-assigned: how often the same test calls works significant that were given to this artist at "
+        "random. The paper's rank sum does not keep its level where images of one artist resemble each other; own rank does.",
+        columns(
+            "Version", "Encoder", "Test", "Alternative", "Adjustment", "Real works", "p", "p adjusted", "Significant", "Re-assigned",
+            number=("Real works", "p", "p adjusted", "Re-assigned"),
+        ),
+        [
+            (
+                row["model_version"],
+                row["encoder"],
+                TESTS.get(row["test"], row["test"]),
+                ALTERNATIVES.get(row["alternative"], row["alternative"]),
+                ADJUSTMENTS.get(row["adjustment"], row["adjustment"]),
+                shown(row["references_used"]).removesuffix(".0"),
+                p_text(known(row["p_value"])),
+                p_text(known(row["p_adjusted"])),
+                "out of reach" if true(row["unreachable"]) else yes(row["significant"]),
+                percent(known(row["reassigned"])),
+            )
+            for row in read_artist.tests(connection, protocol, slug).to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _images(connection: DuckDBPyConnection, slug: str) -> Table:
+    rows = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
+    known_versions = read.versions(connection).set_index("model_version")
+    return Table(
+        "Every image that was asked for in the artist's name, with the prompt, the seed and the SHA-256 of its file.",
+        columns(
+            "Version", "Revision", "Prompt", "Trial", "Seed", "Size", "State", "SHA-256 of the image", "Generation hash",
+            number=("Trial",), code=("Revision", "Seed", "SHA-256 of the image", "Generation hash"),
+        ),
+        [
+            (
+                row["model_version"],
+                shown(known_versions["revision"].get(row["model_version"])) or "local files, see below",
+                shown(row["prompt"]) or "–",
+                str(row["trial"]),
+                "–" if pd.isna(row["seed"]) else str(int(row["seed"])),
+                "–" if pd.isna(row["width"]) else f"{row['width']:.0f} × {row['height']:.0f}",
+                row["status"].replace("_", " "),
+                shown(row["image_sha256"]) or "–",
+                shown(row["generation_hash"])[:16] or "–",
+            )
+            for row in rows.to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _real_works(works: pd.DataFrame) -> Table:
+    return Table(
+        "The real works that the images were compared with.",
+        columns(
+            "Work", "Source", "Licence", "SHA-256 of the image", number=("Work",), code=("SHA-256 of the image",)
+        ),
+        [
+            (str(w["work"]), shown(w["source"]) or "–", shown(w["licence"]) or "–", w["image_sha256"])
+            for w in works.to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _provenance(connection: DuckDBPyConnection) -> Table:
+    return Table(
+        "Model versions.",
+        columns("Version", "Source", "State", "Revision", "SHA-256 of files", "Settings", code=("Revision", "SHA-256 of files", "Settings")),
+        [
+            (
+                row["model_version"],
+                row["source"],
+                "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved",
+                shown(row["revision"]) or "–",
+                shown(row["files_sha256"]) or "–",
+                shown(row["generation_settings"]) or "–",
+            )
+            for row in read.versions(connection).to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _encoders(connection: DuckDBPyConnection) -> Table:
+    found = read.encoders(connection).to_dict("records")
+    rows = [
+        (row["encoder"], row["kind"].replace("_", "-"), version, RELATIONS.get(relations.get(row["encoder"], ""), NOT_MEASURED),
+         shown(row["revision"]) or "–", shown(row["files_sha256"]) or "–")
+        for version in read.audited_versions(connection)
+        for relations in [read.encoder_relations(connection, version)]
+        for row in found
+    ]  # fmt: skip
+    return Table(
+        "Encoders, and whether the model was built with the same family: then they can agree for reasons of their own.",
+        columns(
+            "Encoder", "Kind", "Version", "Family shared", "Revision", "SHA-256 of files",
+            code=("Revision", "SHA-256 of files"),
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def _protocol(connection: DuckDBPyConnection, protocol: str) -> Table:
+    used = read.protocols(connection)
+    rows = used[used["protocol"] == protocol].to_dict("records")
+    return Table(
+        "Protocol.",
+        columns("Field", "Value", code=("Value",)),
+        [(str(key).replace("_", " "), shown(value)) for row in rows for key, value in row.items()],
+    )

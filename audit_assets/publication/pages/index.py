@@ -1,0 +1,117 @@
+"""`reports/index.html`: every model version of the warehouse with its headline, what changed between them, and artists' pages.
+
+The database records no dates but those that a person gave to images they supplied; versions stand in the order of audit.yaml.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from duckdb import DuckDBPyConnection
+
+from audit_assets.errors import InputError
+from audit_assets.publication.pages.page import Table, columns, render, write
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
+from audit_assets.publication.words import headline
+from audit_assets.publication.words import version_tables as versions
+from audit_assets.publication.words.headline import Audit
+from audit_assets.publication.words.numbers import NOT_MEASURED, p_with_floor, shown, true
+
+ARTISTS = "artists"
+"""The folder of artists' pages beside the index."""
+_MADE_FROM = re.compile(r'<meta name="made-from" content="([0-9a-f]*)">')
+
+
+@dataclass(frozen=True)
+class Page:
+    """An artist's page that is there. ``current``: made from the results that the index is made from."""
+
+    address: str
+    name: str
+    current: bool
+
+
+def write_index(database: Path, folder: Path, protocol: str | None = None) -> Path:
+    """Write ``index.html`` into ``folder``, where the reports and the artists' pages are; return its path.
+
+    Raises InputError where no model version has results yet.
+    """
+    with read.opened(database) as connection:
+        audited = read.audited_versions(connection)
+        if not audited:
+            raise InputError(f"{database}: no model version has results. Remedy: run `audit-assets run`.")
+        protocols = {v: read.primary_protocol(connection, v, protocol) for v in audited}
+        main = protocols[audited[0]]
+        page = render(
+            "index.html.j2",
+            protocols=sorted(set(protocols.values())),
+            encoder=read.primary_encoder(connection),
+            versions=[_version(connection, row, protocols) for row in read.versions(connection).to_dict("records")],
+            measures=_measures(connection, protocols),
+            changes=versions.changes(results.comparisons(connection, main)),
+            changed=versions.changed_subjects(
+                results.compared_subjects(connection, main), "Artists that changed, or whose verdict did, from one version to another."
+            ),
+            trends=versions.trends(results.trends(connection, main)),
+            pages=_pages(connection, folder / ARTISTS),
+            made_from=read.made_from(connection),
+        )  # fmt: skip
+    return write(folder / "index.html", page)
+
+
+def _version(connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dict[str, str]) -> dict[str, str]:
+    name = row["model_version"]
+    dates = read.supplied_dates(connection, name)
+    state = "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved"
+    return {
+        "name": name,
+        # An address, not a path: a version's name is a slug, but it comes from a file that people write.
+        "address": f"{quote(name, safe='')}/report.html" if name in protocols else "",
+        "state": state if name in protocols else f"{state}, no results yet",
+        "source": row["source"].replace("_", " ") + (f", images of {dates}" if dates else ""),
+        "revision": shown(row["revision"]) or "–",
+        "files": shown(row["files_sha256"])[:16] or "–",
+    }
+
+
+def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Table:
+    """The headline, a version a row."""
+    encoder = read.primary_encoder(connection)
+    return Table(
+        f"Headline by {encoder}; in brackets 95 % intervals. Own rank: artists significant by the corrected test. Pairing: all artists together. Imitated: artists with that verdict.",
+        columns("Version", "Protocol", "Images of artists", "Win a plurality", "Images of random names", "Own rank", "Pairing, p", "Imitated"),
+        [_headline(Audit(connection, protocol, version, encoder)) for version, protocol in protocols.items()],
+    )  # fmt: skip
+
+
+def _headline(audit: Audit) -> tuple[str, ...]:
+    summary = results.identification_summary(*audit.key)
+    artists = headline.summary_row(summary, "criteria", "artist")
+    said = headline.comparison(audit).set_index("measure")["this_audit"]
+    pairing = results.pairing(*audit.model)
+    pairing = pairing[pairing["encoder"] == audit.encoder]
+    return (
+        audit.model_version,
+        audit.protocol,
+        headline.images(artists),
+        headline.subjects(artists),
+        said["images of random names identified"],
+        headline.own_rank(audit),
+        NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
+        said["artists with the verdict “imitated”"],
+    )
+
+
+def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
+    """Artists' pages that lie in the folder, by name; those of subjects that the database does not know are not ours."""
+    subjects = read.rows(connection, "SELECT subject, name FROM subjects ORDER BY strip_accents(lower(name)), subject")
+    now, there = read.made_from(connection), {path.name for path in folder.glob("*.html")}
+    found = []
+    for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
+        if (name_of_file := f"{subject}.html") in there:
+            said = _MADE_FROM.search((folder / name_of_file).read_text(encoding="utf-8")[:4096])
+            found.append(Page(f"{ARTISTS}/{quote(subject, safe='')}.html", name, said is not None and said[1] == now))
+    return found

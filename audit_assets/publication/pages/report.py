@@ -1,0 +1,293 @@
+"""The report: one HTML file a model version that needs no network and no other file, and can be read without its script.
+
+Sets this audit beside the figures of Casper et al. (2023), and says in plain words what they do not prove. The same
+database gives the same bytes: no clock is read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from audit_assets.publication.drawings import charts, svg
+from audit_assets.publication.drawings import paper_figures as figures
+from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
+from audit_assets.publication.words import headline
+from audit_assets.publication.words import report_tables as tables
+from audit_assets.publication.words import version_tables as versions
+from audit_assets.publication.words.headline import Audit
+from audit_assets.publication.words.numbers import counted, images_interval, known, p_text, percent
+
+REAL_WORKS, IMITATIONS = 2, 4
+"""Pictures of each artist in the report; an artist's own page has all."""
+
+
+def write_report(
+    database: Path,
+    model_version: str,
+    load: Load,
+    folder: Path,
+    encoder: str | None = None,
+    protocol: str | None = None,
+) -> Path:
+    """Write ``report.html`` and its figures (PNG and SVG) into ``folder``; return the path of the page.
+
+    ``load`` gives the image of a SHA-256; its errors pass through. Raises InputError for an unknown model version,
+    encoder or protocol.
+    """
+    with read.opened(database) as connection:
+        audit = headline.chosen(connection, model_version, encoder, protocol)
+        page = _page(audit, load, folder)
+    return write(folder / "report.html", page)
+
+
+def _page(audit: Audit, load: Load, folder: Path) -> str:
+    artists = tables.artist_rows(audit)
+    matching = results.matching_summary(*audit.key)
+    compared, subjects = _beside_others(audit)
+    return render(
+        "report.html.j2",
+        audit=audit,
+        alpha=read.alpha(audit.connection, audit.protocol),
+        summary=_summary(artists),
+        paper=tables.beside_the_paper(audit),
+        figures=_figures_of_the_paper(audit, load, folder),
+        verdicts=tables.verdicts(audit),
+        artists=tables.artists(artists),
+        forest=_forest(artists),
+        gallery=_gallery(audit, artists, load),
+        confusion=tables.confusion(audit),
+        controls=tables.controls(audit),
+        contrasts=tables.contrasts(audit),
+        statuses=tables.statuses(audit),
+        tests=tables.tests(audit),
+        auditability=tables.auditability(audit),
+        calibration=tables.calibration(audit),
+        templates=tables.templates(audit),
+        flips=tables.flips(audit),
+        correlations=tables.correlations(audit),
+        dose=_dose(audit, artists),
+        doses=tables.doses(audit),
+        changes=versions.changes(compared),
+        changed=versions.changed_subjects(subjects, "Artists that changed, or whose verdict did."),
+        reassigned=headline.matching(matching, "two_sided", "reassigned"),
+        reassigned_closer=headline.matching(matching, "closer", "reassigned"),
+        encoders=tables.encoders(audit),
+        model=tables.model(audit),
+        protocol=tables.protocol(audit),
+        software=tables.software(audit),
+        made_from=read.made_from(audit.connection),
+    )
+
+
+def _summary(artists: list[dict[str, Any]]) -> str:
+    """The verdicts by one encoder in one sentence."""
+    words = ("imitated", "not shown to be imitated", "not auditable")
+    found = {word: sum(row["verdict"] == word for row in artists) for word in words}
+    if not sum(found.values()):
+        return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
+    imitated, not_shown, not_auditable = found.values()
+    return (
+        f"Of {counted(len(artists), 'artist')}, {imitated} can be imitated by name under this protocol, {not_shown} not shown to be, "
+        f"{not_auditable} not auditable."
+    )
+
+
+def _beside_others(audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What changed between this version and each other: the kinds of subjects, and single ones."""
+
+    def ours(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[(rows["model_version"] == audit.model_version) | (rows["later_version"] == audit.model_version)]
+
+    return (
+        ours(results.comparisons(audit.connection, audit.protocol)),
+        ours(results.compared_subjects(audit.connection, audit.protocol)),
+    )
+
+
+# ---- the paper's three figures
+def _figures_of_the_paper(audit: Audit, load: Load, folder: Path) -> list[Chart]:
+    return [_sample_grid(audit, load, folder), _identification(audit, folder), _ranked_p_values(audit, folder)]
+
+
+def _sample_grid(audit: Audit, load: Load, folder: Path) -> Chart:
+    grid = _grid_rows(audit)
+    png, _ = figures.save(figures.sample_grid(grid, load), folder, "sample_grid")
+    alt = f"Grid of {len(grid)} artists: real works on the left, imitations on the right."
+    # Photographs in an SVG are PNG in base64 twice over; the PNG beside the page is several times as large as this.
+    with Image.open(png) as image:
+        picture = thumbnail(image, alt, size=1400, quality=80)
+    return Chart(
+        "sample_grid",
+        picture,
+        alt,
+        "Real works beside imitations (the paper's figure 2). The artists are evenly spaced from the best identified to the worst; "
+        "images are the first ones in order, not chosen. Under each name: images identified.",
+    )
+
+
+def _grid_rows(audit: Audit) -> list[figures.GridRow]:
+    """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
+    ranked = results.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
+    places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
+    return [
+        figures.GridRow(
+            f"{figures.printable(row['name'], row['subject'])}\n{row['correct']} of {row['images']}",
+            read.reference_hashes(audit.connection, row["subject"], figures.REAL_WORKS),
+            read.imitation_hashes(audit.connection, audit.model_version, row["subject"], figures.IMITATIONS),
+        )
+        for row in ranked.iloc[places].to_dict("records")
+    ]
+
+
+def _identification(audit: Audit, folder: Path) -> Chart:
+    summary = results.identification_summary(*audit.key)
+    artists = headline.summary_row(summary, "criteria", "artist")
+    chance = 0.0 if artists is None else float(artists["chance"])
+    bars = _bars(summary)
+    figure = figures.identification_bars(bars, chance)
+    figures.save(figure, folder, "identification")
+    said = "; ".join(f"{bar.label} {percent(bar.share)}".replace("\n", " ") for bar in bars)
+    alt = (
+        f"Bars of images identified: {said}; chance {percent(chance)}. "
+        "The paper: artists 81.0 %, random names 8.6 % (of names), chance 1.4 %."
+    )
+    return Chart(
+        "identification",
+        svg.inline(figure, "identification", alt),
+        alt,
+        "Share of images that the encoder assigns to the name they were prompted with, with 95 % intervals (the paper's figure 3). "
+        "The paper's 8.6 % counts names, not images.",
+    )
+
+
+def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
+    wanted = (
+        ("artists", "criteria", "artist", figures.PAPER_ARTISTS),
+        ("random names", "random_names", "random_name", figures.PAPER_RANDOM_NAMES),
+        ("recombined\nnames", "recombined_names", "random_name", None),
+        ("untrained artists\n(joint labels)", "joint", "untrained_artist", None),
+    )
+    found = []
+    for label, label_set, kind, paper in wanted:
+        row = headline.summary_row(summary, label_set, kind)
+        share = None if row is None else known(row["image_accuracy"])
+        if row is not None and share is not None:
+            low, high = known(row["image_accuracy_low"]), known(row["image_accuracy_high"])
+            found.append(figures.Bar(label, share, low, high, paper, control=kind != "artist"))
+    return found
+
+
+def _ranked_p_values(audit: Audit, folder: Path) -> Chart:
+    ranked = results.matching_by_artist(*audit.key)
+    significant = ranked["significant"] == 1
+    matching = results.matching_summary(*audit.key)
+    reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
+    share = None if reassigned.empty else known(reassigned["share"].iloc[0])
+    figure = figures.ranked_p_values(ranked["p_value"], significant, share)
+    figures.save(figure, folder, "ranked_p_values")
+    alt = (
+        f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
+        f"after Bonferroni; with re-assigned real works {percent(share)}."
+    )
+    # In the order of the points: the rows come ranked.
+    said = [f"{name}: p {p:.1e}" for name, p in zip(ranked["name"], ranked["p_value"], strict=True)]
+    hover = {
+        "significant": [text for text, passed in zip(said, significant, strict=True) if passed],
+        "not-significant": [text for text, passed in zip(said, significant, strict=True) if not passed],
+    }
+    return Chart(
+        "ranked_p_values",
+        svg.inline(figure, "ranked_p_values", alt, hover),
+        alt,
+        "The paper's matching test (rank sum, two-sided; the paper's figure 4), one point an artist. The title gives the share that stays "
+        "significant when each artist's real work is swapped for somebody else's: what the test finds by mistake.",
+    )
+
+
+# ---- artist by artist
+def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
+    """Panels of artists, the best identified first."""
+    rows = [_forest_row(row) for row in artists if row["images"] and row["verdict"] in charts.VERDICT_MARKS]
+    rows.sort(key=lambda r: (-r.identified[0] if r.identified else 0, -r.auc[0] if r.auc else 0, r.label))
+    needed = {row["identified_needed"] / row["images"] for row in artists if known(row["identified_needed"])}
+    drawn = []
+    for start in range(0, len(rows), charts.PANEL):
+        panel = rows[start : start + charts.PANEL]
+        figure, hover = charts.forest(panel, min(needed) if needed else None)
+        alt = (
+            f"Forest plot of artists {start + 1} to {start + len(panel)} of {len(rows)}, from {panel[0].label} to {panel[-1].label}: "
+            "images identified and AUC with 95 % intervals. The table above has every figure."
+        )
+        name = f"forest-{start // charts.PANEL + 1}"
+        caption = f"Artists {start + 1} to {start + len(panel)} of {len(rows)}, by images identified."
+        drawn.append(Chart(name, svg.inline(figure, name, alt, hover), alt, caption))
+    return drawn
+
+
+def _forest_row(row: dict[str, Any]) -> charts.ForestRow:
+    share, likeness = row["correct"] / row["images"], known(row["auc"])
+    low, high = known(row["auc_low"]), known(row["auc_high"])
+    return charts.ForestRow(
+        figures.printable(row["name"], row["subject"], width=28, lines=1),
+        row["name"],
+        row["verdict"],
+        (share, *images_interval(row["correct"], row["images"])),
+        None if likeness is None else (likeness, likeness if low is None else low, likeness if high is None else high),
+    )
+
+
+def _gallery(audit: Audit, artists: list[dict[str, Any]], load: Load) -> list[dict[str, Any]]:
+    """The first real works and imitations of every artist, small."""
+    works = read.first_works(audit.connection, REAL_WORKS)
+    made = read.first_imitations(audit.connection, audit.model_version, IMITATIONS)
+
+    def pictures(digests: list[str], what: str) -> list[Picture]:
+        return [thumbnail(load(d), f"{what} {i}") for i, d in enumerate(digests, 1)]
+
+    return [
+        {
+            "subject": row["subject"],
+            "name": row["name"],
+            "verdict": row["verdict"],
+            "counted": f"{row['correct']} of {row['images']} images identified",
+            "works": pictures(works.get(row["subject"], []), f"Real work of {row['name']},"),
+            "imitations": pictures(made.get(row["subject"], []), f"Imitation of {row['name']},"),
+        }
+        for row in artists
+    ]
+
+
+def _best_split(change: charts.Change) -> str:
+    """What splits the artists best, and whether the split is more than chance finds."""
+    shown = "a change of the mean there" if change.p_value < figures.ALPHA else "no change of the mean is shown"
+    return (
+        f"split best at {change.threshold:.0f} captions (95 % interval {change.low:.0f} to {change.high:.0f}), with means of "
+        f"{percent(change.below)} and {percent(change.above)}; {shown} (p = {p_text(change.p_value)})"
+    )
+
+
+def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
+    rows = [row for row in artists if known(row["mentions"]) is not None and known(row["image_accuracy"]) is not None]
+    if not rows:
+        return None
+    found = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version)
+    found = found[(found["encoder"] == audit.encoder) & (found["response"] == "accuracy")]
+    change = None
+    if not found.empty:
+        fields = ("threshold", "threshold_low", "threshold_high", "below", "above", "p_value")
+        change = charts.Change(*(float(found.iloc[0][f]) for f in fields))
+    figure, hover = charts.dose_response(
+        [row["mentions"] for row in rows],
+        [row["image_accuracy"] for row in rows],
+        [row["name"] for row in rows],
+        change,
+    )
+    said = "no change point was looked for" if change is None else _best_split(change)
+    alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
+    caption = f"Images identified against captions that name the artist, by {audit.encoder}: {said}."
+    return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)

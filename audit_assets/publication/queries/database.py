@@ -1,0 +1,220 @@
+"""Queries over the published ``audit.duckdb``: opening it, what was audited by what, and which images there are.
+
+``results`` has those on what was measured, ``read_artist`` those on one artist.
+
+Values are bound, never formatted into SQL. The one name that depends on data, the encoder's embedding table, is made by
+``table_suffix`` and opened by DuckDB's relational API.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from audit_assets.errors import InputError
+from audit_assets.warehouse.database import table_suffix
+from audit_assets.warehouse.places import local_copy
+
+EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection, closed on leaving. Raises InputError where there is no such file, or it is not DuckDB's."""
+    if not database.is_file():
+        raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
+    try:
+        connection = duckdb.connect(str(local_copy(database)), read_only=True)
+    except duckdb.Error as error:
+        raise InputError(f"{database}: not a readable DuckDB file ({error}). Remedy: publish it again.") from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+    """The result of one statement, ``$name`` parameters bound."""
+    return connection.execute(sql, parameters or {}).df()
+
+
+def optional(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
+    """A table that databases of earlier versions do not have, ordered by all its columns; empty where there is none."""
+    known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
+    return connection.table(table).order("ALL").df() if table in set(known) else pd.DataFrame()
+
+
+def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) -> pd.DataFrame:
+    """One of ``EMBEDDING_TABLES`` for one encoder; ``embedding`` holds float32 arrays.
+
+    Raises ValueError for another table, InputError where the encoder has none.
+    """
+    if table not in EMBEDDING_TABLES:
+        raise ValueError(f"{table}: not one of {', '.join(EMBEDDING_TABLES)}")
+    name = f"{table}_{table_suffix(encoder)}"
+    known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
+    if name not in set(known):
+        raise InputError(f"encoder {encoder!r}: the database has no table {name}. Remedy: embed and publish again.")
+    return connection.table(name).df()
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Every model version, in the order of audit.yaml (that of the table)."""
+    return rows(connection, "SELECT * FROM model_versions ORDER BY rowid")
+
+
+def audited_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Model versions with results, in the order of audit.yaml."""
+    found = rows(
+        connection,
+        "SELECT model_version FROM model_versions m WHERE EXISTS (SELECT 1 FROM verdicts v WHERE "
+        "v.model_version = m.model_version) OR EXISTS (SELECT 1 FROM identification_summary i WHERE "
+        "i.model_version = m.model_version) ORDER BY m.rowid",
+    )
+    return [str(v) for v in found["model_version"]]
+
+
+def model_version_row(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, Any]:
+    """The model version's row of provenance. Raises InputError, naming the versions there are, for an unknown one."""
+    known = rows(connection, "SELECT * FROM model_versions ORDER BY model_version")
+    found = known[known["model_version"] == model_version]
+    if found.empty:
+        names = ", ".join(known["model_version"]) or "none"
+        raise InputError(f"model version {model_version!r} is not in the database. Remedy: choose one of: {names}")
+    return {str(key): value for key, value in found.iloc[0].to_dict().items()}
+
+
+def supplied_dates(connection: duckdb.DuckDBPyConnection, model_version: str) -> str:
+    """First and last of the dates that people gave to the images they supplied; empty for a model that is asked."""
+    found = optional(connection, "supplied_images")
+    if found.empty:
+        return ""
+    dates = found.loc[(found["model_version"] == model_version) & found["date"].notna(), "date"].astype(str)
+    if dates.empty:
+        return ""
+    return dates.min() if dates.min() == dates.max() else f"{dates.min()} to {dates.max()}"
+
+
+def encoders(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return rows(connection, "SELECT * FROM encoders ORDER BY encoder")
+
+
+def encoder_relations(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, str]:
+    """Encoder -> 'shared', 'independent', 'image only', 'unknown': what it has in common with the model's text encoders."""
+    found = rows(
+        connection,
+        "SELECT encoder, relation FROM encoder_independence WHERE model_version = $model_version ORDER BY encoder",
+        {"model_version": model_version},
+    )
+    return dict(zip(found["encoder"], found["relation"], strict=True))
+
+
+def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None = None) -> str:
+    """``encoder`` if the database has it, by default the first image-text encoder in the order of names.
+
+    Raises InputError where there is no such encoder.
+    """
+    known = encoders(connection)
+    if encoder is not None:
+        if encoder not in set(known["encoder"]):
+            raise InputError(
+                f"encoder {encoder!r} is not in the database. Remedy: choose one of: {', '.join(known['encoder'])}"
+            )
+        return encoder
+    image_text = known[known["kind"] == "image_text"]
+    if image_text.empty:
+        raise InputError("the database has no image_text encoder. Remedy: name one under `encoders` in audit.yaml.")
+    return str(image_text["encoder"].iloc[0])
+
+
+def protocols(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return rows(
+        connection, "SELECT protocol, generation_hash, measurement_hash, definition FROM protocols ORDER BY protocol"
+    )
+
+
+def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, protocol: str | None = None) -> str:
+    """``protocol`` if given, by default ``paper_2023`` if this model was audited by it, or else the first by name.
+
+    Raises InputError where the model version has no identification at all, or none by ``protocol``.
+    """
+    found = rows(
+        connection,
+        "SELECT DISTINCT protocol FROM identification_summary WHERE model_version = $model_version "
+        "ORDER BY protocol <> 'paper_2023', protocol",
+        {"model_version": model_version},
+    )["protocol"].tolist()
+    if protocol is None and found:
+        return str(found[0])
+    if protocol is not None and protocol in found:
+        return protocol
+    what = "any protocol" if protocol is None else f"protocol {protocol!r}"
+    raise InputError(f"model version {model_version!r} has no results by {what}. Remedy: run `audit-assets run`.")
+
+
+def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
+    """The level of the tests of a protocol; 0.05, as in the paper, where its definition names none."""
+    definitions = protocols(connection).set_index("protocol")["definition"]
+    matching = json.loads(str(definitions.get(protocol, "{}"))).get("matching", {})
+    return float(matching.get("alpha", 0.05))
+
+
+def made_from(connection: duckdb.DuckDBPyConnection) -> str:
+    """The hash of everything that the database was made from; empty where it does not say."""
+    found = optional(connection, "published_from")
+    return "" if found.empty else str(found["inputs_sha256"].iloc[0])
+
+
+def reference_hashes(connection: duckdb.DuckDBPyConnection, subject: str, limit: int) -> list[str]:
+    """The artist's first real works, in order."""
+    found = rows(
+        connection,
+        "SELECT image_sha256 FROM reference_works WHERE subject = $subject AND image_sha256 IS NOT NULL "
+        "ORDER BY work LIMIT $limit",
+        {"subject": subject, "limit": limit},
+    )
+    return [str(value) for value in found["image_sha256"]]
+
+
+def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, limit: int) -> list[str]:
+    """The first imitations by name in order of template and trial, whatever they look like: chosen by nobody."""
+    found = rows(
+        connection,
+        "SELECT image_sha256 FROM imitations WHERE model_version = $model_version AND subject = $subject "
+        "AND template >= 0 AND image_sha256 IS NOT NULL ORDER BY template, trial LIMIT $limit",
+        {"model_version": model_version, "subject": subject, "limit": limit},
+    )
+    return [str(value) for value in found["image_sha256"]]
+
+
+def first_works(connection: duckdb.DuckDBPyConnection, limit: int) -> dict[str, list[str]]:
+    """`reference_hashes` of everyone: subject -> SHA-256s."""
+    return _by_subject(
+        rows(
+            connection,
+            "SELECT subject, image_sha256 FROM reference_works WHERE image_sha256 IS NOT NULL "
+            "QUALIFY row_number() OVER (PARTITION BY subject ORDER BY work) <= $limit ORDER BY subject, work",
+            {"limit": limit},
+        )
+    )
+
+
+def first_imitations(connection: duckdb.DuckDBPyConnection, model_version: str, limit: int) -> dict[str, list[str]]:
+    """`imitation_hashes` of everyone: subject -> SHA-256s."""
+    return _by_subject(
+        rows(
+            connection,
+            "SELECT subject, image_sha256 FROM imitations WHERE model_version = $model_version AND template >= 0 "
+            "AND image_sha256 IS NOT NULL QUALIFY row_number() OVER (PARTITION BY subject ORDER BY template, trial) <= $limit "
+            "ORDER BY subject, template, trial",
+            {"model_version": model_version, "limit": limit},
+        )
+    )
+
+
+def _by_subject(found: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(s): own["image_sha256"].astype(str).tolist() for s, own in found.groupby("subject", sort=True)}

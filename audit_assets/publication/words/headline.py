@@ -1,0 +1,210 @@
+"""The headline: this audit's figures beside those of Casper et al. (2023), and beside statistics that keep their level.
+
+The command line prints it as well as the report; no figure is drawn for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
+from audit_assets.publication.words.numbers import (
+    NOT_MEASURED,
+    bracket,
+    count,
+    known,
+    p_with_floor,
+    percent,
+    points,
+    subjects_counted,
+    with_interval,
+)
+
+COLUMNS = ("measure", "this_audit", "paper", "level")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Which results are read: one model version by one encoder under one protocol."""
+
+    connection: duckdb.DuckDBPyConnection
+    protocol: str
+    model_version: str
+    encoder: str
+
+    @property
+    def key(self) -> tuple[duckdb.DuckDBPyConnection, str, str, str]:
+        return self.connection, self.protocol, self.model_version, self.encoder
+
+    @property
+    def model(self) -> tuple[duckdb.DuckDBPyConnection, str, str]:
+        return self.connection, self.protocol, self.model_version
+
+
+def chosen(
+    connection: duckdb.DuckDBPyConnection, model_version: str, encoder: str | None = None, protocol: str | None = None
+) -> Audit:
+    """``encoder``: by default the first image-text encoder in the order of names; ``protocol``: by default ``paper_2023``.
+
+    Raises InputError for an unknown model version, encoder or protocol.
+    """
+    read.model_version_row(connection, model_version)
+    found = read.primary_protocol(connection, model_version, protocol)
+    return Audit(connection, found, model_version, read.primary_encoder(connection, encoder))
+
+
+def paper_comparison(
+    database: Path, model_version: str, encoder: str | None = None, protocol: str | None = None
+) -> pd.DataFrame:
+    """The headline: columns measure, this_audit, paper, level; all text, ready to print.
+
+    What was not measured says so. Raises InputError as ``chosen`` does.
+    """
+    with read.opened(database) as connection:
+        return comparison(chosen(connection, model_version, encoder, protocol))
+
+
+def comparison(audit: Audit) -> pd.DataFrame:
+    summary = results.identification_summary(*audit.key)
+    artists = summary_row(summary, "criteria", "artist")
+    random = summary_row(summary, "random_names", "random_name")
+    lines = [
+        ("images of artists identified", images(artists), "81.0 %", "image"),
+        ("artists that win a plurality of their images", subjects(artists), "69 / 70 = 98.6 %", "artist"),
+        ("images of random names identified", images(random), "not reported", "image"),
+        ("random names that win a plurality", subjects(random), "6 / 70 = 8.6 %", "name"),
+        ("chance", NOT_MEASURED if artists is None else percent(known(artists["chance"])), "1 / 73 = 1.4 %", "image"),
+        (
+            "images of untrained artists identified (joint labels)",
+            images(summary_row(summary, "joint", "untrained_artist")),
+            "not done",
+            "image",
+        ),
+        (
+            "images of recombined names identified",
+            images(summary_row(summary, "recombined_names", "random_name")),
+            "not done",
+            "image",
+        ),
+        *_paper_test(results.matching_summary(*audit.key)),
+        ("encoder on held-out real works of artists", real_works(audit), "not done", "work"),
+        *_corrected(audit),
+    ]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _paper_test(tests: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    return [
+        (f"{name} ({said})", matching(tests, alternative, control), paper, "artist")
+        for control, name, paper in (
+            ("none", "paper's matching test significant", "63 / 70 = 90.0 %"),
+            ("reassigned", "the same, real works re-assigned", "16 / 70 = 22.8 %"),
+        )
+        for alternative, said in (("two_sided", "two-sided"), ("closer", "closer"))
+    ]
+
+
+def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
+    """The headline again by statistics that keep their level; the paper has none of these."""
+    gaps = results.contrasts(*audit.key)
+    random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
+    ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
+    own = own_rank_row(audit)
+    pairing = results.pairing(*audit.model)
+    pairing = pairing[pairing["encoder"] == audit.encoder]
+    counts = results.verdict_counts(*audit.model)
+    counts = counts[counts["encoder"] == audit.encoder]
+    unlike = ~counts["shares_name_parts"].astype("boolean").fillna(True).astype(bool)
+    names = counts[(counts["kind"] == "random_name") & unlike]
+    lines = [
+        (
+            "gap between artists and random names",
+            NOT_MEASURED if random.empty else points(*random.iloc[0][["estimate", "low", "high"]]),
+            "image",
+        ),
+        (
+            "ratio of imitations to real works identified",
+            NOT_MEASURED if ratio.empty else with_interval(*ratio.iloc[0][["estimate", "low", "high"]]),
+            "image",
+        ),
+        (
+            f"corrected matching test significant (own rank, q < {read.alpha(audit.connection, audit.protocol):g})",
+            own_rank(audit),
+            "artist",
+        ),
+        (
+            "the same, real works re-assigned",
+            NOT_MEASURED if own is None else percent(known(own["reassigned"])),
+            "artist",
+        ),
+        (
+            "all artists together (pairing test), p",
+            NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
+            "audit",
+        ),
+        ("artists with the verdict “imitated”", verdict(counts[counts["kind"] == "artist"], "imitated"), "artist"),
+        ("random names “identified above controls”", verdict(names, "identified above controls"), "name"),
+    ]
+    return [(measure, said, "not done", level) for measure, said, level in lines]
+
+
+def summary_row(summary: pd.DataFrame, label_set: str, kind: str) -> dict[str, Any] | None:
+    found = summary[(summary["label_set"] == label_set) & (summary["kind"] == kind)]
+    return None if found.empty else {str(key): value for key, value in found.iloc[0].to_dict().items()}
+
+
+def images(row: Mapping[Any, Any] | None) -> str:
+    """The share of images identified, with its interval."""
+    if row is None:
+        return NOT_MEASURED
+    return with_interval(row["image_accuracy"], row["image_accuracy_low"], row["image_accuracy_high"])
+
+
+def subjects(row: Mapping[Any, Any] | None) -> str:
+    """The subjects that win a plurality, with the interval of their share."""
+    if row is None or known(row["subjects_correct"]) is None:
+        return NOT_MEASURED
+    interval = bracket(known(row["subjects_correct_low"]), known(row["subjects_correct_high"]))
+    return f"{count(row['subjects_correct'], row['subjects'])}{interval}"
+
+
+def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
+    """The paper's test. No interval: its count is of a test that does not keep its level."""
+    found = summary[(summary["alternative"] == alternative) & (summary["control"] == control)]
+    if found.empty:
+        return NOT_MEASURED
+    row = found.iloc[0]
+    if control == "none":
+        return count(row["significant"], row["subjects"])
+    return f"{row['significant']:.1f} / {row['subjects']:.0f} = {percent(known(row['share']))}"
+
+
+def real_works(audit: Audit) -> str:
+    """The positive control."""
+    found = results.real_work_accuracy(audit.connection, audit.protocol, audit.encoder)
+    return NOT_MEASURED if found.empty else count(found["correct"].iloc[0], found["real_works"].iloc[0])
+
+
+def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
+    """The corrected test of the headline: own rank with Benjamini and Hochberg's adjustment."""
+    tests = results.tests(*audit.model)
+    own = tests[
+        (tests["encoder"] == audit.encoder)
+        & (tests["test"] == "own_rank")
+        & (tests["adjustment"] == "benjamini_hochberg")
+    ]
+    return None if own.empty else dict(own.iloc[0].to_dict())
+
+
+def own_rank(audit: Audit) -> str:
+    own = own_rank_row(audit)
+    return NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"])
+
+
+def verdict(counts: pd.DataFrame, word: str) -> str:
+    return subjects_counted(counts.loc[counts["verdict"] == word, "subjects"].sum(), counts["subjects"].sum())

@@ -1,0 +1,426 @@
+"""The tables of a model version's report, as text: one function a table, rows in the order they are printed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from audit_assets.publication.pages.page import Table, columns
+from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import model as results
+from audit_assets.publication.words import headline
+from audit_assets.publication.words.headline import Audit
+from audit_assets.publication.words.numbers import (
+    ADJUSTMENTS,
+    ALTERNATIVES,
+    KINDS,
+    LABEL_SETS,
+    NOT_MEASURED,
+    TESTS,
+    auc,
+    bracket,
+    count,
+    images_interval,
+    known,
+    p_text,
+    p_with_floor,
+    percent,
+    points,
+    shown,
+    true,
+    with_interval,
+    yes,
+)
+
+RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
+"""Whether an encoder shares a text encoder with the generator."""
+
+
+def beside_the_paper(audit: Audit) -> Table:
+    return Table(
+        "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals; a share of the paper's test has none, "
+        "since that test does not keep its level (see the tests below).",
+        columns("Measure", "This audit", "Paper", "Counted by"),
+        headline.comparison(audit).to_numpy().tolist(),
+    )
+
+
+def verdicts(audit: Audit) -> Table:
+    rows = results.verdict_counts(*audit.model).to_dict("records")
+    return Table(
+        "Verdicts by encoder and kind of subject. Images needed: identified images that at most one in a hundred random names reaches.",
+        columns("Encoder", "Of", "Verdict", "Basis", "Subjects", "Images needed", number=("Subjects", "Images needed")),
+        [
+            (
+                row["encoder"],
+                kind_of(row),
+                row["verdict"],
+                row["basis"],
+                str(row["subjects"]),
+                "–" if pd.isna(row["identified_needed"]) else f"{row['identified_needed']:.0f} of {row['images']:.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def kind_of(row: Mapping[Any, Any]) -> str:
+    return KINDS.get(row["kind"], row["kind"]) + (
+        " with parts of artists' names" if true(row["shares_name_parts"]) else ""
+    )
+
+
+def artist_rows(audit: Audit) -> list[dict[str, Any]]:
+    """Everything known of each artist of the roster by this encoder: figures, verdict, AUC. By name."""
+    verdicts = results.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
+    aucs = results.auc_by_subject(*audit.key).set_index("subject").to_dict("index")
+    nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
+    no_auc = {"auc": None, "auc_low": None, "auc_high": None}
+    return [
+        {str(k): v for k, v in row.items()}
+        | dict(verdicts.get(row["subject"]) or nothing)
+        | dict(aucs.get(row["subject"]) or no_auc)
+        for row in results.by_artist(*audit.key).to_dict("records")
+    ]
+
+
+def artists(rows: list[dict[str, Any]]) -> Table:
+    return Table(
+        "Artist by artist. Encoders: how many of those that can audit the artist find an imitation. Images: those for which "
+        "the artist's own name is the likeliest label, and their share with its 95 % interval. Plurality: the label that most of the "
+        "images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest). q: the "
+        "corrected matching test. p: the paper's test, two-sided, adjusted by Bonferroni; read it only beside the re-assigned control.",
+        columns(
+            "Artist", "Verdict", "Encoders", "Images", "Identified (95 %)", "Plurality", "AUC (95 %)", "q", "p", "Captions",
+            number=("Encoders", "Images", "Identified (95 %)", "AUC (95 %)", "q", "p", "Captions"),
+        ),
+        [
+            (
+                row["name"] + (" (opted out)" if true(row["opted_out"]) else ""),
+                row["verdict"],
+                f"{row['encoders_imitated']} of {row['encoders_auditable']}" if "encoders" in row else "–",
+                f"{row['correct']} of {row['images']}",
+                _share_of_images(row),
+                "tie" if pd.isna(row["plurality_name"]) else _label(row["plurality_name"]),
+                auc(row),
+                p_text(known(row["own_rank_q"])),
+                p_text(known(row["p_adjusted"])),
+                "–" if pd.isna(row["mentions"]) else f"{row['mentions']:.0f}",
+            )
+            for row in rows
+        ],
+        keys=[row["subject"] for row in rows],
+    )  # fmt: skip
+
+
+def _share_of_images(row: Mapping[Any, Any]) -> str:
+    if not row["images"]:
+        return "–"
+    return f"{percent(row['correct'] / row['images'], 0)}{bracket(*images_interval(row['correct'], row['images']))}"
+
+
+def _label(name: Any) -> str:
+    return str(name).removeprefix("default:")
+
+
+def confusion(audit: Audit) -> Table:
+    return Table(
+        "Labels that the artists' images received, among the artists' names and the default labels, which name nobody.",
+        columns("Label", "Names nobody", "Images", "Share", number=("Images", "Share")),
+        [
+            (row["label"], yes(row["is_default"]), str(row["images"]), percent(row["share"]))
+            for row in results.confusion(*audit.key).to_dict("records")
+        ],
+    )
+
+
+def controls(audit: Audit) -> Table:
+    rows = results.identification_summary(*audit.key).to_dict("records")
+    return Table(
+        "Images identified, by what the encoder chose from. In brackets: 95 % intervals.",
+        columns(
+            "Labels to choose from",
+            "Images of",
+            "Shares a name part",
+            "Images identified",
+            "Names that win a plurality",
+            "Chance",
+        ),
+        [
+            (
+                f"{LABEL_SETS.get(row['label_set'], row['label_set'])} ({row['labels']})",
+                KINDS.get(row["kind"], row["kind"]),
+                yes(row["shares_name_parts"]),
+                headline.images(row),
+                headline.subjects(row),
+                percent(known(row["chance"])),
+            )
+            for row in rows
+        ],
+    )
+
+
+def contrasts(audit: Audit) -> Table:
+    rows = results.contrasts(*audit.key).to_dict("records")
+    return Table(
+        "Artists beside each control: difference of the shares of images identified, or ratio to the artists' own real works. In brackets: 95 % "
+        "bootstrap intervals over subjects.",
+        columns("Artists among", "Compared with", "Among", "Estimate", "Artists", "Controls", number=("Artists", "Controls")),
+        [
+            (
+                LABEL_SETS.get(row["label_set"], row["label_set"]),
+                *_contrasted(row),
+                shown(row["subjects"]),
+                shown(row["controls"]) or "–",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
+    """What artists are compared with, among which labels, and the estimate: a ratio, or a difference in points."""
+    labels = LABEL_SETS.get(row["control_label_set"], shown(row["control_label_set"]) or "–")
+    figures = (row["estimate"], row["low"], row["high"])
+    if row["contrast"] == "ratio_to_real_works":
+        return "their own real works (ratio)", labels, with_interval(*figures)
+    control = {"kind": row["control_kind"], "shares_name_parts": row["control_shares_name_parts"]}
+    return kind_of(control), labels, points(*figures)
+
+
+def statuses(audit: Audit) -> Table:
+    rows = results.image_statuses(audit.connection, audit.model_version).to_dict("records")
+    return Table(
+        "Images by state. A blank image is kept and counted as wrong.",
+        columns("Images of", "State", "Images", number=("Images",)),
+        [
+            (KINDS.get(row["kind"], row["kind"]), row["status"].replace("_", " "), str(row["images"]))
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def tests(audit: Audit) -> Table:
+    """Every test, and what it says of works that are somebody else's."""
+    found = [
+        (
+            row["encoder"],
+            TESTS.get(row["test"], row["test"]),
+            ALTERNATIVES.get(row["alternative"], row["alternative"]),
+            ADJUSTMENTS.get(row["adjustment"], row["adjustment"]),
+            "out of reach: too few artists with real works"
+            if row["unreachable"] is True
+            else count(row["significant"], row["subjects"]),
+            percent(known(row["reassigned"])),
+            percent(known(row["deranged"])),
+        )
+        for row in results.tests(*audit.model).to_dict("records")
+    ]
+    found += [
+        (
+            row["encoder"],
+            TESTS["pairing"],
+            "closer",
+            "none",
+            f"p = {p_with_floor(row)}",
+            percent(known(row["reassigned"])),
+            percent(known(row["deranged"])),
+        )
+        for row in results.pairing(*audit.model).to_dict("records")
+    ]
+    return Table(
+        "Artists significant by each test; then the share still significant when real works are somebody's at random, and when nobody has "
+        "their own.",
+        columns(
+            "Encoder",
+            "Test",
+            "Alternative",
+            "Adjustment",
+            "Significant",
+            "Re-assigned",
+            "Re-assigned, nobody their own",
+        ),
+        found,
+    )
+
+
+def auditability(audit: Audit) -> Table:
+    rows = results.auditability(audit.connection, audit.protocol).to_dict("records")
+    return Table(
+        "The positive control: real works. Recognised among everyone with real works; auditable as the verdict has it.",
+        columns("Encoder", "Works of", "Real works recognised", "Artists auditable"),
+        [
+            (
+                row["encoder"],
+                KINDS.get(row["kind"], row["kind"]),
+                "no text side" if pd.isna(row["correct"]) else count(row["correct"], row["real_works"]),
+                count(row["auditable"], row["artists"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def calibration(audit: Audit) -> Table:
+    return Table(
+        "Whether probabilities are worth their name, on real works of the roster. Error: mean difference of confidence and accuracy; "
+        "calibrated on one half of the works, judged on the other.",
+        columns("Encoder", "Works", "Temperature", "Error, raw", "Error, calibrated"),
+        [
+            (
+                row["encoder"],
+                str(row["works"]),
+                "none: all works right" if row["at_bound"] else f"{row['temperature']:.2f}",
+                percent(known(row["expected_calibration_error"])),
+                percent(known(row["calibrated_expected_calibration_error"])),
+            )
+            for row in results.calibration(audit.connection, audit.protocol).to_dict("records")
+        ],
+    )
+
+
+def templates(audit: Audit) -> Table:
+    rows = results.of_model(audit.connection, "template_matrix", audit.protocol, audit.model_version)
+    rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
+    return Table(
+        "Images of artists identified, by the template of the prompt and that of the labels. A fall beside the diagonal is the share of "
+        "the result that needs the same words twice.",
+        columns(
+            "Encoder", "Prompted with template", "Labelled with template", "Identified", "Images", number=("Images",)
+        ),
+        [
+            (row["encoder"], _template(row["template"]), _template(row["label_template"]), percent(row["image_accuracy"]),
+             str(row["images"]))
+            for row in rows.to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _template(index: int) -> str:
+    return "described, not named" if index < 0 else str(index)
+
+
+def flips(audit: Audit) -> Table:
+    rows = results.of_model(audit.connection, "verdict_flips", audit.protocol, audit.model_version).to_dict("records")
+    baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
+    return Table(
+        "The sensitivity of the verdicts: artists whose verdict another encoder, label set or test would change. Lost, gained: from and to "
+        f"“imitated”. The verdict itself: {baseline}.",
+        columns("Encoder", "Labels", "Test", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
+        [
+            (*_setting(row["setting"]), count(row["flipped"], row["subjects"]), str(row["lost"]), str(row["gained"]))
+            for row in rows
+        ],
+    )
+
+
+def _setting(setting: str) -> tuple[str, str, str]:
+    """A setting of `verdict_flips` in words: encoder, labels, test."""
+    encoder, labels, test = ([*setting.split(" | "), "", ""])[:3]
+    name, alternative, adjustment = ([*test.split(" "), "", ""])[:3]
+    words = [TESTS.get(name, name), ALTERNATIVES.get(alternative, alternative), ADJUSTMENTS.get(adjustment, adjustment)]
+    return encoder, LABEL_SETS.get(labels, labels), ", ".join(w for w in words if w)
+
+
+def correlations(audit: Audit) -> Table:
+    rows = results.of_model(audit.connection, "score_correlations", audit.protocol, audit.model_version)
+    return Table(
+        "Whether two ways to measure order the artists alike: rank correlations. No value where one of them gives all artists the same.",
+        columns("One way", "Another", "Artists", "Spearman", "Kendall", number=("Artists", "Spearman", "Kendall")),
+        [
+            (
+                _way(row["setting"]),
+                _way(row["other_setting"]),
+                str(row["subjects"]),
+                "–" if pd.isna(row["spearman"]) else f"{row['spearman']:.2f}",
+                "–" if pd.isna(row["kendall"]) else f"{row['kendall']:.2f}",
+            )
+            for row in rows.to_dict("records")
+        ],
+    )
+
+
+def _way(setting: str) -> str:
+    return ", ".join(TESTS.get(part, LABEL_SETS.get(part, part)) for part in setting.split(" | "))
+
+
+def doses(audit: Audit) -> Table:
+    rows = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version).to_dict("records")
+    return Table(
+        "Imitation against the number of captions that name the artist: rank correlation, and the number at which the mean changes, with its "
+        "95 % interval. An association: artists with more captions differ in other ways too.",
+        columns(
+            "Encoder", "Of", "Artists", "Rank correlation", "Change at captions", "Mean below, above", "p of a change"
+        ),
+        [
+            (
+                row["encoder"],
+                row["response"],
+                str(row["artists"]),
+                "–" if pd.isna(row["spearman"]) else f"{row['spearman']:.2f} (p {p_text(known(row['spearman_p']))})",
+                f"{row['threshold']:.0f} ({row['threshold_low']:.0f} – {row['threshold_high']:.0f})",
+                f"{row['below']:.2f} | {row['above']:.2f}",
+                p_text(known(row["p_value"])),
+            )
+            for row in rows
+        ],
+    )
+
+
+def encoders(audit: Audit) -> Table:
+    relations = read.encoder_relations(audit.connection, audit.model_version)
+    found = []
+    for row in read.encoders(audit.connection).to_dict("records"):
+        key = (*audit.model, row["encoder"])
+        summary, matching = results.identification_summary(*key), results.matching_summary(*key)
+        found.append(
+            (
+                row["encoder"],
+                row["kind"].replace("_", "-"),
+                RELATIONS.get(relations.get(row["encoder"], ""), NOT_MEASURED),
+                headline.images(headline.summary_row(summary, "criteria", "artist")),
+                headline.matching(matching, "two_sided", "none"),
+                headline.matching(matching, "two_sided", "reassigned"),
+                shown(row["revision"]) or "–",
+                shown(row["files_sha256"]) or "–",
+            )
+        )
+    return Table(
+        "Encoders. One whose family the model was built with can agree with the model for reasons of its own.",
+        columns(
+            "Encoder", "Kind", "Family shared with the model", "Images of artists identified", "Paper's test significant",
+            "Re-assigned", "Revision", "SHA-256 of files", code=("Revision", "SHA-256 of files"),
+        ),
+        found,
+    )  # fmt: skip
+
+
+def model(audit: Audit) -> Table:
+    row = read.model_version_row(audit.connection, audit.model_version)
+    plans = read.optional(audit.connection, "generation_plans")
+    if not plans.empty:
+        plans = plans[plans["model_version"] == audit.model_version]
+    return Table(
+        "Model version",
+        columns("Field", "Value", code=("Value",)),
+        [(key.replace("_", " "), shown(value) or "–") for key, value in row.items()]
+        + [("batch plan", f"{plan} ({images} images)") for plan, images in zip(plans.get("plan", []), plans.get("images", []), strict=True)],
+    )  # fmt: skip
+
+
+def protocol(audit: Audit) -> Table:
+    used = read.protocols(audit.connection)
+    rows = used[used["protocol"] == audit.protocol].to_dict("records")
+    return Table(
+        "Protocol. Images depend on the generation hash, everything else on the measurement hash.",
+        columns("Field", "Value", code=("Value",)),
+        [(str(key).replace("_", " "), shown(value)) for row in rows for key, value in row.items()],
+    )
+
+
+def software(audit: Audit) -> Table:
+    return Table(
+        "Libraries that the database was published with.",
+        columns("Package", "Version", code=("Version",)),
+        read.optional(audit.connection, "software").to_numpy().tolist(),
+    )

@@ -1,0 +1,194 @@
+"""The positive control over an audit's tables: real works, classified as imitations are, and how far artists stand apart."""
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import Protocol
+from audit_assets.measurement import auditability, calibration, identification
+from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.warehouse.store import vectors
+
+REFERENCE_TRIALS_COLUMNS = [
+    "protocol", "encoder", "label_set", "subject", "kind", "work", "predicted_label", "probability",
+    "probability_of_subject", "calibrated_probability", "rank_of_subject", "correct",
+]  # fmt: skip
+AUDITABILITY_COLUMNS = [
+    "protocol", "encoder", "subject", "kind", "real_works", "correct", "accuracy", "gap", "gap_low",
+    "same_similarity", "different_similarity", "same_similarity_uncorrected", "nearest_subject", "auditable",
+]  # fmt: skip
+CALIBRATION_COLUMNS = [
+    "protocol", "encoder", "label_set", "works", "temperature", "at_bound", "loss", "calibrated_loss", "expected_calibration_error",
+    "calibrated_expected_calibration_error",
+]  # fmt: skip
+RELIABILITY_COLUMNS = ["protocol", "encoder", "calibrated", "low", "high", "works", "confidence", "accuracy"]
+
+
+def reference_trials(
+    references: pd.DataFrame,
+    labels: pd.DataFrame,
+    subjects: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    encoder: str,
+    logit_scale: float,
+) -> pd.DataFrame:
+    """Every real work among the labels of `criteria` and of `referenced`: everyone with real works, and the defaults.
+
+    The labels are those of the first template. `calibrated_probability` is of the predicted label, at a temperature that
+    was fitted on the other half of the works (`calibrate`), so that no work is judged by a fit that saw it.
+    """
+    kinds = subjects.set_index("subject")["kind"]
+    works = references.sort_values(["subject", "work"], kind="stable")
+    sets = {
+        "criteria": label_sets(subjects).get("criteria", []),
+        "referenced": works["subject"].drop_duplicates().tolist(),
+    }
+    tables = []
+    for label_set, members in sets.items():
+        rows = works[works["subject"].isin(members)]
+        if rows.empty:
+            continue
+        names, embeddings = label_embeddings(labels, members, 0)
+        real, own = vectors(rows["embedding"]), identification.own_labels(rows["subject"].tolist(), names)
+        trials = identification.identify(identification.class_probabilities(real, embeddings, logit_scale), own)
+        calibrated = np.full(len(rows), np.nan)
+        fold = _folds(rows)
+        for f in (0, 1):
+            fitted, judged = fold != f, fold == f
+            if fitted.any() and judged.any():
+                fit = calibration.fit_temperature(real[fitted], own[fitted], embeddings, logit_scale=logit_scale)
+                temperature = 1.0 if fit.at_bound else fit.value
+                p = identification.class_probabilities(real[judged], embeddings, logit_scale / temperature)
+                calibrated[judged] = p[np.arange(len(p)), trials.predicted[judged]]
+        tables.append(
+            pd.DataFrame(
+                {
+                    "protocol": protocol.name,
+                    "encoder": encoder,
+                    "label_set": label_set,
+                    "subject": rows["subject"].tolist(),
+                    "kind": kinds.loc[rows["subject"]].tolist(),
+                    "work": rows["work"].to_numpy(),
+                    "predicted_label": np.array(names, dtype=object)[trials.predicted],
+                    "probability": trials.probability,
+                    "probability_of_subject": trials.probability_of_subject,
+                    "calibrated_probability": calibrated,
+                    "rank_of_subject": trials.rank_of_subject,
+                    "correct": trials.correct,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=REFERENCE_TRIALS_COLUMNS)
+
+
+def _folds(rows: pd.DataFrame) -> np.ndarray:
+    """Halves of each artist's works, alternately: 0 or 1 a row of `rows`, which are sorted by subject."""
+    return np.asarray(rows.groupby("subject", sort=False).cumcount() % 2)
+
+
+def calibrate(
+    references: pd.DataFrame,
+    labels: pd.DataFrame,
+    subjects: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    encoder: str,
+    logit_scale: float,
+) -> pd.DataFrame:
+    """One row an encoder: the temperature fitted on all real works of the roster, and what it does to the calibration error.
+
+    The errors come from `trials` (rows of `reference_trials`), where each half of the works is judged by the fit on the other.
+    No row where no artist of the roster has real works: then probabilities stay as they are.
+    """
+    members = label_sets(subjects).get("criteria", [])
+    rows = references[references["subject"].isin(members)]
+    if rows.empty:
+        return pd.DataFrame(columns=CALIBRATION_COLUMNS)
+    names, embeddings = label_embeddings(labels, members, 0)
+    own = identification.own_labels(rows["subject"].tolist(), names)
+    fit = calibration.fit_temperature(vectors(rows["embedding"]), own, embeddings, logit_scale=logit_scale)
+    judged = trials[(trials["label_set"] == "criteria") & (trials["encoder"] == encoder)]
+    correct = judged["correct"].to_numpy(dtype=bool)
+    errors = [
+        calibration.expected_calibration_error(judged[p].to_numpy(), correct)
+        for p in ("probability", "calibrated_probability")
+    ]
+    line = (
+        protocol.name,
+        encoder,
+        "criteria",
+        fit.works,
+        fit.value,
+        fit.at_bound,
+        fit.loss_before,
+        fit.loss_after,
+        *errors,
+    )
+    return pd.DataFrame([line], columns=CALIBRATION_COLUMNS)
+
+
+def reliability(trials: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy against confidence on real works among the roster's labels, raw and calibrated, by encoder."""
+    tables = [
+        calibration.reliability_curve(rows[column].to_numpy(), rows["correct"].to_numpy(dtype=bool))
+        .rename(columns={"images": "works"})
+        .assign(protocol=name, encoder=encoder, calibrated=calibrated)
+        for (name, encoder), rows in _by_encoder(trials[trials["label_set"] == "criteria"])
+        for column, calibrated in (("probability", False), ("calibrated_probability", True))
+    ]
+    return (
+        pd.concat(tables, ignore_index=True)[RELIABILITY_COLUMNS]
+        if tables
+        else pd.DataFrame(columns=RELIABILITY_COLUMNS)
+    )
+
+
+def _by_encoder(trials: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    return [((str(p), str(e)), rows) for (p, e), rows in trials.groupby(["protocol", "encoder"], sort=True)]
+
+
+def auditability_rows(
+    references: pd.DataFrame,
+    trials: pd.DataFrame | None,
+    subjects: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    encoder: str,
+) -> pd.DataFrame:
+    """One row an artist with real works: how often the encoder recognises the artist in them (from `trials`, among everyone
+    with works; NULL for an encoder without text), and how far its works stand apart from those of the artist who is hardest to
+    tell from this one.
+    """
+    members = references["subject"].drop_duplicates().tolist()
+    if len(members) < 2:
+        return pd.DataFrame(columns=AUDITABILITY_COLUMNS)
+    who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
+    works = vectors(references["embedding"])
+    gap = auditability.discrimination_gap(works, who, artists=len(members))
+    uncorrected = auditability.discrimination_gap(works, who, artists=len(members), hubness_corrected=False)
+    count = np.bincount(who, minlength=len(members))
+    if trials is None:
+        correct = pd.array([pd.NA] * len(members), dtype="Int64")
+    else:
+        among = trials[(trials["label_set"] == "referenced") & (trials["encoder"] == encoder)]
+        right = among.groupby("subject")["correct"].sum()
+        correct = pd.array(right.loc[members].to_numpy(), dtype="Int64")
+    return pd.DataFrame(
+        {
+            "protocol": protocol.name,
+            "encoder": encoder,
+            "subject": members,
+            "kind": subjects.set_index("subject").loc[members, "kind"].tolist(),
+            "real_works": count,
+            "correct": correct,
+            "accuracy": correct / count,
+            "gap": gap.gap,
+            "gap_low": gap.low,
+            "same_similarity": gap.same,
+            "different_similarity": gap.different,
+            "same_similarity_uncorrected": uncorrected.same,
+            "nearest_subject": [members[i] if i >= 0 else None for i in gap.nearest],
+            "auditable": gap.auditable,
+        }
+    )

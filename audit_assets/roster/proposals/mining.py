@@ -1,0 +1,268 @@
+"""Candidate artists from the captions themselves, where the user has no list.
+
+Captions attribute works: "painting by X", "by artist X", "in the style of X", "X's painting". What follows is read as
+a name up to punctuation, a stop word or, where the caption has capitals, a lower-case word. How many of the words
+belong to the name is settled by counting: a further word belongs where four in five captions have it.
+
+A mined name is a proposal, never an artist: nothing enters a roster before the criteria table confirms it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit_assets.roster.proposals.contexts import (
+    ART,
+    BRANDS,
+    ORGANISATIONS_AND_PLACES,
+    OTHER_WORKS,
+    PARTICLES,
+    ROLES,
+    STOP,
+    Word,
+    has_case,
+    words_of,
+)
+from audit_assets.roster.scan import caption_at, row_ids
+
+LONGEST_NAME_IN_TOKENS = 4
+SAMPLES = 5
+# Shares of captions in which the next word follows, from which on it is part of the name.
+_CONTINUES = 0.8
+# Candidates kept in memory (about 1 GB at 2 M); beyond, those seen once are dropped, and the result says so.
+_MOST_CANDIDATES = 2_000_000
+_TRIGGER = r"(?i)\bby\b|style of\b|['’]s\s+(?:painting|artwork|art|drawing|portrait|illustration|sculpture|print)"
+_AROUND = ',;:|()[]{}<>"“”«»!?*•–—\ufffd'
+_POSSESSED = frozenset(
+    ["art", "artwork", "drawing", "drawings", "illustration", "painting", "paintings", "portrait", "print", "sculpture"]
+)
+# What a context says for an artist. Judged, not measured: they order proposals and mark the doubtful ones.
+_WEIGHTS = {"art": 0.95, "plain": 0.6, "other": 0.05}
+
+
+@dataclass
+class _Evidence:
+    contexts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_WEIGHTS, 0))
+    written: str = ""
+    samples: list[int] = field(default_factory=list)
+
+    @property
+    def captions(self) -> int:
+        return sum(self.contexts.values())
+
+    def add(self, context: str, written: str, row: int) -> None:
+        self.contexts[context] += 1
+        if not self.written or (written.istitle() and (self.written.islower() or self.written.isupper())):
+            self.written = written
+        if len(self.samples) < SAMPLES:
+            self.samples.append(row)
+
+
+@dataclass
+class Mined:
+    """`candidates`: one row a name, likeliest first; columns name, captions (that attribute something to it), art,
+    plain, other (contexts), probability, proposed (bool), why, samples (row ids).
+
+    `precision_estimate` is the mean probability of the proposed; `dropped` counts rare candidates given up for memory.
+    """
+
+    candidates: pd.DataFrame
+    precision_estimate: float
+    dropped: int
+
+    def names(self) -> list[str]:
+        """The proposed names, likeliest first."""
+        return self.candidates.loc[self.candidates["proposed"], "name"].tolist()
+
+
+def mine(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    minimum_captions: int = 10,
+    minimum_probability: float = 0.5,
+    most_candidates: int = _MOST_CANDIDATES,
+) -> Mined:
+    """Names to which at least `minimum_captions` captions attribute a work, with the evidence for each.
+
+    `batches` are those of `caption_batches`. Names of one token are not proposed: too many words of other kinds
+    follow "by".
+    """
+    evidence: dict[tuple[str, ...], _Evidence] = {}
+    read = dropped = 0
+    for batch in batches:
+        ids = row_ids(batch, read)
+        read += batch.num_rows
+        for position in _attributing(batch):
+            seen = set()
+            for name, context in attributions(words_of(caption_at(batch, position))):
+                for spelling, written in _prefixes(name):
+                    if spelling not in seen:
+                        seen.add(spelling)
+                        evidence.setdefault(spelling, _Evidence()).add(context, written, int(ids[position]))
+        if len(evidence) > most_candidates:
+            rare = [spelling for spelling, found in evidence.items() if found.captions == 1]
+            dropped += len(rare)
+            for spelling in rare:
+                del evidence[spelling]
+    continuations = _longest_continuations(evidence)
+    rows = [
+        _row(spelling, found, minimum_probability)
+        for spelling, found in evidence.items()
+        if found.captions >= minimum_captions and _is_whole(spelling, found.captions, evidence, continuations)
+    ]
+    columns = ["name", "captions", *_WEIGHTS, "probability", "proposed", "why", "samples"]
+    table = pd.DataFrame(rows, columns=columns).sort_values(
+        ["proposed", "probability", "captions", "name"], ascending=[False, False, False, True], ignore_index=True
+    )
+    proposed = table.loc[table["proposed"].astype(bool), "probability"]
+    return Mined(table, float(proposed.mean()) if len(proposed) else 0.0, dropped)
+
+
+def with_mentions(mined: Mined, mentions: Mapping[str, int], *, minimum_share: float = 0.05) -> Mined:
+    """`mined` with columns mentions and attributed_share, after a scan of the candidates.
+
+    Somebody whom captions name much more often than they attribute anything to is known for something else: a
+    proposal below `minimum_share` is withdrawn.
+    """
+    table = mined.candidates.copy()
+    table["mentions"] = table["name"].map(lambda name: int(mentions.get(name, 0))).astype("int64")
+    table["attributed_share"] = table["captions"] / table["mentions"].clip(lower=1)
+    elsewhere = table["proposed"].astype(bool) & (table["attributed_share"] < minimum_share)
+    table.loc[elsewhere, "why"] = "mostly named without a work"
+    table["proposed"] = table["proposed"].astype(bool) & ~elsewhere
+    proposed = table.loc[table["proposed"], "probability"]
+    return Mined(table, float(proposed.mean()) if len(proposed) else 0.0, mined.dropped)
+
+
+def attributions(words: list[Word]) -> Iterator[tuple[list[Word], str]]:
+    """(words of a name, context) of everything that the caption attributes to somebody."""
+    cased = has_case(words)
+    for at, word in enumerate(words):
+        last = word.tokens[-1:] or ("",)
+        if last[0] == "by" and not word.closes:
+            start, role = at + 1, False
+            while start < len(words) and words[start].tokens[-1:] and words[start].tokens[-1] in ROLES | {"the"}:
+                role |= words[start].tokens[-1] in ROLES
+                start += 1
+            before = words[at - 1].tokens[-1] if at and words[at - 1].tokens else ""
+            # "by the artist X" is an attribution, "by the lake" is not.
+            if start == at + 1 or role:
+                yield _name_from(words, start, cased), "art" if role else _context(before)
+        elif last[0] == "of" and at and words[at - 1].tokens[-1:] == ("style",):
+            yield _name_from(words, at + 1, cased), "art"
+        elif word.written.lower().endswith(("'s", "’s")) and _begins_with(words[at + 1 : at + 2], _POSSESSED):
+            yield _name_until(words, at, cased), "art"
+
+
+def _begins_with(words: list[Word], first: frozenset[str]) -> bool:
+    return bool(words) and bool(words[0].tokens) and words[0].tokens[0] in first
+
+
+def _attributing(batch: pa.RecordBatch) -> list[int]:
+    """Positions of kept rows with an attribution in them; the regular expression only spares Python the others."""
+    text = batch.column("text")
+    try:
+        hit = pc.match_substring_regex(text, _TRIGGER)
+    except pa.ArrowInvalid:  # bytes that are not UTF-8
+        hit = pa.array([True] * len(text))
+    if "kept" in batch.schema.names:
+        hit = pc.and_(hit, batch.column("kept"))
+    return pc.indices_nonzero(hit.fill_null(False)).to_pylist()
+
+
+def _context(before: str) -> str:
+    return "art" if before in ART else "other" if before in OTHER_WORKS else "plain"
+
+
+def _fits(word: Word, cased: bool) -> bool:
+    """Whether `word` can be part of a name."""
+    if not word.tokens or any(token in STOP or token in ART or not token.isalpha() for token in word.tokens):
+        return False
+    return not cased or word.capitalised or word.tokens[0] in PARTICLES
+
+
+def _name_from(words: list[Word], start: int, cased: bool) -> list[Word]:
+    name: list[Word] = []
+    for word in words[start : start + LONGEST_NAME_IN_TOKENS]:
+        if not _fits(word, cased) or (name and word.opens):
+            break
+        name.append(word)
+        if word.closes:
+            break
+    return _trimmed(name)
+
+
+def _name_until(words: list[Word], last: int, cased: bool) -> list[Word]:
+    """The name that ends with the possessive `words[last]`; only capitals show where it begins."""
+    name: list[Word] = []
+    for word in reversed(words[max(0, last - LONGEST_NAME_IN_TOKENS + 1) : last + 1]):
+        if not cased or not _fits(word, cased) or (name and word.closes):
+            break
+        name.insert(0, word)
+    return _trimmed(name)
+
+
+def _trimmed(name: list[Word]) -> list[Word]:
+    while name and name[-1].tokens[-1] in PARTICLES:
+        name = name[:-1]
+    return name
+
+
+def _prefixes(name: list[Word]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(tokens, as written) of the name's first word, its first two, and so on."""
+    spelling: tuple[str, ...] = ()
+    for count, word in enumerate(name, start=1):
+        spelling += word.tokens
+        if len(spelling) > LONGEST_NAME_IN_TOKENS:
+            return
+        written = " ".join(piece.written for piece in name[:count])
+        yield spelling, written.strip(_AROUND).removesuffix("'s").removesuffix("’s")
+
+
+def _longest_continuations(evidence: Mapping[tuple[str, ...], _Evidence]) -> dict[tuple[str, ...], int]:
+    """Spelling -> captions of the commonest name that goes on by one word."""
+    longest: dict[tuple[str, ...], int] = {}
+    for spelling, found in evidence.items():
+        for shorter in (spelling[:-1], spelling[:-2]):  # "van Gogh": a particle never ends a name
+            longest[shorter] = max(longest.get(shorter, 0), found.captions)
+    return longest
+
+
+def _is_whole(
+    spelling: tuple[str, ...],
+    captions: int,
+    evidence: Mapping[tuple[str, ...], _Evidence],
+    continuations: Mapping[tuple[str, ...], int],
+) -> bool:
+    """Whether the name ends here: it does not go on, and its last word belongs to it."""
+    if len(spelling) < 2 or spelling[-1] in PARTICLES:
+        return False
+    shorter = evidence.get(spelling[:-1])
+    if len(spelling) > 2 and spelling[-2] not in PARTICLES and shorter and captions < _CONTINUES * shorter.captions:
+        return False
+    return continuations.get(spelling, 0) < _CONTINUES * captions
+
+
+def _row(spelling: tuple[str, ...], found: _Evidence, minimum_probability: float) -> dict:
+    weighed = sum(_WEIGHTS[context] * count for context, count in found.contexts.items())
+    # One caption's worth of doubt: few captions give no certainty.
+    probability = (weighed + 0.3) / (found.captions + 1)
+    why = ""
+    if spelling[:2] in BRANDS:
+        why = "a brand"
+    elif organisation := [token for token in spelling if token in ORGANISATIONS_AND_PLACES]:
+        why = f"an organisation or a place ({organisation[0]})"
+    elif probability < minimum_probability:
+        why = "what is attributed to it is not art"
+    return {
+        "name": found.written,
+        "captions": found.captions,
+        **found.contexts,
+        "probability": probability,
+        "proposed": not why,
+        "why": why,
+        "samples": found.samples,
+    }

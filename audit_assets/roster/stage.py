@@ -1,0 +1,235 @@
+"""The roster's tables over the warehouse: what each is made from, and so when it need not be made again.
+
+Assets call these; nothing here knows of Dagster.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit_assets.config import Audit, digest
+from audit_assets.errors import InputError
+from audit_assets.references.works import works_of
+from audit_assets.roster.artists import read_artists
+from audit_assets.roster.captions import caption_batches
+from audit_assets.roster.controls import POOLS, choose_controls, draw_recombined, untrained_controls
+from audit_assets.roster.criteria import Choice, choose, roster_table
+from audit_assets.roster.mentions import VERSION, MentionScan
+from audit_assets.roster.normalise import tokens
+from audit_assets.roster.parts import script, word_count
+from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
+from audit_assets.untrusted.spreadsheet import as_csv
+from audit_assets.warehouse.places import whole
+from audit_assets.warehouse.store import Warehouse
+
+# Captions read for the flag of name collisions, in the order of the shards: some are enough, and LAION's are shuffled.
+_COLLISION_ROWS = 20_000_000
+_COLLISION_CAPTIONS = 50
+
+
+class RosterSteps:
+    """One audit's roster, controls, subjects and proposals."""
+
+    def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
+        self.audit, self.warehouse = audit, warehouse
+        self.scan = MentionScan(audit, warehouse)
+
+    # ---- rosters
+    def make_roster(self) -> pd.DataFrame:
+        """Tables `artist_roster` and `roster_attrition`. InputError where nobody qualifies."""
+        r, artists = self.audit.roster, self.scan.artists
+        merged = self.scan.merged
+        choice = choose(
+            artists,
+            self.scan.total(artists["name"]),
+            criteria=r.criteria,
+            most_mentioned=r.most_mentioned,
+            minimum_mentions=r.minimum_mentions,
+        )
+        if not choice.rosters["criteria"]:
+            raise InputError(f"{self.audit.local(r.artists)}: no artist is left for the roster ({_attrition(choice)}).")
+        names = list(dict.fromkeys(name for chosen in choice.rosters.values() for name in chosen))
+        table = roster_table(choice, artists, merged, self._collisions(names))
+        inputs = digest([artists.to_json(), self.warehouse.inputs("artist_mentions"), r.model_dump(), VERSION])
+        self.warehouse.write("artist_roster", table, inputs)
+        self.warehouse.write("roster_attrition", choice.attrition, inputs)
+        return table
+
+    def shortfall(self) -> list[str]:
+        """A sentence for each roster that captions cannot fill. Without captions no size is promised."""
+        if not self.scan.shards:
+            return []
+        found = self.warehouse.read("artist_roster")["roster"].value_counts()
+        asked = {"criteria": self.audit.roster.criteria, "most_mentioned": self.audit.roster.most_mentioned}
+        return [
+            f"{name}: {found.get(name, 0)} of the {n} asked for" for name, n in asked.items() if found.get(name, 0) < n
+        ]
+
+    def missing_rows(self) -> list[str]:
+        """What is wrong with the sum over the shards: a file without a row in `caption_shards`, rows that were not read."""
+        table = self.scan.shards_table
+        missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in set(table["shard"])]
+        short = table[table["rows"] != table["rows_read"]]
+        return missing + [f"{row.shard}: {row.rows_read} of {row.rows} rows were read" for row in short.itertuples()]
+
+    def _collisions(self, names: list[str]) -> pd.DataFrame:
+        """Table `name_collisions` of `names`; a second look at the first captions, of which the scan kept none."""
+        inputs = digest([self.warehouse.inputs("artist_mentions"), names, VERSION])
+        if self.warehouse.inputs("name_collisions") != inputs:
+            from audit_assets.roster.proposals.collisions import collisions
+
+            own = {name: self.scan.names[name] for name in names}
+            table = collisions(self._first_captions(_COLLISION_ROWS), own, examined=_COLLISION_CAPTIONS)
+            self.warehouse.write("name_collisions", table, inputs)
+        return self.warehouse.read("name_collisions")
+
+    def _first_captions(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """The first captions of all shards; `row` counts through them."""
+        read = 0
+        for shard in self.scan.shards.values():
+            start = read
+            for batch in caption_batches(shard, self.scan.filters):
+                if read >= rows:
+                    return
+                read += batch.num_rows
+                place = batch.schema.get_field_index("row")
+                yield batch.set_column(place, "row", pc.add(batch.column("row"), start))
+
+    # ---- controls
+    def make_controls(self) -> pd.DataFrame:
+        """Table `controls`: every name drawn, why it is used or refused, and the untrained artists of the user's table."""
+        c, artists, drawn = self.audit.controls, self.scan.artists, self.scan.candidates
+        roster = self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
+        counted = [
+            self.warehouse.inputs(table) for table in ("control_candidates", "artist_mentions", "caption_shards")
+        ]
+        inputs = digest([artists.to_json(), roster, counted, c.model_dump(), VERSION])
+        if self.warehouse.inputs("controls") != inputs:
+            captions = self.scan.captions_scanned()
+            recombined = draw_recombined(artists, c, set(roster), drawn["name"])
+            counts = self._control_counts(drawn["name"].tolist(), recombined["name"].tolist())
+            chosen = choose_controls(pd.concat([drawn, recombined], ignore_index=True), counts, roster, c, captions)
+            untrained = untrained_controls(artists, self.scan.total(artists["name"]), roster, captions)
+            types = dict.fromkeys(("mentions", "captions", "known_names", "pieces", "seed"), "Int64")
+            tables = [table.astype(types) for table in (chosen, untrained) if len(table)] or [chosen]
+            self.warehouse.write("controls", pd.concat(tables, ignore_index=True), inputs)
+        return self.warehouse.read("controls")
+
+    def _control_counts(self, drawn: list[str], recombined: list[str]) -> dict[str, int] | None:
+        """Mentions of the names that were scanned with the artists, and of those that the roster had to be known for."""
+        counts, more = self.scan.total(drawn), self.scan.more(recombined) if recombined else {}
+        return None if counts is None or more is None else counts | more
+
+    def used_controls(self) -> pd.DataFrame:
+        """The controls that are audited, by pool and in the order of the draw."""
+        table = self.warehouse.read("controls")
+        return table[(table["status"] == "used") & table["kind"].isin(CONTROL_KINDS)].sort_values(
+            "pool", key=lambda pools: pools.map(POOLS.index), kind="stable"
+        )
+
+    def named_controls(self) -> list[str]:
+        """Used control names that a caption names, counted anew from the mentions of all shards."""
+        table = self.warehouse.read("controls")
+        recombined = table["pool"] == "recombined_names"
+        drawn = table.loc[~recombined & (table["pool"] != "untrained_artists"), "name"].tolist()
+        counts = self._control_counts(drawn, table.loc[recombined, "name"].tolist()) or {}
+        return [name for name in self.used_controls()["name"] if counts.get(name)]
+
+    def unmatched_controls(self) -> list[str]:
+        """How the random names differ from the roster in words and scripts."""
+        used, problems = self.used_controls(), []
+        random = used[used["pool"] == "random_names"]
+        roster = self.warehouse.read("artist_roster").drop_duplicates("name")["name"]
+        if len(random):
+            for what, ours, theirs in (
+                ("words", random["words"], roster.map(word_count)),
+                ("script", random["script"], roster.map(script)),
+            ):
+                for value, share in theirs.value_counts(normalize=True).items():
+                    if abs(share - float((ours == value).mean())) > 1 / len(random):
+                        problems.append(
+                            f"{what} {value}: {share:.0%} of the artists, {(ours == value).mean():.0%} of them"
+                        )
+        return problems
+
+    # ---- subjects
+    def make_subjects(self) -> pd.DataFrame:
+        """Table `subjects`: whoever is audited or compared."""
+        artists, ranked = self.scan.artists, self.warehouse.read("artist_roster")
+        rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
+        table = subjects_table(artists, rosters, self.scan.total(artists["name"]), self.used_controls())
+        self.warehouse.write("subjects", table, digest([table.to_json()]))
+        return table
+
+    def with_works(self, subjects: pd.DataFrame) -> list[str]:
+        """The subjects that the user has real works of."""
+        folder = self.audit.local(self.audit.references)
+        own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
+        return [key for key, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, key, name)]
+
+    # ---- proposals
+    def make_mined_names(self) -> pd.DataFrame:
+        """Table `mined_names`, and `mined_names.csv` in the columns of artists.csv, for a person to confirm.
+
+        Nothing here enters a roster by itself. Works without an artists' table.
+        """
+        path = self.audit.local(self.audit.roster.artists)
+        shards = {key: self.scan.describe(key)["sha256"].iloc[0] for key in self.scan.shards}
+        artists = read_artists(path) if path.exists() else None
+        inputs = digest(
+            [shards, vars(self.scan.filters), self.audit.roster.mined_captions, VERSION]
+            + ([] if artists is None else [artists[["name", "kind", "aliases"]].to_json()])
+        )
+        proposals = self.warehouse.root / "mined_names.csv"
+        if self.warehouse.inputs("mined_names") != inputs:
+            self.warehouse.write("mined_names", self._mined(artists), inputs)
+        table = self.warehouse.read("mined_names")
+        new = table[table["proposed"].astype(bool) & table["kind"].isna()]
+        source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
+        with whole(proposals) as file:
+            file.write_text(
+                as_csv(pd.DataFrame({"name": new["name"], "kind": "artist", "source": source})), encoding="utf-8"
+            )
+        return table
+
+    def _mined(self, artists: pd.DataFrame | None) -> pd.DataFrame:
+        """Twice over the same captions: to find the names, and to count how often captions name them for nothing."""
+        from audit_assets.roster.proposals.mining import mine, with_mentions
+        from audit_assets.roster.scan import scan
+
+        rows = self.audit.roster.mined_captions
+        mined = mine(self._first_captions(rows))
+        counted = scan(self._first_captions(rows), {name: (name,) for name in mined.names()})
+        table = with_mentions(mined, counted.mentions).candidates
+        table["kind"] = _kinds(table["name"], artists)
+        table["samples"] = pd.Series(self._places(table["samples"]), table.index, dtype=object)
+        return table
+
+    def _places(self, samples: pd.Series) -> list[list[dict]]:
+        """Rows counted through all shards as (shard, row)."""
+        keys, starts = list(self.scan.shards), [0]
+        for key in keys:
+            rows = self.scan.describe(key)["rows"].iloc[0]
+            starts.append(starts[-1] + (0 if pd.isna(rows) else int(rows)))
+
+        def place(row: int) -> dict:
+            number = bisect_right(starts, row) - 1
+            return {"shard": keys[number], "row": row - starts[number]}
+
+        return [[place(row) for row in rows] for rows in samples]
+
+
+def _attrition(choice: Choice) -> str:
+    steps = choice.attrition[choice.attrition["roster"] == "criteria"]
+    return ", ".join(f"{row.criterion} removed {row.removed}" for row in steps.itertuples())
+
+
+def _kinds(names: pd.Series, artists: pd.DataFrame | None) -> pd.Series:
+    """The kind of each name that the artists' table has under any spelling."""
+    known: dict[tuple[str, ...], str] = {}
+    for artist in [] if artists is None else artists.to_dict("records"):
+        known |= {tuple(tokens(name)): artist["kind"] for name in [artist["name"], *artist["aliases"]]}
+    return pd.Series([known.get(tuple(tokens(name))) for name in names], names.index, dtype=object)

@@ -1,0 +1,421 @@
+"""Drive the assets in order from one process: what `make audit` does, and nothing that the UI could not do.
+
+Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
+"""
+
+import fcntl
+import glob
+import os
+import re
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
+
+from audit_assets.audit_steps import AuditSteps
+from audit_assets.config import Audit, Protocol, load_audit, load_protocol
+from audit_assets.errors import InputError, writing
+from audit_assets.generation.makers import at_work
+from audit_assets.measurement.planning import own_rank_in_reach
+from audit_assets.roster.artists import read_artists
+from audit_assets.roster.captions import caption_shards
+from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.layout import opened
+from audit_assets.warehouse.places import check
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The event log has every event; the terminal has the progress."""
+
+DRIVER = "audit/driver"
+OPENING, SETTINGS = "opening.lock", "dagster.yaml"
+LOCAL = (sqlite3.Error, dg.DagsterInvalidInvocationError)
+"""What a damaged log of events raises that lies in the home itself, and not in a database."""
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency: {pools: {granularity: run, default_limit: 1}}
+run_monitoring: {enabled: false}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
+"""
+"""A run whose process was killed is started again; one that failed would fail again."""
+
+
+def prepare_home(audit: Audit) -> Path:
+    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
+    home = audit.dagster_home
+    if glob.has_magic(str(home)):
+        raise InputError(
+            f"{home}: Dagster takes *, ? and [ in a folder's name for a pattern, and would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / SETTINGS
+    if not settings.exists():
+        settings.write_text(DAGSTER_YAML, encoding="utf-8")
+    (home / OPENING).touch()
+    return home
+
+
+@dataclass
+class Step:
+    """One Dagster run: the assets of `selection`, for one partition, a range of them, or unpartitioned."""
+
+    title: str
+    selection: list[str]
+    tags: Mapping[str, str]
+    partition: str | None = None
+    progress: Callable[[], tuple[int, int]] | None = None
+    """Images made and images wanted, where a step makes images."""
+    done: Callable[[], bool] | None = None
+    """Whether the warehouse holds all that the step would make. A range of partitions costs Dagster 15 ms a cell to log again."""
+    keys: frozenset[str] = frozenset()
+    """The partitions of a range."""
+    model: str | None = None
+    """The model version that alone it is about: bad input stops that model, and the others go on."""
+
+
+class Driver:
+    """Runs an audit's steps on an instance; `say` is told what starts and ends."""
+
+    def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
+        self.audit: Audit = load_audit(config)
+        self.protocol: Protocol = load_protocol(self.audit)
+        self.instance = instance
+        self.name = name
+        self.turn = FileLock(self.audit.dagster_home / "turn.lock")
+        """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
+        self.refused: dict[str, str] = {}
+        self.steps = AuditSteps(self.audit, self.protocol, opened(self.audit.local(self.audit.warehouse)))
+        from audit_assets.definitions import defs
+
+        self.repository = defs().get_repository_def()
+
+    def preflight(self) -> list[str]:
+        """Read every input that can be read cheaply: one clear error before anything expensive starts.
+
+        Returns what is wrong with single models and single artists of image folders, without which the rest goes on.
+        """
+        from audit_assets.models.registry import encoders_table, registry
+
+        check(self.steps.warehouse.root)
+        read_artists(self.audit.local(self.audit.roster.artists))
+        if self.audit.captions is not None:
+            caption_shards(self.audit.captions.path, self.audit.base)
+        if not self.audit.local(self.audit.references).is_dir():
+            raise InputError(
+                f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist."
+            )
+        encoders_table(self.audit)
+        if not any(m.approved and not m.retired for m in self.audit.models):
+            raise InputError(
+                f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
+            )
+        known = registry(self.audit, self.steps.warehouse)
+        if not known.resolved:
+            raise InputError("\n".join(known.refused.values()))
+        self.refused = dict(known.refused)
+        return [*known.refused.values(), *known.problems]
+
+    def models(self) -> list[str]:
+        """Models to audit: approved, and not refused so far."""
+        return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
+
+    def problems(self) -> list[str]:
+        """What was refused while the rest went on: whole models, and single subjects of the audited ones."""
+        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.steps.refused_subjects(m))]
+
+    def roster_steps(self) -> Iterator[Step]:
+        if self.audit.captions is not None:
+            keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
+            self._add("shard", keys)
+            yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
+        mined = ["mined_names"] if self.audit.captions is not None and self.audit.roster.mined_captions else []
+        yield Step("roster and subjects", ["artist_roster", "random_names", "subjects", *mined], {})
+
+    def registry_steps(self) -> Iterator[Step]:
+        yield Step("models and encoders", ["model_versions", "encoders"], {})
+
+    def audit_steps(self) -> Iterator[Step]:
+        """The rest, once the subjects are known."""
+        references = self.steps.referenced()
+        if references:
+            yield Step(
+                "real works",
+                ["reference_works", "reference_embeddings"],
+                *self._range("referenced_subject", references),
+                done=self.steps.references_are_done,
+                keys=frozenset(references),
+            )
+        subjects = prompted(self.steps.subjects())["subject"].tolist()
+        first, last = self._ends("subject", subjects)
+        for model in self.models():
+            tags = {
+                "dagster/asset_partition_range_start": f"{model}|{first}",
+                "dagster/asset_partition_range_end": f"{model}|{last}",
+            }
+            yield Step(
+                f"imitations of {model}",
+                ["imitations", "imitation_embeddings"],
+                tags,
+                progress=partial(self._images, model, self.steps.images_asked()),
+                done=partial(self.steps.imitations_are_done, model),
+                keys=frozenset(f"{model}|{s}" for s in subjects),
+                model=model,
+            )
+        yield Step("positive control", ["label_embeddings", "auditability"], {})
+        for model in self.models():
+            yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
+        yield Step("comparison of versions", ["model_comparison"], {})
+        yield Step("database", ["audit_database"], {})
+        # A retired version is in the database too, and its report and manifest are of the database as it is now.
+        known = self.instance.get_dynamic_partitions("model_version")
+        for model in (m for m in self.steps.audited() if m in known):
+            yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
+
+    def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
+        made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
+        return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
+
+    def is_done(self, step: Step) -> bool:
+        """Whether a range was materialized before, every partition of it, and would make nothing new."""
+        if step.done is None:
+            return False
+        seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
+        return all(step.keys <= partitions for partitions in seen) and step.done()
+
+    def run(self, step: Step) -> None:
+        """Raises the error of an asset that failed; InputError stays what it is. KeyboardInterrupt where the process is asked to end."""
+        keys = {dg.AssetKey(name) for name in step.selection}
+        job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+        try:
+            job.execute_in_process(
+                instance=self.instance,
+                partition_key=step.partition,
+                tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
+                run_config=QUIET,
+                raise_on_error=True,
+            )
+        except DagsterExecutionInterruptedError as asked:
+            raise KeyboardInterrupt from asked
+
+    def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
+        """Run what is not done, inside what `say` gives for it. Bad input of one model refuses that model alone, unless it is the only one."""
+        try:
+            with say(step), nullcontext() if step.model else self.turn:
+                if not self.is_done(step):
+                    self.run(step)
+        except InputError as error:
+            if step.model is None or self.models() == [step.model]:
+                raise
+            self.refused[step.model] = f"{step.title}: {error}"
+
+    def _add(self, definition: str, keys: list[str]) -> None:
+        with self.turn:
+            known = set(self.instance.get_dynamic_partitions(definition))
+            if new := [k for k in keys if k not in known]:
+                self.instance.add_dynamic_partitions(definition, new)
+
+    def _ends(self, definition: str, keys: list[str]) -> tuple[str, str]:
+        """First and last of the keys in the order of the instance, which a range counts in."""
+        wanted = set(keys)
+        ordered = [k for k in self.instance.get_dynamic_partitions(definition) if k in wanted]
+        return ordered[0], ordered[-1]
+
+    def _range(self, definition: str, keys: list[str]) -> tuple[dict[str, str], str | None]:
+        first, last = self._ends(definition, keys)
+        if first == last:
+            return {}, first
+        return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}, None
+
+
+@contextmanager
+def driver(config: Path) -> Iterator[Driver]:
+    """A driver on the audit's own Dagster home."""
+    audit = load_audit(config)
+    os.environ["AUDIT_CONFIG"] = str(audit.file)
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with _usable(home), _opened(home) as instance, alive(home / "drivers", instance) as name:
+        yield Driver(audit.file, instance, name)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Says what can be done about a log of events that cannot be read or written."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as raised:
+        error = _of_database(raised)
+        if error is None:
+            raise
+        said = f"cannot be used ({str(error.orig).strip()})"
+        kept = "what was made is in the warehouse, and is kept"
+        if not isinstance(error.orig, LOCAL):
+            raise InputError(
+                f"{home / SETTINGS}: Dagster's database {said}; start it, or correct its address, user and password, and run again: {kept}."
+            ) from error
+        if "locked" in said:
+            raise InputError(
+                f"{home}: Dagster's log of events {said}; wait until the process that writes to it is done, and run again: {kept}."
+            ) from error
+        raise InputError(
+            f"{home}: Dagster's log of events {said}; make room where the disk is full, else delete this folder: {kept}."
+        ) from error
+
+
+def _of_database(error: BaseException | None) -> DBAPIError | None:
+    """The database's error that is, or is behind, another one: dagster-postgres raises its own when it asked often enough."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return error
+
+
+def _opened(home: Path) -> dg.DagsterInstance:
+    """Dagster's instance in a home. Where its first opening was killed, its tables are half made: without a run, it begins again."""
+    with FileLock(home / OPENING):  # two that make Dagster's tables at once fail
+        try:
+            instance = _instance(home)
+            _check_events(instance)
+        except DBAPIError as error:
+            history = home / "history"
+            # Locked: somebody else, such as a UI, is writing.
+            damaged = isinstance(error.orig, LOCAL) and "locked" not in str(error) and history.is_dir()
+            if not damaged or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
+                raise
+            shutil.rmtree(history)
+            instance = _instance(home)
+    return instance
+
+
+def _instance(home: Path) -> dg.DagsterInstance:
+    """Dagster's instance with the settings of a home. InputError where they cannot be taken."""
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except Exception as error:  # storages, launchers and what else the settings name raise their own
+        if _of_database(error) is not None:
+            raise
+        unset = ", ".join(sorted(set(re.findall(r'environment variable "(\w+)" which is not set', str(error)))))
+        why = f"not set in the environment: {unset}" if unset else f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{home / SETTINGS}: Dagster does not take these settings ({why}); correct them, or delete the file for those of a laptop."
+        ) from error
+
+
+def _check_events(instance: dg.DagsterInstance) -> None:
+    """A file of the log that became empty opens as one whose tables are there by another name."""
+    try:
+        instance.get_dynamic_partitions("subject")
+    except dg.DagsterInvalidInvocationError as error:
+        raise DBAPIError("subject", None, error) from error
+
+
+@contextmanager
+def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
+    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
+
+    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
+    """
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("*.lock"):
+        try:
+            with FileLock(left).acquire(timeout=0):
+                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
+                left.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    name = uuid.uuid4().hex
+    with FileLock(folder / f"{name}.lock"):
+        yield name
+    (folder / f"{name}.lock").unlink(missing_ok=True)
+
+
+def lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """The runs that died with the last code server, asked before the next one serves: its runs are its own processes.
+
+    A driver's runs are its own (`alive`).
+    """
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [run.run_id for run in unfinished if DRIVER not in run.tags]
+
+
+def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
+    """Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again."""
+    unfinished = instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=UNFINISHED)) if lost else []
+    _end(instance, unfinished, "the code server that this run was a process of is gone")
+
+
+def hold_ui(audit: Audit) -> Path:
+    """Dagster's home of an audit, with the lock of the UI, which this process holds while it lives, and what it becomes.
+
+    Runs of a UI that was killed are ended. Beside another UI over the same home nothing is done: the runs are that one's.
+    """
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+        lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return home
+    os.set_inheritable(lock, True)
+    with _usable(home), _opened(home) as instance:
+        end_lost_runs(instance, lost_runs(instance))
+    return home
+
+
+def _end(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
+) -> None:
+    for run in runs:
+        instance.report_run_failed(run, why)
+
+
+def run_audit(
+    config: Path, say: Callable[[Step], AbstractContextManager[None]], tell: Callable[[str], None] = lambda line: None
+) -> Driver:
+    """Everything, in order; each step runs inside what `say` gives for it. `tell` hears what the audit cannot find before
+    anything is made."""
+    with driver(config) as d:
+        for problem in d.preflight():
+            tell(f"not audited: {problem}")
+        for steps in (d.roster_steps, d.registry_steps):
+            for step in steps():
+                d.run_or_refuse(step, say)
+        tell(own_rank_in_reach(d.steps.measurement.size(), alpha=d.protocol.matching.alpha))
+        for step in d.audit_steps():
+            d.run_or_refuse(step, say)
+        return d
+
+
+def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:
+    """The roster alone, without a model: where there is no artists' table yet, names are proposed for one.
+
+    InputError then says where they are.
+    """
+    with driver(config) as d:
+        artists = d.audit.local(d.audit.roster.artists)
+        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", ["mined_names"], {})]
+        for step in steps:
+            with say(step):
+                d.run(step)
+        if not artists.exists():
+            proposals = d.steps.warehouse.root / "mined_names.csv"
+            raise InputError(
+                f"{artists}: there is no table of artists. Names that the captions attribute works to are proposed in "
+                f"{proposals}: delete whoever is no artist, add what you know, and save it as {artists}."
+            )
+        return d

@@ -1,0 +1,127 @@
+"""The published database keeps the contract of `schema.sql`, whatever happens while it is written."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit_assets.errors import InputError
+from audit_assets.warehouse.database import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    publish,
+    published_from,
+    row_counts,
+    schema,
+    schema_columns,
+    schema_version,
+    table_suffix,
+)
+
+ENCODERS = {"clip.b-32": 3}
+TABLE = "reference_embeddings_clip_b_32"
+
+
+def subjects(*names: str, kind: str = "artist") -> pd.DataFrame:
+    return pd.DataFrame(
+        {"name": names, "subject": names, "kind": kind, "shares_name_parts": None, "rosters": [["criteria"]] * len(names),
+         "mentions": None, "opted_out": False, "retired": False}
+    )  # fmt: skip
+
+
+def test_tables_and_columns_are_those_of_the_schema_in_its_order_and_types(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {"subjects": subjects("a")}, ENCODERS)
+    query = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+    with duckdb.connect() as contract, duckdb.connect(str(path), read_only=True) as published:
+        text = SCHEMA.read_text().replace("<encoder>", "clip_b_32").replace("FLOAT[d]", "FLOAT[3]")
+        contract.execute(text)
+        assert published.execute(query).fetchall() == contract.execute(query).fetchall()
+        assert published.execute("SELECT rosters, mentions FROM subjects").fetchall() == [(["criteria"], None)]
+        (kind,) = published.execute("SELECT typeof(kind) FROM subjects").fetchone() or ("",)
+    assert "ENUM" in kind or kind == "subject_kind"
+    assert set(schema_columns(ENCODERS)) == set(row_counts(path))
+    assert "<encoder>" not in schema(ENCODERS)
+    assert table_suffix("clip.b-32") == "clip_b_32"
+    assert table_suffix("CLIP.b-32") == "_____b_32"  # the contract, to the letter
+
+
+def test_embeddings_are_stored_bit_for_bit_and_an_empty_table_too(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    values = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    values[0] = np.array([1e-45, -0.0, np.finfo(np.float32).max], dtype=np.float32)
+    frame = pd.DataFrame({"embedding": list(values), "work": range(5), "subject": "a"})
+    publish(path, {TABLE: frame}, ENCODERS)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        back = connection.execute(f"SELECT embedding FROM {TABLE} ORDER BY work").fetchnumpy()["embedding"]  # noqa: S608
+    assert np.array(back.tolist(), np.float32).tobytes() == values.tobytes()
+    publish(path, {TABLE: frame.iloc[:0]}, ENCODERS)
+    assert row_counts(path)[TABLE] == 0
+
+
+def test_an_open_reader_keeps_its_snapshot_while_a_new_file_is_swapped_in(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {"subjects": subjects("a")}, ENCODERS)
+    with duckdb.connect(str(path), read_only=True) as reader:
+        publish(path, {"subjects": subjects("b", "c")}, ENCODERS)
+        assert reader.execute("SELECT subject FROM subjects").fetchall() == [("a",)]
+    assert row_counts(path)["subjects"] == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.duckdb"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (subjects("a").drop(columns="retired"), "the column 'retired' of schema.sql is missing"),
+        (subjects("a").assign(extra=1), "schema.sql has no column 'extra'"),
+        (subjects("a").assign(**{"x; DROP": 1}), "lower-case letters"),
+        (subjects("a", "a"), "(?i)duplicate|constraint"),
+        (subjects("a", kind="sculptor"), "(?i)sculptor"),
+    ],
+)
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, frame: pd.DataFrame, error: str) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {"subjects": subjects("old")}, ENCODERS)
+    before = path.read_bytes()
+    with pytest.raises((ValueError, duckdb.Error), match=error):
+        publish(path, {"subjects": frame}, ENCODERS)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.duckdb"]
+
+
+def test_a_folder_with_quotes_in_its_name_is_only_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "o'brien'; DROP" / "audit.duckdb"
+    publish(path, {"subjects": subjects("a")}, ENCODERS)
+    assert row_counts(path)["subjects"] == 1
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"audit\.duckdb: cannot be written"):
+        publish(tmp_path / "file" / "audit.duckdb", {}, ENCODERS)
+    (tmp_path / "taken" / "below").mkdir(parents=True)
+    with pytest.raises(InputError, match="taken: cannot be written"):
+        publish(tmp_path / "taken", {}, ENCODERS)
+
+
+def test_the_hash_it_was_made_from_is_read_back_or_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    assert published_from(path) is None
+    assert schema_version(path) is None
+    path.write_bytes(b"not a database")
+    assert published_from(path) is None
+    publish(
+        path, {"published_from": pd.DataFrame({"inputs_sha256": ["abc"], "schema_version": [SCHEMA_VERSION]})}, ENCODERS
+    )
+    assert published_from(path) == "abc"
+    assert schema_version(path) == SCHEMA_VERSION
+
+
+def test_the_storage_version_is_one_that_older_clients_read(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {}, ENCODERS)
+    header = path.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    assert int.from_bytes(header[12:20], "little") <= 65  # 64: up to 1.1; 65: 1.2
