@@ -3,7 +3,6 @@
 Assets call these; nothing here knows of Dagster. `inputs` of a table is the hash of everything that it depends on.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from audit_assets.config import Audit, EncoderEntry, Protocol, digest
+from audit_assets.config import Audit, EncoderEntry, Protocol
 from audit_assets.encoders.embed import embed_labels, embed_stored, label_rows
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
@@ -20,11 +19,12 @@ from audit_assets.errors import InputError, writing
 from audit_assets.generation import image_folder
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table, origins
-from audit_assets.models.files import file_sha256
+from audit_assets.hashing import digest, sha256, sha256_once
 from audit_assets.models.registry import folder_here, register, resolve_encoder_entry, resolve_model
-from audit_assets.references.works import fingerprint, reference_works, works_of
+from audit_assets.references.works import fingerprint, reference_works
 from audit_assets.results.stage import COMPARISON_TABLES, CONTROL_TABLES, MODEL_TABLES, MeasurementSteps
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.untrusted.folders import works_of
 from audit_assets.warehouse.database import (
     SCHEMA_VERSION,
     as_json,
@@ -36,7 +36,7 @@ from audit_assets.warehouse.database import (
     table_suffix,
 )
 from audit_assets.warehouse.images import ImageStore
-from audit_assets.warehouse.places import each, lock_folder, whole_files
+from audit_assets.warehouse.places import each, local_copy, lock_folder, whole_files
 from audit_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -295,9 +295,9 @@ class AuditSteps:
     ) -> Iterator[tuple[str, str, str]]:
         """For each table of images the table of its embeddings and the hash of what they are made from."""
         files_sha256 = resolve_encoder_entry(self.audit, entry).files_sha256
-        for source, sha256 in images.items():
+        for source, hashes in images.items():
             where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
-            yield source, where, digest([files_sha256, sha256, VERSION])
+            yield source, where, digest([files_sha256, hashes, VERSION])
 
     def _is_embedded(self, kind: str, sources: list[str]) -> bool:
         images = self._images_named(sources)
@@ -446,7 +446,7 @@ class AuditSteps:
             publish(
                 self.database, self.rows_to_publish(sources, inputs), {str(e): int(d) for e, d in dimensions.items()}
             )
-            whole = pd.DataFrame({"file_sha256": [file_sha256(self.database)]})
+            whole = pd.DataFrame({"file_sha256": [sha256_once(local_copy(self.database))]})
             self.warehouse.write("published", whole, inputs)
         counts = row_counts(self.database)
         wanted = {
@@ -462,7 +462,7 @@ class AuditSteps:
         """Whether the database has the bytes that were published."""
         if self.warehouse.inputs("published") != inputs:
             return False
-        return file_sha256(self.database) == self.warehouse.read("published")["file_sha256"].iloc[0]
+        return sha256_once(local_copy(self.database)) == self.warehouse.read("published")["file_sha256"].iloc[0]
 
     def rows_to_publish(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
         """The rows of every table, with the columns of the schema; tables beyond the schema as they are."""
@@ -528,4 +528,4 @@ class AuditSteps:
 
 
 def _sha256(file: Path) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    return sha256(file) if file.is_file() else None

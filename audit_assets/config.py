@@ -1,7 +1,5 @@
 """`audit.yaml` and the protocol that it names: one file describes an audit, one pydantic model checks it, errors name the line."""
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -9,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from audit_assets.errors import InputError
-from audit_assets.untrusted import yaml as safe_yaml
+from audit_assets.hashing import digest
+from audit_assets.untrusted.yaml import read_mapping
 from audit_assets.warehouse.places import place
 
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
@@ -21,8 +19,6 @@ INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
 FEWEST_IMAGES = 5
 """With fewer, and fewer than the protocol asks, an artist is not auditable: four images against some hundred show nothing."""
-LARGEST_FILE = 1_000_000
-"""Bytes of an audit file or a protocol; reading YAML takes ten seconds a megabyte."""
 _SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
@@ -275,15 +271,12 @@ def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:
     raise InputError(f"there is no {kind} {name!r} in audit.yaml; it has {', '.join(e.name for e in entries)}")
 
 
-def digest(value: Any) -> str:
-    """sha256 of a value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
-
-
 def load_audit(path: str | Path) -> Audit:
     """Read and check an audit file. InputError names the file, the line, the field and the remedy."""
     path = Path(path).resolve()
-    content, lines = _read_yaml(path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG")
+    content, lines = read_mapping(
+        path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG"
+    )
     if reserved := sorted({"base", "file"} & content.keys()):
         raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: there is no such field; delete it.")
     return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
@@ -294,7 +287,7 @@ def load_protocol(audit: Audit) -> Protocol:
     shipped = PROTOCOLS / f"{audit.protocol}.yaml"
     path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
     known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
-    content, lines = _read_yaml(
+    content, lines = read_mapping(
         path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file"
     )
     return _checked(Protocol, content, path, lines)
@@ -319,42 +312,3 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
             )
             problems.append(f"{path}, line {line}, {field}: {message}")
         raise InputError("\n".join(problems)) from None
-
-
-def _read_yaml(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
-    try:
-        safe_yaml.check(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-        lines: dict[tuple[Any, ...], int] = {}
-        _collect_lines(node, (), lines)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
-    except ValueError as error:  # a date such as 2023-99-99
-        raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
-    return content, lines
-
-
-def _collect_lines(node: yaml.Node | None, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
-    if node is None:
-        return
-    lines.setdefault(location, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if (*location, key.value) in lines:
-                raise yaml.MarkedYAMLError(problem=f"the field {key.value} is given twice", problem_mark=key.start_mark)
-            lines[(*location, key.value)] = key.start_mark.line + 1
-            _collect_lines(value, (*location, key.value), lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _collect_lines(value, (*location, i), lines)

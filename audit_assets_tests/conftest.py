@@ -67,3 +67,16 @@ def copied(audited: Path, tmp_path: Path) -> Path:
     """The finished small audit in a folder that the test may spoil."""
     shutil.copytree(audited.parent, tmp_path / "audit")
     return tmp_path / "audit" / "audit.yaml"
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from audit_assets_tests.generation.tiny_pipelines import save
+
+    return save("stable_diffusion", tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def stable_diffusion(saved: Path, tmp_path: Path) -> Path:
+    """A tiny pipeline that the test may spoil."""
+    return Path(shutil.copytree(saved, tmp_path / "stable_diffusion"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from audit_assets.config import Audit, digest
+from audit_assets.config import Audit
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import identification
 from audit_assets.defs.imitations import imitations
@@ -21,6 +21,7 @@ from audit_assets.defs.replay import replayed_imitations
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.verdicts import sensitivity, verdicts
 from audit_assets.errors import InputError
+from audit_assets.hashing import digest
 
 NOT_AUDITED = ""
 

@@ -7,7 +7,6 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
@@ -15,6 +14,7 @@ from audit_assets.defs.models import encoders
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
+from audit_assets.hashing import digest
 from audit_assets.warehouse.store import vectors
 
 GROUP: dict[str, Any] = {

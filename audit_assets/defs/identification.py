@@ -4,12 +4,12 @@ from typing import Any
 
 import dagster as dg
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, label_embeddings, reference_embeddings
 from audit_assets.defs.metadata import as_markdown, finished, plotted, strip
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.resources import AuditResource
+from audit_assets.hashing import digest
 
 GROUP: dict[str, Any] = {
     "group_name": "measurement",

@@ -5,7 +5,6 @@ import time
 import dagster as dg
 import pandas as pd
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import MISSING_CELLS
 from audit_assets.defs.metadata import columns, finished_cells, strip
 from audit_assets.defs.models import model_versions
@@ -13,6 +12,7 @@ from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.generation.tables import no_rows
+from audit_assets.hashing import digest
 
 _WORTH_A_LINE = 1.0
 """Seconds. What takes longer is told at once, and counts in the UI while the run goes on; the rest when the run ends, since

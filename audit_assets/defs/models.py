@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import add_keys, model_version
 from audit_assets.defs.resources import AuditResource
+from audit_assets.hashing import digest
 from audit_assets.models.registry import (
     encoder_files_table,
     encoders_table,

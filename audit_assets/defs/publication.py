@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
@@ -13,6 +12,7 @@ from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.verdicts import model_comparison, sensitivity, verdicts
+from audit_assets.hashing import digest
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], "code_version": "1"}
 

@@ -3,12 +3,12 @@
 import dagster as dg
 import pandas as pd
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import MISSING
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import referenced_subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.roster import subjects
+from audit_assets.hashing import digest
 
 
 @dg.asset(

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from audit_assets.config import digest
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import model_of_grid, model_version
 from audit_assets.defs.resources import GPU_TAGS, AuditResource
 from audit_assets.generation.tables import redrawn_otherwise
+from audit_assets.hashing import digest
 
 
 @dg.asset(

@@ -5,11 +5,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from audit_assets.config import digest
 from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
+from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterSteps

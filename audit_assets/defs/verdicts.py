@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from audit_assets.config import digest
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
@@ -11,6 +10,7 @@ from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.models import encoders, model_versions
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.resources import AuditResource
+from audit_assets.hashing import digest
 
 
 @dg.asset(

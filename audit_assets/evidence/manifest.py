@@ -6,7 +6,6 @@ gives the same root; no clock is read, and no path of the machine is in it. The 
 DuckDB arranges the same rows differently each time; its rows are, by the tables that they are compared with.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from audit_assets.config import Audit, Key, Protocol, digest
+from audit_assets.config import Audit, Key, Protocol
 from audit_assets.errors import InputError
 from audit_assets.evidence.machine import this_machine
+from audit_assets.hashing import digest, sha256
 from audit_assets.models.registry import is_hub_id
 from audit_assets.results.stage import CONTROL_TABLES, MODEL_TABLES
 from audit_assets.roster.subjects import prompted
@@ -304,21 +304,15 @@ def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
 def stored_file(root: Path, path: str) -> dict[str, Any]:
     """The entry of a file below `root`, read now. InputError where it cannot be."""
     try:
-        return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256_of(root / path)}
+        return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256(root / path)}
     except OSError as error:
         raise InputError(
             f"{root / path}: cannot be read ({error.strerror}); materialize what it belongs to again."
         ) from None
 
 
-def sha256_of(file: Path) -> str:
-    """Read anew each time: a file may be altered without a trace in its size and time of change."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _same_file(file: Path, entry: StoredFile) -> bool:
-    return file.is_file() and sha256_of(file) == entry.sha256
+    return file.is_file() and sha256(file) == entry.sha256
 
 
 def _table(warehouse: Warehouse, table: str, name: str | None) -> dict[str, Any]:

@@ -34,17 +34,18 @@ from audit_assets.evidence.manifest import (
     portable,
     protocol_content,
     read_manifest,
-    sha256_of,
     table_rows,
 )
-from audit_assets.generation.image_folder import artist_folders, folder_files
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.generation.tables import redrawn_otherwise
+from audit_assets.hashing import sha256
 from audit_assets.models.files import read_files
 from audit_assets.models.registry import folder_here, lora_file, resolve_encoder_entry
 from audit_assets.roster.captions import caption_shards
+from audit_assets.untrusted.folders import artist_folders, folder_files
+from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.database import publish, published_from
-from audit_assets.warehouse.images import ImageStore, open_image
+from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.places import each, local_copy
 from audit_assets.warehouse.store import vectors
 
@@ -191,7 +192,7 @@ def _altered(path: Path, entry: StoredFile) -> str | None:
         size = path.stat().st_size
         if size != entry.bytes:
             return f"{path}: was altered, it has {size} bytes and not {entry.bytes}; {RESTORE}"
-        if sha256_of(path) != entry.sha256:
+        if sha256(path) != entry.sha256:
             return f"{path}: was altered, its sha256 is not the manifest's {entry.sha256}; {RESTORE}"
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}); {RESTORE}"
@@ -375,7 +376,7 @@ def _captions(steps: "AuditSteps", manifest: Manifest) -> Check:
         else:
             seen += 1
             with _finding(check, shard.url):
-                if sha256_of(Path(shard.url)) != row["sha256"]:
+                if sha256(Path(shard.url)) != row["sha256"]:
                     check.findings.append(f"{shard.url}: was altered, its sha256 is not the manifest's {row['sha256']}")
     check.findings += [
         f"{shards[key].url}: is no caption file of the roster; {MADE_AGAIN}"
@@ -422,7 +423,7 @@ def _readable(folder: Path, entry: ModelEntry | EncoderEntry) -> list[Path]:
 
 def _altered_file(path: Path, file: ModelFile) -> str | None:
     try:
-        if sha256_of(path) != file.sha256:
+        if sha256(path) != file.sha256:
             return f"{path}: is not the file that was audited, its sha256 is not {file.sha256}; put that one back"
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}), and the model was audited with it; put it back"

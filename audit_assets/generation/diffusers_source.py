@@ -14,9 +14,10 @@ from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
-from audit_assets.models.files import loading, read_json
+from audit_assets.models.files import loading
 from audit_assets.models.pipelines import ResolvedLora, ResolvedModel, left_out
 from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
+from audit_assets.untrusted.weights import read_json
 
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()

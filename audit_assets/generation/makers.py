@@ -12,12 +12,14 @@ from typing import Protocol as Interface
 
 import pandas as pd
 
-from audit_assets.config import Protocol, digest
+from audit_assets.config import Protocol
 from audit_assets.errors import InputError
 from audit_assets.generation import image_folder
 from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
 from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
+from audit_assets.untrusted.folders import supplied_files
 from audit_assets.warehouse.images import ImageStore
 
 VERSION = 2
@@ -135,7 +137,7 @@ class SuppliedImages(_Maker):
         return doubled(rows, subject)
 
     def _files(self, subject: str, name: str) -> list[Path]:
-        return image_folder.supplied_files(self.resolved.path, subject, name)
+        return supplied_files(self.resolved.path, subject, name)
 
 
 def maker(resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> Maker:

@@ -8,14 +8,8 @@ from typing import Any
 from safetensors import safe_open
 
 from audit_assets.errors import InputError
-from audit_assets.models.files import (
-    KNOWN_FAMILIES,
-    check_weights,
-    files_sha256,
-    local_folder,
-    read_json,
-    text_encoder_family,
-)
+from audit_assets.models.files import KNOWN_FAMILIES, files_sha256, local_folder, text_encoder_family
+from audit_assets.untrusted.weights import check_weights, read_json
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import artist_folders, folder_files
+from audit_assets.hashing import sha256_once
 from audit_assets.models.families import family_of, settings_for
-from audit_assets.models.files import (
-    PICKLES,
-    check_safetensors,
-    check_weights,
-    file_sha256,
-    files_sha256,
-    local_folder,
-    read_json,
-    text_encoder_family,
-)
+from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
+from audit_assets.untrusted.folders import artist_folders, folder_files
+from audit_assets.untrusted.weights import PICKLES, check_safetensors, check_weights, read_json
 
 _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
@@ -154,7 +147,7 @@ def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora
         )
     if not any("lora" in tensor.lower() for tensor in check_safetensors(file)):
         raise InputError(f"{file}: holds no tensor of a LoRA adapter; give a whole model as a model of its own.")
-    return ResolvedLora(file, weight, file_sha256(file))
+    return ResolvedLora(file, weight, sha256_once(file))
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:
@@ -167,5 +160,5 @@ def resolve_folder(name: str, folder: Path) -> ResolvedModel:
     total = hashlib.sha256()
     for file in files:
         relative = os.fsencode(file.relative_to(folder).as_posix())
-        total.update(relative + b"\0" + file_sha256(file).encode() + b"\n")
+        total.update(relative + b"\0" + sha256_once(file).encode() + b"\n")
     return ResolvedModel(name, "image_folder", folder, None, None, total.hexdigest(), (), {})

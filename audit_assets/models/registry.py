@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from audit_assets.config import Audit, EncoderEntry, ModelEntry, digest
+from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems
+from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
-from audit_assets.models.files import file_sha256, licence, local_folder, read_files
+from audit_assets.models.files import local_folder, read_files
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
+from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
+from audit_assets.untrusted.weights import licence
 from audit_assets.warehouse.database import as_json
 from audit_assets.warehouse.store import Warehouse
 
@@ -209,7 +211,7 @@ def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
 
 def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:
     said = licence(folder)
-    return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, file_sha256(f), said) for f in files]
+    return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, sha256_once(f), said) for f in files]
 
 
 def encoders_table(audit: Audit) -> pd.DataFrame:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from audit_assets.config import EncoderEntry, digest
+from audit_assets.config import EncoderEntry
+from audit_assets.hashing import digest, sha256_once
 from audit_assets.measurement import identification, matching, verification
 from audit_assets.measurement.planning import ASSUMED_CORRELATION, Size
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.measurement.verdicts import agreement
-from audit_assets.models.files import KNOWN_FAMILIES, file_sha256
+from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results import auditability as auditability_tables
 from audit_assets.results import comparison as comparison_tables
 from audit_assets.results import identification as identification_tables
@@ -21,6 +22,7 @@ from audit_assets.results.identification import TextSide
 from audit_assets.results.label_sets import label_counts
 from audit_assets.results.verdicts import VERDICT_COLUMNS, verdict_rows
 from audit_assets.roster.subjects import prompted
+from audit_assets.warehouse.places import local_copy
 
 if TYPE_CHECKING:
     from audit_assets.audit_steps import AuditSteps
@@ -362,7 +364,7 @@ class MeasurementSteps:
         Known by their bytes, so that a file that was changed since is searched, whoever changed it.
         """
         marker = f"verified/{names[0]}/{model}"
-        files = [file_sha256(self.warehouse.path(f"{name}/{model}")) for name in names]
+        files = [sha256_once(local_copy(self.warehouse.path(f"{name}/{model}"))) for name in names]
         seen = digest([files, self.warehouse.inputs(f"{names[0]}/{model}"), VERSION])
         if self.warehouse.inputs(marker) == seen:
             return []

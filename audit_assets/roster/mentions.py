@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit_assets.config import Audit, digest
+from audit_assets.config import Audit
 from audit_assets.errors import InputError
+from audit_assets.hashing import digest
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import (
     SCORES,

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audit_assets.config import Audit, digest
+from audit_assets.config import Audit
 from audit_assets.errors import InputError
-from audit_assets.references.works import works_of
+from audit_assets.hashing import digest
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.controls import POOLS, choose_controls, draw_recombined, untrained_controls
@@ -21,6 +21,7 @@ from audit_assets.roster.mentions import VERSION, MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
+from audit_assets.untrusted.folders import works_of
 from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse

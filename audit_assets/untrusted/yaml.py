@@ -1,9 +1,14 @@
 """YAML from somebody else, read only once it is known to be small to read."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
+from audit_assets.errors import InputError
+
+LARGEST_FILE = 1_000_000
+"""Bytes of an audit file or a protocol. The reader of YAML takes ten seconds per megabyte."""
 _DEEPEST = 50
 
 
@@ -28,3 +33,46 @@ def check(text: str) -> None:
             raise yaml.MarkedYAMLError(
                 problem=f"it is nested more than {_DEEPEST} deep", problem_mark=cast(yaml.error.Mark, event.start_mark)
             )
+
+
+def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
+    """The fields of a YAML file, and the line of each field by its path. InputError names the file, the line and the remedy.
+
+    ``what`` is the word for such a file in the message, ``remedy`` what the reader of the message can do.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
+    try:
+        check(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+        lines: dict[tuple[Any, ...], int] = {}
+        _collect_lines(node, (), lines)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
+    except ValueError as error:  # a date such as 2023-99-99
+        raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
+    return content, lines
+
+
+def _collect_lines(node: yaml.Node | None, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
+    if node is None:
+        return
+    lines.setdefault(location, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if (*location, key.value) in lines:
+                raise yaml.MarkedYAMLError(problem=f"the field {key.value} is given twice", problem_mark=key.start_mark)
+            lines[(*location, key.value)] = key.start_mark.line + 1
+            _collect_lines(value, (*location, key.value), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _collect_lines(value, (*location, i), lines)

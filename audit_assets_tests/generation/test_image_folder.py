@@ -12,17 +12,11 @@ from PIL import Image
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import (
-    check_names,
-    deviations,
-    folder_problems,
-    supplied_files,
-    supplied_rows,
-    unclaimed,
-)
+from audit_assets.generation.image_folder import check_names, deviations, supplied_rows, unclaimed
 from audit_assets.generation.makers import SuppliedImages
 from audit_assets.generation.tables import COLUMNS
 from audit_assets.models.pipelines import resolve_folder
+from audit_assets.untrusted.folders import folder_problems, supplied_files
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from audit_assets.errors import InputError
-from audit_assets.warehouse.images import ImageStore, image_bytes, is_blank, open_image
+from audit_assets.untrusted.images import open_image
+from audit_assets.warehouse.images import ImageStore, image_bytes, is_blank
 
 
 def noise(width: int = 24, height: int = 16) -> Image.Image:

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from audit_assets.errors import InputError
-from audit_assets.models.files import (
-    check_safetensors,
-    check_weights,
-    files_sha256,
-    licence,
-    loading,
-    local_folder,
-)
+from audit_assets.models.files import files_sha256, loading, local_folder
+from audit_assets.untrusted.weights import check_safetensors, check_weights, licence
 
 
 @pytest.fixture

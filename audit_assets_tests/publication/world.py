@@ -14,9 +14,10 @@ import yaml
 from PIL import Image
 
 from audit_assets.audit_steps import ROSTER_TABLES, AuditSteps
-from audit_assets.config import digest, load_audit, load_protocol
+from audit_assets.config import load_audit, load_protocol
 from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
+from audit_assets.hashing import digest
 from audit_assets.models.registry import encoders_table
 from audit_assets.warehouse.database import schema_columns
 from audit_assets.warehouse.store import Warehouse

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.references.works import COLUMNS, fingerprint, reference_works, works_of
+from audit_assets.references.works import COLUMNS, fingerprint, reference_works
+from audit_assets.untrusted.folders import works_of
 from audit_assets.warehouse.images import ImageStore
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from audit_assets.config import LARGEST_FILE, load_audit, load_protocol
+from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.untrusted.yaml import LARGEST_FILE
 
 AUDIT = """\
 protocol: {protocol}

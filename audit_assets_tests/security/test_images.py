@@ -12,9 +12,16 @@ from PIL import Image
 
 import audit_assets
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import artist_folders, folder_files, folder_problems, supplied_files
-from audit_assets.references.works import read_manifest, works_of
-from audit_assets.warehouse.images import ImageStore, check_header, open_image
+from audit_assets.untrusted.folders import (
+    artist_folders,
+    folder_files,
+    folder_problems,
+    read_manifest,
+    supplied_files,
+    works_of,
+)
+from audit_assets.untrusted.images import check_header, open_image
+from audit_assets.warehouse.images import ImageStore
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 

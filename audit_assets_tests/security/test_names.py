@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from audit_assets.config import KEY, Protocol
 from audit_assets.defs.metadata import as_markdown
-from audit_assets.references.works import artist_folder
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import _key
 from audit_assets.roster.slugs import slug
+from audit_assets.untrusted.folders import artist_folder
 from audit_assets.untrusted.spreadsheet import as_csv, neutral, plain
 from audit_assets.warehouse.database import publish, table_suffix
 from audit_assets.warehouse.store import Warehouse

@@ -1,0 +1,33 @@
+"""Hashes that tie results to what they are made from. All of them are SHA-256, in hexadecimal."""
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def digest(value: Any) -> str:
+    """The hash of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """The hash of a file's bytes. The file may lie in S3, where it is read as a stream."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_once(file: Path) -> str:
+    """The hash of a local file's bytes. A process reads the file once while its size and its time of change stay the same.
+
+    Evidence is checked with ``sha256``: a forger can set the time of change.
+    """
+    stat = file.stat()
+    return _sha256_once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _sha256_once(file: str, size: int, mtime_ns: int) -> str:
+    return sha256(Path(file))

@@ -1,0 +1,133 @@
+"""Folders and manifests that a person filled: one folder per artist. No link is followed, and no name leads out of the folder."""
+
+import csv
+import datetime
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from audit_assets.errors import InputError
+from audit_assets.untrusted.images import check_header
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+def artist_folder(folder: Path, subject: str, name: str) -> Path | None:
+    """The folder of an artist, by slug or else by name, if there is one; a name never leads out of `folder`."""
+    for candidate in (subject, name):
+        if candidate in ("", ".", "..") or "/" in candidate or "\\" in candidate or "\0" in candidate:
+            continue
+        if os.path.isdir(
+            folder / candidate
+        ):  # Path.is_dir raises where a name has more bytes than a file system allows
+            return folder / candidate
+    return None
+
+
+def works_of(folder: Path, subject: str, name: str) -> list[Path]:
+    """The files of an artist's real works in order of name; empty where there is no folder. Links are refused."""
+    own = artist_folder(folder, subject, name)
+    if own is None:
+        return []
+    files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
+    for file in (own, *files):
+        if file.is_symlink():
+            raise InputError(f"{file}: is a link; copy the file itself into the folder.")
+        if file != own and not file.is_file():
+            raise InputError(f"{file}: is not a file; rename it or move it out of the folder.")
+    return files
+
+
+def read_manifest(folder: Path, fields: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a folder's `manifest.csv`, whose first column is `file`; empty where there is none."""
+    path = folder / "manifest.csv"
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
+    if not path.exists():
+        return []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or [], list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
+    if "file" not in columns:
+        raise InputError(f"{path}, row 1: no column 'file'; the columns are {', '.join(fields)}.")
+    return rows
+
+
+_FIELDS = ("file", "prompt", "date", "seed")
+
+
+def artist_folders(folder: Path) -> list[Path]:
+    """One folder an artist, in order of name. Links are left out: they may lead anywhere."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+
+
+def folder_files(own: Path) -> list[Path]:
+    """The images and the manifest of one artist's folder, in order of name; no links, nothing below."""
+    return sorted(
+        p
+        for p in own.iterdir()
+        if (p.suffix.lower() in SUFFIXES or p.name == "manifest.csv") and p.is_file() and not p.is_symlink()
+    )
+
+
+def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
+    """A subject's images in order of name, checked as far as their headers tell; empty where there is no folder for it.
+
+    InputError names a folder that is empty or nested, a link, and a file that is no still RGB image of usual size.
+    """
+    own = artist_folder(folder, subject, name)
+    if own is None:
+        return []
+    files = works_of(folder, subject, name)
+    if nested := sorted(p for p in own.iterdir() if p.is_dir()):
+        raise InputError(f"{nested[0]}: is a folder within an artist's; move its images up, or take it away.")
+    if not files:
+        raise InputError(f"{own}: holds no .png, .jpg or .webp; put the artist's images there, or delete the folder.")
+    for file in files:
+        check_header(file)
+    return files
+
+
+def folder_problems(folder: Path) -> list[str]:
+    """What is wrong with the folder that can be known without decoding an image, one sentence an artist's folder."""
+    problems = []
+    for entry in sorted(p for p in folder.iterdir() if p.is_dir() or p.is_symlink()):
+        try:
+            _manifest(supplied_files(folder, entry.name, ""))
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _manifest(files: list[Path]) -> dict[str, dict[str, str]]:
+    """What the manifest says of each file: only fields that are filled in, and whose values can be."""
+    if not files:
+        return {}
+    path = files[0].parent / "manifest.csv"
+    there = {file.name for file in files}
+    said: dict[str, dict[str, str]] = {}
+    for number, row in enumerate(read_manifest(files[0].parent, _FIELDS), 2):
+        name = row["file"]
+        if name in said:
+            raise InputError(f"{path}, row {number}, file: {name!r} is given twice; keep one row.")
+        if name not in there:
+            raise InputError(
+                f"{path}, row {number}, file: there is no image {name!r}; correct the name or delete the row."
+            )
+        said[name] = {field: value for field in _FIELDS[1:] if (value := (row.get(field) or "").strip())}
+        _check_values(said[name], f"{path}, row {number}")
+    return said
+
+
+def _check_values(said: Mapping[str, str], where: str) -> None:
+    seed, date = said.get("seed"), said.get("date")
+    if seed is not None and not (seed.isdecimal() and seed.isascii() and int(seed) < 2**64):
+        raise InputError(f"{where}, seed: {seed!r} is no whole number below 2^64; correct it, or leave it empty.")
+    if date is not None:
+        try:
+            datetime.datetime.fromisoformat(date)
+        except ValueError:
+            raise InputError(f"{where}, date: {date!r} is no date such as 2026-10-31; correct it.") from None
