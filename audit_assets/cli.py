@@ -7,16 +7,13 @@ import warnings
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from audit_assets.errors import InputError
-
-if TYPE_CHECKING:
-    from audit_assets.audit_steps import AuditSteps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,13 +60,13 @@ def run(config: Config = DEFAULT) -> None:
         driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
     except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
-    _results(driver.steps.database, driver.models())
+    _results(driver.ws.database, driver.models())
     home = driver.audit.dagster_home
     console.print(f"\ndone in {time.monotonic() - started:.0f} s")
-    console.print(f"database  {driver.steps.database}", markup=False)
+    console.print(f"database  {driver.ws.database}", markup=False)
     for model in driver.models():
-        console.print(f"report    {driver.steps.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
-    console.print(f"index     {driver.steps.warehouse.root / 'reports' / 'index.html'}", markup=False)
+        console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
@@ -91,7 +88,7 @@ def plan(config: Config = DEFAULT) -> None:
             driver.preflight()
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
-            size = driver.steps.measurement.size()
+            size = driver.results.size()
     except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     table = Table("question", "answer", title_justify="left")
@@ -109,16 +106,16 @@ def roster(config: Config = DEFAULT) -> None:
     _quiet()
     started = time.monotonic()
     try:
-        steps = run_roster(config, partial(shown, console)).steps
+        warehouse = run_roster(config, partial(shown, console)).ws.warehouse
     except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     table = Table("roster", "criterion", "removed", "remaining", "note")
-    for row in steps.warehouse.read("roster_attrition").itertuples():
+    for row in warehouse.read("roster_attrition").itertuples():
         table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))
     console.print(table)
     console.print(f"done in {time.monotonic() - started:.0f} s")
     for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):
-        console.print(f"{name:<16}{steps.warehouse.path(name)}", markup=False)
+        console.print(f"{name:<16}{warehouse.path(name)}", markup=False)
 
 
 def _quiet() -> None:
@@ -162,22 +159,20 @@ def report(
     config: Config = DEFAULT,
 ) -> None:
     """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
-    from audit_assets.audit_steps import AuditSteps
-    from audit_assets.config import load_audit, load_protocol
-    from audit_assets.warehouse.layout import opened
+    from audit_assets.publication.stage import PublicationStage
+    from audit_assets.workspace import Workspace
 
     _quiet()
     try:
-        audit = load_audit(config)
-        steps = AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
+        publication = PublicationStage(Workspace.open(config))
         if artist is not None:
-            console.print(f"page      {steps.make_artist_page(artist)}", markup=False)
+            console.print(f"page      {publication.artist_page(artist)}", markup=False)
             return
-        if not (versions := steps.audited()):
+        if not (versions := publication.results.audited()):
             raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
         for version in versions:
-            console.print(f"report    {steps.make_report(version)[0]}", markup=False)
-        console.print(f"index     {steps.make_index()}", markup=False)
+            console.print(f"report    {publication.report(version)[0]}", markup=False)
+        console.print(f"index     {publication.index()}", markup=False)
     except InputError as error:
         raise _stop(error) from None
 
@@ -278,17 +273,19 @@ def verify(
     """Hash every file again, compute every figure again, draw some images again; say what does not hold, and exit with 1."""
     from audit_assets.evidence.archive_file import imported
     from audit_assets.evidence.verify import verify as checks
+    from audit_assets.results.stage import ResultStage
+    from audit_assets.workspace import Workspace
 
     _quiet()
     try:
-        steps = _steps(config)
+        ws = Workspace.existing(config)
         if model is not None:
-            steps.audit.model(model)
+            ws.audit.model(model)
         elif root is not None:
             raise InputError("--root: is the hash of one manifest; say with --model of which.")
         # An archive has the evidence of one model version, and the tables of all.
-        archive = imported(steps.audit.base)
-        models = [model] if model else [archive.model_version] if archive else steps.audited()
+        archive = imported(ws.audit.base)
+        models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
         if not models:
             raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
     except InputError as error:
@@ -296,7 +293,7 @@ def verify(
     wrong = 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
-        for check in checks(steps, name, replay=0 if no_replay else replay, sample=sample, root=root):
+        for check in checks(ws, name, replay=0 if no_replay else replay, sample=sample, root=root):
             wrong += len(check.findings)
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
             state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
@@ -329,14 +326,13 @@ def export(
 ) -> None:
     """Pack the evidence of one model version into one archive, to be verified elsewhere without the model."""
     from audit_assets.evidence.archive import export as pack
+    from audit_assets.workspace import Workspace
 
     _quiet()
     try:
-        steps = _steps(config)
-        steps.audit.model(model)
-        archive = pack(
-            steps, model, out, references=with_references, report=not without_report, scans=not without_scans
-        )
+        ws = Workspace.existing(config)
+        ws.audit.model(model)
+        archive = pack(ws, model, out, references=with_references, report=not without_report, scans=not without_scans)
     except InputError as error:
         raise _stop(error) from None
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
@@ -366,19 +362,6 @@ def import_(
     console.print(
         f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}", markup=False
     )
-
-
-def _steps(config: Path) -> "AuditSteps":
-    """The steps of an audit that was made, to look at. InputError where it was not."""
-    from audit_assets.audit_steps import AuditSteps
-    from audit_assets.config import load_audit, load_protocol
-    from audit_assets.warehouse.layout import opened
-
-    audit = load_audit(config)
-    root = audit.local(audit.warehouse)
-    if not root.is_dir():
-        raise InputError(f"{root}: there is no warehouse yet; run `audit-assets run --config {config}` first.")
-    return AuditSteps(audit, load_protocol(audit), opened(root))
 
 
 if __name__ == "__main__":

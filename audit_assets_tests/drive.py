@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit_assets.audit_steps import AuditSteps
 from audit_assets.runs.driver import Step, run_audit
+from audit_assets.workspace import Workspace
 
 
-def drive(config: Path) -> AuditSteps:
+def drive(config: Path) -> Workspace:
     @contextmanager
     def quietly(step: Step) -> Iterator[None]:
         yield
 
-    return run_audit(config, quietly).steps
+    return run_audit(config, quietly).ws

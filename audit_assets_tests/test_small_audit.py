@@ -12,17 +12,23 @@ import pandas as pd
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
+from audit_assets.config import load_audit
 from audit_assets.errors import InputError
+from audit_assets.generation.stage import ImitationStage
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.references.stage import ReferenceStage
+from audit_assets.results.identification import IDENTIFICATION
+from audit_assets.results.matching import MATCHING
+from audit_assets.results.stage import RECIPES, ResultStage
+from audit_assets.results.verdicts import VERDICTS
 from audit_assets.roster import mentions
-from audit_assets.warehouse.store import Warehouse, vectors
+from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
 
-def steps_of(config: Path) -> AuditSteps:
-    audit = load_audit(config)
-    return AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+def workspace_of(config: Path) -> Workspace:
+    return Workspace.open(config)
 
 
 def files_of(folder: Path) -> dict[str, tuple[str, int]]:
@@ -35,27 +41,27 @@ def files_of(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def test_every_image_of_the_protocol_is_there_and_is_what_its_row_says(audited: Path) -> None:
-    steps = steps_of(audited)
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+    ws = workspace_of(audited)
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         rows = connection.execute("SELECT subject, image_sha256, status FROM imitations").df()
-    prompted = steps.subjects().query("kind != 'background'")
-    assert len(rows) == len(prompted) * steps.protocol.trials
+    prompted = ws.subjects().query("kind != 'background'")
+    assert len(rows) == len(prompted) * ws.protocol.trials
     assert set(rows["status"]) == {"ok"}
     for sha256 in rows["image_sha256"]:
-        assert steps.images.get(sha256).size == (32, 32)
+        assert ws.images.get(sha256).size == (32, 32)
 
 
 def test_what_a_batch_will_cost_is_said_in_images_and_in_minutes(audited: Path) -> None:
-    steps = steps_of(audited)
-    made = sum(len(steps.warehouse.read(f"imitations/miniature-1/{s}")) for s in steps.images_asked())
-    said = steps.cost_preview(["miniature-1", "miniature-2"], 0.5)
+    ws = workspace_of(audited)
+    made = sum(len(ws.warehouse.read(f"imitations/miniature-1/{s}")) for s in ImitationStage(ws).asked())
+    said = ImitationStage(ws).cost(["miniature-1", "miniature-2"], 0.5)
     assert said.startswith(f"{2 * made} images to make: {made} for each of miniature-1, miniature-2; about ")
     assert f"about {2 * made * 0.5 / 60:.1f} minutes" in said
-    assert "no earlier run" in steps.cost_preview(["miniature-2"], None)
+    assert "no earlier run" in ImitationStage(ws).cost(["miniature-2"], None)
 
 
 def test_trained_artists_are_identified_far_more_often_than_names_nobody_trained_on(audited: Path) -> None:
-    with duckdb.connect(str(steps_of(audited).database), read_only=True) as connection:
+    with duckdb.connect(str(workspace_of(audited).database), read_only=True) as connection:
         shares = dict(
             connection.execute(
                 "SELECT label_set, image_accuracy FROM identification_summary WHERE (label_set, kind::VARCHAR) IN (('criteria', 'artist'), ('random_names', 'random_name'))"
@@ -67,7 +73,7 @@ def test_trained_artists_are_identified_far_more_often_than_names_nobody_trained
 
 def test_the_published_predictions_follow_from_the_published_embeddings(audited: Path) -> None:
     """Recomputed here in three lines of numpy, not by the code that made them."""
-    with duckdb.connect(str(steps_of(audited).database), read_only=True) as connection:
+    with duckdb.connect(str(workspace_of(audited).database), read_only=True) as connection:
         trials = connection.execute(
             "SELECT t.subject, t.predicted_label, e.embedding FROM identification_trials t JOIN imitation_embeddings_miniature_clip e USING (model_version, subject, template, trial) WHERE label_set = 'criteria'"
         ).df()
@@ -85,7 +91,7 @@ def test_what_was_made_is_in_the_event_log_with_its_partition(audited: Path) -> 
     with DagsterInstance.from_config(str(home)) as instance:
         made = instance.get_materialized_partitions(AssetKey("imitations"))
         assert made == {
-            f"miniature-1|{s}" for s in steps_of(audited).subjects().query("kind != 'background'")["subject"]
+            f"miniature-1|{s}" for s in workspace_of(audited).subjects().query("kind != 'background'")["subject"]
         }
         assert instance.get_latest_materialization_event(AssetKey("audit_database")) is not None
 
@@ -109,50 +115,50 @@ def test_a_range_that_is_done_is_not_run_again_until_something_of_it_is_missing(
     drive(copied)
     assert {asset: runs_of(asset) for asset in ranges} == {asset: before[asset] for asset in ranges}
     assert runs_of("audit_database") == before["audit_database"] + 1
-    steps = steps_of(copied)
-    steps.warehouse.path("imitation_embeddings/miniature-vision/miniature-1/nils-oduya").unlink()
-    assert not steps.imitations_are_done("miniature-1")
+    ws = workspace_of(copied)
+    ws.warehouse.path("imitation_embeddings/miniature-vision/miniature-1/nils-oduya").unlink()
+    assert not ImitationStage(ws).done("miniature-1")
     drive(copied)
-    assert steps.imitations_are_done("miniature-1")
+    assert ImitationStage(ws).done("miniature-1")
     assert runs_of("imitation_embeddings") == before["imitation_embeddings"] + 1
-    work = steps.warehouse.read("reference_works/nils-oduya")["image_sha256"].iloc[0]
-    steps.images.path(work).unlink()
-    assert not steps.references_are_done()
+    work = ws.warehouse.read("reference_works/nils-oduya")["image_sha256"].iloc[0]
+    ws.images.path(work).unlink()
+    assert not ReferenceStage(ws).done()
 
 
 def test_a_blocking_check_stops_what_is_downstream(copied: Path) -> None:
     """A summary that does not follow from its rows must not reach the database."""
-    steps = steps_of(copied)
-    database = hashlib.sha256(steps.database.read_bytes()).hexdigest()
+    ws = workspace_of(copied)
+    database = hashlib.sha256(ws.database.read_bytes()).hexdigest()
     table = "identification_summary/miniature-1"
-    rows = steps.warehouse.read(table)
+    rows = ws.warehouse.read(table)
     rows["image_accuracy"] = rows["image_accuracy"] / 2
-    steps.warehouse.write(table, rows, steps.warehouse.inputs(table) or "")
+    ws.warehouse.write(table, rows, ws.warehouse.inputs(table) or "")
     with pytest.raises(dg.DagsterError, match="identification_follows_from_the_images"):
         drive(copied)
-    assert hashlib.sha256(steps.database.read_bytes()).hexdigest() == database
+    assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == database
 
 
 def test_only_the_subject_whose_images_were_lost_is_made_again_and_is_the_same(copied: Path) -> None:
-    steps = steps_of(copied)
-    lost = steps.warehouse.read("imitations/miniature-1/nils-oduya")
+    ws = workspace_of(copied)
+    lost = ws.warehouse.read("imitations/miniature-1/nils-oduya")
     for sha256 in lost["image_sha256"]:
-        steps.images.path(sha256).unlink()
-    made = {s: new for s, _, new in steps.make_imitations("miniature-1", ["nils-oduya", "clara-oduya"])}
+        ws.images.path(sha256).unlink()
+    made = {s: new for s, _, new in ImitationStage(ws).make("miniature-1", ["nils-oduya", "clara-oduya"])}
     assert made == {"nils-oduya": True, "clara-oduya": False}
-    again = steps.warehouse.read("imitations/miniature-1/nils-oduya")
+    again = ws.warehouse.read("imitations/miniature-1/nils-oduya")
     assert again["image_sha256"].tolist() == lost["image_sha256"].tolist()
 
 
 def test_a_planted_error_in_an_aggregate_is_found(copied: Path) -> None:
-    steps = steps_of(copied)
+    ws = workspace_of(copied)
     table = "identification_by_subject/miniature-1"
-    rows = steps.warehouse.read(table)
+    rows = ws.warehouse.read(table)
     rows["correct"] = rows["correct"] + (rows.index == 0)
-    steps.warehouse.write(table, rows, steps.warehouse.inputs(table) or "")
-    assert steps.measurement.identification_findings("miniature-1")
-    assert not steps.measurement.matching_findings("miniature-1")
-    assert steps.measurement.verdict_findings("miniature-1")  # drawn from the same rows
+    ws.warehouse.write(table, rows, ws.warehouse.inputs(table) or "")
+    assert ResultStage(ws).searched(IDENTIFICATION, "miniature-1")
+    assert not ResultStage(ws).searched(MATCHING, "miniature-1")
+    assert ResultStage(ws).searched(VERDICTS, "miniature-1")  # drawn from the same rows
 
 
 def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
@@ -178,36 +184,28 @@ def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
 def test_a_planted_error_is_found_by_the_checks(
     copied: Path, table: str, plant: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    steps = steps_of(copied)
+    ws = workspace_of(copied)
     where = f"{table}/miniature-1"
-    steps.warehouse.write(where, plant(steps.warehouse.read(where)), steps.warehouse.inputs(where) or "")
-    measurement = steps.measurement
-    check = {
-        "identification_trials": measurement.identification_findings,
-        "matching_by_subject": measurement.matching_findings,
-        "matching_summary": measurement.matching_findings,
-        "verdicts": measurement.verdict_findings,
-    }[table]
-    assert check("miniature-1")
-    database = hashlib.sha256(steps.database.read_bytes()).hexdigest()
-    steps.warehouse.write(
-        "model_trends", steps.warehouse.read("model_trends"), "made anew"
-    )  # so that it is out of date
-    for publish in (steps.publish, lambda: steps.make_report("miniature-1")):
+    ws.warehouse.write(where, plant(ws.warehouse.read(where)), ws.warehouse.inputs(where) or "")
+    recipe = next(r for r in RECIPES if table in r.tables)
+    assert ResultStage(ws).searched(recipe, "miniature-1")
+    database = hashlib.sha256(ws.database.read_bytes()).hexdigest()
+    ws.warehouse.write("model_trends", ws.warehouse.read("model_trends"), "made anew")  # so that it is out of date
+    for publish in (PublicationStage(ws).publish, lambda: PublicationStage(ws).report("miniature-1")):
         with pytest.raises(InputError, match="not replaced"):
             publish()
-    assert hashlib.sha256(steps.database.read_bytes()).hexdigest() == database
+    assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == database
 
 
 def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:
-    steps = steps_of(copied)
-    before = files_of(steps.warehouse.root / "images")
+    ws = workspace_of(copied)
+    before = files_of(ws.warehouse.root / "images")
     protocol = tmp_path / "protocol.yaml"
     protocol.write_text("name: other\ntemplates: ['Artwork from {name}']\ntrials: 4\nseed: 5\n")
     copied.write_text(copied.read_text().replace("protocol: paper_2023_small", f"protocol: {protocol}"))
     drive(copied)
-    assert files_of(steps.warehouse.root / "images") == before
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+    assert files_of(ws.warehouse.root / "images") == before
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         assert connection.execute("SELECT DISTINCT protocol FROM identification_trials").fetchall() == [("other",)]
 
 
@@ -243,11 +241,11 @@ def test_a_name_from_the_web_stays_data_everywhere(
         controls={"random_names": 2},
         references=str(references),
     )
-    steps = drive(config)
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+    ws = drive(config)
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         stored = {n for (n,) in connection.execute("SELECT name FROM subjects WHERE kind = 'artist'").fetchall()}
     assert stored == set(names)
-    page = (steps.warehouse.root / "reports" / "miniature-1" / "report.html").read_text(encoding="utf-8")
+    page = (ws.warehouse.root / "reports" / "miniature-1" / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert not (tmp_path.parent / "etc").exists()
@@ -280,13 +278,13 @@ def test_the_same_audit_from_scratch_gives_the_same_rows(
     audited: Path, small_audit: Callable[..., Path], tmp_path: Path
 ) -> None:
     again = drive(small_audit(tmp_path))
-    first = steps_of(audited)
+    first = workspace_of(audited)
     with duckdb.connect(str(first.database), read_only=True) as connection:
         tables = [t for (t,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
     for table in tables:
         frames: list[pd.DataFrame] = []
-        for steps in (first, again):
-            with duckdb.connect(str(steps.database), read_only=True) as connection:
+        for ws in (first, again):
+            with duckdb.connect(str(ws.database), read_only=True) as connection:
                 frame = connection.table(table).df()
                 if "embedding" in frame:
                     frame["embedding"] = [v.tobytes() for v in vectors(frame["embedding"])]
@@ -295,21 +293,21 @@ def test_the_same_audit_from_scratch_gives_the_same_rows(
 
 
 def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has(audited: Path) -> None:
-    steps = steps_of(audited)
-    assert mentions.total(steps.audit, steps.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
+    ws = workspace_of(audited)
+    assert mentions.total(ws.audit, ws.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
     with pytest.raises(InputError, match="Nobody Scanned"):
-        mentions.total(steps.audit, steps.warehouse, ["Nils Oduya", "Nobody Scanned"])
+        mentions.total(ws.audit, ws.warehouse, ["Nils Oduya", "Nobody Scanned"])
 
 
 def test_a_subject_drawn_again_has_the_same_images_and_another_is_seen(copied: Path) -> None:
-    steps = steps_of(copied)
-    replayed = steps.replay("miniature-1")
-    assert len(replayed) == steps.protocol.trials
+    ws = workspace_of(copied)
+    replayed = ImitationStage(ws).replay("miniature-1")
+    assert len(replayed) == ws.protocol.trials
     assert (replayed["image_sha256"] == replayed["replayed_sha256"]).all()
     subject = replayed["subject"].iloc[0]
     table, other = f"imitations/miniature-1/{subject}", "nils-oduya" if subject != "nils-oduya" else "clara-oduya"
-    rows = steps.warehouse.read(table)
-    swapped = steps.warehouse.read(f"imitations/miniature-1/{other}")["image_sha256"].to_numpy()
-    steps.warehouse.write(table, rows.assign(image_sha256=swapped), steps.warehouse.inputs(table) or "")
-    again = steps.replay("miniature-1")
+    rows = ws.warehouse.read(table)
+    swapped = ws.warehouse.read(f"imitations/miniature-1/{other}")["image_sha256"].to_numpy()
+    ws.warehouse.write(table, rows.assign(image_sha256=swapped), ws.warehouse.inputs(table) or "")
+    again = ImitationStage(ws).replay("miniature-1")
     assert (again["image_sha256"] != again["replayed_sha256"]).all()

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.config import load_audit
+from audit_assets.workspace import Workspace
 from audit_assets_tests.browser import page, served
 
 PATIENCE = 60_000
@@ -18,12 +17,12 @@ PATIENCE = 60_000
 @pytest.mark.long
 def test_the_ui_shows_the_audit_and_materializes_one_subject(copied: Path, tmp_path: Path) -> None:
     audit = load_audit(copied)
-    steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
-    cell = steps.warehouse.path("imitations/miniature-1/nils-oduya")
-    hashes = steps.warehouse.read("imitations/miniature-1/nils-oduya")["image_sha256"].tolist()
+    ws = Workspace.of(audit)
+    cell = ws.warehouse.path("imitations/miniature-1/nils-oduya")
+    hashes = ws.warehouse.read("imitations/miniature-1/nils-oduya")["image_sha256"].tolist()
     cell.unlink()
     for sha256 in hashes:
-        steps.images.path(sha256).unlink()
+        ws.images.path(sha256).unlink()
 
     with served(copied, tmp_path / "dev.log") as address, page() as tab:
         tab.goto(f"{address}/asset-groups")
@@ -47,6 +46,6 @@ def test_the_ui_shows_the_audit_and_materializes_one_subject(copied: Path, tmp_p
         while not cell.exists() and time.monotonic() < deadline:
             time.sleep(1)
 
-    again = steps.warehouse.read("imitations/miniature-1/nils-oduya")["image_sha256"].tolist()
+    again = ws.warehouse.read("imitations/miniature-1/nils-oduya")["image_sha256"].tolist()
     assert again == hashes
-    assert all(steps.images.path(sha256).exists() for sha256 in hashes)
+    assert all(ws.images.path(sha256).exists() for sha256 in hashes)

@@ -35,9 +35,10 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextC
 
 from audit_assets.config import Protocol
 from audit_assets.encoders.embed import embed_stored
-from audit_assets.encoders.encoder import Encoder
+from audit_assets.encoders.load import load
 from audit_assets.generation.makers import AskedModel
 from audit_assets.generation.seeds import image_seed
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.models.devices import best_device
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
@@ -138,7 +139,7 @@ def encoding(results: Results, folder: Path, repeats: int) -> None:
     import pandas as pd
 
     path = MINIATURE / "encoders" / "clip"
-    encoder = Encoder(resolve_encoder("clip", "image_text", str(path)), "cpu")
+    encoder = load(resolve_encoder("clip", "image_text", str(path)), "cpu")
     store, draws = ImageStore(folder / "images"), np.random.default_rng(1)
     pictures = [Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(400)]
     cells = [pd.DataFrame({"image_sha256": [store.put(p) for p in pictures[n : n + 10]]}) for n in range(0, 400, 10)]
@@ -196,11 +197,11 @@ def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> N
         d.preflight()
         for step in (*d.roster_steps(), *d.registry_steps()):
             d.run(step)
-        subjects = d.steps.subjects()["subject"].tolist()
+        subjects = d.ws.subjects()["subject"].tolist()
 
         def alone() -> None:
             forget(d)
-            for _ in d.steps.make_imitations("m", subjects):
+            for _ in ImitationStage(d.ws).make("m", subjects):
                 pass
 
         def in_a_run() -> None:
@@ -235,7 +236,7 @@ def in_a_process(d: Driver, key: str) -> None:
 
 def forget(d: Driver) -> None:
     """Take the tables of the cells away, so that they are made again."""
-    for path in (d.steps.warehouse.root / "imitations").rglob("*.parquet"):
+    for path in (d.ws.warehouse.root / "imitations").rglob("*.parquet"):
         path.unlink()
 
 
@@ -265,7 +266,7 @@ def peak(cells: int, folder: Path) -> None:
     with driver(write_audit(folder, cells)) as d:
         for step in (*d.roster_steps(), *d.registry_steps()):
             d.run(step)
-        d.run(range_step(d, d.steps.subjects()["subject"].tolist()))
+        d.run(range_step(d, d.ws.subjects()["subject"].tolist()))
     print(int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024)
 
 
@@ -308,7 +309,7 @@ def gpu(results: Results, folder: Path, chosen: argparse.Namespace) -> None:
     device = chosen.device or best_device()
     os.environ["AUDIT_DEVICE"] = device
     path = stable_diffusion(folder / "model", chosen.scale)
-    settings = {"steps": chosen.steps, "size": chosen.size, "compile": chosen.compile}
+    settings = {"steps": chosen.ws, "size": chosen.size, "compile": chosen.compile}
     model = resolve_diffusers("sd", str(path), None, settings)
     names, images = people(chosen.subjects), chosen.subjects * PROTOCOL.trials
     half = torch.float16 if device.startswith("cuda") else torch.float32
@@ -326,7 +327,7 @@ def gpu(results: Results, folder: Path, chosen: argparse.Namespace) -> None:
     rate = images / seconds["ours"]
     slow = {name: PROTOCOL.trials / seconds[name] for name in plain}
     flops = one.get_total_flops()
-    results.reported(f"images/s, {chosen.size} px, {chosen.steps} steps, {device}", rate)
+    results.reported(f"images/s, {chosen.size} px, {chosen.steps} ws, {device}", rate)
     results.reported("TFLOP an image", flops / 1e12)
     results.reported("TFLOP/s", rate * flops / 1e12)
     results.reported("share of the bound of 800 TFLOP/s", rate * flops / BOUND)

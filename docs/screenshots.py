@@ -16,9 +16,10 @@ import typer
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
-from audit_assets.warehouse.layout import opened
+from audit_assets.config import load_audit
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.results.stage import ResultStage
+from audit_assets.workspace import Workspace
 from audit_assets_tests.browser import page, served
 
 TOUR = Path(__file__).parent / "tour"
@@ -60,15 +61,15 @@ def pages(tab: Page, report: Path, artist: Path) -> None:
 
 def main(config: Annotated[Path, typer.Argument(help="an audit that is made")]) -> None:
     audit = load_audit(config)
-    steps = AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
-    model = steps.audited()[0]
-    subjects = steps.subjects()
+    ws = Workspace.of(audit)
+    model = ResultStage(ws).audited()[0]
+    subjects = ws.subjects()
     subject = str(subjects.loc[subjects["kind"] == "artist", "subject"].iloc[0])
     TOUR.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, page(1500, 950) as tab:
         with served(config, Path(folder) / "dev.log") as address:
             ui(tab, address, model, subject)
-        pages(tab, steps.make_report(model)[0], steps.make_artist_page(subject))
+        pages(tab, PublicationStage(ws).report(model)[0], PublicationStage(ws).artist_page(subject))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from audit_assets.defs.replay import replayed_imitations
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.verdicts import sensitivity, verdicts
 from audit_assets.errors import InputError
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.hashing import digest
 
 NOT_AUDITED = ""
@@ -81,7 +82,9 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
     changes = registry_changes(before, now)
     if not changes:
         return dg.SkipReason("audit.yaml names the models and encoders that it named before")
-    context.log.info(f"{changes}; {audit.steps.cost_preview([*changes.new, *changes.changed], pace(context.instance))}")
+    context.log.info(
+        f"{changes}; {ImitationStage(audit.workspace).cost([*changes.new, *changes.changed], pace(context.instance))}"
+    )
     requests = [dg.RunRequest(run_key=f"registry {digest(now)}", asset_selection=[model_versions.key, encoders.key])]
     subjects = context.instance.get_dynamic_partitions("subject")
     requests += [

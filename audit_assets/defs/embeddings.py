@@ -14,6 +14,7 @@ from audit_assets.defs.models import encoders
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.hashing import digest
 from audit_assets.warehouse.store import vectors
 
@@ -65,10 +66,10 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
 )
 def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the imitations of each subject by every encoder of audit.yaml."""
-    steps = audit.steps
-    known = set(steps.subjects()["subject"])
+    stage = EmbeddingStage(audit.workspace)
+    known = set(stage.ws.subjects()["subject"])
     sources = [f"imitations/{model}/{s}" for model, wanted in cells(context).items() for s in wanted if s in known]
-    return _result([rows for _, _, rows in steps.embed("imitation", sources)])
+    return _result([rows for _, _, rows in stage.images("imitation", sources)])
 
 
 @dg.asset(
@@ -83,12 +84,8 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 )
 def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the real works of each artist by every encoder of audit.yaml."""
-    return _result(
-        [
-            rows
-            for _, _, rows in audit.steps.embed("reference", [f"reference_works/{s}" for s in context.partition_keys])
-        ]
-    )
+    sources = [f"reference_works/{s}" for s in context.partition_keys]
+    return _result([rows for _, _, rows in EmbeddingStage(audit.workspace).images("reference", sources)])
 
 
 @dg.asset(
@@ -106,7 +103,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 )
 def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of every label: each name in each template, and the default labels."""
-    tables = audit.steps.make_label_embeddings()
+    tables = EmbeddingStage(audit.workspace).labels()
     lost = [
         f"{encoder}, {row.text!r}: loses {row.lost!r}"
         for encoder, table in tables.items()

@@ -9,6 +9,8 @@ from audit_assets.defs.embeddings import imitation_embeddings, label_embeddings,
 from audit_assets.defs.metadata import as_markdown, finished, plotted, strip
 from audit_assets.defs.partitions import everything, model_of_grid, model_version
 from audit_assets.defs.resources import AuditResource
+from audit_assets.encoders.stage import EmbeddingStage
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.hashing import digest
 
 GROUP: dict[str, Any] = {
@@ -26,7 +28,10 @@ GROUP: dict[str, Any] = {
 )
 def auditability(audit: AuditResource) -> dg.MaterializeResult:
     """The positive control: how often each encoder recognises an artist in real works, and whether it can tell them from those of the artist hardest to tell apart."""
-    tables = audit.steps.measurement.make_auditability()
+    from audit_assets.results.auditability import AUDITABILITY
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    tables = ResultStage(audit.workspace).make(AUDITABILITY)
     table, named = tables["auditability"], tables["auditability"].dropna(subset=["correct"])
     return finished(
         table,
@@ -55,10 +60,14 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 )
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Share of images, and of artists by plurality, that the encoder takes for the artist whose name was the prompt; artists and every control."""
-    measurement = audit.steps.measurement
-    tables = measurement.make_identification(context.partition_key)
-    audit.steps.make_sigmoid_scores(context.partition_key)
-    wrong = measurement.identification_findings(context.partition_key)
+    from audit_assets.results.identification import IDENTIFICATION
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    ws, model = audit.workspace, context.partition_key
+    results = ResultStage(ws)
+    tables = results.make(IDENTIFICATION, model)
+    EmbeddingStage(ws).sigmoid_scores(model)
+    wrong = results.searched(IDENTIFICATION, model)
     check = dg.AssetCheckResult(
         passed=not wrong, check_name="identification_follows_from_the_images", metadata={"findings": wrong}
     )
@@ -69,6 +78,6 @@ def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> d
         checks=[check],
         summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
         contrasts=dg.MetadataValue.md(as_markdown(tables["identification_contrasts"])),
-        pictures=strip(audit.steps.images.get, audit.steps.first_images(context.partition_key)),
+        pictures=strip(ws.images.get, ImitationStage(ws).first_images(model)),
         **plotted(summary[summary["label_set"] != "joint"], "image_accuracy", "label_set"),
     )

@@ -11,6 +11,7 @@ from audit_assets.defs.models import model_versions
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
 from audit_assets.defs.roster import subjects
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import no_rows
 from audit_assets.hashing import digest
 
@@ -68,12 +69,13 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
 )
 def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Images of each subject's name, one manifest row an image. What is there already and made from the same inputs is kept."""
-    steps, tables, made = audit.steps, [no_rows()], 0
+    ws, tables, made = audit.workspace, [no_rows()], 0
+    stage = ImitationStage(ws)
     problems: list[str] = []
     deviations: list[str] = []
     for model, wanted in cells(context).items():
         rows, said = {}, time.monotonic()
-        for n, (subject, table, new) in enumerate(steps.make_imitations(model, wanted), 1):
+        for n, (subject, table, new) in enumerate(stage.make(model, wanted), 1):
             rows[subject] = table
             if new:
                 made += len(table)
@@ -87,14 +89,14 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
                             metadata={
                                 "images": len(table),
                                 "seconds": seconds,
-                                "pictures": strip(steps.images.get, drawn(table)),
+                                "pictures": strip(ws.images.get, drawn(table)),
                             },
                         )
                     )
         of_model = pd.concat([no_rows(), *(rows[s] for s in wanted if s in rows)], ignore_index=True)
         tables.append(of_model)
-        problems += steps.check_imitations(model, of_model)
-        deviations += [f"{model}: {said}" for said in steps.deviations(model, of_model)]
+        problems += stage.problems(model, of_model)
+        deviations += [f"{model}: {said}" for said in stage.deviations(model, of_model)]
     table = pd.concat(tables, ignore_index=True)
     return finished_cells(
         table,
@@ -102,7 +104,7 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         checks=_checks(table, problems, deviations),
         images_made_now=made,
         # Of a run over many cells each would keep the pictures of all.
-        **({"pictures": strip(steps.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
+        **({"pictures": strip(ws.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
     )
 
 

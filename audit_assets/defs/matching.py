@@ -30,10 +30,13 @@ from audit_assets.hashing import digest
 )
 def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Whether artists' real works belong to their own imitations: the paper's rank-sum test beside tests that stay valid, each with real works re-assigned as its control."""
-    measurement = audit.steps.measurement
-    tables = measurement.make_matching(context.partition_key)
+    from audit_assets.results.matching import MATCHING
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    results = ResultStage(audit.workspace)
+    tables = results.make(MATCHING, context.partition_key)
     rows, summary = tables["matching_by_subject"], tables["matching_summary"]
-    wrong = measurement.matching_findings(context.partition_key)
+    wrong = results.searched(MATCHING, context.partition_key)
     sane = bool(rows["p_value"].dropna().between(0, 1, inclusive="right").all())
     check = dg.AssetCheckResult(
         passed=sane and not wrong, check_name="matching_follows_from_the_embeddings", metadata={"findings": wrong}

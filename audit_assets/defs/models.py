@@ -34,12 +34,13 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
 )
 def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Approved ones get a partition."""
-    known = registry(audit.audit, audit.warehouse)
-    table = model_versions_table(audit.audit, known)
+    ws = audit.workspace
+    known = registry(ws.audit, ws.warehouse)
+    table = model_versions_table(ws.audit, known)
     files = model_files_table(known)
     inputs = digest([table.to_json(), files.to_json()])
-    audit.warehouse.write("model_versions", table, inputs)
-    audit.warehouse.write("model_files", files, inputs)
+    ws.warehouse.write("model_versions", table, inputs)
+    ws.warehouse.write("model_files", files, inputs)
     add_keys(context, model_version, list(known.resolved))
     problems = [*known.refused.values(), *known.problems]
     check = dg.AssetCheckResult(
@@ -51,8 +52,9 @@ def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> d
 @dg.asset(**GROUP, kinds={"huggingface", "parquet"})
 def encoders(audit: AuditResource) -> dg.MaterializeResult:
     """Every encoder of audit.yaml with its family, dimension, logit scale and the hash of its files."""
-    table, files = encoders_table(audit.audit), encoder_files_table(audit.audit)
+    ws = audit.workspace
+    table, files = encoders_table(ws.audit), encoder_files_table(ws.audit)
     inputs = digest([table.to_json(), files.to_json()])
-    audit.warehouse.write("encoders", table, inputs)
-    audit.warehouse.write("encoder_files", files, inputs)
+    ws.warehouse.write("encoders", table, inputs)
+    ws.warehouse.write("encoder_files", files, inputs)
     return finished(table, inputs)

@@ -42,14 +42,17 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
 )
 def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     """`audit.duckdb`: every table of the audit for SQL, replaced as a whole."""
-    path, counts, differences = audit.steps.publish()
+    from audit_assets.publication.stage import PublicationStage  # scipy and numba, not at load
+
+    publication = PublicationStage(audit.workspace)
+    path, counts, differences = publication.publish()
     table = pd.DataFrame(sorted(counts.items()), columns=["table_name", "rows"])
     check = dg.AssetCheckResult(
         passed=not differences,
         check_name="published_rows_are_the_warehouse_rows",
         metadata={"differences": differences},
     )
-    return finished(table, audit.steps.published_inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
+    return finished(table, publication.inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
 
 
 @dg.asset(
@@ -61,8 +64,9 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file a model version, with the paper's three figures also as PNG and SVG; and the index over all."""
-    steps = audit.steps
-    report, files = steps.make_report(context.partition_key)
+    from audit_assets.publication.stage import PublicationStage  # scipy and numba, not at load
+
+    report, files = PublicationStage(audit.workspace).report(context.partition_key)
     index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
     return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)), index=index)
 
@@ -81,8 +85,8 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
     """
     from audit_assets.evidence.manifest import make_manifest, manifest_file  # scipy and numba, not at load
 
-    steps = audit.steps
-    manifest = make_manifest(steps, context.partition_key)
+    ws = audit.workspace
+    manifest = make_manifest(ws, context.partition_key)
     files = pd.DataFrame([(f.path, f.bytes, f.sha256) for f in (*manifest.tables, *manifest.report, manifest.database)])
     files.columns = pd.Index(["path", "bytes", "sha256"])
     return finished(
@@ -90,5 +94,5 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
         manifest.root,
         root=manifest.root,
         images=sum(1 for _ in manifest.imitations()),
-        manifest=dg.MetadataValue.path(str(manifest_file(steps.warehouse, context.partition_key))),
+        manifest=dg.MetadataValue.path(str(manifest_file(ws.warehouse, context.partition_key))),
     )

@@ -9,6 +9,7 @@ from audit_assets.defs.partitions import referenced_subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.hashing import digest
+from audit_assets.references.stage import ReferenceStage
 
 
 @dg.asset(
@@ -23,6 +24,6 @@ from audit_assets.hashing import digest
 )
 def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Hashed real works with their source and licence, one row a work."""
-    tables = [rows for _, rows in audit.steps.make_reference_works(list(context.partition_keys))]
+    tables = [rows for _, rows in ReferenceStage(audit.workspace).make(context.partition_keys)]
     table = pd.concat(tables, ignore_index=True)
     return finished(table, digest(table["image_sha256"].tolist()), artists=len(tables))

@@ -6,6 +6,7 @@ from audit_assets.defs.imitations import imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import model_of_grid, model_version
 from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import redrawn_otherwise
 from audit_assets.hashing import digest
 
@@ -29,7 +30,7 @@ from audit_assets.hashing import digest
 )
 def replayed_imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One subject in a hundred, at least one, drawn again with all its images beside those that are kept. A folder of images is hashed again."""
-    table = audit.steps.replay(context.partition_key)
+    table = ImitationStage(audit.workspace).replay(context.partition_key)
     different = redrawn_otherwise(table)
     check = dg.AssetCheckResult(
         passed=different.empty,

@@ -8,18 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from audit_assets.config import Audit, Protocol, load_audit, load_protocol
+from audit_assets.config import Audit, load_audit
 from audit_assets.errors import InputError
-from audit_assets.warehouse.layout import made
-from audit_assets.warehouse.store import Warehouse
-
-if TYPE_CHECKING:
-    from audit_assets.audit_steps import AuditSteps
+from audit_assets.workspace import Workspace
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / "data" / "miniature" / "audit.yaml"
 
@@ -31,19 +27,9 @@ class AuditResource(dg.ConfigurableResource):
     def audit(self) -> Audit:
         return load_audit(os.environ.get("AUDIT_CONFIG") or DEFAULT_CONFIG)
 
-    @cached_property
-    def protocol(self) -> Protocol:
-        return load_protocol(self.audit)
-
     @property
-    def warehouse(self) -> Warehouse:
-        return made(self.audit.local(self.audit.warehouse))
-
-    @property
-    def steps(self) -> "AuditSteps":
-        from audit_assets.audit_steps import AuditSteps  # scipy and numba, not at load
-
-        return AuditSteps(self.audit, self.protocol, self.warehouse)
+    def workspace(self) -> Workspace:
+        return Workspace.of(self.audit, new=True)
 
 
 class GpuPod(BaseModel):

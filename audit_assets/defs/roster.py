@@ -12,15 +12,20 @@ from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
 from audit_assets.roster.mentions import MentionScan
-from audit_assets.roster.stage import RosterSteps
+from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.workspace import Workspace
 
 GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "2"}
 ALL_SHARDS = dg.AllPartitionMapping()
 
 
-def steps_of(audit: AuditResource) -> RosterSteps:
-    return RosterSteps(audit.audit, audit.warehouse)
+def stage_of(ws: Workspace) -> RosterStage:
+    return RosterStage(ws.audit, ws.warehouse)
+
+
+def scan_of(ws: Workspace) -> MentionScan:
+    return MentionScan(ws.audit, ws.warehouse)
 
 
 def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
@@ -51,7 +56,7 @@ def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: A
 )
 def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Caption metadata in LAION's columns, read where it lies and never copied: one shard a file, known by its fingerprint."""
-    scan = MentionScan(audit.audit, audit.warehouse)
+    scan = scan_of(audit.workspace)
     tables = [scan.describe(key) for key in context.partition_keys if key in scan.shards]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"rows": [], "sha256": [], "problem": []})
     problems = [text for text in table["problem"] if text]
@@ -81,7 +86,7 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
 )
 def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """For every artist and candidate control name, the captions that name it, with the first row ids. A broken shard fails alone."""
-    scan = MentionScan(audit.audit, audit.warehouse)
+    scan = scan_of(audit.workspace)
     landed: dict[str, dict[str, Any]] = {}  # of each table only what is said of it: hundreds of shards would not fit
     shown = pd.DataFrame({"name": [], "mentions": []})
     broken: list[str] = []
@@ -139,20 +144,21 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
 )
 def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """The artists of each roster, by the paper's criteria and by count of captions, whom each criterion removed, and whose name others bear."""
-    steps = steps_of(audit)
-    table = steps.make_roster()
-    shards, attrition = steps.scan.shards_table, audit.warehouse.read("roster_attrition")
+    ws = audit.workspace
+    stage = stage_of(ws)
+    table = stage.make_roster()
+    shards, attrition = stage.scan.shards_table, ws.warehouse.read("roster_attrition")
     checks = [
-        checked("no_shard_is_missing", steps.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
-        checked("rosters_have_the_size_asked_for", steps.shortfall(), warn=True),
+        checked("no_shard_is_missing", stage.missing_rows(), shards=len(shards), rows=int(shards["rows_read"].sum())),
+        checked("rosters_have_the_size_asked_for", stage.shortfall(), warn=True),
     ]
     return finished(
         table,
-        audit.warehouse.inputs("artist_roster") or "",
+        ws.warehouse.inputs("artist_roster") or "",
         checks=checks,
         attrition=dg.MetadataValue.md(as_markdown(attrition, len(attrition))),
         name_collisions=sorted(set(table.loc[table["name_collision"], "name"])),
-        score_version=steps.scan.score_version or "unknown",
+        score_version=stage.scan.score_version or "unknown",
     )
 
 
@@ -172,16 +178,17 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
 )
 def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Control names, each with the reason why it is clean: some share no part with an artist's name, some are made of the artists' own parts."""
-    steps = steps_of(audit)
-    table = steps.make_controls()
+    ws = audit.workspace
+    stage = stage_of(ws)
+    table = stage.make_controls()
     checks = [
-        checked("controls_are_named_by_no_caption", steps.named_controls(), controls=len(steps.used_controls())),
-        checked("random_names_resemble_the_roster", steps.unmatched_controls(), warn=True),
+        checked("controls_are_named_by_no_caption", stage.named_controls(), controls=len(stage.used_controls())),
+        checked("random_names_resemble_the_roster", stage.unmatched_controls(), warn=True),
     ]
     counted = table.groupby(["pool", "status"]).size().rename("names").reset_index()
     return finished(
         table,
-        audit.warehouse.inputs("controls") or "",
+        ws.warehouse.inputs("controls") or "",
         checks=checks,
         controls=dg.MetadataValue.md(as_markdown(counted, len(counted))),
     )
@@ -190,14 +197,15 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
 @dg.asset(**GROUP, kinds={"parquet"}, deps=[dg.AssetDep(captions, partition_mapping=ALL_SHARDS)])
 def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Names that captions attribute works to: proposals for artists.csv, with their contexts. None enters a roster by itself."""
-    table = steps_of(audit).make_mined_names()
+    ws = audit.workspace
+    table = stage_of(ws).make_mined_names()
     proposed = table[table["proposed"].astype(bool)]
     return finished(
         table,
-        audit.warehouse.inputs("mined_names") or "",
+        ws.warehouse.inputs("mined_names") or "",
         proposed=len(proposed),
         precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
-        proposals=dg.MetadataValue.path(str(audit.warehouse.root / "mined_names.csv")),
+        proposals=dg.MetadataValue.path(str(ws.warehouse.root / "mined_names.csv")),
     )
 
 
@@ -209,16 +217,17 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
 )
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Whoever is audited or compared, with the key of their partition. Adds the partitions of subjects."""
-    steps, c = steps_of(audit), audit.audit.controls
-    table = steps.make_subjects()
+    ws, c = audit.workspace, audit.audit.controls
+    stage = stage_of(ws)
+    table = stage.make_subjects()
     add_keys(context, subject, prompted(table)["subject"].tolist())
-    add_keys(context, referenced_subject, steps.with_works(table))
+    add_keys(context, referenced_subject, ws.with_works(table))
     controls = int(table["kind"].isin(CONTROL_KINDS).sum())
     asked = c.random_names + c.recombined_names + c.nonsense
     problems = [f"{controls} control names, not {asked}"] if controls != asked else []
     return finished(
         table,
-        audit.warehouse.inputs("subjects") or "",
+        ws.warehouse.inputs("subjects") or "",
         checks=[checked("controls_are_present", problems, controls=controls, asked=asked)],
         kinds=table["kind"].value_counts().to_dict(),
     )
@@ -232,7 +241,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
 )
 def new_caption_files(context: dg.SensorEvaluationContext, audit: AuditResource) -> dg.SensorResult:
     """A listing that fails fails the tick: it is never an empty listing."""
-    found = list(MentionScan(audit.audit, audit.warehouse).shards.values())
+    found = list(scan_of(audit.workspace).shards.values())
     assert shard.name is not None
     new = new_shards(set(context.instance.get_dynamic_partitions(shard.name)), found)
     return dg.SensorResult(

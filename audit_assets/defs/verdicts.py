@@ -29,9 +29,12 @@ from audit_assets.hashing import digest
 )
 def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """`imitated`, `not shown to be imitated` or `not auditable`, an artist and encoder, by one rule; it says what a model can do, not what it may."""
-    measurement = audit.steps.measurement
-    table = measurement.make_verdicts(context.partition_key)["verdicts"]
-    wrong = measurement.verdict_findings(context.partition_key)
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.verdicts import VERDICTS
+
+    results = ResultStage(audit.workspace)
+    table = results.make(VERDICTS, context.partition_key)["verdicts"]
+    wrong = results.searched(VERDICTS, context.partition_key)
     check = dg.AssetCheckResult(
         passed=not wrong, check_name="verdicts_follow_from_the_evidence", metadata={"findings": wrong}
     )
@@ -50,7 +53,10 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
 )
 def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """What the results depend on: template, encoder, label set, test, and how many captions name the artist."""
-    tables = audit.steps.measurement.make_sensitivity(context.partition_key)
+    from audit_assets.results.sensitivity import SENSITIVITY
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    tables = ResultStage(audit.workspace).make(SENSITIVITY, context.partition_key)
     flips = tables["verdict_flips"]
     return finished(
         flips,
@@ -76,10 +82,13 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
 )
 def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
     """What changed from one model version to another on the same subjects, prompts and seeds: overall, artist by artist, and in verdicts."""
-    measurement = audit.steps.measurement
-    tables = measurement.make_comparison()
+    from audit_assets.results.comparison import COMPARISON
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    results = ResultStage(audit.workspace)
+    tables = results.make(COMPARISON)
     table, by_subject = tables["model_comparison"], tables["model_comparison_by_subject"]
-    wrong = measurement.comparison_findings()
+    wrong = results.searched(COMPARISON)
     check = dg.AssetCheckResult(
         passed=not wrong, check_name="comparison_follows_from_each_version", metadata={"findings": wrong}
     )

@@ -21,6 +21,10 @@ class TextEncoder(Interface):
     def lost_words(self, text: str) -> list[str]: ...
 
 
+class Encoder(ImageEncoder, TextEncoder, Interface):
+    """A loaded encoder. One of kind `image` raises ValueError where it is asked for texts."""
+
+
 def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -> pd.DataFrame:
     """`rows` with a column `embedding`: unit vectors of the images that `image_sha256` names."""
     images = [store.get(sha256) for sha256 in rows["image_sha256"]]

@@ -19,7 +19,7 @@ from audit_assets.models.tokenizers import lost_words
 transformers_logging.disable_progress_bar()
 
 
-class Encoder:
+class TransformersEncoder:
     """Half precision on a GPU, float32 on a CPU whatever the file holds. The processor's backend is PIL: torchvision's differs."""
 
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None, dtype: torch.dtype | None = None) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import yaml
 
@@ -37,9 +37,7 @@ from audit_assets.evidence.manifest import (
     read_manifest,
 )
 from audit_assets.warehouse import layout
-
-if TYPE_CHECKING:
-    from audit_assets.audit_steps import AuditSteps
+from audit_assets.workspace import Workspace
 
 WAREHOUSE = "warehouse"
 LARGEST_MANIFEST = 1 << 30
@@ -58,7 +56,7 @@ class Member:
 
 
 def export(
-    steps: "AuditSteps", model: str, out: Path, *, references: bool = False, report: bool = True, scans: bool = True
+    ws: Workspace, model: str, out: Path, *, references: bool = False, report: bool = True, scans: bool = True
 ) -> Archive:
     """Pack the evidence of a model version into `out`; every file is hashed as it goes in.
 
@@ -66,7 +64,7 @@ def export(
     """
     if os.path.lexists(out):
         raise InputError(f"{out}: is there already, and is not overwritten; name another file.")
-    manifest = read_manifest(manifest_file(steps.warehouse, model))
+    manifest = read_manifest(manifest_file(ws.warehouse, model))
     wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
     archive = Archive(model_version=model, root=manifest.root, left_out=[k for k, there in wanted.items() if not there])
     written, files = _written(archive, manifest), _files(archive, manifest)
@@ -76,7 +74,7 @@ def export(
             for name, text in written.items():
                 packed.writestr(_info(name), text.encode())
             for name, member in files.items():
-                source = steps.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
+                source = ws.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
                 with _plain(source) as plain, packed.open(_info(name, member), "w") as into:
                     _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
         os.replace(temporary, out)

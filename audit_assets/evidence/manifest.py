@@ -9,7 +9,7 @@ DuckDB arranges the same rows differently each time; its rows are, by the tables
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,14 +19,14 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.machine import this_machine
 from audit_assets.hashing import digest, sha256
 from audit_assets.models.registry import is_hub_id
-from audit_assets.results.stage import CONTROL_TABLES, MODEL_TABLES
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.results.comparison import COMPARISON
+from audit_assets.results.stage import RECIPES
 from audit_assets.roster.subjects import prompted
 from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each, whole
 from audit_assets.warehouse.store import Warehouse
-
-if TYPE_CHECKING:
-    from audit_assets.audit_steps import AuditSteps
+from audit_assets.workspace import Workspace
 
 FORMAT = 1
 SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
@@ -39,8 +39,7 @@ MADE_ONCE = (
     "reference_embeddings",
     "label_embeddings",
     "sigmoid_scores",
-    *CONTROL_TABLES,
-    *MODEL_TABLES,
+    *(table for recipe in RECIPES if recipe is not COMPARISON for table in recipe.tables),
 )
 """Tables that are written when what they are made from changed, and at no other time."""
 
@@ -219,29 +218,29 @@ def parse_manifest(text: str, where: str) -> Manifest:
     return manifest
 
 
-def make_manifest(steps: "AuditSteps", model: str) -> Manifest:
+def make_manifest(ws: Workspace, model: str) -> Manifest:
     """The manifest of an audited model version, written unless it is there and made from the same results and report.
 
     InputError where a table has other bytes than in the manifest before, though it was made from the same: it was altered,
     and a new manifest would hide that.
     """
     # As a report publishes what it reports: a run beside this one may have changed results since.
-    _, report = steps.make_report(model)
-    audit = portable(steps.audit)
-    made_from = digest([FORMAT, steps.published_inputs(), report.to_json(), audit])
-    path = manifest_file(steps.warehouse, model)
+    _, report = PublicationStage(ws).report(model)
+    audit = portable(ws.audit)
+    made_from = digest([FORMAT, PublicationStage(ws).inputs(), report.to_json(), audit])
+    path = manifest_file(ws.warehouse, model)
     before = read_manifest(path) if path.exists() else None
-    if before is not None and before.made_from == made_from and _same_file(steps.database, before.database):
+    if before is not None and before.made_from == made_from and _same_file(ws.database, before.database):
         return before
-    made = _manifest(steps, model, made_from, audit)
+    made = _manifest(ws, model, made_from, audit)
     if before is not None:
         _check_tables_are_unaltered(path, before, made)
     _write(path, made)
     return made
 
 
-def _manifest(steps: "AuditSteps", model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
-    warehouse, root = steps.warehouse, steps.warehouse.root
+def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
+    warehouse, root = ws.warehouse, ws.warehouse.root
     report = table_rows(warehouse, f"audit_report/{model}")
     files = table_rows(warehouse, "model_files")
     content = {
@@ -249,20 +248,20 @@ def _manifest(steps: "AuditSteps", model: str, made_from: str, audit: dict[str, 
         "model_version": model,
         "made_from": made_from,
         "audit": audit,
-        "protocol": protocol_content(steps.protocol),
+        "protocol": protocol_content(ws.protocol),
         "captions": table_rows(warehouse, "caption_shards"),
         "model": _source(table_rows(warehouse, "model_versions"), "model_version", model, files),
         "encoders": [
             _source(table_rows(warehouse, "encoders"), "encoder", e.name, table_rows(warehouse, "encoder_files"))
-            for e in steps.audit.encoders
+            for e in ws.audit.encoders
         ],
-        "subjects": _subjects(steps, model),
-        "references": _references(steps),
-        "tables": each(root, lambda table: _table(warehouse, *table), _tables(steps, model)),
+        "subjects": _subjects(ws, model),
+        "references": _references(ws),
+        "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
         "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
         "database": {
-            **stored_file(root, steps.database.name),
-            "published_from": published_from(steps.database) or "",
+            **stored_file(root, ws.database.name),
+            "published_from": published_from(ws.database) or "",
         },
         "machine": this_machine(),
     }
@@ -324,14 +323,14 @@ def _table(warehouse: Warehouse, table: str, name: str | None) -> dict[str, Any]
     }
 
 
-def _tables(steps: "AuditSteps", model: str) -> list[tuple[str, str | None]]:
+def _tables(ws: Workspace, model: str) -> list[tuple[str, str | None]]:
     """Every table below the database, and those that they are made from in turn; all model versions, for the database has all."""
     found: dict[str, str | None] = {
-        table: name for name, tables in steps.published_tables().items() for table in tables
+        table: name for name, tables in PublicationStage(ws).tables().items() for table in tables
     }
-    shards = [row["shard"] for row in table_rows(steps.warehouse, "caption_shards")]
+    shards = [row["shard"] for row in table_rows(ws.warehouse, "caption_shards")]
     below = [*(f"{scan}/{shard}" for scan in SCANS for shard in shards), *DRAWS, f"audit_report/{model}"]
-    found |= {table: None for table in below if steps.warehouse.inputs(table)}
+    found |= {table: None for table in below if ws.warehouse.inputs(table)}
     return sorted(found.items())
 
 
@@ -341,9 +340,9 @@ def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[st
     return {"row": row, "files": own}
 
 
-def _subjects(steps: "AuditSteps", model: str) -> list[dict[str, Any]]:
-    places = {row["name"]: row["samples"] for row in table_rows(steps.warehouse, "artist_mentions")}
-    own = pa.Table.from_pandas(prompted(steps.subjects()), preserve_index=False).to_pylist()
+def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
+    places = {row["name"]: row["samples"] for row in table_rows(ws.warehouse, "artist_mentions")}
+    own = pa.Table.from_pandas(prompted(ws.subjects()), preserve_index=False).to_pylist()
 
     def entry(row: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -354,26 +353,24 @@ def _subjects(steps: "AuditSteps", model: str) -> list[dict[str, Any]]:
             "mentions": row["mentions"],
             "captions": [dict(place) for place in places.get(row["name"]) or []],
             "imitations": f"imitations/{model}/{row['subject']}.parquet",
-            "images": [
-                _image(steps, image) for image in table_rows(steps.warehouse, f"imitations/{model}/{row['subject']}")
-            ],
+            "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"imitations/{model}/{row['subject']}")],
             "embeddings": {
-                e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in steps.audit.encoders
+                e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in ws.audit.encoders
             },
         }
 
-    return each(steps.warehouse.root, entry, own)
+    return each(ws.warehouse.root, entry, own)
 
 
-def _image(steps: "AuditSteps", row: dict[str, Any]) -> dict[str, Any]:
+def _image(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: row[key] for key in ("template", "trial", "prompt", "status", "image_sha256")},
         "seed": None if row["seed"] is None else str(row["seed"]),
-        "bytes": _size(steps, row["image_sha256"]),
+        "bytes": _size(ws, row["image_sha256"]),
     }
 
 
-def _references(steps: "AuditSteps") -> list[dict[str, Any]]:
+def _references(ws: Workspace) -> list[dict[str, Any]]:
     def entry(subject: str) -> dict[str, Any]:
         return {
             "subject": subject,
@@ -381,20 +378,20 @@ def _references(steps: "AuditSteps") -> list[dict[str, Any]]:
             "works": [
                 {
                     **{key: row[key] for key in ("work", "source", "licence", "image_sha256")},
-                    "bytes": _size(steps, row["image_sha256"]),
+                    "bytes": _size(ws, row["image_sha256"]),
                 }
-                for row in table_rows(steps.warehouse, f"reference_works/{subject}")
+                for row in table_rows(ws.warehouse, f"reference_works/{subject}")
             ],
-            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in steps.audit.encoders},
+            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in ws.audit.encoders},
         }
 
-    return each(steps.warehouse.root, entry, steps.referenced())
+    return each(ws.warehouse.root, entry, ws.referenced())
 
 
-def _size(steps: "AuditSteps", sha256: str | None) -> int | None:
+def _size(ws: Workspace, sha256: str | None) -> int | None:
     if sha256 is None:
         return None
-    path = steps.images.path(sha256)
+    path = ws.images.path(sha256)
     try:
         return path.stat().st_size
     except OSError as error:

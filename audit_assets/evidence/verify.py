@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,6 +20,8 @@ import pandas as pd
 
 from audit_assets.config import EncoderEntry, ModelEntry
 from audit_assets.encoders.embed import embed_labels, embed_stored
+from audit_assets.encoders.load import load
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError
 from audit_assets.evidence.archive_file import LeftOut, left_out
 from audit_assets.evidence.machine import differences, this_machine
@@ -37,10 +39,13 @@ from audit_assets.evidence.manifest import (
     table_rows,
 )
 from audit_assets.generation.imitate import check_imitations, doubled
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import redrawn_otherwise
 from audit_assets.hashing import sha256
 from audit_assets.models.files import read_files
 from audit_assets.models.registry import folder_here, lora_file, resolve_encoder_entry
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.results.stage import ResultStage
 from audit_assets.roster.captions import caption_shards
 from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.untrusted.images import open_image
@@ -48,9 +53,7 @@ from audit_assets.warehouse.database import publish, published_from
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.places import each, local_copy
 from audit_assets.warehouse.store import vectors
-
-if TYPE_CHECKING:
-    from audit_assets.audit_steps import AuditSteps
+from audit_assets.workspace import Workspace
 
 SAME_MACHINE = 1e-6
 ANY_MACHINE = 1e-3
@@ -71,35 +74,33 @@ class Check:
     unchecked: list[str] = field(default_factory=list)
 
 
-def verify(
-    steps: "AuditSteps", model: str, *, replay: int = 1, sample: int = 20, root: str | None = None
-) -> Iterator[Check]:
+def verify(ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root: str | None = None) -> Iterator[Check]:
     """Check after check; without a manifest that can be read, only the first.
 
     `replay`: subjects drawn again with all their images; `sample`: images, real works and labels embedded again by each
     encoder; chosen anew each time, so that nobody knows which will be looked at. `root`: the root hash that the manifest
     must have, from whoever keeps it elsewhere.
     """
-    check, manifest = _manifest(steps, model, root)
+    check, manifest = _manifest(ws, model, root)
     yield check
     if manifest is None:
         return
-    left = left_out(steps.audit.base)
+    left = left_out(ws.audit.base)
     elsewhere = differences(manifest.machine, this_machine())
-    yield _audit_file(steps, manifest)
-    yield _tables(steps, manifest, left)
-    yield _pictures(steps, "imitations", manifest.imitations(), set())
-    yield _pictures(steps, "real works", manifest.works(), left & {"real works"})
-    yield _report(steps, manifest, left)
-    yield _database_file(steps, manifest)
-    yield _captions(steps, manifest)
-    files = _model_files(steps, manifest)
+    yield _audit_file(ws, manifest)
+    yield _tables(ws, manifest, left)
+    yield _pictures(ws, "imitations", manifest.imitations(), set())
+    yield _pictures(ws, "real works", manifest.works(), left & {"real works"})
+    yield _report(ws, manifest, left)
+    yield _database_file(ws, manifest)
+    yield _captions(ws, manifest)
+    files = _model_files(ws, manifest)
     yield files
-    yield _chain(steps, manifest)
-    yield _database_rows(steps)
-    yield _results(steps, model)
-    yield _embeddings(steps, manifest, sample, elsewhere, left)
-    yield _replay(steps, manifest, replay, [*elsewhere, *files.findings])
+    yield _chain(ws, manifest)
+    yield _database_rows(ws)
+    yield _results(ws, model)
+    yield _embeddings(ws, manifest, sample, elsewhere, left)
+    yield _replay(ws, manifest, replay, [*elsewhere, *files.findings])
 
 
 def _count(number: int, what: str) -> str:
@@ -119,12 +120,12 @@ def _finding(check: Check, what: str) -> Iterator[None]:
         )
 
 
-def _manifest(steps: "AuditSteps", model: str, root: str | None) -> tuple[Check, Manifest | None]:
+def _manifest(ws: Workspace, model: str, root: str | None) -> tuple[Check, Manifest | None]:
     check = Check("manifest")
-    path = manifest_file(steps.warehouse, model)
+    path = manifest_file(ws.warehouse, model)
     try:
         manifest = read_manifest(path)
-        left_out(steps.audit.base)
+        left_out(ws.audit.base)
     except InputError as error:
         check.findings.append(str(error))
         return check, None
@@ -136,20 +137,20 @@ def _manifest(steps: "AuditSteps", model: str, root: str | None) -> tuple[Check,
     return check, manifest
 
 
-def _audit_file(steps: "AuditSteps", manifest: Manifest) -> Check:
+def _audit_file(ws: Workspace, manifest: Manifest) -> Check:
     """The fields that this model version's results depend on, and the protocol."""
-    check = Check("audit file and protocol", steps.protocol.name)
-    now, then = _without_places(portable(steps.audit)), _without_places(manifest.audit)
+    check = Check("audit file and protocol", ws.protocol.name)
+    now, then = _without_places(portable(ws.audit)), _without_places(manifest.audit)
     for key in ("captions", "roster", "controls", "batch_size", "encoders"):
         if now.get(key) != then.get(key):
-            check.findings.append(f"{steps.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
+            check.findings.append(f"{ws.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
     mine, its = (_entry(content, manifest.model_version) for content in (now, then))
     if {**mine, "approved": None, "retired": None} != {**its, "approved": None, "retired": None}:
         check.findings.append(
-            f"{steps.audit.file}, model {manifest.model_version!r}: is not what the manifest has; {MADE_AGAIN}"
+            f"{ws.audit.file}, model {manifest.model_version!r}: is not what the manifest has; {MADE_AGAIN}"
         )
-    if protocol_content(steps.protocol) != manifest.protocol:
-        check.findings.append(f"{steps.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
+    if protocol_content(ws.protocol) != manifest.protocol:
+        check.findings.append(f"{ws.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
     return check
 
 
@@ -166,15 +167,15 @@ def _entry(content: Mapping[str, Any], model: str) -> dict[str, Any]:
     return next((dict(m) for m in content.get("models", []) if m.get("name") == model), {})
 
 
-def _tables(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Check:
-    check, root = Check("tables"), steps.warehouse.root
+def _tables(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
+    check, root = Check("tables"), ws.warehouse.root
     there = [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left and not (root / t.path).exists())]
     problems = each(root, lambda table: _altered(root / table.path, table), there)
     for table, problem in zip(there, problems, strict=True):
         path = root / table.path
         if problem is None:
             continue
-        now = steps.warehouse.inputs(table.path.removesuffix(".parquet"))
+        now = ws.warehouse.inputs(table.path.removesuffix(".parquet"))
         if now is not None and now != table.inputs:
             problem = (
                 f"{path}: is another than the manifest's, and says that it was made from something else: {MADE_AGAIN}"
@@ -199,8 +200,8 @@ def _altered(path: Path, entry: StoredFile) -> str | None:
     return None
 
 
-def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Picture]], left: set[LeftOut]) -> Check:
-    check, root = Check(title), steps.warehouse.root
+def _pictures(ws: Workspace, title: str, pictures: Iterable[tuple[str, Picture]], left: set[LeftOut]) -> Check:
+    check, root = Check(title), ws.warehouse.root
     there = [(subject, p) for subject, p in pictures if not left or (root / p.path).exists()]
     seen = {p.path: p.stored() for _, p in there}
     problems = dict(zip(seen, each(root, lambda file: _altered(root / file.path, file), seen.values()), strict=True))
@@ -217,54 +218,54 @@ def _pictures(steps: "AuditSteps", title: str, pictures: Iterable[tuple[str, Pic
     return check
 
 
-def _report(steps: "AuditSteps", manifest: Manifest, left: set[LeftOut]) -> Check:
+def _report(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
     check = Check("report and figures", f"{len(manifest.report)} files")
     if "report" in left:
         return Check("report and figures", unchecked=["the report: the archive left it out"])
-    problems = (_altered(steps.warehouse.root / file.path, file) for file in manifest.report)
+    problems = (_altered(ws.warehouse.root / file.path, file) for file in manifest.report)
     check.findings += [p for p in problems if p]
     return check
 
 
 # ---- from row to row
-def _chain(steps: "AuditSteps", manifest: Manifest) -> Check:
+def _chain(ws: Workspace, manifest: Manifest) -> Check:
     """Roster row, prompt, seed, image and embedding of every subject: the tables say what the manifest says, and the prompts
     and seeds are the protocol's."""
     check = Check("roster row to prompt, seed, image and embedding")
     images = 0
     with _finding(check, "subjects.parquet"):
-        known = {row["subject"]: row for row in table_rows(steps.warehouse, "subjects")}
+        known = {row["subject"]: row for row in table_rows(ws.warehouse, "subjects")}
         for subject in manifest.subjects:
             images += len(subject.images)
             with _finding(check, subject.imitations):
-                check.findings += _broken_links(steps, manifest, subject, known.get(subject.subject))
+                check.findings += _broken_links(ws, manifest, subject, known.get(subject.subject))
         for reference in manifest.references:
             with _finding(check, reference.reference_works):
-                works = table_rows(steps.warehouse, f"reference_works/{reference.subject}")
+                works = table_rows(ws.warehouse, f"reference_works/{reference.subject}")
                 kept = [(w.work, w.image_sha256, w.source, w.licence) for w in reference.works]
                 if kept != [(w["work"], w["image_sha256"], w["source"], w["licence"]) for w in works]:
                     check.findings.append(f"{reference.reference_works}: has other works than the manifest")
                 hashes = [(w.work, w.image_sha256) for w in reference.works]
-                check.findings += _unlike_images(steps, reference.embeddings, ("work",), hashes)
+                check.findings += _unlike_images(ws, reference.embeddings, ("work",), hashes)
     check.seen = f"{len(manifest.subjects)} subjects, {images} rows"
     return check
 
 
-def _broken_links(steps: "AuditSteps", manifest: Manifest, subject: Subject, row: dict[str, Any] | None) -> list[str]:
+def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict[str, Any] | None) -> list[str]:
     where = f"{subject.subject}"
     if row is None or (row["name"], row["kind"], row["mentions"]) != (subject.name, subject.kind, subject.mentions):
         return [f"subjects.parquet: the row of {where} is not the manifest's"]
-    table = steps.warehouse.read(f"imitations/{manifest.model_version}/{subject.subject}")
+    table = ws.warehouse.read(f"imitations/{manifest.model_version}/{subject.subject}")
     found = []
-    rows = table_rows(steps.warehouse, f"imitations/{manifest.model_version}/{subject.subject}")
+    rows = table_rows(ws.warehouse, f"imitations/{manifest.model_version}/{subject.subject}")
     for kept, image in zip(rows, subject.images, strict=True):
         said = {**image.model_dump(), "seed": None if image.seed is None else int(image.seed)}
         said.pop("bytes")
         if any(kept[key] != value for key, value in said.items()):
             found.append(f"{subject.imitations}: template {image.template}, trial {image.trial} is not the manifest's")
     if manifest.model.row.get("source") == "diffusers":
-        found += [f"{subject.imitations}: {p}" for p in check_imitations(table, steps.protocol, subject.subject)]
-        wordings = steps.protocol.wordings(subject.name, row.get("indirect_prompt") or "")
+        found += [f"{subject.imitations}: {p}" for p in check_imitations(table, ws.protocol, subject.subject)]
+        wordings = ws.protocol.wordings(subject.name, row.get("indirect_prompt") or "")
         found += [
             f"{subject.imitations}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the protocol's prompt"
             for i in subject.images
@@ -273,55 +274,55 @@ def _broken_links(steps: "AuditSteps", manifest: Manifest, subject: Subject, row
     else:
         found += [f"{subject.imitations}: {p}" for p in doubled(table, subject.subject)]
     hashes = [(i.template, i.trial, i.image_sha256) for i in subject.images if i.image_sha256]
-    return found + _unlike_images(steps, subject.embeddings, ("template", "trial"), hashes)
+    return found + _unlike_images(ws, subject.embeddings, ("template", "trial"), hashes)
 
 
 def _unlike_images(
-    steps: "AuditSteps", embeddings: Mapping[str, str], keys: Sequence[str], hashes: Sequence[tuple[Any, ...]]
+    ws: Workspace, embeddings: Mapping[str, str], keys: Sequence[str], hashes: Sequence[tuple[Any, ...]]
 ) -> list[str]:
     """Embedding tables whose rows are not of these images, in this order."""
     found = []
     for where in embeddings.values():
-        table = steps.warehouse.read(where.removesuffix(".parquet"))
+        table = ws.warehouse.read(where.removesuffix(".parquet"))
         rows = list(zip(*(table[c].tolist() for c in (*keys, "image_sha256")), strict=True))
         if rows != list(hashes):
-            found.append(f"{steps.warehouse.root / where}: its rows are not of the images that the manifest has")
+            found.append(f"{ws.warehouse.root / where}: its rows are not of the images that the manifest has")
     return found
 
 
 # ---- the database
-def _database_file(steps: "AuditSteps", manifest: Manifest) -> Check:
+def _database_file(ws: Workspace, manifest: Manifest) -> Check:
     check = Check("database file", "audit.duckdb")
-    if problem := _altered(steps.database, manifest.database):
-        found = published_from(steps.database)
+    if problem := _altered(ws.database, manifest.database):
+        found = published_from(ws.database)
         if found not in (None, manifest.database.published_from):
-            problem = f"{steps.database}: was published again since the manifest, from other tables: {MADE_AGAIN}"
+            problem = f"{ws.database}: was published again since the manifest, from other tables: {MADE_AGAIN}"
         check.findings.append(problem)
     return check
 
 
-def _database_rows(steps: "AuditSteps") -> Check:
+def _database_rows(ws: Workspace) -> Check:
     """Every row beside the rows that the tables of the warehouse give."""
     check = Check("rows of the database beside the warehouse's tables", "every table")
-    with _finding(check, str(steps.database)):
-        inputs = steps.published_inputs()
-        if published_from(steps.database) not in (None, inputs):
+    with _finding(check, str(ws.database)):
+        inputs = PublicationStage(ws).inputs()
+        if published_from(ws.database) not in (None, inputs):
             check.findings.append(
-                f"{steps.database}: was published before a table of the warehouse was made again; `audit-assets run` publishes it"
+                f"{ws.database}: was published before a table of the warehouse was made again; `audit-assets run` publishes it"
             )
         else:
-            check.findings += _unlike_tables(steps, inputs)
+            check.findings += _unlike_tables(ws, inputs)
     return check
 
 
-def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
-    dimensions = steps.warehouse.read("encoders").set_index("encoder")["dimension"]
+def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
+    dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "again.duckdb"
-        tables = steps.rows_to_publish(steps.published_tables(), inputs)
+        tables = PublicationStage(ws).rows(PublicationStage(ws).tables(), inputs)
         publish(again, tables, {str(e): int(d) for e, d in dimensions.items()})
         with duckdb.connect() as connection:
-            for path, name in ((steps.database, "published"), (again, "again")):
+            for path, name in ((ws.database, "published"), (again, "again")):
                 target = str(local_copy(path)).replace("'", "''")  # ATTACH takes no parameters
                 connection.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
             columns = (
@@ -330,12 +331,12 @@ def _unlike_tables(steps: "AuditSteps", inputs: str) -> list[str]:
             known, made = (connection.execute(columns, [n]).fetchall() for n in ("published", "again"))
             if known != made:
                 other = sorted(set(known) ^ set(made))[0]
-                return [f"{steps.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
+                return [f"{ws.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
             found = []
             for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
                 difference = _first_difference(connection, table)
                 if difference:
-                    found.append(f"{steps.database}, table {table}: {difference}")
+                    found.append(f"{ws.database}, table {table}: {difference}")
             return found
 
 
@@ -356,16 +357,14 @@ def _first_difference(connection: duckdb.DuckDBPyConnection, table: str) -> str 
 
 
 # ---- where it all comes from
-def _captions(steps: "AuditSteps", manifest: Manifest) -> Check:
+def _captions(ws: Workspace, manifest: Manifest) -> Check:
     check = Check("caption files")
-    if steps.audit.captions is None or not manifest.captions:
+    if ws.audit.captions is None or not manifest.captions:
         return Check("caption files", "none in this audit")
-    if "://" in steps.audit.captions.path:
-        return Check(
-            "caption files", unchecked=[f"{steps.audit.captions.path}: lies in a store, and is not read again"]
-        )
+    if "://" in ws.audit.captions.path:
+        return Check("caption files", unchecked=[f"{ws.audit.captions.path}: lies in a store, and is not read again"])
     try:
-        shards = {s.key: s for s in caption_shards(steps.audit.captions.path, steps.audit.base)}
+        shards = {s.key: s for s in caption_shards(ws.audit.captions.path, ws.audit.base)}
     except InputError as error:
         return Check("caption files", unchecked=[str(error)])
     seen = 0
@@ -386,16 +385,16 @@ def _captions(steps: "AuditSteps", manifest: Manifest) -> Check:
     return check
 
 
-def _model_files(steps: "AuditSteps", manifest: Manifest) -> Check:
+def _model_files(ws: Workspace, manifest: Manifest) -> Check:
     """Every file of the model and of the encoders, as far as they are on this machine."""
     check, seen = Check("files of model and encoders"), 0
-    model = steps.audit.model(manifest.model_version)
+    model = ws.audit.model(manifest.model_version)
     sources: list[tuple[ModelEntry | EncoderEntry, list[ModelFile]]] = [(model, manifest.model.files)]
     for source in manifest.encoders:
         with _finding(check, "encoders"):
-            sources.append((steps.audit.encoder(str(source.row.get("encoder"))), source.files))
+            sources.append((ws.audit.encoder(str(source.row.get("encoder"))), source.files))
     for entry, files in sources:
-        folder = folder_here(steps.audit, entry)
+        folder = folder_here(ws.audit, entry)
         if folder is None:
             check.unchecked.append(f"{entry.name}: its files are not on this machine ({entry.path})")
             continue
@@ -406,7 +405,7 @@ def _model_files(steps: "AuditSteps", manifest: Manifest) -> Check:
         check.findings += problems
         seen += len(own)
         for adapter in (f for f in files if f.kind == "lora"):
-            file = lora_file(steps.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else None
+            file = lora_file(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else None
             if file is None:
                 check.unchecked.append(f"{entry.name}: its adapter {adapter.file} is not on this machine")
             elif problem := _altered_file(file, adapter):
@@ -431,15 +430,15 @@ def _altered_file(path: Path, file: ModelFile) -> str | None:
 
 
 # ---- computed again
-def _results(steps: "AuditSteps", model: str) -> Check:
+def _results(ws: Workspace, model: str) -> Check:
     check = Check("results computed again from the image-level rows and embeddings", "every table")
     with _finding(check, "results"):
-        check.findings += [f"{steps.warehouse.root}: {finding}" for finding in steps.measurement.recomputed(model)]
+        check.findings += [f"{ws.warehouse.root}: {finding}" for finding in ResultStage(ws).recomputed(model)]
     with _finding(check, "label_embeddings"):
-        texts = steps.label_rows()
-        for entry in steps.audit.encoders:
+        texts = EmbeddingStage(ws).label_rows()
+        for entry in ws.audit.encoders:
             if entry.kind == "image_text":
-                kept = steps.warehouse.read(f"label_embeddings/{entry.name}")[list(texts.columns)]
+                kept = ws.warehouse.read(f"label_embeddings/{entry.name}")[list(texts.columns)]
                 if kept.to_numpy().tolist() != texts.to_numpy().tolist():
                     check.findings.append(
                         f"label_embeddings/{entry.name}.parquet: has other labels than the protocol's"
@@ -447,32 +446,28 @@ def _results(steps: "AuditSteps", model: str) -> Check:
     return check
 
 
-def _embeddings(
-    steps: "AuditSteps", manifest: Manifest, sample: int, elsewhere: list[str], left: set[LeftOut]
-) -> Check:
+def _embeddings(ws: Workspace, manifest: Manifest, sample: int, elsewhere: list[str], left: set[LeftOut]) -> Check:
     check, seen = Check("a sample embedded again"), 0
     if sample <= 0:
         return Check("a sample embedded again", unchecked=["nothing was asked for"])
     draw = random.SystemRandom()
-    for entry in steps.audit.encoders:
-        if folder_here(steps.audit, entry) is None:
+    for entry in ws.audit.encoders:
+        if folder_here(ws.audit, entry) is None:
             check.unchecked.append(f"{entry.name}: is not on this machine, so no embedding is made again")
             continue
         with _finding(check, entry.name):
-            from audit_assets.encoders.encoder import Encoder  # torch
-
-            encoder = Encoder(resolve_encoder_entry(steps.audit, entry))
+            encoder = load(resolve_encoder_entry(ws.audit, entry))
             images = [s.embeddings[entry.name] for s in manifest.subjects if any(i.image_sha256 for i in s.images)]
             works = [r.embeddings[entry.name] for r in manifest.references]
             for tables in (images, [] if "real works" in left else works):
-                rows = _some_rows(steps, tables, sample, draw)
+                rows = _some_rows(ws, tables, sample, draw)
                 if len(rows):
-                    again = embed_stored(encoder, rows.drop(columns="embedding"), steps.images)
+                    again = embed_stored(encoder, rows.drop(columns="embedding"), ws.images)
                     seen += len(rows)
                     _compare(check, rows, again, elsewhere, _image)
             if entry.kind == "image_text":
                 where = f"label_embeddings/{entry.name}"
-                labels = steps.warehouse.read(where).drop(columns="lost")
+                labels = ws.warehouse.read(where).drop(columns="lost")
                 labels = labels.iloc[sorted(draw.sample(range(len(labels)), min(sample, len(labels))))]
                 again = embed_labels(encoder, labels.drop(columns="embedding"))
                 seen += len(labels)
@@ -489,12 +484,12 @@ def _label(table: str, row: dict[str, Any]) -> str:
     return f"{table}.parquet, label {row['label']}"
 
 
-def _some_rows(steps: "AuditSteps", tables: list[str], sample: int, draw: random.Random) -> pd.DataFrame:
+def _some_rows(ws: Workspace, tables: list[str], sample: int, draw: random.Random) -> pd.DataFrame:
     """Rows of embedding tables drawn at random, with the table that each is of."""
     chosen = draw.sample(tables, min(sample, len(tables)))
     frames = []
     for table in chosen:
-        rows = steps.warehouse.read(table.removesuffix(".parquet"))
+        rows = ws.warehouse.read(table.removesuffix(".parquet"))
         each = -(-sample // len(chosen))
         frames.append(rows.iloc[draw.sample(range(len(rows)), min(each, len(rows)))].assign(table=table))
     frames = [f for f in frames if len(f)]
@@ -519,27 +514,28 @@ def _compare(
             check.unchecked.append(f"{said}; the machine differs: {elsewhere[0]}")
 
 
-def _replay(steps: "AuditSteps", manifest: Manifest, subjects: int, elsewhere: list[str]) -> Check:
+def _replay(ws: Workspace, manifest: Manifest, subjects: int, elsewhere: list[str]) -> Check:
     """Whole subjects, since the batch plan decides the bytes."""
     model = manifest.model_version
     check = Check("images drawn again")
-    entry = steps.audit.model(model)
+    entry = ws.audit.model(model)
     if subjects <= 0:
         return Check("images drawn again", unchecked=["none were asked for"])
-    absent = folder_here(steps.audit, entry) is None
+    absent = folder_here(ws.audit, entry) is None
     if absent or entry.retired or not entry.approved:
         reason = "is not on this machine" if absent else "is retired or not approved"
         return Check("images drawn again", unchecked=[f"{model}: {reason}, so no image is drawn again"])
     with _finding(check, model), tempfile.TemporaryDirectory() as folder:
-        drawn = steps.drawn(model)
+        stage = ImitationStage(ws)
+        drawn = stage.drawn(model)
         if not drawn:
             return Check(check.title, unchecked=[f"{model}: has no images"])
         chosen = random.SystemRandom().sample(drawn, min(subjects, len(drawn)))
         store = ImageStore(Path(folder))
-        table = steps.replay(model, chosen, store)
+        table = stage.replay(model, chosen, store)
         check.seen = f"{len(table)} images of {', '.join(sorted(chosen))}"
         for row in redrawn_otherwise(table).to_dict("records"):
-            apart = _apart(steps.images, store, row["image_sha256"], row["replayed_sha256"])
+            apart = _apart(ws.images, store, row["image_sha256"], row["replayed_sha256"])
             said = f"imitations/{model}/{row['subject']}.parquet, template {row['template']}, trial {row['trial']}: drawn again, {apart}"
             why = (
                 elsewhere

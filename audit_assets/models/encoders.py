@@ -26,6 +26,8 @@ class ResolvedEncoder:
     logit_scale: float | None
     logit_bias: float | None
     processor: str
+    format: str = "transformers"
+    """Of its files: the row of `encoders.load.LOADERS` that loads them."""
 
 
 def resolve_encoder(

@@ -8,3 +8,8 @@ Reads the tables of ``warehouse/schema.sql``; a figure or a sentence here repeat
 * drawings: ``figures`` (the paper's three), ``charts`` (the others), ``svg`` (a drawing inside a page);
 * pages: ``page`` and ``templates/`` (what all have in common), ``report``, ``index``, ``artist_page``.
 """
+
+VERSION = 1
+"""Of the database. Raise it if the same tables give other rows."""
+REPORT_VERSION = 3
+"""Of the reports and pages. Raise it if the same database gives other pages."""

@@ -1,0 +1,4 @@
+"""Result tables: what the measurement makes of the embeddings of one audit."""
+
+VERSION = 7
+"""Raise it if the same inputs give other rows."""

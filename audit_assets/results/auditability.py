@@ -1,12 +1,16 @@
 """The positive control over an audit's tables: real works, classified as imitations are, and how far artists stand apart."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement import auditability, calibration, identification
 from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.results.recipe import Recipe, labels_of, together, works_of
 from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 
 REFERENCE_TRIALS_COLUMNS = [
     "protocol", "encoder", "label_set", "subject", "kind", "work", "predicted_label", "probability",
@@ -192,3 +196,37 @@ def auditability_rows(
             "auditable": gap.auditable,
         }
     )
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    return [*works_of(ws, ws.audit.encoders), *labels_of(ws)]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    subjects = ws.subjects()
+    trials, calibrations, rows = [], [], []
+    for e in ws.audit.encoders:
+        if not (tables := works_of(ws, [e])):
+            continue
+        real = ws.warehouse.read_all(tables)
+        named = None
+        if e.kind == "image_text":
+            labels, scale = ws.warehouse.read(f"label_embeddings/{e.name}"), ws.logit(e)[0] or 1.0
+            about: dict[str, Any] = {"protocol": ws.protocol, "encoder": e.name, "logit_scale": scale}
+            named = reference_trials(real, labels, subjects, **about)
+            trials.append(named)
+            calibrations.append(calibrate(real, labels, subjects, named, **about))
+        rows.append(auditability_rows(real, named, subjects, protocol=ws.protocol, encoder=e.name))
+    all_trials = together(trials, REFERENCE_TRIALS_COLUMNS)
+    return {
+        "reference_trials": all_trials,
+        "calibration": together(calibrations, CALIBRATION_COLUMNS),
+        "reliability": reliability(all_trials),
+        "auditability": together(rows, AUDITABILITY_COLUMNS),
+    }
+
+
+AUDITABILITY = Recipe(
+    ("reference_trials", "calibration", "reliability", "auditability"), _sources, _make, per_model=False
+)
+"""The positive control: what every encoder makes of real works."""

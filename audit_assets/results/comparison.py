@@ -10,6 +10,12 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement.comparison import newcombe_differences, paired_difference, trend
 from audit_assets.measurement.multiplicity import adjust
+from audit_assets.results.identification import IDENTIFICATION
+from audit_assets.results.matching import MATCHING
+from audit_assets.results.recipe import Recipe
+from audit_assets.results.sensitivity import SENSITIVITY
+from audit_assets.results.verdicts import VERDICTS
+from audit_assets.workspace import Workspace
 
 BY_SUBJECT_COLUMNS = [
     "protocol", "model_version", "later_version", "successive", "encoder", "subject", "kind", "label_set", "images",
@@ -131,3 +137,36 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
             slope, p = trend(values, permutations=PERMUTATIONS, rng=np.random.default_rng([protocol.seed, 8]))
             lines.append((protocol.name, encoder, kind, measure, len(versions), slope, p))
     return pd.DataFrame(lines, columns=TREND_COLUMNS)
+
+
+PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY)
+MODEL_TABLES = tuple(table for recipe in PER_MODEL for table in recipe.tables)
+"""The result tables that have one file per model version."""
+_COMPARED = ("identification_by_subject", "matching_by_subject", "verdicts")
+
+
+def audited(ws: Workspace) -> list[str]:
+    """Model versions whose results exist, in the order of audit.yaml. InputError if a result is damaged."""
+    models = [m.name for m in ws.audit.models]
+    return [m for m in models if all(ws.warehouse.made(f"{table}/{m}") for table in MODEL_TABLES)]
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    return [f"{t}/{v}" for v in audited(ws) for t in _COMPARED]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    versions = audited(ws)
+    scored = scores(*(ws.warehouse.read_all([f"{t}/{v}" for v in versions]) for t in _COMPARED))
+    compared = by_subject(scored, versions, protocol=ws.protocol)
+    return {
+        "model_comparison": overall(compared, protocol=ws.protocol),
+        "model_comparison_by_subject": compared,
+        "model_trends": trends(scored, versions, protocol=ws.protocol),
+    }
+
+
+COMPARISON = Recipe(
+    ("model_comparison", "model_comparison_by_subject", "model_trends"), _sources, _make, per_model=False
+)
+"""Every pair of audited versions, in the order of audit.yaml."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import Protocol
-from audit_assets.measurement import identification
+from audit_assets.config import EncoderEntry, Protocol
+from audit_assets.measurement import identification, verification
 from audit_assets.measurement.intervals import bootstrap_gap, bootstrap_ratio
 from audit_assets.measurement.verification import trial_embedding_findings
-from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
+from audit_assets.results.recipe import Recipe, images_of, labels_of
 from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 
 CONTRAST_COLUMNS = [
     "protocol", "model_version", "encoder", "contrast", "label_set", "control_label_set", "control_kind",
@@ -162,3 +164,80 @@ def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     groups = rows.assign(correct=correct).groupby(["subject", "template"], observed=True)["correct"]
     table = groups.agg(["sum", "size"]).unstack("template", fill_value=0)  # noqa: PD010 - pivot_table would aggregate again
     return table["sum"].to_numpy(), table["size"].to_numpy()
+
+
+def text_side(ws: Workspace, encoder: EncoderEntry, temperature: float) -> TextSide:
+    """What an encoder classifies with in this audit."""
+    scale, bias = ws.logit(encoder)
+    return TextSide(scale or 1.0, bias or 0.0, temperature)
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    return [*images_of(ws, ws.text_encoders, model), *labels_of(ws), "reference_trials", "calibration"]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    subjects = ws.subjects()
+    fits = ws.warehouse.read("calibration")
+    # Works that are separated perfectly bound no temperature: probabilities then stay as they are.
+    temperatures = fits[~fits["at_bound"].astype(bool)].set_index("encoder")["temperature"]
+    trials = pd.concat(
+        [
+            identification_trials(
+                ws.warehouse.read_all(images_of(ws, [e], model)),
+                ws.warehouse.read(f"label_embeddings/{e.name}"),
+                subjects,
+                protocol=ws.protocol,
+                model_version=model,
+                encoder=e.name,
+                text=text_side(ws, e, float(temperatures.get(e.name, 1.0))),
+            )
+            for e in ws.text_encoders
+        ],
+        ignore_index=True,
+    )
+    by_subject = identification.by_subject(trials)
+    return {
+        "identification_trials": trials,
+        "identification_by_subject": by_subject,
+        "identification_summary": identification.summary(
+            trials, by_subject, subjects, labels=label_counts(subjects, ws.protocol)
+        ),
+        "identification_contrasts": identification_contrasts(
+            trials, ws.warehouse.read("reference_trials"), subjects, protocol=ws.protocol
+        ),
+        "default_label_shares": identification.default_label_shares(trials),
+    }
+
+
+def _findings(ws: Workspace, model: str) -> list[str]:
+    """Image-level rows that contradict themselves or the embeddings, and aggregates that do not follow from them."""
+    subjects = ws.subjects()
+    labels = label_counts(subjects, ws.protocol)
+    trials, by_subject, summary = (ws.warehouse.read(f"{t}/{model}") for t in IDENTIFICATION.tables[:3])
+    found = verification.trial_findings(trials, labels=labels)
+    found += verification.aggregate_findings(trials, by_subject, summary, subjects, labels=labels)
+    for e in ws.text_encoders:
+        found += trials_unlike_embeddings(
+            trials[trials["encoder"] == e.name],
+            ws.warehouse.read_all(images_of(ws, [e], model)),
+            ws.warehouse.read(f"label_embeddings/{e.name}"),
+            subjects,
+            text=text_side(ws, e, 1.0),
+        )
+    return found
+
+
+IDENTIFICATION = Recipe(
+    (
+        "identification_trials",
+        "identification_by_subject",
+        "identification_summary",
+        "identification_contrasts",
+        "default_label_shares",
+    ),
+    _sources,
+    _make,
+    _findings,
+)
+"""Experiment 1, for every encoder that reads text."""

@@ -20,11 +20,14 @@ from audit_assets.measurement.corrected_matching import (
 )
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
+from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summary
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
-from audit_assets.measurement.verification import rank_sum_embedding_findings
+from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.label_sets import in_roster
+from audit_assets.results.recipe import Recipe, images_of, together, works_of
 from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 
 CONTROLS = (("reassigned", True), ("deranged", False))
 """Real works given to artists at random: by any permutation, which the paper does not exclude, and by one that gives nobody
@@ -382,3 +385,39 @@ def _pairing(out: Writer, group: Group, works: WorksBySubject, protocol: Protoco
             significant=float((p < settings.alpha).mean()),
             unreachable=False,
         )
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    return [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    subjects = ws.subjects()
+    rows = together(
+        [
+            matching_rows(images, real, subjects, protocol=ws.protocol, model_version=model, encoder=encoder)
+            for encoder, images, real in _embeddings(ws, model)
+        ],
+        BY_SUBJECT_COLUMNS,
+    )
+    return {"matching_by_subject": rows, "matching_summary": matching_summary(rows)}
+
+
+def _embeddings(ws: Workspace, model: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Of each encoder the embeddings of images and of real works, if real works exist."""
+    for e in ws.audit.encoders:
+        if real := works_of(ws, [e]):
+            yield e.name, ws.warehouse.read_all(images_of(ws, [e], model)), ws.warehouse.read_all(real)
+
+
+def _findings(ws: Workspace, model: str) -> list[str]:
+    """Rows that do not follow from each other, and the paper's test beside scipy's over the embeddings."""
+    rows, summary = (ws.warehouse.read(f"{t}/{model}") for t in MATCHING.tables)
+    found = matching_findings(rows, summary, alpha=ws.protocol.matching.alpha)
+    for encoder, images, real in _embeddings(ws, model):
+        found += paper_test_findings(rows[rows["encoder"] == encoder], images, real, ws.subjects())
+    return found
+
+
+MATCHING = Recipe(("matching_by_subject", "matching_summary"), _sources, _make, _findings)
+"""Experiment 2 for every encoder, by the paper's test and by those that stay valid."""

@@ -6,7 +6,11 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement import sensitivity
 from audit_assets.measurement.dose_response import dose_response
+from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.measurement.verdicts import Evidence, verdicts
+from audit_assets.models.files import KNOWN_FAMILIES
+from audit_assets.results.recipe import Recipe
+from audit_assets.workspace import Workspace
 
 DOSE_COLUMNS = [
     "protocol", "model_version", "encoder", "response", "artists", "threshold", "threshold_low", "threshold_high", "below",
@@ -125,3 +129,32 @@ def dose_responses(
                  found.above, found.p_value, found.spearman, found.spearman_p)
             )  # fmt: skip
     return pd.DataFrame(lines, columns=DOSE_COLUMNS)
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    results = ("identification_trials", "matching_by_subject", "verdicts")
+    return [*(f"{t}/{model}" for t in results), "model_versions", "encoders"]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    read = ws.warehouse.read
+    trials, by_subject = read(f"identification_trials/{model}"), read(f"identification_by_subject/{model}")
+    tests, verdicts = read(f"matching_by_subject/{model}"), read(f"verdicts/{model}")
+    models = read("model_versions")
+    judged = settings_verdicts(verdicts, by_subject, tests, alpha=ws.protocol.matching.alpha)
+    common = {"protocol": ws.protocol.name, "model_version": model}
+    return {
+        "template_matrix": template_matrix(trials),
+        "score_correlations": score_correlations(trials, tests).assign(**common),
+        "verdict_flips": verdict_flips(judged).assign(**common),
+        "encoder_independence": independence(
+            models[models["model_version"] == model], read("encoders"), named=KNOWN_FAMILIES
+        ),
+        "dose_response": dose_responses(by_subject, tests, ws.subjects(), protocol=ws.protocol),
+    }
+
+
+SENSITIVITY = Recipe(
+    ("template_matrix", "score_correlations", "verdict_flips", "encoder_independence", "dose_response"), _sources, _make
+)
+"""What the results depend on: template, encoder, label set, test, and captions that name the artist."""

@@ -3,7 +3,9 @@
 import pandas as pd
 
 from audit_assets.config import FEWEST_IMAGES
-from audit_assets.measurement.verdicts import Evidence, smallest_count, verdicts
+from audit_assets.measurement.verdicts import Evidence, agreement, smallest_count, verdicts
+from audit_assets.results.recipe import Recipe
+from audit_assets.workspace import Workspace
 
 VERDICT_COLUMNS = [
     "protocol", "model_version", "encoder", "subject", "kind", "verdict", "basis", "images", "identified",
@@ -83,3 +85,40 @@ def _needed(by_subject: pd.DataFrame, control_set: str) -> int | None:
     free = set(by_subject.loc[by_subject["label_set"] == "random_names", "subject"])
     control = by_subject[(by_subject["label_set"] == control_set) & by_subject["subject"].isin(free)]
     return None if control.empty else smallest_count(control["correct"].to_numpy(dtype=int))
+
+
+def _imitations(ws: Workspace, model: str) -> list[str]:
+    return [f"imitations/{model}/{s}" for s in ws.prompted()]
+
+
+def _sources(ws: Workspace, model: str) -> list[str]:
+    results = [f"identification_by_subject/{model}", f"matching_by_subject/{model}", "auditability"]
+    return [*results, *_imitations(ws, model)]
+
+
+def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
+    by_subject, tests = (
+        ws.warehouse.read(f"{t}/{model}") for t in ("identification_by_subject", "matching_by_subject")
+    )
+    control = ws.warehouse.read("auditability")
+    images = ws.warehouse.read_all(_imitations(ws, model))
+    tables = [
+        verdict_rows(
+            by_subject[by_subject["encoder"] == e.name],
+            tests[tests["encoder"] == e.name],
+            control[control["encoder"] == e.name],
+            images[images["template"] >= 0],
+            ws.subjects(),
+            encoder=e.name,
+            protocol_images=ws.protocol.trials * len(ws.protocol.templates),
+            alpha=ws.protocol.matching.alpha,
+        ).assign(protocol=ws.protocol.name, model_version=model)
+        for e in ws.audit.encoders
+    ]
+    rows = pd.concat(tables, ignore_index=True)[VERDICT_COLUMNS]
+    agreed = agreement(rows).assign(protocol=ws.protocol.name)
+    return {"verdicts": rows, "verdict_agreement": agreed[["protocol", *agreed.columns.drop("protocol")]]}
+
+
+VERDICTS = Recipe(("verdicts", "verdict_agreement"), _sources, _make)
+"""One word per artist and encoder, and how many encoders agree."""

@@ -21,7 +21,6 @@ from audit_assets.roster.mentions import VERSION, MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
-from audit_assets.untrusted.folders import works_of
 from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
@@ -31,7 +30,7 @@ _COLLISION_ROWS = 20_000_000
 _COLLISION_CAPTIONS = 50
 
 
-class RosterSteps:
+class RosterStage:
     """One audit's roster, controls, subjects and proposals."""
 
     def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
@@ -164,12 +163,6 @@ class RosterSteps:
         table = subjects_table(artists, rosters, self.scan.total(artists["name"]), self.used_controls())
         self.warehouse.write("subjects", table, digest([table.to_json()]))
         return table
-
-    def with_works(self, subjects: pd.DataFrame) -> list[str]:
-        """The subjects that the user has real works of."""
-        folder = self.audit.local(self.audit.references)
-        own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
-        return [key for key, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, key, name)]
 
     # ---- proposals
     def make_mined_names(self) -> pd.DataFrame:

@@ -21,16 +21,18 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import DBAPIError
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import Audit, Protocol, load_audit, load_protocol
+from audit_assets.config import Audit, load_audit
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, writing
 from audit_assets.generation.makers import at_work
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.planning import own_rank_in_reach
+from audit_assets.references.stage import ReferenceStage
+from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
-from audit_assets.roster.subjects import prompted
-from audit_assets.warehouse.layout import opened
 from audit_assets.warehouse.places import check
+from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
@@ -88,14 +90,15 @@ class Driver:
     """Runs an audit's steps on an instance; `say` is told what starts and ends."""
 
     def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
-        self.audit: Audit = load_audit(config)
-        self.protocol: Protocol = load_protocol(self.audit)
+        self.ws = Workspace.open(config)
+        self.audit = self.ws.audit
         self.instance = instance
         self.name = name
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
-        self.steps = AuditSteps(self.audit, self.protocol, opened(self.audit.local(self.audit.warehouse)))
+        self.imitations, self.references = ImitationStage(self.ws), ReferenceStage(self.ws)
+        self.embeddings, self.results = EmbeddingStage(self.ws), ResultStage(self.ws)
         from audit_assets.definitions import defs
 
         self.repository = defs().get_repository_def()
@@ -107,7 +110,7 @@ class Driver:
         """
         from audit_assets.models.registry import encoders_table, registry
 
-        check(self.steps.warehouse.root)
+        check(self.ws.warehouse.root)
         read_artists(self.audit.local(self.audit.roster.artists))
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
@@ -120,7 +123,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
             )
-        known = registry(self.audit, self.steps.warehouse)
+        known = registry(self.audit, self.ws.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused = dict(known.refused)
@@ -132,7 +135,7 @@ class Driver:
 
     def problems(self) -> list[str]:
         """What was refused while the rest went on: whole models, and single subjects of the audited ones."""
-        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.steps.refused_subjects(m))]
+        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))]
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -147,16 +150,16 @@ class Driver:
 
     def audit_steps(self) -> Iterator[Step]:
         """The rest, once the subjects are known."""
-        references = self.steps.referenced()
+        references = self.ws.referenced()
         if references:
             yield Step(
                 "real works",
                 ["reference_works", "reference_embeddings"],
                 *self._range("referenced_subject", references),
-                done=self.steps.references_are_done,
+                done=self._references_are_done,
                 keys=frozenset(references),
             )
-        subjects = prompted(self.steps.subjects())["subject"].tolist()
+        subjects = list(self.ws.prompted())
         first, last = self._ends("subject", subjects)
         for model in self.models():
             tags = {
@@ -167,8 +170,8 @@ class Driver:
                 f"imitations of {model}",
                 ["imitations", "imitation_embeddings"],
                 tags,
-                progress=partial(self._images, model, self.steps.images_asked()),
-                done=partial(self.steps.imitations_are_done, model),
+                progress=partial(self._images, model, self.imitations.asked()),
+                done=partial(self._imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
             )
@@ -179,11 +182,18 @@ class Driver:
         yield Step("database", ["audit_database"], {})
         # A retired version is in the database too, and its report and manifest are of the database as it is now.
         known = self.instance.get_dynamic_partitions("model_version")
-        for model in (m for m in self.steps.audited() if m in known):
+        for model in (m for m in self.results.audited() if m in known):
             yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
 
+    def _references_are_done(self) -> bool:
+        return self.references.done() and self.embeddings.done("reference", self.references.tables())
+
+    def _imitations_are_done(self, model: str) -> bool:
+        tables = [f"imitations/{model}/{s}" for s in self.ws.prompted()]
+        return self.imitations.done(model) and self.embeddings.done("imitation", tables)
+
     def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
-        made = {path.stem for path in (self.steps.warehouse.root / "imitations" / model).glob("*.parquet")}
+        made = {path.stem for path in (self.ws.warehouse.root / "imitations" / model).glob("*.parquet")}
         return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
@@ -395,7 +405,7 @@ def run_audit(
         for steps in (d.roster_steps, d.registry_steps):
             for step in steps():
                 d.run_or_refuse(step, say)
-        tell(own_rank_in_reach(d.steps.measurement.size(), alpha=d.protocol.matching.alpha))
+        tell(own_rank_in_reach(d.results.size(), alpha=d.ws.protocol.matching.alpha))
         for step in d.audit_steps():
             d.run_or_refuse(step, say)
         return d
@@ -413,7 +423,7 @@ def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]
             with say(step):
                 d.run(step)
         if not artists.exists():
-            proposals = d.steps.warehouse.root / "mined_names.csv"
+            proposals = d.ws.warehouse.root / "mined_names.csv"
             raise InputError(
                 f"{artists}: there is no table of artists. Names that the captions attribute works to are proposed in "
                 f"{proposals}: delete whoever is no artist, add what you know, and save it as {artists}."

@@ -4,7 +4,7 @@ write at once; nobody waits for a lock.
 Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,14 @@ class Warehouse:
             raise InputError(
                 f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
             ) from None
+
+    def kept(self, table: str, inputs: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The table: read if it was made from these inputs, else made and written."""
+        if self.inputs(table) == inputs:
+            return self.read(table)
+        made = make()
+        self.write(table, made, inputs)
+        return made
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
         """Several tables of one kind, one below the other in the order given."""

@@ -15,12 +15,13 @@ import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
+from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.evidence.verify import verify
+from audit_assets.generation.stage import ImitationStage
+from audit_assets.results.stage import ResultStage
 from audit_assets.runs.driver import Driver, Step, run_audit
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders import tiny_encoders
 
 
@@ -32,13 +33,12 @@ def drive(config: Path) -> Driver:
     return run_audit(config, quietly)
 
 
-def steps_of(config: Path) -> AuditSteps:
-    audit = load_audit(config)
-    return AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+def workspace_of(config: Path) -> Workspace:
+    return Workspace.open(config)
 
 
-def query(steps: AuditSteps, sql: str) -> pd.DataFrame:
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+def query(ws: Workspace, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         return connection.execute(sql).df()
 
 
@@ -58,13 +58,13 @@ def checks_of(config: Path, asset: str) -> dict[str, bool]:
 @pytest.fixture(scope="module")
 def saved_images(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a person saved of a closed model: 4, 3, 1 and 0 images an artist, one file cut short, no control names."""
-    steps = steps_of(audited)
+    ws = workspace_of(audited)
     folder = tmp_path_factory.mktemp("saved")
-    artists = steps.subjects().query("kind == 'artist'")["subject"].tolist()
+    artists = ws.subjects().query("kind == 'artist'")["subject"].tolist()
     for subject, count in zip(artists, (4, 3, 1, 0, 4, 4), strict=False):
-        for n, sha256 in enumerate(steps.warehouse.read(f"imitations/miniature-1/{subject}")["image_sha256"][:count]):
+        for n, sha256 in enumerate(ws.warehouse.read(f"imitations/miniature-1/{subject}")["image_sha256"][:count]):
             (folder / subject).mkdir(exist_ok=True)
-            shutil.copy(steps.images.path(sha256), folder / subject / f"{n}.png")
+            shutil.copy(ws.images.path(sha256), folder / subject / f"{n}.png")
     cut = folder / artists[4] / "2.png"
     cut.write_bytes(cut.read_bytes()[:-200])
     return folder
@@ -83,72 +83,72 @@ def closed(
     return config, drive(config)
 
 
-def artists_of(steps: AuditSteps) -> list[str]:
-    return [str(s) for s in steps.subjects().query("kind == 'artist'")["subject"]]
+def artists_of(ws: Workspace) -> list[str]:
+    return [str(s) for s in ws.subjects().query("kind == 'artist'")["subject"]]
 
 
 def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path, Driver]) -> None:
-    steps = closed[1].steps
-    artists = artists_of(steps)
-    rows = query(steps, "SELECT * FROM imitations")
+    ws = closed[1].ws
+    artists = artists_of(ws)
+    rows = query(ws, "SELECT * FROM imitations")
     supplied = rows[rows["status"] == "ok"].groupby("subject").size().to_dict()
     assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (4, 3, 1, 4), strict=True))
     absent = rows[rows["status"] == "not_supplied"]
     assert absent[["image_sha256", "seed", "prompt", "width"]].isna().all(axis=None)
-    assert set(rows["subject"]) == set(steps.subjects().query("kind != 'background'")["subject"])
+    assert set(rows["subject"]) == set(ws.subjects().query("kind != 'background'")["subject"])
     counted = query(
-        steps,
+        ws,
         "SELECT subject, images FROM identification_by_subject WHERE label_set = 'criteria' AND encoder = 'miniature-clip'",
     )
     assert dict(zip(counted["subject"], counted["images"], strict=True)) == supplied
     matched = query(
-        steps,
+        ws,
         "SELECT DISTINCT subject, images FROM matching_by_subject WHERE control = 'none' AND test = 'rank_sum_asymptotic'",
     )
     assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
-    judged = query(steps, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
-    few = judged[judged["images"] < steps.protocol.trials]  # the protocol asks for four, so three are too few
+    judged = query(ws, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
+    few = judged[judged["images"] < ws.protocol.trials]  # the protocol asks for four, so three are too few
     assert set(few["verdict"]) == {"not auditable"}
     assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 4}
-    assert (steps.warehouse.root / "reports" / "closed" / "report.html").exists()
+    assert (ws.warehouse.root / "reports" / "closed" / "report.html").exists()
 
 
 def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with_its_plan(
     closed: tuple[Path, Driver], audited: Path
 ) -> None:
-    steps, first = closed[1].steps, artists_of(closed[1].steps)[0]
-    files = query(steps, "SELECT subject, file FROM supplied_images ORDER BY subject, trial")
+    ws, first = closed[1].ws, artists_of(closed[1].ws)[0]
+    files = query(ws, "SELECT subject, file FROM supplied_images ORDER BY subject, trial")
     assert files.loc[files["subject"] == first, "file"].tolist() == [f"{first}/{n}.png" for n in range(4)]
-    assert query(steps, "SELECT * FROM generation_plans").empty
-    (plan,) = query(steps_of(audited), "SELECT plan FROM generation_plans")["plan"]
+    assert query(ws, "SELECT * FROM generation_plans").empty
+    (plan,) = query(workspace_of(audited), "SELECT plan FROM generation_plans")["plan"]
     assert json.loads(plan).keys() == {"batch_size", "device", "dtype", "threads"}
     assert json.loads(plan)["dtype"] == "float32"
-    assert query(steps_of(audited), "SELECT * FROM supplied_images").empty
+    assert query(workspace_of(audited), "SELECT * FROM supplied_images").empty
 
 
 def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver], audited: Path) -> None:
-    steps, first = closed[1].steps, artists_of(closed[1].steps)[0]
-    saved = steps_of(audited).warehouse.read(f"imitations/miniature-1/{first}")["image_sha256"]
-    kept = steps.warehouse.read(f"imitations/closed/{first}")["image_sha256"]
+    ws, first = closed[1].ws, artists_of(closed[1].ws)[0]
+    saved = workspace_of(audited).warehouse.read(f"imitations/miniature-1/{first}")["image_sha256"]
+    kept = ws.warehouse.read(f"imitations/closed/{first}")["image_sha256"]
     assert kept.tolist() == saved.tolist()  # both are stored as PNG of the pixels alone
 
 
 @pytest.mark.long
 def test_the_evidence_of_supplied_images_holds(closed: tuple[Path, Driver]) -> None:
-    checks = list(verify(closed[1].steps, "closed", replay=2, sample=2))
+    checks = list(verify(closed[1].ws, "closed", replay=2, sample=2))
     assert [line for check in checks for line in check.findings] == []
 
 
 def test_a_model_that_is_refused_stops_neither_the_other_nor_its_artists(closed: tuple[Path, Driver]) -> None:
     config, driver = closed
-    cut = artists_of(driver.steps)[4]
+    cut = artists_of(driver.ws)[4]
     gone, refused = driver.problems()
     assert "/nowhere/model" in gone
     assert f"{cut}/2.png: cannot be read as an image" in refused
-    assert query(driver.steps, "SELECT DISTINCT model_version FROM identification_trials")[
-        "model_version"
-    ].tolist() == ["closed"]
-    versions = query(driver.steps, "SELECT model_version, files_sha256 FROM model_versions ORDER BY 1")
+    assert query(driver.ws, "SELECT DISTINCT model_version FROM identification_trials")["model_version"].tolist() == [
+        "closed"
+    ]
+    versions = query(driver.ws, "SELECT model_version, files_sha256 FROM model_versions ORDER BY 1")
     assert versions["files_sha256"].isna().tolist() == [False, True]
     assert checks_of(config, "model_versions") == {"every_approved_model_can_be_audited": False}
     assert checks_of(config, "imitations") == {
@@ -176,23 +176,23 @@ def test_a_model_whose_only_fault_shows_when_it_is_loaded_stops_itself_alone(
     driver = drive(small_audit(tmp_path, models=models))
     assert "NoSuchScheduler" in driver.refused["odd"]
     assert driver.models() == ["closed"]
-    assert driver.steps.audited() == ["closed"]
+    assert ResultStage(driver.ws).audited() == ["closed"]
 
 
 def test_an_encoder_added_later_embeds_what_is_there_and_generates_nothing(copied: Path, tmp_path: Path) -> None:
-    steps = steps_of(copied)
-    made = {p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (steps.warehouse.root / d).rglob("*.p*")}
+    ws = workspace_of(copied)
+    made = {p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (ws.warehouse.root / d).rglob("*.p*")}
     content = yaml.safe_load(copied.read_text())
     later = {"name": "later", "kind": "image", "path": str(tiny_encoders.save("dinov2", tmp_path / "dinov2"))}
     copied.write_text(yaml.safe_dump({**content, "encoders": [*content["encoders"], later]}))
     driver = drive(copied)
     assert {
-        p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (steps.warehouse.root / d).rglob("*.p*")
+        p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (ws.warehouse.root / d).rglob("*.p*")
     } == made
-    embedded = query(driver.steps, "SELECT subject, trial FROM imitation_embeddings_later")
-    assert len(embedded) == len(query(driver.steps, "SELECT subject FROM imitations WHERE status = 'ok'"))
+    embedded = query(driver.ws, "SELECT subject, trial FROM imitation_embeddings_later")
+    assert len(embedded) == len(query(driver.ws, "SELECT subject FROM imitations WHERE status = 'ok'"))
     assert len(embedded) > 0
-    assert "later" in query(driver.steps, "SELECT DISTINCT encoder FROM matching_by_subject")["encoder"].tolist()
+    assert "later" in query(driver.ws, "SELECT DISTINCT encoder FROM matching_by_subject")["encoder"].tolist()
 
 
 def test_a_folder_of_images_takes_no_settings(small_audit: Callable[..., Path], tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_folder_of_images_takes_no_settings(small_audit: Callable[..., Path], 
 
 
 def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Driver], miniature: Path) -> None:
-    files = query(closed[1].steps, "SELECT * FROM model_files")
+    files = query(closed[1].ws, "SELECT * FROM model_files")
     weights = miniature / "encoders" / "clip" / "model.safetensors"
     found = files[(files["name"] == "miniature-clip") & (files["file"] == "model.safetensors")]
     assert found["sha256"].tolist() == [hashlib.sha256(weights.read_bytes()).hexdigest()]
@@ -211,23 +211,23 @@ def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Dr
 
 
 def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without_being_loaded(copied: Path) -> None:
-    steps = steps_of(copied)
+    ws = workspace_of(copied)
     copied.write_text(copied.read_text().replace("approved: true", "approved: true\n  retired: true"))
     kept, lost = (f"imitations/miniature-1/{s}" for s in ("nils-oduya", "clara-oduya"))
-    before = steps.warehouse.read(kept)
-    steps.warehouse.path(lost).unlink()
+    before = ws.warehouse.read(kept)
+    ws.warehouse.path(lost).unlink()
     content = yaml.safe_load(copied.read_text())
     assert content["models"][0]["retired"] is True
     content["models"][0]["path"] = "/nowhere"
     copied.write_text(yaml.safe_dump(content))
-    made = list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya", "clara-oduya"]))
+    made = list(ImitationStage(workspace_of(copied)).make("miniature-1", ["nils-oduya", "clara-oduya"]))
     pd.testing.assert_frame_equal(made[0][1], before)
     assert set(made[1][1]["status"]) == {"not_supplied"}
     assert set(made[1][1]["problem"]) == {"the model version miniature-1 is retired"}
     content["models"][0] |= {"retired": False, "approved": False}
     copied.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match="'miniature-1': is not approved"):
-        list(steps_of(copied).make_imitations("miniature-1", ["nils-oduya"]))
+        list(ImitationStage(workspace_of(copied)).make("miniature-1", ["nils-oduya"]))
 
 
 def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> None:

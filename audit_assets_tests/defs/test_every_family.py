@@ -60,7 +60,7 @@ def driver(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Driver:
 
 
 def query(driver: Driver, sql: str) -> pd.DataFrame:
-    with duckdb.connect(str(driver.steps.database), read_only=True) as connection:
+    with duckdb.connect(str(driver.ws.database), read_only=True) as connection:
         return connection.execute(sql).df()
 
 
@@ -81,7 +81,7 @@ def test_every_family_is_audited_by_every_kind_of_encoder(driver: Driver) -> Non
     identified = query(driver, "SELECT DISTINCT model_version, encoder FROM identification_by_subject")
     assert len(identified) == len(models) * len(tiny_encoders.TEXT)
     for model in models:
-        assert (driver.steps.warehouse.root / "reports" / model / "report.html").stat().st_size > 10_000
+        assert (driver.ws.warehouse.root / "reports" / model / "report.html").stat().st_size > 10_000
 
 
 @pytest.mark.long
@@ -114,4 +114,4 @@ def test_two_models_draw_different_images_of_one_name(driver: Driver) -> None:
     hashes = query(driver, "SELECT image_sha256 FROM imitations WHERE status = 'ok' AND model_version <> 'closed'")
     assert hashes["image_sha256"].is_unique
     (first,) = query(driver, "SELECT min(image_sha256) AS s FROM imitations WHERE model_version = 'flux'")["s"]
-    assert isinstance(driver.steps.images.get(first), Image.Image)
+    assert isinstance(driver.ws.images.get(first), Image.Image)

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey
 
-from audit_assets.audit_steps import ROSTER_TABLES
 from audit_assets.definitions import defs
 from audit_assets.errors import InputError
+from audit_assets.publication.stage import ROSTER_TABLES
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
@@ -85,7 +85,7 @@ def checks(d: Driver) -> dict[str, bool]:
 
 
 def named(d: Driver) -> dict[str, int]:
-    table = d.steps.warehouse.read("artist_mentions")
+    table = d.ws.warehouse.read("artist_mentions")
     return {
         name: int(n) for name, n in zip(table["name"], table["mentions"].fillna(-1), strict=True) if name in ARTISTS
     }
@@ -97,13 +97,13 @@ def test_copies_count_once_across_shards_and_one_letter_is_refused_alone(make: M
     shard(tmp_path, "b.parquet", [*texts, "by Ada Brandvold"], URL=[*"uvwxyz", "another"])
     d = run_roster(make())
     assert named(d) == {"Ada Brandvold": 2, "Bruno Eklund": 1, "Clara Farkas": 1, "Dario Oduya": 1, "C": -1}
-    table = d.steps.warehouse.read("artist_mentions").set_index("name")
+    table = d.ws.warehouse.read("artist_mentions").set_index("name")
     assert table["duplicates"]["Ada Brandvold"] == 1
     assert list(table["samples"]["Ada Brandvold"]) == [
         {"shard": "a.parquet", "row": 0}, {"shard": "b.parquet", "row": 6},
     ]  # fmt: skip
     assert "one letter" in table["note"]["C"]
-    shards = d.steps.warehouse.read("caption_shards")
+    shards = d.ws.warehouse.read("caption_shards")
     assert shards[["rows", "rows_read", "rows_kept", "rows_naming"]].to_numpy().tolist() == [[6, 6, 5, 3], [7, 7, 6, 4]]
     assert set(shards["score_version"]) == {"v2"}
     assert all(checks(d).values()), checks(d)
@@ -129,7 +129,7 @@ def test_filters_turn_rows_away_and_a_change_of_one_scans_again(make: Make, tmp_
     ):
         d = run_roster(make(captions={"path": path, "dataset": "laion", "score_version": "v1", **filters}, **few))
         assert named(d)["Ada Brandvold"] == mentions
-        shards = d.steps.warehouse.read("caption_shards")
+        shards = d.ws.warehouse.read("caption_shards")
         assert shards["rows_kept"].tolist() == [mentions]
         assert shards["score_version"].tolist() == ["v1"]
         assert shards["minimum_score"].fillna(0).tolist() == [filters.get("minimum_score", 0)]
@@ -142,7 +142,7 @@ def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path
     d = run_roster(make())
 
     def times() -> dict[str, int]:
-        folder = d.steps.warehouse.root / "mention_rows"
+        folder = d.ws.warehouse.root / "mention_rows"
         return {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
 
     before = times()
@@ -183,7 +183,7 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
     assert set(events(d, "artist_mentions")) == {"whole.parquet", "none.parquet", "big.csv"}
     assert not checks(d)["files_are_whole_and_scores_within_range"]
     with pytest.raises(InputError, match=r"was not scanned as it is now, .*materialize artist_mentions again"):
-        MentionScan(d.audit, d.steps.warehouse).total(["Ada Brandvold"])
+        MentionScan(d.audit, d.ws.warehouse).total(["Ada Brandvold"])
     for name in ("truncated", "empty", "foreign", "no_text"):
         (captions / f"{name}.parquet").unlink()
     assert named(run_roster(config))["Ada Brandvold"] == 101
@@ -192,7 +192,7 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
 def test_a_roster_that_captions_cannot_fill_says_how_many_it_found(make: Make, tmp_path: Path) -> None:
     shard(tmp_path, "a.parquet", ["Ada Brandvold", "Bruno Eklund", "Clara Farkas"])
     d = run_roster(make(roster={"artists": "artists.csv", "criteria": 5, "most_mentioned": 4, "minimum_mentions": 1}))
-    attrition = d.steps.warehouse.read("roster_attrition")
+    attrition = d.ws.warehouse.read("roster_attrition")
     assert attrition.loc[attrition["criterion"] == "size", "note"].tolist() == [
         "3 of the 5 asked for", "3 of the 4 asked for",
     ]  # fmt: skip
@@ -210,7 +210,7 @@ def test_a_planted_miscount_is_found_by_the_plain_reference(make: Make, tmp_path
     shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS])
     config = make()
     d = run_roster(config)
-    w = d.steps.warehouse
+    w = d.ws.warehouse
     rows = pq.read_table(w.path("mention_rows/a.parquet"))
     pq.write_table(rows.slice(1), w.path("mention_rows/a.parquet"))
     seal_file(w.path("mention_rows/a.parquet"))
@@ -224,7 +224,7 @@ def test_a_planted_miscount_is_found_by_the_plain_reference(make: Make, tmp_path
 def test_names_that_others_bear_are_flagged_with_captions_to_look_at(make: Make, tmp_path: Path) -> None:
     others = ["Ada Brandvold tickets", "Ada Brandvold movie trailer", "art by Ada Brandvold"]
     shard(tmp_path, "a.parquet", [*others, "painting by Bruno Eklund", "Clara Farkas", "Dario Oduya"])
-    table = run_roster(make()).steps.warehouse.read("artist_roster")
+    table = run_roster(make()).ws.warehouse.read("artist_roster")
     criteria = table[table["roster"] == "criteria"].set_index("subject")
     assert criteria["name_collision"].to_dict() == {
         "ada-brandvold": True, "bruno-eklund": False, "clara-farkas": False, "dario-oduya": False,
@@ -238,12 +238,12 @@ def test_the_draw_is_stored_and_outlives_another_faker(
 ) -> None:
     shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS])
     d = run_roster(make(controls={"random_names": 3, "nonsense": 2}))
-    before = d.steps.warehouse.read("controls")
+    before = d.ws.warehouse.read("controls")
     monkeypatch.setattr("audit_assets.roster.random_names._draw", lambda faker, wanted: "Somebody Else")
     monkeypatch.setattr("audit_assets.roster.controls.FAKER_VERSION", "99")
     run_roster(make(controls={"random_names": 3, "nonsense": 2}))
-    pd.testing.assert_frame_equal(d.steps.warehouse.read("controls"), before)
-    subjects = d.steps.warehouse.read("subjects")
+    pd.testing.assert_frame_equal(d.ws.warehouse.read("controls"), before)
+    subjects = d.ws.warehouse.read("subjects")
     assert Counter(subjects["kind"]) == {"artist": 4, "random_name": 3, "nonsense": 2}
     drawn = before[before["pool"] == "nonsense"]
     assert (drawn["pieces"] > 0).all()
@@ -253,11 +253,11 @@ def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(
     rows = ["painting by Ada Brandvold"] * 12 + ["art by Zoe Unheard"] * 12 + ["by Calvin Klein"] * 12
     shard(tmp_path, "a.parquet", rows)
     d = run_roster(make(controls={"random_names": 2}))
-    table = d.steps.warehouse.read("mined_names").set_index("name")
+    table = d.ws.warehouse.read("mined_names").set_index("name")
     assert table["proposed"].to_dict() == {"Ada Brandvold": True, "Zoe Unheard": True, "Calvin Klein": False}
     assert table["kind"].fillna("").to_dict() == {"Ada Brandvold": "artist", "Zoe Unheard": "", "Calvin Klein": ""}
     assert table["samples"]["Zoe Unheard"][0] == {"shard": "a.parquet", "row": 12}
-    assert "Zoe Unheard" not in d.steps.warehouse.read("artist_roster")["name"].tolist()
+    assert "Zoe Unheard" not in d.ws.warehouse.read("artist_roster")["name"].tolist()
 
     (tmp_path / "audit" / "artists.csv").unlink()
     (tmp_path / "audit" / "warehouse" / "mined_names.csv").unlink()
@@ -267,7 +267,7 @@ def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(
         proposals = list(csv.DictReader(file))
     assert [row["name"] for row in proposals] == ["Ada Brandvold", "Zoe Unheard"]
     shutil.copy(tmp_path / "audit" / "warehouse" / "mined_names.csv", tmp_path / "audit" / "artists.csv")
-    assert sorted(MentionScan(d.audit, d.steps.warehouse).artists["name"]) == ["Ada Brandvold", "Zoe Unheard"]
+    assert sorted(MentionScan(d.audit, d.ws.warehouse).artists["name"]) == ["Ada Brandvold", "Zoe Unheard"]
 
 
 def test_the_sensor_asks_for_each_new_file_alone_and_fails_where_the_listing_does(
@@ -314,7 +314,7 @@ def miniature_roster(miniature: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_miniatures_roster_is_exactly_the_artists_that_qualify(miniature_roster: Driver) -> None:
     from audit_assets.miniature import world
 
-    table = miniature_roster.steps.warehouse.read("artist_roster")
+    table = miniature_roster.ws.warehouse.read("artist_roster")
     qualify = {person.name for person in world.artists() if person.kind == "artist"}
     assert set(table.loc[table["roster"] == "criteria", "name"]) == qualify
     assert (table["roster"] == "most_mentioned").sum() == 50
@@ -322,7 +322,7 @@ def test_the_miniatures_roster_is_exactly_the_artists_that_qualify(miniature_ros
 
 
 def test_mining_the_miniature_finds_its_roster_and_next_to_nobody_else(miniature_roster: Driver) -> None:
-    w = miniature_roster.steps.warehouse
+    w = miniature_roster.ws.warehouse
     mined = w.read("mined_names")
     proposed = mined[mined["proposed"].astype(bool)]
     artists = w.read("artist_roster")
@@ -333,7 +333,7 @@ def test_mining_the_miniature_finds_its_roster_and_next_to_nobody_else(miniature
 
 
 def test_the_miniature_has_seventy_clean_controls_of_each_kind(miniature_roster: Driver) -> None:
-    w = miniature_roster.steps.warehouse
+    w = miniature_roster.ws.warehouse
     controls, roster = w.read("controls"), w.read("artist_roster")["name"].drop_duplicates().tolist()
     used = controls[controls["status"] == "used"]
     assert used["pool"].value_counts().to_dict() == {
@@ -350,7 +350,7 @@ def test_the_miniature_has_seventy_clean_controls_of_each_kind(miniature_roster:
 def test_the_rosters_tables_fit_the_published_schema(miniature_roster: Driver, tmp_path: Path) -> None:
     """Also where nothing was scanned: every column is there, and of its type."""
     columns = schema_columns({})
-    tables = {name: miniature_roster.steps.warehouse.read(name) for name in (*ROSTER_TABLES, "mined_names")}
+    tables = {name: miniature_roster.ws.warehouse.read(name) for name in (*ROSTER_TABLES, "mined_names")}
     for name, frames in (("full", tables), ("empty", {n: t.iloc[:0] for n, t in tables.items()})):
         published = {n: t[[c for c in t if c in columns[n]]] for n, t in frames.items()}
         publish(tmp_path / f"{name}.duckdb", published, {})
@@ -377,12 +377,12 @@ def test_the_assets_count_the_real_captions_as_the_plain_reference_does(make: Ma
     with (tmp_path / "audit" / "artists.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["name"], *([name] for name in unique.values())])
     d = run_roster(make(roster={"artists": "artists.csv", "criteria": 5, "most_mentioned": 5, "minimum_mentions": 1}))
-    merged = d.steps.warehouse.read("artist_mentions")
+    merged = d.ws.warehouse.read("artist_mentions")
     counted = {n: int(m) for n, m in zip(merged["name"], merged["mentions"].fillna(0), strict=True) if m}
     distinct = list(dict.fromkeys(zip(table["URL"], table["TEXT"], strict=True)))
     assert [text for _, text in zip(table["URL"], table["TEXT"], strict=True)] == captions
     rows = [pa.record_batch({"text": pa.array([text for _, text in distinct], pa.string())})]
-    expected = scan_reference(rows, MentionScan(d.audit, d.steps.warehouse).names).mentions
+    expected = scan_reference(rows, MentionScan(d.audit, d.ws.warehouse).names).mentions
     assert counted == {name: n for name, n in expected.items() if n}
     assert len(counted) > 10
     assert merged["duplicates"].fillna(0).sum() > 0
@@ -391,8 +391,8 @@ def test_the_assets_count_the_real_captions_as_the_plain_reference_does(make: Ma
 def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
     """The label set of the second roster is audited, with the roster's size and the default labels."""
     with driver(audited) as d:
-        steps = d.steps
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+        ws = d.ws
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         rows = connection.execute(
             "SELECT labels, subjects FROM identification_summary WHERE label_set = 'most_mentioned'"
         ).fetchall()
@@ -403,18 +403,18 @@ def test_the_small_audit_has_rows_for_the_most_mentioned(audited: Path) -> None:
             "SELECT subject FROM artist_roster WHERE roster = 'most_mentioned' ORDER BY ALL"
         ).fetchall()
     size = d.audit.roster.most_mentioned
-    assert rows == [(size + len(d.protocol.default_labels), size)]
+    assert rows == [(size + len(d.ws.protocol.default_labels), size)]
     assert by_subject == roster
     assert len(roster) == size
 
 
 def test_the_rosters_tables_are_published_and_the_pages_queries_run_on_them(audited: Path) -> None:
     with driver(audited) as d:
-        steps = d.steps
+        ws = d.ws
     page = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
     queries = re.findall(r"^```sql\n(.*?)^```", page.split("## The roster")[1], flags=re.DOTALL | re.MULTILINE)
     assert len(queries) >= 6
-    with duckdb.connect(str(steps.database), read_only=True) as connection:
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
         for query in queries:
             connection.execute(query).fetchall()
         sizes = {

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from audit_assets.config import Protocol
 from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
-from audit_assets.encoders.encoder import Encoder
+from audit_assets.encoders.encoder import TransformersEncoder
 from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
@@ -33,7 +33,7 @@ def pictures(count: int = 5) -> list[Image.Image]:
 @pytest.mark.parametrize("family", KINDS)
 def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), KINDS[family])
-    encoder = Encoder(resolved, "cpu")
+    encoder = TransformersEncoder(resolved, "cpu")
     embeddings = encoder.embed_images(pictures())
     assert resolved.family == ("clip" if family == "openclip" else family)
     assert embeddings.shape == (5, resolved.dimension)
@@ -47,7 +47,7 @@ def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: s
 @pytest.mark.parametrize("family", TEXT)
 def test_a_text_does_not_depend_on_its_neighbours(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), "image_text")
-    encoder = Encoder(resolved, "cpu")
+    encoder = TransformersEncoder(resolved, "cpu")
     together = encoder.embed_texts(TEXTS)
     assert together.shape == (3, resolved.dimension)
     check_unit(together, TEXTS)
@@ -72,7 +72,7 @@ def test_the_scale_is_read_from_the_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", TEXT)
 def test_an_image_text_encoder_can_serve_for_images_alone(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), "image")
-    encoder = Encoder(resolved, "cpu")
+    encoder = TransformersEncoder(resolved, "cpu")
     assert encoder.embed_images(pictures()).shape == (5, resolved.dimension)
     with pytest.raises(ValueError, match="embeds no text"):
         encoder.embed_texts(TEXTS)
@@ -87,7 +87,7 @@ def test_an_image_encoder_is_no_image_text_encoder(tmp_path: Path) -> None:
 def test_scale_bias_and_embeddings_give_the_logits_of_the_model_itself(tmp_path: Path, family: str) -> None:
     """Our logit for an image and a text, from embeddings and the two numbers read of the file, is what transformers says."""
     resolved = resolve(save(family, tmp_path), "image_text")
-    encoder = Encoder(resolved, "cpu")
+    encoder = TransformersEncoder(resolved, "cpu")
     images, texts = encoder.embed_images(pictures()), encoder.embed_texts(TEXTS)
     assert resolved.logit_scale is not None
     ours = resolved.logit_scale * images @ texts.T + (resolved.logit_bias or 0.0)
@@ -105,7 +105,7 @@ def test_scale_bias_and_embeddings_give_the_logits_of_the_model_itself(tmp_path:
 def test_half_precision_points_the_same_way(tmp_path: Path, family: str) -> None:
     """What a GPU is given; a CPU can do it too, slowly."""
     resolved = resolve(save(family, tmp_path), KINDS[family])
-    half, full = Encoder(resolved, "cpu", torch.float16), Encoder(resolved, "cpu")
+    half, full = TransformersEncoder(resolved, "cpu", torch.float16), TransformersEncoder(resolved, "cpu")
     ours, theirs = half.embed_images(pictures()), full.embed_images(pictures())
     assert ours.dtype == np.float32
     check_unit(ours, ["?"] * 5)
@@ -117,7 +117,7 @@ def test_half_precision_points_the_same_way(tmp_path: Path, family: str) -> None
 def test_a_pooling_layer_that_was_not_saved_is_not_drawn_at_random(tmp_path: Path) -> None:
     """Without it the class token counts, the same in every process; a random pooling layer would give two encoders."""
     resolved = resolve(save("vit", tmp_path), "image")
-    first, second = (Encoder(resolved, "cpu") for _ in range(2))
+    first, second = (TransformersEncoder(resolved, "cpu") for _ in range(2))
     assert np.array_equal(first.embed_images(pictures()), second.embed_images(pictures()))
     with torch.inference_mode():
         pixels = first.processor(images=pictures(), return_tensors="pt")["pixel_values"]
@@ -131,7 +131,7 @@ def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(tmp_path: Path) 
     del tensors["visual_projection.weight"]
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(InputError, match=r"the weights lack visual_projection\.weight"):
-        Encoder(resolve(tmp_path, "image_text"), "cpu")
+        TransformersEncoder(resolve(tmp_path, "image_text"), "cpu")
 
 
 def test_spoilt_encoders_are_bad_input(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_config_without_a_dimension_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
-    encoder = Encoder(resolve(save("clip", tmp_path / "clip"), "image_text"), "cpu")
+    encoder = TransformersEncoder(resolve(save("clip", tmp_path / "clip"), "image_text"), "cpu")
     store = ImageStore(tmp_path / "images")
     rows = pd.DataFrame({"image_sha256": [store.put(p) for p in pictures()]})
     assert np.allclose(
@@ -185,7 +185,7 @@ def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
 
 def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path: Path) -> None:
     resolved = resolve(save("siglip", tmp_path), "image_text")
-    encoder = Encoder(resolved, "cpu")
+    encoder = TransformersEncoder(resolved, "cpu")
     assert resolved.logit_scale is not None
     images = pd.DataFrame({"subject": ["klee", "miro"], "template": [0, 0], "trial": [0, 0]})
     labels = pd.DataFrame({"label": ["miro", "klee", "default:art"], "template": [0, 0, 0]})

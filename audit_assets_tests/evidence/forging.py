@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
 from audit_assets.evidence.manifest import (
     Manifest,
     manifest_file,
@@ -17,7 +15,7 @@ from audit_assets.evidence.manifest import (
     stored_file,
 )
 from audit_assets.evidence.verify import Check, verify
-from audit_assets.warehouse.layout import opened
+from audit_assets.workspace import Workspace
 
 MODEL = "miniature-1"
 FILES = (
@@ -34,17 +32,16 @@ FILES = (
 """The checks that only read files, in their order: they come first, and take a fraction of a second."""
 
 
-def steps_of(config: Path) -> AuditSteps:
-    audit = load_audit(config)
-    return AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
+def workspace_of(config: Path) -> Workspace:
+    return Workspace.open(config)
 
 
 def read(config: Path) -> Manifest:
-    return read_manifest(manifest_file(steps_of(config).warehouse, MODEL))
+    return read_manifest(manifest_file(workspace_of(config).warehouse, MODEL))
 
 
 def files_checked(config: Path) -> list[Check]:
-    checks = verify(steps_of(config), MODEL)
+    checks = verify(workspace_of(config), MODEL)
     return [check for _, check in zip(FILES, checks, strict=False)]
 
 
@@ -67,12 +64,12 @@ def flipped(file: Path, byte: int, bit: int = 0) -> Iterator[None]:
 
 def forge_manifest(config: Path, change: Callable[[dict[str, Any]], object] = lambda content: None) -> None:
     """A manifest that agrees with the files as they are now, and with `change`: what only the root hash, or computing again, betrays."""
-    root = steps_of(config).warehouse.root
-    content = json.loads(manifest_file(steps_of(config).warehouse, MODEL).read_text())
+    root = workspace_of(config).warehouse.root
+    content = json.loads(manifest_file(workspace_of(config).warehouse, MODEL).read_text())
     for table in content["tables"]:
         table.update(stored_file(root, table["path"]))
     content["database"].update(stored_file(root, "audit.duckdb"))
     change(content)
     content["root"] = root_hash(content)
     forged = Manifest.model_validate(content)
-    manifest_file(steps_of(config).warehouse, MODEL).write_text(manifest_text(forged))
+    manifest_file(workspace_of(config).warehouse, MODEL).write_text(manifest_text(forged))

@@ -21,7 +21,8 @@ from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.archive_file import FILE
 from audit_assets.evidence.manifest import Manifest, image_path, manifest_text, root_hash
 from audit_assets.evidence.verify import verify
-from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, flipped, read, steps_of
+from audit_assets.publication.stage import PublicationStage
+from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, flipped, read, workspace_of
 
 MANIFEST = f"warehouse/manifests/{MODEL}.json"
 IMAGE, TABLE = "warehouse/images/", f"warehouse/verdicts/{MODEL}.parquet"
@@ -31,7 +32,7 @@ IMAGE, TABLE = "warehouse/images/", f"warehouse/verdicts/{MODEL}.parquet"
 def archive(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Only read."""
     out = tmp_path_factory.mktemp("exported") / "evidence.zip"
-    export(steps_of(audited), MODEL, out)
+    export(workspace_of(audited), MODEL, out)
     return out
 
 
@@ -41,7 +42,7 @@ def test_what_was_exported_is_imported_and_verified_elsewhere_without_model_or_r
     folder = tmp_path / "received"
     found = import_archive(archive, folder, root=read(audited).root)
     assert found.left_out == ["real works"]
-    steps, original = steps_of(folder / "audit.yaml"), steps_of(audited)
+    steps, original = workspace_of(folder / "audit.yaml"), workspace_of(audited)
     assert read(folder / "audit.yaml") == read(audited)
     for name in ("audit.duckdb", f"reports/{MODEL}/report.html", f"verdicts/{MODEL}.parquet"):
         assert (steps.warehouse.root / name).read_bytes() == (original.warehouse.root / name).read_bytes()
@@ -61,7 +62,7 @@ def test_what_was_exported_is_imported_and_verified_elsewhere_without_model_or_r
         "matches no file",
     ):
         assert any(what in line for line in said), what
-    report, _ = steps.make_report(MODEL)
+    report, _ = PublicationStage(steps).report(MODEL)
     assert report.read_bytes() == (original.warehouse.root / f"reports/{MODEL}/report.html").read_bytes()
 
 
@@ -77,7 +78,7 @@ def test_an_imported_audit_is_checked_like_any_other(archive: Path, tmp_path: Pa
 @pytest.mark.long
 def test_of_an_archive_the_command_checks_the_version_that_it_holds(both_versions: Path, tmp_path: Path) -> None:
     """Tables and database are those of all versions, and the manifest of another is nobody's to miss."""
-    export(steps_of(both_versions.parent.parent / "audit.yaml"), "miniature-2", tmp_path / "evidence.zip")
+    export(workspace_of(both_versions.parent.parent / "audit.yaml"), "miniature-2", tmp_path / "evidence.zip")
     import_archive(tmp_path / "evidence.zip", tmp_path / "received")
     command = ["verify", "--config", str(tmp_path / "received" / "audit.yaml")]
     said = subprocess.run([sys.executable, "-m", "audit_assets.cli", *command], capture_output=True, text=True)
@@ -90,15 +91,15 @@ def test_the_same_evidence_gives_the_same_bytes_with_or_without_what_may_be_left
     audited: Path, archive: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again.zip"
-    export(steps_of(audited), MODEL, again)
+    export(workspace_of(audited), MODEL, again)
     assert again.read_bytes() == archive.read_bytes()
     names = set(zipfile.ZipFile(archive).namelist())
-    least = export(steps_of(audited), MODEL, tmp_path / "least.zip", report=False, scans=False)
+    least = export(workspace_of(audited), MODEL, tmp_path / "least.zip", report=False, scans=False)
     assert least.left_out == ["real works", "report", "scan tables"]
     left = names - set(zipfile.ZipFile(tmp_path / "least.zip").namelist())
     assert {name.split("/")[1] for name in left} >= {"reports", "mention_rows", "captions"}
     assert not any(name.startswith((IMAGE, "warehouse/verdicts")) for name in left)
-    export(steps_of(audited), MODEL, tmp_path / "all.zip", references=True)
+    export(workspace_of(audited), MODEL, tmp_path / "all.zip", references=True)
     more = set(zipfile.ZipFile(tmp_path / "all.zip").namelist()) - names
     assert more == {f"warehouse/{image_path(w.image_sha256 or '')}" for _, w in read(audited).works()}
     import_archive(tmp_path / "least.zip", tmp_path / "least")
@@ -111,7 +112,7 @@ def test_nothing_is_overwritten(audited: Path, archive: Path, tmp_path: Path) ->
         if there == "link":
             (tmp_path / there).symlink_to(tmp_path / "nowhere")
         with pytest.raises(InputError, match="is there already, and is not overwritten"):
-            export(steps_of(audited), MODEL, tmp_path / there)
+            export(workspace_of(audited), MODEL, tmp_path / there)
         with pytest.raises(InputError, match="is there already, and is not overwritten"):
             import_archive(archive, tmp_path / there)
     (tmp_path / "empty").mkdir()
@@ -124,7 +125,7 @@ def test_nothing_is_overwritten(audited: Path, archive: Path, tmp_path: Path) ->
 
 
 def test_evidence_that_does_not_hold_is_not_exported(copied: Path, tmp_path: Path) -> None:
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     _, image = next(iter(read(copied).imitations()))
     path = steps.warehouse.root / image.path
     with flipped(path, 100), pytest.raises(InputError, match=rf"{path}: is not what the manifest says"):

@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
+from audit_assets.config import load_audit
 from audit_assets.errors import InputError
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.models.registry import model_files_table, model_versions_table, registry
-from audit_assets.warehouse.layout import opened
+from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
 
-def steps_of(config: Path) -> AuditSteps:
-    audit = load_audit(config)
-    return AuditSteps(audit, load_protocol(audit), opened(audit.local(audit.warehouse)))
+def workspace_of(config: Path) -> Workspace:
+    return Workspace.open(config)
 
 
 def change(config: Path, **fields: object) -> None:
@@ -60,17 +59,17 @@ def test_other_files_under_the_same_revision_are_refused_by_name_and_nothing_is_
     with pytest.raises(InputError, match=said):
         drive(config)
     with pytest.raises(InputError, match=said):
-        list(steps_of(config).make_imitations("miniature-1", ["nils-oduya"]))
+        list(ImitationStage(workspace_of(config)).make("miniature-1", ["nils-oduya"]))
     assert files_of(config.parent / "warehouse") == before
     flip(weights)
-    assert [made for _, _, made in steps_of(config).make_imitations("miniature-1", ["nils-oduya"])] == [False]
+    assert [made for _, _, made in ImitationStage(workspace_of(config)).make("miniature-1", ["nils-oduya"])] == [False]
 
 
 def test_a_file_more_is_named(own_model: tuple[Path, Path]) -> None:
     config, weights = own_model
     (weights.parent / "more.json").write_text("{}")
-    steps = steps_of(config)
-    (refused,) = registry(steps.audit, steps.warehouse).refused.values()
+    ws = workspace_of(config)
+    (refused,) = registry(ws.audit, ws.warehouse).refused.values()
     assert "unet/more.json was added since 'miniature-1' was audited" in refused
 
 
@@ -78,21 +77,21 @@ def test_another_name_or_revision_says_that_it_is_meant(own_model: tuple[Path, P
     config, weights = own_model
     flip(weights)
     change(config, revision="2")
-    assert "miniature-1" in registry(load_audit(config), steps_of(config).warehouse).resolved
+    assert "miniature-1" in registry(load_audit(config), workspace_of(config).warehouse).resolved
     change(config, revision=None, name="miniature-1b")
-    assert "miniature-1b" in registry(load_audit(config), steps_of(config).warehouse).resolved
+    assert "miniature-1b" in registry(load_audit(config), workspace_of(config).warehouse).resolved
 
 
 @pytest.mark.parametrize("fields", [{"retired": True}, {"approved": False}, {"path": "/nowhere/model"}])
 def test_a_version_that_is_no_longer_resolved_keeps_what_its_results_were_made_from(
     copied: Path, fields: dict[str, object]
 ) -> None:
-    before = steps_of(copied).warehouse
+    before = workspace_of(copied).warehouse
     change(copied, **fields)
-    steps = steps_of(copied)
-    known = registry(steps.audit, steps.warehouse)
+    ws = workspace_of(copied)
+    known = registry(ws.audit, ws.warehouse)
     assert "miniature-1" not in known.resolved
-    versions, files = model_versions_table(steps.audit, known), model_files_table(known)
+    versions, files = model_versions_table(ws.audit, known), model_files_table(known)
     kept = before.read("model_versions").iloc[0]
     assert versions["files_sha256"].tolist()[0] == kept["files_sha256"]
     assert versions["generation_settings"].tolist()[0] == kept["generation_settings"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_assets_tests.evidence.forging import MODEL, flipped, read, steps_of
+from audit_assets_tests.evidence.forging import MODEL, flipped, read, workspace_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^```sh\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -41,7 +41,7 @@ def test_every_command_of_the_page_runs(copied: Path) -> None:
 @pytest.mark.long
 def test_the_command_line_names_what_does_not_hold_and_fails(copied: Path) -> None:
     _, image = next(iter(read(copied).imitations()))
-    path = steps_of(copied).warehouse.root / image.path
+    path = workspace_of(copied).warehouse.root / image.path
     with flipped(path, 70):
         ran = shell(copied.parent, f"audit-assets verify --config audit.yaml --model {MODEL} --no-replay --sample 0")
         assert ran.returncode == 1

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from audit_assets.errors import InputError
 from audit_assets.evidence.manifest import make_manifest, manifest_file, parse_manifest, read_manifest
 from audit_assets.generation.seeds import image_seed
+from audit_assets.publication.stage import PublicationStage
 from audit_assets.warehouse.store import vectors
-from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, read, steps_of
+from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, read, workspace_of
 
 
 def test_from_a_figure_one_comes_to_the_caption_it_begins_with(audited: Path) -> None:
     """Image by image through prompt, seed, embedding and result row; and up to the roster and the captions."""
-    steps, manifest = steps_of(audited), read(audited)
+    steps, manifest = workspace_of(audited), read(audited)
     root = steps.warehouse.root
 
     def sha256(path: str) -> str:
@@ -57,13 +58,13 @@ def test_from_a_figure_one_comes_to_the_caption_it_begins_with(audited: Path) ->
 
 
 def load_captions(config: Path) -> str:
-    captions = steps_of(config).audit.captions
+    captions = workspace_of(config).audit.captions
     assert captions is not None
     return captions.path
 
 
 def test_it_names_models_encoders_libraries_and_protocol_and_no_path_of_this_machine(audited: Path) -> None:
-    steps, manifest = steps_of(audited), read(audited)
+    steps, manifest = workspace_of(audited), read(audited)
     assert {f.file for f in manifest.model.files} >= {"unet/diffusion_pytorch_model.safetensors", "model_index.json"}
     assert {e.row["encoder"]: len(e.files) for e in manifest.encoders}.keys() == {"miniature-clip", "miniature-vision"}
     assert {"torch", "diffusers", "transformers", "pyarrow", "system", "processor"} <= manifest.machine.keys()
@@ -75,7 +76,7 @@ def test_it_names_models_encoders_libraries_and_protocol_and_no_path_of_this_mac
 
 
 def test_the_same_audit_gives_the_same_manifest_and_what_is_there_is_kept(copied: Path) -> None:
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     path = manifest_file(steps.warehouse, MODEL)
     before, written = path.read_bytes(), path.stat().st_mtime_ns
     make_manifest(steps, MODEL)
@@ -88,9 +89,9 @@ def test_the_same_audit_gives_the_same_manifest_and_what_is_there_is_kept(copied
 @pytest.mark.long
 def test_the_same_rows_in_another_database_file_have_the_same_root(copied: Path) -> None:
     before = read(copied)
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     steps.database.unlink()
-    steps.publish()
+    PublicationStage(steps).publish()
     after = make_manifest(steps, MODEL)
     assert after.root == before.root
     assert after.database.sha256 != before.database.sha256  # DuckDB arranges blocks as it likes
@@ -98,14 +99,14 @@ def test_the_same_rows_in_another_database_file_have_the_same_root(copied: Path)
 
 
 def test_an_altered_table_is_not_hidden_by_a_new_manifest(copied: Path) -> None:
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     path = manifest_file(steps.warehouse, MODEL)
     before = path.read_bytes()
     table = "imitation_embeddings/miniature-clip/miniature-1/nils-oduya"
     rows = steps.warehouse.read(table)
     steps.warehouse.write(table, rows.iloc[::-1], steps.warehouse.inputs(table) or "")
     copied.write_text(copied.read_text().replace("approved: false", "approved: true"))  # so that it is to be made anew
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     with pytest.raises(InputError, match=r"nils-oduya\.parquet: has other bytes than in .*altered.*take .* away"):
         make_manifest(steps, MODEL)
     assert path.read_bytes() == before
@@ -125,7 +126,7 @@ def leaves(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @given(st.data())
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_manifest_with_any_value_changed_is_refused(audited: Path, data: st.DataObject) -> None:
-    content = json.loads(manifest_file(steps_of(audited).warehouse, MODEL).read_text())
+    content = json.loads(manifest_file(workspace_of(audited).warehouse, MODEL).read_text())
     places = [p for p in leaves(content) if p not in (("database", "sha256"), ("database", "bytes"))]
     *parents, last = data.draw(st.sampled_from(places))
     holder = content

@@ -16,6 +16,11 @@ from hypothesis import strategies as st
 
 from audit_assets.evidence.manifest import make_manifest
 from audit_assets.evidence.verify import verify
+from audit_assets.generation.stage import ImitationStage
+from audit_assets.results.auditability import AUDITABILITY
+from audit_assets.results.identification import IDENTIFICATION
+from audit_assets.results.matching import MATCHING
+from audit_assets.results.stage import ResultStage
 from audit_assets_tests.drive import drive
 from audit_assets_tests.evidence.forging import (
     FILES,
@@ -25,7 +30,7 @@ from audit_assets_tests.evidence.forging import (
     flipped,
     forge_manifest,
     read,
-    steps_of,
+    workspace_of,
 )
 
 
@@ -49,7 +54,7 @@ def whole(audited: Path, miniature: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.long
 def test_an_untouched_audit_holds_to_the_last_image(whole: Path) -> None:
-    checks = list(verify(steps_of(whole), MODEL, replay=1, sample=20, root=read(whole).root))
+    checks = list(verify(workspace_of(whole), MODEL, replay=1, sample=20, root=read(whole).root))
     assert [c.title for c in checks][: len(FILES)] == list(FILES)
     assert len(checks) == len(FILES) + 5
     assert findings(checks) == []
@@ -60,7 +65,7 @@ def test_an_untouched_audit_holds_to_the_last_image(whole: Path) -> None:
 @cache
 def evidence_of(config: Path) -> dict[str, list[Path]]:
     """Every file that the evidence rests on, by kind."""
-    manifest, root = read(config), steps_of(config).warehouse.root
+    manifest, root = read(config), workspace_of(config).warehouse.root
     folder = config.parent
     kinds: dict[str, list[Path]] = {}
     for table in manifest.tables:
@@ -143,7 +148,7 @@ def test_a_file_that_is_gone_or_cut_short_is_named(whole: Path, kind: str) -> No
 
 def test_an_altered_image_is_named_with_its_row(whole: Path) -> None:
     subject, image = next(iter(read(whole).imitations()))
-    with flipped(steps_of(whole).warehouse.root / image.path, 60):
+    with flipped(workspace_of(whole).warehouse.root / image.path, 60):
         (line,) = findings(files_checked(whole))
     assert f"({subject}, template {image.template}, trial {image.trial})" in line
 
@@ -158,31 +163,31 @@ def test_a_file_that_loading_would_read_and_nobody_audited_is_named(whole: Path)
 
 
 def test_the_manifest_itself_is_not_believed(whole: Path) -> None:
-    path = steps_of(whole).warehouse.root / "manifests" / f"{MODEL}.json"
+    path = workspace_of(whole).warehouse.root / "manifests" / f"{MODEL}.json"
     text = path.read_text(encoding="utf-8")
     try:
         path.write_text(text.replace("Artwork from Nils Oduya", "Artwork from Nobody"), encoding="utf-8")
-        (check,) = verify(steps_of(whole), MODEL)
+        (check,) = verify(workspace_of(whole), MODEL)
         assert "was altered, it is not what its root hash" in check.findings[0]
         path.unlink()
-        (check,) = verify(steps_of(whole), MODEL)
+        (check,) = verify(workspace_of(whole), MODEL)
         assert "there is no manifest" in check.findings[0]
     finally:
         path.write_text(text, encoding="utf-8")
-    first = next(iter(verify(steps_of(whole), MODEL, root="0" * 64)))
+    first = next(iter(verify(workspace_of(whole), MODEL, root="0" * 64)))
     assert "it is another manifest" in first.findings[0]
 
 
 # ---- everything written anew so that it agrees
 def computed(config: Path, *, replay: int = 0, sample: int = 0) -> list[str]:
     """What is found though every file is what the manifest says."""
-    checks = list(verify(steps_of(config), MODEL, replay=replay, sample=sample))
+    checks = list(verify(workspace_of(config), MODEL, replay=replay, sample=sample))
     assert findings(checks[: len(FILES)]) == []
     return findings(checks)
 
 
 def forge_table(config: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    warehouse = steps_of(config).warehouse
+    warehouse = workspace_of(config).warehouse
     warehouse.write(table, change(warehouse.read(table)), warehouse.inputs(table) or "")
     forge_manifest(config)
 
@@ -208,7 +213,7 @@ def test_forged_results_are_computed_again_and_each_table_is_named(copied: Path)
 
 @pytest.mark.long
 def test_a_row_of_the_database_alone_is_named_with_its_table(copied: Path) -> None:
-    with duckdb.connect(str(steps_of(copied).database)) as connection:
+    with duckdb.connect(str(workspace_of(copied).database)) as connection:
         connection.execute("UPDATE verdicts SET verdict = 'a crime' WHERE subject = 'nils-oduya'")
     forge_manifest(copied)
     found = computed(copied)
@@ -229,7 +234,7 @@ def test_a_forged_seed_or_prompt_is_not_the_protocols(copied: Path) -> None:
     table = f"imitations/{MODEL}/nils-oduya"
     forge_table(copied, table, change)
     forge_manifest(copied, also)
-    checks = verify(steps_of(copied), MODEL)
+    checks = verify(workspace_of(copied), MODEL)
     chain = next(check for check in checks if check.title.startswith("roster row"))
     assert [line.removeprefix(f"{table}.parquet: ") for line in chain.findings] == [
         "nils-oduya: the seed of (template, trial) (0, 1) is not the protocol's",
@@ -254,7 +259,7 @@ def test_a_forged_embedding_is_found_by_embedding_again(copied: Path) -> None:
 @pytest.mark.long
 def test_a_forged_image_is_found_by_drawing_it_again_and_another_machine_is_said_and_not_blamed(copied: Path) -> None:
     """One image in the place of another, with its embedding and every table and hash after it."""
-    steps = steps_of(copied)
+    steps = workspace_of(copied)
     other = steps.warehouse.read(f"imitations/{MODEL}/clara-oduya")["image_sha256"].iloc[0]
     size = steps.images.path(other).stat().st_size
 
@@ -270,7 +275,7 @@ def test_a_forged_image_is_found_by_drawing_it_again_and_another_machine_is_said
     for encoder in ("miniature-clip", "miniature-vision"):
         forge_table(copied, f"imitation_embeddings/{encoder}/{MODEL}/nils-oduya", swap)
     forge_manifest(copied, also)
-    drawn = len(steps.drawn(MODEL))
+    drawn = len(ImitationStage(steps).drawn(MODEL))
     found = [line for line in computed(copied, replay=drawn) if "drawn again" in line]
     assert len(found) == 1
     assert f"imitations/{MODEL}/nils-oduya.parquet, template 0, trial 0: drawn again, it differs by up to" in found[0]
@@ -279,7 +284,7 @@ def test_a_forged_image_is_found_by_drawing_it_again_and_another_machine_is_said
         content["machine"]["torch"] = "1.0"
 
     forge_manifest(copied, elsewhere)
-    *_, last = verify(steps_of(copied), MODEL, replay=drawn, sample=0)
+    *_, last = verify(workspace_of(copied), MODEL, replay=drawn, sample=0)
     assert last.findings == []
     assert "not the same circumstances: torch 1.0 there" in last.unchecked[0]
     assert "torch 1.0 there" in last.unchecked[-1]
@@ -294,7 +299,7 @@ def test_what_is_not_on_this_machine_is_said_and_is_no_finding(copied: Path) -> 
     content["references"] = "/gone/references"
     content["captions"]["path"] = "/gone/*.parquet"
     copied.write_text(yaml.safe_dump(content), encoding="utf-8")
-    checks = list(verify(steps_of(copied), MODEL, replay=1, sample=5))
+    checks = list(verify(workspace_of(copied), MODEL, replay=1, sample=5))
     said = [line for c in checks for line in c.unchecked]
     assert findings(checks) == []
     assert any("miniature-clip: its files are not on this machine" in line for line in said)
@@ -326,15 +331,15 @@ def test_results_that_are_newer_than_the_manifest_are_said_to_be_and_an_audit_ma
     before = read(copied)
     text = copied.read_text().replace("protocol: paper_2023_small", "protocol: protocol.yaml")
     copied.write_text(text)
-    steps = steps_of(copied)
-    steps.measurement.make_auditability()
-    steps.measurement.make_identification(MODEL)
-    steps.measurement.make_matching(MODEL)
+    steps = workspace_of(copied)
+    ResultStage(steps).make(AUDITABILITY)
+    ResultStage(steps).make(IDENTIFICATION, MODEL)
+    ResultStage(steps).make(MATCHING, MODEL)
     found = findings(files_checked(copied))
     trials = steps.warehouse.path(f"identification_trials/{MODEL}")
     assert any(f"{trials}: is another than the manifest's" in line and "made again" in line for line in found)
     assert any("protocol: is not the manifest's" in line for line in found)
     drive(copied)
     assert read(copied).root != before.root
-    assert findings(list(verify(steps_of(copied), MODEL, replay=0, sample=5))) == []
-    assert make_manifest(steps_of(copied), MODEL) == read(copied)
+    assert findings(list(verify(workspace_of(copied), MODEL, replay=0, sample=5))) == []
+    assert make_manifest(workspace_of(copied), MODEL) == read(copied)

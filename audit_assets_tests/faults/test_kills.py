@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
-from audit_assets.audit_steps import AuditSteps
-from audit_assets.config import load_audit, load_protocol
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.config import load_audit
+from audit_assets.workspace import Workspace
 from audit_assets_tests.faults.conftest import Ledger
 from audit_assets_tests.processes import cells, differences, kill, said, start, wrong_results
 
@@ -102,7 +101,7 @@ def test_two_runs_at_once_share_the_cells_and_end_as_one(
     assert [p.wait(timeout=500) for p in processes] == [0, 0], said(config)
     assert differences(config, audited) == []
     audit = load_audit(config)
-    steps = AuditSteps(audit, load_protocol(audit), Warehouse(audit.local(audit.warehouse)))
+    ws = Workspace.of(audit)
     with DagsterInstance.from_config(str(audit.dagster_home)) as instance:
         made = {}
         for record in instance.fetch_materializations(AssetKey("imitations"), limit=5000).records:
@@ -112,5 +111,5 @@ def test_two_runs_at_once_share_the_cells_and_end_as_one(
                 made[record.run_id] = int(str(materialization.metadata["images_made_now"].value))
     assert len(made) == 2
     assert all(made.values())  # each process made some
-    prompted = steps.subjects().query("kind != 'background'")
-    assert sum(made.values()) == len(prompted) * steps.protocol.trials  # and none was made twice
+    prompted = ws.subjects().query("kind != 'background'")
+    assert sum(made.values()) == len(prompted) * ws.protocol.trials  # and none was made twice

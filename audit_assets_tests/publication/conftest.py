@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from audit_assets.audit_steps import AuditSteps
+from audit_assets.workspace import Workspace
 from audit_assets_tests.publication import world
 from audit_assets_tests.roster.published import ROSTER_ROWS
 
@@ -254,6 +254,6 @@ def load() -> Callable[[str], Image.Image]:
 
 
 @pytest.fixture(scope="session")
-def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditSteps:
+def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A simulated audit of two versions, with names that would break a page; only read."""
     return world.simulate(tmp_path_factory.mktemp("simulated"), miniature, world.World(names=world.HOSTILE))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from audit_assets.audit_steps import AuditSteps
 from audit_assets.cli import app
 from audit_assets.errors import InputError
 from audit_assets.publication.pages.artist import write_artist_page
@@ -17,17 +16,18 @@ from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries import model as results
+from audit_assets.workspace import Workspace
 from audit_assets_tests.publication.test_report import parsed
 from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
 
 
 @pytest.fixture(scope="module")
-def page(simulated: AuditSteps, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(simulated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artist_page(simulated.database, "artist-0", picture, tmp_path_factory.mktemp("pages"))
 
 
 def test_every_image_stands_in_the_appendix_with_prompt_seed_revision_and_hash(
-    simulated: AuditSteps, page: Path
+    simulated: Workspace, page: Path
 ) -> None:
     text = parsed(page.read_text()).text
     with duckdb.connect(str(simulated.database), read_only=True) as connection:
@@ -55,7 +55,7 @@ def test_hostile_names_stay_text_on_the_page(page: Path) -> None:
     }
 
 
-def test_the_nearest_work_is_the_nearest_by_cosine(simulated: AuditSteps) -> None:
+def test_the_nearest_work_is_the_nearest_by_cosine(simulated: Workspace) -> None:
     with read.opened(simulated.database) as connection:
         found = read_artist.nearest_works(connection, "artist-3", MODELS[0], "sim-vision")
         real = read.embeddings(connection, "reference_embeddings", "sim-vision")
@@ -70,7 +70,7 @@ def test_the_nearest_work_is_the_nearest_by_cosine(simulated: AuditSteps) -> Non
     assert found[0, 2].other_name != "Artist 3"
 
 
-def test_probabilities_beside_the_background_are_those_of_the_trials(simulated: AuditSteps) -> None:
+def test_probabilities_beside_the_background_are_those_of_the_trials(simulated: Workspace) -> None:
     with read.opened(simulated.database) as connection:
         found = read_artist.background_probabilities(connection, "artist-2", MODELS[0], "sim-clip", "criteria")
         kept = read.rows(
@@ -85,7 +85,7 @@ def test_probabilities_beside_the_background_are_those_of_the_trials(simulated: 
     }  # fmt: skip
 
 
-def test_the_page_tells_versions_apart(simulated: AuditSteps, tmp_path: Path) -> None:
+def test_the_page_tells_versions_apart(simulated: Workspace, tmp_path: Path) -> None:
     text = parsed(write_artist_page(simulated.database, "artist-11", picture, tmp_path).read_text()).text
     assert "has opted out" in text
     for model in MODELS:
@@ -98,7 +98,7 @@ def test_the_page_tells_versions_apart(simulated: AuditSteps, tmp_path: Path) ->
     assert all(f"{model}: {verdict}" in text for model, verdict in verdicts)
 
 
-def test_the_same_database_gives_the_same_page(simulated: AuditSteps, page: Path, tmp_path: Path) -> None:
+def test_the_same_database_gives_the_same_page(simulated: Workspace, page: Path, tmp_path: Path) -> None:
     assert write_artist_page(simulated.database, "Artist-0", picture, tmp_path).read_bytes() == page.read_bytes()
 
 
@@ -112,9 +112,7 @@ def test_the_same_database_gives_the_same_page(simulated: AuditSteps, page: Path
         ("  artist, 9 ", "artist-9"),
     ],
 )
-def test_an_artist_is_found_by_slug_or_by_name_as_people_write_it(
-    simulated: AuditSteps, artist: str, slug: str
-) -> None:
+def test_an_artist_is_found_by_slug_or_by_name_as_people_write_it(simulated: Workspace, artist: str, slug: str) -> None:
     with read.opened(simulated.database) as connection:
         assert read_artist.find(connection, artist)["subject"] == slug
 
@@ -128,7 +126,7 @@ def test_an_artist_is_found_by_slug_or_by_name_as_people_write_it(
         ("control-30", r"is a control \(random_name\)"),
     ],
 )
-def test_whom_the_audit_does_not_know_as_an_artist_is_refused(simulated: AuditSteps, artist: str, said: str) -> None:
+def test_whom_the_audit_does_not_know_as_an_artist_is_refused(simulated: Workspace, artist: str, said: str) -> None:
     with read.opened(simulated.database) as connection, pytest.raises(InputError, match=said):
         read_artist.find(connection, artist)
 
@@ -147,7 +145,7 @@ def test_whom_the_audit_does_not_know_as_an_artist_is_refused(simulated: AuditSt
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused_and_the_old_page_stays(
-    simulated: AuditSteps, tmp_path: Path, change: str, said: str
+    simulated: Workspace, tmp_path: Path, change: str, said: str
 ) -> None:
     database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
     with duckdb.connect(str(database)) as connection:
@@ -159,7 +157,7 @@ def test_what_cannot_be_shown_is_refused_and_the_old_page_stays(
     assert (tmp_path / "artist-9.html").read_text() == "the page of yesterday"
 
 
-def test_a_retired_version_with_images_is_shown_as_retired(simulated: AuditSteps, tmp_path: Path) -> None:
+def test_a_retired_version_with_images_is_shown_as_retired(simulated: Workspace, tmp_path: Path) -> None:
     database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
     with duckdb.connect(str(database)) as connection:
         connection.execute(
@@ -172,20 +170,20 @@ def test_a_retired_version_with_images_is_shown_as_retired(simulated: AuditSteps
 @pytest.mark.long
 def test_every_template_has_its_pictures_and_images_are_counted_once(miniature: Path, tmp_path: Path) -> None:
     world = World(artists=12, images=3, templates=("Artwork from {name}", "Painting by {name}"))
-    steps = simulate(tmp_path / "audit", miniature, world)
-    html = write_artist_page(steps.database, "artist-3", picture, tmp_path / "pages").read_text()
+    ws = simulate(tmp_path / "audit", miniature, world)
+    html = write_artist_page(ws.database, "artist-3", picture, tmp_path / "pages").read_text()
     assert html.count("(template 1, trial 2)") == 2
     assert html.count("Nearest of <bdi>Artist 3</bdi>") == 2 * 2 * 3
     assert "Painting by Artist 3" in html
-    with read.opened(steps.database) as connection:
+    with read.opened(ws.database) as connection:
         labels = results.confusion(connection, "paper_2023", MODELS[0], "sim-clip")
     assert labels["images"].sum() == 12 * 2 * 3
-    report = write_report(steps.database, MODELS[0], picture, tmp_path / "report").read_text()
+    report = write_report(ws.database, MODELS[0], picture, tmp_path / "report").read_text()
     assert "of 6" in report
 
 
 # ---- the index
-def test_the_index_leads_to_every_report_and_page_and_says_what_changed(simulated: AuditSteps, tmp_path: Path) -> None:
+def test_the_index_leads_to_every_report_and_page_and_says_what_changed(simulated: Workspace, tmp_path: Path) -> None:
     write_artist_page(simulated.database, "artist-0", picture, tmp_path / "artists")
     (tmp_path / "artists" / "artist-1.html").write_text('<meta name="made-from" content="0ld">')
     index = write_index(simulated.database, tmp_path)
@@ -205,7 +203,7 @@ def test_the_index_leads_to_every_report_and_page_and_says_what_changed(simulate
     assert write_index(simulated.database, tmp_path).read_bytes() == index.read_bytes()
 
 
-def test_a_version_without_results_is_listed_and_leads_nowhere(simulated: AuditSteps, tmp_path: Path) -> None:
+def test_a_version_without_results_is_listed_and_leads_nowhere(simulated: Workspace, tmp_path: Path) -> None:
     database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
     with duckdb.connect(str(database)) as connection:
         connection.execute(
@@ -225,7 +223,7 @@ def test_a_version_without_results_is_listed_and_leads_nowhere(simulated: AuditS
 
 # ---- the command
 def test_the_command_makes_a_page_and_says_where_or_why_not(
-    simulated: AuditSteps, monkeypatch: pytest.MonkeyPatch
+    simulated: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audit_assets.warehouse.images.ImageStore.get", lambda self, sha256: picture(sha256))
     arguments = ["report", "--config", str(simulated.audit.file), "--artist"]

@@ -8,10 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from audit_assets.audit_steps import AuditSteps
 from audit_assets.publication.pages.artist import write_artist_page
 from audit_assets.publication.pages.index import write_index
 from audit_assets.publication.pages.report import write_report
+from audit_assets.workspace import Workspace
 from audit_assets_tests import browser
 from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
 
@@ -48,7 +48,7 @@ def watched() -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="module")
-def reports(simulated: AuditSteps, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reports(simulated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     write_report(simulated.database, MODELS[1], picture, folder / MODELS[1])
     for artist in ("artist-0", "artist-3", "artist-7"):
@@ -129,8 +129,8 @@ def test_a_report_of_250_artists_fits_and_opens(
 ) -> None:
     folder = tmp_path_factory.mktemp("large")
     world = World(artists=250, untrained=10, controls=70, images=10, works=4, names=HOSTILE)
-    steps = simulate(folder, miniature, world)
-    report = write_report(steps.database, MODELS[0], picture, folder / MODELS[0])
+    ws = simulate(folder, miniature, world)
+    report = write_report(ws.database, MODELS[0], picture, folder / MODELS[0])
     assert report.stat().st_size <= MEGABYTES * 1_000_000
     watched.open(report)
     assert watched.page.locator("li[data-key]").count() == 250

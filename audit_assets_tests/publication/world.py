@@ -13,14 +13,16 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from audit_assets.audit_steps import ROSTER_TABLES, AuditSteps
-from audit_assets.config import load_audit, load_protocol
 from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
 from audit_assets.hashing import digest
 from audit_assets.models.registry import encoders_table
+from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
+from audit_assets.results.auditability import AUDITABILITY
+from audit_assets.results.comparison import COMPARISON
+from audit_assets.results.stage import ResultStage
 from audit_assets.warehouse.database import schema_columns
-from audit_assets.warehouse.store import Warehouse
+from audit_assets.workspace import Workspace
 
 MODELS = ("first-version", "second-version")
 TEMPLATE = "Artwork from {name}"
@@ -52,21 +54,21 @@ class World:
     seed: int = 1
 
 
-def simulate(folder: Path, miniature: Path, world: World) -> AuditSteps:
+def simulate(folder: Path, miniature: Path, world: World) -> Workspace:
     """An audit in ``folder`` whose results are measured and published. Encoders are the miniature's; their weights are not used."""
     rng = np.random.default_rng(world.seed)
-    steps = _audit(folder, miniature, world)
+    ws = _audit(folder, miniature, world)
     subjects = _subjects(world, rng)
-    steps.warehouse.write("subjects", subjects, INPUTS)
-    _registry(steps)
-    _draw(steps, subjects, world, rng)
-    steps.measurement.make_auditability()
+    ws.warehouse.write("subjects", subjects, INPUTS)
+    _registry(ws)
+    _draw(ws, subjects, world, rng)
+    ResultStage(ws).make(AUDITABILITY)
     for model in MODELS:
         for make in ("identification", "matching", "verdicts", "sensitivity"):
-            getattr(steps.measurement, f"make_{make}")(model)
-    steps.measurement.make_comparison()
-    steps.publish()
-    return steps
+            getattr(ResultStage(ws), f"make_{make}")(model)
+    ResultStage(ws).make(COMPARISON)
+    PublicationStage(ws).publish()
+    return ws
 
 
 def picture(sha256: str) -> Image.Image:
@@ -79,7 +81,7 @@ def picture(sha256: str) -> Image.Image:
     return Image.blend(fields, grain, 0.35)  # fmt: skip
 
 
-def _audit(folder: Path, miniature: Path, world: World) -> AuditSteps:
+def _audit(folder: Path, miniature: Path, world: World) -> Workspace:
     folder.mkdir(parents=True, exist_ok=True)
     encoders = [
         {"name": "sim-clip", "kind": "image_text", "path": str(miniature / "encoders" / "clip")},
@@ -101,8 +103,7 @@ def _audit(folder: Path, miniature: Path, world: World) -> AuditSteps:
         "encoders": encoders, "warehouse": "warehouse/",
     }  # fmt: skip
     (folder / "audit.yaml").write_text(yaml.safe_dump(audit), encoding="utf-8")
-    loaded = load_audit(folder / "audit.yaml")
-    return AuditSteps(loaded, load_protocol(loaded), Warehouse(loaded.local(loaded.warehouse)))
+    return Workspace.open(folder / "audit.yaml")
 
 
 def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
@@ -129,9 +130,9 @@ def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _registry(steps: AuditSteps) -> None:
-    encoders = encoders_table(steps.audit)
-    steps.warehouse.write("encoders", encoders, INPUTS)
+def _registry(ws: Workspace) -> None:
+    encoders = encoders_table(ws.audit)
+    ws.warehouse.write("encoders", encoders, INPUTS)
     models = pd.DataFrame(
         {
             "model_version": MODELS,
@@ -145,36 +146,36 @@ def _registry(steps: AuditSteps) -> None:
             "retired": False,
         }
     )
-    steps.warehouse.write("model_versions", models, INPUTS)
+    ws.warehouse.write("model_versions", models, INPUTS)
     known = schema_columns({})
     for table in ROSTER_TABLES:
-        steps.warehouse.write(table, pd.DataFrame(columns=sorted(known[table])), INPUTS)
+        ws.warehouse.write(table, pd.DataFrame(columns=sorted(known[table])), INPUTS)
     files = pd.DataFrame(columns=["kind", "name", "file", "bytes", "sha256", "licence"])
     for table in ("model_files", "encoder_files"):
-        steps.warehouse.write(table, files, INPUTS)
+        ws.warehouse.write(table, files, INPUTS)
 
 
-def _draw(steps: AuditSteps, subjects: pd.DataFrame, world: World, rng: np.random.Generator) -> None:
+def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Generator) -> None:
     """Images, real works, labels, and what every encoder makes of them."""
     referenced = subjects[subjects["kind"] != "random_name"]["subject"].tolist()
     for subject in referenced:
-        folder = steps.audit.local(steps.audit.references) / subject
+        folder = ws.audit.local(ws.audit.references) / subject
         folder.mkdir(parents=True)
         (folder / "1.png").touch()  # `referenced` asks whether there are files, the rest is drawn
         works = [(w, digest([subject, w])) for w in range(world.works)]
         table = pd.DataFrame(works, columns=["work", "image_sha256"]).astype({"work": "int32"})
-        steps.warehouse.write(
+        ws.warehouse.write(
             f"reference_works/{subject}", table.assign(subject=subject, source="simulated", licence="CC0-1.0"), INPUTS
         )
     for model in MODELS:
         for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
-            steps.warehouse.write(f"imitations/{model}/{subject}", _images(steps, world, model, subject, name), INPUTS)
-    for entry in steps.audit.encoders:
-        dimension = int(steps.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
-        _embed(steps, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng)
+            ws.warehouse.write(f"imitations/{model}/{subject}", _images(ws, world, model, subject, name), INPUTS)
+    for entry in ws.audit.encoders:
+        dimension = int(ws.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
+        _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng)
 
 
-def _images(steps: AuditSteps, world: World, model: str, subject: str, name: str) -> pd.DataFrame:
+def _images(ws: Workspace, world: World, model: str, subject: str, name: str) -> pd.DataFrame:
     asked = [(p, t) for p in range(len(world.templates)) for t in range(world.images)]
     frame = pd.DataFrame(
         {
@@ -182,9 +183,9 @@ def _images(steps: AuditSteps, world: World, model: str, subject: str, name: str
             "subject": subject,
             "template": [p for p, _ in asked],
             "trial": [t for _, t in asked],
-            "prompt": [steps.protocol.prompt(p, name) for p, _ in asked],
+            "prompt": [ws.protocol.prompt(p, name) for p, _ in asked],
             "seed": pd.array([image_seed(subject, world.templates[p], t) for p, t in asked], dtype="UInt64"),
-            "generation_hash": steps.protocol.generation_hash,
+            "generation_hash": ws.protocol.generation_hash,
             "image_sha256": [digest([model, subject, p, t]) for p, t in asked],
             "width": 512,
             "height": 512,
@@ -199,7 +200,7 @@ def _images(steps: AuditSteps, world: World, model: str, subject: str, name: str
 
 
 def _embed(
-    steps: AuditSteps,
+    ws: Workspace,
     subjects: pd.DataFrame,
     referenced: list[str],
     encoder: str,
@@ -220,19 +221,19 @@ def _embed(
     for place, row in enumerate(subjects.to_dict("records")):
         subject = str(row["subject"])
         if subject in referenced:
-            works = steps.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
+            works = ws.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
             works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)))
-            steps.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
+            ws.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
         for model in MODELS:
             lean = 0.0 if row["opted_out"] and model == MODELS[1] else able[place]
-            made = steps.warehouse.read(f"imitations/{model}/{subject}")
+            made = ws.warehouse.read(f"imitations/{model}/{subject}")
             made = made[["model_version", "subject", "template", "trial", "status", "image_sha256"]]
             # What images of one name have in common beside the artist's hand.
             made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)))
-            steps.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
+            ws.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
     if encoder == "sim-clip":
-        labels = label_rows(steps.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
+        labels = label_rows(ws.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
         places = {subject: at for at, subject in enumerate(subjects["subject"])}
         means = np.array([hands[places[s]] if s in places else 0 * hands[0] for s in labels["label"]])
         labels = labels.assign(lost="", embedding=unit(means + noise(len(labels), 0.4)))
-        steps.warehouse.write(f"label_embeddings/{encoder}", labels, INPUTS)
+        ws.warehouse.write(f"label_embeddings/{encoder}", labels, INPUTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from audit_assets.encoders.encoder import Encoder
+from audit_assets.encoders.load import load
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.models.encoders import resolve_encoder
@@ -72,7 +72,7 @@ def test_pickles_are_refused_and_never_opened(
     for folder, name in ((model / "unet", "diffusion_pytorch_model"), (encoder, "pytorch_model")):
         (folder / f"{name}{suffix}").write_bytes(payload)
     opened(model)  # beside whole safetensors a pickle is not looked at
-    Encoder(resolve_encoder("e", "image_text", str(encoder)), "cpu")
+    load(resolve_encoder("e", "image_text", str(encoder)), "cpu")
     for weights in [*(model / "unet").glob("*.safetensors"), *encoder.glob("*.safetensors")]:
         weights.unlink()
     with pytest.raises(InputError, match=r"is a pickle, which can run code"):
@@ -122,12 +122,12 @@ def test_an_auto_map_is_not_followed(model: Path, encoder: Path, trace: Path, wh
     (file.parent / "mine.py").write_text(hostile_module(trace))
     file.write_text(json.dumps(config))
     opened(model)
-    Encoder(resolve_encoder("e", "image_text", str(encoder)), "cpu")
+    load(resolve_encoder("e", "image_text", str(encoder)), "cpu")
     config["model_type"] = "mine"  # a type that only the code beside it knows
     file.write_text(json.dumps(config))
     if where == "encoder":
         with pytest.raises(InputError):
-            Encoder(resolve_encoder("e", "image_text", str(encoder)), "cpu")
+            load(resolve_encoder("e", "image_text", str(encoder)), "cpu")
     assert not trace.exists()
 
 
@@ -192,7 +192,7 @@ def test_weights_that_are_no_numbers_are_not_measured(tiny_encoder: Path, tmp_pa
     file = next(folder.glob("*.safetensors"))
     tensors = {name: t * float("nan") if "visual_projection" in name else t for name, t in load_file(file).items()}
     save_file(tensors, file, metadata={"format": "pt"})
-    embeddings = Encoder(resolve_encoder("e", "image_text", str(folder)), "cpu").embed_images(
+    embeddings = load(resolve_encoder("e", "image_text", str(folder)), "cpu").embed_images(
         [Image.fromarray(np.zeros((32, 32, 3), np.uint8))]
     )
     with pytest.raises(ValueError, match="not 1: the encoder is broken"):

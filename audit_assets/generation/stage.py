@@ -1,0 +1,162 @@
+"""The stage that makes imitations: one table per model version and subject, drawn by a model or supplied as a folder."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from audit_assets.errors import InputError
+from audit_assets.generation import image_folder
+from audit_assets.generation.makers import Maker, maker
+from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.hashing import digest
+from audit_assets.models.registry import register, resolve_model
+from audit_assets.warehouse.cells import Cells
+from audit_assets.warehouse.images import ImageStore
+from audit_assets.workspace import Workspace
+
+
+class Cell(NamedTuple):
+    """What was made of one subject by one model version."""
+
+    subject: str
+    rows: pd.DataFrame
+    made_now: bool
+
+
+class ImitationStage:
+    """The imitations of one audit. A model is loaded once per call, and only if some of its images do not exist yet."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self.ws = ws
+        self.cells = Cells(ws.warehouse, ws.images)
+
+    def make(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
+        """The cell of each subject, made now or read. Cells that another process makes come last, so that both share the work."""
+        ws, prompted = self.ws, self.ws.prompted()
+        known = {f"imitations/{model}/{s}": s for s in subjects if s in prompted}  # others have left the roster
+        if ws.audit.model(model).retired:
+            yield from (Cell(s, self._retired(model, where, s), False) for where, s in known.items())
+            return
+        if ws.audit.model(model).source == "image_folder":
+            names = {s: p.name for s, p in prompted.items()}
+            image_folder.check_names(resolve_model(ws.audit, ws.audit.model(model)).path, names)
+        with self._maker(model) as maker:
+            for where in self.cells.in_turn(list(known)):
+                subject = known[where]
+                inputs = maker.inputs(subject, *prompted[subject])
+                rows = self.cells.done(where, inputs, images=True)
+                made_now = rows is None
+                if rows is None:
+                    rows = maker.make(subject, *prompted[subject])
+                    if problems := maker.check(rows, subject):
+                        raise ValueError("; ".join(problems))
+                    ws.warehouse.write(where, rows, inputs)
+                register(ws.audit, maker.resolved)
+                yield Cell(subject, rows, made_now)
+
+    def done(self, model: str) -> bool:
+        """Whether every prompted subject has the images that the audit file asks for now."""
+        with self._maker(model) as maker:
+            made = all(
+                self.cells.done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True) is not None
+                for s, p in self.ws.prompted().items()
+            )
+            if made:
+                register(self.ws.audit, maker.resolved)
+        return made
+
+    def replay(
+        self, model: str, subjects: Sequence[str] | None = None, store: ImageStore | None = None
+    ) -> pd.DataFrame:
+        """Some subjects' images drawn again into `store`, by default the audit's: model_version, subject, template, trial,
+        image_sha256, plan, replayed_sha256, replayed_plan.
+
+        By default every hundredth subject, in the order of a hash of its key and the model's name, so that no person chooses.
+        A subject is drawn again whole, because the batch plan decides the bytes.
+        """
+        prompted = self.ws.prompted()
+        if subjects is None:
+            made = self.drawn(model)
+            subjects = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
+        columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
+        replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
+        tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
+        with self._maker(model, store) as maker:
+            for subject in subjects:
+                kept = self.ws.warehouse.read(f"imitations/{model}/{subject}")[columns]
+                again = maker.make(subject, *prompted[subject])[["template", "trial", *replayed]]
+                tables.append(kept.merge(again.rename(columns=replayed), on=["template", "trial"], how="left"))
+        return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
+
+    def problems(self, model: str, rows: pd.DataFrame) -> list[str]:
+        """What is wrong with the rows of some subjects, in words. Rows of a retired model version are not checked."""
+        if self.ws.audit.model(model).retired:
+            return []
+        with self._maker(model) as maker:
+            return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
+
+    def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
+        """How the images of a folder differ from the protocol, in words. A model that is asked cannot differ."""
+        audit = self.ws.audit
+        entry = audit.model(model)
+        if entry.source != "image_folder" or rows.empty:
+            return []
+        names = {s: p.name for s, p in self.ws.prompted().items()}
+        return [
+            *image_folder.unclaimed(resolve_model(audit, entry).path, names),
+            *image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()),
+        ]
+
+    def refused(self, model: str) -> list[str]:
+        """The problem of each subject that has no images because its name or its files could not be taken."""
+        tables = [self.ws.warehouse.read(f"imitations/{model}/{s}", ["problem"]) for s in self.ws.prompted()]
+        return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
+
+    def asked(self) -> dict[str, int]:
+        """Images that the protocol asks of one model version, per subject, with prompts that do not name the artist."""
+        protocol = self.ws.protocol
+        return {s: len(protocol.wordings(*p)) * protocol.trials for s, p in self.ws.prompted().items()}
+
+    def cost(self, models: Sequence[str], seconds_per_image: float | None) -> str:
+        """How many images some model versions ask for, and how long that takes at the pace of earlier ones."""
+        if not models:
+            return "no images to make"
+        if self.ws.warehouse.inputs("subjects") is None:
+            return "subjects are not chosen yet"
+        each = sum(self.asked().values())
+        images = f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
+        if seconds_per_image is None:
+            return f"{images}; no earlier run says how long that takes"
+        minutes = each * len(models) * seconds_per_image / 60
+        return f"{images}; about {minutes:.1f} minutes at the pace of the last run that made some"
+
+    def drawn(self, model: str) -> list[str]:
+        """Subjects that have images of a model version, in the order of the subjects."""
+        return [
+            s
+            for s in self.ws.prompted()
+            if self.ws.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()
+        ]
+
+    def first_images(self, model: str, artists: int = 12) -> list[str]:
+        """The hash of the first image of each of the first artists that have one, to look at."""
+        subjects = self.ws.subjects()
+        own = subjects.loc[subjects["kind"] == "artist", "subject"].astype(str)
+        tables = [self.ws.warehouse.read(f"imitations/{model}/{s}") for s in own[:artists]]
+        return [str(found.iloc[0]) for t in tables if len(found := t["image_sha256"].dropna())]
+
+    def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
+        """What a retired model version made. A subject that came later has no images, and no model is loaded for it."""
+        if self.ws.warehouse.inputs(where) is None:
+            problem = f"the model version {model} is retired"
+            rows = absent_rows(self.ws.protocol, model_version=model, subject=subject, problem=problem)
+            self.ws.warehouse.write(where, imitation_table(rows), digest(problem))
+        return self.ws.warehouse.read(where)
+
+    def _maker(self, model: str, store: ImageStore | None = None) -> Maker:
+        audit = self.ws.audit
+        if not audit.model(model).approved:
+            raise InputError(f"{audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
+        resolved = resolve_model(audit, audit.model(model))
+        return maker(resolved, self.ws.protocol, store or self.ws.images, audit.batch_size)

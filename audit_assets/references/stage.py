@@ -1,0 +1,47 @@
+"""The stage that reads real works: one table per artist, and the works in the image store."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from audit_assets.hashing import digest
+from audit_assets.references import VERSION
+from audit_assets.references.works import fingerprint, reference_works
+from audit_assets.untrusted.folders import works_of
+from audit_assets.warehouse.cells import Cells
+from audit_assets.workspace import Workspace
+
+
+class ReferenceStage:
+    """The real works of one audit."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self.ws = ws
+        self.cells = Cells(ws.warehouse, ws.images)
+
+    def make(self, subjects: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each subject with the rows of its works, read now unless the files are those that were read before."""
+        names = self.ws.subjects().set_index("subject")["name"]
+        for subject in subjects:
+            where, files, inputs = self._source(subject, str(names.get(subject, "")))
+            rows = self.cells.done(where, inputs, images=True)
+            if rows is None:
+                rows = reference_works(files, subject, self.ws.images)
+                self.ws.warehouse.write(where, rows, inputs)
+            yield subject, rows
+
+    def done(self) -> bool:
+        """Whether every subject's works were read as they lie in the folder now."""
+        names = self.ws.subjects().set_index("subject")["name"]
+        found = (self._source(s, str(names[s])) for s in self.ws.referenced())
+        return all(self.cells.done(where, inputs, images=True) is not None for where, _, inputs in found)
+
+    def tables(self) -> list[str]:
+        """The table of each subject that has real works."""
+        return [f"reference_works/{s}" for s in self.ws.referenced()]
+
+    def _source(self, subject: str, name: str) -> tuple[str, list[Path], str]:
+        """The table of a subject's works, the files that it is made of, and their hash."""
+        files = works_of(self.ws.audit.local(self.ws.audit.references), subject, name)
+        return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])

@@ -1,0 +1,118 @@
+"""A recipe: tables that are made together, what they are made from, how they are made, and what would contradict them.
+
+The functions here make, keep and search the tables of any recipe. Each module of `results` ends with its own recipe.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from audit_assets.config import EncoderEntry
+from audit_assets.hashing import digest, sha256_once
+from audit_assets.results import VERSION
+from audit_assets.warehouse.places import local_copy
+from audit_assets.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Tables that are made together. `model` is a model version, or empty for a recipe that has one file per audit."""
+
+    tables: tuple[str, ...]
+    sources: Callable[[Workspace, str], list[str]]
+    """The warehouse tables that they are made from."""
+    make: Callable[[Workspace, str], dict[str, pd.DataFrame]]
+    findings: Callable[[Workspace, str], list[str]] | None = None
+    """Contradictions in the kept tables, in words, beyond what making them again would show."""
+    per_model: bool = True
+
+    def place(self, table: str, model: str = "") -> str:
+        """Where a table of the recipe lies in the warehouse."""
+        return f"{table}/{model}" if model else table
+
+
+def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
+    """The hash of everything that the tables depend on."""
+    return digest(
+        [
+            ws.warehouse.all_inputs(recipe.sources(ws, model)),
+            ws.warehouse.inputs("subjects"),
+            ws.protocol.measurement_hash,
+            ws.protocol.name,
+            VERSION,
+        ]
+    )
+
+
+def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFrame]:
+    """The tables by name: read if they were made from the same inputs, else made and written."""
+    wanted = inputs(ws, recipe, model)
+    where = {name: recipe.place(name, model) for name in recipe.tables}
+    if all(ws.warehouse.inputs(place) == wanted for place in where.values()):
+        return {name: ws.warehouse.read(place) for name, place in where.items()}
+    tables = recipe.make(ws, model)
+    for name, table in tables.items():
+        ws.warehouse.write(where[name], table, wanted)
+    return tables
+
+
+def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
+    """What is wrong in the kept tables, in words. Files in which nothing was found are not searched a second time.
+
+    A file is known by its bytes, so that a file that was changed since is searched, whoever changed it. Tables that are
+    cheap to make are made again each time: they have no findings of their own.
+    """
+    if recipe.findings is None:
+        return unlike(ws, recipe, model)
+    marker = f"verified/{recipe.tables[0]}/{model}"
+    files = [sha256_once(local_copy(ws.warehouse.path(recipe.place(name, model)))) for name in recipe.tables]
+    seen = digest([files, ws.warehouse.inputs(recipe.place(recipe.tables[0], model)), VERSION])
+    if ws.warehouse.inputs(marker) == seen:
+        return []
+    found = recomputed(ws, recipe, model)
+    if not found:
+        ws.warehouse.write(marker, pd.DataFrame({"file_sha256": files}), seen)
+    return found
+
+
+def recomputed(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
+    """What is wrong in the kept tables, in words, whether or not they were searched before."""
+    found = recipe.findings(ws, model) if recipe.findings else []
+    return found or unlike(ws, recipe, model)
+
+
+def unlike(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
+    """The tables that differ from those made again, with the first difference of each in words."""
+    wrong = []
+    for name, table in recipe.make(ws, model).items():
+        place = recipe.place(name, model)
+        kept = ws.warehouse.read(place)
+        fresh = pa.Table.from_pandas(table, preserve_index=False).to_pandas()  # NULLs as a file gives them back
+        try:
+            pd.testing.assert_frame_equal(kept, fresh, check_dtype=False, rtol=1e-9)
+        except AssertionError as error:
+            wrong.append(f"{place}: {' '.join(str(error).split())[:200]}")
+    return wrong
+
+
+# ---- the tables below the results
+def images_of(ws: Workspace, encoders: Sequence[EncoderEntry], model: str) -> list[str]:
+    """The embeddings of a model version's imitations."""
+    return [f"imitation_embeddings/{e.name}/{model}/{s}" for e in encoders for s in ws.prompted()]
+
+
+def works_of(ws: Workspace, encoders: Sequence[EncoderEntry]) -> list[str]:
+    """The embeddings of real works."""
+    return [f"reference_embeddings/{e.name}/{s}" for e in encoders for s in ws.referenced()]
+
+
+def labels_of(ws: Workspace) -> list[str]:
+    """The embeddings of labels."""
+    return [f"label_embeddings/{e.name}" for e in ws.text_encoders]
+
+
+def together(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """The tables one below the other; an empty table with these columns if there are none."""
+    return pd.concat(list(tables), ignore_index=True) if tables else pd.DataFrame(columns=list(columns))

@@ -1,0 +1,49 @@
+"""Cells: tables that several processes make at once, and which process takes which of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from audit_assets.errors import writing
+from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.places import lock_folder
+from audit_assets.warehouse.store import Warehouse
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a warehouse. A cell is known by its table's name, and is done if its file has the wanted inputs."""
+
+    warehouse: Warehouse
+    store: ImageStore
+
+    def done(self, table: str, inputs: str, *, images: bool = False) -> pd.DataFrame | None:
+        """The rows of a cell that was made from these inputs. With `images`, every image that the rows name must exist too."""
+        if self.warehouse.inputs(table) != inputs:
+            return None
+        rows = self.warehouse.read(table)
+        return rows if not images or self.store.has(rows["image_sha256"].dropna()) else None
+
+    def in_turn(self, tables: Sequence[str]) -> Iterator[str]:
+        """Each table under its lock: first those that no other process holds, then the rest as they become free.
+
+        Of two processes the second waits for a cell, and then finds it done.
+        """
+        for patience in (0, -1):
+            busy = []
+            for table in tables:
+                try:
+                    with self._lock(table).acquire(timeout=patience):
+                        yield table
+                except Timeout:
+                    busy.append(table)
+            tables = busy
+
+    def _lock(self, table: str) -> FileLock:
+        path = lock_folder(self.warehouse.root) / f"{table}.lock"
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return FileLock(path)

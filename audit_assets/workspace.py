@@ -1,0 +1,108 @@
+"""One opened audit: its file, its protocol, its warehouse with the images, and the subjects in it.
+
+Stages take a workspace and make tables in it. A workspace decides nothing and makes nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
+from audit_assets.errors import InputError
+from audit_assets.models.registry import folder_here, resolve_encoder_entry
+from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.untrusted.folders import works_of
+from audit_assets.warehouse import layout
+from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.store import Warehouse
+
+
+class Prompted(NamedTuple):
+    """A subject that images are made of."""
+
+    name: str
+    indirect: str
+    """The prompt that does not name the artist; empty if `artists.csv` gives none."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One opened audit. Every reader of its tables starts here."""
+
+    audit: Audit
+    protocol: Protocol
+    warehouse: Warehouse
+    images: ImageStore
+
+    @classmethod
+    def of(cls, audit: Audit, *, new: bool = False) -> "Workspace":
+        """The workspace of an audit file that was read. With `new`, a warehouse that is empty is marked with its layout."""
+        root = audit.local(audit.warehouse)
+        warehouse = layout.made(root) if new else layout.opened(root)
+        return cls(audit, load_protocol(audit), warehouse, ImageStore(warehouse.root / "images"))
+
+    @classmethod
+    def open(cls, config: str | Path, *, new: bool = False) -> "Workspace":
+        """The workspace of an audit file. InputError names what is wrong in the file, the protocol or the warehouse."""
+        return cls.of(load_audit(config), new=new)
+
+    @classmethod
+    def existing(cls, config: str | Path) -> "Workspace":
+        """The workspace of an audit that was made. InputError if no warehouse exists."""
+        audit = load_audit(config)
+        root = audit.local(audit.warehouse)
+        if not root.is_dir():
+            raise InputError(f"{root}: there is no warehouse yet; run `audit-assets run --config {config}` first.")
+        return cls.of(audit)
+
+    @property
+    def database(self) -> Path:
+        """The published file. It exists once the audit was published."""
+        return self.warehouse.root / "audit.duckdb"
+
+    def subjects(self) -> pd.DataFrame:
+        """The table `subjects`."""
+        return self.warehouse.read("subjects")
+
+    def prompted(self) -> dict[str, Prompted]:
+        """Each subject that images are made of, by its slug, in the order of the subjects."""
+        table = prompted(self.subjects())
+        indirect = table["indirect_prompt"].fillna("").astype(str)
+        return {
+            str(slug): Prompted(str(name), prompt)
+            for slug, name, prompt in zip(table["subject"], table["name"], indirect, strict=True)
+        }
+
+    def referenced(self) -> list[str]:
+        """The subjects that have real works, in the order of the subjects.
+
+        If the folder of works is not on this machine (an imported audit), the subjects whose works are in the warehouse.
+        """
+        own = self.subjects()
+        if not self.audit.local(self.audit.references).is_dir():
+            own = own[~own["kind"].isin(CONTROL_KINDS)]
+            return [str(s) for s in own["subject"] if self.warehouse.inputs(f"reference_works/{s}")]
+        return self.with_works(own)
+
+    def with_works(self, subjects: pd.DataFrame) -> list[str]:
+        """The subjects of a table `subjects` that have files of real works in the folder `references`."""
+        folder = self.audit.local(self.audit.references)
+        own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
+        return [str(s) for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
+
+    @property
+    def text_encoders(self) -> list[EncoderEntry]:
+        """The encoders that read text."""
+        return [e for e in self.audit.encoders if e.kind == "image_text"]
+
+    def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
+        """Scale and bias of an encoder. If its files are not on this machine, those in the table `encoders`."""
+        if folder_here(self.audit, entry):
+            resolved = resolve_encoder_entry(self.audit, entry)
+            return resolved.logit_scale, resolved.logit_bias
+        said = self.warehouse.read("encoders").set_index("encoder")[["logit_scale", "logit_bias"]].astype("float64")
+        scale, bias = said.loc[entry.name].to_numpy(dtype="float64")
+        return None if np.isnan(scale) else float(scale), None if np.isnan(bias) else float(bias)
