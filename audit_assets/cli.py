@@ -25,9 +25,6 @@ console = Console(highlight=False, soft_wrap=True)
 
 Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
 DEFAULT = Path("data/miniature/audit.yaml")
-SETTLED = 90
-"""Seconds after which a daemon has found a new code server: it looks every minute. A run that it is asked to begin again
-before, it gives up for good."""
 
 
 def _stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
@@ -181,7 +178,7 @@ def report(
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     """Serve the Dagster UI on loopback over this audit's own Dagster home."""
     from audit_assets.config import load_audit
-    from audit_assets.runs.driver import hold_ui
+    from audit_assets.runs.lost_runs import hold_ui
 
     try:
         audit = load_audit(config)
@@ -206,27 +203,9 @@ def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
 
     Runs that died with the one before are ended once it serves. For the service in `docker/`; `dev` is all in one.
     """
-    import signal
-    import subprocess
+    from audit_assets.runs.lost_runs import serve
 
-    import dagster as dg
-
-    from audit_assets.runs.driver import end_lost_runs, lost_runs
-
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
-    with dg.DagsterInstance.get() as instance:
-        lost = lost_runs(instance)
-        server = subprocess.Popen([dagster, "code-server", "start", "-h", host, "-p", str(port), *module])
-        for ending in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(ending, lambda *_: server.terminate())
-        if lost:
-            console.print(f"{len(lost)} runs died with the last code server; they end as failed in {SETTLED} s")
-            try:
-                server.wait(SETTLED)
-            except subprocess.TimeoutExpired:
-                end_lost_runs(instance, lost)
-        raise typer.Exit(server.wait())
+    raise typer.Exit(serve(host, port, lambda line: console.print(line, markup=False)))
 
 
 @app.command()

@@ -284,7 +284,7 @@ def test_the_service_starts_runs_and_begins_again_what_died_with_its_code_server
 def _unfinished() -> Any:
     from dagster import RunsFilter
 
-    from audit_assets.runs.driver import UNFINISHED
+    from audit_assets.runs.lost_runs import UNFINISHED
 
     return RunsFilter(statuses=[*UNFINISHED, DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED])
 

@@ -3,14 +3,8 @@
 Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
 """
 
-import fcntl
-import glob
 import os
-import re
-import shutil
-import sqlite3
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from filelock import FileLock, Timeout
-from sqlalchemy.exc import DBAPIError
+from filelock import FileLock
 
-from audit_assets.config import Audit, load_audit
+from audit_assets.config import load_audit
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, writing
 from audit_assets.generation.makers import at_work
@@ -31,41 +24,13 @@ from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_shards
+from audit_assets.runs.home import opened, prepare_home, usable
+from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal has the progress."""
-
-DRIVER = "audit/driver"
-OPENING, SETTINGS = "opening.lock", "dagster.yaml"
-LOCAL = (sqlite3.Error, dg.DagsterInvalidInvocationError)
-"""What a damaged log of events raises that lies in the home itself, and not in a database."""
-UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-
-DAGSTER_YAML = """\
-telemetry: {enabled: false}
-nux: {enabled: false}
-concurrency: {pools: {granularity: run, default_limit: 1}}
-run_monitoring: {enabled: false}
-run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
-"""
-"""A run whose process was killed is started again; one that failed would fail again."""
-
-
-def prepare_home(audit: Audit) -> Path:
-    """The audit's Dagster home; made when it is not there. Settings that somebody put there, such as Postgres, are kept."""
-    home = audit.dagster_home
-    if glob.has_magic(str(home)):
-        raise InputError(
-            f"{home}: Dagster takes *, ? and [ in a folder's name for a pattern, and would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another."
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    settings = home / SETTINGS
-    if not settings.exists():
-        settings.write_text(DAGSTER_YAML, encoding="utf-8")
-    (home / OPENING).touch()
-    return home
 
 
 @dataclass
@@ -256,142 +221,8 @@ def driver(config: Path) -> Iterator[Driver]:
     with writing(audit.dagster_home):
         home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
-    with _usable(home), _opened(home) as instance, alive(home / "drivers", instance) as name:
+    with usable(home), opened(home) as instance, alive(home / "drivers", instance) as name:
         yield Driver(audit.file, instance, name)
-
-
-@contextmanager
-def _usable(home: Path) -> Iterator[None]:
-    """Says what can be done about a log of events that cannot be read or written."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as raised:
-        error = _of_database(raised)
-        if error is None:
-            raise
-        said = f"cannot be used ({str(error.orig).strip()})"
-        kept = "what was made is in the warehouse, and is kept"
-        if not isinstance(error.orig, LOCAL):
-            raise InputError(
-                f"{home / SETTINGS}: Dagster's database {said}; start it, or correct its address, user and password, and run again: {kept}."
-            ) from error
-        if "locked" in said:
-            raise InputError(
-                f"{home}: Dagster's log of events {said}; wait until the process that writes to it is done, and run again: {kept}."
-            ) from error
-        raise InputError(
-            f"{home}: Dagster's log of events {said}; make room where the disk is full, else delete this folder: {kept}."
-        ) from error
-
-
-def _of_database(error: BaseException | None) -> DBAPIError | None:
-    """The database's error that is, or is behind, another one: dagster-postgres raises its own when it asked often enough."""
-    while error is not None and not isinstance(error, DBAPIError):
-        error = error.__cause__
-    return error
-
-
-def _opened(home: Path) -> dg.DagsterInstance:
-    """Dagster's instance in a home. Where its first opening was killed, its tables are half made: without a run, it begins again."""
-    with FileLock(home / OPENING):  # two that make Dagster's tables at once fail
-        try:
-            instance = _instance(home)
-            _check_events(instance)
-        except DBAPIError as error:
-            history = home / "history"
-            # Locked: somebody else, such as a UI, is writing.
-            damaged = isinstance(error.orig, LOCAL) and "locked" not in str(error) and history.is_dir()
-            if not damaged or any(log.name != "index.db" for log in (history / "runs").glob("*.db")):
-                raise
-            shutil.rmtree(history)
-            instance = _instance(home)
-    return instance
-
-
-def _instance(home: Path) -> dg.DagsterInstance:
-    """Dagster's instance with the settings of a home. InputError where they cannot be taken."""
-    try:
-        return dg.DagsterInstance.from_config(str(home))
-    except Exception as error:  # storages, launchers and what else the settings name raise their own
-        if _of_database(error) is not None:
-            raise
-        unset = ", ".join(sorted(set(re.findall(r'environment variable "(\w+)" which is not set', str(error)))))
-        why = f"not set in the environment: {unset}" if unset else f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{home / SETTINGS}: Dagster does not take these settings ({why}); correct them, or delete the file for those of a laptop."
-        ) from error
-
-
-def _check_events(instance: dg.DagsterInstance) -> None:
-    """A file of the log that became empty opens as one whose tables are there by another name."""
-    try:
-        instance.get_dynamic_partitions("subject")
-    except dg.DagsterInvalidInvocationError as error:
-        raise DBAPIError("subject", None, error) from error
-
-
-@contextmanager
-def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
-    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
-
-    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
-    """
-    folder.mkdir(exist_ok=True)
-    for left in folder.glob("*.lock"):
-        try:
-            with FileLock(left).acquire(timeout=0):
-                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
-                left.unlink(missing_ok=True)
-        except Timeout:
-            continue
-    name = uuid.uuid4().hex
-    with FileLock(folder / f"{name}.lock"):
-        yield name
-    (folder / f"{name}.lock").unlink(missing_ok=True)
-
-
-def lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """The runs that died with the last code server, asked before the next one serves: its runs are its own processes.
-
-    A driver's runs are its own (`alive`).
-    """
-    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run.run_id for run in unfinished if DRIVER not in run.tags]
-
-
-def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
-    """Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
-    run, not of a step, they are what `run_retries` begins again."""
-    unfinished = instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=UNFINISHED)) if lost else []
-    _end(instance, unfinished, "the code server that this run was a process of is gone")
-
-
-def hold_ui(audit: Audit) -> Path:
-    """Dagster's home of an audit, with the lock of the UI, which this process holds while it lives, and what it becomes.
-
-    Runs of a UI that was killed are ended. Beside another UI over the same home nothing is done: the runs are that one's.
-    """
-    with writing(audit.dagster_home):
-        home = prepare_home(audit)
-        lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return home
-    os.set_inheritable(lock, True)
-    with _usable(home), _opened(home) as instance:
-        end_lost_runs(instance, lost_runs(instance))
-    return home
-
-
-def _end(
-    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
-) -> None:
-    for run in runs:
-        instance.report_run_failed(run, why)
 
 
 def run_audit(

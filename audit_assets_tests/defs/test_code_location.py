@@ -125,7 +125,7 @@ def test_a_deployment_that_is_not_known_is_said_at_once(environment: dict[str, s
 
 
 def test_the_homes_settings_are_ones_that_dagster_reads(tmp_path: Path) -> None:
-    from audit_assets.runs.driver import DAGSTER_YAML
+    from audit_assets.runs.home import DAGSTER_YAML
 
     (tmp_path / "dagster.yaml").write_text(DAGSTER_YAML)
     with DagsterInstance.from_config(str(tmp_path)) as instance:

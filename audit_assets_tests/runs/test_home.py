@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from audit_assets.cli import app
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.runs.driver import driver, prepare_home
+from audit_assets.runs.driver import driver
+from audit_assets.runs.home import prepare_home
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from audit_assets.cli import app
 from audit_assets.config import load_audit
-from audit_assets.runs.driver import prepare_home
+from audit_assets.runs.home import prepare_home
 from audit_assets_tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,109 @@
+"""Runs whose process died, and the processes that own runs: the driver, the UI and the code server."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from audit_assets.config import Audit
+from audit_assets.errors import writing
+from audit_assets.runs.home import opened, prepare_home, usable
+
+DRIVER = "audit/driver"
+SETTLED = 90
+"""Seconds after which a daemon has found a new code server: it looks every minute. A run that it is asked to begin again
+before, it gives up for good."""
+
+
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+@contextmanager
+def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
+    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
+
+    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
+    """
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("*.lock"):
+        try:
+            with FileLock(left).acquire(timeout=0):
+                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
+                left.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    name = uuid.uuid4().hex
+    with FileLock(folder / f"{name}.lock"):
+        yield name
+    (folder / f"{name}.lock").unlink(missing_ok=True)
+
+
+def lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """The runs that died with the last code server, asked before the next one serves: its runs are its own processes.
+
+    A driver's runs are its own (`alive`).
+    """
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [run.run_id for run in unfinished if DRIVER not in run.tags]
+
+
+def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
+    """Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
+    run, not of a step, they are what `run_retries` begins again."""
+    unfinished = instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=UNFINISHED)) if lost else []
+    _end(instance, unfinished, "the code server that this run was a process of is gone")
+
+
+def hold_ui(audit: Audit) -> Path:
+    """Dagster's home of an audit, with the lock of the UI, which this process holds while it lives, and what it becomes.
+
+    Runs of a UI that was killed are ended. Beside another UI over the same home nothing is done: the runs are that one's.
+    """
+    with writing(audit.dagster_home):
+        home = prepare_home(audit)
+        lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return home
+    os.set_inheritable(lock, True)
+    with usable(home), opened(home) as instance:
+        end_lost_runs(instance, lost_runs(instance))
+    return home
+
+
+def _end(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun], why: str = "the process that drove this run was killed"
+) -> None:
+    for run in runs:
+        instance.report_run_failed(run, why)
+
+
+def serve(host: str, port: int, tell: Callable[[str], None]) -> int:
+    """Serve the definitions to a webserver and a daemon until the server ends; its exit code.
+
+    Runs that died with the server before are ended once this one serves.
+    """
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
+    with dg.DagsterInstance.get() as instance:
+        lost = lost_runs(instance)
+        server = subprocess.Popen([dagster, "code-server", "start", "-h", host, "-p", str(port), *module])
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ending, lambda *_: server.terminate())
+        if lost:
+            tell(f"{len(lost)} runs died with the last code server; they end as failed in {SETTLED} s")
+            try:
+                server.wait(SETTLED)
+            except subprocess.TimeoutExpired:
+                end_lost_runs(instance, lost)
+        return server.wait()
