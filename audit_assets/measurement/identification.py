@@ -259,11 +259,17 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
         mean_reciprocal_rank=("reciprocal", "mean"),
         mean_margin=("margin", "mean"),
     )
-    labels = {key: plurality(list(group["predicted_label"]), nothing=None) for key, group in groups}
-    table["plurality_label"] = pd.Series([labels[key] for key in table.index], index=table.index, dtype=object)
+    table["plurality_label"] = _pluralities(rows, keys).reindex(table.index)
     table = table.reset_index()
     table["plurality_correct"] = table["plurality_label"] == table["subject"]
     return _typed(table, BY_SUBJECT_COLUMNS)
+
+
+def _pluralities(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """``plurality`` of every group at once, indexed by ``keys``; a blank image has no predicted label, and votes as such."""
+    votes = rows.groupby([*keys, "predicted_label"], observed=True, dropna=False).size().rename("votes").reset_index()
+    first = votes[votes["votes"] == votes.groupby(keys, observed=True)["votes"].transform("max")]
+    return first[~first.duplicated(keys, keep=False)].set_index(keys)["predicted_label"].astype(object)
 
 
 def summary(
@@ -376,10 +382,13 @@ def margins(
     p = np.asarray(probabilities, dtype=np.float64)
     trials = identify(p, own_label, blank=blank)
     own = np.asarray(own_label, dtype=np.int64)
-    rows = np.arange(len(p))
-    without_own = p.copy()
-    without_own[rows, own] = -1.0
-    margin = np.where(own >= 0, p[rows, own] - without_own.max(axis=1), np.nan)
+    best_other = np.empty(len(p))
+    for start in range(0, len(p), _ROWS_AT_ONCE):  # a copy of all at once would double the memory
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        without_own = p[rows].copy()
+        without_own[np.arange(len(without_own)), own[rows]] = -1.0
+        best_other[rows] = without_own.max(axis=1)
+    margin = np.where(own >= 0, p[np.arange(len(p)), own] - best_other, np.nan)
     return np.where((trials.predicted == -1) & (own >= 0), -1.0, margin)
 
 
@@ -419,18 +428,11 @@ _DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_hi
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """The schema's columns in the schema's order; nullable types, so that NULL survives an all-NULL column."""
-    types: dict[str, Any] = {}
-    for name in columns:
-        if name == "correct":
-            types[name] = "boolean" if columns is TRIALS_COLUMNS else "Int32"
-        elif name in _INTEGERS:
-            types[name] = "Int32"
-        elif name in _BOOLEANS:
-            types[name] = "boolean"
-        elif name in _DOUBLES:
-            types[name] = "float64"
-        else:
-            types[name] = "str"
+    chosen = (
+        dict.fromkeys(_INTEGERS, "Int32") | dict.fromkeys(_BOOLEANS, "boolean") | dict.fromkeys(_DOUBLES, "float64")
+    )
+    chosen["correct"] = "boolean" if columns is TRIALS_COLUMNS else "Int32"
+    types: dict[str, Any] = {name: chosen.get(name, "str") for name in columns}
     return table[list(columns)].astype(types)
 
 
