@@ -1,0 +1,91 @@
+"""Blocks of images and many label sets at once give what one matrix of probabilities for each label set gives."""
+
+import numpy as np
+import pytest
+
+from audit_assets.measurement.classification import Classified, Competition, classify
+from audit_assets.measurement.identification import class_probabilities, identify, margins
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
+from audit_assets_tests.measurement.worlds import unit
+
+EXACT = ("predicted", "rank_of_subject", "correct")
+NEAR = ("probability", "probability_of_subject")
+
+
+def one_by_one(
+    images: FloatArray, labels: FloatArray, own: IntArray, blank: BoolArray, temperature: float
+) -> Classified:
+    p = class_probabilities(images, labels, 100.0)
+    calibrated = class_probabilities(images, labels, 100.0 / temperature)[np.arange(len(own)), own]
+    calibrated = np.where(blank, 0.0, np.where(own >= 0, calibrated, np.nan))
+    return Classified(identify(p, own, blank=blank), margins(p, own, blank=blank), calibrated)
+
+
+def assert_same(found: Classified, expected: Classified, tolerance: float) -> None:
+    for name in EXACT:
+        np.testing.assert_array_equal(getattr(found.trials, name), getattr(expected.trials, name))
+    for name in NEAR:
+        np.testing.assert_allclose(getattr(found.trials, name), getattr(expected.trials, name), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found.margin, expected.margin, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        found.calibrated_probability_of_subject, expected.calibrated_probability_of_subject, rtol=0, atol=1e-12
+    )
+
+
+def world(n: int = 900, labels: int = 60) -> tuple[FloatArray, FloatArray, IntArray, BoolArray]:
+    rng = np.random.default_rng(4)
+    names = unit(rng.normal(size=(labels, 24)))
+    names[7] = names[3]  # a label that ties with another
+    who = rng.integers(-1, labels, size=n)
+    images = unit(names[who] + 0.9 * rng.normal(size=(n, 24)))
+    images[who == 3] = names[3]
+    return images, names, who, rng.random(n) < 0.05
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_all_labels_and_images_give_the_same_bits(temperature: float) -> None:
+    images, names, own, blank = world()
+    everything = Competition(np.arange(len(images)), np.arange(len(names)), own)
+    found = classify(images, names, {"joint": everything}, logit_scale=100.0, temperature=temperature, blank=blank)
+    assert_same(found["joint"], one_by_one(images, names, own, blank, temperature), 0.0)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+def test_every_label_set_takes_its_part(temperature: float) -> None:
+    images, names, who, blank = world()
+    parts = {"even": np.arange(0, 60, 2), "some": np.array([59, 3, 7, 20]), "all": np.arange(60)}
+    sets = {}
+    for name, chosen in parts.items():
+        kept = np.flatnonzero(np.isin(who, chosen)) if name != "all" else np.arange(len(who))
+        place = np.full(61, -1)
+        place[chosen] = np.arange(len(chosen))
+        sets[name] = Competition(kept, chosen, place[who[kept]])
+    found = classify(images, names, sets, logit_scale=100.0, temperature=temperature, blank=blank)
+    for name, one in sets.items():
+        kept, own = np.asarray(one.images), np.asarray(one.own)
+        expected = one_by_one(images[kept], names[parts[name]], own, blank[kept], temperature)
+        assert_same(found[name], expected, 1e-12)
+
+
+def test_a_set_without_images_gives_no_rows() -> None:
+    images, names, _, _ = world(n=5)
+    found = classify(images, names, {"none": Competition([], [0, 1], np.array([], dtype=int))}, logit_scale=100.0)
+    assert len(found["none"].margin) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        (Competition([0], [0], np.array([0])), "at least two labels"),
+        (Competition([0], [1, 1], np.array([0])), "each once"),
+        (Competition([1, 0], [0, 1], np.array([0, 0])), "ascending"),
+        (Competition([0, 5], [0, 1], np.array([0, 0])), "below 5"),
+        (Competition([0], [0, 99], np.array([0])), "between"),
+    ],
+)
+def test_label_sets_that_cannot_be_are_refused(one: Competition, message: str) -> None:
+    images, names, _, _ = world(n=5)
+    with pytest.raises(ValueError, match=message):
+        classify(images, names, {"x": one}, logit_scale=100.0)
+    with pytest.raises(ValueError, match="temperature"):
+        classify(images, names, {}, logit_scale=100.0, temperature=0.0)
