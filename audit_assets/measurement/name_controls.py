@@ -1,0 +1,347 @@
+"""Does the name steer the model? Identified images of an artist's name, beside those of names that nobody trained on.
+
+A share of identified images means nothing by itself: a model that knows no artist still draws what a name suggests, such as an
+origin or a genre, and an encoder then finds the name again. So each artist is compared with control names that suggest the
+same: names of its *stratum* (the locale that ``artists.csv`` gives, else the script of the name, else all names), which competed
+against equally many labels of the same kind, so that chance is equal.
+
+**The rule.** Had the model not been trained on the artist, its name would be one more name of its stratum: the N + 1 shares are
+exchangeable, and the artist is among the best r of them with a chance of r / (N + 1) at most. Hence
+
+    p = (1 + names that reach the artist's share) / (1 + N)        (ties count against the artist),
+
+which is exact for every N, whatever the shares of names are distributed like: the sampling error of a threshold k needs no
+allowance, because no k is estimated (Vovk, Gammerman and Shafer 2005, *Algorithmic learning in a random world*, section 2.3; it is
+the p-value of a permutation test). The artist passes if p <= 1 %, or, if fewer than 99 names exist, if no name reaches it. The
+level is then 1 / (1 + N), which the result states; with fewer than 49 names it is above 2 %, and nothing is tested.
+
+**Unequal numbers of images.** Blank and missing images are no evidence, so 6 shown images may stand beside 10. With fewer images a
+share of 1 is easier to reach. Two subjects are therefore compared at the smaller of their two numbers, c: a name "reaches" the
+artist with the chance that c of its images, drawn without replacement, hold as many identified ones as c of the artist's
+(hypergeometric, no random draw). With equal numbers this is 0 or 1.
+"""
+
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from audit_assets.measurement.vectors import FloatArray, IntArray
+
+LEVEL = 0.01
+"""Of names that nobody trained on, at most this share passes."""
+FEWEST_NAMES = 49
+"""With fewer names of a stratum even the best of them passes in more than 2 %: nothing is tested."""
+FEWEST_SHOWN = 5
+"""With fewer shown images a share is too coarse: one image more or less is 25 points."""
+MOST_IMAGES = 100
+"""No more images than this are proposed to settle a test."""
+
+NAME_COLUMNS = ("shown", "identified", "locale", "script", "labels", "label_kind")
+SUBJECT_COLUMNS = ("subject", "shown", "identified", "stratum", "labels", "label_kind")
+RESULT_COLUMNS = (
+    "subject", "stratum", "shown", "identified", "share", "share_low", "share_high", "names", "names_reaching", "p_value",
+    "p_floor", "level", "needed", "answer", "reason", "settle",
+)  # fmt: skip
+
+_LOCALE, _SCRIPT = "locale ", "script "
+_JAPANESE = {"HIRAGANA", "KATAKANA"}
+
+
+def script_of(name: str) -> str | None:
+    """The script of most letters of a name ("Latin", "Cyrillic", "Han", "Japanese", ...), None for a name without letters.
+
+    From the names of the characters in the Unicode database, whose first word is the script. A name with kana is Japanese,
+    whatever its Han characters. Ties go to the script that comes first in the name.
+    """
+    words = [unicodedata.name(c, "").split(" ")[0].split("-")[0] for c in name if unicodedata.category(c)[0] == "L"]
+    words = [word for word in words if word and word not in {"FULLWIDTH", "MODIFIER", "FEMININE", "MASCULINE"}]
+    if not words:
+        return None
+    if _JAPANESE & set(words):
+        return "Japanese"
+    word = Counter(words).most_common(1)[0][0]
+    return "Han" if word == "CJK" else word.capitalize()
+
+
+def stratum_of(locale: str | None, script: str | None, default: str = "audit") -> str:
+    """The stratum whose control names an artist is compared with: its locale, else the script of its name, else ``default``.
+
+    "ja-JP" and "ja_jp" are one locale. The result names what was matched, and is what ``in_stratum`` reads.
+    """
+    if locale and locale.strip():
+        language, _, region = locale.strip().replace("-", "_").partition("_")
+        return _LOCALE + (f"{language.lower()}_{region.upper()}" if region else language.lower())
+    return _SCRIPT + script if script else default
+
+
+def in_stratum(stratum: str, locales: pd.Series, scripts: pd.Series) -> npt.NDArray[np.bool_]:
+    """Which control names belong to a stratum. ``locales`` and ``scripts`` (names,) may hold missing values.
+
+    A name of locale ja_JP in Latin script belongs to "locale ja_JP", to "script Latin" and to "audit". A stratum "locale ja" takes
+    every region.
+    """
+    if stratum.startswith(_LOCALE):
+        of_names = [stratum_of(None if pd.isna(one) else str(one), None, "") for one in locales]
+        exact = np.array([one == stratum for one in of_names], dtype=np.bool_)
+        return exact | np.array([one.startswith(f"{stratum}_") for one in of_names], dtype=np.bool_)
+    if stratum.startswith(_SCRIPT):
+        return np.asarray(scripts.fillna("").astype(str) == stratum.removeprefix(_SCRIPT), dtype=np.bool_)
+    return np.ones(len(locales), dtype=np.bool_)
+
+
+def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) -> tuple[str, str]:
+    """Which label set an artist is identified among, and why: ("own" or "joint", sentence).
+
+    ``own_labels``: labels of the roster's own set, ``control_labels``: labels that control names compete against, and
+    ``joint_labels``: both together, defaults included in each. "own", the paper's design, needs equal numbers, or chance differs: an
+    artist alone among 4 labels is identified by chance in 25 %, its control names in 1.4 %. "joint" pads the artist's labels
+    with the control names, and every subject then competes against the same labels.
+
+    Raises ValueError if no set has two labels.
+    """
+    if max(own_labels, joint_labels) < 2:
+        raise ValueError(f"{own_labels} and {joint_labels} labels: identification needs two; add control names.")
+    if own_labels == control_labels and own_labels >= 2:
+        return "own", f"Artists and control names competed against {own_labels} labels each."
+    return "joint", (
+        f"The roster's own set has {own_labels} labels and that of control names {control_labels}, so chance differs; all "
+        f"subjects compete against the {joint_labels} labels of artists and control names together."
+    )
+
+
+def reaching(identified: int, shown: int, names_identified: npt.ArrayLike, names_shown: npt.ArrayLike) -> FloatArray:
+    """The chance that each name reaches the subject at the smaller of their numbers of images, shape (names,).
+
+    See the module's docstring. Raises ValueError on impossible counts.
+    """
+    x, m = _counts(names_identified, names_shown, "control name")
+    if not (0 <= identified <= shown and shown >= 1):
+        raise ValueError(f"{identified} identified of {shown} shown images is impossible; count them again.")
+    return _reaching(identified, shown, x, m)
+
+
+def _reaching(identified: int, shown: int, x: IntArray, m: IntArray) -> FloatArray:
+    pairs, where = np.unique(np.stack([x, m], axis=1), axis=0, return_inverse=True)
+    chances = np.array([_chance(identified, shown, int(theirs), int(images)) for theirs, images in pairs])
+    return np.asarray(chances[where.ravel()], dtype=np.float64)
+
+
+@lru_cache(maxsize=1 << 16)
+def _chance(identified: int, shown: int, theirs: int, images: int) -> float:
+    if shown == images:
+        return float(theirs >= identified)
+    common = min(shown, images)
+    counts = np.arange(common + 1)
+    own = stats.hypergeom.pmf(counts, shown, identified, common)
+    return float(np.clip(own @ stats.hypergeom.sf(counts - 1, images, theirs, common), 0.0, 1.0))
+
+
+def beside_names(
+    subjects: pd.DataFrame, names: pd.DataFrame, *, level: float = LEVEL, fewest_names: int = FEWEST_NAMES
+) -> pd.DataFrame:
+    """Every subject beside the control names of its stratum: one row each, in the order of ``subjects``.
+
+    ``subjects``: ``SUBJECT_COLUMNS``, with ``stratum`` from ``stratum_of``; ``names``: ``NAME_COLUMNS``. ``shown`` and ``identified`` count images,
+    without blank and missing ones; ``labels`` and ``label_kind`` say what the subject competed against. A control name that is a
+    subject itself must not stand among ``names`` for its own row: pass ``names`` a column ``subject``, and it is left out.
+
+    ``share`` has the exact binomial 95 % interval (Clopper and Pearson 1934) for further images of this name. ``names_reaching`` may be a
+    fraction (see the module's docstring), ``p_floor`` is the smallest p that its names allow, ``needed`` the smallest number of the
+    shown images with which the subject would pass, missing if none is enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could
+    not be tested", with ``reason`` and ``settle``, if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names
+    of its stratum, names with another chance, or names so often identified that no share of the images would pass.
+
+    Raises ValueError if columns are missing or counts are impossible.
+    """
+    for table, needed, what in ((subjects, SUBJECT_COLUMNS, "subjects"), (names, NAME_COLUMNS, "names")):
+        missing = [column for column in needed if column not in table.columns]
+        if missing:
+            raise ValueError(f"The table of {what} has no column {missing[0]!r}; pass {', '.join(needed)}.")
+    x, m = _counts(subjects["identified"], subjects["shown"], "subject")
+    _counts(names["identified"], names["shown"], "control name")
+    known = set(names["subject"]) if "subject" in names.columns else set()
+    # A control name is compared with the other names; everyone else shares a comparison with all of their kind.
+    alone = np.where(subjects["subject"].isin(known), subjects["subject"].astype(str), "")
+    cells = pd.DataFrame(
+        {"stratum": subjects["stratum"].astype(str), "labels": subjects["labels"], "kind": subjects["label_kind"], "alone": alone}
+    ).reset_index(drop=True)  # fmt: skip
+    rows: list[dict[str, Any]] = [{} for _ in range(len(subjects))]
+    strata = {s: names[in_stratum(s, names["locale"], names["script"])] for s in cells["stratum"].unique()}
+    for (stratum, labels, kind, one), members in cells.groupby(["stratum", "labels", "kind", "alone"], dropna=False):
+        others = strata[stratum]
+        if one:
+            others = others[others["subject"].astype(str) != one]
+        control = _Control(str(stratum), others, labels, kind, level, fewest_names)
+        for i in members.index:
+            rows[i] = control.row(int(x[i]), int(m[i]))
+    table = pd.DataFrame(rows, columns=[c for c in RESULT_COLUMNS if c not in ("subject", "stratum")])
+    table.insert(0, "subject", subjects["subject"].to_numpy())
+    table.insert(1, "stratum", cells["stratum"].to_numpy())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table["share"] = np.where(m > 0, x / np.maximum(m, 1), np.nan)
+    table["share_low"] = np.where(x > 0, stats.beta.ppf(0.025, x, m - x + 1), np.where(m > 0, 0.0, np.nan))
+    table["share_high"] = np.where(x < m, stats.beta.ppf(0.975, x + 1, m - x), np.where(m > 0, 1.0, np.nan))
+    return table[list(RESULT_COLUMNS)].astype({"needed": "Int32", "names": "int64"})
+
+
+def level_of(names: int, level: float = LEVEL) -> float:
+    """The chance that a name which nobody trained on passes, at most: ``level``, or 1 / (1 + names) if that is larger."""
+    return max(level, 1 / (1 + names))
+
+
+class _Control:
+    """The control names of one stratum and one number of labels; results are kept for each (identified, shown)."""
+
+    def __init__(self, stratum: str, names: pd.DataFrame, labels: Any, kind: Any, level: float, fewest: int) -> None:
+        self.stratum, self.labels, self.kind, self.fewest = stratum, labels, kind, fewest
+        used = names[names["shown"] >= FEWEST_SHOWN]
+        # A missing value equals nothing, so a subject without a label has no name beside it.
+        same = (
+            (used["labels"] == labels) & (used["label_kind"] == kind)
+            if pd.notna(labels)
+            else used["labels"].isna() & False
+        )
+        self.all_names, self.with_images = len(names), len(used)
+        self.unlike = sorted(set(used.loc[~same.astype(bool), "labels"].dropna().astype(int)))
+        used = used[same.astype(bool)]
+        self.x, self.m = (used[c].to_numpy(dtype=np.int64) for c in ("identified", "shown"))
+        self.level, self.limit = level, level_of(len(used), level)
+        self.tables: dict[int, FloatArray] = {}
+        self.rows: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def row(self, identified: int, shown: int) -> dict[str, Any]:
+        key = (identified, shown)
+        if key not in self.rows:
+            self.rows[key] = self._row(identified, shown)
+        return self.rows[key]
+
+    def _row(self, identified: int, shown: int) -> dict[str, Any]:
+        n = len(self.x)
+        row: dict[str, Any] = {"shown": shown, "identified": identified, "names": n, "p_floor": 1 / (1 + n)}
+        refused = self._refused(shown)
+        if refused is None or (n and shown):
+            # What the names say stands in the row even if it is not tested.
+            if shown not in self.tables:
+                counts = range(shown + 1)
+                self.tables[shown] = np.array([_reaching(k, shown, self.x, self.m).sum() for k in counts])
+            reached = self.tables[shown]
+            p = (1 + reached) / (1 + n)
+            passing = np.flatnonzero(p <= self.limit + 1e-12)
+            row |= {"names_reaching": float(reached[identified]), "p_value": float(p[identified])}
+            row |= {"needed": int(passing[0]) if len(passing) else None, "level": self.limit}
+            if refused is None and not len(passing):
+                refused = self._no_share_is_enough(shown, float(reached[-1]))
+        if refused is not None:
+            return row | {"answer": "could not be tested", "reason": refused[0], "settle": refused[1], "needed": None}
+        yes = row["p_value"] <= self.limit + 1e-12
+        said = (
+            f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
+            f"({self.stratum}, {self.labels} labels) reach that, p = {row['p_value']:.3g}, and at most {self.limit:.2g} passes."
+        )
+        return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
+
+    def _refused(self, shown: int) -> tuple[str, str] | None:
+        n, more = len(self.x), max(FEWEST_SHOWN - shown, 0)
+        if pd.isna(self.labels):
+            return "The name competed against no labels: this encoder has no text.", "An encoder with a text side."
+        if more:
+            return f"{shown} shown images, fewer than {FEWEST_SHOWN}.", f"{more} more images that are not blank."
+        if n >= self.fewest:
+            return None
+        wanted = f"{self.fewest - n} more control names of {self.stratum}"
+        if self.all_names == 0:
+            return (
+                f"No control name belongs to {self.stratum}.",
+                f"{wanted}; {_most(self.level)} for the level of {self.level:.0%}.",
+            )
+        if self.unlike and n < self.with_images:
+            return (
+                f"Chances differ: the name competed against {self.labels} labels ({self.kind}), and {self.with_images - n} of "
+                f"{self.with_images} control names of {self.stratum} against others ({', '.join(map(str, self.unlike))} labels).",
+                "The label set `joint`, in which artists and control names compete against the same labels.",
+            )
+        return (
+            f"{n} control names of {self.stratum} have {FEWEST_SHOWN} shown images; a test needs {self.fewest}.",
+            f"{wanted}.",
+        )
+
+    def _no_share_is_enough(self, shown: int, reached: float) -> tuple[str, str]:
+        n = len(self.x)
+        reason = (
+            f"Even {shown} of {shown} images would not pass: {reached:.3g} of {n} control names of {self.stratum} reach that, so that p "
+            f"would be {(1 + reached) / (1 + n):.2g}, above {self.limit:.2g}."
+        )
+        share = reached / n
+        remedies = []
+        if share < self.level:
+            # (1 + share * names) / (1 + names) <= level
+            names = int(np.ceil((1 - self.level) / (self.level - share)))
+            remedies.append(f"about {max(names - n, 1):,} more control names, if as large a share of them reaches it")
+        allowed = np.floor(self.limit * (1 + n) + 1e-9) - 0.5  # names that may reach, rounded
+        images = next((k for k in range(1, MOST_IMAGES - shown + 1) if self._expected_with(k) <= allowed), None)
+        if images is not None:
+            remedies.append(f"about {images} more images of every name")
+        if not remedies:
+            return reason, (
+                f"Neither more names nor up to {MOST_IMAGES} images settle it: names of this stratum are themselves identified. "
+                "A larger label set or a narrower stratum may."
+            )
+        return reason, f"{' or '.join(remedies)}.".capitalize()
+
+    def _expected_with(self, more: int) -> float:
+        """Names expected to have every image identified after so many more, each by its posterior (Jeffreys' prior)."""
+        full = self.m[self.x == self.m] + 0.5
+        return float(np.sum(stats.betabinom.pmf(more, more, full, 0.5)))
+
+
+def _most(level: float) -> str:
+    return f"{int(np.ceil(1 / level)) - 1}"
+
+
+def _counts(identified: npt.ArrayLike, shown: npt.ArrayLike, what: str) -> tuple[IntArray, IntArray]:
+    x, m = np.asarray(identified, dtype=np.float64), np.asarray(shown, dtype=np.float64)
+    if x.shape != m.shape or x.ndim != 1:
+        raise ValueError(f"Identified {x.shape} and shown {m.shape} images; pass one count per {what} for both.")
+    bad = ~((x >= 0) & (x <= m) & (x == np.floor(x)) & (m == np.floor(m)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"The {what} in row {row} has {x[row]:g} identified of {m[row]:g} shown images; count them again."
+        )
+    return x.astype(np.int64), m.astype(np.int64)
+
+
+def beside_recombined(subjects: pd.DataFrame, recombined: pd.DataFrame) -> pd.DataFrame:
+    """The same statistic beside names made of artists' own parts: a stricter control, which decides nothing.
+
+    ``subjects`` as in ``beside_names``; ``recombined``: ``shown``, ``identified``, ``labels``, ``label_kind`` and ``parts_of``, the list of
+    subjects that each name takes a part of. Each subject is compared with the names made of its own parts that competed against equally
+    many labels. Such a name can bring the artist about itself, so an artist who is imitated may not stand above it: a small p is more
+    evidence, a large one is none against.
+
+    Columns ``subject``, ``recombined_names``, ``recombined_reaching``, ``recombined_p`` (missing without a name or a shown image).
+    """
+    x, m = _counts(recombined["identified"], recombined["shown"], "recombined name")
+    own_x, own_m = _counts(subjects["identified"], subjects["shown"], "subject")
+    by_part: dict[str, list[int]] = {}
+    for i, parts in enumerate(recombined["parts_of"]):
+        for part in set(parts):
+            by_part.setdefault(str(part), []).append(i)
+    labels, kinds = recombined["labels"].to_numpy(), recombined["label_kind"].to_numpy()
+    rows = []
+    for i, subject in enumerate(subjects["subject"].astype(str)):
+        mine = np.array(by_part.get(subject, []), dtype=np.int64)
+        mine = mine[(m[mine] >= FEWEST_SHOWN) & (kinds[mine] == subjects["label_kind"].iloc[i])]
+        mine = mine[labels[mine] == subjects["labels"].iloc[i]]
+        if len(mine) == 0 or own_m[i] < FEWEST_SHOWN:
+            rows.append((subject, len(mine), np.nan, np.nan))
+            continue
+        reached = float(_reaching(int(own_x[i]), int(own_m[i]), x[mine], m[mine]).sum())
+        rows.append((subject, len(mine), reached, (1 + reached) / (1 + len(mine))))
+    return pd.DataFrame(rows, columns=["subject", "recombined_names", "recombined_reaching", "recombined_p"])
