@@ -23,6 +23,7 @@ artist with the chance that c of its images, drawn without replacement, hold as 
 
 import unicodedata
 from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -108,10 +109,10 @@ def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) ->
     if max(own_labels, joint_labels) < 2:
         raise ValueError(f"{own_labels} and {joint_labels} labels: identification needs two; add control names.")
     if own_labels == control_labels and own_labels >= 2:
-        return "own", f"Artists and control names competed against {own_labels} labels each."
+        return "own", f"Artists and control names compete against {own_labels} labels each."
     return "joint", (
-        f"The roster's own set has {own_labels} labels and that of control names {control_labels}, so chance differs; all "
-        f"subjects compete against the {joint_labels} labels of artists and control names together."
+        f"Alone, artists would compete against {own_labels} labels and control names against {control_labels}, so chance would differ; "
+        f"everyone competes against the {joint_labels} labels of artists and control names together."
     )
 
 
@@ -143,7 +144,12 @@ def _chance(identified: int, shown: int, theirs: int, images: int) -> float:
 
 
 def beside_names(
-    subjects: pd.DataFrame, names: pd.DataFrame, *, level: float = LEVEL, fewest_names: int = FEWEST_NAMES
+    subjects: pd.DataFrame,
+    names: pd.DataFrame,
+    *,
+    level: float = LEVEL,
+    fewest_names: int = FEWEST_NAMES,
+    fewest_shown: int = FEWEST_SHOWN,
 ) -> pd.DataFrame:
     """Every subject beside the control names of its stratum: one row each, in the order of ``subjects``.
 
@@ -156,6 +162,9 @@ def beside_names(
     shown images with which the subject would pass, missing if none is enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could
     not be tested", with ``reason`` and ``settle``, if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names
     of its stratum, names with another chance, or names so often identified that no share of the images would pass.
+
+    ``fewest_shown`` holds for subjects; the positive control, in which half of an artist's works stand in for images, may have fewer
+    than a subject. Control names always need ``FEWEST_SHOWN``.
 
     Raises ValueError if columns are missing or counts are impossible.
     """
@@ -177,7 +186,7 @@ def beside_names(
         others = strata[stratum]
         if one:
             others = others[others["subject"].astype(str) != one]
-        control = _Control(str(stratum), others, labels, kind, level, fewest_names)
+        control = _Control(str(stratum), others, labels, kind, _Rule(level, fewest_names, fewest_shown))
         for i in members.index:
             rows[i] = control.row(int(x[i]), int(m[i]))
     table = pd.DataFrame(rows, columns=[c for c in RESULT_COLUMNS if c not in ("subject", "stratum")])
@@ -195,11 +204,19 @@ def level_of(names: int, level: float = LEVEL) -> float:
     return max(level, 1 / (1 + names))
 
 
+@dataclass(frozen=True)
+class _Rule:
+    level: float
+    fewest_names: int
+    fewest_shown: int
+
+
 class _Control:
     """The control names of one stratum and one number of labels; results are kept for each (identified, shown)."""
 
-    def __init__(self, stratum: str, names: pd.DataFrame, labels: Any, kind: Any, level: float, fewest: int) -> None:
-        self.stratum, self.labels, self.kind, self.fewest = stratum, labels, kind, fewest
+    def __init__(self, stratum: str, names: pd.DataFrame, labels: Any, kind: Any, rule: _Rule) -> None:
+        self.stratum, self.labels, self.kind, self.fewest = stratum, labels, kind, rule.fewest_names
+        self.fewest_shown = rule.fewest_shown
         used = names[names["shown"] >= FEWEST_SHOWN]
         # A missing value equals nothing, so a subject without a label has no name beside it.
         same = (
@@ -211,7 +228,7 @@ class _Control:
         self.unlike = sorted(set(used.loc[~same.astype(bool), "labels"].dropna().astype(int)))
         used = used[same.astype(bool)]
         self.x, self.m = (used[c].to_numpy(dtype=np.int64) for c in ("identified", "shown"))
-        self.level, self.limit = level, level_of(len(used), level)
+        self.level, self.limit = rule.level, level_of(len(used), rule.level)
         self.tables: dict[int, FloatArray] = {}
         self.rows: dict[tuple[int, int], dict[str, Any]] = {}
 
@@ -247,11 +264,11 @@ class _Control:
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
 
     def _refused(self, shown: int) -> tuple[str, str] | None:
-        n, more = len(self.x), max(FEWEST_SHOWN - shown, 0)
+        n, more = len(self.x), max(self.fewest_shown - shown, 0)
         if pd.isna(self.labels):
             return "The name competed against no labels: this encoder has no text.", "An encoder with a text side."
         if more:
-            return f"{shown} shown images, fewer than {FEWEST_SHOWN}.", f"{more} more images that are not blank."
+            return f"{shown} shown images, fewer than {self.fewest_shown}.", f"{more} more images that are not blank."
         if n >= self.fewest:
             return None
         wanted = f"{self.fewest - n} more control names of {self.stratum}"
