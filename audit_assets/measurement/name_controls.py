@@ -19,6 +19,10 @@ level is then 1 / (1 + N), which the result states; with fewer than 49 names it 
 share of 1 is easier to reach. Two subjects are therefore compared at the smaller of their two numbers, c: a name "reaches" the
 artist with the chance that c of its images, drawn without replacement, hold as many identified ones as c of the artist's
 (hypergeometric, no random draw). With equal numbers this is 0 or 1.
+
+**Ties.** Ten of ten images leave nothing to rank: if three of 199 names win all their images, no artist could pass. If the mean margin of
+the shown images is given (``identification.margins``: the own label's probability less that of the best other), equal shares are ranked by
+it. The p-value stays exact, because margins are as exchangeable as shares.
 """
 
 import unicodedata
@@ -127,20 +131,21 @@ def reaching(identified: int, shown: int, names_identified: npt.ArrayLike, names
     return _reaching(identified, shown, x, m)
 
 
-def _reaching(identified: int, shown: int, x: IntArray, m: IntArray) -> FloatArray:
+def _reaching(identified: int, shown: int, x: IntArray, m: IntArray, *, more: int = 0) -> FloatArray:
+    """With ``more`` = 1 the chance to exceed the subject."""
     pairs, where = np.unique(np.stack([x, m], axis=1), axis=0, return_inverse=True)
-    chances = np.array([_chance(identified, shown, int(theirs), int(images)) for theirs, images in pairs])
+    chances = np.array([_chance(identified, shown, int(theirs), int(images), more) for theirs, images in pairs])
     return np.asarray(chances[where.ravel()], dtype=np.float64)
 
 
 @lru_cache(maxsize=1 << 16)
-def _chance(identified: int, shown: int, theirs: int, images: int) -> float:
+def _chance(identified: int, shown: int, theirs: int, images: int, more: int) -> float:
     if shown == images:
-        return float(theirs >= identified)
+        return float(theirs >= identified + more)
     common = min(shown, images)
     counts = np.arange(common + 1)
     own = stats.hypergeom.pmf(counts, shown, identified, common)
-    return float(np.clip(own @ stats.hypergeom.sf(counts - 1, images, theirs, common), 0.0, 1.0))
+    return float(np.clip(own @ stats.hypergeom.sf(counts + more - 1, images, theirs, common), 0.0, 1.0))
 
 
 def beside_names(
@@ -163,6 +168,10 @@ def beside_names(
     not be tested", with ``reason`` and ``settle``, if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names
     of its stratum, names with another chance, or names so often identified that no share of the images would pass.
 
+    If both tables have a column ``margin``, the mean margin of the *shown* images, a name with the subject's share reaches it only with
+    as large a margin; a missing one counts against the subject. ``needed`` is then enough whatever the margin. "could not be tested"
+    for names that are often identified themselves remains for a subject that does not pass.
+
     ``fewest_shown`` holds for subjects; the positive control, in which half of an artist's works stand in for images, may have fewer
     than a subject. Control names always need ``FEWEST_SHOWN``.
 
@@ -174,6 +183,9 @@ def beside_names(
             raise ValueError(f"The table of {what} has no column {missing[0]!r}; pass {', '.join(needed)}.")
     x, m = _counts(subjects["identified"], subjects["shown"], "subject")
     _counts(names["identified"], names["shown"], "control name")
+    margins = np.full(len(subjects), np.nan)
+    if "margin" in subjects.columns and "margin" in names.columns:
+        margins = subjects["margin"].to_numpy(dtype=np.float64, na_value=np.nan)
     known = set(names["subject"]) if "subject" in names.columns else set()
     # A control name is compared with the other names; everyone else shares a comparison with all of their kind.
     alone = np.where(subjects["subject"].isin(known), subjects["subject"].astype(str), "")
@@ -188,7 +200,7 @@ def beside_names(
             others = others[others["subject"].astype(str) != one]
         control = _Control(str(stratum), others, labels, kind, _Rule(level, fewest_names, fewest_shown))
         for i in members.index:
-            rows[i] = control.row(int(x[i]), int(m[i]))
+            rows[i] = control.row(int(x[i]), int(m[i]), float(margins[i]))
     table = pd.DataFrame(rows, columns=[c for c in RESULT_COLUMNS if c not in ("subject", "stratum")])
     table.insert(0, "subject", subjects["subject"].to_numpy())
     table.insert(1, "stratum", cells["stratum"].to_numpy())
@@ -212,7 +224,7 @@ class _Rule:
 
 
 class _Control:
-    """The control names of one stratum and one number of labels; results are kept for each (identified, shown)."""
+    """The control names of one stratum and one number of labels."""
 
     def __init__(self, stratum: str, names: pd.DataFrame, labels: Any, kind: Any, rule: _Rule) -> None:
         self.stratum, self.labels, self.kind, self.fewest = stratum, labels, kind, rule.fewest_names
@@ -229,16 +241,22 @@ class _Control:
         used = used[same.astype(bool)]
         self.x, self.m = (used[c].to_numpy(dtype=np.int64) for c in ("identified", "shown"))
         self.level, self.limit = rule.level, level_of(len(used), rule.level)
+        margin = used["margin"] if "margin" in used.columns else pd.Series(np.nan, index=used.index)
+        self.margin = margin.to_numpy(dtype=np.float64, na_value=np.nan)
         self.tables: dict[int, FloatArray] = {}
-        self.rows: dict[tuple[int, int], dict[str, Any]] = {}
+        self.chances: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
 
-    def row(self, identified: int, shown: int) -> dict[str, Any]:
+    def _reached(self, identified: int, shown: int, margin: float) -> float:
+        """Names that reach the subject; equal shares by margin, if there is one."""
         key = (identified, shown)
-        if key not in self.rows:
-            self.rows[key] = self._row(identified, shown)
-        return self.rows[key]
+        if key not in self.chances:
+            reach, above = (_reaching(*key, self.x, self.m, more=more) for more in (0, 1))
+            self.chances[key] = above, reach - above
+        above, tied = self.chances[key]
+        # A comparison with a missing margin is False: the tie counts against the subject.
+        return float(np.sum(above + tied * ~(self.margin < margin)))
 
-    def _row(self, identified: int, shown: int) -> dict[str, Any]:
+    def row(self, identified: int, shown: int, margin: float) -> dict[str, Any]:
         n = len(self.x)
         row: dict[str, Any] = {"shown": shown, "identified": identified, "names": n, "p_floor": 1 / (1 + n)}
         refused = self._refused(shown)
@@ -247,19 +265,18 @@ class _Control:
             if shown not in self.tables:
                 counts = range(shown + 1)
                 self.tables[shown] = np.array([_reaching(k, shown, self.x, self.m).sum() for k in counts])
-            reached = self.tables[shown]
-            p = (1 + reached) / (1 + n)
-            passing = np.flatnonzero(p <= self.limit + 1e-12)
-            row |= {"names_reaching": float(reached[identified]), "p_value": float(p[identified])}
-            row |= {"needed": int(passing[0]) if len(passing) else None, "level": self.limit}
-            if refused is None and not len(passing):
-                refused = self._no_share_is_enough(shown, float(reached[-1]))
+            passing = np.flatnonzero((1 + self.tables[shown]) / (1 + n) <= self.limit + 1e-12)
+            reached = self._reached(identified, shown, margin)
+            row |= {"names_reaching": reached, "p_value": (1 + reached) / (1 + n), "level": self.limit}
+            row |= {"needed": int(passing[0]) if len(passing) else None}
+            if refused is None and not len(passing) and row["p_value"] > self.limit + 1e-12:
+                refused = self._no_share_is_enough(shown, float(self.tables[shown][-1]))
         if refused is not None:
             return row | {"answer": "could not be tested", "reason": refused[0], "settle": refused[1], "needed": None}
         yes = row["p_value"] <= self.limit + 1e-12
         said = (
             f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
-            f"({self.stratum}, {self.labels} labels) reach that, p = {row['p_value']:.3g}, and at most {self.limit:.2g} passes."
+            f"({self.stratum}, {self.labels} labels) reach that, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
         )
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
 

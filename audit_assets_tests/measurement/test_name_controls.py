@@ -110,6 +110,24 @@ def test_more_names_settle_it_if_a_small_share_of_them_wins_every_image() -> Non
     assert (1 + 2 / 250 * (total - 2)) / (1 + total - 2) > 0.01
 
 
+def test_equal_shares_are_ranked_by_margin_and_a_missing_margin_counts_against_the_artist() -> None:
+    control = names([10] * 5 + [0] * 194, margin=[0.5, 0.4, np.nan, 0.3, 0.2] + [-0.3] * 194)
+    row = one(artist(10, margin=0.45), control)
+    assert (row["names_reaching"], row["answer"]) == (2, "could not be tested")
+    row = one(artist(10, margin=0.6), control)
+    assert (row["names_reaching"], row["p_value"], row["answer"]) == (1, 0.01, "yes")
+    assert one(artist(10, margin=np.nan), control)["names_reaching"] == 5
+    assert one(artist(10), control)["names_reaching"] == 5
+    assert one(artist(9, margin=0.9), control)["names_reaching"] == 5
+
+
+def test_ties_by_margin_of_unequal_numbers_of_images_lie_between_all_and_none() -> None:
+    control = names([6] * 199, shown=8, margin=list(np.linspace(0, 1, 199)))
+    low, middle, high = (one(artist(4, 5, margin=m), control)["names_reaching"] for m in (-1.0, 0.5, 2.0))
+    assert high < middle < low
+    assert low == pytest.approx(reaching(4, 5, [6] * 199, [8] * 199).sum())
+
+
 def test_a_control_name_is_not_compared_with_itself() -> None:
     control = names([9] + [0] * 199).assign(subject=[f"name {i}" for i in range(200)])
     rows = artist(9, subject="name 0")
