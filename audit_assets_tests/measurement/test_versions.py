@@ -11,6 +11,7 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets.measurement.versions import (
     beyond_retraining,
     difference_in_differences,
+    log_odds_differences,
     power_of_difference_in_differences,
     trend,
     version_shares,
@@ -123,6 +124,25 @@ def test_a_group_that_cannot_reach_five_per_cent_was_not_tested() -> None:
     assert "declared group" in nobody.reason
     with pytest.raises(ValueError, match="one bool per artist"):
         difference_in_differences(d, np.zeros(4), rng=np.random.default_rng(0))
+
+
+def test_a_common_shift_in_log_odds_seldom_looks_like_an_effect_on_famous_artists_in_both_scales() -> None:
+    rng, group, audits, found = np.random.default_rng(8), np.arange(50) < 10, 300, 0
+    ten = np.full(50, 10)
+    for _ in range(audits):
+        odds = np.where(group, 2.0, -1.0) + rng.normal(size=50)
+        y = rng.binomial(10, 1 / (1 + np.exp(-odds)))
+        later = rng.binomial(10, 1 / (1 + np.exp(1.0 - odds - 0.5 * rng.normal(size=50))))
+        both = (later / 10 - y / 10, log_odds_differences(y, ten, later, ten))
+        found += max(difference_in_differences(d, group, permutations=199, rng=rng).p_value for d in both) <= 0.05
+    assert found / audits <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / audits)
+
+
+def test_log_odds_are_those_of_haldane() -> None:
+    found = log_odds_differences([5, 0, 0], [10, 10, 0], [10, 0, 3], [10, 10, 10])
+    np.testing.assert_allclose(found, [np.log(10.5 / 0.5), 0.0, np.nan])
+    with pytest.raises(ValueError, match="more images identified"):
+        log_odds_differences([5], [4], [1], [1])
 
 
 def test_versions_without_any_movement_give_p_one() -> None:
