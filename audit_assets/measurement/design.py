@@ -39,7 +39,8 @@ class Design:
 
     ``works``: number of works of each audited artist, 0 for one without. ``strata``: for each stratum (``name_controls.stratum_of``) its artists and the
     control names that are drawn for it; the artists must add up to the length of ``works``. ``background``: other artists with works. ``images`` per name. ``default_labels``: labels that name
-    nobody. ``has_text``: whether the encoder has a text side. ``opted_out``: artists of a declared group, if versions are to be compared.
+    nobody. ``has_text``: whether the encoder has a text side. ``match_in_strata``: whether matching compares an artist
+    with the names of its own stratum alone. ``opted_out``: artists of a declared group, if versions are to be compared.
     ``correlation`` of right and wrong between two images of one artist, for the accuracy of a roster alone; it is not that of embeddings.
     """
 
@@ -49,6 +50,7 @@ class Design:
     images: int = 10
     default_labels: int = 3
     has_text: bool = True
+    match_in_strata: bool = False
     opted_out: int = 0
     alpha: float = 0.05
     correlation: float = 0.5
@@ -83,13 +85,21 @@ class Design:
         return sum(works > 0 for works in self.works)
 
     @property
+    def tables(self) -> list[tuple[str, int, int]]:
+        """Of each matrix that matching ranks in: its stratum ("" for all), the audited artists and the names in its columns."""
+        if not self.match_in_strata:
+            return [("", self.artists, self.artists + self.names)]
+        return [(stratum, artists, artists + names) for stratum, (artists, names) in self.strata.items() if artists]
+
+    @property
     def other_cells(self) -> int:
-        """Cells of artists with works and names that are nobody's own."""
-        return (self.matched + self.background) * (self.artists + self.names) - self.matched
+        """Cells that are nobody's own, of the smallest matrix."""
+        rows = self.matched + self.background
+        return min(rows * columns - min(artists, self.matched) for _, artists, columns in self.tables)
 
     @property
     def smallest_p(self) -> float:
-        """Of matching."""
+        """Of matching, in the smallest matrix."""
         return 1 / (1 + self.other_cells)
 
 
@@ -115,6 +125,10 @@ def statements(design: Design) -> list[Statement]:
 
 def _artists(number: int) -> str:
     return f"{number:,} artist{'' if number == 1 else 's'}"
+
+
+def _first_upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _who(design: Design) -> str:
@@ -170,18 +184,20 @@ def _towards(design: Design) -> Statement:
         )  # fmt: skip
     if design.images == 0:
         return Statement(asked, UNTESTED, "No images are planned.", f"{FEWEST_SHOWN} images per name.")
-    others, names = design.matched + design.background - 1, design.artists + design.names - 1
+    others = design.matched + design.background - 1
+    stratum, _, columns = min(design.tables, key=lambda table: table[2])
+    names, of = columns - 1, f" of {stratum}" if stratum else ""
     more = []
     if others < FEWEST_OTHER_ARTISTS:
         more.append(f"works of {FEWEST_OTHER_ARTISTS - others} more (background) artists")
     if names < FEWEST_OTHER_NAMES:
-        more.append(f"{FEWEST_OTHER_NAMES - names} more control names")
+        more.append(f"{FEWEST_OTHER_NAMES - names} more control names{of}")
     if more:
         sentence = (
-            f"Matching needs works of {FEWEST_OTHER_ARTISTS} other artists and images of {FEWEST_OTHER_NAMES} other names; "
+            f"Matching needs works of {FEWEST_OTHER_ARTISTS} other artists and images of {FEWEST_OTHER_NAMES} other names{of}; "
             f"{others} and {names} are planned."
         )
-        return Statement(asked, UNTESTED, sentence, f"{' and '.join(more).capitalize()}.")
+        return Statement(asked, UNTESTED, sentence, f"{_first_upper(' and '.join(more))}.")
     if design.smallest_p > design.alpha:
         sentence = f"The smallest p-value is {design.smallest_p:.2g}, above {design.alpha}."
         return Statement(asked, UNTESTED, sentence, "More control names.")
@@ -275,11 +291,11 @@ def _single(design: Design) -> Statement:
             sentence += f" If all names were identified, {least} of the {design.matched} would have to be imitated."
         return Statement(asked, YES, sentence)
     cells = ceil(after / design.alpha) - design.other_cells
-    rows = design.matched + design.background
+    rows, columns = design.matched + design.background, min(columns for _, _, columns in design.tables)
     return Statement(
         asked, NO,
         f"q cannot be below {design.smallest_p * after:.2g}; " + ("no number would do." if fewest is None else f"at least {fewest} must be imitated."),
-        f"{ceil(cells / rows) + 1:,} more control names, or works of {ceil(cells / (design.artists + design.names)) + 1:,} more artists.",
+        f"{ceil(cells / rows) + 1:,} more control names, or works of {ceil(cells / columns) + 1:,} more artists.",
     )  # fmt: skip
 
 

@@ -129,6 +129,16 @@ def test_a_roster_of_several_strata_says_which_artists_cannot_be_found() -> None
     assert said(design, "perfect imitator").answer == NO
 
 
+def test_matching_within_strata_is_as_fine_as_its_smallest_matrix() -> None:
+    strata = {"locale ja_JP": (3, 6), "audit": (4, 199)}
+    whole, parts = (Design(works=[10] * 7, strata=strata, background=30, match_in_strata=m) for m in (False, True))
+    assert whole.smallest_p == 1 / (37 * 212 - 7 + 1)
+    assert parts.smallest_p == 1 / (37 * 9 - 3 + 1)
+    found = said(parts, "resemble")
+    assert (said(whole, "resemble").answer, found.answer) == (YES, UNTESTED)
+    assert found.settle == "2 more control names of locale ja_JP."
+
+
 def test_versions_of_a_declared_group_have_their_power_stated() -> None:
     found = said(Design(works=[10] * 70, strata={"audit": (70, 70)}, background=30, opted_out=10), "later version")
     assert (found.answer, "% of audits" in found.sentence) == (YES, True)
