@@ -2,21 +2,23 @@
 
 1. **Does the name steer the model?** Its images are identified more often than those of control names (``name_controls``).
 2. **Towards this artist's works?** They lie closer to the artist's works than those of other names do (matching).
-3. **Could this audit have seen it?** It would have called a perfect imitator of this artist imitated (the positive control).
+3. **Could this audit have seen it?** It would have called a perfect imitator of this artist imitated (the positive
+  control).
 
-Each is "yes", "no" or "could not be tested". A test that did not run is never "no": its answer says why, and what would settle it.
+Each is "yes", "no" or "could not be tested". A test that did not run is never "no": its answer says why, and what would
+settle it.
 
 The verdict, for an artist with real works, under an encoder with text:
 
-* yes and yes: ``imitated``. Evidence in both experiments stands whatever the third answer says: a weak instrument explains why
-  nothing was found, not why something was.
-* Otherwise, if one of the first two answers is "no", a perfect imitator would have had "yes" there. If the third answer is "yes", the
-  artist is ``not shown to be imitated``, else ``not auditable``. This is no acquittal.
+* yes and yes: ``imitated``. Evidence in both experiments stands whatever the third answer says: a weak instrument
+  explains why nothing was found, not why something was.
+* Otherwise, if one of the first two answers is "no", a perfect imitator would have had "yes" there. If the third answer
+  is "yes", the artist is ``not shown to be imitated``, else ``not auditable``. This is no acquittal.
 * Otherwise a test is missing: ``not auditable``.
 
-An encoder without text cannot ask the first question: matching decides alone, and the basis says so. A subject without real works
-can only be ``identified above controls`` or not, never more. A verdict says what a model can do under a protocol. It does not say that a
-right was infringed.
+An encoder without text cannot ask the first question: matching decides alone, and the basis says so. A subject without
+real works can only be ``identified above controls`` or not, never more. A verdict says what a model can do under a
+protocol. It does not say that a right was infringed.
 """
 
 from collections.abc import Sequence
@@ -45,10 +47,10 @@ QUESTIONS = (
 class Finding:
     """One answer with what it rests on.
 
-    ``number``: the figure that decided, a p- or q-value for the first two questions and the share of splits, or the p-value, of the
-    perfect imitator for the third; None if nothing was tested. ``low`` and ``high``: the 95 % interval of ``estimate``, the effect that the
-    test is about (a share of images, an AUC), None if there is none. ``reason``: one sentence. ``settle``: what would settle an answer
-    that could not be tested, empty for the others.
+    ``number``: the figure that decided, a p- or q-value for the first two questions and the share of splits, or the
+    p-value, of the perfect imitator for the third; None if nothing was tested. ``low`` and ``high``: the 95 % interval
+    of ``estimate``, the effect that the test is about (a share of images, an AUC), None if there is none. ``reason``:
+    one sentence. ``settle``: what would settle an answer that could not be tested, empty for the others.
 
     Raises ValueError if an answer has no number, a missing test no reason or no remedy, or a number is NaN.
     """
@@ -79,8 +81,8 @@ class Finding:
 class Answers:
     """The three findings of one artist under one encoder.
 
-    ``steers``: None if the encoder has no text, so that the question cannot be asked. ``towards`` and ``seen``: None if the subject has no
-    real works. A subject with works whose tests did not run has findings that say so.
+    ``steers``: None if the encoder has no text, so that the question cannot be asked. ``towards`` and ``seen``: None if
+    the subject has no real works. A subject with works whose tests did not run has findings that say so.
     """
 
     steers: Finding | None
@@ -196,9 +198,10 @@ def from_matching(
 ) -> Finding:
     """The second answer, from the p-value of the matching test and its q-value.
 
-    ``q``: Benjamini-Hochberg over the artists whose identification passed; None for an artist outside that family and in an audit of one
-    artist, where p itself is compared with ``alpha`` (p <= alpha, q < alpha). ``smallest_p``: what the test could have reached. ``p``
-    None or NaN: the test did not run, ``reason`` and ``settle`` say why and what to do.
+    ``q``: Benjamini-Hochberg over the artists whose identification passed; None for an artist outside that family and
+    in an audit of one artist, where p itself is compared with ``alpha`` (p <= alpha, q < alpha). ``smallest_p``: what
+    the test could have reached. ``p`` None or NaN: the test did not run, ``reason`` and ``settle`` say why and what to
+    do.
 
     Raises ValueError as ``Finding``.
     """
@@ -223,8 +226,9 @@ def from_matching(
 def agreement(verdicts: pd.DataFrame) -> pd.DataFrame:
     """How many encoders agree: one row per subject and model version.
 
-    ``verdicts`` has model_version, subject, encoder, verdict. Returns ``encoders``, ``encoders_auditable``, ``encoders_imitated`` (or
-    identified above controls) and ``unanimous`` among those that could audit (False if none could).
+    ``verdicts`` has model_version, subject, encoder, verdict. Returns ``encoders``, ``encoders_auditable``,
+    ``encoders_imitated`` (or identified above controls) and ``unanimous`` among those that could audit (False if none
+    could).
 
     Raises ValueError if columns are missing or an encoder speaks twice about one subject.
     """
@@ -248,7 +252,8 @@ def agreement(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers_table(answers: Sequence[Answers]) -> pd.DataFrame:
-    """One row per entry: ``steers``, ``towards`` and ``seen`` with number, interval, reason and remedy each, ``verdict``, ``basis``, ``because``.
+    """One row per entry: ``steers``, ``towards`` and ``seen`` with number, interval, reason and remedy each,
+    ``verdict``, ``basis``, ``because``.
 
     A question that cannot be asked (no text, no works) has missing values, not an answer.
     """

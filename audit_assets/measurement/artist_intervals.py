@@ -1,10 +1,12 @@
-"""Intervals in which every artist counts once: gaps to controls, the ratio to real works, and accuracy if artists come in schools.
+"""Intervals in which every artist counts once: gaps to controls, the ratio to real works, and accuracy if artists come
+in schools.
 
-``intervals`` pools images: an artist with 400 real works then weighs as much as forty with ten, and a ratio to real works says how famous
-artists fare. Here a share is the mean over artists of the artist's own share, the artists (or, if they come in schools, the schools) are
-the observations, and each mean has Wilson's interval with the number of observations that its variance is worth. Gaps and ratios
-join two such intervals (method of variance estimates recovery: Zou and Donner 2008, *Statistics in Medicine* 27, 1693-1702), which also
-works with five artists, or if no control name is ever identified. Templates are taken as given: an interval holds for the templates that were used.
+``intervals`` pools images: an artist with 400 real works then weighs as much as forty with ten, and a ratio to real
+works says how famous artists fare. Here a share is the mean over artists of the artist's own share, the artists (or, if
+they come in schools, the schools) are the observations, and each mean has Wilson's interval with the number of
+observations that its variance is worth. Gaps and ratios join two such intervals (method of variance estimates recovery:
+Zou and Donner 2008, *Statistics in Medicine* 27, 1693-1702), which also works with five artists, or if no control name
+is ever identified. Templates are taken as given: an interval holds for the templates that were used.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,8 @@ FEWEST_SCHOOLS = 3
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval over ``subjects`` and ``controls``. NaN bounds have a ``reason`` and say what would ``settle`` them."""
+    """An estimate with its interval over ``subjects`` and ``controls``. NaN bounds have a ``reason`` and say what would
+    ``settle`` them."""
 
     estimate: float
     low: float
@@ -36,11 +39,12 @@ class Interval:
 
 
 def artist_mean(successes: npt.ArrayLike, images: npt.ArrayLike, *, confidence: float = 0.95) -> ShareInterval:
-    """Mean over artists of their shares, with its interval. Counts of shape (artists,); artists without images are left out.
+    """Mean over artists of their shares, with its interval. Counts of shape (artists,); artists without images are left
+    out.
 
-    Wilson's (1927) interval at the effective number p (1 - p) / (s^2 / n) of independent observations, s^2 the variance of the artists'
-    shares, with Student's quantile at n - 1 degrees of freedom. If all shares are equal, nothing is known of their variance and the worst
-    is assumed, that each artist is one observation.
+    Wilson's (1927) interval at the effective number p (1 - p) / (s^2 / n) of independent observations, s^2 the variance
+    of the artists' shares, with Student's quantile at n - 1 degrees of freedom. If all shares are equal, nothing is
+    known of their variance and the worst is assumed, that each artist is one observation.
 
     Raises ValueError on impossible counts and with fewer than two artists that have images.
     """
@@ -70,9 +74,9 @@ def gap_of_artists(
 ) -> Interval:
     """Mean share of artists less that of control names, with its interval. Counts of shape (artists,) and (names,).
 
-    Square-and-add of the two intervals of ``artist_mean`` (Newcombe 1998, *Statistics in Medicine* 17, 873-890, method 10, in
-    spirit). Simulated coverage with 3 to 25 artists and 10 to 199 names: 93-99 %, and 89-92 % if a mean share of 2 to 10 % belongs to a few
-    artists alone (``docs/statistics.md``).
+    Square-and-add of the two intervals of ``artist_mean`` (Newcombe 1998, *Statistics in Medicine* 17, 873-890, method
+    10, in spirit). Simulated coverage with 3 to 25 artists and 10 to 199 names: 93-99 %, and 89-92 % if a mean share of
+    2 to 10 % belongs to a few artists alone (``docs/statistics.md``).
 
     Raises ValueError on impossible counts; fewer than two artists or names give NaN with a reason.
     """
@@ -97,11 +101,13 @@ def ratio_to_real_works(
 ) -> Interval:
     """Mean share of the artists' imitations over the mean share of the same artists' real works, with its interval.
 
-    Counts of shape (artists,), row i of all the same artist; artists without images or without works are left out. Two intervals of
-    ``artist_mean`` joined with the correlation of the artists' shares (Donner and Zou 2012, *Statistical Methods in Medical Research* 21,
-    347-359; a negative one counts as 0). Simulated coverage with 5 to 70 artists, of whom the recognised have eight times as many works: 93-97 %.
+    Counts of shape (artists,), row i of all the same artist; artists without images or without works are left out. Two
+    intervals of ``artist_mean`` joined with the correlation of the artists' shares (Donner and Zou 2012, *Statistical
+    Methods in Medical Research* 21, 347-359; a negative one counts as 0). Simulated coverage with 5 to 70 artists, of
+    whom the recognised have eight times as many works: 93-97 %.
 
-    NaN with a reason if fewer than two artists have both or no real work is identified. Raises ValueError on impossible counts or shapes that differ.
+    NaN with a reason if fewer than two artists have both or no real work is identified. Raises ValueError on impossible
+    counts or shapes that differ.
     """
     y, m = _checked(successes, images)
     real_y, real_m = _checked(real_successes, real_works)
@@ -137,15 +143,17 @@ def accuracy_by_school(
     *,
     confidence: float = 0.95,
 ) -> Interval:
-    """Share of images that are identified, with an interval over *schools* of artists (``peers``). Counts of shape (artists,).
+    """Share of images that are identified, with an interval over *schools* of artists (``peers``). Counts of shape
+    (artists,).
 
-    ``school`` (artists,): a name or number; a missing value (None, NaN or "") is a school of its own. If artists of one school are
-    recognised or missed together, an interval over artists holds for further artists *of these schools*; over further schools it
-    held the truth in 38-75 % of simulated audits. This one held it in 94-99 %: the variance is the jackknife's over schools, and Student's
-    degrees of freedom are those of as many schools of equal size (1 / sum of squared shares of the images, less 1).
+    ``school`` (artists,): a name or number; a missing value (None, NaN or "") is a school of its own. If artists of one
+    school are recognised or missed together, an interval over artists holds for further artists *of these schools*;
+    over further schools it held the truth in 38-75 % of simulated audits. This one held it in 94-99 %: the variance is
+    the jackknife's over schools, and Student's degrees of freedom are those of as many schools of equal size (1 / sum
+    of squared shares of the images, less 1).
 
-    ``subjects`` counts artists, ``controls`` schools. NaN with a reason with fewer than ``FEWEST_SCHOOLS`` schools. Raises ValueError
-    on impossible counts or shapes that differ.
+    ``subjects`` counts artists, ``controls`` schools. NaN with a reason with fewer than ``FEWEST_SCHOOLS`` schools.
+    Raises ValueError on impossible counts or shapes that differ.
     """
     y, m = _checked(successes, images)
     names = np.asarray(school, dtype=object)

@@ -1,9 +1,9 @@
 """Experiment 1 of many label sets at once, in blocks of images: what ``identification`` computes, from one product.
 
-``class_probabilities`` returns the whole matrix (images, labels), which ``identify`` and ``margins`` then read. With 2,500 artists
-and as many names that matrix takes 2 GB for each label set, and the same cosines are computed for each set and each temperature.
-Here the cosines of a block of images with all labels are computed once, each label set takes its part of them, and no matrix
-is kept.
+``class_probabilities`` returns the whole matrix (images, labels), which ``identify`` and ``margins`` then read. With
+2,500 artists and as many names that matrix takes 2 GB for each label set, and the same cosines are computed for each
+set and each temperature. Here the cosines of a block of images with all labels are computed once, each label set takes
+its part of them, and no matrix is kept.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,8 @@ class Competition:
 class Classified:
     """What rows of ``identification_trials`` need, arrays (n,): see ``Trials`` and ``identification.margins``.
 
-    ``calibrated_probability_of_subject``: of a softmax at logit scale / temperature; 0 for a blank image, NaN without a label.
+    ``calibrated_probability_of_subject``: of a softmax at logit scale / temperature; 0 for a blank image, NaN without a
+    label.
     """
 
     trials: Trials
@@ -55,13 +56,14 @@ def classify(
 ) -> dict[str, Classified]:
     """Classify the images of every label set. Section 2.1 of Casper et al. (2023); ties go against the subject.
 
-    ``images`` (n, d) and ``labels`` (L, d): unit vectors of one encoder, all that any set needs; ``blank`` (n,) marks images
-    that show nothing. A logit bias cancels in a softmax, so it is no argument.
+    ``images`` (n, d) and ``labels`` (L, d): unit vectors of one encoder, all that any set needs; ``blank`` (n,) marks
+    images that show nothing. A logit bias cancels in a softmax, so it is no argument.
 
-    The results are those of ``class_probabilities`` with ``identify`` and ``margins``: the same bits for one set of all labels
-    and images. For a part of the labels the last bits of a probability may differ (3e-15 in 349 of 100,000 images that were
-    compared), because a matrix product treats the rows at its edge in another order; predicted labels and ranks agreed in all.
-    The calibrated probability comes from the same product as the other one, so it agrees with that of a second product to 1e-12.
+    The results are those of ``class_probabilities`` with ``identify`` and ``margins``: the same bits for one set of all
+    labels and images. For a part of the labels the last bits of a probability may differ (3e-15 in 349 of 100,000
+    images that were compared), because a matrix product treats the rows at its edge in another order; predicted labels
+    and ranks agreed in all. The calibrated probability comes from the same product as the other one, so it agrees with
+    that of a second product to 1e-12.
 
     Raises ValueError on vectors that are not finite or not of unit length, fewer than two labels in a set, indices out of
     range, and a logit scale or temperature that is not positive.

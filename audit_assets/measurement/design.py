@@ -1,9 +1,10 @@
 """What an audit of a given size can find, by the rules of the run, before anyone pays for its images.
 
-Each statement is a question, an answer and a sentence, and, if the answer is not "yes", what would change it. The limits are those that the
-run applies: control names per stratum and shown images (``name_controls``), other names and other artists with works that matching needs, the
-smallest p-value 1 / (1 + other cells), Benjamini-Hochberg over the artists whose identification passed, and six works for the positive
-control. ``power_table`` says how often an imitated artist is found; it draws audits and runs the test that it is given.
+Each statement is a question, an answer and a sentence, and, if the answer is not "yes", what would change it. The
+limits are those that the run applies: control names per stratum and shown images (``name_controls``), other names and
+other artists with works that matching needs, the smallest p-value 1 / (1 + other cells), Benjamini-Hochberg over the
+artists whose identification passed, and six works for the positive control. ``power_table`` says how often an imitated
+artist is found; it draws audits and runs the test that it is given.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,18 +31,21 @@ ACCURACY = 0.8
 """The accuracy whose interval a plan states; the paper's was 0.81."""
 
 PValues = Callable[[FloatArray, FloatArray, int], FloatArray]
-"""A matching test: (similarity (rows, columns), mean works (rows, d), audited) -> p-values (audited,), NaN if not tested."""
+"""A matching test: (similarity (rows, columns), mean works (rows, d), audited) -> p-values (audited,), NaN if not
+tested."""
 
 
 @dataclass(frozen=True)
 class Design:
     """An audit that is planned.
 
-    ``works``: number of works of each audited artist, 0 for one without. ``strata``: for each stratum (``name_controls.stratum_of``) its artists and the
-    control names that are drawn for it; the artists must add up to the length of ``works``. ``background``: other artists with works. ``images`` per name. ``default_labels``: labels that name
-    nobody. ``has_text``: whether the encoder has a text side. ``match_in_strata``: whether matching compares an artist
-    with the names of its own stratum alone. ``opted_out``: artists of a declared group, if versions are to be compared.
-    ``correlation`` of right and wrong between two images of one artist, for the accuracy of a roster alone; it is not that of embeddings.
+    ``works``: number of works of each audited artist, 0 for one without. ``strata``: for each stratum
+    (``name_controls.stratum_of``) its artists and the control names that are drawn for it; the artists must add up to
+    the length of ``works``. ``background``: other artists with works. ``images`` per name. ``default_labels``: labels
+    that name no one. ``has_text``: whether the encoder has a text side. ``match_in_strata``: whether matching compares
+    an artist with the names of its own stratum alone. ``opted_out``: artists of a declared group, if versions are to be
+    compared. ``correlation`` of right and wrong between two images of one artist, for the accuracy of a roster alone;
+    it is not that of embeddings.
     """
 
     works: Sequence[int]
@@ -86,14 +90,15 @@ class Design:
 
     @property
     def tables(self) -> list[tuple[str, int, int]]:
-        """Of each matrix that matching ranks in: its stratum ("" for all), the audited artists and the names in its columns."""
+        """Of each matrix that matching ranks in: its stratum ("" for all), the audited artists and the names in its
+        columns."""
         if not self.match_in_strata:
             return [("", self.artists, self.artists + self.names)]
         return [(stratum, artists, artists + names) for stratum, (artists, names) in self.strata.items() if artists]
 
     @property
     def other_cells(self) -> int:
-        """Cells that are nobody's own, of the smallest matrix."""
+        """Cells that are no own cells, of the smallest matrix."""
         rows = self.matched + self.background
         return min(rows * columns - min(artists, self.matched) for _, artists, columns in self.tables)
 
@@ -169,7 +174,7 @@ def _stratum(design: Design, asked: str, stratum: str) -> Statement:
     )[1]
     sentence = (
         f"{_who(design).capitalize()} passes if {reach} of {names} reaches the same share of {design.images} images; "
-        f"a name that nobody trained on passes in {100 * level:.2g} % at most. {chance}"
+        f"a name without training images passes in {100 * level:.2g} % at most. {chance}"
     )
     return Statement(asked + of, YES, sentence)
 
@@ -250,7 +255,8 @@ def _verdict(design: Design) -> Statement:
 
 
 def family(design: Design, imitated: int) -> int:
-    """Artists that matching is adjusted over if so many are imitated: those who pass identification, the others by its level.
+    """Artists that matching is adjusted over if so many are imitated: those who pass identification, the others by its
+    level.
 
     All artists with works if the encoder has no text. The level is that of the stratum with the fewest names.
     """
@@ -263,7 +269,8 @@ def family(design: Design, imitated: int) -> int:
 def fewest_imitated(design: Design, *, all_pass: bool = False) -> int | None:
     """The smallest number of imitated artists that Benjamini-Hochberg lets matching find; None if no number suffices.
 
-    ``all_pass``: if every name is identified, so that the filter leaves all artists. One artist is compared with alpha itself.
+    ``all_pass``: if every name is identified, so that the filter leaves all artists. One artist is compared with alpha
+    itself.
     """
     if design.artists == 1:
         return 1 if design.matched == 1 and design.smallest_p <= design.alpha else None
@@ -348,8 +355,8 @@ def draw_audit(
 ) -> tuple[FloatArray, FloatArray]:
     """Similarity (1 + background, 1 + names) and mean works (1 + background, d) of one artist, imitated with ``effect``.
 
-    ``effect``: cosine between the artist's hand and the centre of the images. Two works of an artist have a correlation of 0.3 in every
-    coordinate and two images of a name 0.5, as in the worlds of ``simulation``.
+    ``effect``: cosine between the artist's hand and the centre of the images. Two works of an artist have a correlation
+    of 0.3 in every coordinate and two images of a name 0.5, as in the worlds of ``simulation``.
     """
     hands, centres = rng.normal(size=(1 + background, dimension)), rng.normal(size=(1 + names, dimension))
     centres[0] = effect * hands[0] + np.sqrt(1 - effect**2) * centres[0]
@@ -376,8 +383,9 @@ def power_table(
 ) -> pd.DataFrame:
     """How often matching finds one imitated artist: one row per effect, works, names and background.
 
-    ``p_values``: the test of the run, see ``PValues``. ``power``: share of drawn audits with p <= ``alpha``; ``power_error`` its standard error;
-    ``tested``: whether the limits of this module let matching run; if not, ``power`` is NaN and no audit is drawn.
+    ``p_values``: the test of the run, see ``PValues``. ``power``: share of drawn audits with p <= ``alpha``;
+    ``power_error`` its standard error; ``tested``: whether the limits of this module let matching run; if not,
+    ``power`` is NaN and no audit is drawn.
     """
     lines = []
     for number, (effect, each, control, others) in enumerate(product(effects, works, names, backgrounds)):

@@ -1,28 +1,29 @@
-"""Does the name steer the model? Identified images of an artist's name, beside those of names that nobody trained on.
+"""Does the name steer the model? Identified images of an artist's name, beside those of names without training images.
 
-A share of identified images means nothing by itself: a model that knows no artist still draws what a name suggests, such as an
-origin or a genre, and an encoder then finds the name again. So each artist is compared with control names that suggest the
-same: names of its *stratum* (the locale that ``artists.csv`` gives, else the script of the name, else all names), which competed
-against equally many labels of the same kind, so that chance is equal.
+A share of identified images means nothing by itself: a model that knows no artist still draws what a name suggests,
+such as an origin or a genre, and an encoder then finds the name again. So each artist is compared with control names
+that suggest the same: names of its *stratum* (the locale that ``artists.csv`` gives, else the script of the name, else
+all names), which competed against equally many labels of the same kind, so that chance is equal.
 
-**The rule.** Had the model not been trained on the artist, its name would be one more name of its stratum: the N + 1 shares are
-exchangeable, and the artist is among the best r of them with a chance of r / (N + 1) at most. Hence
+**The rule.** Had the model not been trained on the artist, its name would be one more name of its stratum: the N + 1
+shares are exchangeable, and the artist is among the best r of them with a chance of r / (N + 1) at most. Hence
 
     p = (1 + names that reach the artist's share) / (1 + N)        (ties count against the artist),
 
-which is exact for every N, whatever the shares of names are distributed like: the sampling error of a threshold k needs no
-allowance, because no k is estimated (Vovk, Gammerman and Shafer 2005, *Algorithmic learning in a random world*, section 2.3; it is
-the p-value of a permutation test). The artist passes if p <= 1 %, or, if fewer than 99 names exist, if no name reaches it. The
-level is then 1 / (1 + N), which the result states; with fewer than 49 names it is above 2 %, and nothing is tested.
+which is exact for every N, whatever the shares of names are distributed like: the sampling error of a threshold k needs
+no allowance, because no k is estimated (Vovk, Gammerman and Shafer 2005, *Algorithmic learning in a random world*,
+section 2.3; it is the p-value of a permutation test). The artist passes if p <= 1 %, or, if fewer than 99 names exist,
+if no name reaches it. The level is then 1 / (1 + N), which the result states; with fewer than 49 names it is above 2 %,
+and nothing is tested.
 
-**Unequal numbers of images.** Blank and missing images are no evidence, so 6 shown images may stand beside 10. With fewer images a
-share of 1 is easier to reach. Two subjects are therefore compared at the smaller of their two numbers, c: a name "reaches" the
-artist with the chance that c of its images, drawn without replacement, hold as many identified ones as c of the artist's
-(hypergeometric, no random draw). With equal numbers this is 0 or 1.
+**Unequal numbers of images.** Blank and missing images are no evidence, so 6 shown images may stand beside 10. With
+fewer images a share of 1 is easier to reach. Two subjects are therefore compared at the smaller of their two numbers,
+c: a name "reaches" the artist with the chance that c of its images, drawn without replacement, hold as many identified
+ones as c of the artist's (hypergeometric, no random draw). With equal numbers this is 0 or 1.
 
-**Ties.** Ten of ten images leave nothing to rank: if three of 199 names win all their images, no artist could pass. If the mean margin of
-the shown images is given (``identification.margins``: the own label's probability less that of the best other), equal shares are ranked by
-it. The p-value stays exact, because margins are as exchangeable as shares.
+**Ties.** Ten of ten images leave nothing to rank: if three of 199 names win all their images, no artist could pass. If
+the mean margin of the shown images is given (``identification.margins``: the own label's probability less that of the
+best other), equal shares are ranked by it. The p-value stays exact, because margins are as exchangeable as shares.
 """
 
 import unicodedata
@@ -39,7 +40,7 @@ from scipy import stats
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
 LEVEL = 0.01
-"""Of names that nobody trained on, at most this share passes."""
+"""Of names without training images, at most this share passes."""
 FEWEST_NAMES = 49
 """With fewer names of a stratum even the best of them passes in more than 2 %: nothing is tested."""
 FEWEST_SHOWN = 5
@@ -75,7 +76,8 @@ def script_of(name: str) -> str | None:
 
 
 def stratum_of(locale: str | None, script: str | None, default: str = "audit") -> str:
-    """The stratum whose control names an artist is compared with: its locale, else the script of its name, else ``default``.
+    """The stratum whose control names an artist is compared with: its locale, else the script of its name, else
+    ``default``.
 
     "ja-JP" and "ja_jp" are one locale. The result names what was matched, and is what ``in_stratum`` reads.
     """
@@ -88,8 +90,8 @@ def stratum_of(locale: str | None, script: str | None, default: str = "audit") -
 def in_stratum(stratum: str, locales: pd.Series, scripts: pd.Series) -> npt.NDArray[np.bool_]:
     """Which control names belong to a stratum. ``locales`` and ``scripts`` (names,) may hold missing values.
 
-    A name of locale ja_JP in Latin script belongs to "locale ja_JP", to "script Latin" and to "audit". A stratum "locale ja" takes
-    every region.
+    A name of locale ja_JP in Latin script belongs to "locale ja_JP", to "script Latin" and to "audit". A stratum
+    "locale ja" takes every region.
     """
     if stratum.startswith(_LOCALE):
         of_names = [stratum_of(None if pd.isna(one) else str(one), None, "") for one in locales]
@@ -104,9 +106,9 @@ def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) ->
     """Which label set an artist is identified among, and why: ("own" or "joint", sentence).
 
     ``own_labels``: labels of the roster's own set, ``control_labels``: labels that control names compete against, and
-    ``joint_labels``: both together, defaults included in each. "own", the paper's design, needs equal numbers, or chance differs: an
-    artist alone among 4 labels is identified by chance in 25 %, its control names in 1.4 %. "joint" pads the artist's labels
-    with the control names, and every subject then competes against the same labels.
+    ``joint_labels``: both together, defaults included in each. "own", the paper's design, needs equal numbers, or
+    chance differs: an artist alone among 4 labels is identified by chance in 25 %, its control names in 1.4 %. "joint"
+    pads the artist's labels with the control names, and every subject then competes against the same labels.
 
     Raises ValueError if no set has two labels.
     """
@@ -116,7 +118,7 @@ def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) ->
         return "own", f"Artists and control names compete against {own_labels} labels each."
     return "joint", (
         f"Alone, artists would compete against {own_labels} labels and control names against {control_labels}, so chance would differ; "
-        f"everyone competes against the {joint_labels} labels of artists and control names together."
+        f"all subjects compete against the {joint_labels} labels of artists and control names together."
     )
 
 
@@ -158,22 +160,25 @@ def beside_names(
 ) -> pd.DataFrame:
     """Every subject beside the control names of its stratum: one row each, in the order of ``subjects``.
 
-    ``subjects``: ``SUBJECT_COLUMNS``, with ``stratum`` from ``stratum_of``; ``names``: ``NAME_COLUMNS``. ``shown`` and ``identified`` count images,
-    without blank and missing ones; ``labels`` and ``label_kind`` say what the subject competed against. A control name that is a
-    subject itself must not stand among ``names`` for its own row: pass ``names`` a column ``subject``, and it is left out.
+    ``subjects``: ``SUBJECT_COLUMNS``, with ``stratum`` from ``stratum_of``; ``names``: ``NAME_COLUMNS``. ``shown`` and
+    ``identified`` count images, without blank and missing ones; ``labels`` and ``label_kind`` say what the subject
+    competed against. A control name that is a subject itself must not stand among ``names`` for its own row: pass
+    ``names`` a column ``subject``, and it is left out.
 
-    ``share`` has the exact binomial 95 % interval (Clopper and Pearson 1934) for further images of this name. ``names_reaching`` may be a
-    fraction (see the module's docstring), ``p_floor`` is the smallest p that its names allow, ``needed`` the smallest number of the
-    shown images with which the subject would pass, missing if none is enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could
-    not be tested", with ``reason`` and ``settle``, if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names
-    of its stratum, names with another chance, or names so often identified that no share of the images would pass.
+    ``share`` has the exact binomial 95 % interval (Clopper and Pearson 1934) for further images of this name.
+    ``names_reaching`` may be a fraction (see the module's docstring), ``p_floor`` is the smallest p that its names
+    allow, ``needed`` the smallest number of the shown images with which the subject would pass, missing if none is
+    enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
+    if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names of its stratum, names with
+    another chance, or names so often identified that no share of the images would pass.
 
-    If both tables have a column ``margin``, the mean margin of the *shown* images, a name with the subject's share reaches it only with
-    as large a margin; a missing one counts against the subject. ``needed`` is then enough whatever the margin. "could not be tested"
-    for names that are often identified themselves remains for a subject that does not pass.
+    If both tables have a column ``margin``, the mean margin of the *shown* images, a name with the subject's share
+    reaches it only with as large a margin; a missing one counts against the subject. ``needed`` is then enough whatever
+    the margin. "could not be tested" for names that are often identified themselves remains for a subject that does not
+    pass.
 
-    ``fewest_shown`` holds for subjects; the positive control, in which half of an artist's works stand in for images, may have fewer
-    than a subject. Control names always need ``FEWEST_SHOWN``.
+    ``fewest_shown`` holds for subjects; the positive control, in which half of an artist's works stand in for images,
+    may have fewer than a subject. Control names always need ``FEWEST_SHOWN``.
 
     Raises ValueError if columns are missing or counts are impossible.
     """
@@ -187,7 +192,7 @@ def beside_names(
     if "margin" in subjects.columns and "margin" in names.columns:
         margins = subjects["margin"].to_numpy(dtype=np.float64, na_value=np.nan)
     known = set(names["subject"]) if "subject" in names.columns else set()
-    # A control name is compared with the other names; everyone else shares a comparison with all of their kind.
+    # A control name is compared with the other names; all other subjects share one comparison.
     alone = np.where(subjects["subject"].isin(known), subjects["subject"].astype(str), "")
     cells = pd.DataFrame(
         {"stratum": subjects["stratum"].astype(str), "labels": subjects["labels"], "kind": subjects["label_kind"], "alone": alone}
@@ -212,7 +217,7 @@ def beside_names(
 
 
 def level_of(names: int, level: float = LEVEL) -> float:
-    """The chance that a name which nobody trained on passes, at most: ``level``, or 1 / (1 + names) if that is larger."""
+    """The chance that a name without training images passes, at most: ``level``, or 1 / (1 + names) if that is larger."""
     return max(level, 1 / (1 + names))
 
 
@@ -354,12 +359,13 @@ def _counts(identified: npt.ArrayLike, shown: npt.ArrayLike, what: str) -> tuple
 def beside_recombined(subjects: pd.DataFrame, recombined: pd.DataFrame) -> pd.DataFrame:
     """The same statistic beside names made of artists' own parts: a stricter control, which decides nothing.
 
-    ``subjects`` as in ``beside_names``; ``recombined``: ``shown``, ``identified``, ``labels``, ``label_kind`` and ``parts_of``, the list of
-    subjects that each name takes a part of. Each subject is compared with the names made of its own parts that competed against equally
-    many labels. Such a name can bring the artist about itself, so an artist who is imitated may not stand above it: a small p is more
-    evidence, a large one is none against.
+    ``subjects`` as in ``beside_names``; ``recombined``: ``shown``, ``identified``, ``labels``, ``label_kind`` and
+    ``parts_of``, the list of subjects that each name takes a part of. Each subject is compared with the names made of
+    its own parts that competed against equally many labels. Such a name can bring the artist about itself, so an artist
+    who is imitated may not stand above it: a small p is more evidence, a large one is none against.
 
-    Columns ``subject``, ``recombined_names``, ``recombined_reaching``, ``recombined_p`` (missing without a name or a shown image).
+    Columns ``subject``, ``recombined_names``, ``recombined_reaching``, ``recombined_p`` (missing without a name or a
+    shown image).
     """
     x, m = _counts(recombined["identified"], recombined["shown"], "recombined name")
     own_x, own_m = _counts(subjects["identified"], subjects["shown"], "subject")

@@ -1,9 +1,10 @@
 """Worlds with known truth for identification: what a name suggests, and what a model was taught.
 
-Each name has an origin. The model draws what the origin suggests, and beyond that either something of its own for each name (nobody
-trained on it) or, with the strength ``effect``, what the encoder associates with exactly this name (known). The encoder's label of a
-name holds its origin and the name. So the images of an unknown artist whose origin no control name shares are found again always, although the
-model knows no hand: controls must be matched on origin, and here they are or are not.
+Each name has an origin. The model draws what the origin suggests, and beyond that either something of its own for each
+name (a name without training images) or, with the strength ``effect``, what the encoder associates with exactly this
+name (known). The encoder's label of a name holds its origin and the name. So the images of an unknown artist whose
+origin no control name shares are found again always, although the model knows no hand: controls must be matched on
+origin, and here they are or are not.
 
 ``study`` makes the tables of ``docs/statistics.md`` on identification.
 """
@@ -24,14 +25,16 @@ DEFAULT_LABELS = 3
 class NameWorld:
     """What is true.
 
-    ``artists`` are audited, in turn of the ``origins``; ``names`` control names belong to every origin if ``matched``, and else to the first
-    origin alone, and artists are then compared with all of them. ``images`` are drawn per name, of which a share ``blank`` shows
-    nothing; if ``unequal``, each artist and name has between six images and ``images``.
+    ``artists`` are audited, in turn of the ``origins``; ``names`` control names belong to every origin if ``matched``,
+    and else to the first origin alone, and artists are then compared with all of them. ``images`` are drawn per name,
+    of which a share ``blank`` shows nothing; if ``unequal``, each artist and name has between six images and
+    ``images``.
 
-    ``cue``: length of what a name suggests of its origin, in images and labels (a name itself has length 1). ``icc``: correlation of two
-    images of one name beside that. ``known``: artists whom the model was trained on, the first ones, with the strength ``effect``: the
-    cosine between the centre of their images and the direction of their own label. ``own_labels``: artists compete against the labels of
-    artists, names against those of names, as in the paper; otherwise all compete against all.
+    ``cue``: length of what a name suggests of its origin, in images and labels (a name itself has length 1). ``icc``:
+    correlation of two images of one name beside that. ``known``: artists whom the model was trained on, the first ones,
+    with the strength ``effect``: the cosine between the centre of their images and the direction of their own label.
+    ``own_labels``: artists compete against the labels of artists, names against those of names, as in the paper;
+    otherwise all compete against all.
     """
 
     artists: int = 20
@@ -51,7 +54,8 @@ class NameWorld:
 
 @dataclass(frozen=True)
 class NamesDrawn:
-    """One audit: ``subjects`` and ``names`` as ``name_controls.beside_names`` takes them, and whom the model truly knows, (artists,)."""
+    """One audit: ``subjects`` and ``names`` as ``name_controls.beside_names`` takes them, and whom the model truly
+    knows, (artists,)."""
 
     subjects: pd.DataFrame
     names: pd.DataFrame
@@ -119,9 +123,10 @@ def _correct(
 def study(worlds: Iterable[NameWorld], *, audits: int, seed: int) -> pd.DataFrame:
     """Who passes beside control names, over ``audits`` drawn audits of each world; one row per world.
 
-    ``false_pass``: share of the tested artists unknown to the model whose answer is "yes"; ``power``: share of all known artists whose
-    answer is "yes"; ``untested``: share of artists that could not be tested; ``identified_unknown``: share of the shown images of unknown artists that are
-    identified. ``..._error``: standard error over audits. NaN if there is no such artist.
+    ``false_pass``: share of the tested artists unknown to the model whose answer is "yes"; ``power``: share of all
+    known artists whose answer is "yes"; ``untested``: share of artists that could not be tested;
+    ``identified_unknown``: share of the shown images of unknown artists that are identified. ``..._error``: standard
+    error over audits. NaN if there is no such artist.
     """
     lines = []
     for number, world in enumerate(worlds):

@@ -3,12 +3,14 @@
 Two versions are asked for the same subjects, in the same words, from the same seeds. Training again on the same data moves
 every artist a little, so "this artist changed" names no cause. Three comparisons do more:
 
-* **Difference in differences**: if some artists opted out before the later version was trained, *their* movement less that of all
-  other artists is what opting out did, as far as nothing else befell the one group and not the other. A shift that retraining brings
-  to everyone cancels.
-* **Beyond retraining**: if a version was trained again on the same data, its movement says how far artists move without a cause.
-* **Equivalence of the audited artists**: their mean share moved by less than a margin. It is a statement about these artists, not about
-  a population of them: if one artist in twenty is lost whole, no sample of 70 shows that the mean of all others stayed.
+* **Difference in differences**: if some artists opted out before the later version was trained, *their* movement less
+  that of all other artists is what opting out did, as far as nothing else befell the one group and not the other. A
+  shift that retraining brings to all artists cancels.
+* **Beyond retraining**: if a version was trained again on the same data, its movement says how far artists move without
+  a cause.
+* **Equivalence of the audited artists**: their mean share moved by less than a margin. It is a statement about these
+  artists, not about a population of them: if one artist in twenty is lost whole, no sample of 70 shows that the mean of
+  all others stayed.
 
 Every artist is one observation, however many images it has.
 """
@@ -26,7 +28,8 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray
 MOST_EXACT = 20_000
 """Up to this many ways to choose the group, all are tried; beyond, some are drawn."""
 FEWEST_FOR_WELCH = 5
-"""With fewer artists in a group its own variance is too uncertain to divide by; the variance of both groups together is taken."""
+"""With fewer artists in a group its own variance is too uncertain to divide by; the variance of both groups together is
+taken."""
 FEWEST_FOR_TREND = 7
 """Versions: with six, all five steps in one direction still have a p-value of 2 / 2^5 = 0.06."""
 
@@ -35,9 +38,9 @@ FEWEST_FOR_TREND = 7
 class VersionShares:
     """Mean share of identified images over the same artists in two versions, and its change.
 
-    ``low`` and ``high``: 95 % interval of the change over further artists of the kind (Student's t over artists). ``low_audited`` and
-    ``high_audited``: of these very artists, over further images of them. ``equivalent``: the 90 % interval of these very artists lies
-    within the margin.
+    ``low`` and ``high``: 95 % interval of the change over further artists of the kind (Student's t over artists).
+    ``low_audited`` and ``high_audited``: of these very artists, over further images of them. ``equivalent``: the 90 %
+    interval of these very artists lies within the margin.
     """
 
     before: float
@@ -62,11 +65,12 @@ def version_shares(
 ) -> VersionShares:
     """Compare two versions over the artists that have shown images in both. Counts of shape (subjects,).
 
-    Averages are over artists, so that one with more images does not weigh more. The error for the audited artists adds the binomial
-    variances of both versions, each at the share (y + 1/2) / (m + 1), and takes the versions as independent given the artist: the same
-    seeds make them alike, so the error is too large, if anything. Equivalence is two one-sided tests on it (Schuirmann 1987, *Journal of
-    Pharmacokinetics and Biopharmaceutics* 15, 657-680). A t-test over artists in its place, the first edition's, passes at its margin in
-    more than 5 % if few artists carry the change: the sample that misses them has a small mean and a small error together.
+    Averages are over artists, so that one with more images does not weigh more. The error for the audited artists adds
+    the binomial variances of both versions, each at the share (y + 1/2) / (m + 1), and takes the versions as
+    independent given the artist: the same seeds make them alike, so the error is too large, if anything. Equivalence is
+    two one-sided tests on it (Schuirmann 1987, *Journal of Pharmacokinetics and Biopharmaceutics* 15, 657-680). A
+    t-test over artists in its place, the first edition's, passes at its margin in more than 5 % if few artists carry
+    the change: the sample that misses them has a small mean and a small error together.
 
     Raises ValueError on impossible counts, a margin outside 0 and 1, or fewer than two artists.
     """
@@ -113,10 +117,10 @@ def log_odds_differences(
 ) -> FloatArray:
     """Later less earlier log odds of each artist, shape (subjects,), NaN without images in both versions.
 
-    log((y + 1/2) / (m - y + 1/2)) (Haldane 1956, *Annals of Human Genetics* 20, 309-311). A shift that is common to all artists in log odds
-    moves those at 50 % by more points than those at 95 %, so a declared group of famous artists seems to differ: with shares of
-    88 % against 12 % such a shift gave p <= 0.05 in 12 % of simulated audits in points, and in 9 % in log odds. Pass both to
-    ``difference_in_differences`` and claim an effect only if both find it.
+    log((y + 1/2) / (m - y + 1/2)) (Haldane 1956, *Annals of Human Genetics* 20, 309-311). A shift that is common to all
+    artists in log odds moves those at 50 % by more points than those at 95 %, so a declared group of famous artists
+    seems to differ: with shares of 88 % against 12 % such a shift gave p <= 0.05 in 12 % of simulated audits in points,
+    and in 9 % in log odds. Pass both to ``difference_in_differences`` and claim an effect only if both find it.
 
     Raises ValueError if shapes differ or counts are impossible.
     """
@@ -135,9 +139,9 @@ def log_odds_differences(
 class DifferenceInDifferences:
     """How much further a declared group moved than the others: mean of its differences less the mean of theirs.
 
-    ``p_value`` two-sided, over all ways to choose as many artists (``exact``) or drawn ones; ``p_floor`` the smallest it can be. ``reason``
-    and ``settle`` say why nothing could be tested, and are empty if the test ran; the interval is NaN then only with fewer than
-    three artists.
+    ``p_value`` two-sided, over all ways to choose as many artists (``exact``) or drawn ones; ``p_floor`` the smallest
+    it can be. ``reason`` and ``settle`` say why nothing could be tested, and are empty if the test ran; the interval is
+    NaN then only with fewer than three artists.
     """
 
     difference: float
@@ -163,12 +167,13 @@ def difference_in_differences(
 ) -> DifferenceInDifferences:
     """Did a group that was declared before the later version was seen move further than the other artists?
 
-    ``differences`` (subjects,): later less earlier score of each artist (share, AUC), NaN for an artist without both, who is left out.
-    ``group`` (subjects,): True for the declared artists. If opting out did nothing, the labels "opted out" are exchangeable over artists
-    (Fisher 1935, *The design of experiments*, section 21). The statistic is Welch's t, whose permutation test also holds its level, for
-    many artists, if the groups vary differently (Janssen 1997, *Statistics & Probability Letters* 36, 9-21); with fewer than
-    ``FEWEST_FOR_WELCH`` artists in a group it is the difference of means. p = (1 + #) / (1 + B) of B drawn assignments, or the exact share of all if there are at
-    most ``MOST_EXACT``. The interval is Welch's (Student's with a common variance for a small group).
+    ``differences`` (subjects,): later less earlier score of each artist (share, AUC), NaN for an artist without both,
+    who is left out. ``group`` (subjects,): True for the declared artists. If opting out did nothing, the labels "opted
+    out" are exchangeable over artists (Fisher 1935, *The design of experiments*, section 21). The statistic is Welch's
+    t, whose permutation test also holds its level, for many artists, if the groups vary differently (Janssen 1997,
+    *Statistics & Probability Letters* 36, 9-21); with fewer than ``FEWEST_FOR_WELCH`` artists in a group it is the
+    difference of means. p = (1 + #) / (1 + B) of B drawn assignments, or the exact share of all if there are at most
+    ``MOST_EXACT``. The interval is Welch's (Student's with a common variance for a small group).
 
     "could not be tested" (``reason``): no artist in a group, or too few ways to choose the group for p <= ``alpha``.
 
@@ -224,9 +229,9 @@ def _permuted(d: FloatArray, chosen: BoolArray, *, exact: bool, permutations: in
     n, k = len(d), int(chosen.sum())
     own = abs(float(_statistic(d, chosen[None])[0])) * (1 - 1e-9)
     if exact:
-        everyone = np.array(list(combinations(range(n), k)), dtype=np.int64)
-        masks = np.zeros((len(everyone), n), dtype=np.bool_)
-        np.put_along_axis(masks, everyone, True, axis=1)
+        assignments = np.array(list(combinations(range(n), k)), dtype=np.int64)
+        masks = np.zeros((len(assignments), n), dtype=np.bool_)
+        np.put_along_axis(masks, assignments, True, axis=1)
         return float(np.mean(np.abs(_statistic(d, masks)) >= own))
     reached, done = 0, 0
     block = max(1, 2_000_000 // n)
@@ -254,12 +259,14 @@ def _statistic(d: FloatArray, masks: BoolArray) -> FloatArray:
 
 
 def beyond_retraining(differences: npt.ArrayLike, retrained: npt.ArrayLike) -> FloatArray:
-    """p-value of each artist's movement beside those of a version that was trained again on the same data. Shape (subjects,).
+    """p-value of each artist's movement beside those of a version that was trained again on the same data. Shape
+    (subjects,).
 
-    ``differences`` (subjects,): of the pair that is compared; ``retrained`` (artists,): of the pair that the user declares to differ in its
-    training run alone. If only a training run lay between the compared versions, an artist's movement would be one more of
-    the latter: p = (1 + #(|retrained| >= |difference|)) / (1 + artists). A shift common to all artists of a pair is part of the
-    movement in both. Adjust over artists before calling anyone moved. NaN stays NaN.
+    ``differences`` (subjects,): of the pair that is compared; ``retrained`` (artists,): of the pair that the user
+    declares to differ in its training run alone. If only a training run lay between the compared versions, an artist's
+    movement would be one more of the latter: p = (1 + #(|retrained| >= |difference|)) / (1 + artists). A shift common
+    to all artists of a pair is part of the movement in both. Adjust over artists before calling anyone moved. NaN stays
+    NaN.
 
     Raises ValueError without an artist in ``retrained``.
     """
@@ -273,7 +280,8 @@ def beyond_retraining(differences: npt.ArrayLike, retrained: npt.ArrayLike) -> F
 
 @dataclass(frozen=True)
 class Trend:
-    """Mean change from one version to the next over the same artists. ``p_value`` NaN with a ``reason`` if it could not be tested."""
+    """Mean change from one version to the next over the same artists. ``p_value`` NaN with a ``reason`` if it could not
+    be tested."""
 
     slope: float
     p_value: float
@@ -287,11 +295,12 @@ class Trend:
 def trend(scores: npt.ArrayLike) -> Trend:
     """Do versions drift in one direction? From scores (versions, subjects) in the order of the versions.
 
-    ``slope``: (last mean - first mean) / (versions - 1) over the artists with all scores. The versions are the observations: a training run
-    moves all artists together, so ten artists who rise together are one rise, not ten (permuting within artists, the first
-    edition's test, called 28-76 % of common random shifts a trend). p: over all signs of the steps from one version to the next, two-sided. It holds if
-    each run shifts all artists by itself, and if each run starts from the one before and shifts add up. With fewer than
-    ``FEWEST_FOR_TREND`` versions p could not be below 0.05, and nothing is tested.
+    ``slope``: (last mean - first mean) / (versions - 1) over the artists with all scores. The versions are the
+    observations: a training run moves all artists together, so ten artists who rise together are one rise, not ten
+    (permuting within artists, the first edition's test, called 28-76 % of common random shifts a trend). p: over all
+    signs of the steps from one version to the next, two-sided. It holds if each run shifts all artists by itself, and
+    if each run starts from the one before and shifts add up. With fewer than ``FEWEST_FOR_TREND`` versions p could not
+    be below 0.05, and nothing is tested.
 
     Raises ValueError with fewer than two versions or without an artist scored in all.
     """
@@ -322,13 +331,15 @@ def power_of_difference_in_differences(
 ) -> float:
     """Chance of p <= ``alpha`` if the declared group's share falls by ``effect`` more than that of the others.
 
-    ``share``: of identified images before, 0 to 1; ``images`` of each artist and version; ``movement``: standard deviation over artists of
-    what retraining alone does to a share (a share; measure it with a retrained pair). Two independent samples with the variances
+    ``share``: of identified images before, 0 to 1; ``images`` of each artist and version; ``movement``: standard
+    deviation over artists of what retraining alone does to a share (a share; measure it with a retrained pair). Two
+    independent samples with the variances
 
-        share (1 - share) / images + later (1 - later) / images + movement^2,    later = share - effect in the group, share elsewhere,
+        share (1 - share) / images + later (1 - later) / images + movement^2,    later = share - effect in the group,
+        share elsewhere,
 
-    and the noncentral t distribution (Cohen 1988, *Statistical power analysis*, chapter 2). 0 if the permutation test cannot reach
-    ``alpha``.
+    and the noncentral t distribution (Cohen 1988, *Statistical power analysis*, chapter 2). 0 if the permutation test
+    cannot reach ``alpha``.
 
     Raises ValueError on impossible arguments.
     """
