@@ -19,7 +19,7 @@ from audit_assets.hashing import digest
 from audit_assets.models.registry import encoders_table
 from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
 from audit_assets.results.auditability import AUDITABILITY
-from audit_assets.results.comparison import COMPARISON
+from audit_assets.results.comparison import COMPARISON, PER_MODEL
 from audit_assets.results.stage import ResultStage
 from audit_assets.warehouse.database import schema_columns
 from audit_assets.workspace import Workspace
@@ -64,8 +64,8 @@ def simulate(folder: Path, miniature: Path, world: World) -> Workspace:
     _draw(ws, subjects, world, rng)
     ResultStage(ws).make(AUDITABILITY)
     for model in MODELS:
-        for make in ("identification", "matching", "verdicts", "sensitivity"):
-            getattr(ResultStage(ws), f"make_{make}")(model)
+        for recipe in PER_MODEL:
+            ResultStage(ws).make(recipe, model)
     ResultStage(ws).make(COMPARISON)
     PublicationStage(ws).publish()
     return ws
