@@ -15,7 +15,7 @@ from audit_assets.publication.pages.index import write_index
 from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.workspace import Workspace
 from audit_assets_tests.publication.test_report import parsed
 from audit_assets_tests.publication.world import HOSTILE, MODELS, World, picture, simulate
@@ -176,7 +176,7 @@ def test_every_template_has_its_pictures_and_images_are_counted_once(miniature: 
     assert html.count("Nearest of <bdi>Artist 3</bdi>") == 2 * 2 * 3
     assert "Painting by Artist 3" in html
     with read.opened(ws.database) as connection:
-        labels = results.confusion(connection, "paper_2023", MODELS[0], "sim-clip")
+        labels = ModelResults(connection, "paper_2023", MODELS[0], "sim-clip").confusion()
     assert labels["images"].sum() == 12 * 2 * 3
     report = write_report(ws.database, MODELS[0], picture, tmp_path / "report").read_text()
     assert "of 6" in report

@@ -7,7 +7,7 @@ import pytest
 
 from audit_assets.errors import InputError
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets_tests.publication.conftest import MODELS
 
 
@@ -21,7 +21,7 @@ def test_only_letters_and_digits_reach_a_table_name(encoder: str, suffix: str) -
 def test_a_hostile_value_finds_nothing_and_breaks_nothing(database: Path) -> None:
     with read.opened(database) as connection:
         hostile = "x' OR 1=1; DROP TABLE subjects; --"
-        assert results.by_artist(connection, hostile, hostile, hostile).empty
+        assert ModelResults(connection, hostile, hostile, hostile).by_artist().empty
         assert read.reference_hashes(connection, hostile, 3) == []
         with pytest.raises(InputError, match="has no table"):
             read.embeddings(connection, "label_embeddings", hostile)
@@ -48,7 +48,7 @@ def test_embeddings_come_as_vectors_of_the_encoders_table(database: Path) -> Non
 
 def test_a_blank_image_and_the_default_labels_are_told_apart(database: Path) -> None:
     with read.opened(database) as connection:
-        found = results.confusion(connection, "paper_2023", MODELS[0], "miniature-clip")
+        found = ModelResults(connection, "paper_2023", MODELS[0], "miniature-clip").confusion()
     assert found[["label", "is_default", "images"]].to_numpy().tolist() == [
         ["own name", False, 37],
         ["Artwork", True, 2],

@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 from audit_assets.errors import InputError
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
-from audit_assets.publication.pages.page import Chart, Load, Picture, Table, columns, render, thumbnail, write
+from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.words import version_tables as versions
@@ -35,6 +35,7 @@ from audit_assets.publication.words.numbers import (
     yes,
 )
 from audit_assets.publication.words.report_tables import RELATIONS
+from audit_assets.publication.words.table import Table, columns
 from audit_assets.publication.words.verdicts import sentences
 
 SIZE = 224

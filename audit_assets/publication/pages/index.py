@@ -12,13 +12,14 @@ from urllib.parse import quote
 from duckdb import DuckDBPyConnection
 
 from audit_assets.errors import InputError
-from audit_assets.publication.pages.page import Table, columns, render, write
+from audit_assets.publication.pages.page import render, write
+from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import version_tables as versions
-from audit_assets.publication.words.headline import Audit
 from audit_assets.publication.words.numbers import NOT_MEASURED, p_with_floor, shown, true
+from audit_assets.publication.words.table import Table, columns
 
 ARTISTS = "artists"
 """The folder of artists' pages beside the index."""
@@ -51,11 +52,11 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             encoder=read.primary_encoder(connection),
             versions=[_version(connection, row, protocols) for row in read.versions(connection).to_dict("records")],
             measures=_measures(connection, protocols),
-            changes=versions.changes(results.comparisons(connection, main)),
+            changes=versions.changes(across_models.comparisons(connection, main)),
             changed=versions.changed_subjects(
-                results.compared_subjects(connection, main), "Artists that changed, or whose verdict did, from one version to another."
+                across_models.compared_subjects(connection, main), "Artists that changed, or whose verdict did, from one version to another."
             ),
-            trends=versions.trends(results.trends(connection, main)),
+            trends=versions.trends(across_models.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
             made_from=read.made_from(connection),
         )  # fmt: skip
@@ -83,23 +84,23 @@ def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Tabl
     return Table(
         f"Headline by {encoder}; in brackets 95 % intervals. Own rank: artists significant by the corrected test. Pairing: all artists together. Imitated: artists with that verdict.",
         columns("Version", "Protocol", "Images of artists", "Win a plurality", "Images of random names", "Own rank", "Pairing, p", "Imitated"),
-        [_headline(Audit(connection, protocol, version, encoder)) for version, protocol in protocols.items()],
+        [_headline(ModelResults(connection, protocol, version, encoder)) for version, protocol in protocols.items()],
     )  # fmt: skip
 
 
-def _headline(audit: Audit) -> tuple[str, ...]:
-    summary = results.identification_summary(*audit.key)
+def _headline(results: ModelResults) -> tuple[str, ...]:
+    summary = results.identification_summary()
     artists = headline.summary_row(summary, "criteria", "artist")
-    said = headline.comparison(audit).set_index("measure")["this_audit"]
-    pairing = results.pairing(*audit.model)
-    pairing = pairing[pairing["encoder"] == audit.encoder]
+    said = headline.comparison(results).set_index("measure")["this_audit"]
+    pairing = results.pairing()
+    pairing = pairing[pairing["encoder"] == results.encoder]
     return (
-        audit.model_version,
-        audit.protocol,
+        results.model_version,
+        results.protocol,
         headline.images(artists),
         headline.subjects(artists),
         said["images of random names identified"],
-        headline.own_rank(audit),
+        headline.own_rank(results),
         NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
         said["artists with the verdict “imitated”"],
     )

@@ -7,8 +7,8 @@ other script run, whatever a name contains.
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,6 @@ THUMBNAIL = 96
 
 Load = Callable[[str], Image.Image]
 """The image of a SHA-256."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text; the first cell heads its row. ``columns``: heading -> 'text', 'number' (sorts as one) or 'code'."""
-
-    caption: str
-    columns: Mapping[str, str]
-    rows: Sequence[Sequence[str]]
-    keys: Sequence[str] = field(default=())
-    """One identifier a row (the subject), where others point at it."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,6 @@ class Chart:
     drawing: Markup | Picture
     alt: str
     caption: str
-
-
-def columns(*headings: str, number: Sequence[str] = (), code: Sequence[str] = ()) -> dict[str, str]:
-    return {h: "number" if h in number else "code" if h in code else "text" for h in headings}
 
 
 def thumbnail(image: Image.Image, alt: str, size: int = THUMBNAIL, quality: int = 72) -> Picture:

@@ -14,12 +14,12 @@ from PIL import Image
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
-from audit_assets.publication.words.headline import Audit
 from audit_assets.publication.words.numbers import counted, images_interval, known, p_text, percent
 
 REAL_WORKS, IMITATIONS = 2, 4
@@ -40,47 +40,47 @@ def write_report(
     encoder or protocol.
     """
     with read.opened(database) as connection:
-        audit = headline.chosen(connection, model_version, encoder, protocol)
-        page = _page(audit, load, folder)
+        results = headline.chosen(connection, model_version, encoder, protocol)
+        page = _page(results, load, folder)
     return write(folder / "report.html", page)
 
 
-def _page(audit: Audit, load: Load, folder: Path) -> str:
-    artists = tables.artist_rows(audit)
-    matching = results.matching_summary(*audit.key)
-    compared, subjects = _beside_others(audit)
+def _page(results: ModelResults, load: Load, folder: Path) -> str:
+    artists = tables.artist_rows(results)
+    matching = results.matching_summary()
+    compared, subjects = _beside_others(results)
     return render(
         "report.html.j2",
-        audit=audit,
-        alpha=read.alpha(audit.connection, audit.protocol),
+        results=results,
+        alpha=read.alpha(results.connection, results.protocol),
         summary=_summary(artists),
-        paper=tables.beside_the_paper(audit),
-        figures=_figures_of_the_paper(audit, load, folder),
-        verdicts=tables.verdicts(audit),
+        paper=tables.beside_the_paper(results),
+        figures=_figures_of_the_paper(results, load, folder),
+        verdicts=tables.verdicts(results),
         artists=tables.artists(artists),
         forest=_forest(artists),
-        gallery=_gallery(audit, artists, load),
-        confusion=tables.confusion(audit),
-        controls=tables.controls(audit),
-        contrasts=tables.contrasts(audit),
-        statuses=tables.statuses(audit),
-        tests=tables.tests(audit),
-        auditability=tables.auditability(audit),
-        calibration=tables.calibration(audit),
-        templates=tables.templates(audit),
-        flips=tables.flips(audit),
-        correlations=tables.correlations(audit),
-        dose=_dose(audit, artists),
-        doses=tables.doses(audit),
+        gallery=_gallery(results, artists, load),
+        confusion=tables.confusion(results),
+        controls=tables.controls(results),
+        contrasts=tables.contrasts(results),
+        statuses=tables.statuses(results),
+        tests=tables.tests(results),
+        auditability=tables.auditability(results),
+        calibration=tables.calibration(results),
+        templates=tables.templates(results),
+        flips=tables.flips(results),
+        correlations=tables.correlations(results),
+        dose=_dose(results, artists),
+        doses=tables.doses(results),
         changes=versions.changes(compared),
         changed=versions.changed_subjects(subjects, "Artists that changed, or whose verdict did."),
         reassigned=headline.matching(matching, "two_sided", "reassigned"),
         reassigned_closer=headline.matching(matching, "closer", "reassigned"),
-        encoders=tables.encoders(audit),
-        model=tables.model(audit),
-        protocol=tables.protocol(audit),
-        software=tables.software(audit),
-        made_from=read.made_from(audit.connection),
+        encoders=tables.encoders(results),
+        model=tables.model(results),
+        protocol=tables.protocol(results),
+        software=tables.software(results),
+        made_from=read.made_from(results.connection),
     )
 
 
@@ -97,25 +97,25 @@ def _summary(artists: list[dict[str, Any]]) -> str:
     )
 
 
-def _beside_others(audit: Audit) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _beside_others(results: ModelResults) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What changed between this version and each other: the kinds of subjects, and single ones."""
 
     def ours(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows[(rows["model_version"] == audit.model_version) | (rows["later_version"] == audit.model_version)]
+        return rows[(rows["model_version"] == results.model_version) | (rows["later_version"] == results.model_version)]
 
     return (
-        ours(results.comparisons(audit.connection, audit.protocol)),
-        ours(results.compared_subjects(audit.connection, audit.protocol)),
+        ours(across_models.comparisons(results.connection, results.protocol)),
+        ours(across_models.compared_subjects(results.connection, results.protocol)),
     )
 
 
 # ---- the paper's three figures
-def _figures_of_the_paper(audit: Audit, load: Load, folder: Path) -> list[Chart]:
-    return [_sample_grid(audit, load, folder), _identification(audit, folder), _ranked_p_values(audit, folder)]
+def _figures_of_the_paper(results: ModelResults, load: Load, folder: Path) -> list[Chart]:
+    return [_sample_grid(results, load, folder), _identification(results, folder), _ranked_p_values(results, folder)]
 
 
-def _sample_grid(audit: Audit, load: Load, folder: Path) -> Chart:
-    grid = _grid_rows(audit)
+def _sample_grid(results: ModelResults, load: Load, folder: Path) -> Chart:
+    grid = _grid_rows(results)
     png, _ = figures.save(figures.sample_grid(grid, load), folder, "sample_grid")
     alt = f"Grid of {len(grid)} artists: real works on the left, imitations on the right."
     # Photographs in an SVG are PNG in base64 twice over; the PNG beside the page is several times as large as this.
@@ -130,22 +130,22 @@ def _sample_grid(audit: Audit, load: Load, folder: Path) -> Chart:
     )
 
 
-def _grid_rows(audit: Audit) -> list[figures.GridRow]:
+def _grid_rows(results: ModelResults) -> list[figures.GridRow]:
     """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
-    ranked = results.by_artist(*audit.key).sort_values(["image_accuracy", "subject"], ascending=[False, True])
+    ranked = results.by_artist().sort_values(["image_accuracy", "subject"], ascending=[False, True])
     places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
         figures.GridRow(
             f"{figures.printable(row['name'], row['subject'])}\n{row['correct']} of {row['images']}",
-            read.reference_hashes(audit.connection, row["subject"], figures.REAL_WORKS),
-            read.imitation_hashes(audit.connection, audit.model_version, row["subject"], figures.IMITATIONS),
+            read.reference_hashes(results.connection, row["subject"], figures.REAL_WORKS),
+            read.imitation_hashes(results.connection, results.model_version, row["subject"], figures.IMITATIONS),
         )
         for row in ranked.iloc[places].to_dict("records")
     ]
 
 
-def _identification(audit: Audit, folder: Path) -> Chart:
-    summary = results.identification_summary(*audit.key)
+def _identification(results: ModelResults, folder: Path) -> Chart:
+    summary = results.identification_summary()
     artists = headline.summary_row(summary, "criteria", "artist")
     chance = 0.0 if artists is None else float(artists["chance"])
     bars = _bars(summary)
@@ -182,10 +182,10 @@ def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
     return found
 
 
-def _ranked_p_values(audit: Audit, folder: Path) -> Chart:
-    ranked = results.matching_by_artist(*audit.key)
+def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
+    ranked = results.matching_by_artist()
     significant = ranked["significant"] == 1
-    matching = results.matching_summary(*audit.key)
+    matching = results.matching_summary()
     reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
     share = None if reassigned.empty else known(reassigned["share"].iloc[0])
     figure = figures.ranked_p_values(ranked["p_value"], significant, share)
@@ -241,10 +241,10 @@ def _forest_row(row: dict[str, Any]) -> charts.ForestRow:
     )
 
 
-def _gallery(audit: Audit, artists: list[dict[str, Any]], load: Load) -> list[dict[str, Any]]:
+def _gallery(results: ModelResults, artists: list[dict[str, Any]], load: Load) -> list[dict[str, Any]]:
     """The first real works and imitations of every artist, small."""
-    works = read.first_works(audit.connection, REAL_WORKS)
-    made = read.first_imitations(audit.connection, audit.model_version, IMITATIONS)
+    works = read.first_works(results.connection, REAL_WORKS)
+    made = read.first_imitations(results.connection, results.model_version, IMITATIONS)
 
     def pictures(digests: list[str], what: str) -> list[Picture]:
         return [thumbnail(load(d), f"{what} {i}") for i, d in enumerate(digests, 1)]
@@ -271,12 +271,12 @@ def _best_split(change: charts.Change) -> str:
     )
 
 
-def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
+def _dose(results: ModelResults, artists: list[dict[str, Any]]) -> Chart | None:
     rows = [row for row in artists if known(row["mentions"]) is not None and known(row["image_accuracy"]) is not None]
     if not rows:
         return None
-    found = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version)
-    found = found[(found["encoder"] == audit.encoder) & (found["response"] == "accuracy")]
+    found = results.of_model("dose_response")
+    found = found[(found["encoder"] == results.encoder) & (found["response"] == "accuracy")]
     change = None
     if not found.empty:
         fields = ("threshold", "threshold_low", "threshold_high", "below", "above", "p_value")
@@ -289,5 +289,5 @@ def _dose(audit: Audit, artists: list[dict[str, Any]]) -> Chart | None:
     )
     said = "no change point was looked for" if change is None else _best_split(change)
     alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
-    caption = f"Images identified against captions that name the artist, by {audit.encoder}: {said}."
+    caption = f"Images identified against captions that name the artist, by {results.encoder}: {said}."
     return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)

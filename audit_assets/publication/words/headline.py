@@ -4,7 +4,6 @@ The command line prints it as well as the report; no figure is drawn for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import duckdb
 import pandas as pd
 
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words.numbers import (
     NOT_MEASURED,
     bracket,
@@ -28,34 +27,16 @@ from audit_assets.publication.words.numbers import (
 COLUMNS = ("measure", "this_audit", "paper", "level")
 
 
-@dataclass(frozen=True)
-class Audit:
-    """Which results are read: one model version by one encoder under one protocol."""
-
-    connection: duckdb.DuckDBPyConnection
-    protocol: str
-    model_version: str
-    encoder: str
-
-    @property
-    def key(self) -> tuple[duckdb.DuckDBPyConnection, str, str, str]:
-        return self.connection, self.protocol, self.model_version, self.encoder
-
-    @property
-    def model(self) -> tuple[duckdb.DuckDBPyConnection, str, str]:
-        return self.connection, self.protocol, self.model_version
-
-
 def chosen(
     connection: duckdb.DuckDBPyConnection, model_version: str, encoder: str | None = None, protocol: str | None = None
-) -> Audit:
+) -> ModelResults:
     """``encoder``: by default the first image-text encoder in the order of names; ``protocol``: by default ``paper_2023``.
 
     Raises InputError for an unknown model version, encoder or protocol.
     """
     read.model_version_row(connection, model_version)
     found = read.primary_protocol(connection, model_version, protocol)
-    return Audit(connection, found, model_version, read.primary_encoder(connection, encoder))
+    return ModelResults(connection, found, model_version, read.primary_encoder(connection, encoder))
 
 
 def paper_comparison(
@@ -69,8 +50,8 @@ def paper_comparison(
         return comparison(chosen(connection, model_version, encoder, protocol))
 
 
-def comparison(audit: Audit) -> pd.DataFrame:
-    summary = results.identification_summary(*audit.key)
+def comparison(results: ModelResults) -> pd.DataFrame:
+    summary = results.identification_summary()
     artists = summary_row(summary, "criteria", "artist")
     random = summary_row(summary, "random_names", "random_name")
     lines = [
@@ -91,9 +72,9 @@ def comparison(audit: Audit) -> pd.DataFrame:
             "not done",
             "image",
         ),
-        *_paper_test(results.matching_summary(*audit.key)),
-        ("encoder on held-out real works of artists", real_works(audit), "not done", "work"),
-        *_corrected(audit),
+        *_paper_test(results.matching_summary()),
+        ("encoder on held-out real works of artists", real_works(results), "not done", "work"),
+        *_corrected(results),
     ]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -109,16 +90,16 @@ def _paper_test(tests: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
+def _corrected(results: ModelResults) -> list[tuple[str, str, str, str]]:
     """The headline again by statistics that keep their level; the paper has none of these."""
-    gaps = results.contrasts(*audit.key)
+    gaps = results.contrasts()
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
     ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
-    own = own_rank_row(audit)
-    pairing = results.pairing(*audit.model)
-    pairing = pairing[pairing["encoder"] == audit.encoder]
-    counts = results.verdict_counts(*audit.model)
-    counts = counts[counts["encoder"] == audit.encoder]
+    own = own_rank_row(results)
+    pairing = results.pairing()
+    pairing = pairing[pairing["encoder"] == results.encoder]
+    counts = results.verdict_counts()
+    counts = counts[counts["encoder"] == results.encoder]
     unlike = ~counts["shares_name_parts"].astype("boolean").fillna(True).astype(bool)
     names = counts[(counts["kind"] == "random_name") & unlike]
     lines = [
@@ -133,8 +114,8 @@ def _corrected(audit: Audit) -> list[tuple[str, str, str, str]]:
             "image",
         ),
         (
-            f"corrected matching test significant (own rank, q < {read.alpha(audit.connection, audit.protocol):g})",
-            own_rank(audit),
+            f"corrected matching test significant (own rank, q < {read.alpha(results.connection, results.protocol):g})",
+            own_rank(results),
             "artist",
         ),
         (
@@ -184,25 +165,25 @@ def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
     return f"{row['significant']:.1f} / {row['subjects']:.0f} = {percent(known(row['share']))}"
 
 
-def real_works(audit: Audit) -> str:
+def real_works(results: ModelResults) -> str:
     """The positive control."""
-    found = results.real_work_accuracy(audit.connection, audit.protocol, audit.encoder)
+    found = results.real_work_accuracy()
     return NOT_MEASURED if found.empty else count(found["correct"].iloc[0], found["real_works"].iloc[0])
 
 
-def own_rank_row(audit: Audit) -> dict[Any, Any] | None:
+def own_rank_row(results: ModelResults) -> dict[Any, Any] | None:
     """The corrected test of the headline: own rank with Benjamini and Hochberg's adjustment."""
-    tests = results.tests(*audit.model)
+    tests = results.tests()
     own = tests[
-        (tests["encoder"] == audit.encoder)
+        (tests["encoder"] == results.encoder)
         & (tests["test"] == "own_rank")
         & (tests["adjustment"] == "benjamini_hochberg")
     ]
     return None if own.empty else dict(own.iloc[0].to_dict())
 
 
-def own_rank(audit: Audit) -> str:
-    own = own_rank_row(audit)
+def own_rank(results: ModelResults) -> str:
+    own = own_rank_row(results)
     return NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"])
 
 

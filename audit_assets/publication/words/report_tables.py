@@ -1,15 +1,15 @@
 """The tables of a model version's report, as text: one function a table, rows in the order they are printed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from audit_assets.publication.pages.page import Table, columns
+from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.queries import model as results
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
-from audit_assets.publication.words.headline import Audit
 from audit_assets.publication.words.numbers import (
     ADJUSTMENTS,
     ALTERNATIVES,
@@ -31,22 +31,23 @@ from audit_assets.publication.words.numbers import (
     with_interval,
     yes,
 )
+from audit_assets.publication.words.table import Table, columns
 
 RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
 """Whether an encoder shares a text encoder with the generator."""
 
 
-def beside_the_paper(audit: Audit) -> Table:
+def beside_the_paper(results: ModelResults) -> Table:
     return Table(
         "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals; a share of the paper's test has none, "
         "since that test does not keep its level (see the tests below).",
         columns("Measure", "This audit", "Paper", "Counted by"),
-        headline.comparison(audit).to_numpy().tolist(),
+        headline.comparison(results).to_numpy().tolist(),
     )
 
 
-def verdicts(audit: Audit) -> Table:
-    rows = results.verdict_counts(*audit.model).to_dict("records")
+def verdicts(results: ModelResults) -> Table:
+    rows = results.verdict_counts().to_dict("records")
     return Table(
         "Verdicts by encoder and kind of subject. Images needed: identified images that at most one in a hundred random names reaches.",
         columns("Encoder", "Of", "Verdict", "Basis", "Subjects", "Images needed", number=("Subjects", "Images needed")),
@@ -70,17 +71,17 @@ def kind_of(row: Mapping[Any, Any]) -> str:
     )
 
 
-def artist_rows(audit: Audit) -> list[dict[str, Any]]:
+def artist_rows(results: ModelResults) -> list[dict[str, Any]]:
     """Everything known of each artist of the roster by this encoder: figures, verdict, AUC. By name."""
-    verdicts = results.verdicts_by_artist(*audit.key).set_index("subject").to_dict("index")
-    aucs = results.auc_by_subject(*audit.key).set_index("subject").to_dict("index")
+    verdicts = results.verdicts_by_artist().set_index("subject").to_dict("index")
+    aucs = results.auc_by_subject().set_index("subject").to_dict("index")
     nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
     no_auc = {"auc": None, "auc_low": None, "auc_high": None}
     return [
         {str(k): v for k, v in row.items()}
         | dict(verdicts.get(row["subject"]) or nothing)
         | dict(aucs.get(row["subject"]) or no_auc)
-        for row in results.by_artist(*audit.key).to_dict("records")
+        for row in results.by_artist().to_dict("records")
     ]
 
 
@@ -123,19 +124,19 @@ def _label(name: Any) -> str:
     return str(name).removeprefix("default:")
 
 
-def confusion(audit: Audit) -> Table:
+def confusion(results: ModelResults) -> Table:
     return Table(
         "Labels that the artists' images received, among the artists' names and the default labels, which name nobody.",
         columns("Label", "Names nobody", "Images", "Share", number=("Images", "Share")),
         [
             (row["label"], yes(row["is_default"]), str(row["images"]), percent(row["share"]))
-            for row in results.confusion(*audit.key).to_dict("records")
+            for row in results.confusion().to_dict("records")
         ],
     )
 
 
-def controls(audit: Audit) -> Table:
-    rows = results.identification_summary(*audit.key).to_dict("records")
+def controls(results: ModelResults) -> Table:
+    rows = results.identification_summary().to_dict("records")
     return Table(
         "Images identified, by what the encoder chose from. In brackets: 95 % intervals.",
         columns(
@@ -160,8 +161,8 @@ def controls(audit: Audit) -> Table:
     )
 
 
-def contrasts(audit: Audit) -> Table:
-    rows = results.contrasts(*audit.key).to_dict("records")
+def contrasts(results: ModelResults) -> Table:
+    rows = results.contrasts().to_dict("records")
     return Table(
         "Artists beside each control: difference of the shares of images identified, or ratio to the artists' own real works. In brackets: 95 % "
         "bootstrap intervals over subjects.",
@@ -188,8 +189,8 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
     return kind_of(control), labels, points(*figures)
 
 
-def statuses(audit: Audit) -> Table:
-    rows = results.image_statuses(audit.connection, audit.model_version).to_dict("records")
+def statuses(results: ModelResults) -> Table:
+    rows = results.image_statuses().to_dict("records")
     return Table(
         "Images by state. A blank image is kept and counted as wrong.",
         columns("Images of", "State", "Images", number=("Images",)),
@@ -200,7 +201,7 @@ def statuses(audit: Audit) -> Table:
     )  # fmt: skip
 
 
-def tests(audit: Audit) -> Table:
+def tests(results: ModelResults) -> Table:
     """Every test, and what it says of works that are somebody else's."""
     found = [
         (
@@ -214,7 +215,7 @@ def tests(audit: Audit) -> Table:
             percent(known(row["reassigned"])),
             percent(known(row["deranged"])),
         )
-        for row in results.tests(*audit.model).to_dict("records")
+        for row in results.tests().to_dict("records")
     ]
     found += [
         (
@@ -226,7 +227,7 @@ def tests(audit: Audit) -> Table:
             percent(known(row["reassigned"])),
             percent(known(row["deranged"])),
         )
-        for row in results.pairing(*audit.model).to_dict("records")
+        for row in results.pairing().to_dict("records")
     ]
     return Table(
         "Artists significant by each test; then the share still significant when real works are somebody's at random, and when nobody has "
@@ -244,8 +245,8 @@ def tests(audit: Audit) -> Table:
     )
 
 
-def auditability(audit: Audit) -> Table:
-    rows = results.auditability(audit.connection, audit.protocol).to_dict("records")
+def auditability(results: ModelResults) -> Table:
+    rows = across_models.auditability(results.connection, results.protocol).to_dict("records")
     return Table(
         "The positive control: real works. Recognised among everyone with real works; auditable as the verdict has it.",
         columns("Encoder", "Works of", "Real works recognised", "Artists auditable"),
@@ -261,7 +262,7 @@ def auditability(audit: Audit) -> Table:
     )
 
 
-def calibration(audit: Audit) -> Table:
+def calibration(results: ModelResults) -> Table:
     return Table(
         "Whether probabilities are worth their name, on real works of the roster. Error: mean difference of confidence and accuracy; "
         "calibrated on one half of the works, judged on the other.",
@@ -274,13 +275,13 @@ def calibration(audit: Audit) -> Table:
                 percent(known(row["expected_calibration_error"])),
                 percent(known(row["calibrated_expected_calibration_error"])),
             )
-            for row in results.calibration(audit.connection, audit.protocol).to_dict("records")
+            for row in across_models.calibration(results.connection, results.protocol).to_dict("records")
         ],
     )
 
 
-def templates(audit: Audit) -> Table:
-    rows = results.of_model(audit.connection, "template_matrix", audit.protocol, audit.model_version)
+def templates(results: ModelResults) -> Table:
+    rows = results.of_model("template_matrix")
     rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
     return Table(
         "Images of artists identified, by the template of the prompt and that of the labels. A fall beside the diagonal is the share of "
@@ -300,8 +301,8 @@ def _template(index: int) -> str:
     return "described, not named" if index < 0 else str(index)
 
 
-def flips(audit: Audit) -> Table:
-    rows = results.of_model(audit.connection, "verdict_flips", audit.protocol, audit.model_version).to_dict("records")
+def flips(results: ModelResults) -> Table:
+    rows = results.of_model("verdict_flips").to_dict("records")
     baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
     return Table(
         "The sensitivity of the verdicts: artists whose verdict another encoder, label set or test would change. Lost, gained: from and to "
@@ -322,8 +323,8 @@ def _setting(setting: str) -> tuple[str, str, str]:
     return encoder, LABEL_SETS.get(labels, labels), ", ".join(w for w in words if w)
 
 
-def correlations(audit: Audit) -> Table:
-    rows = results.of_model(audit.connection, "score_correlations", audit.protocol, audit.model_version)
+def correlations(results: ModelResults) -> Table:
+    rows = results.of_model("score_correlations")
     return Table(
         "Whether two ways to measure order the artists alike: rank correlations. No value where one of them gives all artists the same.",
         columns("One way", "Another", "Artists", "Spearman", "Kendall", number=("Artists", "Spearman", "Kendall")),
@@ -344,8 +345,8 @@ def _way(setting: str) -> str:
     return ", ".join(TESTS.get(part, LABEL_SETS.get(part, part)) for part in setting.split(" | "))
 
 
-def doses(audit: Audit) -> Table:
-    rows = results.of_model(audit.connection, "dose_response", audit.protocol, audit.model_version).to_dict("records")
+def doses(results: ModelResults) -> Table:
+    rows = results.of_model("dose_response").to_dict("records")
     return Table(
         "Imitation against the number of captions that name the artist: rank correlation, and the number at which the mean changes, with its "
         "95 % interval. An association: artists with more captions differ in other ways too.",
@@ -367,12 +368,12 @@ def doses(audit: Audit) -> Table:
     )
 
 
-def encoders(audit: Audit) -> Table:
-    relations = read.encoder_relations(audit.connection, audit.model_version)
+def encoders(results: ModelResults) -> Table:
+    relations = read.encoder_relations(results.connection, results.model_version)
     found = []
-    for row in read.encoders(audit.connection).to_dict("records"):
-        key = (*audit.model, row["encoder"])
-        summary, matching = results.identification_summary(*key), results.matching_summary(*key)
+    for row in read.encoders(results.connection).to_dict("records"):
+        own = replace(results, encoder=row["encoder"])
+        summary, matching = own.identification_summary(), own.matching_summary()
         found.append(
             (
                 row["encoder"],
@@ -395,11 +396,11 @@ def encoders(audit: Audit) -> Table:
     )  # fmt: skip
 
 
-def model(audit: Audit) -> Table:
-    row = read.model_version_row(audit.connection, audit.model_version)
-    plans = read.optional(audit.connection, "generation_plans")
+def model(results: ModelResults) -> Table:
+    row = read.model_version_row(results.connection, results.model_version)
+    plans = read.optional(results.connection, "generation_plans")
     if not plans.empty:
-        plans = plans[plans["model_version"] == audit.model_version]
+        plans = plans[plans["model_version"] == results.model_version]
     return Table(
         "Model version",
         columns("Field", "Value", code=("Value",)),
@@ -408,9 +409,9 @@ def model(audit: Audit) -> Table:
     )  # fmt: skip
 
 
-def protocol(audit: Audit) -> Table:
-    used = read.protocols(audit.connection)
-    rows = used[used["protocol"] == audit.protocol].to_dict("records")
+def protocol(results: ModelResults) -> Table:
+    used = read.protocols(results.connection)
+    rows = used[used["protocol"] == results.protocol].to_dict("records")
     return Table(
         "Protocol. Images depend on the generation hash, everything else on the measurement hash.",
         columns("Field", "Value", code=("Value",)),
@@ -418,9 +419,9 @@ def protocol(audit: Audit) -> Table:
     )
 
 
-def software(audit: Audit) -> Table:
+def software(results: ModelResults) -> Table:
     return Table(
         "Libraries that the database was published with.",
         columns("Package", "Version", code=("Version",)),
-        read.optional(audit.connection, "software").to_numpy().tolist(),
+        read.optional(results.connection, "software").to_numpy().tolist(),
     )

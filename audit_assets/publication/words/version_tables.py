@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from audit_assets.publication.pages.page import Table, columns
 from audit_assets.publication.words.numbers import KINDS, count, known, p_text, percent, points, true, yes
+from audit_assets.publication.words.table import Table, columns
 
 MEASURES = {"accuracy": "images identified", "auc": "likeness to the real works (AUC)"}
 

@@ -1,0 +1,59 @@
+"""Queries over the published ``audit.duckdb`` on results that belong to no single model version.
+
+Two kinds: what the encoders make of real works, and what changed between model versions. Each takes the name of a protocol.
+"""
+
+import duckdb
+import pandas as pd
+
+from audit_assets.publication.queries import database as read
+
+
+def auditability(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per encoder and kind of subject: artists, their real works, works identified, and artists that can be audited."""
+    return read.rows(
+        connection,
+        "SELECT encoder, kind::VARCHAR AS kind, count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct, "
+        "count_if(coalesce(auditable, false)) AS auditable FROM auditability WHERE protocol = $protocol GROUP BY ALL ORDER BY ALL",
+        {"protocol": protocol},
+    )
+
+
+def calibration(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per encoder with a text side: its temperature, and the calibration error before and after."""
+    return read.rows(
+        connection, "SELECT * FROM calibration WHERE protocol = $protocol ORDER BY encoder", {"protocol": protocol}
+    )
+
+
+def comparisons(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per pair of versions, kind of subject, encoder and measure, in the order of the versions."""
+    return read.rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM model_comparison WHERE protocol = $protocol ORDER BY rowid",
+        {"protocol": protocol},
+    )
+
+
+def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per pair of versions, encoder and artist, with the artist's name: only artists that changed, or whose verdict changed.
+
+    Control names are left out; ``comparisons`` counts them.
+    """
+    return read.rows(
+        connection,
+        "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, s.opted_out FROM model_comparison_by_subject c "
+        "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.changed OR c.verdict <> c.later_verdict) "
+        "AND c.kind IN ('artist', 'untrained_artist') "
+        "ORDER BY c.rowid",
+        {"protocol": protocol},
+    )
+
+
+def trends(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per encoder, kind of subject and measure: the mean change per version, if three versions or more have results."""
+    return read.rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM model_trends WHERE protocol = $protocol ORDER BY rowid",
+        {"protocol": protocol},
+    )
