@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit_assets.publication.drawings.paper_figures import CONTROL, INK, OURS, bare, canvas, plain
+from audit_assets.publication.words.measures import IDENTIFIED, LIKENESS
 
 PANEL = 40
 """Artists in one drawing: it fits on a page of paper."""
@@ -70,8 +71,8 @@ def forest(rows: Sequence[ForestRow], needed: float | None) -> tuple[Figure, Hov
     if needed is not None:
         left.axvline(100 * needed, color=INK, lw=1, ls="--")
     right.axvline(0.5, color=INK, lw=1, ls="--")
-    left.set_xlabel("images identified (%)", color=INK)
-    right.set_xlabel("likeness to the real works (AUC; 0.5: none)", color=INK)
+    left.set_xlabel(f"{IDENTIFIED} (%)", color=INK)
+    right.set_xlabel(f"{LIKENESS}; 0.5: none", color=INK)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     return figure, hover
@@ -112,7 +113,7 @@ def dose_response(
         axes.set_xscale("symlog", linthresh=10)
     axes.set_ylim(-4, 104)
     axes.set_xlabel(f"captions that name the artist{' (log scale)' if wide else ''}", color=INK)
-    axes.set_ylabel("images identified (%)", color=INK)
+    axes.set_ylabel(f"{IDENTIFIED} (%)", color=INK)
     if change is not None:
         figure.legend(frameon=False, fontsize=9, loc="outside upper left", ncols=2)
     return figure, {

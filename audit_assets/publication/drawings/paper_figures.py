@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from audit_assets.publication.words.measures import IDENTIFIED
+
 PAPER_ARTISTS, PAPER_RANDOM_NAMES, PAPER_CHANCE = 0.810, 6 / 70, 1 / 73
 INK, OURS, CONTROL, PAPER = "#1b1b1b", "#0b5394", "#8a5a00", "#9b9b9b"
 ALPHA = 0.05
@@ -167,7 +169,7 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
     axes.set_ylim(0, 109)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xticks(places, [bar.label for bar in bars], fontsize=10)
-    axes.set_ylabel("images identified (%)", color=INK)
+    axes.set_ylabel(f"{IDENTIFIED} (%)", color=INK)
     for colour, label, hatch in (
         (OURS, "artists, this audit", None),
         (CONTROL, "controls, this audit", None),

@@ -18,11 +18,14 @@ from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import version_tables as versions
-from audit_assets.publication.words.numbers import NOT_MEASURED, p_with_floor, shown, true
+from audit_assets.publication.words.measures import heading
+from audit_assets.publication.words.numbers import shown, true
 from audit_assets.publication.words.table import Table, columns
 
 ARTISTS = "artists"
 """The folder of artists' pages beside the index."""
+HEADLINE = ("artists_images", "artists_plurality", "random_images", "own_rank", "pairing", "imitated")
+"""Keys of the measures that the index shows."""
 _MADE_FROM = re.compile(r'<meta name="made-from" content="([0-9a-f]*)">')
 
 
@@ -79,30 +82,13 @@ def _version(connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dic
 
 
 def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Table:
-    """The headline, a version a row."""
+    """The headline, one row per version."""
     encoder = read.primary_encoder(connection)
+    found = {v: headline.figures(ModelResults(connection, protocol, v, encoder)) for v, protocol in protocols.items()}
     return Table(
-        f"Headline by {encoder}; in brackets 95 % intervals. Own rank: artists significant by the corrected test. Pairing: all artists together. Imitated: artists with that verdict.",
-        columns("Version", "Protocol", "Images of artists", "Win a plurality", "Images of random names", "Own rank", "Pairing, p", "Imitated"),
-        [_headline(ModelResults(connection, protocol, version, encoder)) for version, protocol in protocols.items()],
-    )  # fmt: skip
-
-
-def _headline(results: ModelResults) -> tuple[str, ...]:
-    summary = results.identification_summary()
-    artists = headline.summary_row(summary, "criteria", "artist")
-    said = headline.comparison(results).set_index("measure")["this_audit"]
-    pairing = results.pairing()
-    pairing = pairing[pairing["encoder"] == results.encoder]
-    return (
-        results.model_version,
-        results.protocol,
-        headline.images(artists),
-        headline.subjects(artists),
-        said["images of random names identified"],
-        headline.own_rank(results),
-        NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
-        said["artists with the verdict “imitated”"],
+        f"Headline by the encoder {encoder}. In brackets: 95 % intervals.",
+        columns("Version", "Protocol", *(heading(key) for key in HEADLINE)),
+        [(version, protocols[version], *(figures[key] for key in HEADLINE)) for version, figures in found.items()],
     )
 
 

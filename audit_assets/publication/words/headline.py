@@ -1,6 +1,6 @@
-"""The headline: this audit's figures beside those of Casper et al. (2023), and beside statistics that keep their level.
+"""The headline: each of ``measures.MEASURES`` as text, this audit's figure beside that of Casper et al. (2023).
 
-The command line prints it as well as the report; no figure is drawn for it.
+The command line prints it, the report and the index show it.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ import pandas as pd
 
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
+from audit_assets.publication.words.measures import MEASURES
 from audit_assets.publication.words.numbers import (
     NOT_MEASURED,
     bracket,
@@ -51,47 +52,44 @@ def paper_comparison(
 
 
 def comparison(results: ModelResults) -> pd.DataFrame:
+    """``paper_comparison`` of one selection."""
+    found = figures(results)
+    return pd.DataFrame([(m.words, found[m.key], m.paper, m.counted_by) for m in MEASURES], columns=list(COLUMNS))
+
+
+def figures(results: ModelResults) -> dict[str, str]:
+    """Key of each of ``MEASURES`` -> its figure as text. A figure that was not measured says so."""
+    return _identification(results) | _paper_test(results) | _corrected(results)
+
+
+def _identification(results: ModelResults) -> dict[str, str]:
     summary = results.identification_summary()
     artists = summary_row(summary, "criteria", "artist")
     random = summary_row(summary, "random_names", "random_name")
-    lines = [
-        ("images of artists identified", images(artists), "81.0 %", "image"),
-        ("artists that win a plurality of their images", subjects(artists), "69 / 70 = 98.6 %", "artist"),
-        ("images of random names identified", images(random), "not reported", "image"),
-        ("random names that win a plurality", subjects(random), "6 / 70 = 8.6 %", "name"),
-        ("chance", NOT_MEASURED if artists is None else percent(known(artists["chance"])), "1 / 73 = 1.4 %", "image"),
-        (
-            "images of untrained artists identified (joint labels)",
-            images(summary_row(summary, "joint", "untrained_artist")),
-            "not done",
-            "image",
-        ),
-        (
-            "images of recombined names identified",
-            images(summary_row(summary, "recombined_names", "random_name")),
-            "not done",
-            "image",
-        ),
-        *_paper_test(results.matching_summary()),
-        ("encoder on held-out real works of artists", real_works(results), "not done", "work"),
-        *_corrected(results),
-    ]
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+    return {
+        "artists_images": images(artists),
+        "artists_plurality": subjects(artists),
+        "random_images": images(random),
+        "random_plurality": subjects(random),
+        "chance": NOT_MEASURED if artists is None else percent(known(artists["chance"])),
+        "untrained_images": images(summary_row(summary, "joint", "untrained_artist")),
+        "recombined_images": images(summary_row(summary, "recombined_names", "random_name")),
+        "real_works": real_works(results),
+    }
 
 
-def _paper_test(tests: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    return [
-        (f"{name} ({said})", matching(tests, alternative, control), paper, "artist")
-        for control, name, paper in (
-            ("none", "paper's matching test significant", "63 / 70 = 90.0 %"),
-            ("reassigned", "the same, real works re-assigned", "16 / 70 = 22.8 %"),
-        )
-        for alternative, said in (("two_sided", "two-sided"), ("closer", "closer"))
-    ]
+def _paper_test(results: ModelResults) -> dict[str, str]:
+    tests = results.matching_summary()
+    return {
+        "paper_two_sided": matching(tests, "two_sided", "none"),
+        "paper_closer": matching(tests, "closer", "none"),
+        "paper_two_sided_reassigned": matching(tests, "two_sided", "reassigned"),
+        "paper_closer_reassigned": matching(tests, "closer", "reassigned"),
+    }
 
 
-def _corrected(results: ModelResults) -> list[tuple[str, str, str, str]]:
-    """The headline again by statistics that keep their level; the paper has none of these."""
+def _corrected(results: ModelResults) -> dict[str, str]:
+    """The same questions by statistics that keep their level. The paper has none of these."""
     gaps = results.contrasts()
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
     ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
@@ -102,36 +100,16 @@ def _corrected(results: ModelResults) -> list[tuple[str, str, str, str]]:
     counts = counts[counts["encoder"] == results.encoder]
     unlike = ~counts["shares_name_parts"].astype("boolean").fillna(True).astype(bool)
     names = counts[(counts["kind"] == "random_name") & unlike]
-    lines = [
-        (
-            "gap between artists and random names",
-            NOT_MEASURED if random.empty else points(*random.iloc[0][["estimate", "low", "high"]]),
-            "image",
-        ),
-        (
-            "ratio of imitations to real works identified",
-            NOT_MEASURED if ratio.empty else with_interval(*ratio.iloc[0][["estimate", "low", "high"]]),
-            "image",
-        ),
-        (
-            f"corrected matching test significant (own rank, q < {read.alpha(results.connection, results.protocol):g})",
-            own_rank(results),
-            "artist",
-        ),
-        (
-            "the same, real works re-assigned",
-            NOT_MEASURED if own is None else percent(known(own["reassigned"])),
-            "artist",
-        ),
-        (
-            "all artists together (pairing test), p",
-            NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
-            "audit",
-        ),
-        ("artists with the verdict “imitated”", verdict(counts[counts["kind"] == "artist"], "imitated"), "artist"),
-        ("random names “identified above controls”", verdict(names, "identified above controls"), "name"),
-    ]
-    return [(measure, said, "not done", level) for measure, said, level in lines]
+    interval = ["estimate", "low", "high"]
+    return {
+        "gap": NOT_MEASURED if random.empty else points(*random.iloc[0][interval]),
+        "ratio": NOT_MEASURED if ratio.empty else with_interval(*ratio.iloc[0][interval]),
+        "own_rank": NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"]),
+        "own_rank_reassigned": NOT_MEASURED if own is None else percent(known(own["reassigned"])),
+        "pairing": NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
+        "imitated": verdict(counts[counts["kind"] == "artist"], "imitated"),
+        "above_controls": verdict(names, "identified above controls"),
+    }
 
 
 def summary_row(summary: pd.DataFrame, label_set: str, kind: str) -> dict[str, Any] | None:
@@ -180,11 +158,6 @@ def own_rank_row(results: ModelResults) -> dict[Any, Any] | None:
         & (tests["adjustment"] == "benjamini_hochberg")
     ]
     return None if own.empty else dict(own.iloc[0].to_dict())
-
-
-def own_rank(results: ModelResults) -> str:
-    own = own_rank_row(results)
-    return NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"])
 
 
 def verdict(counts: pd.DataFrame, word: str) -> str:

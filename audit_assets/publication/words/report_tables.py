@@ -10,6 +10,7 @@ from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
+from audit_assets.publication.words.measures import IDENTIFIED, heading
 from audit_assets.publication.words.numbers import (
     ADJUSTMENTS,
     ALTERNATIVES,
@@ -143,7 +144,7 @@ def controls(results: ModelResults) -> Table:
             "Labels to choose from",
             "Images of",
             "Shares a name part",
-            "Images identified",
+            IDENTIFIED.capitalize(),
             "Names that win a plurality",
             "Chance",
         ),
@@ -284,7 +285,7 @@ def templates(results: ModelResults) -> Table:
     rows = results.of_model("template_matrix")
     rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
     return Table(
-        "Images of artists identified, by the template of the prompt and that of the labels. A fall beside the diagonal is the share of "
+        f"{heading('artists_images')}, by the template of the prompt and the template of the labels. A fall off the diagonal is the share of "
         "the result that needs the same words twice.",
         columns(
             "Encoder", "Prompted with template", "Labelled with template", "Identified", "Images", number=("Images",)
@@ -389,8 +390,8 @@ def encoders(results: ModelResults) -> Table:
     return Table(
         "Encoders. One whose family the model was built with can agree with the model for reasons of its own.",
         columns(
-            "Encoder", "Kind", "Family shared with the model", "Images of artists identified", "Paper's test significant",
-            "Re-assigned", "Revision", "SHA-256 of files", code=("Revision", "SHA-256 of files"),
+            "Encoder", "Kind", "Family shared with the model", heading("artists_images"), heading("paper_two_sided"),
+            heading("paper_two_sided_reassigned"), "Revision", "SHA-256 of files", code=("Revision", "SHA-256 of files"),
         ),
         found,
     )  # fmt: skip

@@ -4,10 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from audit_assets.publication.words.measures import COMPARED, IDENTIFIED
 from audit_assets.publication.words.numbers import KINDS, count, known, p_text, percent, points, true, yes
 from audit_assets.publication.words.table import Table, columns
-
-MEASURES = {"accuracy": "images identified", "auc": "likeness to the real works (AUC)"}
 
 
 def changes(compared: pd.DataFrame) -> Table:
@@ -25,7 +24,7 @@ def changes(compared: pd.DataFrame) -> Table:
                 row["later_version"],
                 row["encoder"],
                 KINDS.get(row["kind"], row["kind"]),
-                MEASURES.get(row["measure"], row["measure"]),
+                COMPARED.get(row["measure"], row["measure"]),
                 _change(row),
                 p_text(known(row["p_value"])),
                 f"{'yes' if true(row['equivalent']) else 'not shown'} (margin {_margin(row)})",
@@ -53,7 +52,7 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
     return Table(
         caption,
         columns(
-            "Subject", "Of", "From", "To", "Encoder", "Images identified", "Difference (95 %)", "q", "Changed", "Verdict",
+            "Subject", "Of", "From", "To", "Encoder", IDENTIFIED.capitalize(), "Difference (95 %)", "q", "Changed", "Verdict",
             number=("Difference (95 %)", "q"),
         ),
         [
@@ -93,7 +92,7 @@ def trends(found: pd.DataFrame) -> Table:
             (
                 row["encoder"],
                 KINDS.get(row["kind"], row["kind"]),
-                MEASURES.get(row["measure"], row["measure"]),
+                COMPARED.get(row["measure"], row["measure"]),
                 str(row["versions"]),
                 points(row["slope"]) if row["measure"] == "accuracy" else f"{row['slope']:+.2f}",
                 p_text(known(row["p_value"])),
