@@ -1,15 +1,17 @@
-"""From the published ``audit.duckdb`` to what people read: the report of each model version, the index, artists' pages.
+"""From the published ``audit.duckdb`` to what people read: the report of each model version, the index, the artists' pages.
 
-Reads the tables of ``warehouse/schema.sql``; a figure or a sentence here repeats a number that a query can find
-(``docs/sql.md``), or is an interval or a similarity of such numbers. In the order of the work:
+``stage`` writes the database and the pages. The pages read the tables of ``warehouse/schema.sql`` and nothing else: each figure
+is a number that a query can find (``docs/sql.md``), or an interval or a similarity of such numbers. In the order of the work:
 
-* queries: ``read`` (what was audited), ``results`` (what was measured), ``read_artist`` (one artist);
-* words: ``wording`` (how numbers are said), ``verdict_words`` (a verdict in sentences), ``headline``, ``report_tables``, ``versions``;
-* drawings: ``figures`` (the paper's three), ``charts`` (the others), ``svg`` (a drawing inside a page);
-* pages: ``page`` and ``templates/`` (what all have in common), ``report``, ``index``, ``artist_page``.
+* ``queries/``: ``database`` (what was audited, by what), ``model`` (results of one model version), ``across_models`` (encoders on
+  real works, versions compared), ``artist`` (one artist in every version);
+* ``words/``: ``measures`` (what each measure is called, and which function computes it), ``numbers`` (how numbers are written),
+  ``verdicts`` (a verdict in sentences), ``headline``, ``report_tables``, ``version_tables``, ``table`` (a table of text);
+* ``drawings/``: ``paper_figures`` (the paper's three), ``charts`` (the others), ``svg`` (a drawing inside a page);
+* ``pages/``: ``page`` and ``templates/`` (what all pages have in common), ``report``, ``index``, ``artist``.
 """
 
 VERSION = 1
 """Of the database. Raise it if the same tables give other rows."""
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 """Of the reports and pages. Raise it if the same database gives other pages."""

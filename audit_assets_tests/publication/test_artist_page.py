@@ -138,7 +138,7 @@ def test_whom_the_audit_does_not_know_as_an_artist_is_refused(simulated: Workspa
         ("UPDATE subjects SET retired = true WHERE subject = 'artist-9'", "has left the roster"),
         (
             "UPDATE model_versions SET retired = true; UPDATE imitations SET image_sha256 = NULL, status = 'not_supplied'",
-            r"no model version has images.*retired, and not asked any more: first-version, second-version",
+            r"no model version has images.*retired, no longer audited: first-version, second-version",
         ),
         ("DELETE FROM verdicts; DELETE FROM identification_summary", "no model version has images"),
         ("UPDATE subjects SET name = 'Artist 10' WHERE subject = 'artist-9'", r"several subjects.*artist-10, artist-9"),
@@ -192,7 +192,7 @@ def test_the_index_leads_to_every_report_and_page_and_says_what_changed(simulate
     for address in [*(f"{m}/report.html" for m in MODELS), "artists/artist-0.html", "artists/artist-1.html"]:
         assert address in links
     text = " ".join(found.text.split())
-    assert f"{HOSTILE[1]} (made from earlier results; make it again)" in text
+    assert f"{HOSTILE[1]} (made from earlier results: make the page again)" in text
     assert f"{HOSTILE[0]} (made" not in text
     with duckdb.connect(str(simulated.database), read_only=True) as connection:
         changed = connection.execute(

@@ -1,6 +1,6 @@
-"""Charts beyond the paper's three: artists with their intervals, dose and response, an artist beside the background.
+"""Charts that the paper does not have: artists with their intervals, dose and response, one artist beside other names.
 
-Each returns the figure, and the texts that its points say on hovering (``svg.inline``).
+Each function returns the figure, and the text of each point, which the page shows on hovering (``svg.inline``).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from audit_assets.publication.drawings.paper_figures import CONTROL, INK, OURS, 
 from audit_assets.publication.words.measures import IDENTIFIED, LIKENESS
 
 PANEL = 40
-"""Artists in one drawing: it fits on a page of paper."""
+"""Artists per drawing, so that it fits on a printed page."""
 
 VERDICT_MARKS = {
     "imitated": ("o", OURS),
@@ -27,7 +27,7 @@ Hover = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One artist: shares with 95 % intervals, (value, low, high); None where not measured."""
+    """One artist: figures with 95 % intervals, (value, low, high); None if not measured."""
 
     label: str
     name: str
@@ -39,7 +39,7 @@ class ForestRow:
 def forest(rows: Sequence[ForestRow], needed: float | None) -> tuple[Figure, Hover]:
     """Artists from the top, share of images identified on the left, AUC of the matching on the right.
 
-    ``needed``: the share of images from which on a name counts as identified. At most PANEL rows are legible.
+    ``needed``: the smallest share of images at which a name counts as identified. More than PANEL rows are not legible.
     """
     figure = canvas(9.0, 1.1 + 0.215 * len(rows))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
@@ -80,7 +80,7 @@ def forest(rows: Sequence[ForestRow], needed: float | None) -> tuple[Figure, Hov
 
 @dataclass(frozen=True)
 class Change:
-    """The number that splits the artists best, with its interval, the means on both sides, and p: that nothing changes there."""
+    """The number of captions that splits the artists best, with its interval, the means on both sides, and p of no change."""
 
     threshold: float
     low: float
@@ -93,7 +93,7 @@ class Change:
 def dose_response(
     mentions: Sequence[float], response: Sequence[float], names: Sequence[str], change: Change | None
 ) -> tuple[Figure, Hover]:
-    """Images identified against the number of captions that name the artist, one point an artist."""
+    """Images identified against the number of captions that name the artist, one point per artist."""
     figure = canvas(9.0, 4.2)
     axes = figure.add_subplot()
     bare(axes)
@@ -123,7 +123,7 @@ def dose_response(
 
 @dataclass(frozen=True)
 class Strip:
-    """One line of a chart: ``values`` as points that say ``names`` on hovering, or, without names, their quantiles."""
+    """One line of a chart: ``values`` as points that show ``names`` on hovering, or as marks if there are no names."""
 
     label: str
     values: Sequence[float]
@@ -134,8 +134,8 @@ class Strip:
 def strips(lines: Sequence[Strip], label: str, *, logarithmic: bool, floor: float = 1e-6) -> tuple[Figure, Hover]:
     """Lines of values, one below the other, on one axis. A median is a tall mark.
 
-    Many values are drawn as QUANTILES of theirs, so that the chart of 2,500 images is no larger than that of 70. On a
-    log axis what is below ``floor`` stands at it.
+    More than QUANTILES values without names are drawn as that many quantiles, so that a chart of 2,500 images is not larger than
+    one of 200. On a log axis a value below ``floor`` is drawn at ``floor``.
     """
     figure = canvas(9.0, 0.75 + 0.5 * len(lines))
     axes = figure.add_subplot()
@@ -162,7 +162,7 @@ def _strip(axes: Axes, place: int, line: Strip, values: np.ndarray, hover: Hover
         return
     colour = OURS if line.own else "#6b6b6b"
     if line.names:
-        # Neighbours step up and down, so that equal values do not hide each other.
+        # Neighbours are drawn at three heights, so that equal values do not hide each other.
         order = np.argsort(np.argsort(values, kind="stable"))
         points = axes.scatter(values, place + (order % 3 - 1) * 0.14, s=34, color=colour, alpha=0.8, zorder=3)
         points.set_gid(f"strip-{place}")

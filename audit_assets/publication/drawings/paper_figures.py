@@ -1,7 +1,7 @@
 """The report's three figures (sections 2.1 and 2.2 of the paper), as matplotlib objects and as files.
 
 Drawn with the object API on Agg: no window, no pyplot state, safe in a worker thread. A name is drawn as plain text
-(``$`` starts no formula), and as its slug where the font lacks a letter of it.
+(``$`` starts no formula), or as its slug if the font lacks a letter of it.
 """
 
 import textwrap
@@ -32,7 +32,7 @@ Load = Callable[[str], Image.Image]
 
 @dataclass(frozen=True)
 class GridRow:
-    """One artist of the sample grid: what to write, and the SHA-256 of the images to show."""
+    """One artist of the sample grid: the label, and the SHA-256 of each image."""
 
     label: str
     real_works: Sequence[str]
@@ -41,7 +41,7 @@ class GridRow:
 
 @dataclass(frozen=True)
 class Bar:
-    """A share with its 95 % interval; ``low`` and ``high`` are None where none was computed. ``paper``: its own figure."""
+    """A share with its 95 % interval; ``low`` and ``high`` are None if none was computed. ``paper``: the paper's figure."""
 
     label: str
     share: float
@@ -59,7 +59,7 @@ def _drawable() -> frozenset[int]:
 
 
 def printable(name: str, slug: str, width: int = 22, lines: int = 2) -> str:
-    """``name`` wrapped for a figure; ``slug`` instead where the font lacks a letter of the name."""
+    """``name`` wrapped for a figure; ``slug`` instead if the font lacks a letter of the name."""
     shown = name if name.strip() and all(ord(letter) in _drawable() for letter in name) else slug
     wrapped = textwrap.wrap(" ".join(shown.split()), width)
     if len(wrapped) <= lines:
@@ -84,7 +84,7 @@ def bare(axes: Axes) -> None:
 
 
 def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
-    """One row an artist: real works on the left, imitations on the right of a gap.
+    """One row per artist: real works on the left, imitations on the right of a gap.
 
     ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame.
     """
@@ -92,7 +92,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
     # The top 0.35 inches are for the titles, which the layout leaves out.
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.35 / figure.get_figheight()))
     columns = REAL_WORKS + IMITATIONS
-    # Column 0 carries the name, the one after the real works is the gap.
+    # Column 0 has the name; the column after the real works is the gap.
     widths = [1.75, *[1.0] * REAL_WORKS, 0.22, *[1.0] * IMITATIONS]
     grid = figure.add_gridspec(max(1, len(rows)), columns + 2, width_ratios=widths)
     for place, row in enumerate(rows):
@@ -113,7 +113,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
                     _show(axes, load(digests[offset]))
                 if place == 0 and offset == 0:
                     title = "Real works" if first == 1 else "Imitations, prompted by the name alone"
-                    # An axes title would widen its column: the layout counts it whatever it is told.
+                    # An axes title would widen its column: the layout counts it even with set_in_layout(False).
                     axes.annotate(
                         title,
                         (0, 1),
@@ -128,7 +128,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
 
 
 def _show(axes: Axes, image: Image.Image) -> None:
-    """At most 192 px, else a grid of 512 px images makes a page of many megabytes. Small images keep their pixels."""
+    """At most 192 px: a grid of 512 px images would make a page of many megabytes. Small images keep their pixels."""
     shown = image.convert("RGB")
     shown.thumbnail((192, 192))
     axes.imshow(np.asarray(shown), interpolation="nearest" if max(shown.size) < 100 else "antialiased")
@@ -137,7 +137,7 @@ def _show(axes: Axes, image: Image.Image) -> None:
 def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
     """Shares of images identified by the encoder, this audit beside the paper, with chance as a line.
 
-    Intervals are 95 %. The paper's figure for random names counts names (6 of 70), not images: it is marked so.
+    Intervals are 95 %. The paper's figure for random names counts names (6 of 70), not images; the legend says so.
     """
     figure = canvas(9.0, 4.6)
     axes = figure.add_subplot()
@@ -181,10 +181,10 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
 
 
 def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_share: float | None) -> Figure:
-    """The paper's matching test: one point an artist, smallest p first, on a log axis, with Bonferroni's threshold.
+    """The paper's matching test: one point per artist, smallest p first, on a log axis, with Bonferroni's threshold.
 
-    ``significant``: booleans beside ``p_values``. ``reassigned_share``: the share of artists that the same test calls
-    significant with real works of somebody else; None where the control was not run.
+    ``significant``: booleans beside ``p_values``. ``reassigned_share``: the share of artists for whom the same
+    test is significant with real works of another artist; None if the control was not run.
     """
     figure = canvas(9.0, 4.6)
     axes = figure.add_subplot()
@@ -220,7 +220,7 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write ``name.png`` (150 dpi) and ``name.svg``; the same figure gives the same bytes. Returns both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    # Without a fixed salt the identifiers in an SVG are random; without None its metadata has the time of day.
+    # Without a fixed salt the identifiers in an SVG are random; without Date=None its metadata contains the time.
     with mpl.rc_context({"svg.hashsalt": "audit_assets", "svg.fonttype": "path"}):
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,6 +1,6 @@
-"""Matplotlib figures as SVG inside the page: text stays text, and a point says on hovering whose it is.
+"""Matplotlib figures as SVG inside the page: text stays text, and a point shows its artist on hovering.
 
-A drawing passes through an XML parser, so that nothing in it is markup but what matplotlib drew.
+A drawing passes through an XML parser, so that only matplotlib's own elements are markup.
 """
 
 import io
@@ -22,19 +22,19 @@ def inline(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[str
     """The figure as one ``<svg role="img">``; the same figure gives the same bytes.
 
     ``name`` keeps its identifiers apart from those of other figures of the page. ``hover``: for the artist with this gid,
-    the text of each of its points in the order drawn. Raises ValueError where their numbers differ.
+    the text of each of its points in the order drawn. Raises ValueError if their numbers differ.
     """
     drawn = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    # What matplotlib wrote a line above, never a file of somebody else's.
+    # Written by matplotlib a line above: not an untrusted file.
     root = ElementTree.fromstring(drawn.getvalue())
     for group, texts in (hover or {}).items():
         _name_points(root, group, texts)
     _make_unique(root, name)
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
-    # The width is the page's: the drawing shrinks with it, and keeps its proportions by its viewBox.
+    # The page sets the width: the drawing shrinks with it, and its viewBox keeps the proportions.
     width = root.attrib.pop("width").removesuffix("pt")
     root.attrib.pop("height")
     root.set("style", f"max-width: {float(width) * 4 / 3:.0f}px")

@@ -1,7 +1,7 @@
-"""One artist's page over all model versions: for the artist, and for counsel.
+"""One artist's page over all model versions, for the artist and for counsel.
 
-Imitations beside the nearest real works, what the encoders took them for, how probable the artist's name is beside the
-background, the tests, the verdict in words, versions side by side, and where every image comes from. Made on request.
+It shows each imitation beside the nearest real works, the label that each encoder gave it, the artist's figures beside those of
+other names, the tests, the verdict in sentences, the versions side by side, and the origin of every image. Made on request.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
     ADJUSTMENTS,
@@ -34,20 +35,19 @@ from audit_assets.publication.words.numbers import (
     true,
     yes,
 )
-from audit_assets.publication.words.report_tables import RELATIONS
 from audit_assets.publication.words.table import Table, columns
 from audit_assets.publication.words.verdicts import sentences
 
 SIZE = 224
-"""Pixels of a picture: large enough to be judged by eye, and three versions of forty images stay below 10 MB."""
+"""Pixels of a picture: a person can judge it by eye, and three versions of forty images stay below 10 MB."""
 _LEAST_SHARED_FIRST = ("independent", "image only", "unknown", "shared")
 
 
 def write_artist_page(database: Path, artist: str, load: Load, folder: Path, protocol: str | None = None) -> Path:
     """Write ``<slug>.html`` into ``folder`` for the artist of this slug or name; return its path.
 
-    Raises InputError, and replaces nothing, where the artist is unknown, is a control, has left the roster, has no real
-    works, or no model version has images of the artist.
+    Raises InputError, and replaces nothing, if the artist is unknown, is a control, has left the roster or has no real works,
+    or if no model version has images of the artist.
     """
     with read.opened(database) as connection:
         subject = read_artist.find(connection, artist)
@@ -78,11 +78,11 @@ def _page(
             for w in works.to_dict("records")
         ],
         tests=_tests(connection, protocol, slug),
-        compared=versions.changed_subjects(compared, "The same words and seeds, asked of two versions; later less earlier."),
+        compared=versions.changed_subjects(compared, "Two versions with the same prompts and seeds; the difference is the later minus the earlier version."),
         images=_images(connection, slug),
         real_works=_real_works(works),
         provenance=_provenance(connection),
-        protocols=_protocol(connection, protocol),
+        protocols=tables.protocol(connection, protocol),
         encoders=_encoders(connection),
         made_from=read.made_from(connection),
     )  # fmt: skip
@@ -91,14 +91,14 @@ def _page(
 def _facts(subject: dict[str, Any], works: int) -> str:
     facts = [KINDS.get(subject["kind"], subject["kind"]).removesuffix("s"), counted(works, "real work")]
     if known(subject["mentions"]) is not None:
-        facts.append(f"named by {counted(subject['mentions'], 'caption')} of those scanned")
+        facts.append(f"named by {counted(subject['mentions'], 'scanned caption')}")
     if true(subject["opted_out"]):
-        facts.append("has opted out of training (recorded, changes nothing in the audit)")
+        facts.append("has opted out of training (the audit records this and treats the artist like any other)")
     return "; ".join(facts)
 
 
 def _headline(connection: DuckDBPyConnection, verdicts: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the encoder that the reports speak of first."""
+    """The rows of the primary encoder, whose verdicts head the reports."""
     encoder = read.primary_encoder(connection)
     return [{str(k): v for k, v in row.items()} for row in verdicts[verdicts["encoder"] == encoder].to_dict("records")]
 
@@ -138,7 +138,7 @@ def _version(
 
 
 def _least_shared(connection: DuckDBPyConnection, version: str) -> str:
-    """The encoder that has least in common with the model: likeness is then not the model's own opinion."""
+    """The encoder that has least in common with the model, so that likeness is measured independently of the model."""
     relations = read.encoder_relations(connection, version)
     names = read.encoders(connection)["encoder"].tolist()
     return str(min(names, key=lambda e: _LEAST_SHARED_FIRST.index(relations.get(e, "unknown"))))
@@ -152,7 +152,7 @@ def _lineup(
     encoder: str,
     load: Load,
 ) -> list[dict[str, Any]]:
-    """Every image of the version: itself, the nearest real work of the artist, the nearest of anyone else, what it was taken for."""
+    """Every image of the version, with the artist's nearest real work, the nearest work of another artist, and each encoder's label."""
     slug, name = subject["subject"], subject["name"]
     images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
     images = images[(images["model_version"] == version) & images["image_sha256"].notna()]
@@ -187,27 +187,27 @@ def _lineup(
 
 
 def _where(template: int, trial: int) -> str:
-    """An image's place in the protocol, as the appendix and the database have it."""
+    """An image's template and trial, as in the appendix and the database."""
     asked = "described, not named, " if template < 0 else f"template {template}, " if template else ""
     return f"{asked}trial {trial}"
 
 
 def _taken_for(row: dict[Any, Any], name: str) -> str:
-    """What one encoder took one image for, in a sentence."""
+    """The label that one encoder gave one image, as a sentence."""
     encoder = row["encoder"]
     if pd.isna(row["predicted_label"]):
-        return f"{encoder}: a blank image, counted as wrong."
+        return f"{encoder}: a blank image, counted as not identified."
     name, label = isolated(name), str(row["predicted_label"])
     what = (
-        f"“{label.removeprefix(DEFAULT_LABEL)}”, which names nobody,"
+        f"“{label.removeprefix(DEFAULT_LABEL)}”, which names no artist,"
         if label.startswith(DEFAULT_LABEL)
         else isolated(str(row["predicted_name"]))
     )
     if row["correct"]:
         return f"{encoder} takes it for {name}, with probability {probability(row['probability_of_subject'])}."
     return (
-        f"{encoder} takes it for {what} with probability {probability(row['probability'])}; {name} is number {row['rank_of_subject']:.0f} "
-        f"with {probability(row['probability_of_subject'])}."
+        f"{encoder} takes it for {what} with probability {probability(row['probability'])}; {name} is in place {row['rank_of_subject']:.0f} "
+        f"with probability {probability(row['probability_of_subject'])}."
     )
 
 
@@ -235,7 +235,7 @@ def _charts(
 
 
 def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool) -> list[Chart]:
-    """The artist's own pictures as points above the background; nothing where nothing was measured."""
+    """The artist's own pictures as points, other names' as marks; no chart if nothing was measured."""
     if not found or found["imitations"].empty:
         return []
     lines = []
@@ -256,17 +256,15 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
         if len(line.values)
     )
     alt = f"By {encoder}, {label}. Medians: {medians}."
-    caption = (
-        f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians; of many images 200 quantiles are drawn."
-    )
+    caption = f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians. If a line has more than 200 images, 200 quantiles of them are drawn."
     return [Chart(name, svg.inline(figure, name, alt, hover), alt, caption)]
 
 
 # ---- tables
 def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
     return Table(
-        "Every matching test on this artist. Re-assigned: how often the same test calls works significant that were given to this artist at "
-        "random. The paper's rank sum does not keep its level where images of one artist resemble each other; own rank does.",
+        "Every matching test on this artist. Re-assigned: how often the same test is significant with works that were assigned to this artist at "
+        "random. The paper's rank sum does not keep its level if images of one artist resemble each other; own rank does.",
         columns(
             "Version", "Encoder", "Test", "Alternative", "Adjustment", "Real works", "p", "p adjusted", "Significant", "Re-assigned",
             number=("Real works", "p", "p adjusted", "Re-assigned"),
@@ -281,7 +279,7 @@ def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
                 shown(row["references_used"]).removesuffix(".0"),
                 p_text(known(row["p_value"])),
                 p_text(known(row["p_adjusted"])),
-                "out of reach" if true(row["unreachable"]) else yes(row["significant"]),
+                "cannot be" if true(row["unreachable"]) else yes(row["significant"]),
                 percent(known(row["reassigned"])),
             )
             for row in read_artist.tests(connection, protocol, slug).to_dict("records")
@@ -293,7 +291,7 @@ def _images(connection: DuckDBPyConnection, slug: str) -> Table:
     rows = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
     known_versions = read.versions(connection).set_index("model_version")
     return Table(
-        "Every image that was asked for in the artist's name, with the prompt, the seed and the SHA-256 of its file.",
+        "Every image of this artist's prompts, with the prompt, the seed and the SHA-256 of its file.",
         columns(
             "Version", "Revision", "Prompt", "Trial", "Seed", "Size", "State", "SHA-256 of the image", "Generation hash",
             number=("Trial",), code=("Revision", "Seed", "SHA-256 of the image", "Generation hash"),
@@ -336,7 +334,7 @@ def _provenance(connection: DuckDBPyConnection) -> Table:
             (
                 row["model_version"],
                 row["source"],
-                "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved",
+                versions.state(row),
                 shown(row["revision"]) or "–",
                 shown(row["files_sha256"]) or "–",
                 shown(row["generation_settings"]) or "–",
@@ -349,27 +347,17 @@ def _provenance(connection: DuckDBPyConnection) -> Table:
 def _encoders(connection: DuckDBPyConnection) -> Table:
     found = read.encoders(connection).to_dict("records")
     rows = [
-        (row["encoder"], row["kind"].replace("_", "-"), version, RELATIONS.get(relations.get(row["encoder"], ""), NOT_MEASURED),
+        (row["encoder"], row["kind"].replace("_", "-"), version, tables.shares_family(relations, row["encoder"]),
          shown(row["revision"]) or "–", shown(row["files_sha256"]) or "–")
         for version in read.audited_versions(connection)
         for relations in [read.encoder_relations(connection, version)]
         for row in found
     ]  # fmt: skip
     return Table(
-        "Encoders, and whether the model was built with the same family: then they can agree for reasons of their own.",
+        "Encoders, and whether the model was built with the same family. Such an encoder can agree with the model for that reason alone.",
         columns(
             "Encoder", "Kind", "Version", "Family shared", "Revision", "SHA-256 of files",
             code=("Revision", "SHA-256 of files"),
         ),
         rows,
     )  # fmt: skip
-
-
-def _protocol(connection: DuckDBPyConnection, protocol: str) -> Table:
-    used = read.protocols(connection)
-    rows = used[used["protocol"] == protocol].to_dict("records")
-    return Table(
-        "Protocol.",
-        columns("Field", "Value", code=("Value",)),
-        [(str(key).replace("_", " "), shown(value)) for row in rows for key, value in row.items()],
-    )

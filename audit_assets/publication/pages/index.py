@@ -1,6 +1,6 @@
-"""`reports/index.html`: every model version of the warehouse with its headline, what changed between them, and artists' pages.
+"""`reports/index.html`: every model version of the warehouse with its headline, the changes between versions, and the artists' pages.
 
-The database records no dates but those that a person gave to images they supplied; versions stand in the order of audit.yaml.
+The database records no dates except those that the operator gave to supplied images. Versions are in the order of audit.yaml.
 """
 
 import re
@@ -19,7 +19,7 @@ from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.measures import heading
-from audit_assets.publication.words.numbers import shown, true
+from audit_assets.publication.words.numbers import shown
 from audit_assets.publication.words.table import Table, columns
 
 ARTISTS = "artists"
@@ -31,7 +31,7 @@ _MADE_FROM = re.compile(r'<meta name="made-from" content="([0-9a-f]*)">')
 
 @dataclass(frozen=True)
 class Page:
-    """An artist's page that is there. ``current``: made from the results that the index is made from."""
+    """An artist's page that exists. ``current``: it was made from the same results as the index."""
 
     address: str
     name: str
@@ -39,9 +39,9 @@ class Page:
 
 
 def write_index(database: Path, folder: Path, protocol: str | None = None) -> Path:
-    """Write ``index.html`` into ``folder``, where the reports and the artists' pages are; return its path.
+    """Write ``index.html`` into ``folder``, the folder of the reports and the artists' pages; return its path.
 
-    Raises InputError where no model version has results yet.
+    Raises InputError if no model version has results yet.
     """
     with read.opened(database) as connection:
         audited = read.audited_versions(connection)
@@ -57,7 +57,7 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             measures=_measures(connection, protocols),
             changes=versions.changes(across_models.comparisons(connection, main)),
             changed=versions.changed_subjects(
-                across_models.compared_subjects(connection, main), "Artists that changed, or whose verdict did, from one version to another."
+                across_models.compared_subjects(connection, main), "Artists whose share of identified images changed, or whose verdict changed, from one version to another."
             ),
             trends=versions.trends(across_models.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
@@ -69,10 +69,10 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
 def _version(connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dict[str, str]) -> dict[str, str]:
     name = row["model_version"]
     dates = read.supplied_dates(connection, name)
-    state = "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved"
+    state = versions.state(row)
     return {
         "name": name,
-        # An address, not a path: a version's name is a slug, but it comes from a file that people write.
+        # Quoted: a version's name is a slug, but it comes from a file that people write.
         "address": f"{quote(name, safe='')}/report.html" if name in protocols else "",
         "state": state if name in protocols else f"{state}, no results yet",
         "source": row["source"].replace("_", " ") + (f", images of {dates}" if dates else ""),
@@ -93,7 +93,7 @@ def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Tabl
 
 
 def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
-    """Artists' pages that lie in the folder, by name; those of subjects that the database does not know are not ours."""
+    """Artists' pages in the folder, by name. Pages of subjects that the database does not know are left out."""
     subjects = read.rows(connection, "SELECT subject, name FROM subjects ORDER BY strip_accents(lower(name)), subject")
     now, there = read.made_from(connection), {path.name for path in folder.glob("*.html")}
     found = []

@@ -1,7 +1,7 @@
-"""What every page is made of: templates that escape, tables of text, thumbnails and charts inside the file.
+"""What all pages have in common: templates that escape every value, and pictures and charts inside the file.
 
-A page needs no other file and no network. Its script only sorts, filters and unfolds; the page's own policy (CSP) lets no
-other script run, whatever a name contains.
+A page needs no other file and no network. Its script only sorts, filters and unfolds. The page's own policy (CSP) lets no
+other script run, so that a name in the data cannot start one.
 """
 
 import base64
@@ -22,7 +22,7 @@ from audit_assets.warehouse.places import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = 96
-"""Pixels: six pictures of 250 artists stay below 20 MB, whatever they show."""
+"""Pixels: six pictures of each of 250 artists stay below 20 MB."""
 
 Load = Callable[[str], Image.Image]
 """The image of a SHA-256."""
@@ -30,7 +30,7 @@ Load = Callable[[str], Image.Image]
 
 @dataclass(frozen=True)
 class Picture:
-    """A photograph in the page: its ``data:`` address and what it is."""
+    """A photograph in the page: its ``data:`` address and its alternative text."""
 
     source: str
     alt: str
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: ``drawing`` is an inline SVG or a picture. ``alt`` says for who cannot see it what it shows."""
+    """A figure: ``drawing`` is an inline SVG or a picture. ``alt`` describes it for readers who cannot see it."""
 
     name: str
     drawing: Markup | Picture
@@ -51,7 +51,7 @@ class Chart:
 
 
 def thumbnail(image: Image.Image, alt: str, size: int = THUMBNAIL, quality: int = 72) -> Picture:
-    """At most ``size`` pixels wide and high, as WebP; an image that is no larger keeps its pixels, without loss."""
+    """At most ``size`` pixels wide and high, as WebP; an image that is already that small keeps its pixels, without loss."""
     shown = image.convert("RGB")
     small = max(shown.size) <= size
     if not small:
@@ -66,12 +66,12 @@ def data_address(content: bytes, kind: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template below ``templates/``. Every value is text unless it is Markup of our own making."""
+    """The page of a template below ``templates/``. Every value is escaped as text, except Markup, which only this package makes."""
     return _environment().get_template(template).render(**values)
 
 
 def write(path: Path, page: str) -> Path:
-    """Replace the page in one step; a reader sees the old one or the new one."""
+    """Replace the page in one step: a reader sees the old page or the new one."""
     with whole(path) as file:
         file.write_text(page, encoding="utf-8")
     return path

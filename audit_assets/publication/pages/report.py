@@ -1,7 +1,7 @@
-"""The report: one HTML file a model version that needs no network and no other file, and can be read without its script.
+"""The report: one HTML file per model version, which needs no network and no other file, and can be read without its script.
 
-Sets this audit beside the figures of Casper et al. (2023), and says in plain words what they do not prove. The same
-database gives the same bytes: no clock is read.
+It shows this audit's figures beside those of Casper et al. (2023), and says in plain words what they do not prove. The same
+database gives the same bytes: the report contains no date of its own.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import counted, images_interval, known, p_text, percent
 
 REAL_WORKS, IMITATIONS = 2, 4
-"""Pictures of each artist in the report; an artist's own page has all."""
+"""Pictures per artist in the report. An artist's own page shows all of them."""
 
 
 def write_report(
@@ -36,7 +36,7 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and its figures (PNG and SVG) into ``folder``; return the path of the page.
 
-    ``load`` gives the image of a SHA-256; its errors pass through. Raises InputError for an unknown model version,
+    ``load`` gives the image of a SHA-256; its errors are passed on. Raises InputError for an unknown model version,
     encoder or protocol.
     """
     with read.opened(database) as connection:
@@ -73,12 +73,14 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         dose=_dose(results, artists),
         doses=tables.doses(results),
         changes=versions.changes(compared),
-        changed=versions.changed_subjects(subjects, "Artists that changed, or whose verdict did."),
+        changed=versions.changed_subjects(
+            subjects, "Artists whose share of identified images changed, or whose verdict changed."
+        ),
         reassigned=headline.matching(matching, "two_sided", "reassigned"),
         reassigned_closer=headline.matching(matching, "closer", "reassigned"),
         encoders=tables.encoders(results),
         model=tables.model(results),
-        protocol=tables.protocol(results),
+        protocol=tables.protocol(results.connection, results.protocol),
         software=tables.software(results),
         made_from=read.made_from(results.connection),
     )
@@ -92,13 +94,17 @@ def _summary(artists: list[dict[str, Any]]) -> str:
         return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
     imitated, not_shown, not_auditable = found.values()
     return (
-        f"Of {counted(len(artists), 'artist')}, {imitated} can be imitated by name under this protocol, {not_shown} not shown to be, "
-        f"{not_auditable} not auditable."
+        f"Of {counted(len(artists), 'artist')}, the encoder finds {imitated} imitated by name under this protocol; {not_shown} {_are(not_shown)} not shown to be imitated, "
+        f"and {not_auditable} {_are(not_auditable)} not auditable."
     )
 
 
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
 def _beside_others(results: ModelResults) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What changed between this version and each other: the kinds of subjects, and single ones."""
+    """What changed between this version and every other: per kind of subject, and per subject."""
 
     def ours(rows: pd.DataFrame) -> pd.DataFrame:
         return rows[(rows["model_version"] == results.model_version) | (rows["later_version"] == results.model_version)]
@@ -118,20 +124,20 @@ def _sample_grid(results: ModelResults, load: Load, folder: Path) -> Chart:
     grid = _grid_rows(results)
     png, _ = figures.save(figures.sample_grid(grid, load), folder, "sample_grid")
     alt = f"Grid of {len(grid)} artists: real works on the left, imitations on the right."
-    # Photographs in an SVG are PNG in base64 twice over; the PNG beside the page is several times as large as this.
+    # An SVG would hold the photographs as PNG in base64, several times as large as this thumbnail of the PNG beside the page.
     with Image.open(png) as image:
         picture = thumbnail(image, alt, size=1400, quality=80)
     return Chart(
         "sample_grid",
         picture,
         alt,
-        "Real works beside imitations (the paper's figure 2). The artists are evenly spaced from the best identified to the worst; "
-        "images are the first ones in order, not chosen. Under each name: images identified.",
+        "Real works beside imitations (the paper's figure 2). The artists are evenly spaced from the best identified to the worst. "
+        "The images are the first ones in order: no person chose them. Under each name: images identified.",
     )
 
 
 def _grid_rows(results: ModelResults) -> list[figures.GridRow]:
-    """Artists evenly spaced from the best identified to the worst: a choice that flatters nobody."""
+    """Artists evenly spaced from the best identified to the worst, so that the choice favours neither."""
     ranked = results.by_artist().sort_values(["image_accuracy", "subject"], ascending=[False, True])
     places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
@@ -153,14 +159,14 @@ def _identification(results: ModelResults, folder: Path) -> Chart:
     figures.save(figure, folder, "identification")
     said = "; ".join(f"{bar.label} {percent(bar.share)}".replace("\n", " ") for bar in bars)
     alt = (
-        f"Bars of images identified: {said}; chance {percent(chance)}. "
-        "The paper: artists 81.0 %, random names 8.6 % (of names), chance 1.4 %."
+        f"Bars of images identified: {said}; chance {percent(chance)}. The paper: artists {percent(figures.PAPER_ARTISTS)}, "
+        f"random names {percent(figures.PAPER_RANDOM_NAMES)} (of names), chance {percent(figures.PAPER_CHANCE)}."
     )
     return Chart(
         "identification",
         svg.inline(figure, "identification", alt),
         alt,
-        "Share of images that the encoder assigns to the name they were prompted with, with 95 % intervals (the paper's figure 3). "
+        "Share of images that the encoder assigns to the name in their prompt, with 95 % intervals (the paper's figure 3). "
         "The paper's 8.6 % counts names, not images.",
     )
 
@@ -194,7 +200,7 @@ def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
         f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
         f"after Bonferroni; with re-assigned real works {percent(share)}."
     )
-    # In the order of the points: the rows come ranked.
+    # In the order of the points: the rows are ranked.
     said = [f"{name}: p {p:.1e}" for name, p in zip(ranked["name"], ranked["p_value"], strict=True)]
     hover = {
         "significant": [text for text, passed in zip(said, significant, strict=True) if passed],
@@ -204,14 +210,14 @@ def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
         "ranked_p_values",
         svg.inline(figure, "ranked_p_values", alt, hover),
         alt,
-        "The paper's matching test (rank sum, two-sided; the paper's figure 4), one point an artist. The title gives the share that stays "
-        "significant when each artist's real work is swapped for somebody else's: what the test finds by mistake.",
+        "The paper's matching test (rank sum, two-sided; the paper's figure 4), one point per artist. The title gives the share that is "
+        "still significant if each artist's real work is replaced by another artist's: how often the test finds a match by mistake.",
     )
 
 
 # ---- artist by artist
 def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
-    """Panels of artists, the best identified first."""
+    """Charts of PANEL artists each, the best identified first."""
     rows = [_forest_row(row) for row in artists if row["images"] and row["verdict"] in charts.VERDICT_MARKS]
     rows.sort(key=lambda r: (-r.identified[0] if r.identified else 0, -r.auc[0] if r.auc else 0, r.label))
     needed = {row["identified_needed"] / row["images"] for row in artists if known(row["identified_needed"])}
@@ -221,7 +227,7 @@ def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
         figure, hover = charts.forest(panel, min(needed) if needed else None)
         alt = (
             f"Forest plot of artists {start + 1} to {start + len(panel)} of {len(rows)}, from {panel[0].label} to {panel[-1].label}: "
-            "images identified and AUC with 95 % intervals. The table above has every figure."
+            "images identified and AUC with 95 % intervals. The table above contains every figure."
         )
         name = f"forest-{start // charts.PANEL + 1}"
         caption = f"Artists {start + 1} to {start + len(panel)} of {len(rows)}, by images identified."
@@ -263,10 +269,12 @@ def _gallery(results: ModelResults, artists: list[dict[str, Any]], load: Load) -
 
 
 def _best_split(change: charts.Change) -> str:
-    """What splits the artists best, and whether the split is more than chance finds."""
-    shown = "a change of the mean there" if change.p_value < figures.ALPHA else "no change of the mean is shown"
+    """The number of captions that splits the artists best, and whether chance alone would find such a split."""
+    shown = (
+        "the mean changes there" if change.p_value < figures.ALPHA else "the test does not show that the mean changes"
+    )
     return (
-        f"split best at {change.threshold:.0f} captions (95 % interval {change.low:.0f} to {change.high:.0f}), with means of "
+        f"the best split is at {change.threshold:.0f} captions (95 % interval {change.low:.0f} to {change.high:.0f}), with means of "
         f"{percent(change.below)} and {percent(change.above)}; {shown} (p = {p_text(change.p_value)})"
     )
 
@@ -287,7 +295,7 @@ def _dose(results: ModelResults, artists: list[dict[str, Any]]) -> Chart | None:
         [row["name"] for row in rows],
         change,
     )
-    said = "no change point was looked for" if change is None else _best_split(change)
+    said = "no change point was computed" if change is None else _best_split(change)
     alt = f"Images identified against captions that name the artist, {len(rows)} artists: {said}."
     caption = f"Images identified against captions that name the artist, by {results.encoder}: {said}."
     return Chart("dose", svg.inline(figure, "dose", alt, hover), alt, caption)

@@ -1,4 +1,4 @@
-"""Queries over the published ``audit.duckdb`` on one artist: who it is, and all that is known of the artist in every version."""
+"""Queries over the published ``audit.duckdb`` on one artist: who the artist is, and the artist's results in every version."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,10 +20,10 @@ _IMAGE = ["subject", "template", "trial"]
 
 
 def find(connection: duckdb.DuckDBPyConnection, artist: str) -> dict[str, Any]:
-    """The subject with this slug or this name, as captions name it: accents and upper case do not count.
+    """The subject with this slug or this name, as captions name it: accents and upper case are ignored.
 
-    Raises InputError, naming those that come near, where there is none or more than one, and for a subject that has no
-    page: a control name, a subject that was retired, one without real works.
+    Raises InputError if no subject or more than one matches; the message names similar ones. Also for a subject that has no
+    page: a control name, a retired subject, a subject without real works.
     """
     subjects = read.rows(
         connection, "SELECT * REPLACE (kind::VARCHAR AS kind) FROM subjects WHERE kind <> 'background' ORDER BY subject"
@@ -52,7 +52,7 @@ def _near(subjects: pd.DataFrame, wanted: str) -> str:
     near = list(dict.fromkeys(known[n] for n in get_close_matches(wanted, known, n=8, cutoff=0.6)))[:5]
     if near:
         return f"did you mean {', '.join(repr(n) for n in near)}?"
-    return 'add the artist to the artists\' table and run `audit-assets run`; `audit-assets sql "SELECT subject, name FROM subjects"` lists who is there.'
+    return 'add the artist to the artists\' table and run `audit-assets run`; `audit-assets sql "SELECT subject, name FROM subjects"` lists the subjects.'
 
 
 def _refuse(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
@@ -61,11 +61,11 @@ def _refuse(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
         raise InputError(f"{who} is a control ({row['kind']}), not an artist. Remedy: name an artist of the audit.")
     if row["retired"]:
         raise InputError(
-            f"{who} has left the roster; what is there is not measured any more. Remedy: add the artist again, and run."
+            f"{who} has left the roster; its images are no longer measured. Remedy: add the artist again, and run `audit-assets run`."
         )
     if works(connection, row["subject"]).empty:
         raise InputError(
-            f"{who} has no reference works, so nothing can be matched. Remedy: put at least three real works into the folder "
+            f"{who} has no reference works, so no image can be compared with the artist's work. Remedy: put at least three real works into the folder "
             f"{row['subject']}/ below the audit's `references`, and run `audit-assets run`."
         )
 
@@ -73,7 +73,7 @@ def _refuse(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
 def versions_with_images(connection: duckdb.DuckDBPyConnection, subject: str, who: str) -> list[str]:
     """Model versions that have images of the artist, in the order of audit.yaml.
 
-    Raises InputError where there is none, and says so of versions that were retired.
+    Raises InputError if no version has any; the message names the versions that were retired.
     """
     made = read.rows(
         connection,
@@ -84,9 +84,9 @@ def versions_with_images(connection: duckdb.DuckDBPyConnection, subject: str, wh
     if not found:
         known = read.versions(connection)
         retired = ", ".join(known.loc[known["retired"].astype(bool), "model_version"])
-        why = f" (retired, and not asked any more: {retired})" if retired else ""
+        why = f" (retired, no longer audited: {retired})" if retired else ""
         raise InputError(
-            f"no model version has images of {who!r}{why}. Remedy: approve a model version, or supply its images, and run."
+            f"no model version has images of {who!r}{why}. Remedy: approve a model version, or supply its images, and run `audit-assets run`."
         )
     return found
 
@@ -96,13 +96,13 @@ def works(connection: duckdb.DuckDBPyConnection, subject: str) -> pd.DataFrame:
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, table: str, subject: str, order: str) -> pd.DataFrame:
-    """A table's rows of one subject. ``table`` and ``order`` are our own words, never a user's."""
+    """A table's rows of one subject. ``table`` and ``order`` come from this package, never from a user."""
     own = duckdb.ColumnExpression("subject") == duckdb.ConstantExpression(subject)
     return connection.table(table).filter(own).order(order).df()
 
 
 def trials(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
-    """Each image of the artist by each encoder, among the labels of the verdict, labelled in the words it was prompted with."""
+    """Each image of the artist by each encoder, among the labels of the verdict, labelled with the template it was prompted with."""
     return read.rows(
         connection,
         """
@@ -119,7 +119,7 @@ def trials(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -
 
 
 def verdicts(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
-    """Each encoder's verdict in each version, with what it follows from."""
+    """Each encoder's verdict in each version, with the figures that it follows from."""
     return read.rows(
         connection,
         """
@@ -146,7 +146,7 @@ def verdicts(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str)
 
 
 def tests(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
-    """Every test on the artist beside how often it calls somebody else's works the artist's."""
+    """Every test on the artist, and how often the same test is significant with works of another artist in place of the artist's."""
     return read.rows(
         connection,
         """
@@ -175,7 +175,7 @@ def compared(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str)
 # ---- from the embeddings that are published with the results
 @dataclass(frozen=True)
 class Nearest:
-    """The real works nearest to one image: the artist's own, and anybody else's. Cosine similarities."""
+    """The real works nearest to one image: the artist's own, and another artist's. Cosine similarities."""
 
     own_work: str
     own_similarity: float
@@ -220,10 +220,10 @@ def nearest_works(
 def background_probabilities(
     connection: duckdb.DuckDBPyConnection, subject: str, model_version: str, encoder: str, label_set: str
 ) -> dict[str, pd.DataFrame]:
-    """How probable this artist's label is for whose pictures: columns image, value. Among the labels of one set.
+    """The probability of this artist's label for groups of pictures, among the labels of one set: columns image, value.
 
-    Keys 'imitations', 'real works', 'other artists', 'random names'. Images of the first template, in whose words the
-    labels are: the artist's own values are those of `identification_trials`.
+    Keys 'imitations', 'real works', 'other artists', 'random names'. Only images of the first
+    template, which the labels use too: the artist's own values are those of `identification_trials`.
     """
     subjects = read.rows(connection, "SELECT * REPLACE (kind::VARCHAR AS kind) FROM subjects ORDER BY rowid")
     kinds = subjects.set_index("subject")["kind"]
@@ -257,9 +257,9 @@ def background_probabilities(
 def background_similarities(
     connection: duckdb.DuckDBPyConnection, subject: str, model_version: str, encoder: str
 ) -> dict[str, pd.DataFrame]:
-    """Mean cosine similarity to the artist's real works, of whose images: columns image, value; keys as above.
+    """Mean cosine similarity of groups of images to the artist's real works: columns image, value.
 
-    Images of prompts that name their subject.
+    Keys as in ``background_probabilities``, without 'real works'. Only images of prompts that name their subject.
     """
     real = read.embeddings(connection, "reference_embeddings", encoder)
     own = real[real["subject"] == subject]
@@ -278,7 +278,7 @@ def background_similarities(
 
 
 def _imitations(connection: duckdb.DuckDBPyConnection, encoder: str, model_version: str) -> pd.DataFrame:
-    """Embeddings of one version's images that show something, in order."""
+    """Embeddings of one version's images that are not blank, in order."""
     made = read.embeddings(connection, "imitation_embeddings", encoder)
     ok = read.rows(
         connection,
@@ -290,6 +290,6 @@ def _imitations(connection: duckdb.DuckDBPyConnection, encoder: str, model_versi
 
 
 def _float64(rows: pd.DataFrame) -> np.ndarray:
-    """Unit rows, so that products are cosines."""
+    """Unit rows: their products are cosines."""
     values = vectors(rows["embedding"]).astype(np.float64)
     return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True))

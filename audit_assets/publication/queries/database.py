@@ -1,6 +1,6 @@
 """Queries over the published ``audit.duckdb``: opening it, what was audited by what, and which images there are.
 
-``results`` has those on what was measured, ``read_artist`` those on one artist.
+``model`` and ``across_models`` have the queries on what was measured, ``artist`` those on one artist.
 
 Values are bound, never formatted into SQL. The one name that depends on data, the encoder's embedding table, is made by
 ``table_suffix`` and opened by DuckDB's relational API.
@@ -24,7 +24,7 @@ EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embed
 
 @contextmanager
 def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, closed on leaving. Raises InputError where there is no such file, or it is not DuckDB's."""
+    """A read-only connection, closed at the end. Raises InputError if the file does not exist, or is not DuckDB's."""
     if not database.is_file():
         raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
     try:
@@ -43,7 +43,7 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, 
 
 
 def optional(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
-    """A table that databases of earlier versions do not have, ordered by all its columns; empty where there is none."""
+    """A table that databases of earlier versions lack, ordered by all its columns. Empty if the database lacks it."""
     known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
     return connection.table(table).order("ALL").df() if table in set(known) else pd.DataFrame()
 
@@ -51,7 +51,7 @@ def optional(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
 def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) -> pd.DataFrame:
     """One of ``EMBEDDING_TABLES`` for one encoder; ``embedding`` holds float32 arrays.
 
-    Raises ValueError for another table, InputError where the encoder has none.
+    Raises ValueError for another table, InputError if the encoder has no such table.
     """
     if table not in EMBEDDING_TABLES:
         raise ValueError(f"{table}: not one of {', '.join(EMBEDDING_TABLES)}")
@@ -79,7 +79,7 @@ def audited_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def model_version_row(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, Any]:
-    """The model version's row of provenance. Raises InputError, naming the versions there are, for an unknown one."""
+    """The model version's row of provenance. Raises InputError for an unknown version; the message names the known ones."""
     known = rows(connection, "SELECT * FROM model_versions ORDER BY model_version")
     found = known[known["model_version"] == model_version]
     if found.empty:
@@ -89,7 +89,7 @@ def model_version_row(connection: duckdb.DuckDBPyConnection, model_version: str)
 
 
 def supplied_dates(connection: duckdb.DuckDBPyConnection, model_version: str) -> str:
-    """First and last of the dates that people gave to the images they supplied; empty for a model that is asked."""
+    """First and last date that the operator recorded for supplied images. Empty for a model that generates its images here."""
     found = optional(connection, "supplied_images")
     if found.empty:
         return ""
@@ -104,7 +104,7 @@ def encoders(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def encoder_relations(connection: duckdb.DuckDBPyConnection, model_version: str) -> dict[str, str]:
-    """Encoder -> 'shared', 'independent', 'image only', 'unknown': what it has in common with the model's text encoders."""
+    """Encoder -> 'shared', 'independent', 'image only', 'unknown': whether it shares a family with the model's text encoders."""
     found = rows(
         connection,
         "SELECT encoder, relation FROM encoder_independence WHERE model_version = $model_version ORDER BY encoder",
@@ -116,7 +116,7 @@ def encoder_relations(connection: duckdb.DuckDBPyConnection, model_version: str)
 def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None = None) -> str:
     """``encoder`` if the database has it, by default the first image-text encoder in the order of names.
 
-    Raises InputError where there is no such encoder.
+    Raises InputError if the database has no such encoder.
     """
     known = encoders(connection)
     if encoder is not None:
@@ -140,7 +140,7 @@ def protocols(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, protocol: str | None = None) -> str:
     """``protocol`` if given, by default ``paper_2023`` if this model was audited by it, or else the first by name.
 
-    Raises InputError where the model version has no identification at all, or none by ``protocol``.
+    Raises InputError if the model version has no identification by ``protocol``, or by any protocol.
     """
     found = rows(
         connection,
@@ -157,14 +157,14 @@ def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, 
 
 
 def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
-    """The level of the tests of a protocol; 0.05, as in the paper, where its definition names none."""
+    """The level of the tests of a protocol; 0.05, as in the paper, if its definition names none."""
     definitions = protocols(connection).set_index("protocol")["definition"]
     matching = json.loads(str(definitions.get(protocol, "{}"))).get("matching", {})
     return float(matching.get("alpha", 0.05))
 
 
 def made_from(connection: duckdb.DuckDBPyConnection) -> str:
-    """The hash of everything that the database was made from; empty where it does not say."""
+    """The hash of everything that the database was made from; empty if the database does not record it."""
     found = optional(connection, "published_from")
     return "" if found.empty else str(found["inputs_sha256"].iloc[0])
 
@@ -181,7 +181,7 @@ def reference_hashes(connection: duckdb.DuckDBPyConnection, subject: str, limit:
 
 
 def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, limit: int) -> list[str]:
-    """The first imitations by name in order of template and trial, whatever they look like: chosen by nobody."""
+    """The first imitations of prompts that name the subject, in order of template and trial: no person chose them."""
     found = rows(
         connection,
         "SELECT image_sha256 FROM imitations WHERE model_version = $model_version AND subject = $subject "
@@ -192,7 +192,7 @@ def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, 
 
 
 def first_works(connection: duckdb.DuckDBPyConnection, limit: int) -> dict[str, list[str]]:
-    """`reference_hashes` of everyone: subject -> SHA-256s."""
+    """`reference_hashes` of every subject: subject -> SHA-256s."""
     return _by_subject(
         rows(
             connection,
@@ -204,7 +204,7 @@ def first_works(connection: duckdb.DuckDBPyConnection, limit: int) -> dict[str, 
 
 
 def first_imitations(connection: duckdb.DuckDBPyConnection, model_version: str, limit: int) -> dict[str, list[str]]:
-    """`imitation_hashes` of everyone: subject -> SHA-256s."""
+    """`imitation_hashes` of every subject: subject -> SHA-256s."""
     return _by_subject(
         rows(
             connection,

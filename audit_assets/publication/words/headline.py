@@ -45,7 +45,7 @@ def paper_comparison(
 ) -> pd.DataFrame:
     """The headline: columns measure, this_audit, paper, level; all text, ready to print.
 
-    What was not measured says so. Raises InputError as ``chosen`` does.
+    A figure that was not measured says so. Raises InputError as ``chosen`` does.
     """
     with read.opened(database) as connection:
         return comparison(chosen(connection, model_version, encoder, protocol))
@@ -125,7 +125,7 @@ def images(row: Mapping[Any, Any] | None) -> str:
 
 
 def subjects(row: Mapping[Any, Any] | None) -> str:
-    """The subjects that win a plurality, with the interval of their share."""
+    """The number of subjects that win a plurality, with the interval of their share."""
     if row is None or known(row["subjects_correct"]) is None:
         return NOT_MEASURED
     interval = bracket(known(row["subjects_correct_low"]), known(row["subjects_correct_high"]))
@@ -133,7 +133,7 @@ def subjects(row: Mapping[Any, Any] | None) -> str:
 
 
 def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
-    """The paper's test. No interval: its count is of a test that does not keep its level."""
+    """The paper's test. It has no interval, since the test does not keep its level."""
     found = summary[(summary["alternative"] == alternative) & (summary["control"] == control)]
     if found.empty:
         return NOT_MEASURED

@@ -1,4 +1,4 @@
-"""How numbers are said, everywhere the same: shares with one decimal, intervals in brackets, what is missing in words."""
+"""How every page writes numbers and names: shares with one decimal, intervals in brackets, a missing figure in words."""
 
 import json
 import math
@@ -56,7 +56,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def bracket(low: float | None, high: float | None) -> str:
-    """A 95 % interval of a share in per cent, with a space before it; nothing where there is none."""
+    """A 95 % interval of a share in per cent, with a space before it; empty if the interval was not computed."""
     return "" if low is None or high is None else f" ({100 * low:.1f} – {100 * high:.1f})"
 
 
@@ -78,7 +78,7 @@ def count(found: float, of: float) -> str:
 
 
 def subjects_counted(found: Any, of: Any) -> str:
-    """A count of subjects with its exact binomial interval: one draw a subject."""
+    """A count of subjects with its exact binomial interval: each subject is one draw."""
     found, of = known(found), known(of)
     if found is None or not of:
         return NOT_MEASURED
@@ -87,7 +87,7 @@ def subjects_counted(found: Any, of: Any) -> str:
 
 
 def images_interval(correct: float, images: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of one subject's share of images, which are independent given the subject. Needs an image."""
+    """Wilson's 95 % interval of one subject's share of images, which are independent given the subject. ``images`` is 1 or more."""
     return wilson_interval(correct / images, images, NORMAL_QUANTILE)
 
 
@@ -104,7 +104,7 @@ def p_with_floor(row: Mapping[Any, Any]) -> str:
 
 
 def probability(value: Any) -> str:
-    """Of one image: three decimals, and where they would say 0.000, that it is less."""
+    """Of one image: three decimals, or "below 0.001" if they would be 0.000."""
     value = known(value)
     if value is None:
         return "–"
@@ -133,7 +133,7 @@ def shown(value: Any) -> str:
 
 
 def isolated(name: str) -> str:
-    """A name for the middle of a sentence: one that runs from right to left, or says that it does, must not turn the rest."""
+    """A name for the middle of a sentence. A name written from right to left, or with a control character that says so, is isolated: it must not reverse the rest."""
     turning = any(unicodedata.bidirectional(c) in _TURNING for c in name)
     return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turning else name
 

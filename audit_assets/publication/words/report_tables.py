@@ -1,9 +1,10 @@
-"""The tables of a model version's report, as text: one function a table, rows in the order they are printed."""
+"""The tables of a model version's report, as text: one function per table, rows in the order of the page."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import pandas as pd
 
 from audit_assets.publication.queries import across_models
@@ -38,10 +39,16 @@ RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown"
 """Whether an encoder shares a text encoder with the generator."""
 
 
+def shares_family(relations: Mapping[str, str], encoder: str) -> str:
+    """Whether the encoder shares a text encoder's family with the model, by ``read.encoder_relations``."""
+    return RELATIONS.get(relations.get(encoder, ""), NOT_MEASURED)
+
+
 def beside_the_paper(results: ModelResults) -> Table:
+    alpha = read.alpha(results.connection, results.protocol)
     return Table(
-        "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals; a share of the paper's test has none, "
-        "since that test does not keep its level (see the tests below).",
+        "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals. The paper's test has none, "
+        f"since it does not keep its level (see the tests below). The corrected test counts artists with q below {alpha:g}.",
         columns("Measure", "This audit", "Paper", "Counted by"),
         headline.comparison(results).to_numpy().tolist(),
     )
@@ -50,7 +57,7 @@ def beside_the_paper(results: ModelResults) -> Table:
 def verdicts(results: ModelResults) -> Table:
     rows = results.verdict_counts().to_dict("records")
     return Table(
-        "Verdicts by encoder and kind of subject. Images needed: identified images that at most one in a hundred random names reaches.",
+        "Verdicts by encoder and kind of subject. Images needed: the number of identified images that at most one random name in a hundred reaches.",
         columns("Encoder", "Of", "Verdict", "Basis", "Subjects", "Images needed", number=("Subjects", "Images needed")),
         [
             (
@@ -73,7 +80,7 @@ def kind_of(row: Mapping[Any, Any]) -> str:
 
 
 def artist_rows(results: ModelResults) -> list[dict[str, Any]]:
-    """Everything known of each artist of the roster by this encoder: figures, verdict, AUC. By name."""
+    """One row per artist of the roster, by name: this encoder's figures, verdict and AUC."""
     verdicts = results.verdicts_by_artist().set_index("subject").to_dict("index")
     aucs = results.auc_by_subject().set_index("subject").to_dict("index")
     nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
@@ -88,10 +95,10 @@ def artist_rows(results: ModelResults) -> list[dict[str, Any]]:
 
 def artists(rows: list[dict[str, Any]]) -> Table:
     return Table(
-        "Artist by artist. Encoders: how many of those that can audit the artist find an imitation. Images: those for which "
-        "the artist's own name is the likeliest label, and their share with its 95 % interval. Plurality: the label that most of the "
+        "One row per artist. Encoders: of the encoders that can audit the artist, how many find an imitation. Images: the number for which "
+        "the artist's own name is the likeliest label; identified: their share with its 95 % interval. Plurality: the label that most of the "
         "images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest). q: the "
-        "corrected matching test. p: the paper's test, two-sided, adjusted by Bonferroni; read it only beside the re-assigned control.",
+        "corrected matching test. p: the paper's test, two-sided, adjusted by Bonferroni; it proves nothing without the control with re-assigned works.",
         columns(
             "Artist", "Verdict", "Encoders", "Images", "Identified (95 %)", "Plurality", "AUC (95 %)", "q", "p", "Captions",
             number=("Encoders", "Images", "Identified (95 %)", "AUC (95 %)", "q", "p", "Captions"),
@@ -127,8 +134,8 @@ def _label(name: Any) -> str:
 
 def confusion(results: ModelResults) -> Table:
     return Table(
-        "Labels that the artists' images received, among the artists' names and the default labels, which name nobody.",
-        columns("Label", "Names nobody", "Images", "Share", number=("Images", "Share")),
+        "Labels that the artists' images received. The encoder chose among the artists' names and the default labels, which name no artist.",
+        columns("Label", "Names no artist", "Images", "Share", number=("Images", "Share")),
         [
             (row["label"], yes(row["is_default"]), str(row["images"]), percent(row["share"]))
             for row in results.confusion().to_dict("records")
@@ -139,7 +146,7 @@ def confusion(results: ModelResults) -> Table:
 def controls(results: ModelResults) -> Table:
     rows = results.identification_summary().to_dict("records")
     return Table(
-        "Images identified, by what the encoder chose from. In brackets: 95 % intervals.",
+        "Images identified, per set of labels from which the encoder chose. In brackets: 95 % intervals.",
         columns(
             "Labels to choose from",
             "Images of",
@@ -165,8 +172,8 @@ def controls(results: ModelResults) -> Table:
 def contrasts(results: ModelResults) -> Table:
     rows = results.contrasts().to_dict("records")
     return Table(
-        "Artists beside each control: difference of the shares of images identified, or ratio to the artists' own real works. In brackets: 95 % "
-        "bootstrap intervals over subjects.",
+        "Artists compared with each control: the difference of the shares of images identified, or the ratio to the artists' own real works. "
+        "In brackets: 95 % bootstrap intervals over subjects.",
         columns("Artists among", "Compared with", "Among", "Estimate", "Artists", "Controls", number=("Artists", "Controls")),
         [
             (
@@ -181,7 +188,7 @@ def contrasts(results: ModelResults) -> Table:
 
 
 def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
-    """What artists are compared with, among which labels, and the estimate: a ratio, or a difference in points."""
+    """The control, its labels, and the estimate: a ratio, or a difference in points."""
     labels = LABEL_SETS.get(row["control_label_set"], shown(row["control_label_set"]) or "–")
     figures = (row["estimate"], row["low"], row["high"])
     if row["contrast"] == "ratio_to_real_works":
@@ -193,7 +200,7 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
 def statuses(results: ModelResults) -> Table:
     rows = results.image_statuses().to_dict("records")
     return Table(
-        "Images by state. A blank image is kept and counted as wrong.",
+        "Images per state. A blank image is kept and counted as not identified.",
         columns("Images of", "State", "Images", number=("Images",)),
         [
             (KINDS.get(row["kind"], row["kind"]), row["status"].replace("_", " "), str(row["images"]))
@@ -203,14 +210,14 @@ def statuses(results: ModelResults) -> Table:
 
 
 def tests(results: ModelResults) -> Table:
-    """Every test, and what it says of works that are somebody else's."""
+    """Every test, and how often it is significant with works of another artist."""
     found = [
         (
             row["encoder"],
             TESTS.get(row["test"], row["test"]),
             ALTERNATIVES.get(row["alternative"], row["alternative"]),
             ADJUSTMENTS.get(row["adjustment"], row["adjustment"]),
-            "out of reach: too few artists with real works"
+            "no outcome can be significant: too few artists with real works"
             if row["unreachable"] is True
             else count(row["significant"], row["subjects"]),
             percent(known(row["reassigned"])),
@@ -231,8 +238,8 @@ def tests(results: ModelResults) -> Table:
         for row in results.pairing().to_dict("records")
     ]
     return Table(
-        "Artists significant by each test; then the share still significant when real works are somebody's at random, and when nobody has "
-        "their own.",
+        "Artists significant by each test, then two controls. Re-assigned: the share still significant if real works are assigned to artists "
+        "at random. Re-assigned, no own works: the same, if every artist gets the works of another.",
         columns(
             "Encoder",
             "Test",
@@ -240,7 +247,7 @@ def tests(results: ModelResults) -> Table:
             "Adjustment",
             "Significant",
             "Re-assigned",
-            "Re-assigned, nobody their own",
+            "Re-assigned, no own works",
         ),
         found,
     )
@@ -249,7 +256,8 @@ def tests(results: ModelResults) -> Table:
 def auditability(results: ModelResults) -> Table:
     rows = across_models.auditability(results.connection, results.protocol).to_dict("records")
     return Table(
-        "The positive control: real works. Recognised among everyone with real works; auditable as the verdict has it.",
+        "The positive control. Recognised: real works that the encoder assigns to their own artist, among all artists with real works. "
+        "Auditable: artists whose works the encoder can tell from those of the most similar artist.",
         columns("Encoder", "Works of", "Real works recognised", "Artists auditable"),
         [
             (
@@ -265,14 +273,14 @@ def auditability(results: ModelResults) -> Table:
 
 def calibration(results: ModelResults) -> Table:
     return Table(
-        "Whether probabilities are worth their name, on real works of the roster. Error: mean difference of confidence and accuracy; "
-        "calibrated on one half of the works, judged on the other.",
+        "Whether the encoder's probabilities match how often it is right, on real works of the roster. Error: mean difference of confidence "
+        "and accuracy. The temperature is fitted on one half of the works, and the error is computed on the other.",
         columns("Encoder", "Works", "Temperature", "Error, raw", "Error, calibrated"),
         [
             (
                 row["encoder"],
                 str(row["works"]),
-                "none: all works right" if row["at_bound"] else f"{row['temperature']:.2f}",
+                "none: all works identified" if row["at_bound"] else f"{row['temperature']:.2f}",
                 percent(known(row["expected_calibration_error"])),
                 percent(known(row["calibrated_expected_calibration_error"])),
             )
@@ -286,7 +294,7 @@ def templates(results: ModelResults) -> Table:
     rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
     return Table(
         f"{heading('artists_images')}, by the template of the prompt and the template of the labels. A fall off the diagonal is the share of "
-        "the result that needs the same words twice.",
+        "images that is identified only if prompt and label have the same words.",
         columns(
             "Encoder", "Prompted with template", "Labelled with template", "Identified", "Images", number=("Images",)
         ),
@@ -306,8 +314,8 @@ def flips(results: ModelResults) -> Table:
     rows = results.of_model("verdict_flips").to_dict("records")
     baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
     return Table(
-        "The sensitivity of the verdicts: artists whose verdict another encoder, label set or test would change. Lost, gained: from and to "
-        f"“imitated”. The verdict itself: {baseline}.",
+        "Artists whose verdict changes with another encoder, label set or test. Lost: no longer “imitated”. Gained: newly “imitated”. "
+        f"The reported verdict uses: {baseline}.",
         columns("Encoder", "Labels", "Test", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
         [
             (*_setting(row["setting"]), count(row["flipped"], row["subjects"]), str(row["lost"]), str(row["gained"]))
@@ -327,7 +335,7 @@ def _setting(setting: str) -> tuple[str, str, str]:
 def correlations(results: ModelResults) -> Table:
     rows = results.of_model("score_correlations")
     return Table(
-        "Whether two ways to measure order the artists alike: rank correlations. No value where one of them gives all artists the same.",
+        "Rank correlations of two ways to measure: whether they order the artists alike. No value if one of them gives all artists the same figure.",
         columns("One way", "Another", "Artists", "Spearman", "Kendall", number=("Artists", "Spearman", "Kendall")),
         [
             (
@@ -349,8 +357,8 @@ def _way(setting: str) -> str:
 def doses(results: ModelResults) -> Table:
     rows = results.of_model("dose_response").to_dict("records")
     return Table(
-        "Imitation against the number of captions that name the artist: rank correlation, and the number at which the mean changes, with its "
-        "95 % interval. An association: artists with more captions differ in other ways too.",
+        "How imitation depends on the number of captions that name the artist: rank correlation, and the number of captions at which the mean "
+        "changes, with its 95 % interval. This is an association, not a cause: artists with more captions differ in other ways too.",
         columns(
             "Encoder", "Of", "Artists", "Rank correlation", "Change at captions", "Mean below, above", "p of a change"
         ),
@@ -379,7 +387,7 @@ def encoders(results: ModelResults) -> Table:
             (
                 row["encoder"],
                 row["kind"].replace("_", "-"),
-                RELATIONS.get(relations.get(row["encoder"], ""), NOT_MEASURED),
+                shares_family(relations, row["encoder"]),
                 headline.images(headline.summary_row(summary, "criteria", "artist")),
                 headline.matching(matching, "two_sided", "none"),
                 headline.matching(matching, "two_sided", "reassigned"),
@@ -388,7 +396,8 @@ def encoders(results: ModelResults) -> Table:
             )
         )
     return Table(
-        "Encoders. One whose family the model was built with can agree with the model for reasons of its own.",
+        "Encoders. An encoder shares the family of the model if the model was built with it. Such an encoder can agree with the model for that "
+        "reason alone, so its results are weaker evidence.",
         columns(
             "Encoder", "Kind", "Family shared with the model", heading("artists_images"), heading("paper_two_sided"),
             heading("paper_two_sided_reassigned"), "Revision", "SHA-256 of files", code=("Revision", "SHA-256 of files"),
@@ -410,11 +419,11 @@ def model(results: ModelResults) -> Table:
     )  # fmt: skip
 
 
-def protocol(results: ModelResults) -> Table:
-    used = read.protocols(results.connection)
-    rows = used[used["protocol"] == results.protocol].to_dict("records")
+def protocol(connection: duckdb.DuckDBPyConnection, name: str) -> Table:
+    used = read.protocols(connection)
+    rows = used[used["protocol"] == name].to_dict("records")
     return Table(
-        "Protocol. Images depend on the generation hash, everything else on the measurement hash.",
+        "Protocol. Images depend on the generation hash, all results on the measurement hash.",
         columns("Field", "Value", code=("Value",)),
         [(str(key).replace("_", " "), shown(value)) for row in rows for key, value in row.items()],
     )
@@ -422,7 +431,7 @@ def protocol(results: ModelResults) -> Table:
 
 def software(results: ModelResults) -> Table:
     return Table(
-        "Libraries that the database was published with.",
+        "Versions of the libraries that wrote the database.",
         columns("Package", "Version", code=("Version",)),
         read.optional(results.connection, "software").to_numpy().tolist(),
     )

@@ -1,5 +1,6 @@
-"""Model versions side by side, as text: for the report of one of them, for the index, for an artist's page."""
+"""Tables that compare model versions, for the report, the index and an artist's page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,11 +10,17 @@ from audit_assets.publication.words.numbers import KINDS, count, known, p_text, 
 from audit_assets.publication.words.table import Table, columns
 
 
+def state(row: Mapping[Any, Any]) -> str:
+    """A row of ``model_versions`` in a word."""
+    return "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved"
+
+
 def changes(compared: pd.DataFrame) -> Table:
-    """Rows of `model_comparison`: mean change of each kind of subject from one version to another."""
+    """Rows of `model_comparison`: mean change per kind of subject from one version to another."""
     return Table(
-        "Mean change over the same subjects, words and seeds, later less earlier, with 95 % interval; p by permutation. Equivalent: the change is "
-        "surely smaller than the margin. Changed: subjects for whom even the nearer bound of the change is beyond the protocol's margin.",
+        "Mean change over the same subjects, prompts and seeds (later minus earlier version), with its 95 % interval; p by permutation. "
+        "Equivalent: the test shows that the change is smaller than the margin. Changed: subjects whose whole 95 % interval lies beyond the "
+        "protocol's margin.",
         columns(
             "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Equivalent", "Changed", "Verdicts changed",
             number=("Mean change", "p", "Changed", "Verdicts changed"),
@@ -48,7 +55,7 @@ def _margin(row: dict[Any, Any]) -> str:
 
 
 def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
-    """Rows of `model_comparison_by_subject`: before and after, with the interval of the difference."""
+    """Rows of `model_comparison_by_subject`: one row per subject, with the interval of the difference."""
     return Table(
         caption,
         columns(
@@ -86,8 +93,8 @@ def verdicts(row: dict[Any, Any]) -> str:
 
 def trends(found: pd.DataFrame) -> Table:
     return Table(
-        "Over three versions or more: mean change from one version to the next; p by permuting the versions of each subject.",
-        columns("Encoder", "Of", "Measure", "Versions", "Mean change a version", "p", number=("Versions", "p")),
+        "Three versions or more: the mean change from one version to the next; p by permuting the versions of each subject.",
+        columns("Encoder", "Of", "Measure", "Versions", "Mean change per version", "p", number=("Versions", "p")),
         [
             (
                 row["encoder"],
