@@ -65,7 +65,7 @@ def _tflop(unet: Any, decoder: Any, side: int, width: int, more: dict[str, Any])
 def costs() -> str:
     """The table as Markdown."""
     lines = [
-        f"| GPU | peak, TFLOP/s | assumed an hour | {' | '.join(f'{m}: images/s | hours | cost' for m in tflop_an_image())} |",
+        f"| GPU | peak, TFLOP/s | assumed per hour | {' | '.join(f'{m}: images/s | hours | cost' for m in tflop_an_image())} |",
         f"|---|---|---|{'---|---|---|' * len(tflop_an_image())}",
     ]
     for gpu, (peak, price) in GPUS.items():
