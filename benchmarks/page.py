@@ -1,9 +1,9 @@
-"""Writes docs/performance.md from docs/performance.json: no figure of the page is typed by hand.
+"""This module writes docs/performance.md from docs/performance.json. Every figure of the page comes from that file.
 
     python -m benchmarks.page
 
-`docs/performance.json` is what `python -m benchmarks` kept of the last run of each stage: rows, time, load, machine and versions.
-A target that was missed must be explained in LIMITS, or there is no page.
+`python -m benchmarks` writes `docs/performance.json`: rows, time, load, machine and versions of the last run of each stage.
+If a target was missed and LIMITS has no reason for it, this module raises an error and writes no page.
 """
 
 import json
@@ -15,34 +15,34 @@ DOCS = Path(__file__).parent.parent / "docs"
 FIGURES, PAGE = DOCS / "performance.json", DOCS / "performance.md"
 
 STAGES = {
-    "roster": "The caption scan beside Aho-Corasick with the same normaliser, an n-gram join in DuckDB and pandas; its memory "
-    "from the smallest to the largest file; and pyarrow's bare decode of the columns that are read, which nobody can be faster "
-    "than. Rates are rows a second of one core.",
-    "measurement": "Rank sums, exact tests and permutations beside scipy and numpy loops, classification beside DuckDB's SQL and the "
-    "bare matrix product; equality is checked in the same run, before speed. CPU seconds of one thread.",
-    "store": "Rows with vectors into the published database beside `executemany` and DuckDB's own scan of a pandas frame.",
-    "generation": "Images beside loops that were written by hand, and what Dagster costs for each cell beyond the images.",
-    "whole": "Everything, from an empty warehouse to the report, beside a plain script that draws, embeds, classifies and matches and "
-    "does less (`benchmarks/plain_script.py`); then again with nothing to do.",
-    "report": "The report of a model version with 250 artists, simulated and measured as a real one is, and how long Chromium takes to show it.",
-    "cells": "Dagster with as many cells as said: the ticks of the sensors as the daemon timed them, and the queries of the page of "
-    "`imitations` as a browser sends them. A key that is added makes Dagster build its cache of partition statuses anew from the whole event log, twice "
-    "(`partition_status_cache._build_status_cache` is four fifths of the profile of such a tick): that tick is long, once for each new model version.",
-    "growth": "What a model version and encoder cost to measure as artists grow in number, and what comparing versions costs.",
+    "roster": "This stage measures the caption scan beside Aho-Corasick with the same normaliser, an n-gram join in DuckDB, and pandas. It also "
+    "measures the scan's memory from the smallest to the largest file, and pyarrow's bare decode of the columns that the scan reads. The "
+    "bare decode is a lower bound of the time. Rates are rows per second of one core.",
+    "measurement": "This stage measures rank sums, exact tests and permutations beside scipy and numpy loops, and classification beside DuckDB's SQL "
+    "and the bare matrix product. The same run checks first that the results are equal. Times are CPU seconds of one thread.",
+    "store": "This stage writes rows with vectors into the published database, beside `executemany` and DuckDB's own scan of a pandas frame.",
+    "generation": "This stage makes images beside loops written by hand, and measures what Dagster costs per cell in addition to the images.",
+    "whole": "This stage makes everything from an empty warehouse to the report, beside a plain script that draws, embeds, classifies and matches, "
+    "and does less (`benchmarks/plain_script.py`). It then runs again with nothing to do.",
+    "report": "This stage makes the report of a model version with 250 simulated artists, measured like real ones, and times how long Chromium takes to show it.",
+    "cells": "This stage runs Dagster with the stated number of cells. It takes the ticks of the sensors from the daemon's own times, and sends the "
+    "queries of the page of `imitations` as a browser sends them. If a key is added, Dagster builds its cache of partition statuses again from the whole event log, twice "
+    "(`partition_status_cache._build_status_cache` takes four fifths of the profile of such a tick). Such a tick is long, and occurs once per new model version.",
+    "growth": "This stage measures the cost of one model version and encoder as the number of artists grows, and the cost of comparing versions.",
 }
 LIMITS: Mapping[str, Mapping[str, str]] = {
     "roster": {
-        "two shards on two processes": "two processes share a cache and the way to memory, and this row alone is timed by the "
-        "clock; the target is our own wish, not one of the design's, and is missed by as little as the ratio says.",
+        "two shards on two processes": "two processes share a cache and the way to memory, and only this row is timed by the "
+        "clock. We set the target ourselves; the design does not ask for it. The ratio shows by how little it is missed.",
     },
 }
-"""Stage -> part of a metric's name -> why its target is missed, in words."""
+"""Stage -> part of a metric's name -> the reason why its target is missed, in words."""
 
 HEAD = """# How fast, and how it grows
 
-Made by `python -m benchmarks.page` from `docs/performance.json`, which `make bench` writes; a test checks that the two agree. Ours and
-the peer run in turn in one process tree: the ratio is what counts, a figure of one machine alone says little. Each row is a
-metric, and **bold** where its target is missed; what has no target is reported. More is better for "at least".
+`python -m benchmarks.page` makes this page from `docs/performance.json`, which `make bench` writes. A test checks that the two agree. Our
+program and its peer run in turn in one process tree. Read the ratio: a single figure of one machine shows little. Each row is a metric. It
+is in **bold** if its target is missed. A metric without a target is only reported. "At least" means that more is better.
 """
 
 
@@ -70,23 +70,25 @@ def table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def limits(stage: str, found: Mapping[str, Any], cores: int) -> Iterator[str]:
-    """Why targets are missed; ValueError where nobody said so, and the machine was not busy with something else."""
+    """Why targets are missed. ValueError if LIMITS has no reason and the machine was not busy with other work."""
     for row in found["rows"]:
         if row["met"]:
             continue
         reasons = [why for part, why in LIMITS.get(stage, {}).items() if part in row["metric"]]
         if found["load_before"] > cores:
             reasons.append(
-                f"not decided. The machine was at work for others, at a load of {found['load_before']} on {cores} cores, and this is by "
-                f"the clock: run `python -m benchmarks --only {stage} --page` where nothing else runs."
+                f"not decided. Other processes used the machine, at a load of {found['load_before']} on {cores} cores, and this metric is "
+                f"timed by the clock. Run `python -m benchmarks --only {stage} --page` on a machine that does nothing else."
             )
         if not reasons:
-            raise ValueError(f"{stage}, {row['metric']!r} misses its target, and benchmarks/page.py does not say why")
+            raise ValueError(
+                f"{stage}, {row['metric']!r} misses its target, and benchmarks/page.py does not say why; add the reason to LIMITS"
+            )
         yield f"*{row['metric']}*: {reasons[0]}"
 
 
 def figure(stages: Mapping[str, Any], stage: str, part: str) -> float:
-    """Ours of the one metric whose name has `part`."""
+    """Our figure of the one metric whose name has `part`. ValueError if not exactly one metric has it."""
     found = [row["ours"] for row in stages[stage]["rows"] if part in row["metric"]]
     if len(found) != 1:
         raise ValueError(f"{stage}: {len(found)} metrics have {part!r} in their name, not one")
@@ -94,7 +96,7 @@ def figure(stages: Mapping[str, Any], stage: str, part: str) -> float:
 
 
 def million(stages: Mapping[str, Any]) -> str:
-    """What stands in the way of a million subjects, in figures that follow from those measured."""
+    """The section about a million subjects, in figures that follow from the measured ones."""
     cell_ms, cell_kb = (figure(stages, "generation", part) for part in ("orchestration of a cell", "kept by Dagster"))
     file_ms = figure(stages, "store", "ms for a cell's file")
     rows = [r for r in stages["growth"]["rows"] if "artists, matching" in r["metric"]]
@@ -106,28 +108,31 @@ def million(stages: Mapping[str, Any]) -> str:
     hours = 1e6 * cell_ms / 3.6e6
     return f"""## What would have to change for a million subjects
 
-The figures follow from those above, one model version and ten images each.
+The figures follow from those above, for one model version and ten images per subject.
 
-* **Images** are ten million, whatever anybody does about the rest: at a hundred images a second (twenty or so large GPUs at SD 1.5's size) that is
-  {1e7 / 100 / 3600:,.0f} hours. They are made in ranges of subjects, on any number of GPUs at once, and that part need not change.
-* **Dagster's cells.** A million cells of two assets cost {2 * hours:,.0f} hours at {cell_ms:.1f} ms each, shared by the workers, and {2e6 * cell_kb / 1e6:,.0f} GB of
-  event log at {cell_kb:.0f} KB. The limit is the page of the asset and the tick that finds a new model version's cells, which list every key. The partition
-  would have to become a *bucket* of a thousand subjects (by the hash of the key): a thousand cells a model version, each one run. Subjects then
-  are rows, resuming stays as fine as it is (the warehouse knows by file what is done), and only the grid in the UI is coarser.
-* **Files.** One parquet file a subject and encoder is right for thousands: a million are {1e6 * file_ms / 6e4:,.0f} minutes to write, but no object store lists and opens
-  them in less than hours. The same buckets would be the files.
-* **Classification** among a million labels is a product of ten million images with a million names, {2 * 1e7 * 1e6 * 512 / 1e15:,.0f} PFLOP: minutes on a GPU, days on a CPU. The image-level
-  rows keep rank and margin, not the whole row, so they stay ten million; the product would run in blocks on the device that embeds.
+* **Images.** A million subjects need ten million images. At a hundred images per second (about twenty large GPUs at the size of SD 1.5) they take
+  {1e7 / 100 / 3600:,.0f} hours. Any number of GPUs can make ranges of subjects at once. This part need not change.
+* **Dagster's cells.** A million cells of two assets cost {2 * hours:,.0f} hours at {cell_ms:.1f} ms each, which the workers share, and {2e6 * cell_kb / 1e6:,.0f} GB of
+  event log at {cell_kb:.0f} KB each. The limits are the page of the asset and the tick that finds the cells of a new model version, because both list
+  every key. The partition would have to become a *bucket* of a thousand subjects (by the hash of the key), so that a model version has a thousand
+  cells and each is one run. Subjects would then be rows. A run would resume as finely as today, because the warehouse has one file per finished
+  subject. Only the grid in the UI would be coarser.
+* **Files.** One parquet file per subject and encoder suits thousands of subjects. A million files take {1e6 * file_ms / 6e4:,.0f} minutes to write, but every object
+  store needs hours to list and open them. The same buckets would be the files.
+* **Classification** among a million labels multiplies ten million images by a million names: {2 * 1e7 * 1e6 * 512 / 1e15:,.0f} PFLOP, which take minutes on a GPU and days on a CPU. The
+  image-level rows keep rank and margin and not the whole row, so they stay ten million. The product would run in blocks on the device that embeds.
 * **Matching** compares every real work with every image. From {artists[0]:,} to {artists[1]:,} artists its cost grew with the power {power:.1f} of their number, to
-  {largest["ours"]:,.0f} s and {memory / 1000:,.1f} GB; the whole matrix of a million does not exist. Rank sums need only the ranks of ten own images, which can be
-  had block by block, or estimated among a random sample of others, which is another test and must say so; own rank needs the nearest works
-  alone, which an index finds approximately, with its recall measured. The permutations are over artists' sums, and grow as their number.
-* **Comparison of versions** is by subject and stays as it is; with many versions successive pairs alone would be kept.
-* **`audit.duckdb`** would hold ten million embeddings an encoder ({1e7 * 512 * 4 / 1e9:,.0f} GB at 512 dimensions): published tables would be parquet behind views, and the database
-  would keep the aggregates.
-* **Captions** do not change: the scan's memory is flat, and {scan / 1e6:.1f} M rows/s of a core read two thousand million captions in {2e9 / scan / 60:,.0f} minutes of a core.
-* **Statistics.** Own rank's smallest p-value is one in the pool: among a million it never passes Holm's correction for a million tests, and Benjamini-Hochberg's
-  only together with many others. The report would have to be a search page, with artist pages made on request.
+  {largest["ours"]:,.0f} s and {memory / 1000:,.1f} GB. The whole matrix of a million artists would not fit into memory. Rank sums need only the ranks of an artist's own ten images. They
+  could be computed block by block, or estimated from a random sample of the others; the estimate is another test, and the report would have to
+  name it. Own rank needs only the nearest works. An index finds these approximately, and its recall would be measured. The permutations use the
+  artists' sums, so their cost grows in proportion to the number of artists.
+* **Comparison of versions** works per subject and stays as it is. With many versions, only successive pairs would be kept.
+* **`audit.duckdb`** would hold ten million embeddings per encoder ({1e7 * 512 * 4 / 1e9:,.0f} GB at 512 dimensions). Published tables would be parquet files behind views,
+  and the database would keep the aggregates.
+* **Captions** need no change. The scan's memory does not grow. At {scan / 1e6:.1f} M rows/s per core, one core reads two thousand million captions in {2e9 / scan / 60:,.0f} minutes.
+* **Statistics.** The smallest p-value of own rank is one divided by the size of the pool. Among a million artists it never passes Holm's correction for
+  a million tests. It passes Benjamini-Hochberg's correction only together with many others. The report would have to be a search page, with
+  artist pages made on request.
 """
 
 
@@ -138,10 +143,12 @@ def _power(small: int, cheap: float, large: int, dear: float) -> float:
 
 
 def page(known: Mapping[str, Any]) -> str:
-    """The page's text. ValueError where a stage is missing, failed, or misses a target that nobody explains."""
+    """The page's text. ValueError if a stage is missing, failed, or misses a target for which LIMITS has no reason."""
     stages, on = known["stages"], known["machine"]
     if missing := [s for s in STAGES if s not in stages or not stages[s]["finished"]]:
-        raise ValueError(f"no page without the stages {', '.join(missing)}: run `python -m benchmarks --only ...`")
+        raise ValueError(
+            f"the stages {', '.join(missing)} have no finished run, so no page is written; run `python -m benchmarks --only ...`"
+        )
     versions = ", ".join(f"{name} {number}" for name, number in on["versions"].items())
     held = [row for s in STAGES for row in stages[s]["rows"] if row["target"] is not None]
     lines = [
@@ -172,7 +179,7 @@ def page(known: Mapping[str, Any]) -> str:
 
 
 def write(known: Mapping[str, Any]) -> None:
-    """Keep the figures beside the page, and write the page."""
+    """Write the figures, and the page beside them."""
     text = page(known)
     FIGURES.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(text, encoding="utf-8")
