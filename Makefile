@@ -1,4 +1,4 @@
-# `make audit` and `make test` install what they need into .venv and do nothing twice.
+# `make audit` and `make test` install what they need into .venv. They skip each step that is done.
 PYTHON ?= python3.11
 CONFIG ?= $(or $(AUDIT_CONFIG),data/miniature/audit.yaml)
 VENV := .venv
@@ -7,8 +7,9 @@ MINIATURE := data/miniature
 DRAWN := $(MINIATURE)/generated/.drawn
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export HF_HUB_OFFLINE ?= 1
-# How long a thread of torch waits awake for the next: by default so long that two processes take a fifth each of what one makes
-# alone, and with no wait at all one makes half. With this, nine tenths alone, and two fifths each.
+# This variable sets how long an idle thread of torch spins before it sleeps. With the default, two processes at once each reach a
+# fifth of the speed of one process alone. Without any spinning, one process alone reaches half. With this value, one process alone
+# reaches nine tenths, and two processes reach two fifths each.
 export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-report bench-cells bench-growth clean
@@ -26,12 +27,12 @@ test-all: lint $(DRAWN)
 	@.ci/services
 	@$(BIN)/python -m pytest -q -m "not faults"
 
-# More than a hundred faults in copies of the small audit: half an hour on two cores. Some need the right to mount, and
-# Debian's faketime; without them they are skipped and say so.
+# This target makes more than a hundred faults in copies of the small audit. It takes half an hour on two cores. Some tests need the
+# right to mount and Debian's faketime. Without them, pytest skips these tests and prints the reason.
 test-faults: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m pytest -q -m faults -rs audit_assets_tests/faults
 
-# Known vulnerabilities of what is installed. Asks an advisory service, so it needs the network: for a CI that has one.
+# This target looks for known vulnerabilities of the installed packages. It asks an advisory service, so it needs a network.
 audit-dependencies: $(VENV)/.developing
 	@$(BIN)/pip check
 	@$(BIN)/pip install -q pip-audit
@@ -42,25 +43,26 @@ lint: $(VENV)/.developing
 	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs docker
 	@$(BIN)/mypy
 
-# Every stage beside its peers; more than an hour on two cores, alone on the machine, or figures by the clock mean nothing.
+# This target measures every stage beside its peers. It takes more than an hour on two cores. Run nothing else on the machine:
+# otherwise the figures timed by the clock are wrong.
 bench: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m benchmarks --page
 
 bench-roster bench-measurement bench-store bench-whole bench-report bench-cells bench-growth: bench-%: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m benchmarks --only $*
 
-# GPU=1 for a Stable Diffusion of the size of 1.5 on a GPU.
+# GPU=1 measures a Stable Diffusion of the size of 1.5 on a GPU.
 bench-generation: $(VENV)/.developing
 	@$(BIN)/python -m benchmarks.generation $(if $(GPU),--gpu)
 
 miniature: $(VENV)/.installed
 	@$(BIN)/python -m audit_assets.miniature.training
 
-# The pictures of the README, from an audit that is made; with Chromium.
+# This target makes the pictures of the README from a finished audit. It needs Chromium.
 screenshots: $(VENV)/.developing
 	@$(BIN)/python -m docs.screenshots $(CONFIG)
 
-# Tables and figure of docs/statistics.md, from simulated audits.
+# This target makes the tables and the figure of docs/statistics.md from simulated audits.
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.simulation
 
@@ -70,7 +72,7 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
-# torch first and alone: the pin takes the build for the CPU where one is offered.
+# torch is installed first and alone: the pin takes the build for the CPU if the package index offers one.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (some minutes, once)"
 	@$(BIN)/pip install -q -c constraints.txt "torch"

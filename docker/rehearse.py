@@ -1,12 +1,12 @@
-"""Rehearse the image without a Docker engine: every step of the Dockerfile in a clean Debian root, then its processes in it.
+"""Rehearse the image without a Docker engine. The script runs every step of the Dockerfile in a clean Debian root, then its processes.
 
     apt-get install mmdebstrap postgresql
     python docker/rehearse.py FOLDER [--build-arg NAME=VALUE] [--bind PATH] [--run]
 
-As root on Debian. A stage is a folder that `mmdebstrap` made (Debian's Python in place of the image of Python); RUN is a
-chroot, COPY a copy of what .dockerignore lets through. The processes run as the image's user, without any capability, on
-a root that is mounted read-only, and the healthcheck asks them. `--run` makes the small audit in there. `--bind` mounts a path of this machine that pip needs (its settings, wheels). What Docker itself would do is not shown:
-layers, networks, volumes, GPUs.
+Run it as root on Debian. A stage is a folder that `mmdebstrap` made; it has Debian's Python in place of the Python image. RUN runs in
+a chroot. COPY copies the files that .dockerignore lets through. The processes run as the image's user, without any capability, on a
+root that is mounted read-only, and the healthcheck asks them. `--run` makes the small audit in that root. `--bind` mounts a path of this
+machine that pip needs (its settings, wheels). The rehearsal does not show what Docker itself does: layers, networks, volumes, GPUs.
 """
 
 import argparse
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
-    """(INSTRUCTION, what follows it), continued lines joined."""
+    """Pairs of an instruction and its arguments. Continued lines are joined."""
     text = "\n".join(
         line for line in dockerfile.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
     )
@@ -57,7 +57,7 @@ class Stage:
 
     def run(self, script: str) -> None:
         print(f"   RUN {script[:100]}", flush=True)
-        # As Docker does: build arguments are variables of the shell. pip's settings of this machine come along.
+        # Build arguments are variables of the shell, as in Docker. The settings of pip on this machine are passed on.
         ours = {
             k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_CERT")) or k.lower().endswith("_proxy")
         }
@@ -148,7 +148,7 @@ def build(folder: Path, build_args: Mapping[str, str], binds: list[Path]) -> Sta
 
 @contextmanager
 def container(image: Stage, environment: Mapping[str, str], volumes: Mapping[str, Path]) -> Iterator[list[str]]:
-    """The words that run a command in the image: its user, no capability, no new one, read-only but for /tmp and volumes."""
+    """The words that run a command in the image: as its user, without capabilities, read-only except for /tmp and volumes."""
     uid, gid = image.user.split(":")
     with mounted(image.folder, [], tmp=True), ExitStack() as stack:
         for at, source in volumes.items():
@@ -165,7 +165,7 @@ def container(image: Stage, environment: Mapping[str, str], volumes: Mapping[str
             "--inh-caps=-all",
         ]
         as_user = shlex.join([*rights, "env", "-i", f"--chdir={image.workdir}", *variables])
-        # In mounts of its own the root is bound to itself, with what is mounted below it, and is then made read-only.
+        # In a mount namespace of its own, the script binds the root with all mounts below it to itself and makes it read-only.
         script = f'mount --rbind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot "$0" {as_user} "$@"'
         yield ["unshare", "--mount", "sh", "-c", script, str(image.folder)]
 
@@ -182,7 +182,7 @@ def rehearse(image: Stage, folder: Path, *, audit: bool) -> None:
     )
     for name in ("/var/lib/dagster", "/warehouse"):
         shutil.rmtree(volumes[name], ignore_errors=True)
-        shutil.copytree(image.here(name), volumes[name])  # a new volume begins as the image's folder
+        shutil.copytree(image.here(name), volumes[name])  # a new volume starts as a copy of the image's folder
         subprocess.run(["chown", "-R", str(uid), str(volumes[name])], check=True)
     with postgres() as storage, container(image, {**storage, "AUDIT_CONFIG": "/audit/service.yaml"}, volumes) as inside:
 
@@ -199,7 +199,7 @@ def rehearse(image: Stage, folder: Path, *, audit: bool) -> None:
         assert said.stdout.split() == [str(uid), "room"], said
         assert said.stderr.count("Read-only file system") + said.stderr.count("Permission denied") == 4, said.stderr
         run("dagster", "instance", "migrate")
-        # A shell ignores the interrupt in what it starts in the background, and Dagster then ignores the end as well.
+        # A shell makes its background processes ignore the interrupt. Dagster would then ignore the signal to end, too.
         server = subprocess.Popen(
             [*inside, *image.command], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         )
@@ -211,7 +211,7 @@ def rehearse(image: Stage, folder: Path, *, audit: bool) -> None:
             else:
                 raise SystemExit("the healthcheck never passed")
         finally:
-            server.terminate()  # as `docker stop` does
+            server.terminate()  # `docker stop` does the same
             try:
                 server.wait(60)
             finally:
