@@ -1,4 +1,4 @@
-"""The code location: whatever stands under `defs/`. Reads no audit file and imports nothing heavy."""
+"""The code location: every definition under `defs/`. It reads no audit file and imports no heavy library."""
 
 import warnings
 from pathlib import Path
@@ -9,7 +9,7 @@ import dagster as dg
 @dg.definitions
 def defs() -> dg.Definitions:
     found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent / "defs")
-    # A module that names another's asset has it, too.
+    # If a module imports an asset of another module, Dagster finds the asset in both.
     assets = {id(asset): asset for asset in found.assets or []}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -1,6 +1,6 @@
-"""Re-audits that run themselves: a new, changed or retired model version in audit.yaml, and once a week everything.
+"""Automatic re-audits: for a new, changed or retired model version in audit.yaml, and of everything once per week.
 
-Sensor and schedule are thin: what changed is computed by a function, and the assets' own conditions do the rest.
+Sensor and schedule are thin: a function computes the changes, and the assets' own conditions start the rest.
 """
 
 import json
@@ -29,7 +29,7 @@ NOT_AUDITED = ""
 
 @dataclass(frozen=True)
 class Changes:
-    """Model versions that differ from what the sensor saw last, in the order of audit.yaml; whether an encoder does."""
+    """Model versions that changed since the sensor's last tick, in the order of audit.yaml, and whether an encoder changed."""
 
     new: tuple[str, ...]
     changed: tuple[str, ...]
@@ -41,7 +41,7 @@ class Changes:
 
 
 def registry_state(audit: Audit) -> dict[str, str]:
-    """Model version -> the hash of its entry, '' where it is not to be audited; under 'encoders' that of all encoders."""
+    """Model version -> the hash of its entry, or '' if it must not be audited; 'encoders' -> the hash of all encoder entries."""
     models = {m.name: digest(m.model_dump()) if m.approved and not m.retired else NOT_AUDITED for m in audit.models}
     return {f"model {name}": state for name, state in models.items()} | {
         "encoders": digest([e.model_dump() for e in audit.encoders])
@@ -49,7 +49,7 @@ def registry_state(audit: Audit) -> dict[str, str]:
 
 
 def registry_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Changes:
-    """What `now` has that `before` has not. An entry that is gone is as one that is no longer audited."""
+    """What differs between `before` and `now`. A deleted entry counts as retired."""
     names = [key.removeprefix("model ") for key in now if key.startswith("model ")]
     gone = [key.removeprefix("model ") for key in before if key.startswith("model ") and key not in now]
 
@@ -73,22 +73,22 @@ def registry_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Chang
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource) -> dg.SensorResult | dg.SkipReason:
-    """New, changed and retired entries of audit.yaml. A file that cannot be read changes nothing, and is never an empty one."""
+    """New, changed and retired entries of audit.yaml. If the file cannot be read, the sensor changes nothing; it never takes the file for an empty one."""
     try:
         now = registry_state(audit.audit)
     except InputError as error:
-        return dg.SkipReason(f"nothing changed, since the audit file cannot be read: {error}")
+        return dg.SkipReason(f"the audit file cannot be read, so no re-audit starts: {error}")
     before: dict[str, str] = json.loads(context.cursor or "{}")
     changes = registry_changes(before, now)
     if not changes:
-        return dg.SkipReason("audit.yaml names the models and encoders that it named before")
+        return dg.SkipReason("audit.yaml has the same models and encoders as before")
     context.log.info(
         f"{changes}; {ImitationStage(audit.workspace).cost([*changes.new, *changes.changed], pace(context.instance))}"
     )
     requests = [dg.RunRequest(run_key=f"registry {digest(now)}", asset_selection=[model_versions.key, encoders.key])]
     subjects = context.instance.get_dynamic_partitions("subject")
     requests += [
-        # The partitions are there already, so nothing is missing: ask for them.
+        # The partitions exist already, so `missing_cells` does not find them: request them here.
         dg.RunRequest(
             run_key=f"{name} {now[f'model {name}']}",
             asset_selection=[imitations.key],
@@ -104,7 +104,7 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
 
 
 def pace(instance: dg.DagsterInstance) -> float | None:
-    """Seconds an image, of the last run that made images and ended, embeddings included; None where none did."""
+    """Seconds per image, embeddings included, of the last finished run that made images; None if no such run exists."""
     for record in instance.fetch_materializations(imitations.key, limit=50).records:
         told = record.asset_materialization
         made = told.metadata.get("images_made_now") if told else None
@@ -121,25 +121,25 @@ cell_automation = dg.AutomationConditionSensorDefinition(
     target=CELLS,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes images and embeddings that are missing: one backfill, which loads a model once for many subjects.",
+    description="This sensor makes missing images and embeddings in one backfill, which loads a model once for many subjects.",
 )
 
-# In runs of their own: of results that some model versions need and others do not, Dagster makes one backfill, whose first
-# assets it then cannot find.
+# Results run one by one, not in a backfill. If some model versions need results and others do not, Dagster makes one backfill and then
+# cannot find the first assets of it.
 result_automation = dg.AutomationConditionSensorDefinition(
     "result_automation",
     target=dg.AssetSelection.all() - CELLS,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     emit_backfills=False,
-    description="Measures, compares and reports whatever the images and embeddings that are there have changed.",
+    description="If images or embeddings changed, this sensor makes the measurements, comparisons and reports that follow from them.",
 )
 
 
 reaudit_job = dg.define_asset_job(
     "reaudit_job",
     selection=dg.AssetSelection.assets(imitations, imitation_embeddings),
-    description="Every model version under the protocol as it is now: launch it over all partitions. What was made from the same is kept, and results follow by themselves.",
+    description="This job audits every model version under the current protocol; launch it over all partitions. It keeps everything that was made from the same inputs. The sensors then make the results.",
 )
 
 
@@ -151,7 +151,7 @@ reaudit_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """Resolves revisions and hashes files again, draws one image in a hundred again, and measures every model version anew."""
+    """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every model version again."""
     week = context.scheduled_execution_time.date().isoformat()
     measured = [a.key for a in (replayed_imitations, identification, matching, verdicts, sensitivity)]
     assert model_version.name is not None

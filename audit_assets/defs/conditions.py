@@ -1,7 +1,7 @@
-"""When an asset is made without a click. Dagster's automation sensor reads these; `automation.py` starts it.
+"""Conditions under which Dagster makes an asset without a click. Dagster's automation sensor reads them; `automation.py` starts the sensor.
 
-A grid has 100,000 cells where 5,000 artists meet 20 model versions, and a tick must not look at each of them when nothing happened:
-listing the keys of such a grid takes Dagster a second. So cells are looked at when something that they are made from is new.
+A grid of 5,000 artists and 20 model versions has 100,000 cells. A tick must not look at each cell if nothing changed, because Dagster
+needs a second to list the keys of such a grid. The conditions therefore look at cells only if one of their inputs is new.
 """
 
 from datetime import timedelta
@@ -12,11 +12,11 @@ _REGISTRY = dg.AssetSelection.assets("model_versions", "encoders")
 UPDATED = dg.AutomationCondition.any_deps_updated().ignore(_REGISTRY) | dg.AutomationCondition.any_deps_match(
     dg.AutomationCondition.data_version_changed()
 ).allow(_REGISTRY)
-"""Something that the asset is made from is new. Models and encoders are resolved again whenever any of them changes: where an
-encoder is what it was, 100,000 embeddings need not be asked for again."""
+"""An input of the asset is new. Each change of one model or encoder resolves all of them again. Therefore their assets count as new only
+if their data version changed; otherwise Dagster would request 100,000 embeddings again for an unchanged encoder."""
 
 MISSING = dg.AutomationCondition.on_missing()
-"""A partition that was added, once what it is made from is there."""
+"""An added partition, as soon as its inputs exist."""
 
 MISSING_CELLS = (
     dg.AutomationCondition.any_deps_updated()
@@ -24,14 +24,14 @@ MISSING_CELLS = (
     & ~dg.AutomationCondition.any_deps_missing()
     & ~dg.AutomationCondition.in_progress()
 ).with_label("missing_cells")
-"""A new model version or subject: the cells that it adds are made, in one backfill, and no others. `subjects` and `model_versions`
-add the keys, so that no cell appears without one of them being new."""
+"""A new model version or subject: one backfill makes the cells that it adds, and no others. `subjects` and `model_versions` add the keys,
+so one of these two assets is new whenever a cell appears."""
 
 FOLLOWS = dg.AutomationCondition.eager().replace("any_deps_updated", UPDATED)
-"""Whenever what it is made from is new, once all of that is there and nothing of it is being made."""
+"""An input is new, all inputs exist, and no input is being made."""
 
 FOLLOWS_CELLS = FOLLOWS.replace(dg.AutomationCondition.newly_missing(), UPDATED)
-"""The same for a grid: a cell that was added is missing until what it is made from is new."""
+"""The same for a grid: an added cell stays missing until an input of it is new."""
 
 _DATABASE_IS_NEW = dg.AutomationCondition.asset_matches("audit_database", dg.AutomationCondition.newly_updated())
 FOLLOWS_THE_DATABASE = (
@@ -40,8 +40,8 @@ FOLLOWS_THE_DATABASE = (
     .replace(dg.AutomationCondition.newly_missing(), _DATABASE_IS_NEW)
     .replace("any_deps_missing", dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()))
 )
-"""When the database is new, for a model version whose results are there. `eager()` would ask for a new version's report together
-with its results, before they are published."""
+"""The database is new, and the results of the model version exist. `eager()` would request the report of a new version together with its
+results, before the results are published."""
 
 FOLLOWS_WHAT_IS_THERE = (
     dg.AutomationCondition.eager()
@@ -49,7 +49,7 @@ FOLLOWS_WHAT_IS_THERE = (
     .replace("any_deps_updated", UPDATED)
     .with_label("follows_what_is_there")
 )
-"""The same over all model versions. One that is not audited yet is missing, and `eager()` would wait for it for ever."""
+"""The same over all model versions. A version that is not audited yet is missing, and `eager()` would wait for it for ever."""
 
 LOOKED_AT_EVERY_WEEK = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=8), fail_window=timedelta(days=15))
-"""Shown beside an asset that the weekly re-audit makes again: one missed week is a warning, two are a failure."""
+"""The UI shows this beside each asset that the weekly re-audit makes again: one missed week is a warning, two are a failure."""

@@ -1,4 +1,4 @@
-"""What each encoder makes of images and labels: unit vectors, one file a partition and encoder."""
+"""Embeddings of images and labels by each encoder: unit vectors, one file per partition and encoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,12 +31,12 @@ def _unit_check(asset: str) -> dg.AssetCheckSpec:
         "embeddings_are_finite_and_of_unit_norm",
         asset=asset,
         blocking=True,
-        description="Every vector is finite and of length 1.",
+        description="Every vector is finite and has length 1.",
     )
 
 
 def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = ()) -> dg.MaterializeResult:
-    """The check reads the vectors that are stored, not those that were about to be."""
+    """The check reads the stored vectors, not the vectors in memory before they were stored."""
     worst = max(
         (
             float(np.abs(np.linalg.norm(vectors(t["embedding"]).astype(np.float64), axis=1) - 1).max())
@@ -97,12 +97,12 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
         dg.AssetCheckSpec(
             "every_label_is_read_whole",
             asset="label_embeddings",
-            description="No encoder's tokenizer cuts a label short: a name of which it reads half is identified by that half.",
+            description="No encoder's tokenizer cuts a label short. If it reads half of a name, it identifies the artist by that half.",
         ),
     ],
 )
 def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
-    """Embeddings of every label: each name in each template, and the default labels."""
+    """Embeddings of every label by every encoder that reads text: each name in each template, and the default labels."""
     tables = EmbeddingStage(audit.workspace).labels()
     lost = [
         f"{encoder}, {row.text!r}: loses {row.lost!r}"

@@ -1,4 +1,4 @@
-"""Which partitions failed last time and were not made since: one check over all of them, for whoever does not open every grid."""
+"""One check over all partitions: it lists those whose last run failed, so that the operator need not open every grid."""
 
 import dagster as dg
 from dagster import AssetPartitionStatus
@@ -29,7 +29,7 @@ PARTITIONED = (
 @dg.asset_check(
     asset=audit_database,
     automation_condition=dg.AutomationCondition.cron_tick_passed("0 5 * * *"),  # type: ignore[arg-type]  # Dagster types it for assets alone
-    description="No partition's last run failed. Looked at with every publication, and every morning, since what failed is never published.",
+    description="No partition's last run failed. The check runs with every publication and every morning, because a failed partition never leads to a publication.",
 )
 def no_partition_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     failed = failed_partitions(context.instance)
@@ -39,7 +39,7 @@ def no_partition_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheck
         metadata={
             "failed": sum(map(len, failed.values())),
             **{asset: sorted(keys)[:50] for asset, keys in failed.items()},
-            "remedy": "Open the asset's partitions, read the error of the last run, and launch the failed ones again: what is finished is kept.",
+            "remedy": "Open the asset's partitions, read the error of the last run, and launch the failed partitions again. Finished work is kept.",
         },
     )
 

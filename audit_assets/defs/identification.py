@@ -1,4 +1,4 @@
-"""Experiment 1 of the paper, section 2.1: is the artist identified from the imitation? And whether the encoder could know."""
+"""Experiment 1 of the paper, section 2.1: does the encoder identify the artist from the imitation, and can it know the artist at all?"""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ GROUP: dict[str, Any] = {
     deps=[label_embeddings, dg.AssetDep(reference_embeddings, partition_mapping=everything)],
 )
 def auditability(audit: AuditResource) -> dg.MaterializeResult:
-    """The positive control: how often each encoder recognises an artist in real works, and whether it can tell them from those of the artist hardest to tell apart."""
+    """The positive control: how often each encoder recognises an artist in real works, and whether it can tell them from the works of the most similar artist."""
     from audit_assets.results.auditability import AUDITABILITY
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     tables = ResultStage(audit.workspace).make(AUDITABILITY)
     table, named = tables["auditability"], tables["auditability"].dropna(subset=["correct"])
@@ -54,14 +54,14 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
             "identification_follows_from_the_images",
             asset="identification",
             blocking=True,
-            description="No image-level row contradicts itself: ranks, probabilities, labels; every aggregate recomputed from them.",
+            description="In every image-level row, rank, probability and label agree, and every aggregate computed again from these rows is the same.",
         ),
     ],
 )
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Share of images, and of artists by plurality, that the encoder takes for the artist whose name was the prompt; artists and every control."""
+    """Share of images, and share of artists by plurality, for which the encoder chooses the artist whom the prompt names; for artists and for every control."""
     from audit_assets.results.identification import IDENTIFICATION
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     ws, model = audit.workspace, context.partition_key
     results = ResultStage(ws)

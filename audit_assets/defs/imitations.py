@@ -1,4 +1,4 @@
-"""What the model draws when it is asked for an artist by name. Section 2.1 of the paper; one cell a subject and model version."""
+"""Images that the model draws when its prompt names an artist. Section 2.1 of the paper; one cell per subject and model version."""
 
 import time
 
@@ -16,8 +16,8 @@ from audit_assets.generation.tables import no_rows
 from audit_assets.hashing import digest
 
 _WORTH_A_LINE = 1.0
-"""Seconds. What takes longer is told at once, and counts in the UI while the run goes on; the rest when the run ends, since
-an event costs some milliseconds. Nothing depends on it: finished work is known by its files."""
+"""In seconds. If a cell takes longer, its event is logged at once, and the UI counts the cell during the run. The events of all other
+cells are logged when the run ends, because an event costs some milliseconds. No result depends on this: files show which work is done."""
 
 
 def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
@@ -48,27 +48,27 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
             "every_image_is_there_with_its_seed",
             asset="imitations",
             blocking=True,
-            description="As many images as the protocol asks, each from its own seed.",
+            description="The cell has as many images as the protocol asks for, each from its own seed.",
         ),
         dg.AssetCheckSpec(
             "no_image_is_blank",
             asset="imitations",
-            description="Black and empty images are kept and count as wrong; a safety checker makes them.",
+            description="No image is black or empty. A safety checker makes such images; they are kept and count as wrong.",
         ),
         dg.AssetCheckSpec(
             "every_subject_could_be_asked",
             asset="imitations",
-            description="No tokenizer cuts a name short, and every image that was supplied can be read. Whoever could not be asked has no images; the others go on.",
+            description="No tokenizer cuts a name short, and every supplied image can be read. A subject that fails has no images; the audit continues with the others.",
         ),
         dg.AssetCheckSpec(
             "supplied_images_follow_the_protocol",
             asset="imitations",
-            description="Folders of images: their number, seeds, prompts and controls. What differs is kept and said.",
+            description="Folders of images have the number of images, the seeds, prompts and control names that the protocol asks for. Images that differ are kept, and the check lists the differences.",
         ),
     ],
 )
 def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Images of each subject's name, one manifest row an image. What is there already and made from the same inputs is kept."""
+    """Images for each subject's name, with one manifest row per image. Existing images that were made from the same inputs are kept."""
     ws, tables, made = audit.workspace, [no_rows()], 0
     stage = ImitationStage(ws)
     problems: list[str] = []
@@ -103,13 +103,13 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         digest(table["image_sha256"].tolist()),
         checks=_checks(table, problems, deviations),
         images_made_now=made,
-        # Of a run over many cells each would keep the pictures of all.
+        # In a run over many cells, every cell would store the pictures of all cells.
         **({"pictures": strip(ws.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
     )
 
 
 def drawn(table: pd.DataFrame) -> list[str]:
-    """Hashes of the images that there are."""
+    """Hashes of the images that exist."""
     return [str(sha256) for sha256 in table["image_sha256"].dropna()]
 
 

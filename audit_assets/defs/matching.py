@@ -24,14 +24,14 @@ from audit_assets.hashing import digest
             "matching_follows_from_the_embeddings",
             asset="matching",
             blocking=True,
-            description="Every row and the summary recomputed from the embeddings; no p-value is 0 or above 1.",
+            description="Every row and the summary, computed again from the embeddings, are the same; no p-value is 0 or above 1.",
         )
     ],
 )
 def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Whether artists' real works belong to their own imitations: the paper's rank-sum test beside tests that stay valid, each with real works re-assigned as its control."""
+    """Whether artists' real works belong to their own imitations: the paper's rank-sum test, and beside it tests that stay valid for images that depend on each other. The control of each test re-assigns the real works."""
     from audit_assets.results.matching import MATCHING
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     results = ResultStage(audit.workspace)
     tables = results.make(MATCHING, context.partition_key)

@@ -1,4 +1,4 @@
-"""What every asset says of itself in the UI: rows, columns, a first look, and a data version that is the hash of its inputs."""
+"""Metadata that every asset shows in the UI: rows, columns, the first rows, and a data version that is the hash of its inputs."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from PIL import Image
 
-# Names come from the web: a link or an image in one would have the UI call out.
+# Names come from the web: a link or an image in a name would make the UI send requests to other servers.
 _MARKUP = frozenset("&<>|[]()!`*_~#\\:@")
 
 
@@ -38,7 +38,7 @@ def as_markdown(table: pd.DataFrame, rows: int = 12) -> str:
 def strip(
     load: Callable[[str], "Image.Image"], hashes: Sequence[str], *, images: int = 12, side: int = 72
 ) -> dg.MarkdownMetadataValue:
-    """The first images of a cell in a row, as one small picture that the UI shows without asking anybody for it: some kilobytes."""
+    """The first images of a cell in a row, as one picture of some kilobytes. It is part of the metadata, so the UI sends no request for it."""
     from PIL import Image, ImageOps
 
     row = Image.new("RGB", (side * min(images, len(hashes)) or 1, side), "white")
@@ -51,7 +51,7 @@ def strip(
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:
-    """The columns of a table, as metadata of an asset's definition or of its result."""
+    """The columns of a table, as metadata of an asset's definition or result."""
     return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(str(c), str(t)) for c, t in table.dtypes.items()])}
 
 
@@ -60,8 +60,8 @@ def finished_cells(
 ) -> dg.MaterializeResult:
     """The result of a run over many partitions, without columns and first rows.
 
-    Dagster keeps it twice for every partition: 70 artists would cost 2 MB and a second more. The asset's definition has
-    the columns.
+    Dagster stores the result twice per partition: for 70 artists, columns and first rows would add 2 MB and one second. The asset's
+    definition has the columns.
     """
     return dg.MaterializeResult(
         data_version=dg.DataVersion(inputs[:32]),
@@ -73,7 +73,7 @@ def finished_cells(
 def finished(
     table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
 ) -> dg.MaterializeResult:
-    """The result of an asset that holds `table`, made from what `inputs` is the hash of."""
+    """The result of an asset that holds `table`. `inputs` is the hash of its inputs."""
     shown = table.drop(columns=["embedding"], errors="ignore")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(inputs[:32]),
@@ -88,8 +88,9 @@ def finished(
 
 
 def plotted(table: pd.DataFrame, value: str, *keys: str) -> dict[str, float]:
-    """One number a row of the first encoder under a stable key, which the UI plots across partitions; `keys` are the columns
-    that tell rows apart. Every encoder's would be too many to look at, and their names too long for the UI."""
+    """One number per row under a stable key, which the UI plots across partitions. `keys` are the columns that tell rows apart.
+
+    Only the first encoder has plots: plots of all encoders would be too many to look at, and their names too long for the UI."""
     rows = table[table["encoder"] == table["encoder"].min()].dropna(subset=[value]).sort_values(list(keys))
     return {
         "_".join(re.sub(r"[^a-z0-9]+", "_", str(row[k]).lower()) for k in keys) + f"_{value}": float(row[value])

@@ -1,4 +1,4 @@
-"""What is audited and what audits: model versions and encoders, resolved to revisions and file hashes before anything runs."""
+"""Model versions, which are audited, and encoders, which measure. Both are resolved to revisions and file hashes before any model runs."""
 
 from typing import Any
 
@@ -28,12 +28,12 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
         dg.AssetCheckSpec(
             "every_approved_model_can_be_audited",
             asset="model_versions",
-            description="Whole safetensors files, readable images. What is refused does not stop the other models and artists.",
+            description="Every approved model has complete safetensors files or readable images. A refused model or artist does not stop the others.",
         )
     ],
 )
 def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Approved ones get a partition."""
+    """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Each approved model gets a partition."""
     ws = audit.workspace
     known = registry(ws.audit, ws.warehouse)
     table = model_versions_table(ws.audit, known)

@@ -1,4 +1,4 @@
-"""What people read: the database to query and the report of each model version."""
+"""Published results: the database for queries, the report of each model version, and the manifest of its evidence."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"], 
             "published_rows_are_the_warehouse_rows",
             asset="audit_database",
             blocking=True,
-            description="Every table of the database has the rows that its parquet files have.",
+            description="Every table of the database has the same rows as its parquet files.",
         )
     ],
 )
 def audit_database(audit: AuditResource) -> dg.MaterializeResult:
-    """`audit.duckdb`: every table of the audit for SQL, replaced as a whole."""
-    from audit_assets.publication.stage import PublicationStage  # scipy and numba, not at load
+    """`audit.duckdb`: every table of the audit for SQL queries. Each publication replaces the whole file."""
+    from audit_assets.publication.stage import PublicationStage  # imports scipy and numba, so not at load
 
     publication = PublicationStage(audit.workspace)
     path, counts, differences = publication.publish()
@@ -63,8 +63,8 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     deps=[audit_database, verdicts, sensitivity],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """One self-contained HTML file a model version, with the paper's three figures also as PNG and SVG; and the index over all."""
-    from audit_assets.publication.stage import PublicationStage  # scipy and numba, not at load
+    """One self-contained HTML file per model version, with the paper's three figures also as PNG and SVG, and the index over all versions."""
+    from audit_assets.publication.stage import PublicationStage  # imports scipy and numba, so not at load
 
     report, files = PublicationStage(audit.workspace).report(context.partition_key)
     index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
@@ -79,11 +79,11 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     deps=[audit_report],
 )
 def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """What ties every figure of one model version to caption file, roster row, prompt, seed, image and embedding, each by its sha256.
+    """The manifest that ties every figure of one model version to caption file, roster row, prompt, seed, image and embedding, each by its sha256.
 
-    `root` is the hash of it all: keep it elsewhere, and any later change of anything can be told (`audit-assets verify --root`).
+    `root` is the hash of the whole manifest. If you keep it elsewhere, `audit-assets verify --root` detects every later change.
     """
-    from audit_assets.evidence.manifest import make_manifest, manifest_file  # scipy and numba, not at load
+    from audit_assets.evidence.manifest import make_manifest, manifest_file  # imports scipy and numba, so not at load
 
     ws = audit.workspace
     manifest = make_manifest(ws, context.partition_key)

@@ -1,4 +1,4 @@
-"""Real works of artists, from the user's own files. Section 2.2 of the paper uses one an artist; better tests use all."""
+"""Real works of artists, from the operator's own files. Section 2.2 of the paper uses one work per artist; the exact and corrected tests use all."""
 
 import dagster as dg
 import pandas as pd
@@ -23,7 +23,7 @@ from audit_assets.references.stage import ReferenceStage
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Hashed real works with their source and licence, one row a work."""
+    """Real works with their sha256, source and licence, one row per work."""
     tables = [rows for _, rows in ReferenceStage(audit.workspace).make(context.partition_keys)]
     table = pd.concat(tables, ignore_index=True)
     return finished(table, digest(table["image_sha256"].tolist()), artists=len(tables))

@@ -1,4 +1,4 @@
-"""Is the model still the model? Some images are drawn again and compared, byte for byte."""
+"""Some images are drawn again and compared byte for byte, to show whether the model still draws the same images."""
 
 import dagster as dg
 
@@ -24,12 +24,12 @@ from audit_assets.hashing import digest
         dg.AssetCheckSpec(
             "replayed_images_are_the_same",
             asset="replayed_imitations",
-            description="Drawn again from the same prompt and seed, the image has the same bytes. Another device, dtype or library may differ.",
+            description="Each image drawn again from the same prompt and seed has the same bytes. Another device, dtype or library can change the bytes.",
         )
     ],
 )
 def replayed_imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """One subject in a hundred, at least one, drawn again with all its images beside those that are kept. A folder of images is hashed again."""
+    """All images of one subject in a hundred (at least one subject), drawn again and compared with the stored images. For a folder of images, the files are hashed again."""
     table = ImitationStage(audit.workspace).replay(context.partition_key)
     different = redrawn_otherwise(table)
     check = dg.AssetCheckResult(

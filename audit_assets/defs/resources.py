@@ -1,6 +1,6 @@
 """What assets need from outside: the audit file, its warehouse and its image store, read at run time; and where runs run.
 
-`AUDIT_DEPLOYMENT` (local, docker or k8s) chooses one row of DEPLOYMENTS when the code location loads; no asset asks for it.
+`AUDIT_DEPLOYMENT` (local, docker or k8s) chooses one row of DEPLOYMENTS when the code location loads. No asset reads this variable.
 """
 
 import os
@@ -21,7 +21,7 @@ DEFAULT_CONFIG = Path(__file__).parents[2] / "data" / "miniature" / "audit.yaml"
 
 
 class AuditResource(dg.ConfigurableResource):
-    """The audit file named by `AUDIT_CONFIG`, read when an asset runs: a broken file must not take the code location down."""
+    """The audit file that `AUDIT_CONFIG` names. It is read when an asset runs, so that a broken file does not stop the code location."""
 
     @cached_property
     def audit(self) -> Audit:
@@ -33,17 +33,17 @@ class AuditResource(dg.ConfigurableResource):
 
 
 class GpuPod(BaseModel):
-    """What a GPU asset asks of Kubernetes: `AUDIT_GPU_POD`, as JSON, overrides the defaults here."""
+    """What a GPU asset requests from Kubernetes. `AUDIT_GPU_POD`, as JSON, overrides these defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     resource: str = Field("nvidia.com/gpu", description="the cluster's name for one GPU")
-    count: int = Field(1, gt=0, description="GPUs a pod; one process uses one")
+    count: int = Field(1, gt=0, description="GPUs per pod; one process uses one GPU")
     node_selector: dict[str, str] = {}
     tolerations: tuple[dict[str, str], ...] = ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},)
 
     def tags(self) -> dict[str, Any]:
-        """Read by `k8s_job_executor` and by nobody else."""
+        """Tags that only `k8s_job_executor` reads."""
         pod: dict[str, Any] = {"tolerations": [dict(t) for t in self.tolerations]}
         if self.node_selector:
             pod["node_selector"] = self.node_selector
@@ -53,10 +53,10 @@ class GpuPod(BaseModel):
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where runs run. `run_launcher`: what dagster.yaml of the deployment names; `cells_a_run`: subjects in one run of a backfill.
+    """Where runs run. `run_launcher` is the launcher that the deployment's dagster.yaml names; `cells_a_run` is the number of subjects in one run of a backfill.
 
-    Several GPUs on one host are several runs at once: raise the limit of the pool `gpu` to their number, and each run takes
-    a device that nobody holds (`generation.devices`).
+    To use several GPUs of one host, raise the limit of the pool `gpu` to their number. As many runs then run at once, and each takes a
+    device that no other process holds (`models.devices`).
     """
 
     executor: Callable[[], dg.ExecutorDefinition]
@@ -70,7 +70,7 @@ def _in_process() -> dg.ExecutorDefinition:
 
 
 def _k8s_jobs() -> dg.ExecutorDefinition:
-    from dagster_k8s import k8s_job_executor  # an extra, and half a second that others need not wait
+    from dagster_k8s import k8s_job_executor  # an extra, and half a second that only this deployment spends
 
     return k8s_job_executor
 
@@ -80,15 +80,15 @@ def _no_tags(pod: GpuPod) -> dict[str, Any]:
 
 
 DEPLOYMENTS: Mapping[str, Deployment] = {
-    # One process a run: starting another for every step costs 2 s. The pool `gpu` keeps two models off one device.
+    # Each run is one process: a process per step would cost 2 s each. The pool `gpu` prevents two models on one device.
     "local": Deployment(
         _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
-    # Processes of the code server, as on a laptop: a container a run would need the Docker socket, which is root on the host.
+    # Runs are processes of the code server: a container per run would need the Docker socket, which gives root rights on the host.
     "docker": Deployment(
         _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
     ),
-    # A job a step, so that a GPU is asked for where one is used. Fewer cells a run: a node that is lost costs less.
+    # Each step is a job, so only steps that use a GPU request one. A run has fewer cells, so the loss of a node costs less.
     "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, cells_a_run=70),
 }
 

@@ -1,4 +1,4 @@
-"""From captions to subjects. Section 2.1 of the paper: which artists, and which names are the control."""
+"""These assets go from captions to subjects. Section 2.1 of the paper: they choose the artists and the control names."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> 
 
 
 def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
-    """Passed where there is no problem; the first twenty are shown."""
+    """The check passes if no problem exists; the UI shows the first twenty."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     shown = {"problems": problems[:20], **metadata}
     return dg.AssetCheckResult(passed=not problems, check_name=name, severity=severity, metadata=shown)
@@ -48,14 +48,14 @@ def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: A
         claim(
             "files_are_whole_and_scores_within_range",
             "captions",
-            "Every file can be opened, and no score is beyond what it can be (a percentage, say). One that fails stops "
-            "its own scan and no other.",
+            "Every file opens, and every score lies in the range that it can have (for example 0 to 1). If a file fails, only "
+            "its own scan stops.",
             blocking=False,
         )
     ],
 )
 def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Caption metadata in LAION's columns, read where it lies and never copied: one shard a file, known by its fingerprint."""
+    """Caption metadata in LAION's columns, one shard per file. The scan reads each file in place, copies nothing, and recognises the file by its fingerprint."""
     scan = scan_of(audit.workspace)
     tables = [scan.describe(key) for key in context.partition_keys if key in scan.shards]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"rows": [], "sha256": [], "problem": []})
@@ -79,15 +79,15 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
         claim(
             "counts_equal_the_plain_reference",
             "artist_mentions",
-            "Captions of every shard, half of them naming somebody, give the same names when they are read by the "
-            "plain Python definition.",
+            "For sample captions of every shard, half of which name a subject, the plain Python definition finds the same "
+            "names as the scan.",
         ),
     ],
 )
 def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """For every artist and candidate control name, the captions that name it, with the first row ids. A broken shard fails alone."""
+    """For every artist and candidate control name: the captions that name it, with the first row ids. A broken shard fails alone."""
     scan = scan_of(audit.workspace)
-    landed: dict[str, dict[str, Any]] = {}  # of each table only what is said of it: hundreds of shards would not fit
+    landed: dict[str, dict[str, Any]] = {}  # only a summary of each table: hundreds of tables would not fit in memory
     shown = pd.DataFrame({"name": [], "mentions": []})
     broken: list[str] = []
     for key in context.partition_keys:
@@ -103,7 +103,9 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
         for key, said in landed.items():
             metadata = {"dagster/row_count": said["names"]}
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
-        raise InputError(f"{len(broken)} caption files failed, {len(landed)} others landed:\n" + "\n".join(broken))
+        raise InputError(
+            f"{len(broken)} caption files failed, {len(landed)} others were scanned and kept:\n" + "\n".join(broken)
+        )
     rows = {key: (said["rows_read"], int(scan.describe(key)["rows"].iloc[0])) for key, said in landed.items()}
     recounted = {key: scan.recount(key) for key in landed}
     checks = [
@@ -133,17 +135,19 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
     kinds={"parquet", "duckdb"},
     deps=[dg.AssetDep(artist_mentions, partition_mapping=ALL_SHARDS)],
     check_specs=[
-        claim("no_shard_is_missing", "artist_roster", "Every caption file was scanned, and the rows add up."),
+        claim(
+            "no_shard_is_missing", "artist_roster", "Every caption file was scanned, and the numbers of rows add up."
+        ),
         claim(
             "rosters_have_the_size_asked_for",
             "artist_roster",
-            "As many artists as audit.yaml asks for; a roster that captions cannot fill says how many it found.",
+            "Each roster has as many artists as audit.yaml asks for. If the captions cannot fill it, the check states how many were found.",
             blocking=False,
         ),
     ],
 )
 def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """The artists of each roster, by the paper's criteria and by count of captions, whom each criterion removed, and whose name others bear."""
+    """The artists of each roster, by the paper's criteria and by count of captions; the artists that each criterion removed; and the names that other people share."""
     ws = audit.workspace
     stage = stage_of(ws)
     table = stage.make_roster()
@@ -167,17 +171,17 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     kinds={"parquet"},
     deps=[artist_roster],
     check_specs=[
-        claim("controls_are_named_by_no_caption", "random_names", "No control name occurs in the captions."),
+        claim("controls_are_named_by_no_caption", "random_names", "No caption contains a control name."),
         claim(
             "random_names_resemble_the_roster",
             "random_names",
-            "As many words, and the same script, in the same proportions as the artists' names.",
+            "Random names have the same numbers of words and the same scripts as the artists' names, in the same proportions.",
             blocking=False,
         ),
     ],
 )
 def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Control names, each with the reason why it is clean: some share no part with an artist's name, some are made of the artists' own parts."""
+    """Control names, each with the reason why it is clean. Some share no part with an artist's name; some are made of parts of the artists' names."""
     ws = audit.workspace
     stage = stage_of(ws)
     table = stage.make_controls()
@@ -196,7 +200,7 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
 
 @dg.asset(**GROUP, kinds={"parquet"}, deps=[dg.AssetDep(captions, partition_mapping=ALL_SHARDS)])
 def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Names that captions attribute works to: proposals for artists.csv, with their contexts. None enters a roster by itself."""
+    """Names to which captions attribute works, with their contexts. They are proposals for artists.csv; none enters a roster by itself."""
     ws = audit.workspace
     table = stage_of(ws).make_mined_names()
     proposed = table[table["proposed"].astype(bool)]
@@ -213,10 +217,12 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     **GROUP,
     kinds={"parquet"},
     deps=[artist_roster, random_names],
-    check_specs=[claim("controls_are_present", "subjects", "As many control names as audit.yaml asks for.")],
+    check_specs=[
+        claim("controls_are_present", "subjects", "The subjects include as many control names as audit.yaml asks for.")
+    ],
 )
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Whoever is audited or compared, with the key of their partition. Adds the partitions of subjects."""
+    """One row per artist or control name that is audited or compared, with its partition key. This asset adds the partitions of subjects."""
     ws, c = audit.workspace, audit.audit.controls
     stage = stage_of(ws)
     table = stage.make_subjects()
@@ -237,10 +243,10 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     target=dg.AssetSelection.assets(captions, artist_mentions),
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Gives every new caption file a partition of its own and scans it alone.",
+    description="This sensor gives every new caption file a partition of its own and scans the file alone.",
 )
 def new_caption_files(context: dg.SensorEvaluationContext, audit: AuditResource) -> dg.SensorResult:
-    """A listing that fails fails the tick: it is never an empty listing."""
+    """If the listing fails, the tick fails. The sensor never takes a failed listing for an empty one."""
     found = list(scan_of(audit.workspace).shards.values())
     assert shard.name is not None
     new = new_shards(set(context.instance.get_dynamic_partitions(shard.name)), found)

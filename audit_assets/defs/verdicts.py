@@ -1,4 +1,4 @@
-"""One word an artist, from both experiments and the positive control; and what that word depends on."""
+"""One verdict per artist, from both experiments and the positive control, and the settings on which the verdict depends."""
 
 import dagster as dg
 
@@ -23,13 +23,13 @@ from audit_assets.hashing import digest
             "verdicts_follow_from_the_evidence",
             asset="verdicts",
             blocking=True,
-            description="Every verdict drawn again from the tables of both experiments and of the positive control.",
+            description="Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
         )
     ],
 )
 def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """`imitated`, `not shown to be imitated` or `not auditable`, an artist and encoder, by one rule; it says what a model can do, not what it may."""
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    """One verdict per artist and encoder, by one rule: `imitated`, `not shown to be imitated` or `not auditable`. It states what a model can do, not what it may do."""
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
     from audit_assets.results.verdicts import VERDICTS
 
     results = ResultStage(audit.workspace)
@@ -52,9 +52,9 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     automation_condition=FOLLOWS, **GROUP, partitions_def=model_version, deps=[verdicts, model_versions, encoders]
 )
 def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """What the results depend on: template, encoder, label set, test, and how many captions name the artist."""
+    """How the results depend on template, encoder, label set, test, and the number of captions that name the artist."""
     from audit_assets.results.sensitivity import SENSITIVITY
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     tables = ResultStage(audit.workspace).make(SENSITIVITY, context.partition_key)
     flips = tables["verdict_flips"]
@@ -76,14 +76,14 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
             "comparison_follows_from_each_version",
             asset="model_comparison",
             blocking=True,
-            description="Every difference made again from the tables of the two versions.",
+            description="Every difference, computed again from the tables of the two versions, is the same.",
         )
     ],
 )
 def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
-    """What changed from one model version to another on the same subjects, prompts and seeds: overall, artist by artist, and in verdicts."""
+    """Changes from one model version to another on the same subjects, prompts and seeds: overall, per artist, and in verdicts."""
     from audit_assets.results.comparison import COMPARISON
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     results = ResultStage(audit.workspace)
     tables = results.make(COMPARISON)

@@ -154,7 +154,7 @@ def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path
 
     whole = (tmp_path / "audit" / "captions" / "b.parquet").read_bytes()
     (tmp_path / "audit" / "captions" / "b.parquet").write_bytes(whole[:-30])
-    with pytest.raises(InputError, match=r"1 caption files failed, 2 others landed:\n.*b\.parquet: not readable"):
+    with pytest.raises(InputError, match=r"1 caption files failed, 2 others were scanned and kept:\n.*b\.parquet: not readable"):
         run_roster(make())
     shard(tmp_path, "b.parquet", [*everybody, "Ada Brandvold again"])
     run_roster(make())
@@ -174,7 +174,7 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
     )
     (captions / "big.csv").write_bytes(b'URL,TEXT\nu,"' + b"y, " * 400_000 + b' ada brandvold\xff"\nu,\x00\n')
     config = make()
-    with pytest.raises(InputError, match="4 caption files failed, 3 others landed") as caught:
+    with pytest.raises(InputError, match="4 caption files failed, 3 others were scanned and kept") as caught:
         run_roster(config)
     for name in ("truncated", "empty", "foreign", "no_text"):
         assert f"{name}.parquet" in str(caught.value)
