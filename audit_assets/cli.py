@@ -28,9 +28,9 @@ DEFAULT = Path("data/miniature/audit.yaml")
 
 
 def _stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
-    """The code to end with: 2 after bad input, 130 after Ctrl-C, as shells have it."""
+    """The exit code: 2 after bad input, 130 after Ctrl-C, as in shells."""
     if isinstance(error, KeyboardInterrupt):
-        console.print("\nstopped: what is finished is kept, and the same command goes on from there")
+        console.print("\nstopped: finished work is kept; the same command continues from there")
         return typer.Exit(130)
     console.print("cannot audit:", style="bold red")
     console.print(str(error), markup=False)
@@ -39,7 +39,7 @@ def _stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
 
 @app.callback()
 def _terminal() -> None:
-    """What a terminal's encoding does not have is shown as a question mark."""
+    """A character that the terminal's encoding lacks is shown as a question mark."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -47,7 +47,7 @@ def _terminal() -> None:
 
 @app.command()
 def run(config: Config = DEFAULT) -> None:
-    """Make whatever of the audit is not made yet, then print the result beside the paper's."""
+    """Make every part of the audit that is not made yet, then print the results beside the paper's."""
     from audit_assets.runs.driver import run_audit
     from audit_assets.runs.progress import shown
 
@@ -64,7 +64,7 @@ def run(config: Config = DEFAULT) -> None:
     for model in driver.models():
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
-    console.print(f"UI        make dev CONFIG={config}   (what was made is in {home})", markup=False)
+    console.print(f"UI        make dev CONFIG={config}   (it reads the records in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
         for problem in problems:
@@ -74,7 +74,7 @@ def run(config: Config = DEFAULT) -> None:
 
 @app.command()
 def plan(config: Config = DEFAULT) -> None:
-    """Read the captions and the roster, and say what an audit of this size can find, before any image is made."""
+    """Read the captions and the roster, and print what an audit of this size can find, before any image is made."""
     from audit_assets.measurement.planning import plan as answers
     from audit_assets.runs.driver import driver as opened
     from audit_assets.runs.progress import shown
@@ -96,7 +96,7 @@ def plan(config: Config = DEFAULT) -> None:
 
 @app.command()
 def roster(config: Config = DEFAULT) -> None:
-    """Scan the captions and choose artists and controls; no model is opened. Without an artists' table, propose one."""
+    """Scan the captions, and choose artists and controls, without opening a model. If no table of artists exists, propose one."""
     from audit_assets.runs.driver import run_roster
     from audit_assets.runs.progress import shown
 
@@ -116,15 +116,17 @@ def roster(config: Config = DEFAULT) -> None:
 
 
 def _quiet() -> None:
-    """Dagster says every event on stderr; the event log has them anyway."""
+    """Dagster would print every event on stderr. The event log has the events in any case."""
     import atexit
     import logging
 
-    # DuckDB's bindings count what is left of them when the interpreter ends, and once a model was loaded in a step they
-    # print dozens of lines about it: nothing that a person could use.
+    # When the interpreter ends, DuckDB's bindings count their remaining objects. If a step loaded a model, they print dozens of
+    # lines about these objects, which tell the operator nothing.
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # that torchvision is not there is meant
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # otherwise transformers warns that torchvision is missing, which is intended
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
 
@@ -145,17 +147,18 @@ def _results(database: Path, models: list[str]) -> None:
         for row in paper_comparison(database, model).itertuples():
             table.add_row(str(row.measure), str(row.this_audit), str(row.paper), str(row.level))
         console.print(table)
-    console.print("A capability is measured here; whether it infringes anything is not.")
+    console.print("These figures measure a capability. They do not show whether a use of it infringes any right.")
 
 
 @app.command()
 def report(
     artist: Annotated[
-        str | None, typer.Option(help="the slug or the name of one artist, for a page of evidence")
+        str | None,
+        typer.Option(help="the slug or the name of one artist; makes a page with the evidence on this artist"),
     ] = None,
     config: Config = DEFAULT,
 ) -> None:
-    """Make what is out of date of the reports and their index, or one artist's page, from results that are there."""
+    """Make each report that is out of date, and the index, from existing results; or make the page of one artist."""
     from audit_assets.publication.stage import PublicationStage
     from audit_assets.workspace import Workspace
 
@@ -199,9 +202,10 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
 
 @app.command()
 def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
-    """Serve the definitions to a webserver and a daemon, and be where their runs run; one such server at a time.
+    """Serve the definitions to a webserver and a daemon, and run their runs. Only one such server may run at a time.
 
-    Runs that died with the one before are ended once it serves. For the service in `docker/`; `dev` is all in one.
+    The server ends the runs that died with the server before it. The service in `docker/` uses this command; `dev` starts
+    webserver, daemon and code server together.
     """
     from audit_assets.runs.lost_runs import serve
 
@@ -242,14 +246,20 @@ def sql(query: str, config: Config = DEFAULT) -> None:
 def verify(
     config: Config = DEFAULT,
     model: Annotated[
-        str | None, typer.Option(help="one model version; by default every audited one, of an archive its own")
+        str | None,
+        typer.Option(
+            help="one model version; the default is every audited version, or the version of an imported archive"
+        ),
     ] = None,
-    replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
-    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
-    sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
-    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="number of subjects whose images are drawn again")] = 1,
+    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw no image again, and load no model")] = False,
+    sample: Annotated[
+        int,
+        typer.Option(min=0, help="number of images, of real works and of labels that are embedded again, per encoder"),
+    ] = 20,
+    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; needs --model")] = None,
 ) -> None:
-    """Hash every file again, compute every figure again, draw some images again; say what does not hold, and exit with 1."""
+    """Hash every file again, compute every figure again, and draw some images again. Print what does not hold; exit with 1 if anything does not."""
     from audit_assets.evidence.archive_file import imported
     from audit_assets.evidence.verify import verify as checks
     from audit_assets.results.stage import ResultStage
@@ -261,8 +271,8 @@ def verify(
         if model is not None:
             ws.audit.model(model)
         elif root is not None:
-            raise InputError("--root: is the hash of one manifest; say with --model of which.")
-        # An archive has the evidence of one model version, and the tables of all.
+            raise InputError("--root: is the hash of one manifest; name its model version with --model.")
+        # An archive has the evidence of one model version, and the tables of all versions.
         archive = imported(ws.audit.base)
         models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
         if not models:
@@ -284,7 +294,7 @@ def verify(
                 console.print(f"      not checked: {line}", markup=False)
     if wrong:
         console.print(
-            f"\n{wrong} findings: this is not the evidence that the manifest ties together.", style="bold red"
+            f"\n{wrong} findings: the files differ from the evidence that the manifest describes.", style="bold red"
         )
         raise typer.Exit(1)
     console.print("\nAll of it holds, as far as it was checked.")
@@ -293,17 +303,21 @@ def verify(
 @app.command()
 def export(
     model: Annotated[str, typer.Option(help="the model version")],
-    out: Annotated[Path, typer.Option(help="the archive to write, such as evidence.zip; never overwritten")],
+    out: Annotated[
+        Path, typer.Option(help="the archive to write, such as evidence.zip; an existing file is never overwritten")
+    ],
     config: Config = DEFAULT,
     with_references: Annotated[
         bool, typer.Option("--with-references", help="pack the artists' real works too")
     ] = False,
-    without_report: Annotated[bool, typer.Option("--without-report", help="its figures show real works")] = False,
+    without_report: Annotated[
+        bool, typer.Option("--without-report", help="leave out the report; its figures show real works")
+    ] = False,
     without_scans: Annotated[
-        bool, typer.Option("--without-scans", help="leave out tables of single caption files")
+        bool, typer.Option("--without-scans", help="leave out the tables of single caption files")
     ] = False,
 ) -> None:
-    """Pack the evidence of one model version into one archive, to be verified elsewhere without the model."""
+    """Pack the evidence of one model version into one archive. A recipient can verify it without the model."""
     from audit_assets.evidence.archive import export as pack
     from audit_assets.workspace import Workspace
 
@@ -315,10 +329,10 @@ def export(
     except InputError as error:
         raise _stop(error) from None
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
-    console.print(f"root      {archive.root}   (tell it to whoever verifies, by another way than the archive)")
+    console.print(f"root      {archive.root}   (give it to the verifier by another way than the archive)")
     console.print(f"left out  {', '.join(archive.left_out) or 'nothing'}")
     if not with_references and not without_report:
-        console.print("The report's figures show small pictures of real works; --without-report leaves them out.")
+        console.print("The report's figures show small pictures of real works. --without-report leaves the report out.")
 
 
 @app.command("import")
@@ -327,7 +341,7 @@ def import_(
     folder: Path,
     root: Annotated[str | None, typer.Option(help="the root hash that the archive must have")] = None,
 ) -> None:
-    """Unpack an archive into a folder that is not there yet; refuse it unless every byte is what its manifest says."""
+    """Unpack an archive into a new folder. Refuse the archive if any byte differs from its manifest."""
     from audit_assets.evidence.archive import import_archive
 
     _quiet()

@@ -1,4 +1,4 @@
-"""`audit.yaml` and the protocol that it names: one file describes an audit, one pydantic model checks it, errors name the line."""
+"""`audit.yaml` and the protocol that it names. One file describes an audit, one pydantic model checks it, and errors name the line."""
 
 import os
 import re
@@ -18,7 +18,7 @@ PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
 FEWEST_IMAGES = 5
-"""With fewer, and fewer than the protocol asks, an artist is not auditable: four images against some hundred show nothing."""
+"""An artist with fewer images, and fewer than the protocol asks for, is not auditable: four images against some hundred show nothing."""
 _SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
@@ -37,9 +37,11 @@ class _Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _holds_no_secret(cls, value: Any) -> Any:
-        """An address is recorded, shown and logged. The value itself is not repeated in the error."""
+        """Addresses are recorded, shown and logged, so they must not contain a secret. The error does not repeat the value."""
         if isinstance(value, str) and _SECRET.search(value):
-            raise ValueError("holds a password or a token; keep it in the environment, and give the address without it")
+            raise ValueError(
+                "holds a password or a token; keep it in the environment, and write the address without it"
+            )
         return value
 
 
@@ -47,12 +49,16 @@ class MatchingTests(_Strict):
     """Experiment 2's settings."""
 
     reassignments: int = Field(1000, gt=0, description="random assignments of real works to artists in the control")
-    permutations: int = Field(100_000, gt=0, description="of the global pairing test; its p-value has this floor")
+    permutations: int = Field(
+        100_000,
+        gt=0,
+        description="permutations of the global pairing test; its p-value cannot be below 1 / (1 + this number)",
+    )
     works: int | None = Field(
         None,
         gt=0,
-        description="real works of every artist in the corrected tests, the first in order; an artist with fewer is left "
-        "out. Without it, as many as the tested artist with the fewest has",
+        description="number of real works per artist in the corrected tests, taken in order; an artist with fewer is left "
+        "out. The default is the number that the tested artist with the fewest works has",
     )
     alpha: float = Field(0.05, gt=0, lt=1)
 
@@ -64,30 +70,38 @@ class Comparison(_Strict):
         0.25,
         ge=0,
         lt=1,
-        description="an artist changed where the 95 % bound of the difference in accuracy is beyond this",
+        description="an artist changed if the whole 95 % interval of the difference in accuracy lies beyond this margin",
     )
     equivalent: float = Field(
-        0.05, gt=0, lt=1, description="two versions are equivalent where the mean difference is surely within this"
+        0.05,
+        gt=0,
+        lt=1,
+        description="two versions are equivalent if the test shows that the mean difference lies within this margin",
     )
 
 
 class Protocol(_Strict):
-    """How an audit asks and tests. Its name is in every row."""
+    """How an audit prompts and tests. Every row of the results has its name."""
 
     name: Key
-    templates: tuple[str, ...] = Field(min_length=1, description="prompts, with {name} where the subject's name stands")
+    templates: tuple[str, ...] = Field(
+        min_length=1, description="prompts, with {name} in the place of the subject's name"
+    )
     default_labels: tuple[str, ...] = Field(
         ("Artwork", "Digital Artwork", "Artwork from the public domain"), min_length=1
     )
-    trials: int = Field(10, gt=0, le=1000, description="images for each subject and template")
+    trials: int = Field(10, gt=0, le=1000, description="images per subject and template")
     seed: int = Field(
         0,
         ge=0,
-        description="of the tests that draw at random; an image's seed comes from its subject, template and trial",
+        description="seed of the tests that draw at random; an image's seed comes from its subject, template and trial",
     )
-    bootstraps: int = Field(10_000, ge=100, description="resamples of subjects, for intervals of gaps and ratios")
+    bootstraps: int = Field(
+        10_000, ge=100, description="number of resamples of subjects for the intervals of gaps and ratios"
+    )
     indirect: bool = Field(
-        False, description="whether artists are also asked for by their indirect_prompt, which does not name them"
+        False,
+        description="whether the audit also prompts with each artist's indirect_prompt, which does not name the artist",
     )
     matching: MatchingTests = MatchingTests()
     comparison: Comparison = Comparison()
@@ -103,11 +117,11 @@ class Protocol(_Strict):
         return templates
 
     def prompt(self, template: int, name: str) -> str:
-        """The text for a name: a replacement, never a format string, since names are data."""
+        """The prompt for a name. The template is no format string, because a name is data and may contain braces."""
         return self.templates[template].replace("{name}", name)
 
     def wordings(self, name: str, indirect: str = "") -> dict[int, tuple[str, str]]:
-        """What a subject is asked for with: template index -> (prompt, the text that its seeds come from)."""
+        """The prompts of a subject: template index -> (prompt, the text from which its seeds are computed)."""
         found = {t: (self.prompt(t, name), template) for t, template in enumerate(self.templates)}
         if self.indirect and indirect:
             found[INDIRECT] = (indirect, indirect)
@@ -115,12 +129,12 @@ class Protocol(_Strict):
 
     @cached_property
     def generation_hash(self) -> str:
-        """Of what images depend on."""
+        """The hash of the settings on which images depend."""
         return digest({"templates": self.templates, "trials": self.trials, "indirect": self.indirect})
 
     @cached_property
     def measurement_hash(self) -> str:
-        """Of the rest: a change here regenerates nothing."""
+        """The hash of all other settings. A change of these draws no image again."""
         return digest(
             {
                 "default_labels": self.default_labels,
@@ -134,10 +148,10 @@ class Protocol(_Strict):
 
 class Captions(_Strict):
     path: str = Field(min_length=1, description="parquet or CSV, a file or a glob; local, s3:// or hf://")
-    dataset: str = Field("", description="what the files are; recorded")
+    dataset: str = Field("", description="the name of the data set; it is recorded")
     score_version: Literal["v1", "v2"] | None = Field(
         None,
-        description="of the aesthetic scores, which are not comparable; known by the data set's name where it says",
+        description="version of the aesthetic scores, which are not comparable; the default comes from the data set's name if it has the version",
     )
     minimum_score: float | None = None
     maximum_punsafe: float | None = Field(None, ge=0, le=1)
@@ -150,23 +164,32 @@ class Roster(_Strict):
     most_mentioned: int = Field(250, ge=0)
     minimum_mentions: int | None = Field(100, ge=0)
     mined_captions: int = Field(
-        1_000_000, ge=0, description="captions that names are mined from, as proposals for artists.csv; 0 for none"
+        1_000_000,
+        ge=0,
+        description="number of captions from which names are mined as proposals for artists.csv; 0 for none",
     )
 
 
 class Controls(_Strict):
-    random_names: int = Field(70, ge=0, description="names that share no part with an artist's")
-    recombined_names: int = Field(0, ge=0, description="names recombined from the parts of the roster's names")
-    nonsense: int = Field(0, ge=0, description="invented words that the encoder's tokenizer does not break into crumbs")
+    random_names: int = Field(70, ge=0, description="number of names that share no part with an artist's name")
+    recombined_names: int = Field(
+        0, ge=0, description="number of names recombined from the parts of the roster's names"
+    )
+    nonsense: int = Field(
+        0,
+        ge=0,
+        description="number of invented words that the encoder's tokenizer does not split into many small tokens",
+    )
     locale: str = "en_US"
     seed: int = Field(7, ge=0)
     share_name_parts: bool = Field(
-        False, description="let random names share a part with an artist's; such a control can be that artist"
+        False,
+        description="whether random names may share a part with an artist's name; the model may take such a control for that artist",
     )
 
 
 class LoraEntry(_Strict):
-    """An adapter on top of a model: with it, it is another model version."""
+    """An adapter on top of a model. A model with an adapter is another model version."""
 
     path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub id that holds one")
     revision: str | None = None
@@ -186,7 +209,9 @@ class ModelEntry(_Strict):
     @model_validator(mode="after")
     def _a_folder_is_asked_nothing(self) -> "ModelEntry":
         if self.source == "image_folder" and (self.settings or self.lora):
-            raise ValueError("an image_folder takes no settings and no lora: its images are made already; delete them")
+            raise ValueError(
+                "an image_folder takes no settings and no lora, because its images are made already; delete these fields"
+            )
         return self
 
 
@@ -202,7 +227,7 @@ Entry = TypeVar("Entry", ModelEntry, EncoderEntry)
 
 
 class Audit(_Strict):
-    """A checked `audit.yaml`. Relative paths in it start at the file's own folder, `base`."""
+    """A checked `audit.yaml`. Relative paths in it start at the folder of the file, `base`."""
 
     protocol: str
     captions: Captions | None = None
@@ -212,7 +237,7 @@ class Audit(_Strict):
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
     warehouse: str = Field("warehouse/", min_length=1, description="a folder, or s3://bucket/prefix")
-    batch_size: int = Field(10, gt=0, description="images in one call of a pipeline; part of the batch plan")
+    batch_size: int = Field(10, gt=0, description="images per call of a pipeline; part of the batch plan")
     base: Path = Field(exclude=True)
     file: Path = Field(exclude=True)
 
@@ -233,18 +258,18 @@ class Audit(_Strict):
     @classmethod
     def _the_warehouse_is_a_folder_or_in_s3(cls, warehouse: str) -> str:
         if "://" in warehouse and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*/?", warehouse):
-            raise ValueError(f"{warehouse!r} is neither a folder nor s3://bucket/prefix")
+            raise ValueError(f"{warehouse!r} is neither a folder nor s3://bucket/prefix; write one of the two")
         return warehouse
 
     @field_validator("references")
     @classmethod
     def _real_works_are_in_a_folder(cls, references: str) -> str:
         if "://" in references:
-            raise ValueError(f"{references!r} is not a folder; copy the works to one, or mount it")
+            raise ValueError(f"{references!r} is not a folder; copy the works into a folder, or mount it")
         return references
 
     def local(self, path: str) -> Path:
-        """A path of the file, from the file's folder; the warehouse may also be in S3, and then answers as a path does."""
+        """A path in the audit file, relative to the folder of that file. For a warehouse in S3, the result has the same methods as a path."""
         return place(path, self.base)
 
     def model(self, name: str) -> ModelEntry:
@@ -255,10 +280,10 @@ class Audit(_Strict):
 
     @property
     def dagster_home(self) -> Path:
-        """Each audit has its own, or a second audit would seem materialized. Two files in one folder are two audits.
+        """Dagster's home of this audit. In a shared home, a second audit would look as if it had been made. Two files in one folder are two audits.
 
-        `AUDIT_DAGSTER_HOME` names another: that of a service, beside whose runs a command runs. Not `DAGSTER_HOME`, which
-        may be set for other projects.
+        `AUDIT_DAGSTER_HOME` names another home, for example the home of a service whose records a command shares. `DAGSTER_HOME`
+        has no effect, because it may be set for other projects.
         """
         named = os.environ.get("AUDIT_DAGSTER_HOME")
         return Path(named).resolve() if named else self.base / ".dagster" / self.file.stem
@@ -268,7 +293,7 @@ def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:
     for entry in entries:
         if entry.name == name:
             return entry
-    raise InputError(f"there is no {kind} {name!r} in audit.yaml; it has {', '.join(e.name for e in entries)}")
+    raise InputError(f"audit.yaml has no {kind} {name!r}; write one of {', '.join(e.name for e in entries)}")
 
 
 def load_audit(path: str | Path) -> Audit:
@@ -278,12 +303,12 @@ def load_audit(path: str | Path) -> Audit:
         path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG"
     )
     if reserved := sorted({"base", "file"} & content.keys()):
-        raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: there is no such field; delete it.")
+        raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: no such field exists; delete it.")
     return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
 
 
 def load_protocol(audit: Audit) -> Protocol:
-    """The protocol an audit names: one under `data/protocols/`, or a file of its own."""
+    """The protocol that an audit names: a file under `data/protocols/`, or a file of the operator."""
     shipped = PROTOCOLS / f"{audit.protocol}.yaml"
     path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
     known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
@@ -306,7 +331,7 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
             line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
             field = ".".join(str(part) for part in location) or "the file"
             message = (
-                "there is no such field; delete it or correct its name"
+                "no such field exists; delete it or correct its name"
                 if e["type"] == "extra_forbidden"
                 else e["msg"].removeprefix("Value error, ")
             )

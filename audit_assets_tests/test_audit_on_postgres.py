@@ -101,7 +101,7 @@ def test_a_database_that_stops_in_the_middle_is_named_and_what_was_made_is_kept(
     with pytest.raises(InputError, match=r"Dagster's database cannot be used \(.*Connection refused"):
         run_without_database()
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    with pytest.raises(InputError, match="what was made is in the warehouse"), driver(config):
+    with pytest.raises(InputError, match="Finished work is in the warehouse"), driver(config):
         pass
 
 

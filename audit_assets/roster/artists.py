@@ -1,16 +1,16 @@
-"""The criteria table, `artists.csv`: who may be audited, and what is known of them.
+"""The criteria table, `artists.csv`: the artists who may be audited, and the facts known about them.
 
 | column | cell |
 |---|---|
-| `name` | required, at most 200 characters, one row a name |
+| `name` | required, at most 200 characters, one row per name |
 | `kind` | `artist` (default), `untrained_artist`, `background` |
 | `aliases` | other names, separated by `;` |
 | `born`, `died` | years; `died` empty for the living |
-| `instagram`, `deviantart`, `artstation` | a handle, an address or `yes`; empty or `no` where absent |
+| `instagram`, `deviantart`, `artstation` | a handle, an address or `yes`; empty or `no` if the artist is absent there |
 | `sells_work` | `yes`, `no`, or the address of the shop |
-| `source` | where the row's facts are from |
-| `opted_out` | `yes` or `no`; recorded, never a reason for exclusion |
-| `indirect_prompt` | a description that does without the name |
+| `source` | the source of the row's facts |
+| `opted_out` | `yes` or `no`; recorded, and never a reason for exclusion |
+| `indirect_prompt` | a description of the work that does not contain the name |
 """
 
 import csv
@@ -38,11 +38,11 @@ _YEARS = range(1, 2200)
 
 
 def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The table at `path`, one row an artist in the file's order, with all of COLUMNS.
+    """The table at `path`, one row per artist in the order of the file, with all of COLUMNS.
 
     `aliases` holds lists of strings; `born` and `died` are Int64; `sells_work` and `opted_out` are nullable booleans
-    (`opted_out` never null); everything else is a string, empty where unknown. Raises InputError naming file, row (the
-    line of the file, the header is 1) and column.
+    (`opted_out` is never null); every other column holds strings, empty if unknown. Raises InputError that names file, row
+    (the line of the file; the header is 1) and column.
     """
     path = Path(path)
     rows = []
@@ -72,7 +72,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(
-            f"{path}: cannot read the artists table ({error.strerror or error}); check the path. Where there is no list "
+            f"{path}: cannot read the artists table ({error.strerror or error}); check the path. If no list exists "
             "yet, materialize mined_names, which proposes names from the captions."
         ) from error
     except UnicodeDecodeError as error:
@@ -112,7 +112,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 class _Row:
-    """One row of the file, and where it stands, for the error messages."""
+    """One row of the file, with its file and line for error messages."""
 
     def __init__(self, path: Path, line: int, cells: dict[str, str]) -> None:
         self.path, self.line, self.cells = path, line, cells
@@ -143,7 +143,7 @@ class _Row:
     def text(self, column: str) -> str:
         cell = plain(unicodedata.normalize("NFC", self.cells.get(column, "")).strip())
         for character in cell:
-            # Cc: controls, NUL, line ends. Joiners and marks of direction (Cf) are part of how some names are written.
+            # Cc holds controls, NUL and line ends. Joiners and marks of direction (Cf) are allowed, because some names contain them.
             if unicodedata.category(character) == "Cc":
                 raise self.error(column, f"control character U+{ord(character):04X}; delete it")
         return cell
@@ -167,7 +167,9 @@ class _Row:
         cell = self.text(column)
         if not cell:
             return None
-        digits = cell.removesuffix(".0")  # a spreadsheet's integers, where some cells are empty
+        digits = cell.removesuffix(
+            ".0"
+        )  # a spreadsheet writes integers like this if some cells of the column are empty
         if not (digits.isascii() and digits.isdigit() and int(digits) in _YEARS):
             raise self.error(column, f"{cell!r} is not a year; write four digits such as 1969, or leave it empty")
         return int(digits)

@@ -1,8 +1,8 @@
-"""Caption metadata as LAION publishes it, read in place and streamed: parquet or CSV, local or wherever fsspec reaches.
+"""Caption metadata as LAION publishes it: parquet or CSV files, local or on any store that fsspec reads, streamed in place.
 
-A shard is one file. It is never copied; its batches carry the row number in the file, so that every figure can be
-traced to a row. Rows that a filter turns away stay in the batch, marked, so that counts of rows read and rows kept
-come from one pass.
+A shard is one file. The scan never copies it. Each batch has the row numbers of the file, so that every figure can be
+traced to a row. Rows that a filter rejects stay in the batch with a mark, so that one pass counts both the rows read and
+the rows kept.
 """
 
 import glob
@@ -26,7 +26,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
 
-# What the columns are called in LAION-400M, 2B, Aesthetics, Re-LAION and img2dataset's output, in order of preference.
+# Names of the columns in LAION-400M, 2B, Aesthetics, Re-LAION and img2dataset's output, in order of preference.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "url": ("url",),
     "text": ("text", "caption"),
@@ -38,7 +38,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
 REQUIRED = ("url", "text")
 SCORES = ("score", "similarity", "punsafe", "pwatermark")
 BATCH_ROWS = 65_536
-# A row must fit in a block: captions of 1 MB occur.
+# A row must fit in a block, and captions of 1 MB occur.
 _CSV_BLOCK = 8 << 20
 _PARQUET_BUFFER = 1 << 20
 _FORMATS = {".parquet": "parquet", ".csv": "csv"}
@@ -47,7 +47,7 @@ _LONGEST_KEY = 100
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of captions: `key` is its partition, a pure function of its path below the pattern's fixed part."""
+    """One file of captions. `key` is its partition, a pure function of its path below the fixed part of the pattern."""
 
     key: str
     url: str
@@ -59,14 +59,14 @@ class Shard:
         return self.filesystem is None
 
     def fingerprint(self) -> str:
-        """Changes when the file does: SHA-256 of a local file, of what the store says of a remote one."""
+        """A value that changes if the file changes: the SHA-256 of a local file, or of the store's metadata of a remote file."""
         if not self.is_local:
             return self.stamp()
         with open(self.url, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def stamp(self) -> str:
-        """Changes when the file does, without reading it: from its size and times, or its checksum in the store."""
+        """A value that changes if the file changes, made without reading the file: from its size and times, or its checksum in the store."""
         if self.is_local:
             status = os.stat(self.url)
             known = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
@@ -77,7 +77,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which rows count: a row without a score cannot pass a filter on it."""
+    """Limits that a row must meet to count. A row without a score never passes a filter on that score."""
 
     minimum_score: float | None = None
     maximum_punsafe: float | None = None
@@ -88,7 +88,7 @@ class Filters:
         return [name for name, limit in limits.items() if limit is not None]
 
     def kept(self, columns: dict[str, pa.Array]) -> pa.Array:
-        """Whether each row has a text and passes."""
+        """For each row, whether it has a text and passes every filter."""
         kept = pc.is_valid(columns["text"])
         for name, limit, passes in (
             ("score", self.minimum_score, pc.greater_equal),
@@ -106,7 +106,7 @@ EVERYTHING = Filters()
 def caption_shards(pattern: str, base: Path) -> list[Shard]:
     """The files that `pattern` (relative to `base`, or a URL that fsspec knows) matches, in order of their keys.
 
-    Raises InputError where it matches nothing, a file is neither .parquet nor .csv, or the URL's library is missing.
+    Raises InputError if it matches no file, if a file is neither .parquet nor .csv, or if the library for the URL is missing.
     """
     if "://" in pattern:
         shards = _remote_shards(pattern)
@@ -119,7 +119,7 @@ def caption_shards(pattern: str, base: Path) -> list[Shard]:
 
 
 def new_shards(known: Container[str], found: Iterable[Shard]) -> list[str]:
-    """The keys of the shards that are not known yet, in order."""
+    """The keys of the shards that are not in `known`, in order."""
     return [shard.key for shard in found if shard.key not in known]
 
 
@@ -128,10 +128,14 @@ def _remote_shards(pattern: str) -> list[Shard]:
         filesystem, path = _store(pattern)
         matches = filesystem.glob(path) if glob.has_magic(path) else [path] * bool(filesystem.exists(path))
     except ImportError as error:
-        raise InputError(f"captions.path: {pattern!r} needs a library that is not installed ({error}).") from error
+        raise InputError(
+            f"captions.path: {pattern!r} needs a library that is not installed ({error}); install it."
+        ) from error
     except ValueError as error:
-        raise InputError(f"captions.path: {pattern!r} is not an address that fsspec knows ({error}).") from error
-    except Exception as error:  # each store raises its own: a failed listing is never an empty one
+        raise InputError(
+            f"captions.path: {pattern!r} is not an address that fsspec knows ({error}); correct it."
+        ) from error
+    except Exception as error:  # each store raises errors of its own; a failed listing must not count as an empty one
         raise InputError(
             f"captions.path: {pattern!r} could not be listed ({type(error).__name__}: {error}); "
             "check address and access."
@@ -140,13 +144,13 @@ def _remote_shards(pattern: str) -> list[Shard]:
 
 
 def _store(pattern: str) -> tuple[AbstractFileSystem, str]:
-    """S3 by Arrow's own client, which decodes what it reads without Python; everything else as fsspec knows it."""
+    """The file system and path of an address. Arrow's own client reads S3, because it decodes without Python; fsspec reads all other stores."""
     if not pattern.startswith("s3://"):
         return fsspec.core.url_to_fs(pattern)
     from pyarrow.fs import S3FileSystem, resolve_s3_region
 
     path = pattern.removeprefix("s3://")
-    # Arrow reads keys and region from the environment and ~/.aws as everybody does, but not the endpoint.
+    # Arrow reads keys and region from the environment and ~/.aws like other clients, but it does not read the endpoint.
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region and not endpoint:
@@ -162,7 +166,7 @@ def _format(path: str) -> str:
 
 
 def _key(path: str, pattern: str) -> str:
-    """`path` below the part of `pattern` without wildcards, as `[a-z0-9._-]+`; a hash tells apart what that merges."""
+    """`path` below the part of `pattern` without wildcards, as `[a-z0-9._-]+`. A hash is added if paths could get the same key."""
     fixed = os.path.dirname(re.split(r"[*?\[]", pattern, maxsplit=1)[0])
     relative = os.path.relpath(path, fixed or ".").replace(os.sep, "/")
     key = re.sub(r"[^a-z0-9._-]", "-", relative.lower()).lstrip(".-_")
@@ -173,7 +177,7 @@ def _key(path: str, pattern: str) -> str:
 
 
 def score_version(dataset: str | None) -> str | None:
-    """Which aesthetic predictor scored `dataset` ('v1', 'v2'), by its name; None where the name does not say.
+    """The version of the aesthetic predictor that scored `dataset` ('v1', 'v2'), from its name; None if the name has none.
 
     Scores of the two versions are not comparable: 5.0 in V1 and 5.0 in V2 keep different images.
     """
@@ -184,18 +188,18 @@ def score_version(dataset: str | None) -> str | None:
 def caption_batches(
     shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
-    """Every row of `shard`: `row` (int64, position in the file), `url`, `text`, `kept` (bool), and the scores filtered
-    on.
+    """Every row of `shard`: `row` (int64, position in the file), `url`, `text`, `kept` (bool), and the scores that
+    `filters` use.
 
-    `kept` is false where the text is null or a filter turns the row away. Raises InputError naming the file where it
-    is not readable, or lacks a column that is required or filtered on.
+    `kept` is false if the text is null or a filter rejects the row. Raises InputError that names the file if it is not
+    readable, or if it lacks a column that is required or that a filter uses.
     """
     read = _parquet_batches if shard.format == "parquet" else _csv_batches
     yield from _numbered(shard, filters, read(shard, [*REQUIRED, *filters.needed()], batch_rows))
 
 
 def sample_batches(shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = 512) -> list[pa.RecordBatch]:
-    """A few of `caption_batches`, from the beginning, the middle and the end of a parquet file; the first of a CSV."""
+    """A few batches of `caption_batches`: from the beginning, the middle and the end of a parquet file, or the first of a CSV."""
     if shard.format != "parquet":
         return list(itertools.islice(caption_batches(shard, filters, batch_rows=batch_rows), 1))
     with _readable(shard), _parquet(shard) as parquet:
@@ -226,7 +230,7 @@ class _Place:
 
 @contextmanager
 def _readable(shard: Shard) -> Iterator[_Place]:
-    """InputError naming the file and how far it was read, for whatever reading it raises inside."""
+    """Turn an error of reading into an InputError that names the file and the last row that was read."""
     place = _Place()
     try:
         yield place
@@ -237,7 +241,7 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         raise InputError(
             f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); fetch or write the file anew."
         ) from error
-    except Exception as error:  # each store raises its own
+    except Exception as error:  # each store raises errors of its own
         if shard.is_local:
             raise
         what = f"{type(error).__name__}: {error}"
@@ -245,7 +249,7 @@ def _readable(shard: Shard) -> Iterator[_Place]:
 
 
 def _typed(shard: Shard, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    """Text as `string` or `large_string`, not checked for UTF-8, which the scan does; scores as float64."""
+    """Columns in fixed types: text as `string` or `large_string`, scores as float64. The scan, not this function, checks UTF-8."""
     typed = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_dictionary(column.type):
@@ -273,7 +277,7 @@ def _numbers(shard: Shard, name: str, column: pa.Array) -> pa.Array:
 
 
 def _find_columns(shard: Shard, there: list[str], needed: list[str], wanted: Sequence[str] = ()) -> dict[str, str]:
-    """Our name -> the file's name, for the columns of COLUMN_NAMES that are needed, and those wanted that are there."""
+    """Our name -> the name in the file, for the needed columns of COLUMN_NAMES and for each wanted column that exists."""
     found = {}
     for ours, candidates in COLUMN_NAMES.items():
         for candidate in candidates:
@@ -295,14 +299,14 @@ def _find_columns(shard: Shard, there: list[str], needed: list[str], wanted: Seq
 
 @dataclass(frozen=True)
 class Declared:
-    """What a file says of itself: its rows, and (least, greatest) of each score where that is known."""
+    """What a file declares: its number of rows, and the smallest and greatest value of each score if they are known."""
 
     rows: int
     scores: dict[str, tuple[float, float]]
 
 
 def declared(shard: Shard) -> Declared:
-    """From a parquet file's footer, without reading a row; a CSV file is read. InputError where it is not readable."""
+    """The declaration of a file: from the footer of a parquet file, without reading a row, or from a whole CSV file. InputError if it is not readable."""
     if shard.format != "parquet":
         return _declared_csv(shard)
     with _readable(shard), _parquet(shard) as parquet:
@@ -331,12 +335,12 @@ def _declared_csv(shard: Shard) -> Declared:
     return Declared(rows, scores)
 
 
-# What each score can be. The aesthetic predictor is linear, and leaves its scale of 1 to 10 by a little.
+# The possible range of each score. The aesthetic predictor is linear, so its scores leave the scale of 1 to 10 by a little.
 SCORE_RANGES = {"score": (-1, 11), "similarity": (-1, 1), "punsafe": (0, 1), "pwatermark": (0, 1)}
 
 
 def out_of_range(scores: dict[str, tuple[float, float]]) -> list[str]:
-    """A sentence for each score beyond what it can be, such as a percentage where a probability is meant."""
+    """One sentence per score that leaves its possible range, for example a percentage instead of a probability."""
     return [
         f"{name} is between {low:g} and {high:g}, and can only be between {SCORE_RANGES[name][0]} and {SCORE_RANGES[name][1]}"
         for name, (low, high) in scores.items()
@@ -357,10 +361,10 @@ def _parquet(shard: Shard) -> Iterator[pq.ParquetFile]:
         if shard.is_local:
             source = pa.OSFile(shard.url)
         elif isinstance(shard.filesystem, ArrowFSWrapper):
-            source = shard.filesystem.fs.open_input_file(shard.url)  # read by Arrow itself, not through Python
+            source = shard.filesystem.fs.open_input_file(shard.url)  # Arrow reads this file itself, not through Python
         else:
             source = pa.PythonFile(file, mode="r")
-        # buffer_size bounds what is held of a row group; without it a row group of a million rows is read at once.
+        # buffer_size bounds the memory per row group. Without it, Arrow reads a row group of a million rows at once.
         yield pq.ParquetFile(source, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
 
 

@@ -1,13 +1,14 @@
-"""Controls: names that identify nobody, each with the reason why it is clean.
+"""Controls: names that belong to no artist, each with the reason why it is clean.
 
-Three pools, because the names decide the control. *Random names* share no part with an artist of the roster: what
-identifies them is chance. *Recombined names* are made of the parts of the roster's names: what identifies them is a
-surname that belongs to one artist. *Nonsense* is no name at all. Artists whom the user knows the model never saw are
-a fourth, and come from the artists' table.
+Three pools exist, because the kind of name decides what the control shows. *Random names* share no part with an artist of
+the roster; if an encoder identifies them, it does so by chance. *Recombined names* are made of the parts of the roster's
+names; an encoder may identify them by a surname that belongs to one artist. *Nonsense* is not a name. A fourth pool has
+artists on whom, as the operator knows, the model was not trained; they come from the artists' table.
 
-More names are drawn than wanted, since captions name some of them: `draw_controls` before the scan, which looks for
-all of them in the same pass as for the artists; `draw_recombined` once the roster is known; and `choose_controls` when
-all are counted. What is refused stays in the table with its reason: the draw is evidence too.
+More names are drawn than needed, because captions name some of them. `draw_controls` runs before the scan, which looks
+for all drawn names in the same pass as for the artists. `draw_recombined` runs when the roster is known.
+`choose_controls` runs when all names are counted. Refused names stay in the table with their reason, because the draw is
+part of the evidence.
 """
 
 from collections import Counter
@@ -29,9 +30,9 @@ COLUMNS = (
     "name", "pool", "kind", "status", "why", "mentions", "captions", "known_names", "shares_name_parts", "shared_parts",
     "words", "script", "pieces", "faker_version", "locale", "seed",
 )  # fmt: skip
-# Names drawn for each that is wanted; of nonsense, names invented for each that is drawn.
+# The first two: names drawn per name needed. The third: nonsense names invented per name drawn.
 _MARGIN, _RECOMBINED_MARGIN, _CHOICE = 3, 6, 20
-_SANE_PIECES = 8  # tokens of two invented words: four a word
+_SANE_PIECES = 8  # tokens of two invented words, four per word
 _ONSETS = [*"bdfgjklmnprstvz", "br", "dr", "fl", "gl", "kl", "pl", "sk", "sl", "st", "tr"]
 _VOWELS = [*"aeiou"]
 _CODAS = ["", "", *"nrlsmk"]
@@ -41,8 +42,8 @@ _PATIENCE = 1000
 def draw_controls(
     artists: pd.DataFrame, controls: Controls, pieces: Callable[[str], int] | None = None
 ) -> pd.DataFrame:
-    """Random names and nonsense, as many as `controls` may need: DRAWN, the same for the same arguments and Faker
-    version.
+    """Random names and nonsense, as many as `controls` may need, with columns DRAWN. The same arguments and Faker version
+    give the same names.
 
     `artists` is the table of `read_artists`; no candidate equals a name or alias in it. `pieces` counts the tokens that
     a tokenizer makes of a text, for nonsense.
@@ -55,9 +56,10 @@ def draw_controls(
 def draw_recombined(
     artists: pd.DataFrame, controls: Controls, roster: Collection[str], drawn: Iterable[str]
 ) -> pd.DataFrame:
-    """Names put together from two artists of the roster, columns as of `draw_controls`; `drawn` are other controls.
+    """Names made of parts of two artists of the roster, with the columns of `draw_controls`; `drawn` are the other controls.
 
-    An artist whom a criterion removed lends no part: nobody would know whether it is the roster's artist that shows.
+    No part comes from an artist whom a criterion removed. With such a part, the result would not show whether the encoder
+    identified an artist of the roster.
     """
     own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
     names = recombinations(
@@ -73,13 +75,13 @@ def known_names(artists: pd.DataFrame) -> list[str]:
 
 
 def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
-    """Names that share no part with anybody known; where a locale has too few, also names that do, after them."""
+    """Names that share no part with a known name; if the locale has too few, then also names that share one, after the others."""
     wanted = _MARGIN * controls.random_names
     draw = partial(
         random_names, locale=controls.locale, seed=controls.seed, token_counts=[word_count(name) for name in own]
     )
     names = draw(wanted, known=known, share_parts=controls.share_name_parts)
-    # Most of these share a part with the roster and are refused later: hence more of them.
+    # Most of these names share a part with the roster and are refused later, so more of them are drawn.
     names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
     return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=controls.locale)
 
@@ -87,8 +89,8 @@ def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.
 def _nonsense(
     controls: Controls, own: Sequence[str], known: Sequence[str], pieces: Callable[[str], int] | None
 ) -> pd.DataFrame:
-    """Of many invented names those of the fewest tokens, and none of many more than an artist's name has: a name in
-    crumbs is another prompt, not another name."""
+    """Of many invented names, those with the fewest tokens, and none with many more tokens than an artist's name has. A name
+    that splits into many tokens would be another kind of prompt."""
     wanted = _MARGIN * controls.nonsense
     if pieces is None:
         return _pool(nonsense_words(wanted, seed=controls.seed, known=known), "nonsense", "nonsense")
@@ -106,11 +108,12 @@ def _pool(names: Sequence[str], pool: str, kind: str) -> pd.DataFrame:
 def choose_controls(
     drawn: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
 ) -> pd.DataFrame:
-    """`drawn` with all COLUMNS: as many of each pool as asked for are 'used', the rest 'spare' or 'refused', and why.
+    """`drawn` with all COLUMNS. In each pool, as many names as asked for are 'used', the others 'spare' or 'refused'; `why`
+    has the reason.
 
-    `roster` is every artist of a roster, `captions` the number scanned; where none were (None), mentions are null and
-    that is said. Random names take the roster's numbers of words in proportion. Raises InputError where too few of a
-    pool are clean, with the number of each reason.
+    `roster` has every artist of a roster; `captions` is the number of captions scanned. If none were scanned (None),
+    mentions are null and `why` states this. The random names have the roster's numbers of words in proportion. Raises
+    InputError with the number of names per reason if too few names of a pool are clean.
     """
     screen = _Screen(mentions, roster, controls, captions)
     table = drawn.copy()
@@ -134,7 +137,7 @@ def choose_controls(
             counted = Counter(kind for (kind, _), mine in zip(reasons, of_pool, strict=True) if mine and kind)
             why = "; ".join(f"{count} {kind}" for kind, count in counted.most_common()) or "none was refused"
             raise InputError(
-                f"controls.{pool}: {wanted} are wanted, and {len(clean)} of the {int(of_pool.sum())} drawn are clean "
+                f"controls.{pool}: the audit needs {wanted} names, and {len(clean)} of the {int(of_pool.sum())} drawn are clean "
                 f"({why}); ask for fewer, or set another controls.seed or controls.locale."
             )
         matched = _in_proportion(clean["words"], wanted, roster) if pool == "random_names" else clean.index[:wanted]
@@ -143,7 +146,7 @@ def choose_controls(
 
 
 class _Screen:
-    """What a control name is held against, and the sentence that says so."""
+    """The checks of a control name, and the sentence with the result."""
 
     def __init__(
         self, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
@@ -159,7 +162,7 @@ class _Screen:
         return sorted(name_parts(name) & self.parts)
 
     def refusal(self, name: str, pool: str) -> tuple[str, str]:
-        """(kind of reason, sentence), both empty where the name is clean."""
+        """(kind of reason, sentence); both are empty if the name is clean."""
         if count := self.count(name):
             return "are named by captions", f"{count} of {self.captions} captions name it"
         may_share = pool == "recombined_names" or (pool == "random_names" and self.controls.share_name_parts)
@@ -188,7 +191,8 @@ def _listed(parts: Iterable[str]) -> str:
 
 
 def _in_proportion(words: pd.Series, wanted: int, roster: Sequence[str]) -> list:
-    """The first `wanted` of the index by the roster's numbers of words; what one number lacks, the first others fill."""
+    """The first `wanted` entries of the index in proportion to the roster's numbers of words. If a number of words has too few names, the first
+    other names fill the gap."""
     left = Counter(proportional(wanted, [word_count(name) for name in roster]))
     matched = []
     for index, count in words.items():
@@ -202,7 +206,7 @@ def _in_proportion(words: pd.Series, wanted: int, roster: Sequence[str]) -> list
 def untrained_controls(
     artists: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], captions: int
 ) -> pd.DataFrame:
-    """COLUMNS for the artists whom the user's table says no model was trained on; captions may name them."""
+    """COLUMNS for the artists on whom, as the operator's table states, no model was trained. Captions may name them."""
     own = artists[artists["kind"] == "untrained_artist"]
     screen = _Screen(mentions, roster, Controls(), captions)
     rows = []
@@ -220,7 +224,7 @@ def untrained_controls(
 
 
 def nonsense_words(n: int, *, seed: int, known: Iterable[str]) -> list[str]:
-    """At most `n` pronounceable names of two invented words; none shares a part with a known name or another of them."""
+    """At most `n` pronounceable names of two invented words. No name shares a part with a known name or with another of them."""
     generator = np.random.default_rng(seed)
     taken = set(parts_of(known))
     names: list[str] = []

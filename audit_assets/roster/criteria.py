@@ -1,7 +1,6 @@
-"""Rosters from the criteria table and the captions: the paper's 70 by four criteria, and its 250 by number of captions.
+"""Rosters from the criteria table and the captions: the paper's 70 artists by four criteria, and its 250 by number of captions.
 
-Every criterion says how many artists it removed, and whom: a roster is a claim about who was left out as much as
-about who is in.
+The table of attrition lists the artists that each criterion removed, because a roster also depends on the artists left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,16 +11,16 @@ import pandas as pd
 from audit_assets.roster.artists import PLATFORMS
 from audit_assets.roster.slugs import slug
 
-# Nobody born before is alive, whether or not the table knows of a death.
+# An artist born earlier counts as dead, even if the table has no year of death.
 _EARLIEST_BIRTH_OF_THE_LIVING = 1910
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`rosters`: 'criteria' and 'most_mentioned', each the names in order of rank.
+    """`rosters` maps 'criteria' and 'most_mentioned' to the names in order of rank.
 
-    `attrition`: one row a criterion in the order applied, with columns roster, criterion, skipped (bool), removed
-    (int), removed_names (list), remaining (int), note (why it was skipped, or that a roster is short).
+    `attrition` has one row per criterion in the order applied, with columns roster, criterion, skipped (bool), removed
+    (int), removed_names (list), remaining (int), note (why the criterion was skipped, or that a roster is too small).
     """
 
     rosters: dict[str, list[str]]
@@ -38,10 +37,10 @@ def choose(
 ) -> Choice:
     """The rosters of at most `criteria` and `most_mentioned` artists, most mentioned first, ties by name.
 
-    `artists` is the table of `read_artists`; only kind `artist` is eligible. `mentions` is by name; a name that it
-    lacks has none. Where no captions were scanned (None), `criteria` is every artist of the table in its order,
-    whatever the size asked for, and `most_mentioned` is empty. A criterion whose columns say nothing of anybody is
-    skipped.
+    `artists` is the table of `read_artists`; only kind `artist` is eligible. `mentions` maps names to
+    numbers; a missing name has none. If no captions were scanned (None), `criteria` has every artist of the table in its
+    order, whatever the size asked for, and `most_mentioned` is empty. A criterion is skipped if its columns are empty for
+    every artist.
     """
     eligible = artists[artists["kind"] == "artist"].reset_index(drop=True)
     steps: list[dict] = []
@@ -83,9 +82,9 @@ def choose(
 
 
 def roster_table(choice: Choice, artists: pd.DataFrame, merged: pd.DataFrame, collisions: pd.DataFrame) -> pd.DataFrame:
-    """The published table `artist_roster`: one row an artist and roster, with what the captions say of the name.
+    """The published table `artist_roster`: one row per artist and roster, with the counts from the captions.
 
-    `merged` is the table of mentions, `collisions` that of `roster.collisions` by key = name.
+    `merged` is the table of mentions; `collisions` is the table of `roster.proposals.collisions`, whose key is the name.
     """
     rows = [
         {"subject": slug(name), "name": name, "roster": roster, "rank": rank}
@@ -107,7 +106,7 @@ def roster_table(choice: Choice, artists: pd.DataFrame, merged: pd.DataFrame, co
 
 
 def _alive(table: pd.DataFrame) -> pd.Series:
-    """No year of death, and a possible year of birth; the latter only where the table gives one to anybody."""
+    """Whether the artist has no year of death and a possible year of birth. If no artist has a year of birth, it is not checked."""
     plausible = (table["born"] >= _EARLIEST_BIRTH_OF_THE_LIVING).fillna(bool(table["born"].isna().all())).astype(bool)
     return table["died"].isna() & plausible
 

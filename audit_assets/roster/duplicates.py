@@ -1,9 +1,9 @@
-"""Captions that occur twice count once: exact duplicates of (URL, text), within a shard and across shards.
+"""Exact duplicates of (URL, text), within a shard and across shards, count once.
 
-Only captions that name somebody can change a count, so only they are remembered: a shard's scan streams one line a
-caption and subject, with a 128-bit digest of (URL, text), into a parquet file, and DuckDB counts distinct digests
-over the files of all shards. The scan's memory stays flat, a shard is scanned again alone, and DuckDB spills to disk
-what it must.
+Only captions that name a subject can change a count, so only these are stored. The scan of a shard streams one row per
+caption and subject, with a 128-bit digest of (URL, text), into a parquet file. DuckDB counts distinct digests over the
+files of all shards. The memory of the scan does not grow, each shard can be scanned again alone, and DuckDB writes to disk
+what does not fit in memory.
 """
 
 import os
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
         ("digest_low", pa.uint64()),
     ]
 )
-# Mentions held before they are written: a row group of 6 MB.
+# Number of mentions held in memory before they are written, as a row group of 6 MB.
 _ROW_GROUP = 1 << 18
 
 _C1, _C2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
@@ -46,10 +46,10 @@ def scan_shard(
     samples: int = SAMPLES,
     metadata: Mapping[bytes, bytes] | None = None,
 ) -> ScanResult:
-    """`scan`, and every mention written to the parquet file `path` (SCHEMA), which appears whole or not at all.
+    """Run `scan` and write every mention to the parquet file `path` (SCHEMA), which appears whole or not at all.
 
-    `batches` have columns `url` and `text`; `metadata` is put into the file. The result counts duplicates;
-    `count_mentions` over the files does not.
+    `batches` have columns `url` and `text`. The file gets `metadata`. The result counts duplicates; `count_mentions` over
+    the files does not.
     """
     matcher = Matcher(names)
     tally = Tally(matcher.keys, samples)
@@ -80,7 +80,7 @@ def _write_mentions(
 
 
 def check_mentions(path: str | os.PathLike[str]) -> None:
-    """InputError where a file of `scan_shard` is missing, or its bytes are not those that were written."""
+    """InputError if a file of `scan_shard` is missing, or if its bytes differ from those that were written."""
     try:
         check_file(Path(path))
     except FileNotFoundError:
@@ -95,11 +95,11 @@ def count_mentions(
     samples: int = SAMPLES,
     memory_limit: str = "200MB",
 ) -> pd.DataFrame:
-    """Mentions over all shards, each (URL, text) once: columns key, mentions, duplicates, samples; by key.
+    """Mentions over all shards, each (URL, text) counted once: columns key, mentions, duplicates, samples; ordered by key.
 
-    `files` is shard key -> file of `scan_shard`; InputError names one that is missing or damaged. `duplicates` counts the further copies. `samples` holds the first
-    (shard, row) pairs, shards in order of their keys, as dictionaries. A key that nothing mentions has no row. What
-    `memory_limit` does not hold goes for the time being to a folder beside the first file.
+    `files` maps shard keys to files of `scan_shard`; InputError names a missing or damaged file. `duplicates` counts the
+    further copies. `samples` has the first (shard, row) pairs as dictionaries, in the order of the shards' keys. A key
+    without mentions has no row. DuckDB keeps data above `memory_limit` in a temporary folder beside the first file.
     """
     if not files:
         return pd.DataFrame({"key": [], "mentions": [], "duplicates": [], "samples": []})
@@ -130,7 +130,7 @@ FROM first_copies GROUP BY key ORDER BY key
 
 
 def _digests(batch: pa.RecordBatch, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """128 bits of (URL, text) for each position of `rows`, in two halves; a null URL is an empty one."""
+    """128 bits of (URL, text) for each position of `rows`, in two halves. A null URL counts as empty."""
     return _digest_rows(*text_buffers(batch.column("url")), *text_buffers(batch.column("text")), rows)
 
 
@@ -158,7 +158,7 @@ def _digest_rows(
         length = 8 + url_length + text_length
         if length > len(joined):
             joined = np.empty(2 * length, np.uint8)
-        # The URL's length goes first: otherwise ("a", "bc") and ("ab", "c") would be one.
+        # The length of the URL goes first; otherwise ("a", "bc") and ("ab", "c") would have the same digest.
         for byte in range(8):
             joined[byte] = (url_length >> (8 * byte)) & 0xFF
         joined[8 : 8 + url_length] = urls[url_start : url_start + url_length]

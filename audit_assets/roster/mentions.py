@@ -1,8 +1,8 @@
-"""Counts of captions that name somebody: what the roster and the controls are chosen by.
+"""Counts of captions per name. They decide the roster and the controls.
 
-One pass over each shard looks for every artist and every candidate control, and leaves two tables in the warehouse:
-`mention_rows/<shard>`, a line a mention with the digest by which duplicates are found, and `artist_mentions/<shard>`,
-the shard's own counts. `artist_mentions` merges all shards, each (URL, text) counted once.
+One pass over each shard looks for every artist and every candidate control. It writes two tables into the warehouse:
+`mention_rows/<shard>` has one row per mention, with the digest that identifies duplicates; `artist_mentions/<shard>` has
+the counts of the shard. `artist_mentions` merges all shards and counts each (URL, text) once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,16 +36,16 @@ from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
 VERSION = 2
-"""Raise it where the same captions and names give other rows."""
-# Captions times names that the plain reference counts again for each shard: half a second.
+"""Raise it if the same captions and names give other rows."""
+# Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
 
 class MentionScan:
-    """One audit's scan: in which files, under which filters, for whom.
+    """The scan of one audit: its files, its filters and the names to look for.
 
-    Everything is recognised by content: a shard that was scanned for the same names is not scanned again. Files are
-    looked at once in the lifetime of an object.
+    The scan recognises its inputs by content: it does not scan a shard again that was scanned for the same names. An object
+    looks at each file once in its lifetime.
     """
 
     def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
@@ -54,7 +54,7 @@ class MentionScan:
 
     @cached_property
     def shards(self) -> dict[str, Shard]:
-        """Key -> file, in order of the keys; none where the audit has no captions."""
+        """Key -> file, in order of the keys; empty if the audit has no captions."""
         captions = self.audit.captions
         return {s.key: s for s in caption_shards(captions.path, self.audit.base)} if captions else {}
 
@@ -67,10 +67,10 @@ class MentionScan:
     def artists(self) -> pd.DataFrame:
         return read_artists(self.audit.local(self.audit.roster.artists))
 
-    # ---- whom
+    # ---- names
     @cached_property
     def candidates(self) -> pd.DataFrame:
-        """The control names drawn, stored at the first draw: another version of Faker would draw others."""
+        """The control names drawn. They are stored at the first draw, because another version of Faker would draw others."""
         a = self.audit
         own = self.artists[["name", "kind", "aliases"]].to_json()
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
@@ -89,19 +89,19 @@ class MentionScan:
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """Everyone to count: name -> the name and its aliases."""
+        """All names to count: name -> the name and its aliases."""
         return self._names[0]
 
     @property
     def refused(self) -> dict[str, str]:
-        """Name -> why it, or one of its aliases, is not counted: it is one letter, say."""
+        """Name -> why it or one of its aliases is not counted, for example because it is one letter."""
         return self._names[1]
 
     # ---- shards
     def describe(self, key: str) -> pd.DataFrame:
-        """Table `captions/<shard>`, one row: rows, sha256, least and greatest of each score, and what is wrong with it.
+        """Table `captions/<shard>`, one row: rows, sha256, smallest and greatest value of each score, and the file's problem.
 
-        The file is read again only where its size or times changed. A file that cannot be read has a `problem`.
+        The file is read again only if its size or times changed. A file that cannot be read has a `problem`.
         """
         if key not in self._described:
             self._described[key] = self._describe(key)
@@ -130,7 +130,7 @@ class MentionScan:
         return self.warehouse.read(table)
 
     def inputs(self, key: str) -> str:
-        """The hash of what a shard's counts depend on."""
+        """The hash of everything on which the counts of a shard depend."""
         return digest([self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), VERSION])
 
     @cached_property
@@ -138,16 +138,16 @@ class MentionScan:
         return digest(self.names)
 
     def scan(self, key: str) -> pd.DataFrame:
-        """Count one shard, unless that is done: table `artist_mentions/<shard>`, columns name, mentions (copies
-        included), samples (row ids).
+        """Count one shard, unless this is done. Table `artist_mentions/<shard>` has columns name, mentions (including
+        copies), samples (row ids).
 
-        `attrs` carries inputs, rows_read, rows_kept and rows_naming.
+        Its `attrs` have inputs, rows_read, rows_kept and rows_naming.
         """
         table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self.inputs(key)
         if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
             from audit_assets.roster.duplicates import (
                 scan_shard,
-            )  # numba: a second, and only where something is scanned
+            )  # numba takes a second to load, so it is loaded only for a scan
 
             batches = caption_batches(self.shards[key], self.filters)
             result = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
@@ -164,10 +164,10 @@ class MentionScan:
         return self.warehouse.read(table)
 
     def recount(self, key: str) -> tuple[int, list[str]]:
-        """(captions looked at, differences) of the stored mentions to the plain reference, on a sample of the rows.
+        """The number of captions counted again, and the differences between stored mentions and plain reference, on a sample.
 
-        Half of the sample are rows that the scan says name somebody, so that errors of both kinds can show. Table
-        `mention_recounts/<shard>`, one row: what a file was once found to hold is not read again.
+        In half of the sample rows the scan found a name, so that errors of both kinds can show. Table
+        `mention_recounts/<shard>` stores the result in one row, so that the file is not read again.
         """
         table, inputs = f"mention_recounts/{key}", self.inputs(key)
         if self.warehouse.inputs(table) != inputs:
@@ -210,14 +210,14 @@ class MentionScan:
     def merged(self) -> pd.DataFrame:
         """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
 
-        Mentions are null where no captions were scanned, or the name cannot be counted. InputError where a shard was not
-        scanned for these names as it is now.
+        Mentions are null if no captions were scanned, or if the name cannot be counted. InputError if the current version of
+        a shard was not scanned for these names.
         """
         return self._made("artist_mentions", self._merged)
 
     @cached_property
     def shards_table(self) -> pd.DataFrame:
-        """Table `caption_shards` as the schema has it. InputError as for `merged`."""
+        """Table `caption_shards` with the columns of the schema. InputError as for `merged`."""
         return self._made("caption_shards", self._shards_table)
 
     def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -233,8 +233,8 @@ class MentionScan:
         for key in self.shards:
             if self.warehouse.inputs(f"artist_mentions/{key}") != self.inputs(key):
                 raise InputError(
-                    f"{self.shards[key].url}: was not scanned as it is now, or not for every name of {self.audit.file}: "
-                    "the file, the artists or the controls changed since; materialize artist_mentions again."
+                    f"{self.shards[key].url}: no scan of the current file for every name of {self.audit.file} exists. It failed, or "
+                    "the file, the artists or the controls changed after it; materialize artist_mentions again."
                 )
             counted = self.warehouse.read(f"artist_mentions/{key}").attrs
             rows.append(
@@ -249,14 +249,14 @@ class MentionScan:
 
     @property
     def score_version(self) -> str | None:
-        """Of the aesthetic scores; those of two versions are not comparable."""
+        """The version of the aesthetic scores. Scores of two versions are not comparable."""
         c = self.audit.captions
         return (c.score_version or score_version(c.dataset)) if c else None
 
     def _merged(self) -> pd.DataFrame:
         from audit_assets.roster.duplicates import count_mentions
 
-        assert set(self.shards_table["shard"]) == set(self.shards)  # all of them scanned as they are now
+        assert set(self.shards_table["shard"]) == set(self.shards)  # the current version of every shard was scanned
         files = {key: local_copy(self.warehouse.path(f"mention_rows/{key}")) for key in self.shards}
         counts = count_mentions(files).set_index("key").to_dict("index")
         kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
@@ -278,8 +278,8 @@ class MentionScan:
         return pd.DataFrame(rows).astype({"mentions": "Int64", "duplicates": "Int64"})
 
     def more(self, names: Sequence[str]) -> dict[str, int] | None:
-        """Captions (copies included) that name each of `names`, which nobody knew when the shards were scanned: a second
-        pass over them. Tables `more_mentions/<shard>`. None where the audit has no captions.
+        """Captions (including copies) that name each of `names`. These names were not known at the scan, so this makes a second
+        pass over the shards. Tables `more_mentions/<shard>`. None if the audit has no captions.
         """
         if not self.shards:
             return None
@@ -298,14 +298,13 @@ class MentionScan:
         return counts
 
     def captions_scanned(self) -> int:
-        """Captions that passed the filters, copies included."""
+        """The number of captions that passed the filters, including copies."""
         return int(self.shards_table["rows_kept"].sum())
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
-        """Mentions of `names` over all shards, 0 for one that cannot be counted; None where the audit has no captions.
+        """Mentions of `names` over all shards, 0 for a name that cannot be counted; None if the audit has no captions.
 
-        Raises InputError where a shard was not scanned for one of them: a name that nobody looked for is not a name
-        that no caption has.
+        Raises InputError if a shard was not scanned for one of them: its count would be unknown, not 0.
         """
         if not self.shards:
             return None
@@ -313,8 +312,8 @@ class MentionScan:
         names = list(names)
         if unseen := [name for name in names if name not in counts]:
             raise InputError(
-                f"{self.audit.file}: {len(unseen)} names, {unseen[0]!r} first, were not looked for in the caption files; "
-                "the artists or controls changed since the scan: materialize artist_mentions again."
+                f"{self.audit.file}: the caption files were not scanned for {len(unseen)} names, {unseen[0]!r} first; "
+                "the artists or controls changed after the scan. Materialize artist_mentions again."
             )
         return {name: int(counts[name]) for name in names}
 
@@ -325,5 +324,5 @@ def total(audit: Audit, warehouse: Warehouse, names: Iterable[str]) -> dict[str,
 
 
 def _spread(rows: Sequence[int], n: int) -> list[int]:
-    """About `n` of `rows`, evenly."""
+    """About `n` of `rows`, evenly spaced."""
     return list(rows[:: max(1, len(rows) // max(n, 1))][:n]) if n else []

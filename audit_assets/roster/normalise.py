@@ -1,8 +1,9 @@
-"""The reference for "this caption names this artist": what every faster implementation must equal.
+"""The definition of "this caption names this artist". Every faster implementation must give the same result.
 
-A text becomes tokens: compatibility-decomposed, case-folded, marks stripped, letters without a decomposition folded
-by FOLD, a possessive 's dropped; every other character that is not a letter or a digit separates. A name is in a
-caption when its tokens occur there in a row. Overlapping names all count; each name counts once a caption.
+A text becomes tokens. It is decomposed for compatibility and case-folded, and its marks are removed. FOLD folds letters
+without a decomposition. A possessive 's is dropped. Every other character that is not a letter or a digit separates tokens.
+A caption contains a name if the name's tokens occur in it one after the other. Overlapping names all count. Each name
+counts once per caption.
 """
 
 import re
@@ -17,14 +18,14 @@ _POSSESSIVE = re.compile(r"'s\b")
 
 def tokens(text: str) -> list[str]:
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
-    text = unicodedata.normalize("NFKD", text)  # folding case can compose anew
+    text = unicodedata.normalize("NFKD", text)  # case folding can compose characters again
     text = "".join(c for c in text if not unicodedata.combining(c)).translate(FOLD)
     text = _POSSESSIVE.sub("", text)
     return "".join(c if c.isalnum() else " " for c in text).split()
 
 
 def names_in(caption: str, names: dict[str, tuple[str, ...]]) -> set[str]:
-    """Keys of `names` (key -> its tokens) that `caption` names."""
+    """The keys of `names` (key -> its tokens) whose tokens occur in `caption`."""
     row = tokens(caption)
     return {
         key

@@ -1,8 +1,8 @@
 """Names and their parts. A part is a token by which one name can be mistaken for another.
 
-A control that carries a surname of an artist can *be* that artist to a text encoder, so controls are screened by part
-and not only by whole name. An initial (one ASCII letter) identifies nobody and is no part; one Han character can be a
-surname.
+If a control has the surname of an artist, a text encoder can take it for that artist. Controls are therefore compared by
+part and not only by whole name. An initial (one ASCII letter) identifies no person and is not a part. One Han character
+can be a surname and is a part.
 """
 
 import unicodedata
@@ -23,16 +23,16 @@ def parts_of(names: Iterable[str]) -> frozenset[str]:
 
 
 def shares_name_parts(name: str, artists: Iterable[str]) -> bool:
-    """Whether `name` has a part in common with any of `artists`."""
+    """Whether `name` shares a part with any of `artists`."""
     own = name_parts(name)
     return any(not own.isdisjoint(name_parts(artist)) for artist in artists)
 
 
 def countable(names: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """(`names` without the spellings that cannot be counted, key -> why some of its were refused).
+    """(`names` without the spellings that cannot be counted, key -> why some of its spellings were refused).
 
-    A spelling without letters or digits names nobody, and a single ASCII letter names everybody. A key all of whose
-    spellings are refused keeps none, and the scan counts nothing for it; the other keys are not affected.
+    A spelling without letters or digits occurs in no caption, and a single ASCII letter occurs in nearly every caption. If
+    all spellings of a key are refused, the key keeps none and the scan does not count it. The other keys are not affected.
     """
     accepted, refused = {}, {}
     for key, own in names.items():
@@ -48,11 +48,11 @@ def countable(names: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, 
 
 
 def word_count(name: str) -> int:
-    """Words of a name as people write it, at most four: the apostrophe of O'Keeffe makes it no longer."""
+    """The number of words of a name as people write it, at most four. The apostrophe of O'Keeffe starts no new word."""
     return min(len(name.split()), 4)
 
 
 def script(name: str) -> str:
-    """The script of most of the name's letters, by their Unicode names: LATIN, CYRILLIC, CJK; empty without letters."""
+    """The script of most letters of the name, from their Unicode names: LATIN, CYRILLIC, CJK; empty if the name has no letter."""
     scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha())
     return scripts.most_common(1)[0][0] if scripts else ""

@@ -1,4 +1,4 @@
-"""How many tokens an encoder makes of a name: a nonsense name in crumbs is another kind of prompt."""
+"""The number of tokens that an encoder makes of a name. A nonsense name of many tokens would be another kind of prompt."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ from audit_assets.config import Audit
 
 
 def token_counter(audit: Audit) -> Callable[[str], int]:
-    """Counts by the tokenizer of the audit's first image-text encoder, without its special tokens.
+    """A function that counts with the tokenizer of the audit's first image-text encoder, without special tokens.
 
-    Something that the tokenizer does not know counts as 1,000.
+    A text with a part that the tokenizer does not know counts as 1,000.
     """
     from transformers import AutoTokenizer
 

@@ -1,6 +1,6 @@
-"""Where control names come from: Faker's lists, and the parts of the artists' own names.
+"""The sources of control names: Faker's lists, and the parts of the artists' own names.
 
-The caller stores the draw, since Faker's lists change between versions.
+The caller stores the draw, because Faker's lists change between versions.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from audit_assets.roster.parts import name_parts, parts_of
 
 __all__ = ["FAKER_VERSION", "proportional", "random_names", "recombinations"]
 
-# Draws a wanted name before the pool counts as exhausted: Faker's lists hold some hundreds of surnames.
+# Draws per name before the pool counts as exhausted. Faker's lists have some hundreds of surnames.
 _PATIENCE = 400
 
 
@@ -29,11 +29,11 @@ def random_names(
     token_counts: Sequence[int] = (2,),
     share_parts: bool = False,
 ) -> list[str]:
-    """At most `n` names from Faker, the same for the same arguments and Faker version, no two alike.
+    """At most `n` different names from Faker. The same arguments and Faker version give the same names.
 
-    Their numbers of tokens follow the proportions of `token_counts` (one entry a roster name, say). None equals a
-    known name; unless `share_parts`, none shares a part with one either. There are fewer where the locale's lists are
-    exhausted. Raises InputError where the locale is unknown.
+    Their numbers of tokens follow the proportions of `token_counts` (for example one entry per roster name). No name equals
+    a known name; unless `share_parts` is set, no name shares a part with one. The result has fewer names if the lists of the
+    locale are exhausted. Raises InputError if the locale is unknown.
     """
     try:
         faker = Faker(locale)
@@ -61,10 +61,10 @@ def random_names(
 def recombinations(
     n: int, artists: Sequence[str], seed: int, known: Iterable[str], among: Collection[str] | None = None
 ) -> list[str]:
-    """At most `n` names of one artist's first word and another's remaining words, the same for the same arguments.
+    """At most `n` different names made of one artist's first word and another artist's remaining words.
 
-    Artists are used as evenly as the screening allows. None equals an artist's or a known name, no two are alike. Where
-    `among` is given, both artists are of those; the order is still that of all `artists`, whatever it is.
+    The same arguments give the same names. Artists are used as evenly as the screening allows. No name equals an artist's
+    name or a known name. If `among` is given, both artists are in it; the order of the draw still follows all `artists`.
     """
     people = [name for name in dict.fromkeys(artists) if len(name.split()) > 1]
     halves = [(words[0], " ".join(words[1:])) for words in map(str.split, people)]
@@ -73,7 +73,7 @@ def recombinations(
     order = generator.permutation(len(halves))
     chosen = np.array([among is None or name in among for name in people], bool)[order]
     names: list[str] = []
-    # Each shift uses every first word and every remainder once; all shifts are all pairs.
+    # Each shift uses every first word and every remainder once. All shifts together give all pairs.
     for shift in generator.permutation(np.arange(1, max(len(halves), 1))):
         pairs = np.stack([order, np.roll(order, shift)], axis=1)[chosen & np.roll(chosen, shift)]
         for first, second in pairs.tolist():
@@ -88,7 +88,7 @@ def recombinations(
 
 
 def proportional(n: int, counts: Sequence[int]) -> list[int]:
-    """`n` numbers in the proportions of `counts` (2 where that is empty), by largest remainder, ascending."""
+    """`n` numbers in the proportions of `counts` (only 2 if `counts` is empty), by largest remainder, ascending."""
     shares = Counter(max(1, count) for count in counts) or Counter({2: 1})
     total = shares.total()
     whole = {count: n * share // total for count, share in shares.items()}
@@ -99,6 +99,6 @@ def proportional(n: int, counts: Sequence[int]) -> list[int]:
 
 
 def _draw(faker: Faker, wanted: int) -> str:
-    """First names and one last name; a single token is a last name, as in mononyms."""
+    """First names and one last name. A name of one token is a last name, like a mononym."""
     firsts: list[Callable[[], str]] = [faker.first_name] * (wanted - 1)
     return " ".join(part() for part in [*firsts, faker.last_name])

@@ -1,16 +1,16 @@
-"""The caption scan: how many captions name each subject, exactly as `normalise.py` defines it.
+"""The caption scan: it counts the captions that name each subject, exactly as `normalise.py` defines it.
 
-The reference's definition lets every character be folded on its own: decomposition, case folding and stripping of
-marks never look at a neighbour, and the one rule that does (the possessive) comes after them. So a table from code
-point to folded characters, made by the reference itself, replaces normalisation, and one compiled pass over the Arrow
-buffers
+In this definition, every character is folded on its own: decomposition, case folding and the removal of marks never look
+at a neighbour. Only the rule for the possessive does, and it comes after them. Therefore a table from code point to folded
+characters, made by the reference itself, replaces normalisation. One compiled pass over the Arrow buffers then does the
+following. It
 
 1. decodes UTF-8 (invalid bytes separate, like the U+FFFD that a lenient decoder would put there),
 2. folds and hashes token by token,
 3. looks each token up among the tokens of the names, comparing characters, so that equal hashes cannot miscount,
-4. walks a trie of token numbers from each token, and counts the names that end there, once a caption.
+4. walks a trie of token numbers from each token, and counts the names that end there, once per caption.
 
-`scan_reference` is the same in plain Python over `names_in`; tests and `make bench-roster` hold the two together.
+`scan_reference` does the same in plain Python with `names_in`. Tests and `make bench-roster` compare the two.
 """
 
 import functools
@@ -28,14 +28,14 @@ from audit_assets.roster.normalise import _APOSTROPHES, FOLD, names_in, tokens
 
 SAMPLES = 10
 
-# Classes of folded characters; any larger number is a letter or digit. Marks fold to nothing at all.
+# Classes of folded characters. Any larger number is a letter or digit. Marks fold to no character.
 _SEPARATOR, _APOSTROPHE, _UNDERSCORE = 0, 1, 2
 _S = ord("s")
 _ROOM = 1 << 16
 _NOTHING = np.empty(0, np.int64)
 _CODE_POINTS = sys.maxunicode + 1
 _LETTERLESS = 0x40000
-_HANGUL_SYLLABLES = range(0xAC00, 0xD7A4)  # decomposed by rule, not by table
+_HANGUL_SYLLABLES = range(0xAC00, 0xD7A4)  # a rule decomposes these, not a table
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SIEVE_BITS = 17
 _SEED, _ONE, _THREE, _SEVEN, _SHIFT, _SIEVE_SHIFT, _FIFTY_SEVEN = map(np.uint64, (1, 1, 3, 7, 32, 64 - _SIEVE_BITS, 57))
@@ -43,10 +43,10 @@ _SEED, _ONE, _THREE, _SEVEN, _SHIFT, _SIEVE_SHIFT, _FIFTY_SEVEN = map(np.uint64,
 
 @dataclass
 class ScanResult:
-    """`mentions`: key -> captions that name it. `samples`: key -> row ids of the first of them, in the order read.
+    """`mentions` maps a key to the number of captions that name it; `samples` maps it to their first row ids, in the order read.
 
-    `rows_read` counts all rows, `rows_kept` those that the filters of `caption_batches` let through; only these are
-    scanned. `rows_naming` counts the kept rows that name anybody.
+    `rows_read` counts all rows. `rows_kept` counts the rows that pass the filters of `caption_batches`; only these are
+    scanned. `rows_naming` counts the kept rows that contain at least one name.
     """
 
     mentions: dict[str, int] = field(default_factory=dict)
@@ -59,10 +59,10 @@ class ScanResult:
 def scan(
     batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
 ) -> ScanResult:
-    """Count the captions that name each key of `names` (key -> its name and aliases), once a caption and key.
+    """Count the captions that name each key of `names` (key -> its name and aliases), once per caption and key.
 
-    `batches` have a string column `text` and may have `kept` (bool) and `row` (int64; else rows are numbered from 0 in
-    the order read). A key whose names have no token is named by no caption. Memory does not grow with the rows.
+    `batches` have a string column `text` and may have `kept` (bool) and `row` (int64; without it, rows are numbered
+    from 0 in the order read). A key whose names have no token has no mention. Memory does not grow with the rows.
     """
     matcher = Matcher(names)
     tally = Tally(matcher.keys, samples)
@@ -72,7 +72,7 @@ def scan(
 
 
 class Tally:
-    """What `ScanResult` reports, summed batch by batch in arrays."""
+    """The figures of `ScanResult`, summed per batch in arrays."""
 
     def __init__(self, keys: Sequence[str], samples: int) -> None:
         self.keys = keys
@@ -81,7 +81,7 @@ class Tally:
         self._samples = np.zeros((len(keys), samples), np.int64)
 
     def add(self, batch: pa.RecordBatch, rows: np.ndarray, owners: np.ndarray) -> None:
-        """The matches of one batch: positions of rows, indices into `keys`, by position."""
+        """Add the matches of one batch: positions of rows and indices into `keys`, ordered by position."""
         ids = row_ids(batch, self.rows_read)
         self.rows_read += batch.num_rows
         self.rows_kept += int(np.count_nonzero(_kept(batch)))
@@ -98,7 +98,7 @@ class Tally:
 def scan_reference(
     batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
 ) -> ScanResult:
-    """`scan`, word for word by the definition; about a caption a millisecond for a thousand names."""
+    """The same as `scan`, written exactly as the definition. With a thousand names it takes about a millisecond per caption."""
     spellings = [(key, tuple(tokens(name))) for key, own in names.items() for name in own]
     by_spelling = {str(number): spelling for number, (_, spelling) in enumerate(spellings)}
     result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
@@ -118,7 +118,7 @@ def scan_reference(
 
 
 def caption_at(batch: pa.RecordBatch, position: int, column: str = "text") -> str:
-    """One text of the batch, whatever its bytes; empty where it is null."""
+    """One text of the batch, with any bytes; empty if it is null."""
     value = batch.column(column)[position].as_buffer()
     return "" if value is None else value.to_pybytes().decode("utf-8", "replace")
 
@@ -138,16 +138,16 @@ def _kept(batch: pa.RecordBatch) -> np.ndarray:
 
 
 class Matcher:
-    """Names compiled for the pass: a hash table of their tokens and a trie of token numbers."""
+    """Names compiled for the scan: a hash table of their tokens and a trie of token numbers."""
 
     def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
         self.keys = list(names)
         vocabulary: dict[str, int] = {}
-        # Pairs packed into one integer: a hundred thousand tuples and lists would be the collector's main work.
+        # Each pair is packed into one integer: a hundred thousand tuples and lists would keep the garbage collector busy.
         edges: dict[int, int] = {}  # node << 32 | token number -> child
         ends: dict[int, None] = {}  # node << 32 | owner, in order
         nodes = 1
-        # White space always separates, and names share their words: a third of the time for 20,000 names.
+        # White space always separates tokens, and names share words. With this cache, 20,000 names take a third of the time.
         tokens_of = functools.cache(tokens)
         for owner, own in enumerate(names.values()):
             if isinstance(own, str):
@@ -165,20 +165,20 @@ class Matcher:
                 if node:
                     ends[node << 32 | owner] = None
         self._tokens = _token_table(list(vocabulary))
-        self._roots = np.full(len(vocabulary), -1, np.int32)  # the root's children, by token: most tokens begin no name
+        self._roots = np.full(len(vocabulary), -1, np.int32)  # the root's children by token; most tokens begin no name
         packed, children = np.fromiter(edges, np.int64), np.fromiter(edges.values(), np.int32)
         of_root = packed >> 32 == 0
         self._roots[packed[of_root]] = children[of_root]
         self._edges = _edge_table(packed[~of_root], children[~of_root])
         self._ends = _end_lists(nodes, np.fromiter(ends, np.int64))
-        # A caption's last seen position by owner, so that an owner counts once a caption.
+        # The last row in which each owner was found, so that an owner counts once per caption.
         self._last_row = np.full(len(self.keys), -1, np.int64)
-        # Room for several captions that name everybody: the compiled pass stops when another such might not fit.
+        # Room for several captions that contain every name. The compiled pass stops if one more such caption might not fit.
         room = _ROOM + 2 * len(self.keys)
         self._rows, self._owners = np.empty(room, np.int64), np.empty(room, np.int64)
 
     def matches(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-        """(positions of rows, indices into `keys`): each pair once, by position, for the kept rows of `batch`."""
+        """(positions of rows, indices into `keys`) for the kept rows of `batch`: each pair once, ordered by position."""
         data, offsets = text_buffers(batch.column("text"))
         kept, tables = _kept(batch), (*_fold_tables(), *self._tokens, self._roots, *self._edges, *self._ends)
         self._last_row.fill(-1)
@@ -192,7 +192,7 @@ class Matcher:
 
 
 def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes and offsets of a string array, uncopied: row `i` is `data[offsets[i]:offsets[i + 1]]`."""
+    """Bytes and offsets of a string array, without a copy: row `i` is `data[offsets[i]:offsets[i + 1]]`."""
     width = np.int64 if pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type) else np.int32
     _, offsets, data = column.buffers()
     if offsets is None or len(column) == 0:
@@ -202,7 +202,7 @@ def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fold(text: str) -> str:
-    """The reference's folding, before the possessive rule: of a text, what its characters fold to one by one."""
+    """The folding of the reference before the possessive rule. It folds each character of a text on its own."""
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
     text = unicodedata.normalize("NFKD", text)
     return "".join(c for c in text if not unicodedata.combining(c)).translate(FOLD)
@@ -212,8 +212,8 @@ def fold(text: str) -> str:
 def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
     """(`starts`, `folded`): code point c folds to the classes `folded[starts[c]:starts[c + 1]]`.
 
-    ASCII characters fold to one class each, so that `folded[c]` is the class of an ASCII character c. Beyond the third
-    plane Unicode has no letters; what is there separates.
+    Each ASCII character folds to one class, so `folded[c]` is the class of an ASCII character c. Unicode has no letters
+    beyond the third plane; characters there separate tokens.
     """
     special = {"'": _APOSTROPHE, "_": _UNDERSCORE}
     starts = np.arange(_CODE_POINTS + 1, dtype=np.int32)
@@ -225,7 +225,7 @@ def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
         if category in ("Cn", "Co", "Cs"):
             classes.append(_SEPARATOR)
         elif category == "Lo" and not unicodedata.decomposition(character) and point not in _HANGUL_SYLLABLES:
-            classes.append(point)  # letters of scripts without case, most of Unicode: nothing folds them
+            classes.append(point)  # letters of scripts without case, which are most of Unicode, fold to themselves
         else:
             classes += [ord(c) if c.isalnum() else special.get(c, _SEPARATOR) for c in fold(character)]
     starts[_LETTERLESS:] += len(classes) - _LETTERLESS
@@ -235,10 +235,10 @@ def _fold_tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _token_table(vocabulary: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(`sieve`, `hashes`, `numbers`, `characters`, `starts`): an open-addressed table, number -1 where a slot is free.
+    """(`sieve`, `hashes`, `numbers`, `characters`, `starts`): an open-addressed table. A free slot has number -1.
 
-    `sieve` has a bit for the high bits of each token's hash: 16 KB that stay in the first cache, and turn away most
-    tokens of a caption before the table is touched.
+    `sieve` has one bit for the high bits of each token's hash. Its 16 KB stay in the first-level cache and reject most
+    tokens of a caption before the table is read.
     """
     sieve = np.zeros(1 << (_SIEVE_BITS - 3), np.uint8)
     slots = _slots(len(vocabulary))
@@ -251,7 +251,7 @@ def _token_table(vocabulary: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _edge_table(packed: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(`keys`, `children`): node << 32 | token number to the child; key -1 where a slot is free."""
+    """(`keys`, `children`): node << 32 | token number to the child. A free slot has key -1."""
     slots = _slots(len(packed))
     keys, children = np.full(slots, -1, np.int64), np.zeros(slots, np.int32)
     _fill_edge_table(keys, children, packed, targets)
@@ -270,13 +270,13 @@ def _end_lists(nodes: int, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slots(entries: int) -> int:
-    """A power of two that leaves three slots in four free: most tokens of a caption are in no name."""
+    """A power of two that leaves at least three quarters of the slots free, because most tokens of a caption are in no name."""
     return 1 << max(4, (4 * entries - 1).bit_length())
 
 
 @numba.njit(cache=True)
 def _hashed(code: np.uint64, character: int) -> np.uint64:
-    """`code` with one more character: two cycles where a multiplication takes four; `_spread` does the mixing once."""
+    """`code` with one more character. This takes two cycles, a multiplication would take four. `_spread` mixes once per token."""
     return ((code << _SEVEN) | (code >> _FIFTY_SEVEN)) ^ np.uint64(character)
 
 
@@ -316,7 +316,7 @@ def _fill_edge_table(keys: np.ndarray, children: np.ndarray, packed: np.ndarray,
 
 @numba.njit(cache=True)
 def _child(node: int, number: int, keys: np.ndarray, children: np.ndarray) -> int:
-    """The trie node that `number` leads to from `node`, or -1."""
+    """The trie node to which `number` leads from `node`, or -1."""
     key = np.int64(node) << 32 | np.int64(number)
     mask = np.uint64(len(keys) - 1)
     slot = _spread(np.uint64(key)) & mask
@@ -338,7 +338,7 @@ def _token_number(
     characters: np.ndarray,
     starts: np.ndarray,
 ) -> int:
-    """The number of the name token with these characters (not only this hash), or -1."""
+    """The number of the name token with these characters (not only with this hash), or -1."""
     spread = _spread(code)
     if not sieve[spread >> _SIEVE_SHIFT >> _THREE] >> (spread >> _SIEVE_SHIFT & _SEVEN) & _ONE:
         return -1
@@ -384,7 +384,7 @@ def _decode(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
 
 @numba.njit(cache=True)
 def _add(rows: np.ndarray, owners: np.ndarray, ids: np.ndarray, mentions: np.ndarray, samples: np.ndarray) -> int:
-    """Count, and keep the first ids of each owner; the number of different rows."""
+    """Count the matches and keep the first ids of each owner. Returns the number of different rows."""
     naming, previous = 0, -1
     for index in range(len(rows)):
         row, owner = rows[index], owners[index]
@@ -418,9 +418,10 @@ def _match(
     found_rows: np.ndarray,
     found_owners: np.ndarray,
 ) -> tuple[int, int]:
-    """Fill `found_rows` and `found_owners` from `first_row` on: (the row to go on with, number found).
+    """Fill `found_rows` and `found_owners` from `first_row` on. Returns (the next row to read, number found).
 
-    No array is bound anew in here: numba would count references in the inner loop, which makes it ten times slower.
+    The function binds no array to a new name: numba would then count references in the inner loop, which makes it ten times
+    slower.
     """
     longest = 1
     for number in range(len(token_starts) - 1):
@@ -430,7 +431,7 @@ def _match(
     ascii_classes[:128] = folded[:128]
     active = np.empty(
         len(end_starts), np.int32
-    )  # trie nodes that the tokens up to here lead to; never more than its depth
+    )  # trie nodes to which the tokens so far lead; never more than the depth of the trie
     found = 0
     for row in range(first_row, len(offsets) - 1):
         if found + len(last_row) > len(found_rows):
@@ -438,7 +439,7 @@ def _match(
         if not kept[row]:
             continue
         at, end = offsets[row], offsets[row + 1]
-        pending, pending_end = 0, 0  # what is left of the character that the last code point folds to
+        pending, pending_end = 0, 0  # the remaining characters to which the last code point folds
         paths, length, code = 0, 0, _SEED
         after_apostrophe, token_after_apostrophe, at_end = False, False, False
         while not at_end:
@@ -463,7 +464,7 @@ def _match(
                 length += 1
                 code = _hashed(code, kind)
                 if pending == pending_end:
-                    while at < end:  # the rest of an ASCII token, the common case
+                    while at < end:  # the rest of an ASCII token, which is the common case
                         kind = ascii_classes[data[at]]
                         if kind <= _UNDERSCORE:
                             break
@@ -474,7 +475,7 @@ def _match(
                         at += 1
                 continue
             if length > 0:
-                # "'s" and then no word character: the possessive, dropped as if it were not there.
+                # "'s" without a following word character is the possessive, which is dropped.
                 possessive = length == 1 and token[0] == _S and token_after_apostrophe and kind != _UNDERSCORE
                 if not possessive:
                     number = -1

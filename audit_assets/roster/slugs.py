@@ -1,8 +1,8 @@
 """Partition keys for names.
 
-A slug is a pure function of the name alone: adding an artist never moves another one's partition. Two names get the
-same slug only if they have the same tokens, so that no caption could tell them apart (48 bits of SHA-256 aside);
-`slugs` refuses those.
+A slug is a pure function of the name alone. To add an artist therefore never changes another artist's partition. Two names
+get the same slug only if they have the same tokens, so that no caption could tell them apart (apart from a collision of 48
+bits of SHA-256). `slugs` refuses such names.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ _HASH_DIGITS = 12
 def slug(name: str) -> str:
     """`name` as a partition key: `[a-z0-9_-]+`, at most 80 characters, first character a letter or digit.
 
-    The name's tokens, joined by hyphens. Where that loses something (a token outside ASCII, no token at all, more
-    than 64 characters) an underscore and a hash follow; tokens contain no underscore, so that hashed and plain slugs
-    cannot meet.
+    The slug has the tokens of the name, joined by hyphens. If this loses information (a token outside ASCII, no token, more
+    than 64 characters), an underscore and a hash follow. Tokens contain no underscore, so a hashed slug never equals a plain
+    one.
     """
     words = tokens(name)
     plain = [word for word in words if word.isascii()]
@@ -37,7 +37,7 @@ def slug(name: str) -> str:
 def slugs(names: Sequence[str]) -> dict[str, str]:
     """Name -> slug, injective.
 
-    Raises InputError naming both where a name is given twice, or two names have the same tokens.
+    Raises InputError that names both if a name occurs twice, or if two names have the same tokens.
     """
     owners: dict[str, str] = {}
     keys: dict[str, str] = {}

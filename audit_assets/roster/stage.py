@@ -1,6 +1,6 @@
-"""The roster's tables over the warehouse: what each is made from, and so when it need not be made again.
+"""The tables of the roster in the warehouse. Each table has a hash of its inputs, so that it is made again only if they changed.
 
-Assets call these; nothing here knows of Dagster.
+Assets call these functions; no function here uses Dagster.
 """
 
 from bisect import bisect_right
@@ -25,13 +25,13 @@ from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
-# Captions read for the flag of name collisions, in the order of the shards: some are enough, and LAION's are shuffled.
+# Captions read for the flag of name collisions, in the order of the shards. A part of them is enough, because LAION's captions are shuffled.
 _COLLISION_ROWS = 20_000_000
 _COLLISION_CAPTIONS = 50
 
 
 class RosterStage:
-    """One audit's roster, controls, subjects and proposals."""
+    """The roster, controls, subjects and proposals of one audit."""
 
     def __init__(self, audit: Audit, warehouse: Warehouse) -> None:
         self.audit, self.warehouse = audit, warehouse
@@ -39,7 +39,7 @@ class RosterStage:
 
     # ---- rosters
     def make_roster(self) -> pd.DataFrame:
-        """Tables `artist_roster` and `roster_attrition`. InputError where nobody qualifies."""
+        """Tables `artist_roster` and `roster_attrition`. InputError if no artist qualifies."""
         r, artists = self.audit.roster, self.scan.artists
         merged = self.scan.merged
         choice = choose(
@@ -50,7 +50,9 @@ class RosterStage:
             minimum_mentions=r.minimum_mentions,
         )
         if not choice.rosters["criteria"]:
-            raise InputError(f"{self.audit.local(r.artists)}: no artist is left for the roster ({_attrition(choice)}).")
+            raise InputError(
+                f"{self.audit.local(r.artists)}: no artist is left for the roster ({_attrition(choice)}); add artists, or relax the roster's settings in audit.yaml."
+            )
         names = list(dict.fromkeys(name for chosen in choice.rosters.values() for name in chosen))
         table = roster_table(choice, artists, merged, self._collisions(names))
         inputs = digest([artists.to_json(), self.warehouse.inputs("artist_mentions"), r.model_dump(), VERSION])
@@ -59,7 +61,7 @@ class RosterStage:
         return table
 
     def shortfall(self) -> list[str]:
-        """A sentence for each roster that captions cannot fill. Without captions no size is promised."""
+        """One sentence per roster that the captions cannot fill. An audit without captions promises no size."""
         if not self.scan.shards:
             return []
         found = self.warehouse.read("artist_roster")["roster"].value_counts()
@@ -69,14 +71,14 @@ class RosterStage:
         ]
 
     def missing_rows(self) -> list[str]:
-        """What is wrong with the sum over the shards: a file without a row in `caption_shards`, rows that were not read."""
+        """Problems of the sum over the shards: files without a row in `caption_shards`, and rows that were not read."""
         table = self.scan.shards_table
         missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in set(table["shard"])]
         short = table[table["rows"] != table["rows_read"]]
         return missing + [f"{row.shard}: {row.rows_read} of {row.rows} rows were read" for row in short.itertuples()]
 
     def _collisions(self, names: list[str]) -> pd.DataFrame:
-        """Table `name_collisions` of `names`; a second look at the first captions, of which the scan kept none."""
+        """Table `name_collisions` of `names`. It reads the first captions again, because the scan keeps no caption."""
         inputs = digest([self.warehouse.inputs("artist_mentions"), names, VERSION])
         if self.warehouse.inputs("name_collisions") != inputs:
             from audit_assets.roster.proposals.collisions import collisions
@@ -87,7 +89,7 @@ class RosterStage:
         return self.warehouse.read("name_collisions")
 
     def _first_captions(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The first captions of all shards; `row` counts through them."""
+        """The first captions of all shards; `row` numbers them through."""
         read = 0
         for shard in self.scan.shards.values():
             start = read
@@ -100,7 +102,7 @@ class RosterStage:
 
     # ---- controls
     def make_controls(self) -> pd.DataFrame:
-        """Table `controls`: every name drawn, why it is used or refused, and the untrained artists of the user's table."""
+        """Table `controls`: every name drawn, the reason for its status, and the untrained artists of the operator's table."""
         c, artists, drawn = self.audit.controls, self.scan.artists, self.scan.candidates
         roster = self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
         counted = [
@@ -119,7 +121,7 @@ class RosterStage:
         return self.warehouse.read("controls")
 
     def _control_counts(self, drawn: list[str], recombined: list[str]) -> dict[str, int] | None:
-        """Mentions of the names that were scanned with the artists, and of those that the roster had to be known for."""
+        """Mentions of the names scanned together with the artists, and of the recombined names, which need the roster first."""
         counts, more = self.scan.total(drawn), self.scan.more(recombined) if recombined else {}
         return None if counts is None or more is None else counts | more
 
@@ -131,7 +133,7 @@ class RosterStage:
         )
 
     def named_controls(self) -> list[str]:
-        """Used control names that a caption names, counted anew from the mentions of all shards."""
+        """Used control names that occur in a caption, counted again from the mentions of all shards."""
         table = self.warehouse.read("controls")
         recombined = table["pool"] == "recombined_names"
         drawn = table.loc[~recombined & (table["pool"] != "untrained_artists"), "name"].tolist()
@@ -151,13 +153,13 @@ class RosterStage:
                 for value, share in theirs.value_counts(normalize=True).items():
                     if abs(share - float((ours == value).mean())) > 1 / len(random):
                         problems.append(
-                            f"{what} {value}: {share:.0%} of the artists, {(ours == value).mean():.0%} of them"
+                            f"{what} {value}: {share:.0%} of the artists, {(ours == value).mean():.0%} of the random names"
                         )
         return problems
 
     # ---- subjects
     def make_subjects(self) -> pd.DataFrame:
-        """Table `subjects`: whoever is audited or compared."""
+        """Table `subjects`: every artist and control name that is audited or compared."""
         artists, ranked = self.scan.artists, self.warehouse.read("artist_roster")
         rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
         table = subjects_table(artists, rosters, self.scan.total(artists["name"]), self.used_controls())
@@ -166,9 +168,9 @@ class RosterStage:
 
     # ---- proposals
     def make_mined_names(self) -> pd.DataFrame:
-        """Table `mined_names`, and `mined_names.csv` in the columns of artists.csv, for a person to confirm.
+        """Table `mined_names`, and `mined_names.csv` in the columns of artists.csv, which the operator must confirm.
 
-        Nothing here enters a roster by itself. Works without an artists' table.
+        No mined name enters a roster by itself. This works without an artists' table.
         """
         path = self.audit.local(self.audit.roster.artists)
         shards = {key: self.scan.describe(key)["sha256"].iloc[0] for key in self.scan.shards}
@@ -190,7 +192,7 @@ class RosterStage:
         return table
 
     def _mined(self, artists: pd.DataFrame | None) -> pd.DataFrame:
-        """Twice over the same captions: to find the names, and to count how often captions name them for nothing."""
+        """Read the same captions twice: to find the names, and to count how often captions name them without a work."""
         from audit_assets.roster.proposals.mining import mine, with_mentions
         from audit_assets.roster.scan import scan
 
@@ -203,7 +205,7 @@ class RosterStage:
         return table
 
     def _places(self, samples: pd.Series) -> list[list[dict]]:
-        """Rows counted through all shards as (shard, row)."""
+        """Row numbers through all shards, as pairs of shard and row."""
         keys, starts = list(self.scan.shards), [0]
         for key in keys:
             rows = self.scan.describe(key)["rows"].iloc[0]
@@ -222,7 +224,7 @@ def _attrition(choice: Choice) -> str:
 
 
 def _kinds(names: pd.Series, artists: pd.DataFrame | None) -> pd.Series:
-    """The kind of each name that the artists' table has under any spelling."""
+    """The kind of each name that the artists' table has in any spelling."""
     known: dict[tuple[str, ...], str] = {}
     for artist in [] if artists is None else artists.to_dict("records"):
         known |= {tuple(tokens(name)): artist["kind"] for name in [artist["name"], *artist["aliases"]]}

@@ -1,6 +1,6 @@
-"""Who is audited or compared: artists of the roster, artists the model never saw, the background, and control names.
+"""The subjects that are audited or compared: artists of the roster, untrained artists, the background, and control names.
 
-The table that everything later is keyed by; `kind` and `rosters` as in the published schema.
+The key of this table identifies the rows of all later tables. `kind` and `rosters` are as in the published schema.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ def subjects_table(
     mentions: Mapping[str, int] | None,
     controls: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row a subject, COLUMNS. Artists of no roster are left out. Raises InputError where two names mean one subject.
+    """One row per subject, with COLUMNS. Artists of no roster are left out. Raises InputError if two names mean one subject.
 
-    `controls` are those of `choose_controls` that are used; untrained artists come from the artists' table.
+    `controls` are the used controls of `choose_controls`. Untrained artists come from the artists' table.
     """
     rows = []
     for artist in artists.itertuples():
@@ -71,5 +71,5 @@ def subjects_table(
 
 
 def prompted(subjects: pd.DataFrame) -> pd.DataFrame:
-    """The subjects that images are made of: all but the background."""
+    """The subjects for whose names images are made: all except the background."""
     return subjects[subjects["kind"] != "background"]

@@ -1,6 +1,6 @@
-"""Drive the assets in order from one process: what `make audit` does, and nothing that the UI could not do.
+"""Make the assets in order from one process, as `make audit` does. The UI can do the same.
 
-Every step is a Dagster run over the code location's own job, so that what it made is in the event log and seen in the UI.
+Every step is a Dagster run over the code location's own job. The event log records it, and the UI shows it.
 """
 
 import os
@@ -30,29 +30,29 @@ from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""The event log has every event; the terminal has the progress."""
+"""The event log has every event; the terminal shows only the progress."""
 
 
 @dataclass
 class Step:
-    """One Dagster run: the assets of `selection`, for one partition, a range of them, or unpartitioned."""
+    """One Dagster run: the assets of `selection`, for one partition, for a range of partitions, or without partitions."""
 
     title: str
     selection: list[str]
     tags: Mapping[str, str]
     partition: str | None = None
     progress: Callable[[], tuple[int, int]] | None = None
-    """Images made and images wanted, where a step makes images."""
+    """Images made and images wanted, if the step makes images."""
     done: Callable[[], bool] | None = None
-    """Whether the warehouse holds all that the step would make. A range of partitions costs Dagster 15 ms a cell to log again."""
+    """Whether the warehouse holds everything that the step would make. To log a range of partitions again costs Dagster 15 ms per cell."""
     keys: frozenset[str] = frozenset()
     """The partitions of a range."""
     model: str | None = None
-    """The model version that alone it is about: bad input stops that model, and the others go on."""
+    """The only model version that the step concerns. Bad input stops this model; the audit continues with the others."""
 
 
 class Driver:
-    """Runs an audit's steps on an instance; `say` is told what starts and ends."""
+    """Runs the steps of an audit on an instance of Dagster."""
 
     def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
         self.ws = Workspace.open(config)
@@ -60,7 +60,7 @@ class Driver:
         self.instance = instance
         self.name = name
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
-        """Of two drivers one takes a step that is for the whole audit, and the other finds it done. They share the cells."""
+        """If two drivers run at once, one takes each step for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
         self.imitations, self.references = ImitationStage(self.ws), ReferenceStage(self.ws)
         self.embeddings, self.results = EmbeddingStage(self.ws), ResultStage(self.ws)
@@ -69,9 +69,9 @@ class Driver:
         self.repository = defs().get_repository_def()
 
     def preflight(self) -> list[str]:
-        """Read every input that can be read cheaply: one clear error before anything expensive starts.
+        """Read every input that can be read cheaply, so that an error appears before any expensive work starts.
 
-        Returns what is wrong with single models and single artists of image folders, without which the rest goes on.
+        Returns the problems of single models and of single artists in image folders. The audit continues without these.
         """
         from audit_assets.models.registry import encoders_table, registry
 
@@ -81,12 +81,12 @@ class Driver:
             caption_shards(self.audit.captions.path, self.audit.base)
         if not self.audit.local(self.audit.references).is_dir():
             raise InputError(
-                f"{self.audit.file}, references: there is no folder {self.audit.local(self.audit.references)}; make it, with one folder of works for each artist."
+                f"{self.audit.file}, references: the folder {self.audit.local(self.audit.references)} does not exist; make it, with one folder of works per artist."
             )
         encoders_table(self.audit)
         if not any(m.approved and not m.retired for m in self.audit.models):
             raise InputError(
-                f"{self.audit.file}, models: none is approved; set `approved: true` on the model to audit."
+                f"{self.audit.file}, models: no model is approved; set `approved: true` for the model to audit."
             )
         known = registry(self.audit, self.ws.warehouse)
         if not known.resolved:
@@ -95,11 +95,11 @@ class Driver:
         return [*known.refused.values(), *known.problems]
 
     def models(self) -> list[str]:
-        """Models to audit: approved, and not refused so far."""
+        """Models to audit: those that are approved, not retired, and not refused so far."""
         return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
 
     def problems(self) -> list[str]:
-        """What was refused while the rest went on: whole models, and single subjects of the audited ones."""
+        """What was refused while the audit continued: whole models, and single subjects of the audited models."""
         return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))]
 
     def roster_steps(self) -> Iterator[Step]:
@@ -114,7 +114,7 @@ class Driver:
         yield Step("models and encoders", ["model_versions", "encoders"], {})
 
     def audit_steps(self) -> Iterator[Step]:
-        """The rest, once the subjects are known."""
+        """The remaining steps. They need the subjects."""
         references = self.ws.referenced()
         if references:
             yield Step(
@@ -145,7 +145,7 @@ class Driver:
             yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
         yield Step("comparison of versions", ["model_comparison"], {})
         yield Step("database", ["audit_database"], {})
-        # A retired version is in the database too, and its report and manifest are of the database as it is now.
+        # The database has retired versions too, so their reports and manifests must follow the current database.
         known = self.instance.get_dynamic_partitions("model_version")
         for model in (m for m in self.results.audited() if m in known):
             yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
@@ -162,14 +162,14 @@ class Driver:
         return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
-        """Whether a range was materialized before, every partition of it, and would make nothing new."""
+        """Whether every partition of a range was materialized before, and a new run would make nothing new."""
         if step.done is None:
             return False
         seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
         return all(step.keys <= partitions for partitions in seen) and step.done()
 
     def run(self, step: Step) -> None:
-        """Raises the error of an asset that failed; InputError stays what it is. KeyboardInterrupt where the process is asked to end."""
+        """Run a step. Raises the error of a failed asset unchanged, and KeyboardInterrupt if the process is asked to end."""
         keys = {dg.AssetKey(name) for name in step.selection}
         job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
         try:
@@ -184,7 +184,7 @@ class Driver:
             raise KeyboardInterrupt from asked
 
     def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
-        """Run what is not done, inside what `say` gives for it. Bad input of one model refuses that model alone, unless it is the only one."""
+        """Run the step, if it is not done, inside the context that `say` gives for it. Bad input refuses only the step's model, unless it is the only model."""
         try:
             with say(step), nullcontext() if step.model else self.turn:
                 if not self.is_done(step):
@@ -201,7 +201,7 @@ class Driver:
                 self.instance.add_dynamic_partitions(definition, new)
 
     def _ends(self, definition: str, keys: list[str]) -> tuple[str, str]:
-        """First and last of the keys in the order of the instance, which a range counts in."""
+        """The first and the last key in the order of the instance, because Dagster's ranges use this order."""
         wanted = set(keys)
         ordered = [k for k in self.instance.get_dynamic_partitions(definition) if k in wanted]
         return ordered[0], ordered[-1]
@@ -215,7 +215,7 @@ class Driver:
 
 @contextmanager
 def driver(config: Path) -> Iterator[Driver]:
-    """A driver on the audit's own Dagster home."""
+    """A driver on the audit's own Dagster home. The runs of drivers that were killed are ended."""
     audit = load_audit(config)
     os.environ["AUDIT_CONFIG"] = str(audit.file)
     with writing(audit.dagster_home):
@@ -228,8 +228,10 @@ def driver(config: Path) -> Iterator[Driver]:
 def run_audit(
     config: Path, say: Callable[[Step], AbstractContextManager[None]], tell: Callable[[str], None] = lambda line: None
 ) -> Driver:
-    """Everything, in order; each step runs inside what `say` gives for it. `tell` hears what the audit cannot find before
-    anything is made."""
+    """Run all steps in order, each inside the context that `say` gives for it.
+
+    `tell` receives lines for the operator before any image is made: problems of single models and artists, and what an audit of this
+    size cannot find."""
     with driver(config) as d:
         for problem in d.preflight():
             tell(f"not audited: {problem}")
@@ -243,9 +245,9 @@ def run_audit(
 
 
 def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]) -> Driver:
-    """The roster alone, without a model: where there is no artists' table yet, names are proposed for one.
+    """Run only the steps of the roster, without a model. If no table of artists exists yet, propose names for one.
 
-    InputError then says where they are.
+    InputError then names the file with the proposals.
     """
     with driver(config) as d:
         artists = d.audit.local(d.audit.roster.artists)
@@ -256,7 +258,7 @@ def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]
         if not artists.exists():
             proposals = d.ws.warehouse.root / "mined_names.csv"
             raise InputError(
-                f"{artists}: there is no table of artists. Names that the captions attribute works to are proposed in "
-                f"{proposals}: delete whoever is no artist, add what you know, and save it as {artists}."
+                f"{artists}: does not exist. {proposals} proposes names to which the captions attribute works. Delete each name that is "
+                f"not an artist's, add what you know, and save the file as {artists}."
             )
         return d

@@ -19,8 +19,8 @@ from audit_assets.runs.home import opened, prepare_home, usable
 
 DRIVER = "audit/driver"
 SETTLED = 90
-"""Seconds after which a daemon has found a new code server: it looks every minute. A run that it is asked to begin again
-before, it gives up for good."""
+"""Seconds after which a daemon has found a new code server, because it looks every minute. If a run is
+marked as failed before that time, the daemon cannot start it again and gives it up for good."""
 
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -28,9 +28,9 @@ UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 
 @contextmanager
 def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
-    """A name for this driver's runs and a lock that lives as long as its process; ends the runs of drivers that were killed.
+    """A name for this driver's runs, and a lock that lives as long as its process. Ends the runs of drivers that were killed.
 
-    A run that nobody ended would hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
+    Such a run would otherwise hold the pool `gpu` for ever, and every backfill of the UI would wait for it.
     """
     folder.mkdir(exist_ok=True)
     for left in folder.glob("*.lock"):
@@ -47,25 +47,25 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
 
 
 def lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """The runs that died with the last code server, asked before the next one serves: its runs are its own processes.
+    """The runs that died with the last code server, because runs are its processes. Call this before the next server serves.
 
-    A driver's runs are its own (`alive`).
+    Runs of drivers are not among them (`alive` ends those).
     """
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return [run.run_id for run in unfinished if DRIVER not in run.tags]
 
 
 def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
-    """Dagster's monitoring cannot ask after them, and one that nobody ended would hold its pool for ever. As failures of the
-    run, not of a step, they are what `run_retries` begins again."""
+    """Mark lost runs as failed. Dagster's monitoring cannot see that they are lost, and each would hold its pool for ever. `run_retries`
+    starts them again, because the run failed and not a step."""
     unfinished = instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=UNFINISHED)) if lost else []
-    _end(instance, unfinished, "the code server that this run was a process of is gone")
+    _end(instance, unfinished, "the code server whose process was this run has ended")
 
 
 def hold_ui(audit: Audit) -> Path:
-    """Dagster's home of an audit, with the lock of the UI, which this process holds while it lives, and what it becomes.
+    """Dagster's home of an audit, with the lock of the UI. This process holds the lock while it lives, also after `exec`.
 
-    Runs of a UI that was killed are ended. Beside another UI over the same home nothing is done: the runs are that one's.
+    The runs of a UI that was killed are ended. If another UI runs over the same home, nothing is ended: the runs belong to that UI.
     """
     with writing(audit.dagster_home):
         home = prepare_home(audit)
@@ -89,9 +89,9 @@ def _end(
 
 
 def serve(host: str, port: int, tell: Callable[[str], None]) -> int:
-    """Serve the definitions to a webserver and a daemon until the server ends; its exit code.
+    """Serve the definitions to a webserver and a daemon until the server ends. Returns its exit code.
 
-    Runs that died with the server before are ended once this one serves.
+    Once this server serves, the runs that died with the server before it are ended. `tell` receives a line about them.
     """
     dagster = str(Path(sys.executable).with_name("dagster"))
     module = ["-m", "audit_assets.definitions", "--location-name", "audit_assets"]
@@ -101,7 +101,7 @@ def serve(host: str, port: int, tell: Callable[[str], None]) -> int:
         for ending in (signal.SIGTERM, signal.SIGINT):
             signal.signal(ending, lambda *_: server.terminate())
         if lost:
-            tell(f"{len(lost)} runs died with the last code server; they end as failed in {SETTLED} s")
+            tell(f"{len(lost)} runs died with the last code server; they will be marked as failed in {SETTLED} s")
             try:
                 server.wait(SETTLED)
             except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Progress of an audit on a terminal: the step that runs, how many images are made, and the time left."""
+"""Progress of an audit on a terminal: the current step, the number of images made, and the time left."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 @contextmanager
 def shown(console: Console, step: Step) -> Iterator[None]:
-    """Show a step while it runs, and how long it took. Without a terminal, a line every fifteen seconds."""
+    """Show a step while it runs, and then its duration. Without a terminal, print a line every fifteen seconds."""
     started = time.monotonic()
     ended = threading.Event()
     bars = Progress(

@@ -271,7 +271,7 @@ TAMPERED: dict[str, tuple[Forge, str]] = {
     ),
     "an audit file of other fields": (
         with_manifest(lambda c: c["audit"].update(shell="rm -rf")),
-        "audit.yaml.*there is no such field",
+        "audit.yaml.*no such field exists",
     ),
 }
 

@@ -59,7 +59,7 @@ def test_an_audit_that_is_asked_to_end_says_that_it_can_go_on_and_does(
         assert process.poll() is None, said(config)
     process.send_signal(asked)
     assert process.wait(timeout=60) == 130
-    assert said(config).endswith("stopped: what is finished is kept, and the same command goes on from there\n")
+    assert said(config).endswith("stopped: finished work is kept; the same command continues from there\n")
     assert "Traceback" not in said(config)
     before = cells(config)
     assert start(config).wait(timeout=400) == 0

@@ -131,7 +131,9 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
     assert (
         len(used(choose_controls(drawn(controls, artists(japanese)), {}, japanese, controls, 1), "random_names")) == 2
     )
-    with pytest.raises(InputError, match=r"2 are wanted, and 0 of the 6 drawn are clean .*in a script of no artist's"):
+    with pytest.raises(
+        InputError, match=r"the audit needs 2 names, and 0 of the 6 drawn are clean .*in a script of no artist's"
+    ):
         choose_controls(drawn(controls), {}, ROSTER, controls, 1)
 
 
@@ -168,12 +170,14 @@ def test_too_few_clean_names_are_counted_by_reason() -> None:
     controls = Controls(random_names=2)
     table = drawn(controls)
     with pytest.raises(
-        InputError, match=r"random_names: 2 are wanted, and 1 of the 6 drawn .*\(5 are named by captions\)"
+        InputError, match=r"random_names: the audit needs 2 names, and 1 of the 6 drawn .*\(5 are named by captions\)"
     ):
         choose_controls(table, dict.fromkeys(table["name"][:5], 1), ROSTER, controls, 9)
     wish = Controls(random_names=0, recombined_names=1)
     table = drawn(wish, artists(["Mononym"]))
-    with pytest.raises(InputError, match=r"recombined_names: 1 are wanted, and 0 of the 0 drawn .*none was refused"):
+    with pytest.raises(
+        InputError, match=r"recombined_names: the audit needs 1 names, and 0 of the 0 drawn .*none was refused"
+    ):
         choose_controls(table, {}, ["Mononym"], wish, 1)
 
 
@@ -192,7 +196,7 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert chosen["why"][0].startswith(f"invented, {table['pieces'][0]} tokens; equals none of 6 known names")
     assert set(chosen["kind"]) == {"nonsense"}
     crumbs = draw_controls(artists(), controls, lambda name: 3 if name in ROSTER else 99)
-    with pytest.raises(InputError, match=r"controls\.nonsense: 10 are wanted, and 0 of the 0"):
+    with pytest.raises(InputError, match=r"controls\.nonsense: the audit needs 10 names, and 0 of the 0"):
         choose_controls(crumbs, {}, ROSTER, controls, 9)
 
 

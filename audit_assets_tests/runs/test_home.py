@@ -40,7 +40,7 @@ def test_a_home_with_a_run_is_kept_and_the_error_says_what_to_do(emptied: tuple[
     run = index.with_name("0b8c9c2e-0000-4000-8000-000000000000.db")
     run.write_bytes(b"events")
     with (
-        pytest.raises(InputError, match=r"log of events cannot be used .* what was made is in the warehouse"),
+        pytest.raises(InputError, match=r"log of events cannot be used .* Finished work is in the warehouse"),
         driver(config),
     ):
         pass
@@ -84,7 +84,7 @@ def test_a_log_that_another_process_writes_to_is_neither_deleted_nor_is_that_adv
         ("storage: {postgres: {postgres_url: 3}}\n", "postgres_url"),
     ],
 )
-def test_settings_that_dagster_does_not_take_are_named(
+def test_settings_that_dagster_does_not_accept_are_named(
     small_audit: Callable[..., Path], tmp_path: Path, settings: str, said: str
 ) -> None:
     config = small_audit(tmp_path)
@@ -92,7 +92,7 @@ def test_settings_that_dagster_does_not_take_are_named(
     file.write_text(settings, encoding="utf-8")
     with pytest.raises(InputError) as refused, driver(config):
         pass
-    assert str(refused.value).startswith(f"{file}: Dagster does not take these settings")
+    assert str(refused.value).startswith(f"{file}: Dagster does not accept these settings")
     assert said in str(refused.value)
 
 

@@ -1,7 +1,7 @@
-"""Names that somebody else bears too: "Walt Disney World", "David Bowie tickets", "Charles Williams Jr".
+"""Names that other people or things share: "Walt Disney World", "David Bowie tickets", "Charles Williams Jr".
 
-A caption that names someone else of the name is counted as a mention, and the model may have learnt the wrong person.
-No rule settles that; the flag and the sample captions are for a person to look at.
+A caption that means another person of the name counts as a mention, and the model may have learnt the wrong person. No rule
+can decide this, so the auditor must look at the flag and the sample captions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ def collisions(
     examined: int = EXAMINED,
     flagged_share: float = 0.5,
 ) -> pd.DataFrame:
-    """One row a key of `names` (key -> name and aliases), in their order: whom the captions with that name seem to
-    mean.
+    """Whom the captions with each name seem to mean: one row per key of `names` (key -> name and aliases), in their order.
 
-    Columns key, examined (captions looked at: the first `examined`), art, someone_else, unclear, share_someone_else
-    (of the clear ones; NaN where none is), flagged (that share is at least `flagged_share`), samples (captions that
-    name someone else first, then unclear ones). Memory is bounded by the number of names.
+    Columns: key, examined (number of captions examined, the first `examined` of them), art, someone_else, unclear,
+    share_someone_else (share of the clear captions; NaN if no caption is clear), flagged (this share is at least
+    `flagged_share`), samples (first captions that mean someone else, then unclear ones). Memory is bounded by the number of
+    names.
     """
     matcher = Matcher(names)
     spellings = {key: [tuple(tokens(name)) for name in own] for key, own in names.items()}
@@ -62,7 +62,7 @@ def collisions(
 
 
 def whom(caption: str, spellings: Iterable[tuple[str, ...]]) -> str:
-    """'art' if any occurrence of any spelling is in a context of art, else 'someone_else' if any is, else 'unclear'."""
+    """'art' if any occurrence of any spelling is in a context of art; else 'someone_else' if any occurrence means another person; else 'unclear'."""
     words = words_of(caption)
     found = {beside(words, *place) for spelling in spellings if spelling for place in occurrences(words, spelling)}
     return next((verdict for verdict in _VERDICTS if verdict in found), "unclear")

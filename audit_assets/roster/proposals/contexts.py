@@ -1,7 +1,8 @@
-"""What stands beside a name in a caption: the words by which web captions attribute works, and those of everybody else.
+"""Words beside a name in a caption: those by which web captions attribute works, and those that point to another person.
 
-English vocabulary, since LAION's captions are mostly English; a caption of another language gives no evidence, not
-wrong evidence. Used by mining (who is named as an artist) and by the collision flag (who else bears the name).
+The vocabulary is English, because LAION's captions are mostly English. A caption in another language gives no evidence; it
+does not give wrong evidence. Mining uses this module to find names of artists. The collision flag uses it to find other
+people of the same name.
 """
 
 import re
@@ -23,7 +24,7 @@ ART = _words(
     "sculpture sculptures seascape serigraph sketch sketches statue still style tempera triptych watercolor "
     "watercolors watercolour watercolours woodcut work works"
 )
-# Before "by": a work of these is not a picture.
+# Words before "by" for works that are not pictures.
 OTHER_WORKS = _words(
     "album albums arranged bag bags biography blog boots brand chair collection cologne composed cookbook cover "
     "covered coverage created cup dance demo directed discovered dress dresses edited endorsed episode essay "
@@ -33,7 +34,7 @@ OTHER_WORKS = _words(
     "sneakers sofa sold song songs sponsored starring story sung sunglasses table taught track translated trilogy "
     "tune uploaded used video watch wine worn written"
 )
-# Beside a name: it is somebody, or something, else.
+# Words beside a name that show that it means another person or thing.
 OTHER_LIVES = _words(
     "actor actress airport album anniversary assists attends author band basketball biography birthday ceo coach "
     "concert county director dvd episode film filmography football footballer governor high hospital hotel "
@@ -67,7 +68,7 @@ ROLES = _words(
     "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist"
 )
 PARTICLES = _words("af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu")
-# A name neither begins with one of these nor goes on after it.
+# No name begins with one of these words or continues after it.
 STOP = _words(
     "a about above after all also among an and another anonymous any are around as at available be because been "
     "before behind best between big black blue both but by can circa close color contemporary custom day days "
@@ -87,7 +88,7 @@ _INITIAL = re.compile(r"^(?:[^\W\d_]\.)+$", re.UNICODE)
 
 @dataclass(frozen=True)
 class Word:
-    """A whitespace-separated piece of a caption: as written, its tokens, and whether punctuation parts it from others."""
+    """A whitespace-separated piece of a caption: its text, its tokens, and whether punctuation separates it from its neighbours."""
 
     written: str
     tokens: tuple[str, ...]
@@ -114,13 +115,13 @@ def words_of(caption: str) -> list[Word]:
 
 
 def has_case(words: list[Word]) -> bool:
-    """Whether capitals tell names from other words here: some words have them and some do not."""
+    """Whether capitals distinguish names from other words here, which is so if some words have them and some do not."""
     spelled = [word.capitalised for word in words if word.tokens and not word.tokens[0].isdigit()]
     return any(spelled) and not all(spelled)
 
 
 def occurrences(words: list[Word], spelling: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """(first word, word after the last) of every place where the tokens of `spelling` occur in a row."""
+    """(first word, word after the last) of every place at which the tokens of `spelling` occur one after the other."""
     flat = [(token, number) for number, word in enumerate(words) for token in word.tokens]
     length = len(spelling)
     for start in range(len(flat) - length + 1):
@@ -129,10 +130,11 @@ def occurrences(words: list[Word], spelling: tuple[str, ...]) -> Iterator[tuple[
 
 
 def beside(words: list[Word], first: int, after: int) -> str:
-    """What the words around a name say of its bearer: 'art', 'someone_else' or 'unclear'.
+    """What the words around a name show about its owner: 'art', 'someone_else' or 'unclear'.
 
-    'someone_else': the name goes on ("Charles Williams Jr", "Walt Disney World"), or an occupation that is not an
-    artist's stands beside it. 'art': it is attributed to ("by", "style of"), or a word of art stands in the caption.
+    'someone_else' means that the name continues ("Charles Williams Jr", "Walt Disney World"), or that an occupation other
+    than an artist's is beside it. 'art' means that a work is attributed to the name ("by", "style of"), or that the caption
+    contains a word of art.
     """
     left = words[first - 1] if first and not (words[first - 1].closes or words[first].opens) else None
     right = words[after] if after < len(words) and not (words[after - 1].closes or words[after].opens) else None

@@ -1,10 +1,10 @@
-"""Candidate artists from the captions themselves, where the user has no list.
+"""Candidate artists from the captions themselves, if the operator has no list.
 
-Captions attribute works: "painting by X", "by artist X", "in the style of X", "X's painting". What follows is read as
-a name up to punctuation, a stop word or, where the caption has capitals, a lower-case word. How many of the words
-belong to the name is settled by counting: a further word belongs where four in five captions have it.
+Captions attribute works: "painting by X", "by artist X", "in the style of X", "X's painting". The following words are read as
+a name, up to punctuation, a stop word or, if the caption has capitals, a lower-case word. Counting decides how many of the
+words belong to the name: a further word belongs to it if four in five captions have that word.
 
-A mined name is a proposal, never an artist: nothing enters a roster before the criteria table confirms it.
+A mined name is a proposal. It enters a roster only if the criteria table has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,16 +30,16 @@ from audit_assets.roster.scan import caption_at, row_ids
 
 LONGEST_NAME_IN_TOKENS = 4
 SAMPLES = 5
-# Shares of captions in which the next word follows, from which on it is part of the name.
+# If at least this share of the captions has the next word, that word is part of the name.
 _CONTINUES = 0.8
-# Candidates kept in memory (about 1 GB at 2 M); beyond, those seen once are dropped, and the result says so.
+# Candidates kept in memory (about 1 GB at 2 M). Above this number, candidates seen once are dropped, and the result counts them.
 _MOST_CANDIDATES = 2_000_000
 _TRIGGER = r"(?i)\bby\b|style of\b|['’]s\s+(?:painting|artwork|art|drawing|portrait|illustration|sculpture|print)"
 _AROUND = ',;:|()[]{}<>"“”«»!?*•–—\ufffd'
 _POSSESSED = frozenset(
     ["art", "artwork", "drawing", "drawings", "illustration", "painting", "paintings", "portrait", "print", "sculpture"]
 )
-# What a context says for an artist. Judged, not measured: they order proposals and mark the doubtful ones.
+# The weight of each context as evidence for an artist. The weights are judged, not measured. They order proposals and mark doubtful ones.
 _WEIGHTS = {"art": 0.95, "plain": 0.6, "other": 0.05}
 
 
@@ -63,10 +63,11 @@ class _Evidence:
 
 @dataclass
 class Mined:
-    """`candidates`: one row a name, likeliest first; columns name, captions (that attribute something to it), art,
-    plain, other (contexts), probability, proposed (bool), why, samples (row ids).
+    """`candidates` has one row per name, the most probable first; columns name, captions (that attribute something to it),
+    art, plain, other (contexts), probability, proposed (bool), why, samples (row ids).
 
-    `precision_estimate` is the mean probability of the proposed; `dropped` counts rare candidates given up for memory.
+    `precision_estimate` is the mean probability of the proposed names. `dropped` counts rare candidates that were dropped to
+    save memory.
     """
 
     candidates: pd.DataFrame
@@ -74,7 +75,7 @@ class Mined:
     dropped: int
 
     def names(self) -> list[str]:
-        """The proposed names, likeliest first."""
+        """The proposed names, the most probable first."""
         return self.candidates.loc[self.candidates["proposed"], "name"].tolist()
 
 
@@ -87,8 +88,8 @@ def mine(
 ) -> Mined:
     """Names to which at least `minimum_captions` captions attribute a work, with the evidence for each.
 
-    `batches` are those of `caption_batches`. Names of one token are not proposed: too many words of other kinds
-    follow "by".
+    `batches` come from `caption_batches`. Names of one token are not proposed, because too many words of other kinds follow
+    "by".
     """
     evidence: dict[tuple[str, ...], _Evidence] = {}
     read = dropped = 0
@@ -124,8 +125,8 @@ def mine(
 def with_mentions(mined: Mined, mentions: Mapping[str, int], *, minimum_share: float = 0.05) -> Mined:
     """`mined` with columns mentions and attributed_share, after a scan of the candidates.
 
-    Somebody whom captions name much more often than they attribute anything to is known for something else: a
-    proposal below `minimum_share` is withdrawn.
+    If captions name a person much more often than they attribute a work to them, the person is known for something else. A
+    proposal below `minimum_share` is therefore withdrawn.
     """
     table = mined.candidates.copy()
     table["mentions"] = table["name"].map(lambda name: int(mentions.get(name, 0))).astype("int64")
@@ -138,7 +139,7 @@ def with_mentions(mined: Mined, mentions: Mapping[str, int], *, minimum_share: f
 
 
 def attributions(words: list[Word]) -> Iterator[tuple[list[Word], str]]:
-    """(words of a name, context) of everything that the caption attributes to somebody."""
+    """(words of a name, context) for every attribution in the caption."""
     cased = has_case(words)
     for at, word in enumerate(words):
         last = word.tokens[-1:] or ("",)
@@ -162,7 +163,7 @@ def _begins_with(words: list[Word], first: frozenset[str]) -> bool:
 
 
 def _attributing(batch: pa.RecordBatch) -> list[int]:
-    """Positions of kept rows with an attribution in them; the regular expression only spares Python the others."""
+    """Positions of kept rows that may contain an attribution. The regular expression saves Python the other rows."""
     text = batch.column("text")
     try:
         hit = pc.match_substring_regex(text, _TRIGGER)
@@ -196,7 +197,7 @@ def _name_from(words: list[Word], start: int, cased: bool) -> list[Word]:
 
 
 def _name_until(words: list[Word], last: int, cased: bool) -> list[Word]:
-    """The name that ends with the possessive `words[last]`; only capitals show where it begins."""
+    """The name that ends with the possessive `words[last]`. Only capitals show its first word."""
     name: list[Word] = []
     for word in reversed(words[max(0, last - LONGEST_NAME_IN_TOKENS + 1) : last + 1]):
         if not cased or not _fits(word, cased) or (name and word.closes):
@@ -223,10 +224,10 @@ def _prefixes(name: list[Word]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _longest_continuations(evidence: Mapping[tuple[str, ...], _Evidence]) -> dict[tuple[str, ...], int]:
-    """Spelling -> captions of the commonest name that goes on by one word."""
+    """Spelling -> captions of the most frequent name that continues it by one word, or by a particle and one word."""
     longest: dict[tuple[str, ...], int] = {}
     for spelling, found in evidence.items():
-        for shorter in (spelling[:-1], spelling[:-2]):  # "van Gogh": a particle never ends a name
+        for shorter in (spelling[:-1], spelling[:-2]):  # as in "van Gogh": a particle never ends a name
             longest[shorter] = max(longest.get(shorter, 0), found.captions)
     return longest
 
@@ -237,7 +238,7 @@ def _is_whole(
     evidence: Mapping[tuple[str, ...], _Evidence],
     continuations: Mapping[tuple[str, ...], int],
 ) -> bool:
-    """Whether the name ends here: it does not go on, and its last word belongs to it."""
+    """Whether the name ends here: it does not continue, and its last word belongs to it."""
     if len(spelling) < 2 or spelling[-1] in PARTICLES:
         return False
     shorter = evidence.get(spelling[:-1])
@@ -248,7 +249,7 @@ def _is_whole(
 
 def _row(spelling: tuple[str, ...], found: _Evidence, minimum_probability: float) -> dict:
     weighed = sum(_WEIGHTS[context] * count for context, count in found.contexts.items())
-    # One caption's worth of doubt: few captions give no certainty.
+    # The doubt of one caption is added, because few captions give no certainty.
     probability = (weighed + 0.3) / (found.captions + 1)
     why = ""
     if spelling[:2] in BRANDS:
