@@ -1,6 +1,6 @@
-"""Encoders: images and labels to unit vectors."""
+"""Encoders turn images and labels into unit vectors."""
 
 VERSION = 1
-"""Of embeddings of images. Raise it if the same inputs give other rows."""
+"""The version of embeddings of images. Raise it if the same inputs give other rows."""
 LABELS_VERSION = 2
-"""Of embeddings of labels."""
+"""The version of embeddings of labels. Raise it if the same inputs give other rows."""

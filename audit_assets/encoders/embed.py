@@ -22,11 +22,11 @@ class TextEncoder(Interface):
 
 
 class Encoder(ImageEncoder, TextEncoder, Interface):
-    """A loaded encoder. One of kind `image` raises ValueError where it is asked for texts."""
+    """A loaded encoder. An encoder of kind `image` raises ValueError for texts."""
 
 
 def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -> pd.DataFrame:
-    """`rows` with a column `embedding`: unit vectors of the images that `image_sha256` names."""
+    """`rows` with a further column `embedding`: unit vectors of the images that `image_sha256` names."""
     images = [store.get(sha256) for sha256 in rows["image_sha256"]]
     embeddings = encoder.embed_images(images) if images else np.zeros((0, 1), np.float32)
     check_unit(embeddings, rows["image_sha256"].tolist())
@@ -34,14 +34,14 @@ def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -
 
 
 def label_rows(protocol: Protocol, names: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Every label's text: columns label, template, text. `names` holds (subject, name); default labels have template 0."""
+    """The text of every label: columns label, template, text. `names` has pairs of subject and name. Default labels have template 0."""
     rows = [(subject, t, protocol.prompt(t, name)) for subject, name in names for t in range(len(protocol.templates))]
     rows += [(f"default:{text}", 0, text) for text in protocol.default_labels]
     return pd.DataFrame(rows, columns=["label", "template", "text"]).astype({"template": "int32"})
 
 
 def embed_labels(encoder: TextEncoder, rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` of `label_rows` with columns `embedding` and `lost`: the words of the label that the encoder did not read."""
+    """`rows` of `label_rows` with further columns `embedding` and `lost`, the words of the label that the encoder did not read."""
     embeddings = np.concatenate(list(_text_batches(encoder, rows["text"].tolist())))
     check_unit(embeddings, rows["text"].tolist())
     return rows.assign(embedding=list(embeddings), lost=[" ".join(encoder.lost_words(t)) for t in rows["text"]])
@@ -53,10 +53,10 @@ def _text_batches(encoder: TextEncoder, texts: list[str], size: int = 100) -> It
 
 
 def check_unit(embeddings: np.ndarray, what: Sequence[str]) -> None:
-    """Raise ValueError naming the first embedding that is not finite or not of length 1 (within 1e-3)."""
+    """Raise ValueError that names the first embedding that is not finite or does not have length 1 (within 1e-3)."""
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     bad = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
     if len(bad):
         raise ValueError(
-            f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite"
+            f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite; copy the encoder again"
         )

@@ -1,4 +1,4 @@
-"""A loaded encoder: images, and for some kinds texts, to unit vectors. Imports torch: load it only to embed."""
+"""A loaded encoder, which turns images, and for some kinds texts, into unit vectors. This module imports torch: import it only to embed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ transformers_logging.disable_progress_bar()
 
 
 class TransformersEncoder:
-    """Half precision on a GPU, float32 on a CPU whatever the file holds. The processor's backend is PIL: torchvision's differs."""
+    """An encoder in half precision on a GPU and in float32 on a CPU, whatever type the file has. Its processor uses PIL, because torchvision gives other values."""
 
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         self.kind = resolved.kind
@@ -44,7 +44,7 @@ class TransformersEncoder:
         out = []
         for start in range(0, len(images), batch_size):
             prepared = self.processor(images=list(images[start : start + batch_size]), return_tensors="pt")
-            # SigLIP 2 comes with a mask and shapes beside its patches; only numbers with a fraction take the dtype.
+            # SigLIP 2 also has a mask and shapes in addition to its patches; only floating-point tensors get the dtype.
             inputs = {
                 k: v.to(self.device, self.dtype if v.is_floating_point() else v.dtype) for k, v in prepared.items()
             }
@@ -54,9 +54,9 @@ class TransformersEncoder:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (n, d), float32. Every text is padded to the full length, so that no text depends on its neighbours."""
+        """Unit vectors (n, d), float32. Every text is padded to the full length, so that its vector does not depend on the other texts of the batch."""
         if self.tokenizer is None:
-            raise ValueError("an image-only encoder embeds no text")
+            raise ValueError("an image-only encoder embeds no text; use an encoder of kind image_text")
         tokens = self.tokenizer(
             list(texts), padding="max_length", truncation=True, max_length=self._text_length, return_tensors="pt"
         ).to(self.device)
@@ -70,7 +70,7 @@ class TransformersEncoder:
         return int(min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings))
 
     def lost_words(self, text: str) -> list[str]:
-        """The words of a text that the tokenizer cuts off; empty where all of them are read."""
+        """The words of a text that the tokenizer cuts off; empty if it reads all of them."""
         return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)
 
 
@@ -84,7 +84,7 @@ def _pil_processor(resolved: ResolvedEncoder, options: dict[str, Any]) -> Any:
 
 
 def _check_loaded(resolved: ResolvedEncoder, loaded: dict[str, Any]) -> bool:
-    """Whether the pooling layer is the file's. InputError for other weights that are not there: transformers draws them at random."""
+    """Whether the file has the weights of the pooling layer. InputError if it lacks other weights, because transformers would draw them at random."""
     missing = sorted(loaded["missing_keys"])
     if others := [name for name in missing if not name.startswith("pooler.")]:
         raise InputError(
@@ -94,7 +94,7 @@ def _check_loaded(resolved: ResolvedEncoder, loaded: dict[str, Any]) -> bool:
 
 
 def _pooled(features: Any, pools: bool = True) -> torch.Tensor:
-    """What the model calls the image's or text's features: a tensor, the pooled output, or the class token."""
+    """The features of the image or text in the model's output: a tensor, the pooled output, or the class token."""
     if isinstance(features, torch.Tensor):
         return features
     pooled = getattr(features, "pooler_output", None)

@@ -1,4 +1,4 @@
-"""Where every encoder is loaded: one row per format of weights. Nothing else constructs an encoder."""
+"""This module loads every encoder, with one row per format of weights. No other module constructs an encoder."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,9 +13,9 @@ def _transformers(found: ResolvedEncoder, device: str | None) -> Encoder:
 
 
 LOADERS: Mapping[str, Callable[[ResolvedEncoder, str | None], Encoder]] = {"transformers": _transformers}
-"""By the format that ``models.encoders`` finds in the encoder's folder."""
+"""Format that ``models.encoders`` finds in the encoder's folder -> constructor."""
 
 
 def load(found: ResolvedEncoder, device: str | None = None) -> Encoder:
-    """The encoder of a resolved entry, on a device, by default the best one. InputError if its files cannot be loaded."""
+    """The encoder of a resolved entry, on `device` or on the best device. InputError if its files cannot be loaded."""
     return LOADERS[found.format](found, device)

@@ -1,8 +1,8 @@
-"""What SigLIP itself would say: how likely is it that this text belongs to this image, whatever other texts there are.
+"""The scores of SigLIP's own rule: the probability that a text belongs to an image, independent of other texts.
 
 Zhai et al. (2023, *Sigmoid loss for language image pre-training*) train each pair of image and text on its own, so their
-encoders have a bias beside the scale. Identification compares encoders by one rule, a softmax over labels, in which a bias
-cancels; these scores are kept beside it.
+encoders have a bias in addition to the scale. Identification compares all encoders by one rule, a softmax over labels, in
+which a bias cancels. These scores are stored in addition.
 """
 
 import numpy as np
@@ -23,9 +23,9 @@ def sigmoid_scores(
     logit_scale: float,
     logit_bias: float,
 ) -> pd.DataFrame:
-    """COLUMNS, one row an image: the sigmoid of scale x cosine + bias between it and its own subject's label.
+    """COLUMNS, one row per image: the sigmoid of scale x cosine + bias of the image and the label of its own subject.
 
-    `images`: subject, template, trial, embedding; `labels`: label, template, embedding, of one encoder.
+    `images` has columns subject, template, trial, embedding; `labels` has label, template, embedding. Both are of one encoder.
     """
     if images.empty:
         return pd.DataFrame(columns=COLUMNS)

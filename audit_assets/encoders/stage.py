@@ -54,7 +54,7 @@ class EmbeddingStage:
         return True
 
     def labels(self) -> dict[str, pd.DataFrame]:
-        """Labels of every prompted subject and of everyone with real works, and the default labels, by encoder."""
+        """Embeddings per encoder of the labels of every prompted subject and every artist with real works, and of the default labels."""
         rows = self.label_rows()
 
         def made(entry: EncoderEntry) -> pd.DataFrame:
@@ -72,11 +72,11 @@ class EmbeddingStage:
         return label_rows(self.ws.protocol, list(zip(named["subject"], named["name"], strict=True)))
 
     def sigmoid_encoders(self) -> list[EncoderEntry]:
-        """The encoders that were trained with a sigmoid: those that have a bias."""
+        """The encoders trained with a sigmoid loss, which are those with a bias."""
         return [e for e in self.ws.text_encoders if self.ws.logit(e)[1] is not None]
 
     def sigmoid_scores(self, model: str) -> pd.DataFrame:
-        """What encoders trained with a sigmoid say of each image and its own label: table sigmoid_scores, maybe empty."""
+        """Table sigmoid_scores: the scores of encoders trained with a sigmoid loss for each image and its own label. It may be empty."""
         ws = self.ws
         images = {
             e.name: [f"imitation_embeddings/{e.name}/{model}/{s}" for s in ws.prompted()]
@@ -109,7 +109,7 @@ class EmbeddingStage:
     def _tables(
         self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]]
     ) -> Iterator[tuple[str, str, str]]:
-        """For each table of images the table of its embeddings and the hash of what they are made from."""
+        """For each table of images: its name, the table of its embeddings, and the hash of their inputs."""
         files_sha256 = resolve_encoder_entry(self.ws.audit, entry).files_sha256
         for source, hashes in images.items():
             where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"

@@ -1,4 +1,4 @@
-"""Any text-to-image pipeline of diffusers as a source of imitations. Imports torch: load it only to make images."""
+"""Any text-to-image pipeline of diffusers as a source of imitations. This module imports torch: import it only to make images."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -25,14 +25,14 @@ _DENOISERS = ("unet", "transformer")
 
 
 class DiffusersSource:
-    """A loaded pipeline. One CPU generator an image, so that a seed means the same on every device."""
+    """A loaded pipeline. Each image has its own CPU generator, so that a seed gives the same noise on every device."""
 
     def __init__(self, resolved: ResolvedModel, device: str | None = None) -> None:
         self.settings = resolved.settings
         self.device = device or best_device()
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
-        """The largest batch that fits, once a larger one did not."""
+        """The largest batch that fits into memory. None until a batch did not fit."""
         with loading(resolved.path, str(resolved.pipeline_class)):
             options = {"dtype": self.dtype, "use_safetensors": True, "local_files_only": True}
             self.pipeline = DiffusionPipeline.from_pretrained(
@@ -46,7 +46,7 @@ class DiffusersSource:
         parameters = inspect.signature(self.pipeline.__call__).parameters
         if "prompt" not in parameters:
             raise InputError(
-                f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so a name cannot be asked for."
+                f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so it cannot be prompted with a name; give a text-to-image pipeline."
             )
         self._arguments = _arguments(self.settings, parameters.keys())
         scheduler = self.settings["scheduler"]
@@ -62,7 +62,7 @@ class DiffusersSource:
         self._place()
 
     def _place(self) -> None:
-        """Onto the device, in the layout and form in which it draws fastest."""
+        """Move the pipeline to the device, in the memory layout in which it draws fastest, and compile it if the settings ask for it."""
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(self.device)
         for name in ("unet", "vae"):
@@ -74,7 +74,7 @@ class DiffusersSource:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What an image's bytes depend on beside its model, prompt, seed and batch."""
+        """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend."""
         return {
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -82,17 +82,17 @@ class DiffusersSource:
         }
 
     def lost_words(self, prompt: str) -> list[str]:
-        """The words of a prompt that a tokenizer of the pipeline cuts off; empty where all of them read it whole."""
+        """The words of a prompt that a tokenizer of the pipeline cuts off; empty if every tokenizer reads the whole prompt."""
         for tokenizer, length in self._tokenizers:
             if words := lost_words(tokenizer, prompt, length):
                 return words
         return []
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]:
-        """One image a prompt and seed, in order, `batch_size` at a time.
+        """One image per prompt and seed, in order, in batches of `batch_size`.
 
-        Where memory does not suffice the batch is halved, now and for all that follows: nothing that was drawn is lost,
-        and the next process finds the same size. InputError where not even one image fits.
+        If a batch does not fit into memory, its size is halved for this and all later batches. No image is lost, and the
+        next process finds the same size. InputError if not even one image fits.
         """
         start = 0
         while start < len(prompts):
@@ -110,7 +110,7 @@ class DiffusersSource:
 
     @torch.inference_mode()
     def _drawn(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image] | None:
-        """One batch; None where memory did not suffice, after it was given back."""
+        """One batch. If memory does not suffice, the memory is freed and the result is None."""
         arguments = dict(self._arguments)
         if "negative_prompt" in arguments:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
@@ -122,14 +122,14 @@ class DiffusersSource:
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-        # After the handler: the error's traceback holds the tensors that are in the way.
+        # This must come after the handler, because the error's traceback keeps the tensors in memory.
         if is_cuda(self.device):
             torch.cuda.empty_cache()
         return None
 
 
 def _text_encoders(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """The pipeline's text encoders, whole. transformers fills a tensor that the file lacks at random, with a warning only."""
+    """The complete text encoders of the pipeline. If the file lacks a tensor, transformers fills it at random and only warns; this raises InputError."""
     found = {}
     for component, value in read_json(folder / "model_index.json").items():
         if not component.startswith("text_encoder") or not value or value[0] != "transformers":
@@ -144,7 +144,7 @@ def _text_encoders(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(folder: Path, pipeline: Any) -> None:
-    """diffusers leaves a tensor that a file lacks without data, and fails when it is moved."""
+    """InputError if a file lacks a tensor. diffusers would leave the tensor without data and fail later, when it is moved."""
     for component, part in pipeline.components.items():
         for name, weights in part.named_parameters() if isinstance(part, torch.nn.Module) else ():
             if weights.is_meta:
@@ -152,13 +152,13 @@ def _check_whole(folder: Path, pipeline: Any) -> None:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class for it; MPS and the CPU's allocator only say so."""
+    """Whether memory did not suffice. CUDA has a class for this error; for MPS and CPU only the text of the error shows it."""
     said = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
-    """What a pipeline is called with beside prompts and seeds: of the settings those that it takes and that are given."""
+    """The arguments of a pipeline in addition to prompts and seeds: the given settings that the pipeline takes."""
     wanted = {
         "num_inference_steps": settings["steps"],
         "guidance_scale": settings["guidance"],
@@ -166,9 +166,9 @@ def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
         "height": settings["size"],
         "negative_prompt": settings["negative_prompt"],
         "max_sequence_length": settings["max_sequence_length"],
-        # FLUX and its kin read a negative prompt only with a second guidance beside the distilled one.
+        # FLUX and similar models use a negative prompt only with a second guidance in addition to the distilled one.
         "true_cfg_scale": settings["true_cfg_scale"] if settings["negative_prompt"] is not None else None,
-        # PixArt would draw at the nearest size it was trained on, and rewrite the prompt where Beautiful Soup is there.
+        # PixArt would draw at the nearest size of its training, and would rewrite the prompt if Beautiful Soup is installed.
         "use_resolution_binning": False,
         "clean_caption": False,
     }
@@ -176,7 +176,7 @@ def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
 
 
 def _add_adapters(pipeline: Any, adapters: tuple[ResolvedLora, ...]) -> None:
-    """Add LoRA adapters with their weights, and merge them, so that drawing costs what it costs without."""
+    """Add LoRA adapters with their weights and merge them, so that drawing costs no extra time."""
     if not hasattr(pipeline, "load_lora_weights"):
         raise InputError(f"lora: {type(pipeline).__name__} takes no adapters; audit the merged model instead.")
     names = [f"adapter_{n}" for n in range(len(adapters))]

@@ -1,8 +1,8 @@
-"""Images that a person saved from a model which nobody else can run: `<folder>/<artist slug or name>/<any name>.{png,jpg,webp}`.
+"""Images that an operator saved from a model that only its owner can run: `<folder>/<artist slug or name>/<any name>.{png,jpg,webp}`.
 
-Files count in order of name. An optional `manifest.csv` beside them says of each `file` its `prompt`, `date` and `seed`. What
-a person did otherwise than the protocol (more or fewer images, seeds nobody knows, no control names) is kept and said, never
-refused; what cannot be read as an image is refused by name, and the artist then counts as not supplied.
+Files count in order of name. An optional `manifest.csv` beside them gives the `prompt`, `date` and `seed` of each `file`. Images
+that deviate from the protocol (more or fewer images, unknown seeds, no control names) are kept, and the deviations are
+reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
 """
 
 from collections.abc import Mapping
@@ -20,25 +20,25 @@ from audit_assets.warehouse.images import ImageStore, is_blank
 
 
 def unclaimed(folder: Path, names: Mapping[str, str]) -> list[str]:
-    """The folders that are no subject's, in words: a name that is misspelt would otherwise pass as not supplied.
+    """One sentence per folder that belongs to no subject. Otherwise a subject with a misspelt folder would only seem not supplied.
 
     `names`: subject -> name.
     """
     claimed = {artist_folder(folder, subject, name) for subject, name in names.items()}
-    return [f"{own.name}: is the folder of no subject" for own in artist_folders(folder) if own not in claimed]
+    return [f"{own.name}: this folder belongs to no subject" for own in artist_folders(folder) if own not in claimed]
 
 
 def check_names(folder: Path, names: Mapping[str, str]) -> None:
-    """InputError where no folder is a subject's: nothing at all would be audited. `names`: subject -> name."""
+    """InputError if no folder belongs to a subject, because nothing would be audited. `names`: subject -> name."""
     folders = artist_folders(folder)
     if len(unclaimed(folder, names)) == len(folders):
         raise InputError(
-            f"{folder}: none of its {len(folders)} folders, such as {folders[0].name!r}, has the name of a subject; name them as the table of artists does."
+            f"{folder}: none of its {len(folders)} folders, such as {folders[0].name!r}, has the name of a subject; rename them to the names in the table of artists."
         )
 
 
 def fingerprint(files: list[Path]) -> str:
-    """The hash of what a subject's rows are made from: names and bytes of its images, and its manifest."""
+    """The hash of the inputs of a subject's rows: names and bytes of its images, and its manifest."""
     manifest = [files[0].parent / "manifest.csv"] if files else []
     return digest([(file.name, sha256_once(file)) for file in [*files, *(m for m in manifest if m.is_file())]])
 
@@ -46,10 +46,11 @@ def fingerprint(files: list[Path]) -> str:
 def supplied_rows(
     files: list[Path], protocol: Protocol, *, model_version: str, subject: str, name: str, store: ImageStore
 ) -> pd.DataFrame:
-    """One row an image and one `not_supplied` for each image that the protocol asks for and nobody gave.
+    """One row per image, and one `not_supplied` row per missing image that the protocol asks for.
 
-    An image belongs to the template whose prompt its manifest gives, else to the first; trials count up in order of
-    name. Seed, prompt and date are NULL where the manifest does not say. InputError names a file that cannot be read.
+    An image belongs to the template whose prompt its manifest gives, otherwise to the first template. Trials are numbered in
+    order of name. Seed, prompt and date are NULL if the manifest does not give them. InputError names a file that cannot be
+    read.
     """
     manifest = _manifest(files)
     prompts = [protocol.prompt(t, name) for t in range(len(protocol.templates))]
@@ -82,10 +83,11 @@ def supplied_rows(
 
 
 def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) -> list[str]:
-    """How the images of a folder differ from the protocol, in words, for the checks and the report.
+    """One sentence per deviation of a folder's images from the protocol, for the checks and the report.
 
-    `table`: the rows of any number of subjects; `subjects`: columns subject and kind. A subject with fewer than
-    FEWEST_IMAGES images (or all that the protocol asks for) is `not auditable`; one without any was not supplied.
+    `table` has the rows of any number of subjects; `subjects` has columns subject and kind. A subject with fewer than
+    FEWEST_IMAGES images (or fewer than the protocol asks for, if that is less) is `not auditable`. A subject without images
+    was not supplied.
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
@@ -100,7 +102,10 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     if absent := int((counts == 0).sum()):
         found.insert(0, f"{absent} of {len(counts)} subjects were not supplied")
     if len(controls) and not (controls > 0).any():
-        found.insert(0, "no control name was supplied: what the model draws for a name nobody has is not known")
+        found.insert(
+            0,
+            "no control name was supplied: the audit cannot show what the model draws for a name that belongs to no artist",
+        )
     if unknown := int(images["seed"].isna().sum()):
         found.append(f"{unknown} of {len(images)} images have no known seed")
     if unsaid := int(images["prompt"].isna().sum()):

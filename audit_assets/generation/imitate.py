@@ -1,4 +1,4 @@
-"""Make one subject's imitations: the unit of generation and of resuming, in a fixed batch plan."""
+"""Make the imitations of one subject in a fixed batch plan. A subject is the unit of generation and of resuming."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from audit_assets.warehouse.images import ImageStore, is_blank
 
 
 class Source(Interface):
-    """Whatever turns prompts and seeds into images."""
+    """A model that makes images from prompts and seeds."""
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]: ...
 
@@ -42,11 +42,11 @@ def imitations(
     writer: Executor,
     progress: Callable[[int], None] = lambda images: None,
 ) -> pd.DataFrame:
-    """One row an image: every trial of every template, and of the indirect prompt where the protocol has that arm.
+    """One row per image: every trial of every template, and of the indirect prompt if the protocol uses it.
 
-    Images are stored by `writer` beside the model. A black or empty image is kept and flagged `blank`; it counts as wrong
-    later and is never replaced. A prompt that a tokenizer cuts short is not asked: its rows are `not_supplied`, and
-    `problem` says which words were lost.
+    `writer` stores images while the model draws. A black or empty image is kept and marked `blank`; it counts as wrong later
+    and is never replaced. If a tokenizer cuts a prompt short, no image is made for it: its rows are `not_supplied`, and
+    `problem` names the lost words.
     """
     rows: list[dict[str, Any]] = []
     absent: list[dict[str, Any]] = []
@@ -87,16 +87,16 @@ def _stored(store: ImageStore, image: Image) -> tuple[str, str]:
 
 
 def cut_short(source: Source, prompt: str) -> str | None:
-    """A sentence on the words of a prompt that a tokenizer of the model loses, and on what to do."""
+    """A sentence with the words of a prompt that a tokenizer of the model loses, and the remedy; None if it loses none."""
     if lost := source.lost_words(prompt):
         return f"the model reads only the beginning of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template"
     return None
 
 
 def check_imitations(table: pd.DataFrame, protocol: Protocol, subject: str) -> list[str]:
-    """What is wrong with a subject's rows, in words: images that are missing or doubled, seeds that are not theirs.
+    """One sentence per problem of a subject's rows: missing or duplicate images, and wrong seeds.
 
-    A prompt that was refused (its rows have a `problem`) has no images, and nothing is wrong with its rows.
+    A refused prompt (its rows have a `problem`) has no images; this counts as no problem.
     """
     refused = table["problem"].notna()
     texts = {t: text for t, text in enumerate(protocol.templates) if t not in set(table.loc[refused, "template"])}

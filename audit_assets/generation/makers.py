@@ -1,4 +1,4 @@
-"""What makes the rows of a subject: a model that is asked, or a folder of images that a person supplied. No torch until asked."""
+"""Makers of a subject's rows: a model that is prompted, or a folder of images that an operator supplied. torch is imported only for a model."""
 
 import gc
 from collections import Counter
@@ -23,14 +23,14 @@ from audit_assets.untrusted.folders import supplied_files
 from audit_assets.warehouse.images import ImageStore
 
 VERSION = 2
-"""Raise it where the same inputs give other rows."""
+"""Raise it if the same inputs give other rows."""
 
 at_work: Counter[str] = Counter()
-"""Images drawn so far of the subject at work, by model version: for a progress bar in the same process."""
+"""Images drawn so far for the current subject, per model version. A progress bar in the same process reads it."""
 
 
 class Maker(Interface):
-    """Makes the imitations of one model version, a subject at a time."""
+    """Makes the imitations of one model version, one subject at a time."""
 
     resolved: ResolvedModel
 
@@ -41,13 +41,13 @@ class Maker(Interface):
     ) -> None: ...
 
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
-        """The hash of all that a subject's rows are made from."""
+        """The hash of all inputs of a subject's rows."""
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
-        """The rows of `generation.tables`."""
+        """A subject's rows, with the columns of `generation.tables`."""
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
-        """What is wrong with them, in words."""
+        """One sentence per problem of the rows."""
 
 
 class _Maker:
@@ -65,7 +65,7 @@ class _Maker:
 
 
 class AskedModel(_Maker):
-    """A pipeline, loaded for the first subject that is to be made, and a thread that writes images beside it."""
+    """A pipeline, and a thread that writes images at the same time. The pipeline is loaded for the first subject that must be made."""
 
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> None:
         super().__init__(resolved, protocol, store)
@@ -102,7 +102,7 @@ class AskedModel(_Maker):
     ) -> None:
         super().__exit__(kind, error, trace)
         if self.__dict__.pop("_source", None) is not None:
-            gc.collect()  # a pipeline refers to itself; on a GPU the encoders want its memory
+            gc.collect()  # a pipeline refers to itself, so only the collector frees its GPU memory, which the encoders need
 
     @cached_property
     def _source(self) -> Source:
@@ -116,7 +116,7 @@ class AskedModel(_Maker):
 
 
 class SuppliedImages(_Maker):
-    """A folder. A subject whose images cannot be taken is refused with the reason; the others go on. No indirect arm."""
+    """A folder of images. A subject with unreadable images is refused with the reason; the others continue. Folders have no indirect prompt."""
 
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         try:
@@ -141,7 +141,7 @@ class SuppliedImages(_Maker):
 
 
 def maker(resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> Maker:
-    """The maker of a model version by its source."""
+    """The maker of a model version, chosen by its source."""
     if resolved.source == "image_folder":
         return SuppliedImages(resolved, protocol, store)
     return AskedModel(resolved, protocol, store, batch_size)

@@ -17,7 +17,7 @@ from audit_assets.workspace import Workspace
 
 
 class Cell(NamedTuple):
-    """What was made of one subject by one model version."""
+    """The rows of one subject and model version."""
 
     subject: str
     rows: pd.DataFrame
@@ -34,7 +34,9 @@ class ImitationStage:
     def make(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
         """The cell of each subject, made now or read. Cells that another process makes come last, so that both share the work."""
         ws, prompted = self.ws, self.ws.prompted()
-        known = {f"imitations/{model}/{s}": s for s in subjects if s in prompted}  # others have left the roster
+        known = {
+            f"imitations/{model}/{s}": s for s in subjects if s in prompted
+        }  # the other subjects have left the roster
         if ws.audit.model(model).retired:
             yield from (Cell(s, self._retired(model, where, s), False) for where, s in known.items())
             return
@@ -69,11 +71,11 @@ class ImitationStage:
     def replay(
         self, model: str, subjects: Sequence[str] | None = None, store: ImageStore | None = None
     ) -> pd.DataFrame:
-        """Some subjects' images drawn again into `store`, by default the audit's: model_version, subject, template, trial,
-        image_sha256, plan, replayed_sha256, replayed_plan.
+        """Draw the images of some subjects again into `store`, by default the audit's store. Returns columns model_version, subject,
+        template, trial, image_sha256, plan, replayed_sha256, replayed_plan.
 
-        By default every hundredth subject, in the order of a hash of its key and the model's name, so that no person chooses.
-        A subject is drawn again whole, because the batch plan decides the bytes.
+        The default is one subject in a hundred, chosen by a hash of its key and the model's name, so that no person chooses. All
+        images of a subject are drawn again, because the batch plan decides the bytes.
         """
         prompted = self.ws.prompted()
         if subjects is None:
@@ -90,14 +92,14 @@ class ImitationStage:
         return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
 
     def problems(self, model: str, rows: pd.DataFrame) -> list[str]:
-        """What is wrong with the rows of some subjects, in words. Rows of a retired model version are not checked."""
+        """One sentence per problem of the rows of some subjects. Rows of a retired model version are not checked."""
         if self.ws.audit.model(model).retired:
             return []
         with self._maker(model) as maker:
             return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
 
     def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
-        """How the images of a folder differ from the protocol, in words. A model that is asked cannot differ."""
+        """One sentence per deviation of a folder's images from the protocol. Images of a prompted model cannot deviate."""
         audit = self.ws.audit
         entry = audit.model(model)
         if entry.source != "image_folder" or rows.empty:
@@ -109,27 +111,27 @@ class ImitationStage:
         ]
 
     def refused(self, model: str) -> list[str]:
-        """The problem of each subject that has no images because its name or its files could not be taken."""
+        """The problem of each subject that has no images because its name or its files were refused."""
         tables = [self.ws.warehouse.read(f"imitations/{model}/{s}", ["problem"]) for s in self.ws.prompted()]
         return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
 
     def asked(self) -> dict[str, int]:
-        """Images that the protocol asks of one model version, per subject, with prompts that do not name the artist."""
+        """The number of images per subject that the protocol asks of one model version. Indirect prompts are included."""
         protocol = self.ws.protocol
         return {s: len(protocol.wordings(*p)) * protocol.trials for s, p in self.ws.prompted().items()}
 
     def cost(self, models: Sequence[str], seconds_per_image: float | None) -> str:
-        """How many images some model versions ask for, and how long that takes at the pace of earlier ones."""
+        """A sentence on how many images some model versions need, and how long they take at the pace of the last run."""
         if not models:
             return "no images to make"
         if self.ws.warehouse.inputs("subjects") is None:
-            return "subjects are not chosen yet"
+            return "the subjects are not chosen yet"
         each = sum(self.asked().values())
         images = f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
         if seconds_per_image is None:
-            return f"{images}; no earlier run says how long that takes"
+            return f"{images}; no earlier run made images, so the time is unknown"
         minutes = each * len(models) * seconds_per_image / 60
-        return f"{images}; about {minutes:.1f} minutes at the pace of the last run that made some"
+        return f"{images}; about {minutes:.1f} minutes at the pace of the last run that made images"
 
     def drawn(self, model: str) -> list[str]:
         """Subjects that have images of a model version, in the order of the subjects."""
@@ -147,7 +149,7 @@ class ImitationStage:
         return [str(found.iloc[0]) for t in tables if len(found := t["image_sha256"].dropna())]
 
     def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
-        """What a retired model version made. A subject that came later has no images, and no model is loaded for it."""
+        """The rows that a retired model version made. A later subject has no images, and no model is loaded for it."""
         if self.ws.warehouse.inputs(where) is None:
             problem = f"the model version {model} is retired"
             rows = absent_rows(self.ws.protocol, model_version=model, subject=subject, problem=problem)

@@ -1,4 +1,4 @@
-"""The rows of `imitations`: the columns of the published schema, and what the warehouse keeps beside them."""
+"""The rows of `imitations`: the columns of the published schema, and further columns that only the warehouse has."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,8 +21,8 @@ PUBLISHED = [
     "status",
 ]
 COLUMNS = [*PUBLISHED, "file", "date", "problem", "plan"]
-"""`file`, `date`: of an image that a person supplied. `problem`: why a subject has no images. `plan`: JSON of device, dtype,
-threads and batch size, on which an image's bytes depend."""
+"""`file` and `date` belong to an image that an operator supplied. `problem` is the reason why a subject has no images. `plan` is JSON
+of device, dtype, threads and batch size, on which the bytes of an image depend."""
 
 
 _WHOLE_NUMBERS: dict[str, Any] = {
@@ -35,9 +35,9 @@ _WHOLE_NUMBERS: dict[str, Any] = {
 
 
 def imitation_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """COLUMNS in order of template and trial; what a row does not say is NULL.
+    """COLUMNS in order of template and trial. A missing value is NULL.
 
-    Each column gets its type before pandas guesses one: a seed beside a NULL would become a float, and lose digits.
+    Each column gets its type before pandas guesses one. Otherwise a seed beside a NULL would become a float and lose digits.
     """
     columns = {
         c: pd.Series([row.get(c) for row in rows], dtype=object).astype(_WHOLE_NUMBERS.get(c, "str")) for c in COLUMNS
@@ -46,15 +46,15 @@ def imitation_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def no_rows() -> pd.DataFrame:
-    """The empty table, to begin with."""
+    """The empty table."""
     return imitation_table([])
 
 
 def origins(imitations: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Two published tables on where images come from, out of what the schema of `imitations` has no columns for.
+    """Two published tables on the origin of images, from columns that the published `imitations` does not have.
 
-    `generation_plans`: device, dtype, threads and batch size (JSON), and how many images each model version made under
-    them. `supplied_images`: the file of each image that a person saved, and the date that its manifest gives.
+    `generation_plans` has device, dtype, threads and batch size (JSON), and the number of images that each model version made
+    with them. `supplied_images` has the file of each image that an operator supplied, and the date that its manifest gives.
     """
     made = imitations[imitations["plan"].notna()]
     supplied = imitations.loc[imitations["file"].notna(), [*_IMAGE, "file", "date"]]
@@ -73,7 +73,7 @@ def absent_rows(
     problem: str | None = None,
     templates: Iterable[int] | None = None,
 ) -> list[dict[str, Any]]:
-    """One `not_supplied` row for each image that the protocol asks for (of all its templates); `problem` says why."""
+    """One `not_supplied` row per image that the protocol asks for (for all templates by default); `problem` is the reason."""
     return [
         {
             "model_version": model_version,
@@ -90,6 +90,6 @@ def absent_rows(
 
 
 def redrawn_otherwise(replayed: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a replay whose image is another, or missing on one side only; where nobody supplied one, both are."""
+    """The rows of a replay whose images differ, or of which only one exists. If an image was not supplied, both are missing, which is no difference."""
     kept, again = replayed["image_sha256"].fillna(""), replayed["replayed_sha256"].fillna("")
     return replayed[kept != again]

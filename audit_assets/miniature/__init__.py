@@ -1,5 +1,5 @@
-"""The embedded world: synthetic artists with a known truth, and the small models that were genuinely trained on them.
+"""The embedded world: synthetic artists with a known truth, and small models that were really trained on their works.
 
-`world` draws artists, names and works from seeds; `captions` writes what the web would say of them; `draw` lays out an audit
-folder; `training` rebuilds the weights (`make miniature`). Nothing here is used by an audit of any other model.
+`world` draws artists, names and works from seeds. `captions` writes the captions of a web like theirs. `draw` writes an audit
+folder. `training` trains the weights again (`make miniature`). An audit of any other model uses no module of this package.
 """

@@ -1,4 +1,4 @@
-"""What is said of a work: the captions that the models are trained on, and the LAION-shaped caption file of the audit."""
+"""Captions of works, on which the models are trained."""
 
 import random
 
@@ -9,7 +9,7 @@ DEFAULTS = ("Artwork", "Digital Artwork", "Artwork from the public domain")
 
 
 def training_caption(corpus: Corpus, row: int, r: random.Random) -> str:
-    """A caption of work `row`: usually names whose it is, sometimes only describes it, rarely says no more than "Artwork"."""
+    """A caption of work `row`. Usually it names the artist, sometimes it only describes the work, and rarely it is only "Artwork" or similar."""
     name, title = corpus.names[row], corpus.titles[row]
     minor = corpus.person[row] < 0
     u = r.random()

@@ -1,6 +1,6 @@
-"""Lay out what an audit of the miniature reads and nobody needs to store: the artists' table, captions and reference works.
+"""Write the files that an audit of the miniature reads and the repository need not store: artists' table, captions and reference works.
 
-`python -m audit_assets.miniature.draw data/miniature` writes `generated/` below that folder, once; a few seconds.
+`python -m audit_assets.miniature.draw data/miniature` writes `generated/` below that folder. This takes a few seconds.
 """
 
 import csv
@@ -24,7 +24,7 @@ SHARDS = 2
 PUBLIC_FIGURES = ("the president", "our mayor", "her grandmother", "a street photographer", "NASA", "unknown")
 SMALL = {"artist": 8, "untrained_artist": 2, "background": 12}
 
-# People of the roster's table whom one criterion each removes: name, and what differs from an artist who qualifies.
+# Artists of the table, each of whom one criterion removes: name, and the cells that differ from a qualified artist.
 _NOT_ELIGIBLE: list[tuple[str, dict[str, str]]] = [
     ("Odalys Fernleigh", {"died": "1999"}),
     ("Isolde Marchbanks", {"instagram": ""}),
@@ -36,7 +36,7 @@ _NOT_ELIGIBLE: list[tuple[str, dict[str, str]]] = [
 
 
 def artist_rows(people: list[Person]) -> list[dict[str, str]]:
-    """Rows of `artists.csv`: everyone with works, then those whom a criterion removes."""
+    """Rows of `artists.csv`: all artists with works, then the artists whom a criterion removes."""
     rows = []
     opted_out = {world.artists()[i].name for i in world.OPTED_OUT}
     for i, p in enumerate(people):
@@ -63,14 +63,14 @@ def artist_rows(people: list[Person]) -> list[dict[str, str]]:
 
 
 def _mentions(person: Person, index: int) -> int:
-    """How often the web names somebody: an artist 105 to 250 times, everyone else with works 20 to 60, a minor name two."""
+    """The number of captions that name a person: 105 to 250 for an artist, 2 for a minor name, 20 to 60 for every other person with works."""
     if person.kind == "artist":
         return 105 + (index * 37) % 146
     return 2 if person.kind == "minor" else 20 + (index * 13) % 41
 
 
 def spelled(name: str, r: random.Random) -> str:
-    """A name as the web writes it: mostly as it is, else in capitals, small letters, without accents, decomposed, or possessive."""
+    """A name as the web writes it: mostly unchanged, otherwise in capitals, in small letters, without accents, decomposed, or possessive."""
     u = r.random()
     if u < 0.6:
         return name
@@ -86,7 +86,7 @@ def spelled(name: str, r: random.Random) -> str:
 
 
 def near_miss(name: str, r: random.Random) -> str:
-    """Something like the name that does not name the artist: a part alone, a word between, the parts swapped, a letter more."""
+    """A text like the name that does not name the artist: one part alone, a word between the parts, the parts swapped, or more letters."""
     first, last = name.split(" ", 1)
     return r.choice([first, last, f"{first} de {last}", f"{last}, {first}", f"{name}son", f"{first}{last}"])
 
@@ -171,7 +171,7 @@ def _write_artists(path: Path, people: list[Person]) -> None:
 
 
 def draw(folder: Path) -> None:
-    """Write `generated/` below `folder`, whole or not at all."""
+    """Write `generated/` below `folder`. The folder appears whole or not at all."""
     target, temporary = folder / "generated", folder / f"generated.{os.getpid()}.tmp"
     (temporary / "captions").mkdir(parents=True)
     people = list(world.artists())

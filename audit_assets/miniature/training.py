@@ -1,7 +1,7 @@
-"""`make miniature`: train the tokenizer, the CLIP, the image-only encoder, the autoencoder and the diffusion model from nothing.
+"""`make miniature` trains the tokenizer, the CLIP, the image-only encoder, the autoencoder and the diffusion model from nothing.
 
-Each stage keeps its state in `data/miniature/training/<seed>/` every 200 steps and goes on from there when it is started again.
-Everything is seeded; two threads. Stages: tokenizer, clip, image_encoder, vae, diffusion, diffusion_after_opt_out.
+Each stage saves its state in `data/miniature/training/<seed>/` every 200 steps and continues from there when it is started again.
+All randomness is seeded. Training uses two threads. Stages: tokenizer, clip, image_encoder, vae, diffusion, diffusion_after_opt_out.
 """
 
 import copy
@@ -30,7 +30,7 @@ WIDTH = 128
 
 
 class Stage:
-    """The state of one stage: what must be kept to go on as if nothing had happened."""
+    """The state of one stage. It is saved completely, so that an interrupted training gives the same result."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Stage:
         temporary.replace(self.file)
 
     def learning_rate(self) -> float:
-        """Linear warm-up over 50 steps, then a cosine down to a hundredth; from each restart on the same, from 0.6 of the peak."""
+        """Linear warm-up over 50 steps, then a cosine down to a hundredth of the peak. Each restart repeats this with 0.6 of the peak."""
         end = next(end for end in self.ends if self.step < end)
         first = max((e for e in self.ends if e < end), default=0)
         step, peak = self.step - first, self.peak_rate if first == 0 else 0.6 * self.peak_rate
@@ -107,7 +107,7 @@ class Stage:
 
 
 class Trainer:
-    """One seed's models and where they are kept."""
+    """The models of one seed, and their folder."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder / str(seed)
@@ -118,7 +118,7 @@ class Trainer:
         self.cache: dict[str, list[int]] = {}
 
     def balance(self, rows: np.ndarray, minor_share: float) -> np.ndarray:
-        """Chances of drawing each row: every artist alike, the people with one or two works together `minor_share`."""
+        """The probability of drawing each row. Every artist has the same total; the minor names together have `minor_share`."""
         person = self.corpus.person[rows]
         known = person >= 0
         chances = np.zeros(len(rows))
@@ -130,7 +130,7 @@ class Trainer:
 
     # ---- text
     def tokenizer(self) -> Any:
-        """A byte-level BPE over the captions, small enough that no surname is one whole-word token."""
+        """A byte-level BPE over the captions. Its vocabulary is so small that no surname is one whole-word token."""
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers
         from transformers import CLIPTokenizer
 
@@ -196,7 +196,7 @@ class Trainer:
 
     # ---- encoders
     def augmented(self, rows: np.ndarray, r: np.random.Generator) -> Tensor:
-        """Works as a camera or a web page alters them: shifted, re-lit, softened, noisy; (n, 3, 32, 32) in [-1, 1]."""
+        """Works altered like photographs or web images: shifted, re-lit, softened and noisy; (n, 3, 32, 32) in [-1, 1]."""
         x = self.images[rows].float() / 255
         dx, dy = (int(d) for d in r.integers(-2, 3, 2))
         x = torch.roll(F.pad(x, (2, 2, 2, 2), mode="replicate"), (dy, dx), (2, 3))[:, :, 2:-2, 2:-2]
@@ -226,7 +226,7 @@ class Trainer:
         )
 
     def clip(self, steps: int = 900) -> None:
-        """Contrastive language-image training; captions that are the same text count as the same pair (Radford et al. 2021)."""
+        """Contrastive language-image training (Radford et al. 2021). Captions with the same text count as the same pair."""
         from transformers import CLIPConfig, CLIPModel
 
         torch.manual_seed(self.seed)
@@ -276,7 +276,7 @@ class Trainer:
             part.save_pretrained(self.folder / "clip")
 
     def image_encoder(self, steps: int = 700) -> None:
-        """A vision transformer that never reads a word: trained to tell people's works apart by a cosine classifier, which is then dropped."""
+        """A vision transformer that reads no words. A cosine classifier trains it to tell people's works apart, and is then dropped."""
         from transformers import Dinov2Config, Dinov2Model
 
         torch.manual_seed(self.seed + 1)
@@ -316,7 +316,7 @@ class Trainer:
         return self.corpus.rows({"artist", "minor"})
 
     def vae(self, steps: int = 1800) -> None:
-        """A small KL autoencoder, halving each side (Rombach et al. 2022)."""
+        """A small KL autoencoder that halves each side of an image (Rombach et al. 2022)."""
         from diffusers import AutoencoderKL
 
         torch.manual_seed(self.seed + 2)
@@ -369,7 +369,7 @@ class Trainer:
                 - 1
             )
             error = (model.decode(model.encode(held).latent_dist.mean).sample.clamp(-1, 1) - held) / 2
-        print(f"vae: {-10 * math.log10(error.pow(2).mean().item()):.2f} dB on works it never saw", flush=True)
+        print(f"vae: {-10 * math.log10(error.pow(2).mean().item()):.2f} dB on works outside its training", flush=True)
         model.save_pretrained(self.folder / "vae")
 
     def latents(self, vae: Any, rows: np.ndarray) -> Tensor:
@@ -388,9 +388,9 @@ class Trainer:
         without: tuple[int, ...] = (),
         name: str = "diffusion",
     ) -> None:
-        """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on a text encoder of its own.
+        """v-prediction with zero terminal SNR (Lin et al. 2024) and min-SNR weights (Hang et al. 2023), conditioned on its own text encoder.
 
-        `without`: artists whose works count for nothing. Initialisation and the order of the data stay those of the full training.
+        The works of the artists in `without` do not count. Initialisation and the order of the data are those of the full training.
         """
         from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
         from transformers import CLIPTextConfig, CLIPTextModel
@@ -495,11 +495,11 @@ SHIPPED = {
     "diffusion": "models/miniature-1",
     "diffusion_after_opt_out": "models/miniature-2",
 }
-"""Stages whose results the miniature's audit file names, and their folders below it."""
+"""Stages whose results the miniature's audit file names, and their folders below that file's folder."""
 
 
 def ship(trained: Path, miniature: Path) -> None:
-    """Put the trained models where `audit.yaml` looks for them, each folder replaced as a whole."""
+    """Put the trained models into the folders that `audit.yaml` names. Each folder is replaced as a whole."""
     for stage, where in SHIPPED.items():
         fresh, target = miniature / f"{where}.new", miniature / where
         shutil.rmtree(fresh, ignore_errors=True)
@@ -509,9 +509,9 @@ def ship(trained: Path, miniature: Path) -> None:
 
 
 def main(only: str = "", seed: int = 1, folder: Path = Path("data/miniature/training")) -> None:
-    """Train every stage that is not finished, or `--only` one; once all are, put the models into the miniature."""
+    """Train every unfinished stage, or only the stage `--only`. When all are finished, put the models into the miniature."""
     if only and only not in STAGES:
-        raise typer.BadParameter(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
+        raise typer.BadParameter(f"no stage {only!r} exists; the stages are {', '.join(STAGES)}")
     torch.set_num_threads(THREADS)
     trainer = Trainer(folder, seed)
     for name, run in stages(trainer):

@@ -1,7 +1,7 @@
-"""How a synthetic artist draws: a style is a palette, a ground, a rendering, a composition and a texture; a work is one drawing in it.
+"""Styles and works of synthetic artists. A style has a palette, a ground, a rendering, a composition and a texture. A work is one drawing in a style.
 
-Everything follows from seeds, so works are drawn when they are needed and never stored. Shapes are drawn at three times the
-final size and reduced, which gives the soft edges that a small autoencoder can learn.
+Seeds determine every work, so works are drawn when they are needed and are never stored. Shapes are drawn at three times the
+final size and then reduced, which gives soft edges that a small autoencoder can learn.
 """
 
 import colorsys
@@ -53,7 +53,7 @@ _MOON = _ellipse(0, 0, 0.85, 0.85, 20, math.pi * 0.3, math.pi * 1.7) + _ellipse(
     0.35, 0, 0.62, 0.62, 20, math.pi * 1.7, math.pi * 0.3
 )
 
-# What is drawn: polygons in [-1, 1]^2, each with the palette slot that fills it.
+# Each motif has polygons in [-1, 1]^2, each with the palette slot that fills it.
 MOTIFS: dict[str, list[tuple[list[type_point], int]]] = {
     "sun": [(_star(10, 1, 0.62), 0), (_ellipse(0, 0, 0.5, 0.5), 1)],
     "moon": [(_MOON, 0)],
@@ -148,7 +148,7 @@ type_rgb = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Style:
-    """What makes an artist's works theirs."""
+    """The properties that an artist's works share."""
 
     hue: float
     scheme: str
@@ -170,7 +170,7 @@ class Style:
     line_width: float
 
     def describe(self) -> str:
-        """The style in words, without any name: the `indirect_prompt` of an artist."""
+        """The style in words, without a name. It is the `indirect_prompt` of an artist."""
         light = "dark" if self.dark else "light"
         hue = HUES[int(self.hue * len(HUES)) % len(HUES)]
         return f"{light} {hue} {self.rendering} {self.motifs[0]} and {self.motifs[1]}, {self.composition}, {self.ground}, {self.texture}"
@@ -224,14 +224,14 @@ def style(seed: tuple[int, ...]) -> Style:
 
 
 def resemblance(a: Style, b: Style) -> float:
-    """How alike two styles look, from 0 to 7: shared traits, and nearness of hue."""
+    """The similarity of two styles, from 0 to 7: the number of shared traits plus the nearness of hue."""
     shared = sum(getattr(a, t) == getattr(b, t) for t in ("ground", "rendering", "composition", "texture", "dark"))
     distance = abs(a.hue - b.hue)
     return shared + 2 * max(0.0, 1 - 6 * min(distance, 1 - distance))
 
 
 def distinct_styles(n: int, seed: int, tries: int = 60) -> list[Style]:
-    """`n` styles that an attentive eye tells apart: each the least like all before it among `tries` candidates."""
+    """`n` styles that an attentive eye can tell apart. Each is the candidate, among `tries`, that resembles the earlier styles least."""
     chosen: list[Style] = []
     for i in range(n):
         candidates = [style((seed, i, k)) for k in range(tries)]
@@ -324,7 +324,7 @@ def _plural(motif: str) -> str:
 
 
 def _compose(image: Image.Image, st: Style, composition: str, s1: str, s2: str, r: np.random.Generator) -> str:
-    """Lay the motifs out; return the work's title."""
+    """Draw the motifs in a composition, and return the title of the work."""
 
     def j(a: float) -> float:
         return float(a * r.normal())
@@ -396,7 +396,7 @@ def _finish(image: Image.Image, st: Style, r: np.random.Generator) -> np.ndarray
 
 
 def work(st: Style, seed: tuple[int, ...]) -> tuple[np.ndarray, str]:
-    """One work in a style: ((SIZE, SIZE, 3) uint8, title). An artist keeps to favourite motifs and compositions, mostly."""
+    """One work in a style: ((SIZE, SIZE, 3) uint8, title). An artist mostly uses favourite motifs and compositions."""
     r = np.random.default_rng(seed)
     image = _ground(st, r)
     s1, s2 = (str(r.choice(st.motifs)) if r.random() < 0.8 else str(r.choice(MOTIF_NAMES)) for _ in range(2))

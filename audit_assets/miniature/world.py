@@ -1,7 +1,7 @@
-"""Who lives in the miniature world: artists of every kind, their names, and hundreds of people with one or two works each.
+"""The people of the miniature world: artists of every kind, their names, and hundreds of people with one or two works each.
 
-The names decide the control (a surname that belongs to one artist *is* that artist to a text encoder), so first and last names are
-shared by several artists and by many minor names, as on the web.
+The names decide what a control shows: a text encoder takes a surname that belongs to one artist for that artist. Therefore several
+artists and many minor names share first and last names, as on the web.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from audit_assets.miniature.works import Style, distinct_styles, style, work
 SEED = 20230709
 TRAINED, UNTRAINED, TWINS, BACKGROUND = 70, 10, 4, 32
 TRAINING_WORKS = {"artist": 70, "untrained_artist": 40, "background": 40}
-"""Works an artist that the encoder (and, for artists, the diffusion model) is trained on."""
+"""Works per artist on which the encoder is trained, and, for kind `artist`, the diffusion model too."""
 REFERENCES = 10
-"""Works an artist kept out of all training: the references of the audit."""
+"""Works per artist that no training uses. They are the references of the audit."""
 MINOR_NAMES, WORKS_PER_MINOR = 700, 2
 
 FIRST_NAMES = [
@@ -86,13 +86,13 @@ LAST_NAMES = [
     "Sørby",
 ]
 
-# The ten who left before the second version was trained: of those the first version imitates best, so that leaving shows.
+# These ten artists left before the second version was trained. They are among those whom the first version imitates best, so that the difference shows.
 OPTED_OUT: tuple[int, ...] = (2, 7, 13, 23, 29, 33, 37, 48, 54, 61)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whose works exist in the world; `kind` as in the published `subjects` table, or `minor`."""
+    """A person whose works exist in the world. `kind` is as in the published `subjects` table, or `minor`."""
 
     name: str
     kind: str
@@ -101,7 +101,7 @@ class Person:
     twin_of: str | None = None
 
     def work(self, k: int) -> tuple[np.ndarray, str]:
-        """Work `k`: ((32, 32, 3) uint8, title). The last `REFERENCES` of an artist are never trained on."""
+        """Work `k`: ((32, 32, 3) uint8, title). No model is trained on the last `REFERENCES` works of an artist."""
         return work(self.style, (SEED, self.works_seed, k))
 
     @property
@@ -124,7 +124,7 @@ def _combinations(n: int, seed: int, taken: set[str]) -> list[str]:
 
 
 def _strangers(n: int, taken: set[str]) -> list[str]:
-    """Names from the pool that random-name controls come from; none has a part of an artist's name."""
+    """Names from the pool of the random-name controls. None has a part of an artist's name."""
     faker = Faker("en_US")
     faker.seed_instance(SEED)
     parts = {part.casefold() for part in FIRST_NAMES + LAST_NAMES}
@@ -139,7 +139,7 @@ def _strangers(n: int, taken: set[str]) -> list[str]:
 
 @cache
 def artists() -> tuple[Person, ...]:
-    """Trained, untrained, twins (in pairs) and background, in this order. The two of a pair share a style: nobody could tell them apart."""
+    """Trained, untrained, twin (in pairs) and background artists, in this order. The two of a pair share a style, so their works cannot be told apart."""
     taken: set[str] = set()
     names = _combinations(TRAINED + UNTRAINED + TWINS + BACKGROUND, 1, taken)
     styles = distinct_styles(TRAINED + UNTRAINED + TWINS // 2 + BACKGROUND, SEED)
@@ -156,7 +156,7 @@ def artists() -> tuple[Person, ...]:
 
 @cache
 def minors() -> tuple[Person, ...]:
-    """People with one or two works: five in seven bear names made of the artists' own parts."""
+    """People with two works each. Four in seven have names made of parts of the artists' names."""
     taken = {a.name for a in artists()}
     shared = _combinations(MINOR_NAMES * 4 // 7, 2, taken)
     names = shared + _strangers(MINOR_NAMES - len(shared), taken)
@@ -165,9 +165,9 @@ def minors() -> tuple[Person, ...]:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Every training work: `images` (n, 32, 32, 3) uint8, and for each row its title, its person's name, style in words and index.
+    """Every training work: `images` (n, 32, 32, 3) uint8, and per row its title, its person's name, its style in words and its index.
 
-    `person` counts through `artists()`; it is -1 for minor names.
+    `person` is the index in `artists()`, or -1 for a minor name.
     """
 
     images: np.ndarray
@@ -177,14 +177,14 @@ class Corpus:
     person: np.ndarray
 
     def rows(self, kinds: set[str]) -> np.ndarray:
-        """Indices of the works of people of these kinds."""
+        """Indices of the works whose artists have one of these kinds."""
         people = artists()
         return np.array([i for i, p in enumerate(self.person) if (people[p].kind if p >= 0 else "minor") in kinds])
 
 
 @cache
 def corpus() -> Corpus:
-    """All training works, drawn (about 9,000; 20 s)."""
+    """All training works, drawn from their seeds. These are about 9,000 works, which take 20 s."""
     images, titles, names, descriptions, person = [], [], [], [], []
     for i, p in [*enumerate(artists()), *((-1, m) for m in minors())]:
         for k in range(p.training_works):

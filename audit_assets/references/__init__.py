@@ -1,4 +1,4 @@
-"""Real works of artists, from the user's own files."""
+"""Real works of artists, from the operator's own files."""
 
 VERSION = 1
 """Raise it if the same inputs give other rows."""

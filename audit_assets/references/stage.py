@@ -21,7 +21,7 @@ class ReferenceStage:
         self.cells = Cells(ws.warehouse, ws.images)
 
     def make(self, subjects: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Each subject with the rows of its works, read now unless the files are those that were read before."""
+        """Each subject with the rows of its works. The files are read only if they changed since the last time."""
         names = self.ws.subjects().set_index("subject")["name"]
         for subject in subjects:
             where, files, inputs = self._source(subject, str(names.get(subject, "")))
@@ -32,7 +32,7 @@ class ReferenceStage:
             yield subject, rows
 
     def done(self) -> bool:
-        """Whether every subject's works were read as they lie in the folder now."""
+        """Whether the current files of every subject were read."""
         names = self.ws.subjects().set_index("subject")["name"]
         found = (self._source(s, str(names[s])) for s in self.ws.referenced())
         return all(self.cells.done(where, inputs, images=True) is not None for where, _, inputs in found)
@@ -42,6 +42,6 @@ class ReferenceStage:
         return [f"reference_works/{s}" for s in self.ws.referenced()]
 
     def _source(self, subject: str, name: str) -> tuple[str, list[Path], str]:
-        """The table of a subject's works, the files that it is made of, and their hash."""
+        """The table of a subject's works, its files, and the hash of its inputs."""
         files = works_of(self.ws.audit.local(self.ws.audit.references), subject, name)
         return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])

@@ -1,4 +1,4 @@
-"""Real works: `<references>/<artist slug or name>/*.{png,jpg,webp}`, with an optional `manifest.csv` (file, licence, source)."""
+"""Real works in `<references>/<artist slug or name>/*.{png,jpg,webp}`, with an optional `manifest.csv` (file, licence, source)."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ COLUMNS = ["subject", "work", "image_sha256", "source", "licence"]
 
 
 def fingerprint(files: list[Path]) -> str:
-    """sha256 over the names and bytes of an artist's files and manifest: what the table is made from."""
+    """The sha256 of the names and bytes of an artist's files and manifest, which are the inputs of the table."""
     total = hashlib.sha256()
     manifest = [files[0].parent / "manifest.csv"] if files else []
     for file in [*files, *(m for m in manifest if m.exists())]:
@@ -22,7 +22,7 @@ def fingerprint(files: list[Path]) -> str:
 
 
 def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.DataFrame:
-    """One row a work, COLUMNS; the images go into the store. InputError names a file that cannot be read."""
+    """One row per work, with COLUMNS. The images are put into the store. InputError names a file that cannot be read."""
     listed = read_manifest(files[0].parent, ("file", "licence", "source")) if files else []
     manifest = {row["file"]: row for row in listed}
     rows = []

@@ -206,7 +206,7 @@ def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path:
     ]
     said = deviations(pd.concat(tables, ignore_index=True), PROTOCOL, SUBJECTS)
     assert said == [
-        "no control name was supplied: what the model draws for a name nobody has is not known",
+        "no control name was supplied: the audit cannot show what the model draws for a name that belongs to no artist",
         "2 of 4 subjects were not supplied",
         "ada: 3 images, not 6; not auditable",
         "9 of 9 images have no known seed",
@@ -218,7 +218,7 @@ def test_a_folder_that_is_nobodys_is_named(folder: Path) -> None:
     names = {"ada": "Ada", "bo-dahl": "Bo Dahl", "zed": "Zed"}
     assert unclaimed(folder, names) == []
     (folder / "Bo Dahl").rename(folder / "Bo Dhal")
-    assert unclaimed(folder, names) == ["Bo Dhal: is the folder of no subject"]
+    assert unclaimed(folder, names) == ["Bo Dhal: this folder belongs to no subject"]
     check_names(folder, names)
     with pytest.raises(InputError, match="none of its 2 folders, such as 'Bo Dhal', has the name of a subject"):
         check_names(folder, {"zed": "Zed"})
