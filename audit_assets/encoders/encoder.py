@@ -20,7 +20,7 @@ transformers_logging.disable_progress_bar()
 
 
 class TransformersEncoder:
-    """An encoder in half precision on a GPU and in float32 on a CPU, whatever type the file has. Its processor uses PIL, because torchvision gives other values."""
+    """An encoder in half precision on a GPU and in float32 on a CPU; the type in the file does not matter. Its processor uses PIL, because torchvision gives other values."""
 
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         self.kind = resolved.kind

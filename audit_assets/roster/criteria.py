@@ -39,7 +39,7 @@ def choose(
 
     `artists` is the table of `read_artists`; only kind `artist` is eligible. `mentions` maps names to
     numbers; a missing name has none. If no captions were scanned (None), `criteria` has every artist of the table in its
-    order, whatever the size asked for, and `most_mentioned` is empty. A criterion is skipped if its columns are empty for
+    order, even if more than the size asked for, and `most_mentioned` is empty. A criterion is skipped if its columns are empty for
     every artist.
     """
     eligible = artists[artists["kind"] == "artist"].reset_index(drop=True)
