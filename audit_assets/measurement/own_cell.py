@@ -10,7 +10,9 @@ The assumption: images of an unknown name are like images of other names up to l
 are like those of others up to location and length. Two companions in ``own_cell_companions`` assume less, and see less.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,18 +75,17 @@ class OwnCell:
     ``p_value`` = ``rank`` / (``others`` + 1); ``rank``: 1 + other cells at least as large, a tie counts against the artist;
     ``z``: the own cell in units of its column's scale. All three are NaN if the artist was not tested, and ``reason`` says
     why and what would settle it; it is empty otherwise. ``others``: cells that are nobody's own. ``p_floor`` = 1 / (others + 1).
-    ``null`` (others,): their z, sorted. ``same_columns``, ``same_rows``: names and artists left out as copies of others.
+    ``same_columns``, ``same_rows``: names and artists left out as copies of others.
     """
 
     p_value: FloatArray
     z: FloatArray
     rank: FloatArray
     reason: tuple[str, ...]
-    others: int
-    p_floor: float
-    null: FloatArray
-    same_rows: int
-    same_columns: int
+    others: IntArray
+    p_floor: FloatArray
+    same_rows: IntArray
+    same_columns: IntArray
 
 
 def own_cells(cells: Similarities, artists: npt.ArrayLike, names: npt.ArrayLike) -> OwnCells:
@@ -110,11 +111,10 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
 
     1. *Row effects.* From column s, take the row effects of the additive two-way model with missing cells (Yates 1933,
        *Empire Journal of Experimental Agriculture* 1, 129-142), fitted without own cells and without column s.
-    2. *Lengths.* Divide each row by its length: an artist whose works resemble each other has a longer mean work, hence
-       larger residuals of either sign. Without this step, 15 % of such artists had p <= 0.05.
-    3. *Columns.* Less the mean, and over the root mean square, of the other cells of the column. "Other" leaves out the own
-       cell and the cell itself, so that an other cell is measured exactly as an own cell is (an externally studentized
-       residual: Cook and Weisberg 1982, *Residuals and influence in regression*, section 2.2.1).
+    2. *Lengths.* The spread of a row is proportional to the length of its centred mean work: an artist whose works resemble
+       each other has larger residuals of either sign. Without this step, 15 % of such artists had p <= 0.05.
+    3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
+       so that any other cell is measured exactly as an own cell is (``studentized``).
     4. p = (1 + other cells >= own) / (1 + other cells).
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not
@@ -145,12 +145,51 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
         z=mine,
         rank=rank,
         reason=tuple(reasons),
-        others=len(others),
-        p_floor=1 / (1 + len(others)),
-        null=others,
-        same_rows=table.same_rows,
-        same_columns=table.same_columns,
+        others=np.full(n, len(others)),
+        p_floor=np.full(n, 1 / (1 + len(others))),
+        same_rows=np.full(n, table.same_rows),
+        same_columns=np.full(n, table.same_columns),
     )
+
+
+def own_cell_in_strata(
+    similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells, stratum: npt.ArrayLike
+) -> OwnCell:
+    """``own_cell`` for each artist among the names of the artist's own stratum only: one origin, script or locale.
+
+    ``stratum`` (columns,): the stratum of each name. Names of one origin suggest the same subjects, and works of artists of that
+    origin show them. Among names of all origins, an own cell is then large without imitation; among names of its own origin,
+    all names suggest the same, and the row effect takes it out.
+
+    Raises ValueError as ``own_cell``, and if ``stratum`` does not have one value per column.
+    """
+    values, of = np.asarray(similarity, dtype=np.float64), np.asarray(stratum)
+    if of.shape != values.shape[1:]:
+        raise ValueError(f"The strata of names have shape {of.shape}; pass {values.shape[1]}, one per column.")
+    n = len(own.rows)
+    numbers, reasons = np.full((7, n), np.nan), list(own.missing)
+    numbers[3:] = 0
+    for names, members in split_by_stratum(own, of):
+        inside = np.full(len(of), -1)
+        inside[names] = np.arange(len(names))
+        part = OwnCells(own.rows[members], inside[own.columns[members]], tuple(own.missing[i] for i in members))
+        found = own_cell(values[:, names], lengths, part)
+        numbers[:, members] = (
+            found.p_value, found.z, found.rank, found.others, found.p_floor, found.same_rows, found.same_columns,
+        )  # fmt: skip
+        for i, why in zip(members, found.reason, strict=True):
+            reasons[i] = why
+    p, z, rank, others, floor, same_rows, same_columns = numbers
+    counts = (others.astype(np.int64), same_rows.astype(np.int64), same_columns.astype(np.int64))
+    return OwnCell(p, z, rank, tuple(reasons), counts[0], floor, counts[1], counts[2])
+
+
+def split_by_stratum(own: OwnCells, stratum: npt.NDArray[Any]) -> Iterator[tuple[IntArray, IntArray]]:
+    """The columns of each stratum that has an own cell, and which artists those are."""
+    exists = np.flatnonzero(np.asarray(own.rows) >= 0)
+    of_artist = stratum[np.asarray(own.columns)[exists]]
+    for value in np.unique(of_artist):
+        yield np.flatnonzero(stratum == value), exists[of_artist == value]
 
 
 def at_least(ordered: FloatArray, values: FloatArray) -> IntArray:
@@ -307,27 +346,34 @@ def _z_scores(table: Table) -> tuple[FloatArray, BoolArray]:
     own_row[table.columns[exists]] = table.rows[exists]
     for start in range(0, table.similarity.shape[1], BLOCK):
         block = np.arange(start, min(start + BLOCK, table.similarity.shape[1]))
-        residual = (table.similarity[:, block] - effects.without(block)) / table.lengths[:, None]
-        z[:, block], flat[block] = studentized(residual, own_row[block])
+        residual = table.similarity[:, block] - effects.without(block)
+        z[:, block], flat[block] = studentized(residual, table.lengths, own_row[block])
     return z, flat
 
 
-def studentized(residual: FloatArray, own_row: IntArray) -> tuple[FloatArray, BoolArray]:
-    """Each cell less the mean, over the root mean square, of the other cells of its column; ``residual`` (rows, b).
+def studentized(residual: FloatArray, lengths: FloatArray, own_row: IntArray) -> tuple[FloatArray, BoolArray]:
+    """Externally studentized residuals of each column, whose spread in row r is proportional to ``lengths[r]``.
 
-    ``own_row`` (b,): the row of the own cell of each column, -1 if it has none. Returns z (rows, b), rounded to 9 decimals so that
-    equal similarities stay ties, and which columns are flat, their z set to 0.
+    ``residual`` (rows, b), ``lengths`` (rows,), ``own_row`` (b,): the row of the own cell of each column, -1 if it has none.
+    The column's mean is fitted by weighted least squares, its scale is the root mean square of what is left; neither uses the
+    own cell, and for any other cell neither uses that cell (closed form: Cook and Weisberg 1982, section 2.2.1). Returns z
+    (rows, b), rounded to 9 decimals so that equal similarities stay ties, and which columns are flat, their z set to 0.
     """
     at = np.flatnonzero(own_row >= 0)
     kept = np.ones(residual.shape, dtype=np.bool_)
     kept[own_row[at], at] = False
     cells = kept.sum(axis=0)
-    centred = residual - np.where(kept, residual, 0.0).sum(axis=0) / cells
-    squares = np.where(kept, centred**2, 0.0).sum(axis=0)
+    weight = (1 / lengths**2)[:, None]
+    total = weight.sum() - np.where(own_row >= 0, weight[own_row, 0], 0.0)
+    centred = residual - (weight * residual * kept).sum(axis=0) / total
+    centred /= lengths[:, None]
+    squares = (centred**2 * kept).sum(axis=0)
     flat = squares <= cells * FLAT**2
-    # The cell itself left out of mean and squares, in closed form: e K / (K - 1), and SS - e^2 K / (K - 1).
-    factor = cells / (cells - 1)
-    left = np.maximum(squares - factor * centred**2, FLAT**2) / (cells - 2)
-    z = factor * centred / np.sqrt(left)
-    z[own_row[at], at] = (centred[own_row[at], at]) / np.sqrt(np.maximum(squares[at], FLAT**2) / (cells[at] - 1))
+    free = np.maximum(1 - weight / total, FLAT)
+    left = np.maximum(squares - centred**2 / free, FLAT**2) / (cells - 2)
+    z = centred / np.sqrt(free * left)
+    free_own = 1 + weight[own_row[at], 0] / total[at]
+    z[own_row[at], at] = centred[own_row[at], at] / np.sqrt(
+        free_own * np.maximum(squares[at], FLAT**2) / (cells[at] - 1)
+    )
     return np.where(flat, 0.0, np.round(z, 9)), flat

@@ -141,8 +141,7 @@ def own_rank(
             continue
         effects = effects or RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
         residual = table.similarity[:, column] - effects.without(np.array([column]))[:, 0]
-        value = residual / table.lengths
-        value = np.round(value - value.mean(), 12)
+        value = np.round((residual - np.average(residual, weights=table.lengths**-2.0)) / table.lengths, 12)
         rank[i] = (value[among] >= value[row]).sum()
     return _ranks(rank, others, reasons)
 
