@@ -125,18 +125,13 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     """
     table = distinct_table(similarity, lengths, own)
     n = len(own.rows)
-    reasons = [why or _too_few(table, i) for i, why in enumerate(table.missing)]
-    refused = all(reasons)
-    z, flat = (np.zeros((0, 0)), np.zeros(0, bool)) if refused else _z_scores(table)
-    mine, rank = np.full(n, np.nan), np.full(n, np.nan)
-    others = np.zeros(0)
-    if not refused:
-        kept = np.broadcast_to(~flat, z.shape).copy()
-        exists = table.rows >= 0
-        kept[table.rows[exists], table.columns[exists]] = False
-        others = np.sort(z[kept])
-        for i in np.flatnonzero(exists):
-            reasons[i] = reasons[i] or (_FLAT_COLUMN if flat[table.columns[i]] else "")
+    reasons = [why or too_few(table, i) for i, why in enumerate(table.missing)]
+    mine, rank, others = np.full(n, np.nan), np.full(n, np.nan), np.zeros(0)
+    if not all(reasons):
+        z, flat = z_scores(table)
+        others = other_cells(table, z, flat)
+        for i in np.flatnonzero(table.rows >= 0):
+            reasons[i] = reasons[i] or (FLAT_COLUMN if flat[table.columns[i]] else "")
         tested = np.array([not why for why in reasons], dtype=np.bool_)
         mine[tested] = z[table.rows[tested], table.columns[tested]]
         rank[tested] = 1 + at_least(others, mine[tested])
@@ -197,10 +192,10 @@ def at_least(ordered: FloatArray, values: FloatArray) -> IntArray:
     return np.asarray(len(ordered) - np.searchsorted(ordered, values, side="left"), dtype=np.int64)
 
 
-_FLAT_COLUMN = "The images of this name are equally near to the works of all artists, so nothing follows; another encoder may see a difference."  # fmt: skip
+FLAT_COLUMN = "The images of this name are equally near to the works of all artists, so nothing follows; another encoder may see a difference."  # fmt: skip
 
 
-def _too_few(table: Table, artist: int) -> str:
+def too_few(table: Table, artist: int) -> str:
     """Why this artist cannot be tested in this table, and what would settle it; empty if nothing is in the way."""
     rows, columns = table.similarity.shape
     if table.rows[artist] < 0:
@@ -337,7 +332,15 @@ class RowEffects:
         return np.asarray(effects)
 
 
-def _z_scores(table: Table) -> tuple[FloatArray, BoolArray]:
+def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
+    """Sorted z of the cells that are nobody's own, flat columns left out: what an own cell is ranked among."""
+    kept = np.broadcast_to(~flat, z.shape).copy()
+    exists = table.rows >= 0
+    kept[table.rows[exists], table.columns[exists]] = False
+    return np.sort(z[kept])
+
+
+def z_scores(table: Table) -> tuple[FloatArray, BoolArray]:
     """Standardized residuals (rows, columns), and which columns are flat (columns,): those have z = 0."""
     exists = table.rows >= 0
     effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
