@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit_assets.measurement.similarities import Similarities
+from audit_assets.measurement.studentized import FLAT, studentized
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
 FEWEST_COLUMNS = 10
@@ -28,9 +29,6 @@ FEWEST_ROWS = 5
 
 SAME = 1e-5
 """Cosines of two rows or columns that differ by less everywhere are those of the same works or images."""
-
-FLAT = 1e-9
-"""A length or a scale below this is rounding, not a difference."""
 
 BLOCK = 256
 """Columns that are centred at a time."""
@@ -114,7 +112,7 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     2. *Lengths.* The spread of a row is proportional to the length of its centred mean work: an artist whose works resemble
        each other has larger residuals of either sign. Without this step, 15 % of such artists had p <= 0.05.
     3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
-       so that any other cell is measured exactly as an own cell is (``studentized``).
+       so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest tenth of the others.
     4. p = (1 + other cells >= own) / (1 + other cells).
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not
@@ -352,31 +350,3 @@ def z_scores(table: Table) -> tuple[FloatArray, BoolArray]:
         residual = table.similarity[:, block] - effects.without(block)
         z[:, block], flat[block] = studentized(residual, table.lengths, own_row[block])
     return z, flat
-
-
-def studentized(residual: FloatArray, lengths: FloatArray, own_row: IntArray) -> tuple[FloatArray, BoolArray]:
-    """Externally studentized residuals of each column, whose spread in row r is proportional to ``lengths[r]``.
-
-    ``residual`` (rows, b), ``lengths`` (rows,), ``own_row`` (b,): the row of the own cell of each column, -1 if it has none.
-    The column's mean is fitted by weighted least squares, its scale is the root mean square of what is left; neither uses the
-    own cell, and for any other cell neither uses that cell (closed form: Cook and Weisberg 1982, section 2.2.1). Returns z
-    (rows, b), rounded to 9 decimals so that equal similarities stay ties, and which columns are flat, their z set to 0.
-    """
-    at = np.flatnonzero(own_row >= 0)
-    kept = np.ones(residual.shape, dtype=np.bool_)
-    kept[own_row[at], at] = False
-    cells = kept.sum(axis=0)
-    weight = (1 / lengths**2)[:, None]
-    total = weight.sum() - np.where(own_row >= 0, weight[own_row, 0], 0.0)
-    centred = residual - (weight * residual * kept).sum(axis=0) / total
-    centred /= lengths[:, None]
-    squares = (centred**2 * kept).sum(axis=0)
-    flat = squares <= cells * FLAT**2
-    free = np.maximum(1 - weight / total, FLAT)
-    left = np.maximum(squares - centred**2 / free, FLAT**2) / (cells - 2)
-    z = centred / np.sqrt(free * left)
-    free_own = 1 + weight[own_row[at], 0] / total[at]
-    z[own_row[at], at] = centred[own_row[at], at] / np.sqrt(
-        free_own * np.maximum(squares[at], FLAT**2) / (cells[at] - 1)
-    )
-    return np.where(flat, 0.0, np.round(z, 9)), flat

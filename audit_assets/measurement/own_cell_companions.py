@@ -13,7 +13,8 @@ from math import lgamma, log
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.own_cell import FEWEST_ROWS, FLAT, OwnCells, RowEffects, Table, distinct_table
+from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCells, RowEffects, Table, distinct_table
+from audit_assets.measurement.studentized import FLAT
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
 FEWEST_NAMES = 10

@@ -25,6 +25,7 @@ from audit_assets.measurement.own_cell import (
     z_scores,
 )
 from audit_assets.measurement.similarities import Similarities
+from audit_assets.measurement.studentized import own_scores
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, mask, unit_rows
 
 FEWEST_WORKS = 6
@@ -265,11 +266,5 @@ def _z_of_imitators(
     middle = mean_works.mean(axis=0) + (left - mean_works[row]) / height
     length = np.maximum(np.linalg.norm(left - middle, axis=1), np.finfo(float).tiny)
     theirs = mean_works @ made.T - np.repeat(effects.without(table.columns[some]), splits, axis=1)
-    weight = np.repeat((table.lengths**-2.0)[:, None], len(made), axis=1)
-    weight[row, np.arange(len(made))] = 0
-    total = weight.sum(axis=0)
-    mean = (weight * theirs).sum(axis=0) / total
-    squares = (weight * (theirs - mean) ** 2).sum(axis=0)
-    scale = np.sqrt(squares / (height - 2) * (1 + length**-2.0 / total))
-    z = (own - mean) / length / np.maximum(scale, np.finfo(float).tiny)
+    z = own_scores(theirs, table.lengths, row, own, length)
     return np.asarray(z.reshape(len(some), splits))

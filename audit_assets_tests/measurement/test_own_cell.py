@@ -44,16 +44,18 @@ def row_effects_by_least_squares(values: FloatArray, own: BoolArray, left_out: i
     return np.linalg.lstsq(design, np.append(values[r, c], 0.0), rcond=None)[0][:rows]
 
 
-def z_by_brute_force(values: FloatArray, lengths: FloatArray, own: OwnCells) -> FloatArray:
+def z_by_brute_force(values: FloatArray, lengths: FloatArray, own: OwnCells, trimmed: int) -> FloatArray:
     """Every cell against the fit of a weighted mean to the other cells of its column, one cell at a time, by statsmodels."""
     mask = own_mask((len(values), values.shape[1]), own)
     z = np.empty_like(values)
     for s in range(values.shape[1]):
         residual = values[:, s] - row_effects_by_least_squares(values, mask, s)
         for r in range(len(values)):
-            others = (np.arange(len(values)) != r) & ~mask[:, s]
-            fit = sm.WLS(residual[others], np.ones(others.sum()), weights=lengths[others] ** -2.0).fit()
-            error = np.sqrt(fit.scale * (lengths[r] ** 2 + fit.cov_params()[0, 0] / fit.scale))
+            others = np.flatnonzero((np.arange(len(values)) != r) & ~mask[:, s])
+            about = (residual - np.average(residual[~mask[:, s]], weights=lengths[~mask[:, s]] ** -2.0)) / lengths
+            others = others[np.argsort(about[others])][: len(others) - trimmed]
+            fit = sm.WLS(residual[others], np.ones(len(others)), weights=lengths[others] ** -2.0).fit()
+            error = np.sqrt(fit.scale * lengths[r] ** 2 + fit.cov_params()[0, 0])
             z[r, s] = (residual[r] - fit.params[0]) / error
     return z
 
@@ -70,19 +72,20 @@ def test_the_closed_form_is_the_fit_by_least_squares_wherever_the_own_cells_lie(
         np.testing.assert_allclose(effects[:, s], expected, atol=1e-12)
 
 
-def test_each_cell_is_measured_by_the_other_cells_of_its_column() -> None:
+@pytest.mark.parametrize(("rows", "trimmed"), [(8, 0), (11, 1), (24, 2)])
+def test_each_cell_is_measured_by_the_other_cells_of_its_column_less_the_largest(rows: int, trimmed: int) -> None:
     rng = np.random.default_rng(1)
-    values, lengths = rng.normal(size=(8, 14)), rng.uniform(0.5, 2, size=8)
+    values, lengths = rng.normal(size=(rows, 14)), rng.uniform(0.5, 2, size=rows)
     own = own_at((2, 0), (0, 3), (5, 13))
-    expected = z_by_brute_force(values, lengths, own)
+    expected = z_by_brute_force(values, lengths, own, trimmed)
     found = own_cell(values, lengths, own)
     np.testing.assert_allclose(found.z, expected[own.rows, own.columns], atol=1e-8)
     null = expected[~own_mask(values.shape, own)]
     rank = [1 + int((null >= expected[r, c] - 1e-8).sum()) for r, c in zip(own.rows, own.columns, strict=True)]
     assert found.rank.tolist() == rank
-    assert found.p_value.tolist() == [r / (8 * 14 - 3 + 1) for r in rank]
-    assert found.others.tolist() == [8 * 14 - 3] * 3
-    assert found.p_floor.tolist() == [1 / (8 * 14 - 2)] * 3
+    assert found.p_value.tolist() == [r / (rows * 14 - 3 + 1) for r in rank]
+    assert found.others.tolist() == [rows * 14 - 3] * 3
+    assert found.p_floor.tolist() == [1 / (rows * 14 - 2)] * 3
 
 
 def test_effects_of_rows_and_columns_and_units_change_nothing() -> None:
