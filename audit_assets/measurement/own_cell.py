@@ -236,9 +236,10 @@ def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCe
     first_rows = _first_of_equals(values, np.isin(np.arange(len(values)), rows[exists])) & real
     first_columns = _first_of_equals(values.T, np.isin(np.arange(values.shape[1]), columns[exists]))
     kept_rows, kept_columns = np.flatnonzero(first_rows), np.flatnonzero(first_columns)
-    row_of = np.where(first_rows, np.cumsum(first_rows) - 1, -1)
-    column_of = np.where(first_columns, np.cumsum(first_columns) - 1, -1)
-    new_rows = np.where(exists, row_of[rows], -1)
+    # The last place answers for -1, an own cell that does not exist.
+    row_of = np.append(np.where(first_rows, np.cumsum(first_rows) - 1, -1), -1)
+    column_of = np.append(np.where(first_columns, np.cumsum(first_columns) - 1, -1), -1)
+    new_rows = row_of[rows]
     whole = first_rows.all() and first_columns.all()
     return Table(
         similarity=values if whole else values[np.ix_(kept_rows, kept_columns)],
@@ -271,7 +272,7 @@ def _first_of_equals(values: FloatArray, always: BoolArray) -> BoolArray:
     order = np.argsort(values @ np.cos(np.arange(values.shape[1]) ** 2), kind="stable")
     new = np.ones(len(order), dtype=np.bool_)
     for i in range(1, len(order)):
-        new[i] = np.abs(values[order[i]] - values[order[i - 1]]).max() > SAME
+        new[i] = np.abs(values[order[i]] - values[order[i - 1]]).max(initial=0.0) > SAME
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.cumsum(new) - 1
     first = np.zeros(len(order), dtype=np.bool_)

@@ -58,6 +58,8 @@ class Similarities:
 def centred_lengths(mean_works: npt.ArrayLike) -> FloatArray:
     """Lengths of the rows of (rows, d) less their mean, shape (rows,)."""
     rows = np.asarray(mean_works, dtype=np.float64)
+    if len(rows) == 0:
+        return np.zeros(0)
     return np.asarray(np.linalg.norm(rows - rows.mean(axis=0), axis=1))
 
 
@@ -79,7 +81,8 @@ def similarities(
     ``shown`` (m,): False for blank images, which are left out. ``weights`` (n,), not negative: near-identical works count
     once if each has the weight 1 / their number (``near_copies.weights_of``); by default each work counts once.
 
-    Raises ValueError on bad embeddings, indices, masks or weights, on two dimensions, or if no artist or no name is left.
+    If no artist has works, or no name has enough shown images, the matrix is empty, and ``missing`` says why for each artist.
+    Raises ValueError on bad embeddings, indices, masks or weights, and on two dimensions.
     """
     if fewest_images < 1:
         raise ValueError(f"fewest_images is {fewest_images}; a column needs one image or more.")
@@ -93,11 +96,6 @@ def similarities(
     in_row = _sizes(of_work, pool, each > 0)
     in_column = _sizes(of_image, names)
     rows, columns = np.flatnonzero(in_row > 0), np.flatnonzero(in_column >= fewest_images)
-    if len(rows) == 0 or len(columns) == 0:
-        raise ValueError(
-            f"{len(rows)} artists with works and {len(columns)} names with {fewest_images} shown images or more; "
-            "matching needs both. Add works, or images."
-        )
     mean_works = means(works, of_work, groups=pool, weights=each, what="work")[rows]
     mean_images = means(images, of_image, groups=names, what="image")[columns]
     if mean_works.shape[1] != mean_images.shape[1]:

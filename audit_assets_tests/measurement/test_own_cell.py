@@ -15,6 +15,7 @@ from audit_assets.measurement.own_cell import (
     own_cell_in_strata,
     own_cells,
 )
+from audit_assets.measurement.own_cell_companions import name_test, own_rank
 from audit_assets.measurement.similarities import similarities
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets_tests.measurement.worlds import unit
@@ -188,6 +189,37 @@ def test_artists_without_works_or_images_are_reported_and_keep_their_place() -> 
     assert found.reason[1].startswith("The artist has no works")
     assert found.reason[2] == "The name has 3 shown images and needs 5; 2 more images would settle it."
     assert np.isnan(found.p_value).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("nothing", ["images", "works"])
+def test_an_audit_in_which_every_image_is_blank_or_no_work_exists_is_a_stated_result(nothing: str) -> None:
+    vectors, which = unit(np.random.default_rng(12).normal(size=(40, 8))), np.arange(40) % 4
+    matrix = similarities(
+        vectors, which if nothing == "images" else np.full(40, -1), vectors, which, pool=4, names=4,
+        shown=np.full(40, nothing == "works"),
+    )  # fmt: skip
+    own = own_cells(matrix, [0, 1], [0, 1])
+    found = own_cell(matrix.similarity, matrix.lengths(), own)
+    assert np.isnan(found.p_value).all()
+    assert {why.split(";")[0] for why in found.reason} == {
+        "The name has 0 shown images and needs 5" if nothing == "images" else "The artist has no works that count"
+    }
+    for companion in (
+        name_test(matrix.similarity, matrix.lengths(), own, []),
+        own_rank(matrix.similarity, matrix.lengths(), own),
+    ):
+        assert companion.reason == found.reason
+
+
+def test_two_audited_names_with_the_same_images_do_not_help_each_other() -> None:
+    values = np.random.default_rng(13).normal(size=(21, 100))
+    values[0, 0] += 20
+    values[:, 1] = values[:, 0]
+    found = own_cell(values, np.ones(21), own_at((0, 0), (1, 1)))
+    assert found.same_columns[0] == 0
+    # The first artist's row is as high in the column of the second name, which is nobody's own cell.
+    assert found.rank[0] == 2
+    assert found.p_value[1] > 0.05
 
 
 def test_a_stratum_is_tested_as_if_the_names_of_the_others_did_not_exist() -> None:

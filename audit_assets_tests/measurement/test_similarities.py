@@ -52,8 +52,6 @@ def test_what_cannot_be_compared_is_refused() -> None:
     who = np.zeros(5, dtype=int)
     with pytest.raises(ValueError, match="2 and 3 dimensions"):
         similarities(two, who, three, who, pool=1, names=1)
-    with pytest.raises(ValueError, match="0 names with 5 shown images"):
-        similarities(two, who, two, who, pool=1, names=1, shown=np.zeros(5, dtype=bool))
     with pytest.raises(ValueError, match="pass one per row"):
         similarities(two[:4], who, two, who, pool=1, names=1)
     with pytest.raises(ValueError, match="finite numbers of 0 or more"):
