@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from audit_assets.measurement.vectors import FloatArray, IntArray, same_dimension, unit_rows
+from audit_assets.measurement.vectors import FloatArray, IntArray, unit_rows
 
 THRESHOLD = 0.97
 """Cosine of centred embeddings from which two images count as near-identical: they share 94 % of their variance.
@@ -60,7 +60,7 @@ def near_copies(
     Raises ValueError on bad embeddings, another dimension of the centre, a threshold outside (0, 1], and keys that are not
     one per work.
     """
-    rows = _prepared(unit_rows(works, "work"), centre, threshold)
+    rows = _prepared(works, "work", centre, threshold)
     if keys is not None and len(keys) != len(rows):
         raise ValueError(f"{len(keys)} keys for {len(rows)} works; pass one per work.")
     left, right, cosine = _at_or_above(rows, threshold)
@@ -113,11 +113,9 @@ def contaminated(
     without any. ``within``: labels of works (n,) and of images (m,); embeddings are then compared within a label only, as artists
     with the images of their own names, which is faster by the number of artists. Keys are always compared with all.
 
-    Raises ValueError as ``near_copies``, and on two dimensions.
+    Raises ValueError as ``near_copies``, and on labels or keys that are not one per work and one per image.
     """
-    real, made = unit_rows(works, "work"), unit_rows(images, "image")
-    same_dimension(real, made, "work and image")
-    left, right = _prepared(real, centre, threshold), _prepared(made, centre, threshold)
+    left, right = _prepared(works, "work", centre, threshold), _prepared(images, "image", centre, threshold)
     nearest, cosine = np.full(len(left), -1, dtype=np.int64), np.full(len(left), -1.0)
     for some, among in _labelled(within, len(left), len(right)):
         part = left[some] @ right[among].T
@@ -173,18 +171,22 @@ def _labelled(
         yield order_work[low:high], order_image[first:last]
 
 
-def _prepared(rows: FloatArray, centre: npt.ArrayLike, threshold: float) -> npt.NDArray[np.float32]:
-    """Rows less the centre, of unit length again, in single precision; a row at the centre becomes 0."""
+def _prepared(vectors: npt.ArrayLike, what: str, centre: npt.ArrayLike, threshold: float) -> npt.NDArray[np.float32]:
+    """Checked unit vectors less the centre, of unit length again, in single precision; a row at the centre becomes 0."""
     if not 0 < threshold <= 1:
         raise ValueError(f"The threshold is {threshold}; pass a cosine above 0 and up to 1.")
+    array: npt.NDArray[np.floating] = np.asarray(vectors)
     middle = np.asarray(centre, dtype=np.float64)
-    if middle.shape != rows.shape[1:] or not np.isfinite(middle).all():
+    if array.ndim == 2 and (middle.shape != array.shape[1:] or not np.isfinite(middle).all()):
         raise ValueError(
-            f"The centre has shape {middle.shape}; pass {rows.shape[1]} finite numbers, one per dimension."
+            f"The centre has shape {middle.shape}; pass {array.shape[1]} finite numbers, one per dimension."
         )
-    rows = rows - middle
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(np.where(length > 1e-6, rows / np.maximum(length, 1e-6), 0.0), dtype=np.float32)
+    prepared = np.empty(array.shape, dtype=np.float32)
+    for start in range(0, max(len(array), 1), BLOCK):
+        rows = unit_rows(array[start : start + BLOCK], what, first_row=start) - middle
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        prepared[start : start + BLOCK] = np.where(length > 1e-6, rows / np.maximum(length, 1e-6), 0.0)
+    return prepared
 
 
 def _at_or_above(rows: npt.NDArray[np.float32], threshold: float) -> tuple[IntArray, IntArray, FloatArray]:

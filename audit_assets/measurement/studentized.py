@@ -9,8 +9,9 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 TRIMMED = 0.1
 """Share of the other artists, those whose works are nearest to the images, that take no part in a column's mean and scale.
 
-Else one artist who paints like the audited one, the twin in the background, widens the column until the own cell is usual in it:
-adding that artist made six of ten perfect imitators invisible. Trimming costs about one point of power.
+Otherwise one artist who paints like the audited one widens the column until the own cell is usual in it: simulated with 20
+others, adding such an artist took the share of perfect imitators that are seen from 99 % to 88 %, and with trimming it stays
+at 99 %. An imitation of effect 0.5 is found in 88 % of audits with trimming and in 90 % without.
 """
 
 FLAT = 1e-9
