@@ -112,7 +112,7 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     2. *Lengths.* The spread of a row is proportional to the length of its centred mean work: an artist whose works resemble
        each other has larger residuals of either sign. Without this step, 11 % of such artists had p <= 0.05 (simulated).
     3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
-       so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest tenth of the others.
+       so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest fifth of the others.
     4. p = (1 + other cells >= own) / (1 + other cells).
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not

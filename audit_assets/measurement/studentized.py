@@ -6,12 +6,13 @@ import numpy as np
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
-TRIMMED = 0.1
+TRIMMED = 0.2
 """Share of the other artists, those whose works are nearest to the images, that take no part in a column's mean and scale.
 
 Otherwise one artist who paints like the audited one widens the column until the own cell is usual in it: simulated with 20
-others, adding such an artist took the share of perfect imitators that are seen from 99 % to 88 %, and with trimming it stays
-at 99 %. An imitation of effect 0.5 is found in 88 % of audits with trimming and in 90 % without.
+others, adding such an artist took the share of perfect imitators that are seen from 99 % to 88 %, and eight of them hid an
+imitation of effect 0.8 in every audit. With a fifth left out, up to a fifth of the others may paint like the artist. The price:
+an imitation of effect 0.5 is found in 87 % of audits in place of 90 %, and with five others only, in 64 % in place of 74 %.
 """
 
 FLAT = 1e-9
@@ -71,7 +72,7 @@ def _about_mean(residual: FloatArray, lengths: FloatArray, own_row: IntArray) ->
 
 
 def _without_largest(about: FloatArray, kept: BoolArray) -> tuple[BoolArray, BoolArray | None]:
-    """The kept cells (b, rows) less the largest tenth of each column, and less one more; all and None in a small table."""
+    """The kept cells (b, rows) less the largest fifth of each column, and less one more; all and None in a small table."""
     trimmed = int(TRIMMED * (about.shape[1] - 1))
     if trimmed == 0:
         return kept, None

@@ -34,7 +34,7 @@ def audit_run_again(drawn: DrawnWorld, matrix: Similarities, own: OwnCells, spli
         (World(work_alike=0.1), 0.01),
         (World(work_alike=0.05, audited=5), 0.01),
         (World(work_alike=0.1, shape="anisotropic", works=7), 0.015),
-        (World(work_alike=0.1, background=5, names=20), 0.03),
+        (World(work_alike=0.1, background=5, names=20), 0.05),
     ],
 )
 def test_the_closed_form_is_near_the_whole_audit_run_again(world: World, apart: float) -> None:
