@@ -12,7 +12,7 @@ TRIMMED = 0.2
 Otherwise one artist who paints like the audited one widens the column until the own cell is usual in it: simulated with 20
 others, adding such an artist took the share of perfect imitators that are seen from 99 % to 88 %, and eight of them hid an
 imitation of effect 0.8 in every audit. With a fifth left out, up to a fifth of the others may paint like the artist. The price:
-an imitation of effect 0.5 is found in 87 % of audits in place of 90 %, and with five others only, in 64 % in place of 74 %.
+an imitation of effect 0.5 is found in 87 % of audits in place of 90 %, and with five others only, in 62 % in place of 74 %.
 """
 
 FLAT = 1e-9
