@@ -14,6 +14,7 @@ from audit_assets.errors import InputError
 from audit_assets.models.devices import best_device, is_cuda
 from audit_assets.models.encoders import ResolvedEncoder
 from audit_assets.models.files import loading
+from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
 from audit_assets.models.tokenizers import lost_words
 
 transformers_logging.disable_progress_bar()
@@ -26,15 +27,14 @@ class TransformersEncoder:
         self.kind = resolved.kind
         self.device = device or best_device()
         self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
-        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         with loading(resolved.path, "the encoder"):
             model, loaded = AutoModel.from_pretrained(
-                resolved.path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, **options
+                resolved.path, dtype=self.dtype, output_loading_info=True, **SAFE_WEIGHTS
             )
             self._pools = _check_loaded(resolved, loaded)
-            self.processor = _pil_processor(resolved, options)
+            self.processor = _pil_processor(resolved)
             self.tokenizer: Any = (
-                AutoTokenizer.from_pretrained(resolved.path, **options) if self.kind == "image_text" else None
+                AutoTokenizer.from_pretrained(resolved.path, **SAFE) if self.kind == "image_text" else None
             )
         self.model = model.to(self.device).eval()
 
@@ -74,8 +74,8 @@ class TransformersEncoder:
         return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)
 
 
-def _pil_processor(resolved: ResolvedEncoder, options: dict[str, Any]) -> Any:
-    processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **options)
+def _pil_processor(resolved: ResolvedEncoder) -> Any:
+    processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **SAFE)
     if not isinstance(processor, PilBackend):
         raise InputError(
             f"{resolved.path}: its image processor {type(processor).__name__} has no PIL backend; give another encoder."

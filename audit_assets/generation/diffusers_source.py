@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL.Image import Image
@@ -16,6 +15,7 @@ from audit_assets.errors import InputError
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.files import loading
 from audit_assets.models.pipelines import ResolvedLora, ResolvedModel, left_out
+from audit_assets.models.pretrained import SAFE_WEIGHTS, component_class
 from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
 from audit_assets.untrusted.weights import read_json
 
@@ -34,13 +34,12 @@ class DiffusersSource:
         self.largest_batch: int | None = None
         """The largest batch that fits into memory. None until a batch did not fit."""
         with loading(resolved.path, str(resolved.pipeline_class)):
-            options = {"dtype": self.dtype, "use_safetensors": True, "local_files_only": True}
             self.pipeline = DiffusionPipeline.from_pretrained(
                 resolved.path,
-                **_text_encoders(resolved.path, options),
+                **_text_encoders(resolved.path, self.dtype),
                 **dict.fromkeys(left_out(resolved.path)),
-                **options,
-                trust_remote_code=False,
+                dtype=self.dtype,
+                **SAFE_WEIGHTS,
             )
             _check_whole(resolved.path, self.pipeline)
         parameters = inspect.signature(self.pipeline.__call__).parameters
@@ -128,15 +127,22 @@ class DiffusersSource:
         return None
 
 
-def _text_encoders(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """The complete text encoders of the pipeline. If the file lacks a tensor, transformers fills it at random and only warns; this raises InputError."""
-    found = {}
-    for component, value in read_json(folder / "model_index.json").items():
-        if not component.startswith("text_encoder") or not value or value[0] != "transformers":
+def _text_encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """The pipeline's text encoders, whole. transformers fills a tensor that the file lacks at random, with a warning only.
+
+    InputError if any component is of a class that is not loaded; the pipeline then loads none of them.
+    """
+    found, index = {}, folder / "model_index.json"
+    absent = left_out(folder)
+    classes = {
+        component: component_class(index, component, *value)
+        for component, value in read_json(index).items()
+        if isinstance(value, list) and value and value[0] is not None and component not in absent
+    }
+    for component, own in classes.items():
+        if not component.startswith("text_encoder") or not own.__module__.startswith("transformers."):
             continue
-        encoder, loaded = getattr(transformers, value[1]).from_pretrained(
-            folder / component, output_loading_info=True, **options
-        )
+        encoder, loaded = own.from_pretrained(folder / component, dtype=dtype, output_loading_info=True, **SAFE_WEIGHTS)
         if missing := sorted(loaded["missing_keys"]):
             raise InputError(f"{folder / component}: the weights lack {missing[0]}; copy the model again.")
         found[component] = encoder
@@ -183,7 +189,11 @@ def _add_adapters(pipeline: Any, adapters: tuple[ResolvedLora, ...]) -> None:
     for name, adapter in zip(names, adapters, strict=True):
         try:
             pipeline.load_lora_weights(
-                str(adapter.file.parent), weight_name=adapter.file.name, adapter_name=name, local_files_only=True
+                str(adapter.file.parent),
+                weight_name=adapter.file.name,
+                adapter_name=name,
+                local_files_only=True,
+                use_safetensors=True,
             )
         except (ValueError, RuntimeError, LookupError, TypeError) as error:
             said = (str(error).splitlines() or [""])[0]
@@ -203,7 +213,7 @@ def _scheduler(name: str) -> Any:
     import diffusers
 
     found = getattr(diffusers, name, None)
-    if found is None or not hasattr(found, "from_config"):
+    if not isinstance(found, type) or not issubclass(found, diffusers.SchedulerMixin):
         raise InputError(
             f"settings.scheduler: diffusers has no scheduler {name!r}; give a class name such as DDIMScheduler."
         )

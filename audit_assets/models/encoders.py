@@ -9,7 +9,13 @@ from safetensors import safe_open
 
 from audit_assets.errors import InputError
 from audit_assets.models.files import KNOWN_FAMILIES, files_sha256, local_folder, text_encoder_family
-from audit_assets.untrusted.weights import check_weights, read_json
+from audit_assets.models.pretrained import check_configuration
+from audit_assets.untrusted.weights import (
+    check_configured_size,
+    check_processor_size,
+    check_weights,
+    read_json,
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ def resolve_encoder(
     """InputError where the folder is no encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
     config = read_json(folder / "config.json")
-    check_weights(folder)
-    read_json(
-        folder
-        / ("preprocessor_config.json" if (folder / "preprocessor_config.json").exists() else "processor_config.json")
-    )
+    check_configuration(folder / "config.json", config)
+    check_configured_size(folder / "config.json", config, check_weights(folder))
+    names = ("preprocessor_config.json", "processor_config.json")
+    processor_file = next((folder / n for n in names if (folder / n).exists()), folder / names[-1])
+    check_processor_size(processor_file, read_json(processor_file))
     scale = _number(folder, "logit_scale")
     if kind == "image_text" and scale is None:
         raise InputError(f"{folder}: has no logit_scale, so it is no image-text encoder; give it `kind: image`.")

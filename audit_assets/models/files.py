@@ -61,9 +61,9 @@ def loading(folder: Path, what: str) -> Iterator[None]:
     """Loading a model inside it: InputError whatever diffusers or transformers raise, since it is about the user's files."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, AttributeError, ImportError, LookupError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # each library under them raises its own
         # Without sentencepiece, transformers takes the file for tiktoken's, and asks for that instead.
         if {"sentencepiece", "tiktoken"} & set(re.findall(r"\w+", str(error).lower())):
             package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"

@@ -12,8 +12,15 @@ from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.models.families import family_of, settings_for
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
+from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.untrusted.folders import artist_folders, folder_files
-from audit_assets.untrusted.weights import PICKLES, check_safetensors, check_weights, read_json
+from audit_assets.untrusted.weights import (
+    PICKLES,
+    check_configured_size,
+    check_safetensors,
+    check_weights,
+    read_json,
+)
 
 _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
@@ -76,10 +83,11 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
     for component, value in index.items():
         if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
             continue
-        if not re.fullmatch(r"\w+", component) or not _is_known_library(value[0]):
+        if len(value) != 2 or not re.fullmatch(r"\w+", component) or not _is_known_library(value[0]):
             raise InputError(
                 f"{folder / 'model_index.json'}, {component}: {value[0]!r} is no part of diffusers or transformers, and code of other modules is not run; save the model with its standard components."
             )
+        check_class_name(folder / "model_index.json", component, value[1])
         own = folder / component
         if not own.is_dir():
             if component in _MAY_LACK_A_FOLDER:
@@ -87,10 +95,12 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
             raise InputError(f"{own}: the component that model_index.json names is missing; copy the model again.")
         if not any(own.glob("*config.json")):
             raise InputError(f"{own / 'config.json'}: is missing; the model was copied in part, copy it again.")
-        if (own / "config.json").exists():
-            check_weights(own)
+        shapes = check_weights(own) if (own / "config.json").exists() else {}
         file = own / ("scheduler_config.json" if component == "scheduler" else "config.json")
         configs[component] = read_json(file) if file.exists() else {}
+        check_configuration(file, configs[component])
+        if shapes:
+            check_configured_size(file, configs[component], shapes)
     return configs
 
 

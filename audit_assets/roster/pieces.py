@@ -13,12 +13,13 @@ def token_counter(audit: Audit) -> Callable[[str], int]:
     from transformers import AutoTokenizer
 
     from audit_assets.models.files import loading
+    from audit_assets.models.pretrained import SAFE
     from audit_assets.models.registry import resolve_encoder_entry
 
     entry = next(e for e in audit.encoders if e.kind == "image_text")
     path = resolve_encoder_entry(audit, entry).path
     with loading(path, "the tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, **SAFE)
 
     def count(text: str) -> int:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,11 +1,14 @@
 """Files of a model that somebody else made: safetensors only, each file whole, and JSON and model cards of bounded size."""
 
 import json
+import re
 import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import safe_open
 
 from audit_assets.errors import InputError
 from audit_assets.untrusted import yaml as safe_yaml
@@ -34,8 +37,11 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_weights(folder: Path) -> None:
-    """Only safetensors, whole. InputError names a pickle, a truncated file, or a folder without weights."""
+def check_weights(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Only safetensors, whole: the shape of each tensor by its name, from all files of the folder.
+
+    InputError names a pickle, a truncated file, or a folder without weights.
+    """
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     weights = [p for p in files if p.suffix == ".safetensors"]
     pickles = [p for p in files if p.suffix.lower() in PICKLES]
@@ -45,8 +51,10 @@ def check_weights(folder: Path) -> None:
         )
     if not weights:
         raise InputError(f"{folder}: holds no .safetensors weights; copy the model again, or convert it.")
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in weights:
-        check_safetensors(file)
+        header = check_safetensors(file)
+        shapes |= {name: tuple(t["shape"]) for name, t in header.items() if name != "__metadata__"}
     for index in (p for p in files if p.name.endswith(".safetensors.index.json")):
         shards = read_json(index).get("weight_map")
         for shard in shards.values() if isinstance(shards, dict) else []:
@@ -54,10 +62,65 @@ def check_weights(folder: Path) -> None:
                 raise InputError(f"{index}: {shard!r} is no name of a file beside it; copy the model again.")
             if not (index.parent / shard).is_file():
                 raise InputError(f"{index.parent / shard}: is missing, and {index.name} names it; copy it again.")
+    return shapes
+
+
+_COUNT = re.compile(r"(num|n)_(\w+_)?(layers?|blocks?)|layers_per_block|depths?|num_single_layers")
+_WIDTH = {"hidden_size", "intermediate_size", "d_model", "d_ff", "embed_dim", "hidden_dim", "ffn_dim"}
+_NARROW = 1024
+"""A width up to this needs a few megabytes a layer, whatever the weights are."""
+_MOST_PIXELS = 4096
+"""Width or height of an image that an encoder reads. The largest today read 1,024."""
+_MOST_PATCHES = 1 << 16
+
+
+def check_configured_size(file: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """InputError if a configuration asks for a model that its weights cannot fill, before any of it is built.
+
+    A layer has one tensor at least, and a width is a dimension of some tensor. ``shapes`` are the tensors of the weights.
+    """
+    widest = max(_NARROW, *(max(shape, default=0) for shape in shapes.values()))
+    for field, value in _numbers(config):
+        name = field[-1]
+        if _COUNT.fullmatch(name) and value > len(shapes):
+            most, what = len(shapes), "tensors in its weights"
+        elif name in _WIDTH and value > widest:
+            most, what = widest, "as the largest dimension of its weights"
+        elif name == "image_size" and value > _MOST_PIXELS:
+            most, what = _MOST_PIXELS, "pixels, the most that are read"
+        else:
+            continue
+        raise InputError(f"{file}, {'.'.join(field)}: {value} is more than the {most} {what}; copy the model again.")
+
+
+def check_processor_size(file: Path, config: Mapping[str, Any]) -> None:
+    """InputError if a processor would enlarge each image beyond what any encoder reads, before an image is read."""
+    for field, value in _numbers(config):
+        if {"size", "crop_size", "pad_size"} & set(field) and value > _MOST_PIXELS:
+            raise InputError(
+                f"{file}, {'.'.join(field)}: {value} is more than the {_MOST_PIXELS} pixels that are read at most; "
+                "copy the encoder again."
+            )
+        if field[-1] in ("max_num_patches", "num_patches") and value > _MOST_PATCHES:
+            raise InputError(
+                f"{file}, {'.'.join(field)}: {value} is more than {_MOST_PATCHES}; copy the encoder again."
+            )
+
+
+def _numbers(value: Any, field: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Every number in a JSON object, with the names of the fields that lead to it."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _numbers(item, (*field, str(key)))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _numbers(item, field)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and field:
+        yield field, value
 
 
 def check_safetensors(file: Path) -> dict[str, Any]:
-    """The header of a safetensors file, if the file is as long as the header says."""
+    """The header of a safetensors file, if the file is as long as the header says and the library takes it as it is."""
     size = file.stat().st_size
     try:
         with open(file, "rb") as stream:
@@ -72,6 +135,11 @@ def check_safetensors(file: Path) -> dict[str, Any]:
         raise InputError(
             f"{file}: has {size} bytes and should have {8 + length + end}: it is truncated or damaged; copy it again."
         )
+    try:
+        with safe_open(file, framework="numpy"):  # reads the header alone, and compares it with the file
+            pass
+    except Exception as error:  # SafetensorError, which is an Exception and no more
+        raise InputError(f"{file}: its header does not fit its bytes ({error}); copy it again.") from None
     return dict(header)
 
 

@@ -1,10 +1,12 @@
 """Hostile model folders: nothing in them is run, and nothing outside them is opened."""
 
+import ast
 import json
 import pickle
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -197,3 +199,104 @@ def test_weights_that_are_no_numbers_are_not_measured(tiny_encoder: Path, tmp_pa
     )
     with pytest.raises(ValueError, match="not 1: the encoder is broken"):
         check_unit(embeddings, ["an image"])
+
+
+@pytest.mark.parametrize("name", ["AutoModel", "AutoModelForCausalLM", "Trainer", "pipeline", "PreTrainedModel.x", 7])
+def test_a_text_encoder_is_loaded_by_a_class_of_its_own_and_nobody_is_asked(
+    model: Path, trace: Path, name: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`AutoModel` would ask on the terminal whether to run the code beside it, and take a `y` from a pipe."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    index = json.loads((model / "model_index.json").read_text())
+    index["text_encoder"] = ["transformers", name]
+    (model / "model_index.json").write_text(json.dumps(index))
+    config = json.loads((model / "text_encoder" / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine", "AutoModel": "mine.Mine"}}
+    (model / "text_encoder" / "config.json").write_text(json.dumps(config))
+    (model / "text_encoder" / "mine.py").write_text(hostile_module(trace))
+    with pytest.raises(InputError, match=r"model_index\.json, text_encoder: .*(no class|has no model)"):
+        opened(model)
+    assert not trace.exists()
+
+
+def test_every_call_that_loads_takes_the_safe_options() -> None:
+    """A loading call that is added later is found here: none may leave it to the library whether code is run."""
+    package = Path(__file__).parents[2] / "audit_assets"
+    files = [file for file in sorted(package.rglob("*.py")) if "miniature" not in file.parts]
+    calls = [
+        (file.name, call)
+        for file in files
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "from_pretrained"
+    ]
+    spread = {name: {getattr(k.value, "id", "") for k in call.keywords if k.arg is None} for name, call in calls}
+    assert len(calls) == 6
+    assert [name for name, own in spread.items() if not own & {"SAFE", "SAFE_WEIGHTS"}] == []
+
+
+@pytest.mark.parametrize("field", ["attn_implementation", "_attn_implementation"])
+def test_an_attention_that_is_code_on_the_hub_is_refused(encoder: Path, model: Path, field: str) -> None:
+    for file in (encoder / "config.json", model / "text_encoder" / "config.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), field: "somebody/kernels"}))
+    with pytest.raises(InputError, match="is code on the hub"):
+        resolve_encoder("e", "image_text", str(encoder))
+    with pytest.raises(InputError, match="is code on the hub"):
+        opened(model)
+
+
+def test_an_adapter_beside_weights_does_not_put_another_model_in_their_place(encoder: Path, model: Path) -> None:
+    for folder in (encoder, model / "text_encoder"):
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/somewhere/else"}))
+    with pytest.raises(InputError, match=r"adapter_config\.json: lies beside whole weights"):
+        resolve_encoder("e", "image_text", str(encoder))
+    with pytest.raises(InputError, match=r"adapter_config\.json: lies beside whole weights"):
+        opened(model)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"vision_config": {"num_hidden_layers": 10**7}}),
+        ("config.json", {"text_config": {"hidden_size": 10**7}}),
+        ("config.json", {"vision_config": {"image_size": 10**6}}),
+        ("preprocessor_config.json", {"size": {"shortest_edge": 100_000}}),
+        ("preprocessor_config.json", {"crop_size": 100_000}),
+    ],
+)
+def test_a_size_that_no_weights_have_is_refused_before_it_is_built(
+    encoder: Path, file: str, change: dict[str, Any]
+) -> None:
+    content = json.loads((encoder / file).read_text())
+    for key, value in change.items():
+        content[key] = (
+            {**content.get(key, {}), **value}
+            if isinstance(content.get(key), dict) and isinstance(value, dict)
+            else value
+        )
+    (encoder / file).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"{file}, .* is more than"):
+        resolve_encoder("e", "image_text", str(encoder))
+
+
+def test_a_pipeline_of_more_layers_than_its_weights_have_tensors_is_refused(model: Path) -> None:
+    file = model / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "layers_per_block": 10**7}))
+    with pytest.raises(InputError, match=r"unet/config\.json, layers_per_block: 10000000 is more than"):
+        opened(model)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4]},
+        {"dtype": "nothing", "shape": [1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "data_offsets": [0, 4]},
+    ],
+)
+def test_a_header_that_lies_about_its_tensors_is_bad_input(tmp_path: Path, tensor: dict[str, object]) -> None:
+    header = json.dumps({"a": tensor}).encode()
+    (tmp_path / "lies.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    with pytest.raises(InputError, match=r"lies\.safetensors: "):
+        check_safetensors(tmp_path / "lies.safetensors")
