@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from audit_assets.errors import InputError
+from audit_assets.untrusted.terminal import Screen, one_line, printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Can this image model imitate this artist?",
 )
-console = Console(highlight=False, soft_wrap=True)
+console = Screen()
 
 Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
 DEFAULT = Path("data/miniature/audit.yaml")
@@ -214,29 +214,28 @@ def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
 
 @app.command()
 def sql(query: str, config: Config = DEFAULT) -> None:
-    """Run one query on the published database, read-only."""
+    """Run one query on the published database. It reads these tables, and no other file."""
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.warehouse.contract import reading
     from audit_assets.warehouse.database import SCHEMA_VERSION, schema_version
-    from audit_assets.warehouse.places import local_copy
 
     try:
         audit = load_audit(config)
         database = audit.local(audit.warehouse) / "audit.duckdb"
         if not database.exists():
             raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
+        if (version := schema_version(database)) != SCHEMA_VERSION:
+            Screen(stderr=True).print(
+                f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
+                f"`audit-assets run --config {config}` publishes it anew.",
+                markup=False,
+            )
+        with reading(database) as connection:
+            console.print(printable(str(connection.sql(query))), markup=False)
     except InputError as error:
         raise _stop(error) from None
-    if (version := schema_version(database)) != SCHEMA_VERSION:
-        typer.echo(
-            f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
-            f"`audit-assets run --config {config}` publishes it anew.",
-            err=True,
-        )
-    try:
-        with duckdb.connect(str(local_copy(database)), read_only=True) as connection:
-            console.print(str(connection.sql(query)), markup=False)
     except duckdb.Error as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
@@ -287,11 +286,11 @@ def verify(
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
             state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
             console.print(f"  {state:<15}", style=style, end="")
-            console.print(f"{check.title}{': ' if check.seen else ''}{check.seen}", markup=False)
+            console.print(f"{check.title}{': ' if check.seen else ''}{one_line(check.seen)}", markup=False)
             for line in check.findings:
-                console.print(f"      {line}", style="red", markup=False)
+                console.print(f"      {one_line(line)}", style="red", markup=False)
             for line in check.unchecked:
-                console.print(f"      not checked: {line}", markup=False)
+                console.print(f"      not checked: {one_line(line)}", markup=False)
     if wrong:
         console.print(
             f"\n{wrong} findings: the files differ from the evidence that the manifest describes.", style="bold red"

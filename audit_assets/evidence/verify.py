@@ -49,6 +49,7 @@ from audit_assets.results.stage import ResultStage
 from audit_assets.roster.captions import caption_shards
 from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.untrusted.images import open_image
+from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import publish, published_from
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.places import each, local_copy
@@ -306,6 +307,8 @@ def _database_rows(ws: Workspace) -> Check:
     check = Check("rows of the database beside the warehouse's tables", "every table")
     with _finding(check, str(ws.database)):
         inputs = PublicationStage(ws).inputs()
+        with reading(ws.database):
+            pass
         if published_from(ws.database) not in (None, inputs):
             check.findings.append(
                 f"{ws.database}: was published before a table of the warehouse was made again; `audit-assets run` publishes it"
@@ -321,10 +324,11 @@ def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
         again = Path(folder) / "again.duckdb"
         tables = PublicationStage(ws).rows(PublicationStage(ws).tables(), inputs)
         publish(again, tables, {str(e): int(d) for e, d in dimensions.items()})
-        with duckdb.connect() as connection:
+        with reading(ws.database), duckdb.connect() as connection:  # the catalogue first: a view may answer as it likes
             for path, name in ((ws.database, "published"), (again, "again")):
                 target = str(local_copy(path)).replace("'", "''")  # ATTACH takes no parameters
                 connection.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
+            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             columns = (
                 "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
             )

@@ -16,37 +16,21 @@ import pandas as pd
 import pyarrow as pa
 
 from audit_assets.errors import InputError
-from audit_assets.warehouse.places import local_copy, whole
+from audit_assets.warehouse.contract import log_beside, reading
+from audit_assets.warehouse.places import ObjectPath, whole
+from audit_assets.warehouse.schema import SCHEMA as SCHEMA
+from audit_assets.warehouse.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from audit_assets.warehouse.schema import schema
+from audit_assets.warehouse.schema import schema_columns as schema_columns
+from audit_assets.warehouse.schema import table_suffix as table_suffix
 from audit_assets.warehouse.store import vectors
 
-SCHEMA = Path(__file__).with_name("schema.sql")
-_TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
 LIBRARIES = (
     "accelerate", "diffusers", "duckdb", "numba", "numpy", "pandas", "peft", "pillow", "pyarrow", "safetensors", "scipy",
     "tokenizers", "torch", "transformers",
 )  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB storage that clients still read: a reader need not have our version."""
-SCHEMA_VERSION = 1
-"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
-
-
-def table_suffix(encoder: str) -> str:
-    """An encoder's name as part of a table's name: every character but [a-z0-9] as '_'."""
-    return re.sub(r"[^a-z0-9]", "_", encoder)
-
-
-def schema(encoders: Mapping[str, int]) -> str:
-    """The statements of `schema.sql`, with one set of embedding tables for each encoder (name -> dimension)."""
-    text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
-
-    def each(match: re.Match[str]) -> str:
-        return "\n".join(
-            match[0].replace("<encoder>", table_suffix(name)).replace("FLOAT[d]", f"FLOAT[{int(d)}]")
-            for name, d in encoders.items()
-        )
-
-    return _TEMPLATE.sub(each, text)
 
 
 def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
@@ -60,7 +44,10 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
             try:
                 _fill(file, tables, encoders)
             finally:
-                file.with_name(file.name + ".wal").unlink(missing_ok=True)
+                log_beside(file).unlink(missing_ok=True)
+            if not isinstance(path, ObjectPath):
+                # What a program that wrote to the file before left of itself would be applied to this one.
+                log_beside(path).unlink(missing_ok=True)
     except duckdb.IOException as error:
         raise InputError(f"{path}: cannot be written ({error}); check the folder's rights and free space.") from None
 
@@ -123,18 +110,6 @@ def as_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
-    """The columns of every table of the schema."""
-    with duckdb.connect() as connection:
-        connection.execute(schema(encoders))
-        columns: dict[str, set[str]] = {}
-        for table, column in connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
-        ).fetchall():
-            columns.setdefault(table, set()).add(column)
-        return columns
-
-
 def library_versions() -> list[tuple[str, str]]:
     """Python and the libraries that figures depend on, as they are installed: (package, version)."""
     found = [(name, version(name)) for name in LIBRARIES]
@@ -143,29 +118,31 @@ def library_versions() -> list[tuple[str, str]]:
 
 def row_counts(path: Path) -> dict[str, int]:
     """Rows of every table of a database."""
-    with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
+    with reading(path) as connection:
         names = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         return {name: _one(connection, f'SELECT count(*) FROM "{name}"') for name in names}  # noqa: S608 - the file's own tables
 
 
 def published_from(path: Path) -> str | None:
-    """The hash of what a database was made from; None where there is none, or it cannot be read."""
+    """The hash of what a database was made from; None if it does not exist, cannot be read, or is not of the contract."""
     if not path.exists():
         return None
     try:
-        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
+        with reading(path) as connection:
             return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
-    except duckdb.Error:
+    except (duckdb.Error, InputError, AssertionError):
         return None
 
 
 def schema_version(path: Path) -> int | None:
-    """The version of the contract that a database keeps; None where it does not say."""
-    try:
-        with duckdb.connect(str(local_copy(path)), read_only=True) as connection:
-            return int(_one(connection, "SELECT schema_version FROM published_from"))
-    except (duckdb.Error, AssertionError):
+    """The version of the contract that a database keeps; None if it does not exist or does not say. InputError if it cannot be read."""
+    if not path.exists():
         return None
+    with reading(path) as connection:
+        try:
+            return int(_one(connection, "SELECT schema_version FROM published_from"))
+        except (duckdb.Error, AssertionError):
+            return None
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:

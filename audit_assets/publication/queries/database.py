@@ -16,25 +16,19 @@ import duckdb
 import pandas as pd
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import table_suffix
-from audit_assets.warehouse.places import local_copy
 
 EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
 
 
 @contextmanager
 def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, closed at the end. Raises InputError if the file does not exist, or is not DuckDB's."""
+    """A read-only connection, closed on leaving. InputError if no such file exists, or it is no database that was published."""
     if not database.is_file():
         raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
-    try:
-        connection = duckdb.connect(str(local_copy(database)), read_only=True)
-    except duckdb.Error as error:
-        raise InputError(f"{database}: not a readable DuckDB file ({error}). Remedy: publish it again.") from error
-    try:
+    with reading(database) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -1,0 +1,131 @@
+"""The published database, opened so that nothing in it can do more than hold rows.
+
+Its catalogue must be exactly that of `schema.sql`: plain tables, with no view, macro, trigger, index, sequence or generated
+column, since each of these can answer differently for different readers. A connection reaches no other file and no network,
+and a query cannot change that.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+
+from audit_assets.errors import InputError
+from audit_assets.warehouse.places import ObjectPath, local_copy
+from audit_assets.warehouse.schema import SCHEMA_VERSION, schema
+
+LOCKED = {"enable_external_access": "false", "lock_configuration": "true"}
+REMEDY = "delete it and run `audit-assets run`, which publishes it anew from the tables"
+_EMBEDDINGS = re.compile(r"(?:imitation|reference|label)_embeddings_([a-z0-9_]+)")
+_NO_TABLES = {
+    "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()",
+    "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
+    "trigger": "SELECT trigger_name FROM duckdb_triggers()",
+    "index": "SELECT index_name FROM duckdb_indexes()",
+    "sequence": "SELECT sequence_name FROM duckdb_sequences()",
+    "schema": "SELECT schema_name FROM duckdb_schemas() WHERE NOT internal",
+    "temporary table": "SELECT table_name FROM duckdb_tables() WHERE temporary",
+}
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+
+
+def log_beside(path: Path) -> Path:
+    """DuckDB's log of changes, which a reader applies to the file before it reads."""
+    return path.with_name(path.name + ".wal")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that only reads the published database at `path`, and no other file; closed on leaving.
+
+    InputError if there is no such file, it is not DuckDB's, a log of changes lies beside it, or its catalogue is not that of
+    `schema.sql`.
+    """
+    check_log(path)
+    if not path.exists():
+        raise InputError(f"{path}: does not exist; run `audit-assets run`, which publishes it.")
+    try:
+        connection = duckdb.connect(str(local_copy(path)), read_only=True, config=dict(LOCKED))
+    except duckdb.Error as error:
+        raise InputError(f"{path}: {_unreadable(path, error)}") from error
+    try:
+        if problem := catalogue_problem(connection):
+            raise InputError(f"{path}: {problem}; it is no database that an audit published, {REMEDY}.")
+        yield connection
+    finally:
+        connection.close()
+
+
+def check_log(path: Path) -> None:
+    """InputError if a log of changes lies beside the database: what it holds was never published."""
+    log = log_beside(path)
+    if not isinstance(path, ObjectPath) and log.exists():
+        raise InputError(
+            f"{log}: a program opened {path.name} for writing and ended before it was done, so a reader would see what it "
+            "wrote; delete this file and run `audit-assets run`."
+        )
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> str:
+    said = " ".join(str(error).split())
+    if "lock" in said.lower():
+        return f"another program has it open for writing ({said}); close that program, and run again."
+    if "Permission denied" in said:
+        return f"cannot be opened ({said}); give yourself the right to read it."
+    return f"not a readable DuckDB file ({said}); {REMEDY}."
+
+
+def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """What the catalogue of a published database holds beside plain tables of the schema, in words; None if nothing."""
+    for kind, query in _NO_TABLES.items():
+        if others := connection.execute(query).fetchall():
+            return f"holds the {kind} {others[0][0]!r}, and a published database holds plain tables alone"
+    query = "SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
+    found = {str(name): str(sql) for name, sql in connection.execute(query).fetchall()}
+    wanted, labels = _expected(_encoders(connection, found))
+    for name, sql in found.items():
+        # A generated column is an expression that each reader computes.
+        if re.search(r"\bGENERATED\b|\bDEFAULT\b|\bAS\b", _QUOTED.sub("", sql), re.I):
+            return f"the table {name!r} computes a column instead of holding it"
+    if _version(connection, found) != SCHEMA_VERSION:
+        return None  # of another version of the contract: its readers say so
+    for name, sql in wanted.items():
+        if found.get(name) != sql:
+            return f"the table {name!r} is not that of the schema" if name in found else f"has no table {name!r}"
+    types = "SELECT type_name, labels FROM duckdb_types() WHERE NOT internal AND database_name = current_database()"
+    if {str(n): tuple(own or ()) for n, own in connection.execute(types).fetchall()} != labels:
+        return "its types are not those of the schema"
+    return None
+
+
+def _encoders(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """Suffix and dimension of each encoder, from the tables of its embeddings."""
+    found = {}
+    for name, sql in tables.items():
+        known, size = _EMBEDDINGS.fullmatch(name), re.search(r"embedding FLOAT\[(\d{1,6})\]", sql)
+        if known and size:
+            found[known[1]] = int(size[1])
+    return tuple(sorted(found.items()))
+
+
+@lru_cache(maxsize=16)
+def _expected(encoders: tuple[tuple[str, int], ...]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """The statement of every table of the schema, and the labels of every type, as DuckDB itself writes them."""
+    with duckdb.connect() as connection:
+        connection.execute(schema(dict(encoders)))
+        tables = connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal").fetchall()
+        types = connection.execute("SELECT type_name, labels FROM duckdb_types() WHERE NOT internal").fetchall()
+    return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}
+
+
+def _version(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> int | None:
+    if "published_from" not in tables:
+        return None
+    try:
+        row = connection.execute("SELECT schema_version FROM published_from").fetchone()
+    except duckdb.Error:
+        return None
+    return None if row is None else int(row[0])

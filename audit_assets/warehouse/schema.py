@@ -1,0 +1,42 @@
+"""The contract of the published database: `schema.sql`, with one set of embedding tables for each encoder."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+SCHEMA_VERSION = 1
+"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
+_TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
+
+
+def table_suffix(encoder: str) -> str:
+    """An encoder's name as part of a table's name: every character but [a-z0-9] as '_'."""
+    return re.sub(r"[^a-z0-9]", "_", encoder)
+
+
+def schema(encoders: Mapping[str, int]) -> str:
+    """The statements of `schema.sql`, with one set of embedding tables for each encoder (name -> dimension)."""
+    text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
+
+    def each(match: re.Match[str]) -> str:
+        return "\n".join(
+            match[0].replace("<encoder>", table_suffix(name)).replace("FLOAT[d]", f"FLOAT[{int(d)}]")
+            for name, d in encoders.items()
+        )
+
+    return _TEMPLATE.sub(each, text)
+
+
+def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
+    """The columns of every table of the schema."""
+    with duckdb.connect() as connection:
+        connection.execute(schema(encoders))
+        columns: dict[str, set[str]] = {}
+        for table, column in connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall():
+            columns.setdefault(table, set()).add(column)
+        return columns
