@@ -179,25 +179,20 @@ def report(
 
 @app.command()
 def dev(config: Config = DEFAULT, port: int = 3000) -> None:
-    """Serve the Dagster UI on loopback over this audit's own Dagster home."""
+    """Serve the Dagster UI over this audit's own Dagster home, to this machine alone and to no page of another site."""
     from audit_assets.config import load_audit
     from audit_assets.runs.lost_runs import hold_ui
+    from audit_assets.runs.ui import check_port, serve_ui
 
     try:
         audit = load_audit(config)
+        check_port(port)
         home = hold_ui(audit)
+        environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
+        code = serve_ui(environment, port, lambda line: console.print(line, markup=False))
     except InputError as error:
         raise _stop(error) from None
-    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
-    dagster = Path(sys.executable).with_name("dagster")
-    root = Path(__file__).parent.parent
-    os.chdir(root)
-    # In place of this process, so that whoever stops it stops the UI.
-    os.execve(
-        dagster,
-        [str(dagster), "dev", "-w", str(root / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)],
-        environment,
-    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -52,7 +52,7 @@ def test_the_ui_over_a_damaged_home_says_what_to_do_and_does_not_start(
 ) -> None:
     config, index = emptied
     index.with_name("0b8c9c2e-0000-4000-8000-000000000000.db").write_bytes(b"events")
-    monkeypatch.setattr("os.execve", lambda *arguments: pytest.fail("the UI was started"))
+    monkeypatch.setattr("audit_assets.runs.ui.serve_ui", lambda *arguments: pytest.fail("the UI was started"))
     done = CliRunner().invoke(app, ["dev", "--config", str(config)])
     assert done.exit_code == 2
     assert "log of events cannot be used" in done.output

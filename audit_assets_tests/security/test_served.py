@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,15 @@ ROOT = Path(__file__).parents[2]
 def test_the_ui_listens_on_loopback_unless_somebody_decides_otherwise(
     small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[str]] = []
-    monkeypatch.setattr("os.execve", lambda program, arguments, environment: asked.append(arguments))
-    monkeypatch.setattr("os.chdir", lambda folder: None)
-    assert CliRunner().invoke(app, ["dev", "--config", str(small_audit(tmp_path))]).exit_code == 0
-    ((_, *arguments),) = asked
+    asked: dict[str, Sequence[str]] = {}
+    monkeypatch.setattr(
+        "audit_assets.runs.ui._started", lambda name, arguments, environment: asked.update({name: arguments})
+    )
+    monkeypatch.setattr("audit_assets.runs.ui._watched", lambda *_: 0)
+    monkeypatch.setattr("audit_assets.runs.ui._end", lambda processes: None)
+    command = ["dev", "--config", str(small_audit(tmp_path)), "--port", str(free_port())]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    arguments = list(asked["dagster-webserver"])
     assert arguments[arguments.index("-h") + 1] == "127.0.0.1"
     parameters = [p for c in app.registered_commands for p in _parameters(c.callback)]
     assert {p.default for p in parameters if p.name in ("host", "h", "bind")} <= {"127.0.0.1"}
