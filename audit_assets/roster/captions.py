@@ -25,6 +25,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
+from audit_assets.untrusted.parquet import Bomb, check_file
 
 # Names of the columns in LAION-400M, 2B, Aesthetics, Re-LAION and img2dataset's output, in order of preference.
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
@@ -236,7 +237,7 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         yield place
     except InputError:
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, Bomb) as error:
         what = str(error).strip() or type(error).__name__
         raise InputError(
             f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); fetch or write the file anew."
@@ -374,6 +375,8 @@ def _parquet_batches(
     with _parquet(shard) as parquet:
         found = _find_columns(shard, parquet.schema_arrow.names, needed)
         columns = list(found.values())
+        if shard.is_local:
+            check_file(Path(shard.url), batch_rows, columns)
         for batch in parquet.iter_batches(batch_rows, row_groups=row_groups, columns=columns, use_threads=False):
             yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], names=list(found))
 

@@ -4,6 +4,7 @@ write at once; nobody waits for a lock.
 Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError
+from audit_assets.untrusted.parquet import Bomb, check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
@@ -88,10 +90,15 @@ class Warehouse:
         try:
             content = path.read_bytes()
             check(content)
+            check_declared(pa.BufferReader(content), len(content), sys.maxsize, columns)
             return pq.ParquetFile(pa.BufferReader(content)).read(columns).to_pandas()
         except FileNotFoundError:
             raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
-        except (pa.ArrowInvalid, OSError, Damaged) as error:
+        except PermissionError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); give yourself the right to read it."
+            ) from None
+        except (pa.ArrowInvalid, OSError, Damaged, Bomb) as error:
             raise InputError(
                 f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
             ) from None

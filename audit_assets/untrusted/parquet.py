@@ -1,0 +1,70 @@
+"""Parquet files from others: what they would become in memory, known before they are read.
+
+A column can say in a few bytes that one long text stands in each of a million rows. Its header declares the rows and the bytes of
+the column's pages, and its dictionary the texts; the texts times the rows are what a reader would allocate.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+LARGEST_BATCH = 1 << 30
+"""Bytes that a batch of rows may become. A million captions have a tenth of it."""
+_MOST_TO_ONE = 1000
+"""Bytes in memory for one of the file, of pages: more than any text or numbers reach."""
+_SMALL = 1 << 26
+"""A file up to this is looked at in detail: more, and what it declares is in proportion to what somebody sent."""
+_FREE, _FREE_ROWS = 1 << 26, 1 << 22
+"""Bytes and rows that a file of any size may declare."""
+
+
+class Bomb(ValueError):
+    """the file would become larger in memory than any file of its size has cause to"""
+
+
+def check_declared(source: Any, size: int, rows_at_once: int, columns: list[str] | None = None) -> None:
+    """Bomb if reading ``rows_at_once`` rows of a parquet file of ``size`` bytes would take more than LARGEST_BATCH.
+
+    ``source`` is what pyarrow opens; ``columns`` are those that will be read, by default all.
+    """
+    metadata = pq.read_metadata(source)
+    if metadata.num_rows > _MOST_TO_ONE * size + _FREE_ROWS:
+        raise Bomb(f"it declares {metadata.num_rows} rows in {size} bytes")
+    texts = []
+    for number in range(metadata.num_columns):
+        name = metadata.schema.column(number).path
+        if columns is not None and name.split(".")[0] not in columns:
+            continue
+        declared = [metadata.row_group(g).column(number) for g in range(metadata.num_row_groups)]
+        pages = sum(c.total_uncompressed_size for c in declared)
+        if pages > _MOST_TO_ONE * size + _FREE:
+            raise Bomb(f"its column {name!r} declares {pages} bytes in {size}")
+        largest = max((c.total_uncompressed_size for c in declared), default=0)
+        is_text = metadata.schema.column(number).physical_type == "BYTE_ARRAY"
+        if is_text and min(rows_at_once, metadata.num_rows) * largest > LARGEST_BATCH:
+            texts.append(name)
+    if texts and size <= _SMALL:
+        _check_texts(source, rows_at_once, [t for t in texts if "." not in t])
+
+
+def _check_texts(source: Any, rows_at_once: int, names: list[str]) -> None:
+    """The exact size of the texts, from their dictionaries: no text is repeated in memory for it."""
+    if hasattr(source, "seek"):
+        source.seek(0)
+    file = pq.ParquetFile(source, read_dictionary=names)
+    names = [n for n in names if pa.types.is_dictionary(file.schema_arrow.field(n).type)]
+    for batch in file.iter_batches(rows_at_once, columns=names, use_threads=False) if names else ():
+        for name in names:
+            column = batch.column(name)
+            lengths = pc.cast(pc.binary_length(column.dictionary), pa.int64())
+            size = pc.sum(pc.take(lengths, column.indices)).as_py() or 0
+            if size > LARGEST_BATCH:
+                raise Bomb(f"{len(batch)} rows of its column {name!r} are {size} bytes")
+
+
+def check_file(path: Path, rows_at_once: int, columns: list[str] | None = None) -> None:
+    """`check_declared` of a local file."""
+    check_declared(str(path), path.stat().st_size, rows_at_once, columns)
