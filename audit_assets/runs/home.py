@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
+from audit_assets.warehouse.locks import check_locks
 
 OPENING, SETTINGS = "opening.lock", "dagster.yaml"
 
@@ -40,6 +41,7 @@ def prepare_home(audit: Audit) -> Path:
             f"{home}: the path contains *, ? or [, which Dagster takes for a pattern, so it would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another folder."
         )
     home.mkdir(parents=True, exist_ok=True)
+    check_locks(home)
     settings = home / SETTINGS
     if not settings.exists():
         settings.write_text(DAGSTER_YAML, encoding="utf-8")

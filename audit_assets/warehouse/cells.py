@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from audit_assets.errors import writing
 from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.locks import file_lock
 from audit_assets.warehouse.places import lock_folder
 from audit_assets.warehouse.store import Warehouse
 
@@ -42,8 +42,4 @@ class Cells:
             tables = busy
 
     def _lock(self, table: str) -> FileLock:
-        path = lock_folder(self.warehouse.root) / f"{table}.lock"
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        return FileLock(path)
+        return file_lock(lock_folder(self.warehouse.root) / f"{table}.lock")

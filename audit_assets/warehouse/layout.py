@@ -9,9 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
 from audit_assets.errors import InputError
+from audit_assets.warehouse.locks import file_lock
 from audit_assets.warehouse.places import lock_folder, whole
 from audit_assets.warehouse.store import Warehouse
 
@@ -55,9 +54,7 @@ def _has_tables(root: Path) -> bool:
 
 def _locked(root: Path, change: Callable[[], None]) -> None:
     try:
-        locks = lock_folder(root)
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / "warehouse.lock"):
+        with file_lock(lock_folder(root) / "warehouse.lock"):
             change()
     except OSError as error:
         raise InputError(
