@@ -14,6 +14,7 @@ from audit_assets.hashing import digest
 from audit_assets.untrusted.yaml import read_mapping
 from audit_assets.warehouse.places import place
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is asked of the hub unless the user says so
 PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
@@ -191,7 +192,7 @@ class Controls(_Strict):
 class LoraEntry(_Strict):
     """An adapter on top of a model. A model with an adapter is another model version."""
 
-    path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub id that holds one")
+    path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub:owner/name that holds one")
     revision: str | None = None
     weight: float = Field(1.0, allow_inf_nan=False)
 

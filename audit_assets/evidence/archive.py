@@ -25,7 +25,7 @@ import yaml
 
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
-from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_text, parse_archive
+from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_root, archive_text, parse_archive
 from audit_assets.evidence.manifest import (
     Manifest,
     Picture,
@@ -35,7 +35,9 @@ from audit_assets.evidence.manifest import (
     parse_manifest,
     portable,
     read_manifest,
+    was_on_hub,
 )
+from audit_assets.models.files import is_on_hub
 from audit_assets.warehouse import layout
 from audit_assets.workspace import Workspace
 
@@ -190,7 +192,7 @@ def _contents(
     manifest = parse_manifest(_text(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
     if (manifest.model_version, manifest.root) != (archive.model_version, archive.root):
         raise _tampered(file, name, "is not the manifest of this archive")
-    if root is not None and root != manifest.root:
+    if root is not None and root not in (manifest.root, archive_root(archive)):
         raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
     written, files = _written(archive, manifest), _files(archive, manifest)
     sizes = {n: len(text.encode()) for n, text in written.items()} | {n: m.bytes for n, m in files.items()}
@@ -259,7 +261,8 @@ def _can_be_read(file: Path, folder: Path, text: str) -> None:
     try:
         audit = load_audit(folder / "audit.yaml")
         load_protocol(audit)
-        if yaml.safe_dump(portable(audit), allow_unicode=True) != text:
+        written = (yaml.safe_dump(portable(audit, on_hub=kind), allow_unicode=True) for kind in (is_on_hub, was_on_hub))
+        if text not in written:
             raise _tampered(file, "audit.yaml", "names paths that export never writes")
     except InputError as error:
         said = str(error).replace(f"{folder}/", "")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from audit_assets.config import Key
 from audit_assets.errors import InputError
 from audit_assets.evidence.manifest import Sha256
+from audit_assets.hashing import digest
 
 FILE = "archive.json"
 LeftOut = Literal["real works", "report", "scan tables"]
@@ -25,6 +26,11 @@ class Archive(BaseModel):
 
 def archive_text(archive: Archive) -> str:
     return json.dumps(archive.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+
+
+def archive_root(archive: Archive) -> str:
+    """The hash of an archive's manifest and of what it was made without: its root, if nothing was left out."""
+    return digest([archive.root, sorted(archive.left_out)]) if archive.left_out else archive.root
 
 
 def parse_archive(text: str, where: str) -> Archive:

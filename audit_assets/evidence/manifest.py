@@ -7,7 +7,7 @@ DuckDB arranges the same rows differently each time; its rows are, by the tables
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from audit_assets.config import Audit, Key, Protocol
 from audit_assets.errors import InputError
 from audit_assets.evidence.machine import this_machine
 from audit_assets.hashing import digest, sha256
-from audit_assets.models.registry import is_hub_id
+from audit_assets.models.files import is_on_hub
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
@@ -277,22 +277,27 @@ def protocol_content(protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def portable(audit: Audit) -> dict[str, Any]:
+def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict[str, Any]:
     """The fields of an audit file without the paths of one machine: what an imported audit is read from.
 
-    Hub ids stay. Everything else is looked for beside the file, where somebody may put it.
+    Ids on the hub stay. Everything else is looked for beside the file, where somebody may put it.
     """
     content: dict[str, Any] = audit.model_dump(mode="json")
     for kind in ("models", "encoders"):
         for entry in content[kind]:
-            entry["path"] = entry["path"] if is_hub_id(audit, entry["path"]) else f"./{kind}/{entry['name']}"
+            entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
             for adapter in entry.get("lora", []):
-                if not is_hub_id(audit, adapter["path"]):
+                if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
     content["roster"]["artists"] = "artists.csv"
     if content["captions"] and "://" not in content["captions"]["path"]:
         content["captions"]["path"] = f"captions/*{Path(content['captions']['path']).suffix}"
     return {**content, "protocol": "protocol.yaml", "references": "references/", "warehouse": "warehouse/"}
+
+
+def was_on_hub(path: str) -> bool:
+    """Whether earlier versions wrote this path for an id on the hub: owner/name, without `hub:`."""
+    return is_on_hub(path) or (path.count("/") == 1 and not path.startswith((".", "/", "~")))
 
 
 def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The files of a model or an encoder: what is there, whether it is whole, and the hash that ties results to it. No torch."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,34 +27,58 @@ def text_encoder_family(config: dict[str, Any]) -> str:
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
-def local_folder(
-    path: str, revision: str | None, allow: list[str] | None = None, *, fetch: bool = True
-) -> tuple[Path, str | None]:
-    """The folder of a model: a local directory, or a hub id taken from the cache or, with `fetch`, the hub; and its revision."""
+HUB = "hub:"
+"""Before the id of a repository on the hub, as audit.yaml has it: `hub:owner/name`. Everything else is a path on this machine."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+
+
+def is_on_hub(path: str) -> bool:
+    """Whether a path of audit.yaml is the id of a repository on the hub. A path never becomes one because no folder exists."""
+    return path.startswith(HUB)
+
+
+def may_fetch() -> bool:
+    """Whether this process may ask the hub: only if HF_HUB_OFFLINE is set to 0."""
+    return os.environ.get("HF_HUB_OFFLINE", "1").strip().lower() in ("0", "false", "no", "off")
+
+
+def local_folder(path: str, revision: str | None, *, fetch: bool = True) -> tuple[Path, str | None]:
+    """The folder of a model, and its revision. A `hub:` id is taken from the cache or, with `fetch` and online, the hub.
+
+    InputError if no such folder exists, or an id is not pinned to a commit, or is neither in the cache nor to be fetched.
+    """
+    if is_on_hub(path):
+        return _from_hub(path.removeprefix(HUB).strip(), revision, fetch=fetch and may_fetch())
     folder = Path(path)
     if folder.is_dir():
         return folder, revision
-    if folder.is_absolute():
-        raise InputError(f"{path}: there is no such folder; correct the path, or give a hub id such as owner/name.")
+    parts = folder.parts[-2:]
+    hint = f", or write `{HUB}{'/'.join(parts)}` for a repository on the hub" if _ID.fullmatch("/".join(parts)) else ""
+    raise InputError(f"{path}: there is no such folder; correct the path{hint}.")
+
+
+def _from_hub(name: str, revision: str | None, *, fetch: bool) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        found = Path(
-            snapshot_download(
-                path,
-                revision=revision,
-                local_files_only=not fetch,
-                allow_patterns=allow or ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
-            )
-        )
-    except HFValidationError as error:
-        raise InputError(f"{path}: neither a folder nor a hub id ({error}).") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    if not _ID.fullmatch(name):
+        raise InputError(f"{HUB}{name}: is no id of the hub; write {HUB}owner/name.")
+    if revision is None or not _COMMIT.fullmatch(revision):
         raise InputError(
-            f"{path}: cannot be fetched from the hub ({str(error).splitlines()[0]}); download it first, or unset HF_HUB_OFFLINE."
-        ) from None
-    return found, found.name
+            f"{HUB}{name}: its `revision` is {revision!r}, and a branch or a tag can be moved to other files; give the 40 "
+            "digits of a commit, as the repository's history on the hub shows it."
+        )
+    try:
+        found = snapshot_download(name, revision=revision, local_files_only=not fetch, allow_patterns=list(_FILES))
+    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        remedy = (
+            "check its name and your access to it" if fetch else "set HF_HUB_OFFLINE=0 to let this command fetch it"
+        )
+        raise InputError(f"{HUB}{name}: is not in the cache of this machine ({said}); {remedy}.") from None
+    return Path(found), revision
 
 
 @contextmanager

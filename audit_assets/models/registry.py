@@ -11,7 +11,7 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
-from audit_assets.models.files import local_folder, read_files
+from audit_assets.models.files import is_on_hub, local_folder, read_files
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
 from audit_assets.untrusted.weights import licence
@@ -20,12 +20,8 @@ from audit_assets.warehouse.store import Warehouse
 
 
 def _location(audit: Audit, path: str) -> str:
-    """A folder beside the audit file where there is one, else the path as a hub id."""
-    return path if is_hub_id(audit, path) else str(audit.local(path))
-
-
-def is_hub_id(audit: Audit, path: str) -> bool:
-    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not audit.local(path).exists()
+    """A path from the folder of the audit file, or a `hub:` id as it is."""
+    return path if is_on_hub(path) else str(audit.local(path))
 
 
 def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
@@ -84,6 +80,19 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
             )
 
 
+def _check_not_renamed(audit: Audit, found: ResolvedEncoder) -> None:
+    """InputError if these files were audited under another name, which audit.yaml no longer has: results carry that name."""
+    warehouse = Warehouse(audit.local(audit.warehouse))
+    own = {entry.name for entry in audit.encoders}
+    known = {row["encoder"]: row["files_sha256"] for row in _rows(warehouse, "encoders")}
+    before = next((n for n, sha256 in known.items() if sha256 == found.files_sha256 and n not in own), None)
+    if before is not None and found.name not in known:
+        raise InputError(
+            f"is the encoder that this warehouse has results of under the name {before!r}; give it that name back, or name "
+            "another folder as `warehouse` and audit anew."
+        )
+
+
 @dataclass(frozen=True)
 class Registry:
     """The models of audit.yaml that are to be audited: those that can be, and why the others cannot."""
@@ -128,12 +137,12 @@ def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
 def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
     """The file of an entry's adapter of that name, if it is on this machine; nothing is fetched."""
     for adapter in entry.lora:
-        location = Path(_location(audit, adapter.path))
-        if location.is_file():
-            file = location
+        location = _location(audit, adapter.path)
+        if Path(location).is_file():
+            file = Path(location)
         else:
             try:
-                file = local_folder(str(location), adapter.revision, fetch=False)[0] / name
+                file = local_folder(location, adapter.revision, fetch=False)[0] / name
             except InputError:
                 continue
         if file.name == name and file.is_file():
@@ -146,6 +155,7 @@ def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
     try:
         found = resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
         _check_registered(audit, found)
+        _check_not_renamed(audit, found)
         return found
     except InputError as error:
         raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
