@@ -273,11 +273,12 @@ def verify(
             raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
     except InputError as error:
         raise _stop(error) from None
-    wrong = 0
+    wrong, unchecked = 0, 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
         for check in checks(ws, name, replay=0 if no_replay else replay, sample=sample, root=root):
             wrong += len(check.findings)
+            unchecked += len(check.unchecked)
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
             state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
             console.print(f"  {state:<15}", style=style, end="")
@@ -291,7 +292,8 @@ def verify(
             f"\n{wrong} findings: the files differ from the evidence that the manifest describes.", style="bold red"
         )
         raise typer.Exit(1)
-    console.print("\nAll of it holds, as far as it was checked.")
+    rest = f" {unchecked} things were not checked; each is named above." if unchecked else ""
+    console.print(f"\nAll of it holds, as far as it was checked.{rest}")
 
 
 @app.command()
@@ -313,6 +315,7 @@ def export(
 ) -> None:
     """Pack the evidence of one model version into one archive. A recipient can verify it without the model."""
     from audit_assets.evidence.archive import export as pack
+    from audit_assets.evidence.archive_file import archive_root
     from audit_assets.workspace import Workspace
 
     _quiet()
@@ -323,8 +326,13 @@ def export(
     except InputError as error:
         raise _stop(error) from None
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
-    console.print(f"root      {archive.root}   (give it to the verifier by another way than the archive)")
-    console.print(f"left out  {', '.join(archive.left_out) or 'nothing'}")
+    console.print(f"root      {archive_root(archive)}   (tell it to whoever verifies, by another way than the archive)")
+    if archive.left_out:
+        console.print(
+            f"          of this archive, without {', '.join(archive.left_out)}; the evidence itself has {archive.root}"
+        )
+    else:
+        console.print("left out  nothing")
     if not with_references and not without_report:
         console.print("The report's figures show small pictures of real works. --without-report leaves the report out.")
 

@@ -231,7 +231,10 @@ def make_manifest(ws: Workspace, model: str) -> Manifest:
     path = manifest_file(ws.warehouse, model)
     before = read_manifest(path) if path.exists() else None
     if before is not None and before.made_from == made_from and _same_file(ws.database, before.database):
-        return before
+        scans = [table for table in before.tables if table.of_a_scan]
+        names = [table.path.removesuffix(".parquet") for table in scans]
+        if ws.warehouse.all_inputs(names) == [table.inputs for table in scans]:
+            return before
     made = _manifest(ws, model, made_from, audit)
     if before is not None:
         _check_tables_are_unaltered(path, before, made)
@@ -242,19 +245,13 @@ def make_manifest(ws: Workspace, model: str) -> Manifest:
 def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
     warehouse, root = ws.warehouse, ws.warehouse.root
     report = table_rows(warehouse, f"audit_report/{model}")
-    files = table_rows(warehouse, "model_files")
     content = {
         "format": FORMAT,
         "model_version": model,
         "made_from": made_from,
         "audit": audit,
         "protocol": protocol_content(ws.protocol),
-        "captions": table_rows(warehouse, "caption_shards"),
-        "model": _source(table_rows(warehouse, "model_versions"), "model_version", model, files),
-        "encoders": [
-            _source(table_rows(warehouse, "encoders"), "encoder", e.name, table_rows(warehouse, "encoder_files"))
-            for e in ws.audit.encoders
-        ],
+        **sources(ws, model),
         "subjects": _subjects(ws, model),
         "references": _references(ws),
         "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
@@ -267,6 +264,20 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
     }
     content = json.loads(json.dumps(content, ensure_ascii=False))
     return Manifest.model_validate({**content, "root": root_hash(content)})
+
+
+def sources(ws: Workspace, model: str) -> dict[str, Any]:
+    """The fields of a manifest on caption files, model and encoders, from their tables."""
+    warehouse = ws.warehouse
+    files = table_rows(warehouse, "model_files")
+    return {
+        "captions": table_rows(warehouse, "caption_shards"),
+        "model": _source(table_rows(warehouse, "model_versions"), "model_version", model, files),
+        "encoders": [
+            _source(table_rows(warehouse, "encoders"), "encoder", e.name, table_rows(warehouse, "encoder_files"))
+            for e in ws.audit.encoders
+        ],
+    }
 
 
 def protocol_content(protocol: Protocol) -> dict[str, Any]:

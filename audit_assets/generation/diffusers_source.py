@@ -29,6 +29,7 @@ class DiffusersSource:
 
     def __init__(self, resolved: ResolvedModel, device: str | None = None) -> None:
         self.settings = resolved.settings
+        self._folder = resolved.path
         self.device = device or best_device()
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
@@ -118,10 +119,18 @@ class DiffusersSource:
             return list(
                 self.pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments).images
             )
-        except RuntimeError as error:
+        except (InputError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # each pipeline raises its own, of a size that it cannot draw or an image that it wants
             if not _is_out_of_memory(error):
-                raise
-        # This must come after the handler, because the error's traceback keeps the tensors in memory.
+                said = (str(error).splitlines() or [""])[0]
+                raise InputError(
+                    f"{self._folder}: {type(self.pipeline).__name__} does not draw from a prompt alone with these settings "
+                    f"({type(error).__name__}: {said}); correct `settings`, or give a text-to-image pipeline."
+                ) from error
+        # After the handler: the error's traceback holds the tensors that are in the way.
         if is_cuda(self.device):
             torch.cuda.empty_cache()
         return None
@@ -157,10 +166,10 @@ def _check_whole(folder: Path, pipeline: Any) -> None:
                 raise InputError(f"{folder / component}: the weights lack {name}; copy the model again.")
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether memory did not suffice. CUDA has a class for this error; for MPS and CPU only the text of the error shows it."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has a class for it; MPS and the CPU's allocator only say so."""
     said = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
+    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
 
 
 def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:

@@ -2,18 +2,25 @@
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.evidence.manifest import make_manifest, manifest_file, parse_manifest, read_manifest
+from audit_assets.evidence.manifest import make_manifest, manifest_file, parse_manifest, portable, read_manifest
 from audit_assets.generation.seeds import image_seed
+from audit_assets.models.registry import resolve_encoder_entry
 from audit_assets.publication.stage import PublicationStage
+from audit_assets.roster.captions import caption_shards
+from audit_assets.roster.stage import RosterStage
 from audit_assets.warehouse.store import vectors
 from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, read, workspace_of
 
@@ -150,3 +157,48 @@ def test_a_manifest_with_any_value_changed_is_refused(audited: Path, data: st.Da
 def test_what_is_no_manifest_is_said(text: str) -> None:
     with pytest.raises(InputError, match=r"here.*restore it"):
         parse_manifest(text, "here")
+
+
+def test_caption_files_that_were_copied_restored_or_touched_change_neither_tables_nor_root(copied: Path) -> None:
+    """As a backup and its restoration do: other times, other inodes, the same bytes."""
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    found = caption_shards(content["captions"]["path"], copied.parent)
+    (copied.parent / "captions").mkdir()
+    for shard in found:
+        os.utime(shutil.copy(shard.url, copied.parent / "captions"), (1, 1))
+    content["captions"]["path"] = "captions/*.parquet"
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    ws, before = workspace_of(copied), read(copied)
+    RosterStage(ws.audit, ws.warehouse).make_roster()
+    make_manifest(ws, MODEL)
+    assert read(copied) == before
+    assert findings(files_checked(copied)) == []
+
+
+def test_the_description_of_a_caption_file_by_an_earlier_version_is_kept(copied: Path) -> None:
+    """Its inputs were the file's times. Made anew it would be other bytes under another root."""
+    ws = workspace_of(copied)
+    scan = RosterStage(ws.audit, ws.warehouse).scan
+    key = min(scan.shards)
+    path = ws.warehouse.path(f"captions/{key}")
+    ws.warehouse.write(f"captions/{key}", ws.warehouse.read(f"captions/{key}"), "of times")
+    content = path.read_bytes()
+    scan.describe(key)
+    assert path.read_bytes() == content
+    ws.warehouse.write(f"captions/{key}", ws.warehouse.read(f"captions/{key}").assign(sha256="0" * 64), "of times")
+    RosterStage(ws.audit, ws.warehouse).scan.describe(key)
+    assert ws.warehouse.read(f"captions/{key}")["sha256"].iloc[0] != "0" * 64
+
+
+def test_an_encoder_that_was_renamed_is_refused_with_its_old_name(copied: Path) -> None:
+    copied.write_text(copied.read_text(encoding="utf-8").replace("miniature-vision", "vision"), encoding="utf-8")
+    audit = load_audit(copied)
+    with pytest.raises(InputError, match="has results of under the name 'miniature-vision'; give it that name back"):
+        resolve_encoder_entry(audit, audit.encoder("vision"))
+    assert resolve_encoder_entry(audit, audit.encoder("miniature-clip")).name == "miniature-clip"
+
+
+def test_the_portable_audit_file_is_the_same_wherever_the_folders_are(copied: Path) -> None:
+    audit = load_audit(copied)
+    entries = tuple(m.model_copy(update={"path": "models/gone"}) for m in audit.models)
+    assert portable(audit.model_copy(update={"models": entries})) == portable(audit)

@@ -121,7 +121,7 @@ def test_an_image_that_does_not_fit_at_all_is_bad_input_and_other_errors_pass(sm
     with pytest.raises(InputError, match="one image of 64 pixels does not fit into the memory of cpu"):
         list(small_memory.generate([PROMPT] * 4, range(4), batch_size=4))
     type(small_memory.pipeline).__call__ = fails("mat1 and mat2 shapes cannot be multiplied")
-    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+    with pytest.raises(InputError, match=r"does not draw from a prompt alone .* mat1 and mat2"):
         list(small_memory.generate([PROMPT], [1], batch_size=1))
 
 

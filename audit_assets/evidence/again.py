@@ -1,0 +1,145 @@
+"""The roster and the report made again beside what is kept, in a folder that is thrown away. Nothing in the warehouse is changed."""
+
+import random
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from audit_assets.errors import InputError
+from audit_assets.evidence.archive_file import LeftOut
+from audit_assets.evidence.check import Check, finding
+from audit_assets.evidence.manifest import Manifest
+from audit_assets.evidence.rows import published_again
+from audit_assets.hashing import digest, sha256
+from audit_assets.publication import REPORT_VERSION
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.roster.stage import RosterStage
+from audit_assets.warehouse.store import Warehouse
+from audit_assets.workspace import Workspace
+
+ROSTER = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls", "subjects")
+"""Tables that follow from the counts of single caption files and from the artists' table."""
+_PICTURES = re.compile(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]*")
+_ABSENT = Image.new("RGB", (32, 32), "grey")
+
+
+class _Aside(Warehouse):
+    """A warehouse of which some tables are made anew in another folder, and everything else is only read."""
+
+    def __init__(self, root: Path, aside: Path, anew: Callable[[str], bool]) -> None:
+        super().__init__(root)
+        self.aside, self.anew = aside, anew
+
+    def path(self, table: str) -> Path:
+        own = super().path(table)
+        return self.aside / own.relative_to(self.root) if self.anew(table) else own
+
+    def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
+        if not self.anew(table):
+            raise InputError(f"{self.path(table)}: was not made from what the audit has now; run `audit-assets run`.")
+        super().write(table, frame, inputs)
+
+
+def roster(ws: Workspace, left: set[LeftOut]) -> Check:
+    """Roster, controls and subjects from the counts of each caption file; one file, drawn at random, is counted again."""
+    check = Check("roster, controls and subjects chosen again")
+    artists = ws.audit.local(ws.audit.roster.artists)
+    if not artists.is_file():
+        return Check(check.title, unchecked=[f"{artists}: the artists' table is not on this machine"])
+    if "scan tables" in left:
+        return Check(check.title, unchecked=["the counts of single caption files: the archive left them out"])
+    if ws.audit.captions is not None:
+        try:
+            _ = RosterStage(ws.audit, ws.warehouse).scan.shards
+        except InputError as error:
+            return Check(check.title, unchecked=[str(error)])
+    with finding(check, "roster"), tempfile.TemporaryDirectory() as folder:
+        counted: set[str] = set()
+        # The hash of a caption file is not taken from a table either.
+        anew = lambda t: t in ROSTER or t in counted or t.startswith("caption_stamps/")  # noqa: E731
+        stage = RosterStage(ws.audit, _Aside(ws.warehouse.root, Path(folder), anew))
+        for key in random.SystemRandom().sample(sorted(stage.scan.shards), min(1, len(stage.scan.shards))):
+            counted |= {f"artist_mentions/{key}", f"mention_rows/{key}"}
+            mentions = stage.scan.scan(key)
+            check.findings += _unlike(ws, f"artist_mentions/{key}", mentions)
+            check.findings += _unlike(ws, f"mention_rows/{key}", stage.warehouse.read(f"mention_rows/{key}"))
+        stage.make_roster()
+        stage.make_controls()
+        stage.make_subjects()
+        for table in ROSTER:
+            if stage.warehouse.inputs(table) is not None:
+                check.findings += _unlike(ws, table, stage.warehouse.read(table))
+        counted_words = f"; counted again: {min(counted)}" if counted else ""
+        check.seen = f"{len(ROSTER)} tables{counted_words}"
+    return check
+
+
+def _unlike(ws: Workspace, table: str, again: pd.DataFrame) -> list[str]:
+    kept = ws.warehouse.read(table)
+    if kept.to_json(orient="split") == again.to_json(orient="split"):
+        return []
+    return [f"{ws.warehouse.path(table)}: has other rows than those that it is made from give"]
+
+
+def report(ws: Workspace, manifest: Manifest, left: set[LeftOut], elsewhere: list[str]) -> Check:
+    """The report from a database that is made again of the tables: every word, and on the same machine every byte."""
+    from audit_assets.publication.pages.report import write_report  # matplotlib
+
+    check, model = Check("report made again"), manifest.model_version
+    folder = ws.warehouse.root / "reports" / model
+    if not (folder / "report.html").exists() and "report" in left:
+        return Check(check.title, unchecked=["the report: the archive left it out"])
+    inputs = PublicationStage(ws).inputs()
+    made_by = ws.warehouse.inputs(f"audit_report/{model}")
+    if made_by != digest([inputs, REPORT_VERSION]):
+        return Check(check.title, unchecked=["the report: was made by another version, or of other tables"])
+    absent: list[str] = []
+
+    def load(sha256_of: str) -> Image.Image:
+        if ws.images.path(sha256_of).exists():
+            return ws.images.get(sha256_of)
+        absent.append(sha256_of)
+        return _ABSENT
+
+    with finding(check, str(folder)), tempfile.TemporaryDirectory() as aside:
+        own = Path(aside)
+        with published_again(ws, inputs) as database:
+            write_report(database, model, load, own)
+        kept_page, page = ((f / "report.html").read_text(encoding="utf-8") for f in (folder, own))
+        if _words(kept_page) != _words(page):
+            check.findings.append(
+                f"{folder / 'report.html'}: says something else than the tables, first: {_first(kept_page, page)}"
+            )
+        if absent:
+            check.unchecked.append(f"{len(absent)} pictures in the report: they are of real works, which are not here")
+        elif elsewhere:
+            check.unchecked.append(
+                f"the figures of the report, which another machine draws with other bytes: {elsewhere[0]}"
+            )
+        else:
+            names = sorted({p.name for p in own.iterdir()} | {Path(f.path).name for f in manifest.report})
+            check.findings += [
+                f"{folder / name}: is not what the tables give when it is made again"
+                for name in names
+                if _bytes(own / name) != _bytes(folder / name)
+            ]
+        check.seen = "every word" if absent or elsewhere else "every byte"
+    return check
+
+
+def _words(page: str) -> str:
+    return _PICTURES.sub("", page)
+
+
+def _first(kept: str, again: str) -> str:
+    """The first line that differs, as it is kept."""
+    lines = zip(_words(kept).splitlines(), _words(again).splitlines(), strict=False)
+    return next((repr(one.strip()[:200]) for one, other in lines if one != other), "its length")
+
+
+def _bytes(file: Path) -> str | None:
+    return sha256(file) if file.is_file() else None

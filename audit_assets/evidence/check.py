@@ -1,0 +1,38 @@
+"""One check of the evidence: what was looked at, what is wrong, and what could not be looked at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from audit_assets.errors import InputError
+
+MADE_AGAIN = "made again since the manifest, or altered; `audit-assets run` makes the manifest of what was made again"
+RESTORE = "restore it from a backup or an archive, or delete it and run the audit again"
+
+
+@dataclass
+class Check:
+    """One thing that was looked at: how much of it, what is wrong with which file, and what could not be looked at."""
+
+    title: str
+    seen: str = ""
+    """Empty where nothing was."""
+    findings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}" if number else ""
+
+
+@contextmanager
+def finding(check: Check, what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is a finding: any file that is read there may have been tampered with."""
+    try:
+        yield
+    except InputError as error:
+        check.findings.append(str(error))
+    except Exception as error:  # any library may stumble over any bytes
+        check.findings.append(
+            f"{what}: cannot be computed ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+        )

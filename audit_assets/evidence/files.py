@@ -1,0 +1,199 @@
+"""Is each file that the manifest names still the file that it names? Files are read and hashed, and nothing is computed."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from audit_assets.config import EncoderEntry, ModelEntry
+from audit_assets.errors import InputError
+from audit_assets.evidence.archive_file import LeftOut
+from audit_assets.evidence.check import MADE_AGAIN, RESTORE, Check, count, finding
+from audit_assets.evidence.manifest import (
+    Imitation,
+    Manifest,
+    ModelFile,
+    Picture,
+    StoredFile,
+    portable,
+    protocol_content,
+)
+from audit_assets.hashing import sha256
+from audit_assets.models.files import read_files
+from audit_assets.models.registry import folder_here, lora_file
+from audit_assets.roster.captions import caption_shards
+from audit_assets.untrusted.folders import artist_folders, folder_files
+from audit_assets.warehouse.database import published_from
+from audit_assets.warehouse.places import each
+from audit_assets.workspace import Workspace
+
+
+def audit_file(ws: Workspace, manifest: Manifest) -> Check:
+    """The fields that this model version's results depend on, and the protocol."""
+    check = Check("audit file and protocol", ws.protocol.name)
+    now, then = _without_places(portable(ws.audit)), _without_places(manifest.audit)
+    for key in ("captions", "roster", "controls", "batch_size", "encoders"):
+        if now.get(key) != then.get(key):
+            check.findings.append(f"{ws.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
+    mine, its = (_entry(content, manifest.model_version) for content in (now, then))
+    if {**mine, "approved": None, "retired": None} != {**its, "approved": None, "retired": None}:
+        check.findings.append(
+            f"{ws.audit.file}, model {manifest.model_version!r}: is not what the manifest has; {MADE_AGAIN}"
+        )
+    if protocol_content(ws.protocol) != manifest.protocol:
+        check.findings.append(f"{ws.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
+    return check
+
+
+def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Where models and encoders lie is nobody's evidence: their files are compared by their hashes."""
+    entries = {
+        kind: [{k: v for k, v in e.items() if k != "path"} for e in content.get(kind, [])]
+        for kind in ("models", "encoders")
+    }
+    return {**content, **entries}
+
+
+def _entry(content: Mapping[str, Any], model: str) -> dict[str, Any]:
+    return next((dict(m) for m in content.get("models", []) if m.get("name") == model), {})
+
+
+def tables(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
+    check, root = Check("tables"), ws.warehouse.root
+    there = [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left and not (root / t.path).exists())]
+    problems = each(root, lambda table: altered(root / table.path, table), there)
+    for table, problem in zip(there, problems, strict=True):
+        path = root / table.path
+        if problem is None:
+            continue
+        now = ws.warehouse.inputs(table.path.removesuffix(".parquet"))
+        if now is not None and now != table.inputs:
+            problem = (
+                f"{path}: is another than the manifest's, and says that it was made from something else: {MADE_AGAIN}"
+            )
+        check.findings.append(problem)
+    if "scan tables" in left:
+        check.unchecked.append("tables of single caption files: the archive left them out")
+    check.seen = f"{len(there)} files"
+    return check
+
+
+def altered(path: Path, entry: StoredFile) -> str | None:
+    """What is wrong with a file, in words."""
+    try:
+        size = path.stat().st_size
+        if size != entry.bytes:
+            return f"{path}: was altered, it has {size} bytes and not {entry.bytes}; {RESTORE}"
+        if sha256(path) != entry.sha256:
+            return f"{path}: was altered, its sha256 is not the manifest's {entry.sha256}; {RESTORE}"
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror}); {RESTORE}"
+    return None
+
+
+def pictures(ws: Workspace, title: str, pictures: Iterable[tuple[str, Picture]], left: set[LeftOut]) -> Check:
+    check, root = Check(title), ws.warehouse.root
+    there = [(subject, p) for subject, p in pictures if not left or (root / p.path).exists()]
+    seen = {p.path: p.stored() for _, p in there}
+    problems = dict(zip(seen, each(root, lambda file: altered(root / file.path, file), seen.values()), strict=True))
+    for subject, picture in there:
+        if problem := problems[picture.path]:
+            row = (
+                f"template {picture.template}, trial {picture.trial}"
+                if isinstance(picture, Imitation)
+                else f"work {getattr(picture, 'work', '')}"
+            )
+            check.findings.append(f"{problem} ({subject}, {row})")
+    check.seen = count(len(seen), "images")
+    check.unchecked += [f"the pixels of {kind}: the archive left them out" for kind in left]
+    return check
+
+
+def report(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
+    check = Check("report and figures", f"{len(manifest.report)} files")
+    if "report" in left and not any((ws.warehouse.root / file.path).exists() for file in manifest.report):
+        return Check("report and figures", unchecked=["the report: the archive left it out"])
+    problems = (altered(ws.warehouse.root / file.path, file) for file in manifest.report)
+    check.findings += [p for p in problems if p]
+    return check
+
+
+def database_file(ws: Workspace, manifest: Manifest) -> Check:
+    check = Check("database file", "audit.duckdb")
+    if problem := altered(ws.database, manifest.database):
+        found = published_from(ws.database)
+        if found not in (None, manifest.database.published_from):
+            problem = f"{ws.database}: was published again since the manifest, from other tables: {MADE_AGAIN}"
+        check.findings.append(problem)
+    return check
+
+
+def captions(ws: Workspace, manifest: Manifest) -> Check:
+    check = Check("caption files")
+    if ws.audit.captions is None or not manifest.captions:
+        return Check("caption files", "none in this audit")
+    if "://" in ws.audit.captions.path:
+        return Check("caption files", unchecked=[f"{ws.audit.captions.path}: lies in a store, and is not read again"])
+    try:
+        shards = {s.key: s for s in caption_shards(ws.audit.captions.path, ws.audit.base)}
+    except InputError as error:
+        return Check("caption files", unchecked=[str(error)])
+    seen = 0
+    for row in manifest.captions:
+        shard = shards.get(row["shard"])
+        if shard is None:
+            check.findings.append(f"{row['shard']}: the caption file is gone; {RESTORE}")
+        else:
+            seen += 1
+            with finding(check, shard.url):
+                if sha256(Path(shard.url)) != row["sha256"]:
+                    check.findings.append(f"{shard.url}: was altered, its sha256 is not the manifest's {row['sha256']}")
+    check.findings += [
+        f"{shards[key].url}: is no caption file of the roster; {MADE_AGAIN}"
+        for key in sorted(shards.keys() - {row["shard"] for row in manifest.captions})
+    ]
+    check.seen = count(seen, "files")
+    return check
+
+
+def model_files(ws: Workspace, manifest: Manifest) -> Check:
+    """Every file of the model and of the encoders, as far as they are on this machine."""
+    check, seen = Check("files of model and encoders"), 0
+    model = ws.audit.model(manifest.model_version)
+    sources: list[tuple[ModelEntry | EncoderEntry, list[ModelFile]]] = [(model, manifest.model.files)]
+    for source in manifest.encoders:
+        with finding(check, "encoders"):
+            sources.append((ws.audit.encoder(str(source.row.get("encoder"))), source.files))
+    for entry, files in sources:
+        folder = folder_here(ws.audit, entry)
+        if folder is None:
+            check.unchecked.append(f"{entry.name}: its files are not on this machine ({entry.path})")
+            continue
+        own = [f for f in files if f.kind != "lora"]
+        problems = [p for f in own if (p := _altered_file(folder / f.file, f))]
+        extra = sorted({p.relative_to(folder).as_posix() for p in _readable(folder, entry)} - {f.file for f in own})
+        problems += [f"{folder / name}: is not among the files that were audited" for name in extra]
+        check.findings += problems
+        seen += len(own)
+        for adapter in (f for f in files if f.kind == "lora"):
+            file = lora_file(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else None
+            if file is None:
+                check.unchecked.append(f"{entry.name}: its adapter {adapter.file} is not on this machine")
+            elif problem := _altered_file(file, adapter):
+                check.findings.append(problem)
+    check.seen = count(seen, "files")
+    return check
+
+
+def _readable(folder: Path, entry: ModelEntry | EncoderEntry) -> list[Path]:
+    if isinstance(entry, ModelEntry) and entry.source == "image_folder":
+        return [file for own in artist_folders(folder) for file in folder_files(own)]
+    return read_files(folder)
+
+
+def _altered_file(path: Path, file: ModelFile) -> str | None:
+    try:
+        if sha256(path) != file.sha256:
+            return f"{path}: is not the file that was audited, its sha256 is not {file.sha256}; put that one back"
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror}), and the model was audited with it; put it back"
+    return None

@@ -1,0 +1,164 @@
+"""Does one row follow from another: from the roster to prompt, seed, image and embedding, and from the tables to the database?"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from audit_assets.evidence.check import Check, finding
+from audit_assets.evidence.manifest import (
+    Manifest,
+    Subject,
+    sources,
+    table_rows,
+)
+from audit_assets.generation.imitate import check_imitations, doubled
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.warehouse.contract import reading
+from audit_assets.warehouse.database import publish, published_from
+from audit_assets.warehouse.places import local_copy
+from audit_assets.workspace import Workspace
+
+
+def chain(ws: Workspace, manifest: Manifest) -> Check:
+    """Roster row, prompt, seed, image and embedding of every subject: the tables say what the manifest says, and the prompts
+    and seeds are the protocol's."""
+    check = Check("roster row to prompt, seed, image and embedding")
+    images = 0
+    with finding(check, "model_versions.parquet"):
+        check.findings += _unlike_sources(ws, manifest)
+    with finding(check, "subjects.parquet"):
+        known = {row["subject"]: row for row in table_rows(ws.warehouse, "subjects")}
+        for subject in manifest.subjects:
+            images += len(subject.images)
+            with finding(check, subject.imitations):
+                check.findings += _broken_links(ws, manifest, subject, known.get(subject.subject))
+        for reference in manifest.references:
+            with finding(check, reference.reference_works):
+                works = table_rows(ws.warehouse, f"reference_works/{reference.subject}")
+                kept = [(w.work, w.image_sha256, w.source, w.licence) for w in reference.works]
+                if kept != [(w["work"], w["image_sha256"], w["source"], w["licence"]) for w in works]:
+                    check.findings.append(f"{reference.reference_works}: has other works than the manifest")
+                hashes = [(w.work, w.image_sha256) for w in reference.works]
+                check.findings += _unlike_images(ws, reference.embeddings, ("work",), hashes)
+    check.seen = f"{len(manifest.subjects)} subjects, {images} rows"
+    return check
+
+
+def _unlike_sources(ws: Workspace, manifest: Manifest) -> list[str]:
+    """What the manifest says of captions, model and encoders beside the tables that it says it from."""
+    again = json.loads(json.dumps(sources(ws, manifest.model_version), ensure_ascii=False))
+    tables = {
+        "captions": "caption_shards",
+        "model": "model_versions and model_files",
+        "encoders": "encoders and encoder_files",
+    }
+    kept = manifest.model_dump(mode="json")
+    return [
+        f"{tables[key]}: are not what the manifest says of {key}" for key, value in again.items() if kept[key] != value
+    ]
+
+
+def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict[str, Any] | None) -> list[str]:
+    where = f"{subject.subject}"
+    if row is None or (row["name"], row["kind"], row["mentions"]) != (subject.name, subject.kind, subject.mentions):
+        return [f"subjects.parquet: the row of {where} is not the manifest's"]
+    table = ws.warehouse.read(f"imitations/{manifest.model_version}/{subject.subject}")
+    found = []
+    rows = table_rows(ws.warehouse, f"imitations/{manifest.model_version}/{subject.subject}")
+    for kept, image in zip(rows, subject.images, strict=True):
+        said = {**image.model_dump(), "seed": None if image.seed is None else int(image.seed)}
+        said.pop("bytes")
+        if any(kept[key] != value for key, value in said.items()):
+            found.append(f"{subject.imitations}: template {image.template}, trial {image.trial} is not the manifest's")
+    if manifest.model.row.get("source") == "diffusers":
+        found += [f"{subject.imitations}: {p}" for p in check_imitations(table, ws.protocol, subject.subject)]
+        wordings = ws.protocol.wordings(subject.name, row.get("indirect_prompt") or "")
+        found += [
+            f"{subject.imitations}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the protocol's prompt"
+            for i in subject.images
+            if i.image_sha256 and i.prompt != wordings.get(i.template, ("",))[0]
+        ]
+    else:
+        found += [f"{subject.imitations}: {p}" for p in doubled(table, subject.subject)]
+    hashes = [(i.template, i.trial, i.image_sha256) for i in subject.images if i.image_sha256]
+    return found + _unlike_images(ws, subject.embeddings, ("template", "trial"), hashes)
+
+
+def _unlike_images(
+    ws: Workspace, embeddings: Mapping[str, str], keys: Sequence[str], hashes: Sequence[tuple[Any, ...]]
+) -> list[str]:
+    """Embedding tables whose rows are not of these images, in this order."""
+    found = []
+    for where in embeddings.values():
+        table = ws.warehouse.read(where.removesuffix(".parquet"))
+        rows = list(zip(*(table[c].tolist() for c in (*keys, "image_sha256")), strict=True))
+        if rows != list(hashes):
+            found.append(f"{ws.warehouse.root / where}: its rows are not of the images that the manifest has")
+    return found
+
+
+def database_rows(ws: Workspace) -> Check:
+    """Every row beside the rows that the tables of the warehouse give."""
+    check = Check("rows of the database beside the warehouse's tables", "every table")
+    with finding(check, str(ws.database)):
+        inputs = PublicationStage(ws).inputs()
+        with reading(ws.database):
+            pass
+        if published_from(ws.database) not in (None, inputs):
+            check.findings.append(
+                f"{ws.database}: was published before a table of the warehouse was made again; `audit-assets run` publishes it"
+            )
+        else:
+            check.findings += _unlike_tables(ws, inputs)
+    return check
+
+
+def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
+    with published_again(ws, inputs) as again, reading(ws.database), duckdb.connect() as connection:
+        for path, name in ((ws.database, "published"), (again, "again")):
+            target = str(local_copy(path)).replace("'", "''")  # ATTACH takes no parameters
+            connection.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
+        known, made = (connection.execute(columns, [n]).fetchall() for n in ("published", "again"))
+        if known != made:
+            other = sorted(set(known) ^ set(made))[0]
+            return [f"{ws.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
+        found = []
+        for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
+            difference = _first_difference(connection, table)
+            if difference:
+                found.append(f"{ws.database}, table {table}: {difference}")
+        return found
+
+
+@contextmanager
+def published_again(ws: Workspace, inputs: str) -> Iterator[Path]:
+    """A database that is made now, of the warehouse's tables; it lasts as long as the block."""
+    dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / "again.duckdb"
+        tables = PublicationStage(ws).rows(PublicationStage(ws).tables(), inputs)
+        publish(again, tables, {str(e): int(d) for e, d in dimensions.items()})
+        yield again
+
+
+def _first_difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
+    published, again = (f'{database}."{table}"' for database in ("published", "again"))
+    for one, other, what in (
+        (published, again, "a row that the warehouse's tables do not give"),
+        (again, published, "not a row that they give"),
+    ):
+        query = f"SELECT * FROM (FROM {one} EXCEPT ALL FROM {other}) LIMIT 1"  # noqa: S608 - names of the schema
+        try:
+            row = connection.execute(query).fetchone()
+        except duckdb.Error as error:
+            return f"cannot be read ({' '.join(str(error).split())[:200]})"
+        if row is not None:
+            return f"has {what}: {str(row)[:200]}"
+    return None
