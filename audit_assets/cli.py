@@ -245,13 +245,13 @@ def verify(
             help="one model version; the default is every audited version, or the version of an imported archive"
         ),
     ] = None,
-    replay: Annotated[int, typer.Option(min=0, help="number of subjects whose images are drawn again")] = 1,
-    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw no image again, and load no model")] = False,
-    sample: Annotated[
-        int,
-        typer.Option(min=0, help="number of images, of real works and of labels that are embedded again, per encoder"),
-    ] = 20,
-    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; needs --model")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
+    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
+    sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
+    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
+    signer: Annotated[
+        Path | None, typer.Option(help="the public key (PEM) that must have signed each manifest")
+    ] = None,
 ) -> None:
     """Hash every file again, compute every figure again, and draw some images again. Print what does not hold; exit with 1 if anything does not."""
     from audit_assets.evidence.archive_file import imported
@@ -271,12 +271,14 @@ def verify(
         models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
         if not models:
             raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
+        if signer is not None and not signer.is_file():
+            raise InputError(f"--signer {signer}: there is no such file; give the signer's public key.")
     except InputError as error:
         raise _stop(error) from None
     wrong, unchecked = 0, 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
-        for check in checks(ws, name, replay=0 if no_replay else replay, sample=sample, root=root):
+        for check in checks(ws, name, replay=0 if no_replay else replay, sample=sample, root=root, signer=signer):
             wrong += len(check.findings)
             unchecked += len(check.unchecked)
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
@@ -294,6 +296,27 @@ def verify(
         raise typer.Exit(1)
     rest = f" {unchecked} things were not checked; each is named above." if unchecked else ""
     console.print(f"\nAll of it holds, as far as it was checked.{rest}")
+
+
+@app.command()
+def sign(
+    model: Annotated[str, typer.Option(help="the model version")],
+    key: Annotated[Path, typer.Option(help="a private Ed25519 key (PEM, without a password)")],
+    config: Config = DEFAULT,
+) -> None:
+    """Sign the root of a model version's manifest. `verify` first: a signature vouches for what is there now."""
+    from audit_assets.evidence.manifest import manifest_file, read_manifest
+    from audit_assets.evidence.signature import sign as signed
+    from audit_assets.workspace import Workspace
+
+    try:
+        ws = Workspace.existing(config)
+        ws.audit.model(model)
+        manifest = read_manifest(manifest_file(ws.warehouse, model))
+        console.print(f"signature {signed(ws.warehouse, manifest, key)}", markup=False)
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(f"root      {manifest.root}")
 
 
 @app.command()

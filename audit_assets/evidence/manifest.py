@@ -188,6 +188,11 @@ def root_hash(content: dict[str, Any]) -> str:
     return digest({**rest, "database": {k: content["database"][k] for k in ("path", "published_from")}})
 
 
+def earlier_root_hash(content: dict[str, Any]) -> str:
+    """The root by the rule of the first version, which covered the bytes of the database too. Manifests under it stay valid."""
+    return digest({key: value for key, value in content.items() if key != "root"})
+
+
 def manifest_file(warehouse: Warehouse, model: str) -> Path:
     return warehouse.root / "manifests" / f"{model}.json"
 
@@ -213,7 +218,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
         raise InputError(f"{where}, {field}: is no manifest of this version ({first['msg']}); restore it.") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: is not JSON ({error}); restore it.") from None
-    if root_hash(content) != manifest.root:
+    if manifest.root not in (root_hash(content), earlier_root_hash(content)):
         raise InputError(f"{where}: was altered, it is not what its root hash {manifest.root} was made of; restore it.")
     return manifest
 

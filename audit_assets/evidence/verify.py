@@ -6,6 +6,7 @@ a difference that another kind of machine explains.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from audit_assets.errors import InputError
 from audit_assets.evidence import again, files, recomputed, redrawn, rows
@@ -13,17 +14,20 @@ from audit_assets.evidence.archive_file import archive_root, imported, left_out
 from audit_assets.evidence.check import Check as Check
 from audit_assets.evidence.machine import differences, this_machine
 from audit_assets.evidence.manifest import Manifest, manifest_file, read_manifest
+from audit_assets.evidence.signature import unsigned
 from audit_assets.workspace import Workspace
 
 
-def verify(ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root: str | None = None) -> Iterator[Check]:
+def verify(
+    ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root: str | None = None, signer: Path | None = None
+) -> Iterator[Check]:
     """Check after check; without a manifest that can be read, only the first.
 
     `replay`: subjects drawn again with all their images; `sample`: images, real works and labels embedded again by each
     encoder; chosen anew each time, so that nobody knows which will be looked at. `root`: the root hash that the manifest
-    must have, from whoever keeps it elsewhere.
+    must have, from whoever keeps it elsewhere. `signer`: the public key that must have signed it.
     """
-    check, manifest = _manifest(ws, model, root)
+    check, manifest = _manifest(ws, model, root, signer)
     yield check
     if manifest is None:
         return
@@ -47,7 +51,7 @@ def verify(ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root
     yield redrawn.replay(ws, manifest, replay, [*elsewhere, *of_model.findings])
 
 
-def _manifest(ws: Workspace, model: str, root: str | None) -> tuple[Check, Manifest | None]:
+def _manifest(ws: Workspace, model: str, root: str | None, signer: Path | None) -> tuple[Check, Manifest | None]:
     check = Check("manifest")
     path = manifest_file(ws.warehouse, model)
     try:
@@ -60,12 +64,14 @@ def _manifest(ws: Workspace, model: str, root: str | None) -> tuple[Check, Manif
     if manifest.model_version != model:
         check.findings.append(f"{path}: is the manifest of {manifest.model_version!r}")
     vouched = [manifest.root, *([archive_root(archive)] if archive else [])]
-    if root is None:
+    if signer is not None and (problem := unsigned(ws.warehouse, manifest, signer)):
+        check.findings.append(problem)
+    if root is None and signer is None:
         check.unchecked.append(
             "nothing outside this folder vouches for the manifest: whoever can write here can write one that agrees with "
-            "what they wrote. Give --root the root that was kept elsewhere"
+            "what they wrote. Give --root the root that was kept elsewhere, or --signer the key of who signed it"
         )
-    elif root not in vouched:
+    elif root is not None and root not in vouched:
         check.findings.append(f"{path}: its root is {manifest.root}, not {root}: it is another manifest")
     if archive and archive.left_out and root != vouched[-1]:
         check.unchecked.append(

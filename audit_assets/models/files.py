@@ -52,7 +52,7 @@ def local_folder(path: str, revision: str | None, *, fetch: bool = True) -> tupl
     if is_on_hub(path):
         return _from_hub(path.removeprefix(HUB).strip(), revision, fetch=fetch and may_fetch())
     folder = Path(path)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # Path.is_dir raises if a name is longer than the filesystem allows
         return folder, revision
     parts = folder.parts[-2:]
     hint = f", or write `{HUB}{'/'.join(parts)}` for a repository on the hub" if _ID.fullmatch("/".join(parts)) else ""

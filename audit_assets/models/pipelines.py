@@ -162,7 +162,7 @@ def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:
     """Images that a person saved from a model: `<artist>/<any name>.{png,jpg,webp}`. Each artist's are checked when they are read."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; put the images there, one folder for each artist.")
     files = [file for own in artist_folders(folder) for file in folder_files(own)]
     if not files:

@@ -32,6 +32,8 @@ _TAIL = 1 << 16
 """Bytes: as much of a parquet file's end as Arrow reads to find its footer."""
 
 _AT_ONCE = 16
+_LONGEST_NAME = 255
+"""Bytes of one name in a path, on every usual filesystem."""
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -45,7 +47,12 @@ def place(warehouse: str, base: Path) -> Path:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads the second alone
         client = {"region_name": region} if region else {}
         return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), client_kwargs=client, **SETTINGS))
-    return (base / Path(warehouse).expanduser()).resolve()
+    if "\0" in warehouse or any(len(os.fsencode(part)) > _LONGEST_NAME for part in warehouse.split("/")):
+        raise InputError(f"{warehouse[:100]!r}: no file can have this name; correct it.")
+    try:
+        return (base / Path(warehouse).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a user who does not exist
+        raise InputError(f"{warehouse[:100]!r}: leads nowhere ({error}); correct the path.") from None
 
 
 def _endpoint() -> str | None:

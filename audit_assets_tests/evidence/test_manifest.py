@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.evidence.manifest import make_manifest, manifest_file, parse_manifest, portable, read_manifest
+from audit_assets.evidence.manifest import (
+    Manifest,
+    earlier_root_hash,
+    make_manifest,
+    manifest_file,
+    manifest_text,
+    parse_manifest,
+    portable,
+    read_manifest,
+    root_hash,
+)
 from audit_assets.generation.seeds import image_seed
 from audit_assets.models.registry import resolve_encoder_entry
 from audit_assets.publication.stage import PublicationStage
@@ -202,3 +212,17 @@ def test_the_portable_audit_file_is_the_same_wherever_the_folders_are(copied: Pa
     audit = load_audit(copied)
     entries = tuple(m.model_copy(update={"path": "models/gone"}) for m in audit.models)
     assert portable(audit.model_copy(update={"models": entries})) == portable(audit)
+
+
+def test_a_manifest_under_the_root_of_an_earlier_version_is_not_accused(copied: Path) -> None:
+    path = manifest_file(workspace_of(copied).warehouse, MODEL)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["root"] = earlier_root_hash(content)
+    path.write_text(manifest_text(Manifest.model_validate(content)), encoding="utf-8")
+    assert read(copied).root == content["root"] != root_hash(content)
+    assert findings(files_checked(copied)) == []
+    assert make_manifest(workspace_of(copied), MODEL).root == content["root"]  # whoever kept it can still compare it
+    content["machine"]["torch"] = "1.0"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match="was altered"):
+        read(copied)

@@ -81,3 +81,12 @@ def test_an_address_without_one_is_read(tmp_path: Path, address: str) -> None:
     captions = load_audit(written(tmp_path, captions=address)).captions
     assert captions is not None
     assert captions.path == address
+
+
+def test_a_path_that_no_file_can_have_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 4, models\.0\.path: holds a NUL character"):
+        load_audit(written(tmp_path, path="a\\0b"))
+    for path in ("x" * 300, "~no-such-user-here/x"):
+        audit = load_audit(written(tmp_path, path=path))
+        with pytest.raises(InputError, match=r"no file can have this name|leads nowhere"):
+            audit.local(audit.models[0].path)
