@@ -18,8 +18,10 @@ import pytest
 
 from audit_assets.evidence.archive_file import Archive, archive_text
 from audit_assets.evidence.manifest import stored_file
+from audit_assets.evidence.rows import published_again
 from audit_assets.evidence.verify import verify
 from audit_assets.hashing import sha256
+from audit_assets.publication.stage import PublicationStage
 from audit_assets_tests.evidence.forging import MODEL, findings, forge_manifest, read, workspace_of
 
 pytestmark = pytest.mark.faults
@@ -34,6 +36,13 @@ def _table(config: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFra
     changed = change(rows)
     changed.attrs = attributes
     warehouse.write(table, changed, warehouse.inputs(table) or "")
+
+
+def _published(config: Path) -> None:
+    """The database of the tables as they are now, without the checks of a publication."""
+    ws = workspace_of(config)
+    with published_again(ws, PublicationStage(ws).inputs()) as again:
+        shutil.copy(again, ws.database)
 
 
 def an_image(config: Path) -> None:
@@ -51,6 +60,7 @@ def an_image(config: Path) -> None:
 
     for table in ("imitations", "imitation_embeddings/miniature-clip", "imitation_embeddings/miniature-vision"):
         _table(config, f"{table}/{MODEL}/{SUBJECT}", swap)
+    _published(config)
     forge_manifest(config, also)
 
 
@@ -60,6 +70,7 @@ def an_embedding(config: Path) -> None:
         return rows
 
     _table(config, f"imitation_embeddings/miniature-vision/{MODEL}/{SUBJECT}", turn)
+    _published(config)
     forge_manifest(config)
 
 
@@ -72,16 +83,19 @@ def a_seed(config: Path) -> None:
         next(s for s in content["subjects"] if s["subject"] == SUBJECT)["images"][1]["seed"] = "7"
 
     _table(config, f"imitations/{MODEL}/{SUBJECT}", change)
+    _published(config)
     forge_manifest(config, also)
 
 
 def a_result(config: Path) -> None:
     _table(config, f"verdicts/{MODEL}", lambda t: t.assign(verdict="not shown to be imitated"))
+    _published(config)
     forge_manifest(config)
 
 
 def a_roster(config: Path) -> None:
     _table(config, "artist_roster", lambda t: t.assign(mentions=t["mentions"] + 1000))
+    _published(config)
     forge_manifest(config)
 
 
@@ -89,6 +103,7 @@ def a_count_of_captions(config: Path) -> None:
     folder = workspace_of(config).warehouse.root / "artist_mentions"
     for path in sorted(folder.glob("*.parquet")):
         _table(config, f"artist_mentions/{path.stem}", lambda t: t.assign(mentions=t["mentions"] + 1))
+    _published(config)
     forge_manifest(config)
 
 
