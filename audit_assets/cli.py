@@ -245,10 +245,13 @@ def verify(
             help="one model version; the default is every audited version, or the version of an imported archive"
         ),
     ] = None,
-    replay: Annotated[int, typer.Option(min=0, help="subjects whose images are drawn again")] = 1,
-    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw none again: no model is loaded")] = False,
-    sample: Annotated[int, typer.Option(min=0, help="images, real works and labels embedded again, an encoder")] = 20,
-    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; with --model")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="number of subjects whose images are drawn again")] = 1,
+    no_replay: Annotated[bool, typer.Option("--no-replay", help="draw no image again, and load no model")] = False,
+    sample: Annotated[
+        int,
+        typer.Option(min=0, help="number of images, of real works and of labels that are embedded again, per encoder"),
+    ] = 20,
+    root: Annotated[str | None, typer.Option(help="the root hash that the manifest must have; needs --model")] = None,
     signer: Annotated[
         Path | None, typer.Option(help="the public key (PEM) that must have signed each manifest")
     ] = None,
@@ -349,7 +352,7 @@ def export(
     except InputError as error:
         raise _stop(error) from None
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
-    console.print(f"root      {archive_root(archive)}   (tell it to whoever verifies, by another way than the archive)")
+    console.print(f"root      {archive_root(archive)}   (give it to the verifier by another way than the archive)")
     if archive.left_out:
         console.print(
             f"          of this archive, without {', '.join(archive.left_out)}; the evidence itself has {archive.root}"

@@ -38,7 +38,7 @@ class _Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _can_be_recorded(cls, value: Any) -> Any:
-        """A text without NUL and without a secret. An address is recorded, shown and logged. The value itself is not repeated in the error."""
+        """No text holds NUL. Addresses are recorded, shown and logged, so they must not contain a secret. The error does not repeat the value."""
         if isinstance(value, str) and "\0" in value:
             raise ValueError("holds a NUL character, which no name and no path can have; delete it")
         if isinstance(value, str) and _SECRET.search(value):

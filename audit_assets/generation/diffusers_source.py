@@ -130,16 +130,16 @@ class DiffusersSource:
                     f"{self._folder}: {type(self.pipeline).__name__} does not draw from a prompt alone with these settings "
                     f"({type(error).__name__}: {said}); correct `settings`, or give a text-to-image pipeline."
                 ) from error
-        # After the handler: the error's traceback holds the tensors that are in the way.
+        # This must come after the handler, because the error's traceback keeps the tensors in memory.
         if is_cuda(self.device):
             torch.cuda.empty_cache()
         return None
 
 
 def _text_encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """The pipeline's text encoders, whole. transformers fills a tensor that the file lacks at random, with a warning only.
+    """The complete text encoders of the pipeline. If the file lacks a tensor, transformers fills it at random and only warns; this raises InputError.
 
-    InputError if any component is of a class that is not loaded; the pipeline then loads none of them.
+    InputError too if any component is of a class that is not loaded; nothing is loaded then.
     """
     found, index = {}, folder / "model_index.json"
     absent = left_out(folder)
@@ -167,7 +167,7 @@ def _check_whole(folder: Path, pipeline: Any) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """CUDA has a class for it; MPS and the CPU's allocator only say so."""
+    """Whether memory did not suffice. CUDA has a class for this error; for MPS and CPU only the text of the error shows it."""
     said = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
 

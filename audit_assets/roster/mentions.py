@@ -36,10 +36,10 @@ from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
 VERSION = 2
-"""Raise it where the same captions and names give other rows."""
+"""Raise it if the same captions and names give other rows."""
 _OF_TIMES = 2
 """The last VERSION under which the tables of single caption files were made from the file's times."""
-# Captions times names that the plain reference counts again for each shard: half a second.
+# Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
 
