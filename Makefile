@@ -41,6 +41,7 @@ audit-dependencies: $(VENV)/.developing
 
 lint: $(VENV)/.developing
 	@$(BIN)/ruff check audit_assets audit_assets_tests benchmarks docs docker
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/mypy
 
 # This target measures every stage beside its peers. It takes more than an hour on two cores. Run nothing else on the machine:
