@@ -64,7 +64,7 @@ def run(config: Config = DEFAULT) -> None:
     for model in driver.models():
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
-    console.print(f"UI        make dev CONFIG={config}   (it reads the records in {home})", markup=False)
+    console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
         for problem in problems:

@@ -15,7 +15,7 @@ from audit_assets.untrusted.yaml import read_mapping
 from audit_assets.warehouse.places import place
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is asked of the hub unless the user says so
-PROTOCOLS = Path(__file__).parent.parent / "data" / "protocols"
+PROTOCOLS = Path(__file__).parent / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
 FEWEST_IMAGES = 5
@@ -303,7 +303,10 @@ def load_audit(path: str | Path) -> Audit:
     """Read and check an audit file. InputError names the file, the line, the field and the remedy."""
     path = Path(path).resolve()
     content, lines = read_mapping(
-        path, "audit file", "copy data/miniature/audit.yaml and change it, or set AUDIT_CONFIG"
+        path,
+        "audit file",
+        "pass --config, or set AUDIT_CONFIG; the miniature's data/miniature/audit.yaml, the default and an example to copy, "
+        "is in the repository and not in the installed package",
     )
     if reserved := sorted({"base", "file"} & content.keys()):
         raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: no such field exists; delete it.")
@@ -311,7 +314,7 @@ def load_audit(path: str | Path) -> Audit:
 
 
 def load_protocol(audit: Audit) -> Protocol:
-    """The protocol that an audit names: a file under `data/protocols/`, or a file of the operator."""
+    """The protocol that an audit names: one of the package, or a file of the operator."""
     shipped = PROTOCOLS / f"{audit.protocol}.yaml"
     path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
     known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,13 +39,26 @@ def served(config: Path, log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving(config: Path, log: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
-    """The same with the process, whose group all that it starts belongs to: it may be killed."""
+def serving(
+    config: Path,
+    log: Path,
+    program: Sequence[str] = (sys.executable, "-m", "audit_assets.cli"),
+    environment: Mapping[str, str] | None = None,
+) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
+    """The same with the process, whose group all that it starts belongs to: it may be killed.
+
+    `program` is another `audit-assets`, `environment` all of its environment.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "audit_assets.cli", "dev", "--config", str(config), "--port", str(port)]
+    command = [*program, "dev", "--config", str(config), "--port", str(port)]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
+            env=environment,
         )
         try:
             yield process, _when_ready(f"http://127.0.0.1:{port}", process, log)

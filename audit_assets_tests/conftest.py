@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from audit_assets.config import PROTOCOLS
+
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 
 
@@ -55,7 +57,7 @@ def both_versions(small_audit: Callable[..., Path], miniature: Path, tmp_path_fa
     from audit_assets_tests.drive import drive
 
     folder = tmp_path_factory.mktemp("both")
-    small = (miniature.parent / "protocols" / "paper_2023_small.yaml").read_text(encoding="utf-8")
+    small = (PROTOCOLS / "paper_2023_small.yaml").read_text(encoding="utf-8")
     (folder / "protocol.yaml").write_text(small.replace("paper_2023_small", "paper_2023"), encoding="utf-8")
     models = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))["models"]
     approved = [{**m, "path": str(miniature / m["path"]), "approved": True} for m in models]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from audit_assets.config import PROTOCOLS, Audit, MatchingTests, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 
-MINIATURE = PROTOCOLS.parent / "miniature"
+MINIATURE = Path(__file__).parents[1] / "data" / "miniature"
 GOOD = """protocol: paper_2023
 roster: {artists: artists.csv}
 models:

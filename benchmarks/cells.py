@@ -33,6 +33,7 @@ from audit_assets.definitions import defs
 from audit_assets.defs.automation import CELLS as CELL_ASSETS
 from audit_assets.defs.automation import registry_state
 from audit_assets.runs.driver import Driver, Step, driver
+from audit_assets.runs.home import WORKSPACE
 from audit_assets_tests.browser import page, served
 from benchmarks.results import Results
 
@@ -134,7 +135,7 @@ def seen_by_the_sensor(config: Path, home: Path) -> None:
     # Setting a cursor also leaves the sensor stopped.
     for command in (["cursor", "new_model_versions", "--set", state], ["start", "new_model_versions"]):
         subprocess.run(
-            [sys.executable, "-m", "dagster", "sensor", *command, "-w", "workspace.yaml"],
+            [sys.executable, "-m", "dagster", "sensor", *command, "-w", str(WORKSPACE)],
             check=True,
             capture_output=True,
             cwd=MINIATURE.parents[1],

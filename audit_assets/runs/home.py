@@ -17,6 +17,8 @@ from audit_assets.errors import InputError
 from audit_assets.warehouse.locks import check_locks
 
 OPENING, SETTINGS = "opening.lock", "dagster.yaml"
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+"""What Dagster's programs load: this package as a code location, in a checkout or installed."""
 
 
 LOCAL = (sqlite3.Error, dg.DagsterInvalidInvocationError)

@@ -13,9 +13,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from audit_assets.errors import InputError
+from audit_assets.runs.home import WORKSPACE
 
 WEBSERVER, DAEMON = "dagster-webserver", "dagster-daemon"
-ROOT = Path(__file__).parents[2]
 ENDING = 60
 """Seconds that the two have for ending what they do; then they are killed."""
 _STARTING = 300
@@ -28,7 +28,7 @@ def serve_ui(environment: Mapping[str, str], port: int, tell: Callable[[str], No
     InputError if the port is taken. The UI is not left running unless its guard refuses what it must refuse.
     """
     check_port(port)
-    workspace = ["-w", str(ROOT / "workspace.yaml")]
+    workspace = ["-w", str(WORKSPACE)]
     ending = threading.Event()
     before = {asked: signal.signal(asked, lambda *_: ending.set()) for asked in (signal.SIGTERM, signal.SIGINT)}
     processes = {
@@ -57,7 +57,7 @@ def check_port(port: int) -> None:
 
 def _started(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "audit_assets.runs.ui", name, *arguments]
-    return subprocess.Popen(command, env=dict(environment), cwd=ROOT)
+    return subprocess.Popen(command, env=dict(environment), cwd=environment["DAGSTER_HOME"])
 
 
 def _watched(

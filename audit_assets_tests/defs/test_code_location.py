@@ -12,8 +12,10 @@ import yaml
 from dagster import AssetKey, DagsterInstance
 from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
+import audit_assets
 from audit_assets.definitions import defs
 from audit_assets.defs.resources import GpuPod
+from audit_assets.runs.home import WORKSPACE
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +32,11 @@ def test_loading_imports_nothing_heavy_and_reads_no_audit_file() -> None:
 
 def test_pyproject_and_workspace_name_one_location() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
-    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    (entry,) = yaml.safe_load(WORKSPACE.read_text())["load_from"]
     assert entry["python_module"]["location_name"] == project["code_location_name"]
     assert entry["python_module"]["module_name"] == project["code_location_target_module"]
-    assert entry["python_module"]["working_directory"] == "."
+    folder = (WORKSPACE.parent / entry["python_module"]["working_directory"]).resolve()
+    assert folder == Path(audit_assets.__file__).resolve().parents[1]
 
 
 def test_every_asset_says_what_it_is() -> None:

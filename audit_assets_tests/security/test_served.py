@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from audit_assets.cli import app
 from audit_assets.config import load_audit
-from audit_assets.runs.home import prepare_home
+from audit_assets.runs.home import WORKSPACE, prepare_home
 from audit_assets_tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def webserver(config: Path, *options: str) -> Iterator[tuple[str, int]]:
     environment = {"AUDIT_CONFIG": str(config), "DAGSTER_HOME": str(prepare_home(load_audit(config))), "PATH": "/usr/bin:/bin",
                    "PYTHONPATH": str(ROOT)}  # fmt: skip
     process = subprocess.Popen(
-        [str(program), "-w", str(ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port), *options],
+        [str(program), "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *options],
         env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
