@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+import audit_assets.encoders as embedding
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
@@ -21,7 +22,6 @@ from audit_assets.warehouse.store import vectors
 GROUP: dict[str, Any] = {
     "group_name": "embedding",
     "owners": ["team:audit"],
-    "code_version": "1",
     "kinds": {"pytorch", "parquet"},
 }
 
@@ -57,6 +57,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
 @dg.asset(
     automation_condition=FOLLOWS_CELLS,
     **GROUP,
+    code_version=str(embedding.VERSION),
     partitions_def=grid,
     deps=[imitations, encoders],
     pool="gpu",
@@ -75,6 +76,7 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 @dg.asset(
     automation_condition=FOLLOWS,
     **GROUP,
+    code_version=str(embedding.VERSION),
     partitions_def=referenced_subject,
     deps=[reference_works, encoders],
     pool="gpu",
@@ -91,6 +93,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 @dg.asset(
     automation_condition=FOLLOWS,
     **GROUP,
+    code_version=str(embedding.LABELS_VERSION),
     deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)],
     check_specs=[
         _unit_check("label_embeddings"),

@@ -4,6 +4,8 @@ from typing import Any
 
 import dagster as dg
 
+from audit_assets import results
+from audit_assets.defs.checks import claim, made_and_searched
 from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, label_embeddings, reference_embeddings
 from audit_assets.defs.metadata import as_markdown, finished, plotted, strip
@@ -16,9 +18,10 @@ from audit_assets.hashing import digest
 GROUP: dict[str, Any] = {
     "group_name": "measurement",
     "owners": ["team:audit"],
-    "code_version": "1",
+    "code_version": str(results.VERSION),
     "kinds": {"scipy", "parquet"},
 }
+FOLLOWS_FROM_IMAGES = "identification_follows_from_the_images"
 
 
 @dg.asset(
@@ -50,27 +53,20 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
     partitions_def=model_version,
     deps=[label_embeddings, auditability, dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],
     check_specs=[
-        dg.AssetCheckSpec(
-            "identification_follows_from_the_images",
-            asset="identification",
-            blocking=True,
-            description="In every image-level row, rank, probability and label agree, and every aggregate computed again from these rows is the same.",
-        ),
+        claim(
+            FOLLOWS_FROM_IMAGES,
+            "identification",
+            "In every image-level row, rank, probability and label agree, and every aggregate computed again from these rows is the same.",
+        )
     ],
 )
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Share of images, and share of artists by plurality, for which the encoder chooses the artist whom the prompt names; for artists and for every control."""
-    from audit_assets.results.identification import IDENTIFICATION
-    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
+    from audit_assets.results.identification import IDENTIFICATION  # imports scipy and numba, so not at load
 
     ws, model = audit.workspace, context.partition_key
-    results = ResultStage(ws)
-    tables = results.make(IDENTIFICATION, model)
+    tables, check = made_and_searched(ws, IDENTIFICATION, FOLLOWS_FROM_IMAGES, model)
     EmbeddingStage(ws).sigmoid_scores(model)
-    wrong = results.searched(IDENTIFICATION, model)
-    check = dg.AssetCheckResult(
-        passed=not wrong, check_name="identification_follows_from_the_images", metadata={"findings": wrong}
-    )
     trials, summary = tables["identification_trials"], tables["identification_summary"]
     return finished(
         trials,

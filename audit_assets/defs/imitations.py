@@ -5,6 +5,7 @@ import time
 import dagster as dg
 import pandas as pd
 
+from audit_assets import generation
 from audit_assets.defs.conditions import MISSING_CELLS
 from audit_assets.defs.metadata import columns, finished_cells, strip
 from audit_assets.defs.models import model_versions
@@ -35,7 +36,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
     automation_condition=MISSING_CELLS,
     group_name="imitation",
     owners=["team:audit"],
-    code_version="1",
+    code_version=str(generation.VERSION),
     kinds={"pytorch", "parquet"},
     partitions_def=grid,
     deps=[subjects, model_versions],

@@ -4,6 +4,8 @@ from typing import Any
 
 import dagster as dg
 
+from audit_assets import models
+from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import add_keys, model_version
@@ -17,7 +19,7 @@ from audit_assets.models.registry import (
     registry,
 )
 
-GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": "1"}
+GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": str(models.VERSION)}
 
 
 @dg.asset(
@@ -25,10 +27,11 @@ GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "co
     freshness_policy=LOOKED_AT_EVERY_WEEK,
     kinds={"huggingface", "parquet"},
     check_specs=[
-        dg.AssetCheckSpec(
+        claim(
             "every_approved_model_can_be_audited",
-            asset="model_versions",
-            description="Every approved model has complete safetensors files or readable images. A refused model or artist does not stop the others.",
+            "model_versions",
+            "Every approved model has complete safetensors files or readable images. A refused model or artist does not stop the others.",
+            blocking=False,
         )
     ],
 )
@@ -43,10 +46,7 @@ def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     ws.warehouse.write("model_files", files, inputs)
     add_keys(context, model_version, list(known.resolved))
     problems = [*known.refused.values(), *known.problems]
-    check = dg.AssetCheckResult(
-        passed=not problems, check_name="every_approved_model_can_be_audited", metadata={"problems": problems[:50]}
-    )
-    return finished(table, inputs, checks=[check])
+    return finished(table, inputs, checks=[checked("every_approved_model_can_be_audited", problems)])
 
 
 @dg.asset(**GROUP, kinds={"huggingface", "parquet"})

@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 
+from audit_assets import references
 from audit_assets.defs.conditions import MISSING
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import referenced_subject
@@ -16,7 +17,7 @@ from audit_assets.references.stage import ReferenceStage
     automation_condition=MISSING,
     group_name="reference",
     owners=["team:audit"],
-    code_version="1",
+    code_version=str(references.VERSION),
     kinds={"parquet"},
     partitions_def=referenced_subject,
     deps=[subjects],

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from audit_assets import generation
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import model_of_grid, model_version
@@ -14,7 +15,7 @@ from audit_assets.hashing import digest
 @dg.asset(
     group_name="imitation",
     owners=["team:audit"],
-    code_version="1",
+    code_version=str(generation.VERSION),
     kinds={"pytorch", "parquet"},
     partitions_def=model_version,
     deps=[dg.AssetDep(imitations, partition_mapping=model_of_grid)],

@@ -5,6 +5,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from audit_assets import roster
+from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
 from audit_assets.defs.resources import AuditResource
@@ -16,7 +18,7 @@ from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.workspace import Workspace
 
-GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": "2"}
+GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": str(roster.VERSION)}
 ALL_SHARDS = dg.AllPartitionMapping()
 
 
@@ -26,17 +28,6 @@ def stage_of(ws: Workspace) -> RosterStage:
 
 def scan_of(ws: Workspace) -> MentionScan:
     return MentionScan(ws.audit, ws.warehouse)
-
-
-def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
-
-
-def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
-    """The check passes if no problem exists; the UI shows the first twenty."""
-    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
-    shown = {"problems": problems[:20], **metadata}
-    return dg.AssetCheckResult(passed=not problems, check_name=name, severity=severity, metadata=shown)
 
 
 @dg.asset(

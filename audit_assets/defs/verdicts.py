@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from audit_assets.defs.checks import claim, made_and_searched
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import GROUP, auditability, identification
 from audit_assets.defs.imitations import imitations
@@ -12,6 +13,9 @@ from audit_assets.defs.partitions import everything, model_of_grid, model_versio
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
+FOLLOW_FROM_EVIDENCE = "verdicts_follow_from_the_evidence"
+FOLLOWS_FROM_VERSIONS = "comparison_follows_from_each_version"
+
 
 @dg.asset(
     automation_condition=FOLLOWS,
@@ -19,25 +23,19 @@ from audit_assets.hashing import digest
     partitions_def=model_version,
     deps=[auditability, identification, matching, dg.AssetDep(imitations, partition_mapping=model_of_grid)],
     check_specs=[
-        dg.AssetCheckSpec(
-            "verdicts_follow_from_the_evidence",
-            asset="verdicts",
-            blocking=True,
-            description="Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
+        claim(
+            FOLLOW_FROM_EVIDENCE,
+            "verdicts",
+            "Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
         )
     ],
 )
 def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One verdict per artist and encoder, by one rule: `imitated`, `not shown to be imitated` or `not auditable`. It states what a model can do, not what it may do."""
-    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
-    from audit_assets.results.verdicts import VERDICTS
+    from audit_assets.results.verdicts import VERDICTS  # imports scipy and numba, so not at load
 
-    results = ResultStage(audit.workspace)
-    table = results.make(VERDICTS, context.partition_key)["verdicts"]
-    wrong = results.searched(VERDICTS, context.partition_key)
-    check = dg.AssetCheckResult(
-        passed=not wrong, check_name="verdicts_follow_from_the_evidence", metadata={"findings": wrong}
-    )
+    tables, check = made_and_searched(audit.workspace, VERDICTS, FOLLOW_FROM_EVIDENCE, context.partition_key)
+    table = tables["verdicts"]
     counts = table.groupby(["encoder", "kind", "verdict"]).size().rename("subjects").reset_index()
     return finished(
         table,
@@ -72,26 +70,19 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     **GROUP,
     deps=[dg.AssetDep(a, partition_mapping=everything) for a in (identification, matching, verdicts)],
     check_specs=[
-        dg.AssetCheckSpec(
-            "comparison_follows_from_each_version",
-            asset="model_comparison",
-            blocking=True,
-            description="Every difference, computed again from the tables of the two versions, is the same.",
+        claim(
+            FOLLOWS_FROM_VERSIONS,
+            "model_comparison",
+            "Every difference, computed again from the tables of the two versions, is the same.",
         )
     ],
 )
 def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
     """Changes from one model version to another on the same subjects, prompts and seeds: overall, per artist, and in verdicts."""
-    from audit_assets.results.comparison import COMPARISON
-    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
+    from audit_assets.results.comparison import COMPARISON  # imports scipy and numba, so not at load
 
-    results = ResultStage(audit.workspace)
-    tables = results.make(COMPARISON)
+    tables, check = made_and_searched(audit.workspace, COMPARISON, FOLLOWS_FROM_VERSIONS)
     table, by_subject = tables["model_comparison"], tables["model_comparison_by_subject"]
-    wrong = results.searched(COMPARISON)
-    check = dg.AssetCheckResult(
-        passed=not wrong, check_name="comparison_follows_from_each_version", metadata={"findings": wrong}
-    )
     changed = by_subject[by_subject["changed"].astype(bool)]
     return finished(
         table,

@@ -14,16 +14,13 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation import image_folder
+from audit_assets.generation import VERSION, image_folder
 from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.untrusted.folders import supplied_files
 from audit_assets.warehouse.images import ImageStore
-
-VERSION = 2
-"""Raise it if the same inputs give other rows."""
 
 at_work: Counter[str] = Counter()
 """Images drawn so far for the current subject, per model version. A progress bar in the same process reads it."""

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+from audit_assets.roster import VERSION
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import (
     SCORES,
@@ -35,8 +36,6 @@ from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
-VERSION = 2
-"""Raise it if the same captions and names give other rows."""
 _OF_TIMES = 2
 """The last VERSION under which the tables of single caption files were made from the file's times."""
 # Captions times names that the plain reference counts again per shard; this takes half a second.

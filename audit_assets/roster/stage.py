@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+from audit_assets.roster import VERSION
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.controls import POOLS, choose_controls, draw_recombined, untrained_controls
 from audit_assets.roster.criteria import Choice, choose, roster_table
-from audit_assets.roster.mentions import VERSION, MentionScan
+from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from audit_assets.errors import InputError
 from audit_assets.runs.home import WORKSPACE

@@ -13,8 +13,10 @@ from dagster import AssetKey, DagsterInstance
 from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
 import audit_assets
+from audit_assets import encoders, generation, models, publication, references, results, roster
 from audit_assets.definitions import defs
 from audit_assets.defs.resources import GpuPod
+from audit_assets.evidence import manifest
 from audit_assets.runs.home import WORKSPACE
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +50,27 @@ def test_every_asset_says_what_it_is() -> None:
         assert node.owners, key
         assert node.kinds, key
         assert node.code_version, key
+
+
+def test_the_code_version_of_an_asset_is_the_version_that_its_hashes_have() -> None:
+    versions = {
+        "roster": roster.VERSION,
+        "registry": models.VERSION,
+        "imitation": generation.VERSION,
+        "reference": references.VERSION,
+        "embedding": encoders.VERSION,
+        "measurement": results.VERSION,
+        "publication": publication.VERSION,
+    }
+    others = {
+        "label_embeddings": encoders.LABELS_VERSION,
+        "audit_report": publication.REPORT_VERSION,
+        "evidence_manifest": manifest.FORMAT,
+    }
+    graph = defs().resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.code_version == str(others.get(key.to_user_string(), versions[node.group_name])), key
 
 
 def test_what_depends_on_all_real_works_says_so() -> None:

@@ -1,0 +1,35 @@
+"""Checks of assets: a claim that the UI shows, its result, and results that are searched for contradictions."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from audit_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from audit_assets.results.recipe import Recipe
+
+
+def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    """A check of an asset. If a blocking one fails, nothing downstream is made."""
+    return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
+
+
+def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+    """Passed if no problem exists; the first fifty are shown."""
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    shown = {"problems": problems[:50], **metadata}
+    return dg.AssetCheckResult(passed=not problems, check_name=name, severity=severity, metadata=shown)
+
+
+def made_and_searched(
+    ws: Workspace, recipe: "Recipe", name: str, model: str = ""
+) -> "tuple[dict[str, pd.DataFrame], dg.AssetCheckResult]":
+    """The tables of a recipe, and the check `name`: that the kept tables follow from what they are made from."""
+    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+
+    results = ResultStage(ws)
+    tables = results.make(recipe, model)
+    return tables, checked(name, results.searched(recipe, model))
