@@ -4,7 +4,7 @@ Every step is a Dagster run over the code location's own job. The event log reco
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -32,13 +32,30 @@ from audit_assets.workspace import Workspace
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
 
+CAPTIONS = ("captions", "artist_mentions")
+ROSTER = ("artist_roster", "random_names", "subjects")
+MINED = ("mined_names",)
+REGISTRY = ("model_versions", "encoders")
+REAL_WORKS = ("reference_works", "reference_embeddings")
+IMITATIONS = ("imitations", "imitation_embeddings")
+POSITIVE_CONTROL = ("label_embeddings", "auditability")
+EXPERIMENTS = ("identification", "matching", "verdicts", "sensitivity")
+COMPARISON = ("model_comparison",)
+DATABASE = ("audit_database",)
+REPORT = ("audit_report", "evidence_manifest")
+ORDER = (
+    *(*CAPTIONS, *ROSTER, *MINED, *REGISTRY, *REAL_WORKS, *IMITATIONS),
+    *(*POSITIVE_CONTROL, *EXPERIMENTS, *COMPARISON, *DATABASE, *REPORT),
+)
+"""Every asset that the driver makes, step by step. Images are drawn a second time by the weekly schedule alone."""
+
 
 @dataclass
 class Step:
     """One Dagster run: the assets of `selection`, for one partition, for a range of partitions, or without partitions."""
 
     title: str
-    selection: list[str]
+    selection: Sequence[str]
     tags: Mapping[str, str]
     partition: str | None = None
     progress: Callable[[], tuple[int, int]] | None = None
@@ -106,12 +123,12 @@ class Driver:
         if self.audit.captions is not None:
             keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
             self._add("shard", keys)
-            yield Step("captions", ["captions", "artist_mentions"], *self._range("shard", keys))
-        mined = ["mined_names"] if self.audit.captions is not None and self.audit.roster.mined_captions else []
-        yield Step("roster and subjects", ["artist_roster", "random_names", "subjects", *mined], {})
+            yield Step("captions", CAPTIONS, *self._range("shard", keys))
+        mined = MINED if self.audit.captions is not None and self.audit.roster.mined_captions else ()
+        yield Step("roster and subjects", [*ROSTER, *mined], {})
 
     def registry_steps(self) -> Iterator[Step]:
-        yield Step("models and encoders", ["model_versions", "encoders"], {})
+        yield Step("models and encoders", REGISTRY, {})
 
     def audit_steps(self) -> Iterator[Step]:
         """The remaining steps. They need the subjects."""
@@ -119,7 +136,7 @@ class Driver:
         if references:
             yield Step(
                 "real works",
-                ["reference_works", "reference_embeddings"],
+                REAL_WORKS,
                 *self._range("referenced_subject", references),
                 done=self._references_are_done,
                 keys=frozenset(references),
@@ -133,22 +150,22 @@ class Driver:
             }
             yield Step(
                 f"imitations of {model}",
-                ["imitations", "imitation_embeddings"],
+                IMITATIONS,
                 tags,
                 progress=partial(self._images, model, self.imitations.asked()),
                 done=partial(self._imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
             )
-        yield Step("positive control", ["label_embeddings", "auditability"], {})
+        yield Step("positive control", POSITIVE_CONTROL, {})
         for model in self.models():
-            yield Step(f"experiments on {model}", ["identification", "matching", "verdicts", "sensitivity"], {}, model)
-        yield Step("comparison of versions", ["model_comparison"], {})
-        yield Step("database", ["audit_database"], {})
+            yield Step(f"experiments on {model}", EXPERIMENTS, {}, model)
+        yield Step("comparison of versions", COMPARISON, {})
+        yield Step("database", DATABASE, {})
         # The database has retired versions too, so their reports and manifests must follow the current database.
         known = self.instance.get_dynamic_partitions("model_version")
         for model in (m for m in self.results.audited() if m in known):
-            yield Step(f"report of {model}", ["audit_report", "evidence_manifest"], {}, model)
+            yield Step(f"report of {model}", REPORT, {}, model)
 
     def _references_are_done(self) -> bool:
         return self.references.done() and self.embeddings.done("reference", self.references.tables())
@@ -251,7 +268,7 @@ def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]
     """
     with driver(config) as d:
         artists = d.audit.local(d.audit.roster.artists)
-        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", ["mined_names"], {})]
+        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", MINED, {})]
         for step in steps:
             with say(step):
                 d.run(step)
