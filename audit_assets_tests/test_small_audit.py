@@ -21,7 +21,7 @@ from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.stage import RECIPES, ResultStage
 from audit_assets.results.verdicts import VERDICTS
-from audit_assets.roster import mentions
+from audit_assets.roster.mentions import MentionScan
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
@@ -294,9 +294,10 @@ def test_the_same_audit_from_scratch_gives_the_same_rows(
 
 def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has(audited: Path) -> None:
     ws = workspace_of(audited)
-    assert mentions.total(ws.audit, ws.warehouse, ["Nils Oduya"]) == {"Nils Oduya": 234}
+    scan = MentionScan(ws.audit, ws.warehouse)
+    assert scan.total(["Nils Oduya"]) == {"Nils Oduya": 234}
     with pytest.raises(InputError, match="Nobody Scanned"):
-        mentions.total(ws.audit, ws.warehouse, ["Nils Oduya", "Nobody Scanned"])
+        scan.total(["Nils Oduya", "Nobody Scanned"])
 
 
 def test_a_subject_drawn_again_has_the_same_images_and_another_is_seen(copied: Path) -> None:

@@ -1,4 +1,4 @@
-"""How strongly, not only how surely: AUC and Cliff's delta of each artist, with intervals that respect clustering.
+"""How strongly, not only how surely: the AUC of each artist, with intervals that respect clustering.
 
 A p-value says that own imitations are closer than chance; the area under the ROC curve (AUC) says how often: the
 probability that an imitation of the artist is closer to the artist's real work than an imitation of somebody else.
@@ -16,14 +16,11 @@ from audit_assets.measurement.vectors import FloatArray, IntArray, indices
 
 @dataclass(frozen=True)
 class Auc:
-    """Arrays of shape (subjects,). ``auc`` in [0, 1], 0.5 = no likeness; ``delta`` = 2 auc - 1 (Cliff 1993)."""
+    """Arrays of shape (subjects,). ``auc`` in [0, 1], 0.5 = no likeness; Cliff's (1993) delta is 2 auc - 1."""
 
     auc: FloatArray
     low: FloatArray
     high: FloatArray
-    delta: FloatArray
-    delta_low: FloatArray
-    delta_high: FloatArray
     works: IntArray
 
 
@@ -67,7 +64,7 @@ def auc_intervals(
         if own.any() and not own.all():
             figures[:, s] = _one(d[of_work == s], own, of_image, confidence)
     auc, low, high = figures
-    return Auc(auc, low, high, 2 * auc - 1, 2 * low - 1, 2 * high - 1, works)
+    return Auc(auc, low, high, works)
 
 
 def _one(

@@ -65,7 +65,10 @@ def _cumulative(n1: int, n2: int) -> FloatArray:
 
 
 def rank_sum_exact(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative: Alternative) -> RankSum:
-    """The exact rank-sum test, one a row; shapes and meaning as in ``matching.rank_sum_asymptotic``.
+    """The exact rank-sum test, one per row; results of shape (a,).
+
+    ``distances`` (a, n); ``own`` (a, n) marks the distances to the row's own imitations, the rest are the others.
+    ``alternative`` as in ``matching.rank_sum_table``.
 
     Equal to ``scipy.stats.mannwhitneyu(method="exact")``, and to its integers, where no own distance equals one of
     another subject. Ties within one side change nothing. A tie across sides has no exact distribution: it is counted

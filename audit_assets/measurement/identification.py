@@ -10,7 +10,7 @@ From the image-level table every other figure here can be computed again, and an
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,7 @@ class Trials:
 
 
 def class_probabilities(
-    images: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    logit_scale: float,
-    logit_bias: float = 0.0,
-    kind: Literal["softmax"] = "softmax",
+    images: npt.ArrayLike, labels: npt.ArrayLike, logit_scale: float, logit_bias: float = 0.0
 ) -> FloatArray:
     """Probability of every label for every image, shape (n, L), rows summing to 1.
 
@@ -78,10 +74,8 @@ def class_probabilities(
     float32 makes ties of labels that differ. Section 2.1 of Casper et al. (2023); Radford et al. (2021, section 3.1).
 
     Raises ValueError on embeddings that are not finite, not of unit length (by row) or of different dimension, fewer
-    than two labels, a logit scale that is not positive, and any other ``kind``.
+    than two labels, and a logit scale that is not positive.
     """
-    if kind != "softmax":
-        raise ValueError(f"Unknown kind of probability {kind!r}; only 'softmax' makes labels compete for an image.")
     if not (np.isfinite(logit_scale) and logit_scale > 0):
         raise ValueError(f"The logit scale is {logit_scale}; pass the encoder's positive factor, not its logarithm.")
     if not np.isfinite(logit_bias):

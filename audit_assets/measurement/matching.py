@@ -107,40 +107,20 @@ def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> Fl
     return 1.0 - real @ made.T
 
 
-def rank_sum_asymptotic(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative: Alternative) -> RankSum:
-    """Wilcoxon's rank-sum test by normal approximation, one test a row; results of shape (a,).
+def rank_sum_table(
+    distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
+) -> RankSumTable:
+    """Wilcoxon's rank-sum test by normal approximation, of every real work (row) against every subject.
 
-    ``distances`` (a, n); ``own`` (a, n) marks the distances to the row's own imitations, the rest are the others.
+    ``distances`` (references, n); ``subject_of_image`` (n,) integers below ``subjects``, -1 for an image of somebody
+    else, which belongs to the others of every subject. Each row is ranked once, then sums are taken.
     ``closer`` asks whether own distances are smaller; ``two_sided`` whether they differ, which also calls significant
     an artist whose imitations lie *farther* away than everyone else's.
 
     No continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
-    *Nonparametrics*, section 1.4). So this equals ``scipy.stats.mannwhitneyu(method="asymptotic",
-    use_continuity=False)``, and, where there are no ties, ``scipy.stats.ranksums``, the plain "rank sum test" of
-    Casper et al. (2023). All ties: statistic 0, p 1. A row without own or without other distances has no test: NaN.
-
-    Raises ValueError on distances that are not finite and on shapes that differ.
-    """
-    d, mine = np.asarray(distances, dtype=np.float64), np.asarray(own)
-    if d.ndim != 2 or mine.shape != d.shape or mine.dtype != np.bool_:
-        raise ValueError(
-            f"Distances {d.shape} and own {mine.shape} ({mine.dtype}) must be (tests, images), own a mask."
-        )
-    _check_distances(d)
-    from audit_assets.measurement.kernels import closer_pairs
-
-    n1, smaller, equal = closer_pairs(d, mine)
-    u = smaller + equal / 2
-    return _from_u(u, n1.astype(np.float64), (d.shape[1] - n1).astype(np.float64), _tie_terms(d), alternative)
-
-
-def rank_sum_table(
-    distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
-) -> RankSumTable:
-    """The rank-sum test of every real work (row) against every subject: each row is ranked once, then sums are taken.
-
-    ``distances`` (references, n); ``subject_of_image`` (n,) integers below ``subjects``, -1 for an image of somebody
-    else, which belongs to the others of every subject. Equal to ``rank_sum_asymptotic`` entry by entry.
+    *Nonparametrics*, section 1.4). So each entry equals ``scipy.stats.mannwhitneyu(method="asymptotic",
+    use_continuity=False)``, and, if no distances are equal, ``scipy.stats.ranksums``, the plain "rank sum test" of
+    Casper et al. (2023). All ties: statistic 0, p 1. A subject without images, or without others, has no test: NaN.
 
     Raises ValueError on distances that are not finite, indices out of range, and fewer than two subjects without an
     image of somebody else.
@@ -357,17 +337,6 @@ def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
     table = groups.agg(subjects="size", significant="sum").reset_index()
     table["share"] = table["significant"] / table["subjects"]
     return _typed(table, SUMMARY_COLUMNS)
-
-
-def _tie_terms(values: FloatArray) -> FloatArray:
-    """sum(t^3 - t) over groups of t equal values in each row of (a, n), shape (a,)."""
-    ordered = np.sort(values, axis=1)
-    repeated = ordered[:, 1:] == ordered[:, :-1]
-    terms = np.zeros(len(values))
-    for row in np.flatnonzero(repeated.any(axis=1)):
-        lengths = np.diff(np.flatnonzero(np.r_[True, ~repeated[row], True])).astype(np.float64)
-        terms[row] = np.sum(lengths**3 - lengths)
-    return terms
 
 
 def _from_u(u: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alternative: Alternative) -> RankSum:

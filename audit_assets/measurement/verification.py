@@ -32,15 +32,12 @@ _AUDIT = ["protocol", "model_version", "encoder", "label_set"]
 _IMAGE = [*_AUDIT, "subject", "template", "label_template", "trial"]
 
 
-def trial_findings(
-    trials: pd.DataFrame, *, labels: Mapping[str, int], images_each: Mapping[str, int] | int | None = None
-) -> list[str]:
+def trial_findings(trials: pd.DataFrame, *, labels: Mapping[str, int]) -> list[str]:
     """What is wrong with rows of ``identification_trials``; each kind of error once, with its first row.
 
-    ``labels`` maps a label set to its number of labels; ``images_each`` is the number of images that the protocol
-    asks of every subject (or a map by subject), for each audit and label template.
+    ``labels`` maps a label set to its number of labels.
 
-    Catches doubled and missing images, labels shifted against their subjects, ranks that are off (a rank r implies
+    Catches doubled images, labels shifted against their subjects, ranks that are off (a rank r implies
     that r labels are at least as likely, so r x probability of the subject cannot exceed 1), probabilities that are
     none, and blank images counted as correct. Casper et al. (2023, section 2.1) define the figures; the inequalities
     follow.
@@ -70,7 +67,7 @@ def trial_findings(
     kinds = trials.groupby("subject", sort=True)["kind"].nunique()
     if (kinds > 1).any():
         found.append(f"The subject {kinds.index[kinds > 1][0]!r} has more than one kind.")
-    return found + _missing(trials, images_each)
+    return found
 
 
 def aggregate_findings(
@@ -263,25 +260,6 @@ def _differences(
 
 def _as_text(values: pd.Series) -> pd.Series:
     return values.astype(object).map(lambda value: "" if pd.isna(value) else str(value))
-
-
-def _missing(trials: pd.DataFrame, images_each: Mapping[str, int] | int | None) -> list[str]:
-    if images_each is None:
-        return []
-    keys = [*_AUDIT, "subject", "label_template"]
-    counts = trials.groupby(keys, sort=True, observed=True).size().rename("images").reset_index()
-    each = dict.fromkeys(counts["subject"], images_each) if isinstance(images_each, int) else dict(images_each)
-    absent = sorted(set(each) - set(counts["subject"]))
-    wanted = counts["subject"].map(each).astype("float64")
-    found = [f"The subject {absent[0]!r} has no image at all ({len(absent)} such subjects)."] if absent else []
-    off = counts["images"] != wanted
-    if off.any():
-        row = counts[off].iloc[0]
-        found.append(
-            f"The subject {row['subject']!r} has {row['images']} images, the protocol asks {wanted[off].iloc[0]:g} "
-            f"({int(off.sum())} such groups)."
-        )
-    return found
 
 
 def _sentence(claim: str, trials: pd.DataFrame, rows: pd.Series) -> str:

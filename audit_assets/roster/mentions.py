@@ -335,11 +335,6 @@ class MentionScan:
         return {name: int(counts[name]) for name in names}
 
 
-def total(audit: Audit, warehouse: Warehouse, names: Iterable[str]) -> dict[str, int] | None:
-    """`MentionScan.total` of an audit."""
-    return MentionScan(audit, warehouse).total(names)
-
-
 def _spread(rows: Sequence[int], n: int) -> list[int]:
     """About `n` of `rows`, evenly spaced."""
     return list(rows[:: max(1, len(rows) // max(n, 1))][:n]) if n else []

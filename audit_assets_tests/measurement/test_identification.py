@@ -68,8 +68,6 @@ def test_embeddings_that_would_give_a_silent_number_are_refused_by_row() -> None
         class_probabilities(good, good[:1], 100.0)
     with pytest.raises(ValueError, match="shape"):
         class_probabilities(good[0], good, 100.0)
-    with pytest.raises(ValueError, match="only 'softmax'"):
-        class_probabilities(good, good, 100.0, kind="sigmoid")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="logit bias"):
         class_probabilities(good, good, 100.0, np.nan)
 

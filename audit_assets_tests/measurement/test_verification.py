@@ -38,7 +38,7 @@ def test_an_honest_audit_has_no_findings() -> None:
     trials, subjects = audited_world()
     per_subject = by_subject(trials)
     overall = summary(trials, per_subject, subjects, labels=LABELS)
-    assert trial_findings(trials, labels=LABELS, images_each=10) == []
+    assert trial_findings(trials, labels=LABELS) == []
     assert aggregate_findings(trials, per_subject, overall, subjects, labels=LABELS) == []
     assert aggregate_findings(trials, per_subject[::-1], overall[::-1], subjects, labels=LABELS) == []
 
@@ -72,7 +72,6 @@ def changed(rows: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
         (lambda rows: changed(rows, "probability", 0.01), "less likely than chance"),
         (lambda rows: changed(rows, "predicted_label", None), "a blank image has a probability"),
         (lambda rows: changed(rows, "kind", "nonsense"), "more than one kind"),
-        (lambda rows: rows.iloc[1:], "has 9 images, the protocol asks 10"),
         (lambda rows: rows.assign(label_set="criteria"), "no number of labels"),
     ],
 )
@@ -80,7 +79,7 @@ def test_a_planted_error_is_found(plant: Callable[[pd.DataFrame], pd.DataFrame],
     trials, _ = audited_world()
     assert trials["correct"].astype(bool).any()
     assert not trials["correct"].astype(bool).all()
-    assert any(finding in sentence for sentence in trial_findings(plant(trials), labels=LABELS, images_each=10))
+    assert any(finding in sentence for sentence in trial_findings(plant(trials), labels=LABELS))
 
 
 def test_a_rank_too_good_for_its_probability_is_found() -> None:
@@ -90,14 +89,6 @@ def test_a_rank_too_good_for_its_probability_is_found() -> None:
     wrong.loc[row, "rank_of_subject"] = 8
     wrong.loc[row, "probability_of_subject"] = 0.3
     assert any("too likely for its rank" in sentence for sentence in trial_findings(wrong, labels=LABELS))
-
-
-def test_a_subject_that_is_missing_altogether_is_found() -> None:
-    trials, _ = audited_world()
-    wanted = dict.fromkeys([f"s{i}" for i in range(9)], 10)
-    assert trial_findings(trials, labels=LABELS, images_each=wanted) == [
-        "The subject 's8' has no image at all (1 such subjects)."
-    ]
 
 
 def test_aggregates_that_were_not_computed_from_the_rows_are_found() -> None:
