@@ -9,22 +9,9 @@ from audit_assets.config import Protocol
 from audit_assets.measurement import auditability, calibration, identification
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
+from audit_assets.warehouse.database import columns
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
-
-REFERENCE_TRIALS_COLUMNS = [
-    "protocol", "encoder", "label_set", "subject", "kind", "work", "predicted_label", "probability",
-    "probability_of_subject", "calibrated_probability", "rank_of_subject", "correct",
-]  # fmt: skip
-AUDITABILITY_COLUMNS = [
-    "protocol", "encoder", "subject", "kind", "real_works", "correct", "accuracy", "gap", "gap_low",
-    "same_similarity", "different_similarity", "same_similarity_uncorrected", "nearest_subject", "auditable",
-]  # fmt: skip
-CALIBRATION_COLUMNS = [
-    "protocol", "encoder", "label_set", "works", "temperature", "at_bound", "loss", "calibrated_loss", "expected_calibration_error",
-    "calibrated_expected_calibration_error",
-]  # fmt: skip
-RELIABILITY_COLUMNS = ["protocol", "encoder", "calibrated", "low", "high", "works", "confidence", "accuracy"]
 
 
 def reference_trials(
@@ -82,7 +69,7 @@ def reference_trials(
                 }
             )
         )
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=REFERENCE_TRIALS_COLUMNS)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns("reference_trials"))
 
 
 def _folds(rows: pd.DataFrame) -> np.ndarray:
@@ -108,7 +95,7 @@ def calibrate(
     members = label_sets(subjects).get("criteria", [])
     rows = references[references["subject"].isin(members)]
     if rows.empty:
-        return pd.DataFrame(columns=CALIBRATION_COLUMNS)
+        return pd.DataFrame(columns=columns("calibration"))
     names, embeddings = label_embeddings(labels, members, 0)
     own = identification.own_labels(rows["subject"].tolist(), names)
     fit = calibration.fit_temperature(vectors(rows["embedding"]), own, embeddings, logit_scale=logit_scale)
@@ -129,7 +116,7 @@ def calibrate(
         fit.loss_after,
         *errors,
     )
-    return pd.DataFrame([line], columns=CALIBRATION_COLUMNS)
+    return pd.DataFrame([line], columns=columns("calibration"))
 
 
 def reliability(trials: pd.DataFrame) -> pd.DataFrame:
@@ -142,9 +129,9 @@ def reliability(trials: pd.DataFrame) -> pd.DataFrame:
         for column, calibrated in (("probability", False), ("calibrated_probability", True))
     ]
     return (
-        pd.concat(tables, ignore_index=True)[RELIABILITY_COLUMNS]
+        pd.concat(tables, ignore_index=True)[columns("reliability")]
         if tables
-        else pd.DataFrame(columns=RELIABILITY_COLUMNS)
+        else pd.DataFrame(columns=columns("reliability"))
     )
 
 
@@ -166,7 +153,7 @@ def auditability_rows(
     """
     members = references["subject"].drop_duplicates().tolist()
     if len(members) < 2:
-        return pd.DataFrame(columns=AUDITABILITY_COLUMNS)
+        return pd.DataFrame(columns=columns("auditability"))
     who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
     works = vectors(references["embedding"])
     gap = auditability.discrimination_gap(works, who, artists=len(members))
@@ -217,12 +204,12 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             trials.append(named)
             calibrations.append(calibrate(real, labels, subjects, named, **about))
         rows.append(auditability_rows(real, named, subjects, protocol=ws.protocol, encoder=e.name))
-    all_trials = together(trials, REFERENCE_TRIALS_COLUMNS)
+    all_trials = together(trials, columns("reference_trials"))
     return {
         "reference_trials": all_trials,
-        "calibration": together(calibrations, CALIBRATION_COLUMNS),
+        "calibration": together(calibrations, columns("calibration")),
         "reliability": reliability(all_trials),
-        "auditability": together(rows, AUDITABILITY_COLUMNS),
+        "auditability": together(rows, columns("auditability")),
     }
 
 

@@ -15,18 +15,9 @@ from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.sensitivity import SENSITIVITY
 from audit_assets.results.verdicts import VERDICTS
+from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
-BY_SUBJECT_COLUMNS = [
-    "protocol", "model_version", "later_version", "successive", "encoder", "subject", "kind", "label_set", "images",
-    "later_images", "accuracy", "later_accuracy", "difference", "low", "high", "p_value", "p_adjusted", "changed", "auc",
-    "later_auc", "verdict", "later_verdict",
-]  # fmt: skip
-COLUMNS = [
-    "protocol", "model_version", "later_version", "successive", "encoder", "kind", "measure", "subjects", "difference", "low",
-    "high", "p_value", "p_floor", "equivalent", "equivalence_margin", "changed", "verdicts_changed",
-]  # fmt: skip
-TREND_COLUMNS = ["protocol", "encoder", "kind", "measure", "versions", "slope", "p_value"]
 PERMUTATIONS = 9_999
 OWN_SET = {"artist": "criteria", "untrained_artist": "joint", "random_name": "joint", "nonsense": "joint"}
 
@@ -85,8 +76,10 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
             table["p_adjusted"] = table.groupby("kind")["p_value"].transform(
                 lambda p: adjust(p.to_numpy(), "benjamini_hochberg")
             )
-            tables.append(table[BY_SUBJECT_COLUMNS])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=BY_SUBJECT_COLUMNS)
+            tables.append(table[columns("model_comparison_by_subject")])
+    return (
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns("model_comparison_by_subject"))
+    )
 
 
 def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
@@ -121,7 +114,7 @@ def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
                     "verdicts_changed": int((rows["verdict"] != rows["later_verdict"]).sum()),
                 }
             )
-    return pd.DataFrame(lines, columns=COLUMNS).astype({"changed": "Int32"})
+    return pd.DataFrame(lines, columns=columns("model_comparison")).astype({"changed": "Int32"})
 
 
 def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
@@ -136,7 +129,7 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
                 continue
             slope, p = trend(values, permutations=PERMUTATIONS, rng=np.random.default_rng([protocol.seed, 8]))
             lines.append((protocol.name, encoder, kind, measure, len(versions), slope, p))
-    return pd.DataFrame(lines, columns=TREND_COLUMNS)
+    return pd.DataFrame(lines, columns=columns("model_trends"))
 
 
 PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY)

@@ -11,13 +11,9 @@ from audit_assets.measurement.intervals import bootstrap_gap, bootstrap_ratio
 from audit_assets.measurement.verification import trial_embedding_findings
 from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, images_of, labels_of
+from audit_assets.warehouse.database import columns
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
-
-CONTRAST_COLUMNS = [
-    "protocol", "model_version", "encoder", "contrast", "label_set", "control_label_set", "control_kind",
-    "control_shares_name_parts", "subjects", "controls", "estimate", "low", "high",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,9 @@ def identification_contrasts(
             (name, model, encoder, "ratio_to_real_works", "criteria", "criteria", "artist", None, len(both), len(both),
              found.estimate, found.low, found.high)
         )  # fmt: skip
-    return pd.DataFrame(lines, columns=CONTRAST_COLUMNS).astype({"control_shares_name_parts": "boolean"})
+    return pd.DataFrame(lines, columns=columns("identification_contrasts")).astype(
+        {"control_shares_name_parts": "boolean"}
+    )
 
 
 def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

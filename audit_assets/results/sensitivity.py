@@ -10,12 +10,9 @@ from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.measurement.verdicts import Evidence, verdicts
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.recipe import Recipe
+from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
-DOSE_COLUMNS = [
-    "protocol", "model_version", "encoder", "response", "artists", "threshold", "threshold_low", "threshold_high", "below",
-    "above", "p_value", "spearman", "spearman_p",
-]  # fmt: skip
 FEWEST_ARTISTS = 10
 """Below this number of artists with different mentions no change point is looked for."""
 
@@ -128,7 +125,7 @@ def dose_responses(
                 (name, model, encoder, response, found.artists, found.threshold, found.low, found.high, found.below,
                  found.above, found.p_value, found.spearman, found.spearman_p)
             )  # fmt: skip
-    return pd.DataFrame(lines, columns=DOSE_COLUMNS)
+    return pd.DataFrame(lines, columns=columns("dose_response"))
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:

@@ -5,12 +5,8 @@ import pandas as pd
 from audit_assets.config import FEWEST_IMAGES
 from audit_assets.measurement.verdicts import Evidence, agreement, smallest_count, verdicts
 from audit_assets.results.recipe import Recipe
+from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
-
-VERDICT_COLUMNS = [
-    "protocol", "model_version", "encoder", "subject", "kind", "verdict", "basis", "images", "identified",
-    "identified_needed", "label_set", "gap_low", "own_rank_p", "own_rank_q", "unreachable",
-]  # fmt: skip
 
 
 def verdict_rows(
@@ -115,7 +111,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
         ).assign(protocol=ws.protocol.name, model_version=model)
         for e in ws.audit.encoders
     ]
-    rows = pd.concat(tables, ignore_index=True)[VERDICT_COLUMNS]
+    rows = pd.concat(tables, ignore_index=True)[columns("verdicts")]
     agreed = agreement(rows).assign(protocol=ws.protocol.name)
     return {"verdicts": rows, "verdict_agreement": agreed[["protocol", *agreed.columns.drop("protocol")]]}
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -32,11 +33,21 @@ def schema(encoders: Mapping[str, int]) -> str:
 
 def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
     """The columns of every table of the schema."""
+    return {table: set(found) for table, found in _in_order(schema(encoders)).items()}
+
+
+def columns(table: str) -> list[str]:
+    """The columns of one table of the schema, in its order. Not for a table of embeddings, of which each encoder has one."""
+    return list(_in_order(schema({}))[table])
+
+
+@lru_cache(maxsize=4)
+def _in_order(statements: str) -> dict[str, list[str]]:
     with duckdb.connect() as connection:
-        connection.execute(schema(encoders))
-        columns: dict[str, set[str]] = {}
+        connection.execute(statements)
+        found: dict[str, list[str]] = {}
         for table, column in connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_oid, column_index"
         ).fetchall():
-            columns.setdefault(table, set()).add(column)
-        return columns
+            found.setdefault(table, []).append(column)
+        return found

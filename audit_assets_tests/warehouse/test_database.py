@@ -1,5 +1,6 @@
 """The published database keeps the contract of `schema.sql`, whatever happens while it is written."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -8,9 +9,13 @@ import pandas as pd
 import pytest
 
 from audit_assets.errors import InputError
+from audit_assets.generation import tables as imitations
+from audit_assets.references import works
+from audit_assets.roster import controls
 from audit_assets.warehouse.database import (
     SCHEMA,
     SCHEMA_VERSION,
+    columns,
     publish,
     published_from,
     row_counts,
@@ -29,6 +34,16 @@ def subjects(*names: str, kind: str = "artist") -> pd.DataFrame:
         {"name": names, "subject": names, "kind": kind, "shares_name_parts": None, "rosters": [["criteria"]] * len(names),
          "mentions": None, "opted_out": False, "retired": False}
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "written"),
+    [("controls", controls.COLUMNS), ("reference_works", works.COLUMNS), ("imitations", imitations.PUBLISHED)],
+)
+def test_a_stage_that_does_not_load_the_database_writes_the_columns_of_the_schema(
+    table: str, written: Sequence[str]
+) -> None:
+    assert list(written) == columns(table)
 
 
 def test_tables_and_columns_are_those_of_the_schema_in_its_order_and_types(tmp_path: Path) -> None:
