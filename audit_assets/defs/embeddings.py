@@ -14,7 +14,7 @@ from audit_assets.defs.metadata import finished_cells
 from audit_assets.defs.models import encoders
 from audit_assets.defs.partitions import everything, grid, referenced_subject
 from audit_assets.defs.references import reference_works
-from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.hashing import digest
 from audit_assets.warehouse.store import vectors
@@ -60,8 +60,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
     code_version=str(embedding.VERSION),
     partitions_def=grid,
     deps=[imitations, encoders],
-    pool="gpu",
-    op_tags=GPU_TAGS,
+    **GPU,
     check_specs=[_unit_check("imitation_embeddings")],
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
 )
@@ -79,8 +78,7 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     code_version=str(embedding.VERSION),
     partitions_def=referenced_subject,
     deps=[reference_works, encoders],
-    pool="gpu",
-    op_tags=GPU_TAGS,
+    **GPU,
     check_specs=[_unit_check("reference_embeddings")],
     backfill_policy=dg.BackfillPolicy.single_run(),
 )

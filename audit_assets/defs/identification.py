@@ -21,6 +21,8 @@ GROUP: dict[str, Any] = {
     "code_version": str(results.VERSION),
     "kinds": {"scipy", "parquet"},
 }
+OF_A_VERSION: dict[str, Any] = {**GROUP, "automation_condition": FOLLOWS, "partitions_def": model_version}
+"""Arguments of every result that each model version has."""
 FOLLOWS_FROM_IMAGES = "identification_follows_from_the_images"
 
 
@@ -48,9 +50,7 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    automation_condition=FOLLOWS,
-    **GROUP,
-    partitions_def=model_version,
+    **OF_A_VERSION,
     deps=[label_embeddings, auditability, dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],
     check_specs=[
         claim(

@@ -10,7 +10,7 @@ from audit_assets.defs.conditions import MISSING_CELLS
 from audit_assets.defs.metadata import columns, finished_cells, strip
 from audit_assets.defs.models import model_versions
 from audit_assets.defs.partitions import grid
-from audit_assets.defs.resources import DEPLOYMENT, GPU_TAGS, AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import no_rows
@@ -40,9 +40,8 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
     kinds={"pytorch", "parquet"},
     partitions_def=grid,
     deps=[subjects, model_versions],
-    pool="gpu",
     metadata=columns(no_rows()),
-    op_tags=GPU_TAGS,
+    **GPU,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
     check_specs=[
         dg.AssetCheckSpec(

@@ -3,11 +3,10 @@
 import dagster as dg
 
 from audit_assets.defs.checks import checked, claim, made_and_searched
-from audit_assets.defs.conditions import FOLLOWS
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
-from audit_assets.defs.identification import GROUP
+from audit_assets.defs.identification import OF_A_VERSION
 from audit_assets.defs.metadata import as_markdown, finished, plotted
-from audit_assets.defs.partitions import everything, model_of_grid, model_version
+from audit_assets.defs.partitions import everything, model_of_grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
@@ -15,9 +14,7 @@ FOLLOWS_FROM_EMBEDDINGS = "matching_follows_from_the_embeddings"
 
 
 @dg.asset(
-    automation_condition=FOLLOWS,
-    **GROUP,
-    partitions_def=model_version,
+    **OF_A_VERSION,
     deps=[
         dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid),
         dg.AssetDep(reference_embeddings, partition_mapping=everything),

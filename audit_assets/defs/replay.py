@@ -6,7 +6,7 @@ from audit_assets import generation
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import model_of_grid, model_version
-from audit_assets.defs.resources import GPU_TAGS, AuditResource
+from audit_assets.defs.resources import GPU, AuditResource
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import redrawn_otherwise
 from audit_assets.hashing import digest
@@ -19,8 +19,7 @@ from audit_assets.hashing import digest
     kinds={"pytorch", "parquet"},
     partitions_def=model_version,
     deps=[dg.AssetDep(imitations, partition_mapping=model_of_grid)],
-    pool="gpu",
-    op_tags=GPU_TAGS,
+    **GPU,
     check_specs=[
         dg.AssetCheckSpec(
             "replayed_images_are_the_same",

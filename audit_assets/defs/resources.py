@@ -114,7 +114,8 @@ def gpu_pod() -> GpuPod:
 
 
 DEPLOYMENT = deployment()
-GPU_TAGS = DEPLOYMENT.gpu_tags(gpu_pod())
+GPU: dict[str, Any] = {"pool": "gpu", "op_tags": DEPLOYMENT.gpu_tags(gpu_pod())}
+"""Arguments of every asset that loads a model: one run per device, and what the cluster is asked for."""
 
 
 @dg.definitions

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from audit_assets.defs.checks import claim, made_and_searched
-from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_WHAT_IS_THERE
-from audit_assets.defs.identification import GROUP, auditability, identification
+from audit_assets.defs.conditions import FOLLOWS_WHAT_IS_THERE
+from audit_assets.defs.identification import GROUP, OF_A_VERSION, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.models import encoders, model_versions
-from audit_assets.defs.partitions import everything, model_of_grid, model_version
+from audit_assets.defs.partitions import everything, model_of_grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
@@ -18,9 +18,7 @@ FOLLOWS_FROM_VERSIONS = "comparison_follows_from_each_version"
 
 
 @dg.asset(
-    automation_condition=FOLLOWS,
-    **GROUP,
-    partitions_def=model_version,
+    **OF_A_VERSION,
     deps=[auditability, identification, matching, dg.AssetDep(imitations, partition_mapping=model_of_grid)],
     check_specs=[
         claim(
@@ -46,9 +44,7 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     )
 
 
-@dg.asset(
-    automation_condition=FOLLOWS, **GROUP, partitions_def=model_version, deps=[verdicts, model_versions, encoders]
-)
+@dg.asset(**OF_A_VERSION, deps=[verdicts, model_versions, encoders])
 def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """How the results depend on template, encoder, label set, test, and the number of captions that name the artist."""
     from audit_assets.results.sensitivity import SENSITIVITY

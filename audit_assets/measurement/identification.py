@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from audit_assets.measurement.intervals import exact_binomial, intra_subject_correlation, wilson_clustered
+from audit_assets.measurement.typed import typed
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
 
 DEFAULT_LABEL_PREFIX = "default:"
@@ -421,13 +422,11 @@ _DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_hi
 
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The schema's columns in the schema's order; nullable types, so that NULL survives an all-NULL column."""
-    chosen = (
-        dict.fromkeys(_INTEGERS, "Int32") | dict.fromkeys(_BOOLEANS, "boolean") | dict.fromkeys(_DOUBLES, "float64")
-    )
-    chosen["correct"] = "boolean" if columns is TRIALS_COLUMNS else "Int32"
-    types: dict[str, Any] = {name: chosen.get(name, "str") for name in columns}
-    return table[list(columns)].astype(types)
+    """The schema's columns, of the schema's types. `correct` is a boolean per image and a count per subject."""
+    correct = ("correct",)
+    if columns is TRIALS_COLUMNS:
+        return typed(table, columns, integers=_INTEGERS, booleans=_BOOLEANS + correct, doubles=_DOUBLES)
+    return typed(table, columns, integers=_INTEGERS + correct, booleans=_BOOLEANS, doubles=_DOUBLES)
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import special
 
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
+from audit_assets.measurement.typed import typed
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
 
 Alternative = Literal["two_sided", "closer"]
@@ -382,14 +383,5 @@ _DOUBLES = (
 
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    types: dict[str, Any] = {}
-    for name in columns:
-        if name in ("references_used", "images", "others", "subjects"):
-            types[name] = "Int32"
-        elif name == "unreachable":
-            types[name] = "boolean"
-        elif name in _DOUBLES:
-            types[name] = "float64"
-        else:
-            types[name] = "str"
-    return table[list(columns)].astype(types)
+    integers = ("references_used", "images", "others", "subjects")
+    return typed(table, columns, integers=integers, booleans=("unreachable",), doubles=_DOUBLES)
