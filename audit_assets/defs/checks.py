@@ -1,4 +1,4 @@
-"""Checks of assets: a claim that the UI shows, its result, and results that are searched for contradictions."""
+"""Checks of assets: the claim that the UI shows, its result, and the search of result tables for contradictions."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def claim(name: str, asset: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
-    """A check of an asset. If a blocking one fails, nothing downstream is made."""
+    """The definition of a check. If a blocking check fails, Dagster makes nothing downstream."""
     return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
 
 
 def checked(name: str, problems: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
-    """Passed if no problem exists; the first fifty are shown."""
+    """The check passes if no problem exists; the UI shows the first fifty."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     shown = {"problems": problems[:50], **metadata}
     return dg.AssetCheckResult(passed=not problems, check_name=name, severity=severity, metadata=shown)
 
 
 def made_and_searched(
-    ws: Workspace, recipe: "Recipe", name: str, model: str = ""
+    ws: Workspace, recipe: "Recipe", claimed: dg.AssetCheckSpec, model: str = ""
 ) -> "tuple[dict[str, pd.DataFrame], dg.AssetCheckResult]":
-    """The tables of a recipe, and the check `name`: that the kept tables follow from what they are made from."""
-    from audit_assets.results.stage import ResultStage  # scipy and numba, not at load
+    """The tables of a recipe, and the result of the check that the kept tables follow from what they are made from."""
+    from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     results = ResultStage(ws)
     tables = results.make(recipe, model)
-    return tables, checked(name, results.searched(recipe, model))
+    return tables, checked(claimed.name, results.searched(recipe, model))

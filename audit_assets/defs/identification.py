@@ -23,7 +23,11 @@ GROUP: dict[str, Any] = {
 }
 OF_A_VERSION: dict[str, Any] = {**GROUP, "automation_condition": FOLLOWS, "partitions_def": model_version}
 """Arguments of every result that each model version has."""
-FOLLOWS_FROM_IMAGES = "identification_follows_from_the_images"
+FOLLOWS_FROM_IMAGES = claim(
+    "identification_follows_from_the_images",
+    "identification",
+    "In every image-level row, rank, probability and label agree, and every aggregate computed again from these rows is the same.",
+)
 
 
 @dg.asset(
@@ -52,13 +56,7 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 @dg.asset(
     **OF_A_VERSION,
     deps=[label_embeddings, auditability, dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],
-    check_specs=[
-        claim(
-            FOLLOWS_FROM_IMAGES,
-            "identification",
-            "In every image-level row, rank, probability and label agree, and every aggregate computed again from these rows is the same.",
-        )
-    ],
+    check_specs=[FOLLOWS_FROM_IMAGES],
 )
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Share of images, and share of artists by plurality, for which the encoder chooses the artist whom the prompt names; for artists and for every control."""

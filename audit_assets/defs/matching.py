@@ -10,7 +10,11 @@ from audit_assets.defs.partitions import everything, model_of_grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
-FOLLOWS_FROM_EMBEDDINGS = "matching_follows_from_the_embeddings"
+FOLLOWS_FROM_EMBEDDINGS = claim(
+    "matching_follows_from_the_embeddings",
+    "matching",
+    "Every row and the summary, computed again from the embeddings, are the same; no p-value is 0 or above 1.",
+)
 
 
 @dg.asset(
@@ -19,13 +23,7 @@ FOLLOWS_FROM_EMBEDDINGS = "matching_follows_from_the_embeddings"
         dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid),
         dg.AssetDep(reference_embeddings, partition_mapping=everything),
     ],
-    check_specs=[
-        claim(
-            FOLLOWS_FROM_EMBEDDINGS,
-            "matching",
-            "Every row and the summary, computed again from the embeddings, are the same; no p-value is 0 or above 1.",
-        )
-    ],
+    check_specs=[FOLLOWS_FROM_EMBEDDINGS],
 )
 def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Whether artists' real works belong to their own imitations: the paper's rank-sum test, and beside it tests that stay valid for images that depend on each other. The control of each test re-assigns the real works."""
@@ -35,7 +33,7 @@ def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     rows, summary = tables["matching_by_subject"], tables["matching_summary"]
     impossible = ~rows["p_value"].dropna().between(0, 1, inclusive="right")
     if impossible.any():
-        check = checked(FOLLOWS_FROM_EMBEDDINGS, [f"{impossible.sum()} p-values are 0 or below, or above 1"])
+        check = checked(FOLLOWS_FROM_EMBEDDINGS.name, [f"{impossible.sum()} p-values are 0 or below, or above 1"])
     artists = summary[
         (summary["kind"] == "artist")
         & (summary["adjustment"] == "benjamini_hochberg")

@@ -13,20 +13,22 @@ from audit_assets.defs.partitions import everything, model_of_grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
-FOLLOW_FROM_EVIDENCE = "verdicts_follow_from_the_evidence"
-FOLLOWS_FROM_VERSIONS = "comparison_follows_from_each_version"
+FOLLOW_FROM_EVIDENCE = claim(
+    "verdicts_follow_from_the_evidence",
+    "verdicts",
+    "Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
+)
+FOLLOWS_FROM_VERSIONS = claim(
+    "comparison_follows_from_each_version",
+    "model_comparison",
+    "Every difference, computed again from the tables of the two versions, is the same.",
+)
 
 
 @dg.asset(
     **OF_A_VERSION,
     deps=[auditability, identification, matching, dg.AssetDep(imitations, partition_mapping=model_of_grid)],
-    check_specs=[
-        claim(
-            FOLLOW_FROM_EVIDENCE,
-            "verdicts",
-            "Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
-        )
-    ],
+    check_specs=[FOLLOW_FROM_EVIDENCE],
 )
 def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One verdict per artist and encoder, by one rule: `imitated`, `not shown to be imitated` or `not auditable`. It states what a model can do, not what it may do."""
@@ -65,13 +67,7 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     automation_condition=FOLLOWS_WHAT_IS_THERE,
     **GROUP,
     deps=[dg.AssetDep(a, partition_mapping=everything) for a in (identification, matching, verdicts)],
-    check_specs=[
-        claim(
-            FOLLOWS_FROM_VERSIONS,
-            "model_comparison",
-            "Every difference, computed again from the tables of the two versions, is the same.",
-        )
-    ],
+    check_specs=[FOLLOWS_FROM_VERSIONS],
 )
 def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
     """Changes from one model version to another on the same subjects, prompts and seeds: overall, per artist, and in verdicts."""

@@ -1,4 +1,4 @@
-"""Imitations: what a model draws when it is asked for a subject by name, or a folder of images that somebody supplied."""
+"""Imitations: images that a model draws when a prompt names a subject, or images that an operator supplies in a folder."""
 
 VERSION = 2
 """Of imitations. Raise it if the same inputs give other rows."""

@@ -1,4 +1,4 @@
-"""The roster: whom the captions name, who is audited, and the names that nobody trained on as controls."""
+"""The roster: the names in the captions, the artists that are audited, and the control names."""
 
 VERSION = 2
 """Of every table here. Raise it if the same captions and names give other rows."""
