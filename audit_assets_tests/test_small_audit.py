@@ -13,6 +13,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from audit_assets.config import load_audit
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.publication.stage import PublicationStage
@@ -117,9 +118,10 @@ def test_a_range_that_is_done_is_not_run_again_until_something_of_it_is_missing(
     assert runs_of("audit_database") == before["audit_database"] + 1
     ws = workspace_of(copied)
     ws.warehouse.path("imitation_embeddings/miniature-vision/miniature-1/nils-oduya").unlink()
-    assert not ImitationStage(ws).done("miniature-1")
-    drive(copied)
     assert ImitationStage(ws).done("miniature-1")
+    assert not EmbeddingStage(ws).done("imitation", ["imitations/miniature-1/nils-oduya"])
+    drive(copied)
+    assert EmbeddingStage(ws).done("imitation", ["imitations/miniature-1/nils-oduya"])
     assert runs_of("imitation_embeddings") == before["imitation_embeddings"] + 1
     work = ws.warehouse.read("reference_works/nils-oduya")["image_sha256"].iloc[0]
     ws.images.path(work).unlink()
