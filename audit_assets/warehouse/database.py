@@ -20,8 +20,8 @@ from audit_assets.warehouse.contract import log_beside, reading
 from audit_assets.warehouse.places import ObjectPath, whole
 from audit_assets.warehouse.schema import SCHEMA as SCHEMA
 from audit_assets.warehouse.schema import SCHEMA_VERSION as SCHEMA_VERSION
-from audit_assets.warehouse.schema import schema
 from audit_assets.warehouse.schema import columns as columns
+from audit_assets.warehouse.schema import schema
 from audit_assets.warehouse.schema import schema_columns as schema_columns
 from audit_assets.warehouse.schema import table_suffix as table_suffix
 from audit_assets.warehouse.store import vectors
