@@ -21,7 +21,15 @@ from audit_assets.roster.stage import RosterStage
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
-ROSTER = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls", "subjects")
+ROSTER = (
+    "caption_shards",
+    "artist_mentions",
+    "name_collisions",
+    "artist_roster",
+    "roster_attrition",
+    "controls",
+    "subjects",
+)
 """Tables that follow from the counts of single caption files and from the artists' table."""
 _PICTURES = re.compile(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]*")
 _ABSENT = Image.new("RGB", (32, 32), "grey")

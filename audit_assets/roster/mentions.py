@@ -37,7 +37,7 @@ from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
 _OF_TIMES = 2
-"""The last VERSION under which the tables of single caption files were made from the file's times."""
+"""The last VERSION under which tables were made from times and paths of caption files, beside their bytes."""
 # Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
@@ -239,8 +239,11 @@ class MentionScan:
 
     def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         captions = self.audit.captions.model_dump() if self.audit.captions else None
-        inputs = digest([{key: self.inputs(key) for key in self.shards}, self._names_hash, captions, VERSION])
-        if self.warehouse.inputs(table) != inputs:
+        shards = {key: self.inputs(key) for key in self.shards}
+        # The files are known by their hashes. Earlier versions also took the path, which is of one machine; their tables are kept.
+        without_path = captions and {**captions, "path": None}
+        inputs, earlier = (digest([shards, self._names_hash, own, VERSION]) for own in (without_path, captions))
+        if self.warehouse.inputs(table) not in (inputs, earlier if VERSION == _OF_TIMES else inputs):
             self.warehouse.write(table, make(), inputs)
         return self.warehouse.read(table)
 
