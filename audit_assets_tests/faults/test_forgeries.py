@@ -173,7 +173,7 @@ class Forgery:
 
 FORGERIES = (
     Forgery(an_image, None, "drawn again, it differs"),
-    Forgery(an_embedding, "imitation_embeddings", "made again it is"),
+    Forgery(an_embedding, "matching_by_subject", "made again it is"),
     Forgery(a_seed, "the seed of (template, trial) (0, 1) is not the protocol's"),
     Forgery(a_result, "verdicts"),
     Forgery(a_roster, "artist_roster.parquet: has other rows"),
