@@ -161,8 +161,18 @@ class Captions(_Strict):
     maximum_pwatermark: float | None = Field(None, ge=0, le=1)
 
 
+class OneArtist(_Strict):
+    """The artist of an audit of one artist. In audit.yaml the name alone suffices: `artist: Ada Brandvold`."""
+
+    name: str = Field(min_length=1, max_length=200)
+    aliases: tuple[str, ...] = ()
+    locale: str | None = Field(None, description="where the name comes from, as Faker has it, such as no_NO")
+    indirect_prompt: str = Field("", description="a description of the works that does not name the artist")
+    opted_out: bool = False
+
+
 class Roster(_Strict):
-    artists: str = Field(min_length=1, description="the table artists.csv")
+    artists: str | None = Field(None, min_length=1, description="the table artists.csv")
     criteria: int = Field(70, gt=0)
     most_mentioned: int = Field(250, ge=0)
     minimum_mentions: int | None = Field(100, ge=0)
@@ -174,15 +184,13 @@ class Roster(_Strict):
 
 
 class Controls(_Strict):
-    random_names: int = Field(70, ge=0, description="number of names that share no part with an artist's name")
-    recombined_names: int = Field(
-        0, ge=0, description="number of names recombined from the parts of the roster's names"
-    )
-    nonsense: int = Field(
-        0,
+    random_names: int = Field(
+        199,
         ge=0,
-        description="number of invented words that the encoder's tokenizer does not split into many small tokens",
+        description="names that share no part with an artist's, for each locale that the artists' names come from",
     )
+    recombined_names: int = Field(20, ge=0, description="names recombined from the parts of the artists' names")
+    nonsense: int = Field(0, ge=0, description="invented words that the encoder's tokenizer does not break into crumbs")
     locale: str = "en_US"
     seed: int = Field(7, ge=0)
     share_name_parts: bool = Field(
@@ -232,11 +240,16 @@ Entry = TypeVar("Entry", ModelEntry, EncoderEntry)
 class Audit(_Strict):
     """A checked `audit.yaml`. Relative paths in it start at the folder of the file, `base`."""
 
-    protocol: str
+    protocol: str = "paper_2023"
+    artist: OneArtist | None = Field(None, description="of an audit of one artist, in place of a roster")
     captions: Captions | None = None
-    roster: Roster
+    roster: Roster = Roster()
     controls: Controls = Controls()
     references: str = "references/"
+    background: str | None = Field(None, description="works of further artists: one folder per artist, by name")
+    primary: str | None = Field(
+        None, description="the encoder that decides the headline; by default the first with text"
+    )
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
     warehouse: str = Field("warehouse/", min_length=1, description="a folder, or s3://bucket/prefix")
@@ -255,7 +268,20 @@ class Audit(_Strict):
                 )
         if not any(e.kind == "image_text" for e in self.encoders):
             raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
+        if self.primary is not None and self.primary not in {e.name for e in self.encoders}:
+            raise ValueError(f"primary: no encoder is named {self.primary!r}; name one of the encoders")
         return self
+
+    @model_validator(mode="after")
+    def _someone_is_audited(self) -> "Audit":
+        if (self.artist is None) == (self.roster.artists is None):
+            raise ValueError("give either `artist: <name>` or `roster: {artists: artists.csv}`")
+        return self
+
+    @field_validator("artist", mode="before")
+    @classmethod
+    def _a_name_suffices(cls, artist: Any) -> Any:
+        return {"name": artist} if isinstance(artist, str) else artist
 
     @field_validator("warehouse")
     @classmethod
@@ -264,12 +290,12 @@ class Audit(_Strict):
             raise ValueError(f"{warehouse!r} is neither a folder nor s3://bucket/prefix; write one of the two")
         return warehouse
 
-    @field_validator("references")
+    @field_validator("references", "background")
     @classmethod
-    def _real_works_are_in_a_folder(cls, references: str) -> str:
-        if "://" in references:
-            raise ValueError(f"{references!r} is not a folder; copy the works into a folder, or mount it")
-        return references
+    def _real_works_are_in_a_folder(cls, folder: str | None) -> str | None:
+        if folder is not None and "://" in folder:
+            raise ValueError(f"{folder!r} is not a folder; copy the works to one, or mount it")
+        return folder
 
     def local(self, path: str) -> Path:
         """A path in the audit file, relative to the folder of that file. For a warehouse in S3, the result has the same methods as a path."""

@@ -8,9 +8,11 @@
 | `born`, `died` | years; `died` empty for the living |
 | `instagram`, `deviantart`, `artstation` | a handle, an address or `yes`; empty or `no` if the artist is absent there |
 | `sells_work` | `yes`, `no`, or the address of the shop |
-| `source` | the source of the row's facts |
-| `opted_out` | `yes` or `no`; recorded, and never a reason for exclusion |
-| `indirect_prompt` | a description of the work that does not contain the name |
+| `source` | where the row's facts are from |
+| `opted_out` | `yes` or `no`; recorded, never a reason for exclusion |
+| `indirect_prompt` | a description that does without the name |
+| `locale` | where the name comes from, as Faker has it (`no_NO`): control names are drawn from there |
+| `peers` | a group of artists of one origin, school and medium; its members are compared with each other |
 """
 
 import csv
@@ -19,22 +21,62 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
+from audit_assets.untrusted.folders import artist_folders
 from audit_assets.untrusted.spreadsheet import plain
 
 KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
 COLUMNS = (
     "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "indirect_prompt",
+    "locale", "peers",
 )  # fmt: skip
 LONGEST_NAME = 200
 _YES = frozenset({"yes", "true", "1"})
 _NO = frozenset({"", "no", "false", "0"})
 _YEARS = range(1, 2200)
+
+
+def artists_of(audit: Audit) -> pd.DataFrame:
+    """The artists of an audit, with all of COLUMNS: the table of its file, or its one artist and the background's folders.
+
+    Raises InputError as ``read_artists``, and if a folder of the background has a name that cannot be an artist's.
+    """
+    if audit.roster.artists is not None:
+        table, where = read_artists(audit.local(audit.roster.artists)), audit.local(audit.roster.artists)
+    else:
+        assert audit.artist is not None
+        a, where = audit.artist, audit.file
+        cells = {
+            "name": a.name,
+            "aliases": ";".join(a.aliases),
+            "locale": a.locale or "",
+            "indirect_prompt": a.indirect_prompt,
+            "opted_out": "yes" if a.opted_out else "no",
+        }
+        table = _table([_Row(audit.file, 1, cells).parsed()])
+    if audit.background is None:
+        return table
+    folder = audit.local(audit.background)
+    if not folder.is_dir():
+        raise InputError(f"{audit.file}, background: there is no folder {folder}; make it, with one folder per artist.")
+    known = {
+        tuple(tokens(name)): name for names in ([table["name"]], table["aliases"]) for own in names for name in own
+    }
+    rows = []
+    for own in artist_folders(folder):
+        if same := known.get(tuple(tokens(own.name))):
+            raise InputError(
+                f"{own}: is named as {same!r} of {where}; move these works to that artist, or take them away."
+            )
+        rows.append(_Row(folder, 1, {"name": own.name, "kind": "background"}).parsed())
+    return pd.concat([table, _table(rows)], ignore_index=True) if rows else table
 
 
 def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -58,6 +100,10 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
         rows.append(row)
     if not rows:
         raise InputError(f"{path}: the table has a header but no artist; add at least one row.")
+    return _table(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("born", "died"):
         table[column] = table[column].astype("Int64")
@@ -135,6 +181,8 @@ class _Row:
             "source": self.text("source"),
             "opted_out": self.yes_or_no("opted_out") or False,
             "indirect_prompt": self.text("indirect_prompt"),
+            "locale": self.locale(),
+            "peers": self.text("peers"),
         }
 
     def error(self, column: str, what: str) -> InputError:
@@ -158,6 +206,17 @@ class _Row:
         if not tokens(name):
             raise self.error(column, f"{name!r} has no letter or digit, so that no caption can name it; spell it out")
         return name
+
+    def locale(self) -> str:
+        cell = self.text("locale").replace("-", "_")
+        if cell:
+            from faker.config import AVAILABLE_LOCALES
+
+            if cell not in AVAILABLE_LOCALES:
+                raise self.error(
+                    "locale", f"{cell!r} is not a locale of Faker; write one such as no_NO, ja_JP or en_US"
+                )
+        return cell
 
     def aliases(self) -> list[str]:
         aliases = [alias.strip() for alias in self.text("aliases").split(";")]

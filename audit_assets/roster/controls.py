@@ -19,10 +19,15 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Controls
-from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of, script, word_count
-from audit_assets.roster.random_names import FAKER_VERSION, proportional, random_names, recombinations
+from audit_assets.roster.random_names import (
+    FAKER_VERSION,
+    proportional,
+    random_names,
+    recombinations,
+    recombinations_with,
+)
 
 POOLS = ("random_names", "recombined_names", "nonsense")
 DRAWN = ("name", "pool", "kind", "pieces", "known_names", "faker_version", "locale", "seed")
@@ -49,22 +54,25 @@ def draw_controls(
     a tokenizer makes of a text, for nonsense.
     """
     own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
-    pools = [_random(controls, own, known), _nonsense(controls, own, known, pieces)]
+    pools = [*_random_of_each_locale(artists, controls, known), _nonsense(controls, own, known, pieces)]
     return pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
 
 
 def draw_recombined(
-    artists: pd.DataFrame, controls: Controls, roster: Collection[str], drawn: Iterable[str]
+    artists: pd.DataFrame, controls: Controls, roster: Collection[str], drawn: pd.DataFrame
 ) -> pd.DataFrame:
-    """Names made of parts of two artists of the roster, with the columns of `draw_controls`; `drawn` are the other controls.
+    """Names put together from two artists of the roster, columns as of `draw_controls`; `drawn` are other controls.
+    With one artist, from the artist's name and random names.
 
     No part comes from an artist whom a criterion removed. With such a part, the result would not show whether the encoder
     identified an artist of the roster.
     """
     own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
-    names = recombinations(
-        _RECOMBINED_MARGIN * controls.recombined_names, own, controls.seed, [*known, *drawn], among=roster
-    )
+    wanted, taken = _RECOMBINED_MARGIN * controls.recombined_names, [*known, *drawn["name"]]
+    names = recombinations(wanted, own, controls.seed, taken, among=roster)
+    if len(roster) == 1:
+        partners = drawn.loc[drawn["pool"] == "random_names", "name"].tolist()
+        names = recombinations_with(wanted, list(roster), partners, controls.seed, taken)
     table = _pool(names, "recombined_names", "random_name")
     return table.assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
 
@@ -74,16 +82,56 @@ def known_names(artists: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*artists["name"], *(alias for aliases in artists["aliases"] for alias in aliases)]))
 
 
-def _random(controls: Controls, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
-    """Names that share no part with a known name; if the locale has too few, then also names that share one, after the others."""
+def locale_of(name: str, locale: str, default: str) -> str:
+    """The locale that control names for an artist are drawn from: the artist's own, else one of the name's script, else the
+    audit's."""
+    return locale or _OF_SCRIPT.get(script(name), default)
+
+
+_OF_SCRIPT = {
+    "ARABIC": "ar_AA", "ARMENIAN": "hy_AM", "BENGALI": "bn_BD", "CJK": "zh_CN", "CYRILLIC": "ru_RU", "DEVANAGARI": "hi_IN",
+    "GEORGIAN": "ka_GE", "GREEK": "el_GR", "HANGUL": "ko_KR", "HEBREW": "he_IL", "HIRAGANA": "ja_JP", "KATAKANA": "ja_JP",
+    "TAMIL": "ta_IN", "THAI": "th_TH",
+}  # fmt: skip
+
+
+def locales_of(artists: pd.DataFrame, default: str) -> dict[str, list[str]]:
+    """Each locale that control names are drawn from, and the artists whose names come from there."""
+    own = artists[artists["kind"].isin(["artist", "untrained_artist"])]
+    found: dict[str, list[str]] = {}
+    for name, kind, locale in zip(own["name"], own["kind"], own["locale"], strict=True):
+        of_name = locale_of(name, locale, default)
+        if kind == "artist" or of_name != default:
+            found.setdefault(of_name, []).append(name)
+    return found or {default: []}
+
+
+def _random_of_each_locale(artists: pd.DataFrame, controls: Controls, known: Sequence[str]) -> list[pd.DataFrame]:
+    tables: list[pd.DataFrame] = []
+    for locale, own in locales_of(artists, controls.locale).items():
+        taken = [name for table in tables for name in table["name"]]
+        tables.append(_random(controls, locale, own, [*known, *taken]))
+    return tables
+
+
+def _mostly_latin(names: Sequence[str]) -> bool:
+    return sum(script(name) == "LATIN" for name in names) * 2 >= len(names)
+
+
+def _random(controls: Controls, locale: str, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """Names that share no part with anybody known; where a locale has too few, also names that do, after them."""
     wanted = _MARGIN * controls.random_names
     draw = partial(
-        random_names, locale=controls.locale, seed=controls.seed, token_counts=[word_count(name) for name in own]
+        random_names,
+        locale=locale,
+        latin=_mostly_latin(own),
+        seed=controls.seed,
+        token_counts=[word_count(name) for name in own],
     )
     names = draw(wanted, known=known, share_parts=controls.share_name_parts)
     # Most of these names share a part with the roster and are refused later, so more of them are drawn.
     names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
-    return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=controls.locale)
+    return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=locale)
 
 
 def _nonsense(
@@ -111,9 +159,9 @@ def choose_controls(
     """`drawn` with all COLUMNS. In each pool, as many names as asked for are 'used', the others 'spare' or 'refused'; `why`
     has the reason.
 
-    `roster` has every artist of a roster; `captions` is the number of captions scanned. If none were scanned (None),
-    mentions are null and `why` states this. The random names have the roster's numbers of words in proportion. Raises
-    InputError with the number of names per reason if too few names of a pool are clean.
+    `roster` is every artist of a roster, `captions` the number scanned; where none were (None), mentions are null and
+    that is said. Random names take the roster's numbers of words in proportion, for each locale. If too few of a pool
+    are clean, fewer are used, and `shortages` says so.
     """
     screen = _Screen(mentions, roster, controls, captions)
     table = drawn.copy()
@@ -129,20 +177,33 @@ def choose_controls(
         reason[1] if any(reason) else screen.why_clean(row)
         for reason, row in zip(reasons, table.to_dict("records"), strict=True)
     ]
-    for pool in POOLS:
-        wanted = int(getattr(controls, pool))
-        clean = table[(table["pool"] == pool) & (table["status"] == "spare")]
-        if len(clean) < wanted:
-            of_pool = table["pool"] == pool
-            counted = Counter(kind for (kind, _), mine in zip(reasons, of_pool, strict=True) if mine and kind)
-            why = "; ".join(f"{count} {kind}" for kind, count in counted.most_common()) or "none was refused"
-            raise InputError(
-                f"controls.{pool}: the audit needs {wanted} names, and {len(clean)} of the {int(of_pool.sum())} drawn are clean "
-                f"({why}); ask for fewer, or set another controls.seed or controls.locale."
-            )
+    for (pool, _), drawn_here in table.groupby(["pool", table["locale"].fillna("")], sort=False):
+        wanted = int(getattr(controls, str(pool)))
+        clean = drawn_here[drawn_here["status"] == "spare"]
         matched = _in_proportion(clean["words"], wanted, roster) if pool == "random_names" else clean.index[:wanted]
         table.loc[matched, "status"] = "used"
     return table[list(COLUMNS)]
+
+
+def shortages(table: pd.DataFrame, controls: Controls, locales: Iterable[str]) -> list[str]:
+    """A sentence for each pool, and each locale of random names, that has fewer names than audit.yaml asks for.
+
+    `table` is that of `choose_controls`; `locales` are those of `locales_of`.
+    """
+    found = []
+    wanted = [("random_names", locale) for locale in locales] + [("recombined_names", ""), ("nonsense", "")]
+    for pool, locale in wanted:
+        own = table[(table["pool"] == pool) & (table["locale"].fillna("") == locale)]
+        used, asked = int((own["status"] == "used").sum()), int(getattr(controls, pool))
+        if used < asked:
+            refused = own.loc[own["status"] == "refused", "why"]
+            first = f"; the first refused: {refused.iloc[0]}" if len(refused) else ""
+            of = f" of {locale}" if locale else ""
+            found.append(
+                f"controls.{pool}{of}: {used} names of the {asked} asked for; {len(own)} were drawn and {len(refused)} "
+                f"refused{first}. Ask for fewer, or set another controls.seed or locale."
+            )
+    return found
 
 
 class _Screen:

@@ -16,8 +16,13 @@ import pyarrow.parquet as pq
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+<<<<<<< HEAD
 from audit_assets.roster import VERSION
 from audit_assets.roster.artists import read_artists
+=======
+from audit_assets.roster import VERSION
+from audit_assets.roster.artists import artists_of
+>>>>>>> 0220456 (Audit one artist by name, and draw control names from where each artist's name comes from)
 from audit_assets.roster.captions import (
     SCORES,
     Filters,
@@ -66,7 +71,7 @@ class MentionScan:
 
     @cached_property
     def artists(self) -> pd.DataFrame:
-        return read_artists(self.audit.local(self.audit.roster.artists))
+        return artists_of(self.audit)
 
     # ---- names
     @cached_property

@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
+from anyascii import anyascii
 from faker import VERSION as FAKER_VERSION
 from faker import Faker
 
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, parts_of
+from audit_assets.roster.parts import name_parts, parts_of, script
 
-__all__ = ["FAKER_VERSION", "proportional", "random_names", "recombinations"]
+__all__ = ["FAKER_VERSION", "proportional", "random_names", "recombinations", "recombinations_with"]
 
 # Draws per name before the pool counts as exhausted. Faker's lists have some hundreds of surnames.
 _PATIENCE = 400
+_SURNAME_FIRST = frozenset({"ja", "ko", "zh"})
 
 
 def random_names(
@@ -28,6 +30,7 @@ def random_names(
     known: Iterable[str],
     token_counts: Sequence[int] = (2,),
     share_parts: bool = False,
+    latin: bool = False,
 ) -> list[str]:
     """At most `n` different names from Faker. The same arguments and Faker version give the same names.
 
@@ -47,7 +50,7 @@ def random_names(
     exhausted: set[int] = set()
     for wanted in proportional(n, token_counts):
         for _ in range(0 if wanted in exhausted else _PATIENCE):
-            name = _draw(faker, wanted)
+            name = _draw(faker, wanted, surname_first=locale.split("_")[0] in _SURNAME_FIRST, latin=latin)
             spelling = tuple(tokens(name))
             if len(spelling) == wanted and spelling not in taken and name_parts(name).isdisjoint(forbidden):
                 taken.add(spelling)
@@ -87,6 +90,29 @@ def recombinations(
     return names
 
 
+def recombinations_with(
+    n: int, artists: Sequence[str], partners: Sequence[str], seed: int, known: Iterable[str]
+) -> list[str]:
+    """At most `n` names of one half of an artist's name and the other half of a partner's, the same for the same arguments.
+
+    For an audit with fewer than two artists, who have nobody of the roster to be recombined with. First words and remaining
+    words of the artist take turns.
+    """
+    halves = [(words[0], " ".join(words[1:])) for words in map(str.split, artists) if len(words) > 1]
+    others = [(words[0], " ".join(words[1:])) for words in map(str.split, partners) if len(words) > 1]
+    taken = {tuple(tokens(name)) for name in (*known, *artists)}
+    names: list[str] = []
+    for place, number in enumerate(np.random.default_rng(seed).permutation(len(others))):
+        first, rest = others[number]
+        for own_first, own_rest in halves:
+            name = f"{own_first} {rest}" if place % 2 else f"{first} {own_rest}"
+            spelling = tuple(tokens(name))
+            if len(names) < n and spelling not in taken:
+                taken.add(spelling)
+                names.append(name)
+    return names
+
+
 def proportional(n: int, counts: Sequence[int]) -> list[int]:
     """`n` numbers in the proportions of `counts` (only 2 if `counts` is empty), by largest remainder, ascending."""
     shares = Counter(max(1, count) for count in counts) or Counter({2: 1})
@@ -98,7 +124,15 @@ def proportional(n: int, counts: Sequence[int]) -> list[int]:
     return [count for count in sorted(whole) for _ in range(whole[count])]
 
 
-def _draw(faker: Faker, wanted: int) -> str:
-    """First names and one last name. A name of one token is a last name, like a mononym."""
-    firsts: list[Callable[[], str]] = [faker.first_name] * (wanted - 1)
-    return " ".join(part() for part in [*firsts, faker.last_name])
+def _draw(faker: Faker, wanted: int, *, surname_first: bool = False, latin: bool = False) -> str:
+    """First names and one last name. A single token is a last name, as in mononyms, or, in a language that writes no space
+    between the two, the last name and the first name. With `latin`, in Latin letters whatever the locale."""
+    first: Callable[[], str] = faker.first_name
+    last: Callable[[], str] = faker.last_name
+    if latin:
+        first = getattr(faker, "first_romanized_name", first)
+        last = getattr(faker, "last_romanized_name", last)
+    elif surname_first and wanted == 1:
+        return f"{last()}{first()}"
+    name = " ".join(part() for part in [*([first] * (wanted - 1)), last])
+    return name if not latin or script(name) == "LATIN" else anyascii(name).title()

@@ -13,10 +13,22 @@ import pyarrow.compute as pc
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+<<<<<<< HEAD
 from audit_assets.roster import VERSION
 from audit_assets.roster.artists import read_artists
+=======
+from audit_assets.roster import VERSION
+from audit_assets.roster.artists import artists_of
+>>>>>>> 0220456 (Audit one artist by name, and draw control names from where each artist's name comes from)
 from audit_assets.roster.captions import caption_batches
-from audit_assets.roster.controls import POOLS, choose_controls, draw_recombined, untrained_controls
+from audit_assets.roster.controls import (
+    POOLS,
+    choose_controls,
+    draw_recombined,
+    locales_of,
+    shortages,
+    untrained_controls,
+)
 from audit_assets.roster.criteria import Choice, choose, roster_table
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
@@ -45,14 +57,14 @@ class RosterStage:
         merged = self.scan.merged
         choice = choose(
             artists,
-            self.scan.total(artists["name"]),
+            None if self.audit.artist else self.scan.total(artists["name"]),  # one artist meets every criterion
             criteria=r.criteria,
             most_mentioned=r.most_mentioned,
             minimum_mentions=r.minimum_mentions,
         )
         if not choice.rosters["criteria"]:
             raise InputError(
-                f"{self.audit.local(r.artists)}: no artist is left for the roster ({_attrition(choice)}); add artists, or relax the roster's settings in audit.yaml."
+                f"{self.audit.local(r.artists or self.audit.file.name)}: no artist is left for the roster ({_attrition(choice)})."
             )
         names = list(dict.fromkeys(name for chosen in choice.rosters.values() for name in chosen))
         table = roster_table(choice, artists, merged, self._collisions(names))
@@ -112,7 +124,7 @@ class RosterStage:
         inputs = digest([artists.to_json(), roster, counted, c.model_dump(), VERSION])
         if self.warehouse.inputs("controls") != inputs:
             captions = self.scan.captions_scanned()
-            recombined = draw_recombined(artists, c, set(roster), drawn["name"])
+            recombined = draw_recombined(artists, c, set(roster), drawn)
             counts = self._control_counts(drawn["name"].tolist(), recombined["name"].tolist())
             chosen = choose_controls(pd.concat([drawn, recombined], ignore_index=True), counts, roster, c, captions)
             untrained = untrained_controls(artists, self.scan.total(artists["name"]), roster, captions)
@@ -132,6 +144,11 @@ class RosterStage:
         return table[(table["status"] == "used") & table["kind"].isin(CONTROL_KINDS)].sort_values(
             "pool", key=lambda pools: pools.map(POOLS.index), kind="stable"
         )
+
+    def shortages(self) -> list[str]:
+        """A sentence for each pool of control names, and each locale, that is smaller than audit.yaml asks for."""
+        c = self.audit.controls
+        return shortages(self.warehouse.read("controls"), c, locales_of(self.scan.artists, c.locale))
 
     def named_controls(self) -> list[str]:
         """Used control names that occur in a caption, counted again from the mentions of all shards."""
@@ -173,9 +190,10 @@ class RosterStage:
 
         No mined name enters a roster by itself. This works without an artists' table.
         """
-        path = self.audit.local(self.audit.roster.artists)
+        r = self.audit.roster
+        path = self.audit.local(r.artists) if r.artists else None
         shards = {key: self.scan.describe(key)["sha256"].iloc[0] for key in self.scan.shards}
-        artists = read_artists(path) if path.exists() else None
+        artists = artists_of(self.audit) if path is None or path.exists() else None
         inputs = digest(
             [shards, vars(self.scan.filters), self.audit.roster.mined_captions, VERSION]
             + ([] if artists is None else [artists[["name", "kind", "aliases"]].to_json()])

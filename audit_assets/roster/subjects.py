@@ -21,6 +21,8 @@ COLUMNS = [
     "opted_out",
     "retired",
     "indirect_prompt",
+    "locale",
+    "peers",
 ]
 
 
@@ -48,6 +50,8 @@ def subjects_table(
                 "mentions": None if mentions is None else mentions.get(str(artist.name), 0),
                 "opted_out": bool(artist.opted_out),
                 "indirect_prompt": artist.indirect_prompt,
+                "locale": artist.locale,
+                "peers": artist.peers,
             }
         )
     for control in controls[controls["pool"].isin(POOLS)].itertuples():
@@ -60,6 +64,8 @@ def subjects_table(
                 "mentions": control.mentions,
                 "opted_out": False,
                 "indirect_prompt": "",
+                "locale": control.locale or "",
+                "peers": "",
             }
         )
     table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])

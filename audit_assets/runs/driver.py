@@ -22,7 +22,7 @@ from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.planning import own_rank_in_reach
 from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
-from audit_assets.roster.artists import read_artists
+from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.runs.home import opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
@@ -93,7 +93,7 @@ class Driver:
         from audit_assets.models.registry import encoders_table, registry
 
         check(self.ws.warehouse.root)
-        read_artists(self.audit.local(self.audit.roster.artists))
+        artists_of(self.audit)
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)
         if not self.audit.local(self.audit.references).is_dir():
@@ -267,8 +267,14 @@ def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]
     InputError then names the file with the proposals.
     """
     with driver(config) as d:
+<<<<<<< HEAD
         artists = d.audit.local(d.audit.roster.artists)
         steps = d.roster_steps() if artists.exists() else [Step("names in the captions", MINED, {})]
+=======
+        named = d.audit.roster.artists
+        artists = d.audit.local(named) if named else d.audit.file
+        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", MINED, {})]
+>>>>>>> 0220456 (Audit one artist by name, and draw control names from where each artist's name comes from)
         for step in steps:
             with say(step):
                 d.run(step)

@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 
 import pandas as pd
-import pytest
 
 from audit_assets.config import Controls
-from audit_assets.errors import InputError
 from audit_assets.roster.controls import (
     COLUMNS,
     choose_controls,
     draw_controls,
     draw_recombined,
+    locales_of,
     nonsense_words,
+    shortages,
     untrained_controls,
 )
 from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, word_count
 from audit_assets_tests.roster.real_data import real_names
 
+NOBODY = pd.DataFrame({"name": [], "pool": []})
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara O'Farkas", "Dario Oduya", "Elena Ulvang", "Greta Moravec"]
 FIRSTS = ["Michael", "Jennifer", "James", "David", "Christopher", "Amanda", "Robert", "John", "Jessica", "William"]
 LASTS = ["Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Miller", "Davis", "Rodriguez", "Martinez"]
@@ -28,7 +29,7 @@ def artists(names: Sequence[str] = ROSTER, **others: str) -> pd.DataFrame:
     kinds = ["artist"] * len(names) + list(others.values())
     everybody = [*names, *(name.replace("_", " ") for name in others)]
     return pd.DataFrame(
-        {"name": everybody, "kind": kinds, "aliases": [[] for _ in everybody], "source": "a catalogue"},
+        {"name": everybody, "kind": kinds, "aliases": [[] for _ in everybody], "source": "a catalogue", "locale": ""},
         index=range(len(everybody)),
     )
 
@@ -37,9 +38,7 @@ def drawn(controls: Controls, table: pd.DataFrame | None = None, roster: Sequenc
     """All pools; the roster is the whole table unless another is given."""
     table = artists() if table is None else table
     first = draw_controls(table, controls)
-    return pd.concat(
-        [first, draw_recombined(table, controls, set(roster or table["name"]), first["name"])], ignore_index=True
-    )
+    return pd.concat([first, draw_recombined(table, controls, set(roster or table["name"]), first)], ignore_index=True)
 
 
 def used(table: pd.DataFrame, pool: str) -> list[str]:
@@ -50,7 +49,7 @@ def test_the_same_seed_draws_the_same_candidates_and_none_is_an_artist() -> None
     controls = Controls(random_names=5, recombined_names=3, nonsense=2)
     pd.testing.assert_frame_equal(drawn(controls), drawn(controls))
     assert not set(drawn(controls)["name"]) & set(ROSTER)
-    assert drawn(Controls(random_names=0)).empty
+    assert drawn(Controls(random_names=0, recombined_names=0)).empty
     assert (drawn(controls)["pool"] == "random_names").sum() == 15
 
 
@@ -104,21 +103,21 @@ def test_a_recombined_name_takes_no_part_from_an_artist_whom_a_criterion_removed
 def test_of_a_table_much_larger_than_the_roster_enough_names_are_recombined() -> None:
     many = [f"F{i}a L{i}b" for i in range(3000)]
     controls = Controls(random_names=1, recombined_names=70)
-    table = draw_recombined(artists(many), controls, set(many[:20]), [])
+    table = draw_recombined(artists(many), controls, set(many[:20]), NOBODY)
     assert len(table) == 380  # every pair of the roster: 20 x 19
     assert all(name_parts(name) <= parts_of(many[:20]) for name in table["name"])
 
 
 def test_random_names_have_the_rosters_numbers_of_words() -> None:
     names = [*ROSTER[:4], "Clara de Wit", "Anna van Dyck"]
-    controls = Controls(random_names=6)
+    controls = Controls(random_names=6, recombined_names=0)
     chosen = choose_controls(drawn(controls, artists(names)), {}, names, controls, 1)
     assert sorted(map(word_count, used(chosen, "random_names"))) == [2, 2, 2, 2, 3, 3]
 
 
 def test_names_of_one_length_that_are_all_taken_are_made_up_for_by_others() -> None:
     names = [*ROSTER[:4], "Clara de Wit", "Anna van Dyck"]
-    controls = Controls(random_names=6)
+    controls = Controls(random_names=6, recombined_names=0)
     table = drawn(controls, artists(names))
     three = dict.fromkeys(table.loc[table["name"].map(word_count) == 3, "name"], 1)
     chosen = choose_controls(table, three, names, controls, 1)
@@ -126,33 +125,35 @@ def test_names_of_one_length_that_are_all_taken_are_made_up_for_by_others() -> N
 
 
 def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
-    controls = Controls(random_names=2, locale="ja_JP")
+    controls = Controls(random_names=2, locale="ja_JP", recombined_names=0)
     japanese = ["葛飾 北斎", "歌川 広重"]
     assert (
         len(used(choose_controls(drawn(controls, artists(japanese)), {}, japanese, controls, 1), "random_names")) == 2
     )
-    with pytest.raises(
-        InputError, match=r"the audit needs 2 names, and 0 of the 6 drawn are clean .*in a script of no artist's"
-    ):
-        choose_controls(drawn(controls), {}, ROSTER, controls, 1)
+    cyrillic = artists(["Илья Репин"])
+    chosen = choose_controls(draw_controls(cyrillic, controls), {}, ROSTER, controls, 1)
+    assert used(chosen, "random_names") == []
+    (short,) = shortages(chosen, controls, locales_of(cyrillic, controls.locale))
+    assert short.startswith("controls.random_names of ru_RU: 0 names of the 2 asked for; 6 were drawn and 6 refused")
+    assert "no artist of the roster is written in its script, CYRILLIC" in short
 
 
 def test_shared_parts_are_counted_and_refused_unless_allowed() -> None:
     common = [f"{first} {last}" for first in ("Michael", "Jennifer", "James") for last in ("Smith", "Jones")]
-    allowed = Controls(random_names=150, share_name_parts=True)
+    allowed = Controls(random_names=150, share_name_parts=True, recombined_names=0)
     table = drawn(allowed, artists(common))
     chosen = choose_controls(table, {}, common, allowed, 1)
     sharing = chosen[chosen["shares_name_parts"]]
     assert len(sharing)
     assert set(sharing["status"]) <= {"used", "spare"}
     assert sharing["why"].str.contains("shares '(?:michael|jennifer|james|smith|jones)").all()
-    strict = choose_controls(table, {}, common, Controls(random_names=150), 1)
+    strict = choose_controls(table, {}, common, Controls(random_names=150, recombined_names=0), 1)
     assert set(strict.loc[strict["shares_name_parts"], "status"]) == {"refused"}
 
 
 def test_thousands_of_real_artists_leave_enough_clean_names() -> None:
     """They use up nearly all of Faker's names, so only those of the roster may decide."""
-    names, controls = real_names(), Controls(random_names=70)
+    names, controls = real_names(), Controls(random_names=70, recombined_names=0)
     roster = names[:250]
     chosen = choose_controls(draw_controls(artists(names), controls), {}, roster, controls, 1)
     assert len(used(chosen, "random_names")) == 70
@@ -160,25 +161,49 @@ def test_thousands_of_real_artists_leave_enough_clean_names() -> None:
 
 
 def test_without_captions_it_is_said_that_nothing_was_scanned() -> None:
-    controls = Controls(random_names=3)
+    controls = Controls(random_names=3, recombined_names=0)
     chosen = choose_controls(drawn(controls), None, ROSTER, controls, 0)
     assert chosen["mentions"].isna().all()
     assert chosen["why"].str.contains("no captions were scanned").all()
 
 
-def test_too_few_clean_names_are_counted_by_reason() -> None:
-    controls = Controls(random_names=2)
+def test_a_pool_with_too_few_clean_names_is_smaller_and_says_so() -> None:
+    controls = Controls(random_names=2, recombined_names=0)
     table = drawn(controls)
-    with pytest.raises(
-        InputError, match=r"random_names: the audit needs 2 names, and 1 of the 6 drawn .*\(5 are named by captions\)"
-    ):
-        choose_controls(table, dict.fromkeys(table["name"][:5], 1), ROSTER, controls, 9)
+    chosen = choose_controls(table, dict.fromkeys(table["name"][:5], 1), ROSTER, controls, 9)
+    assert len(used(chosen, "random_names")) == 1
+    (short,) = shortages(chosen, controls, ["en_US"])
+    assert short.startswith("controls.random_names of en_US: 1 names of the 2 asked for; 6 were drawn and 5 refused")
+    assert "the first refused: 1 of 9 captions name it" in short
+    assert shortages(choose_controls(table, {}, ROSTER, controls, 9), controls, ["en_US"]) == []
     wish = Controls(random_names=0, recombined_names=1)
-    table = drawn(wish, artists(["Mononym"]))
-    with pytest.raises(
-        InputError, match=r"recombined_names: the audit needs 1 names, and 0 of the 0 drawn .*none was refused"
-    ):
-        choose_controls(table, {}, ["Mononym"], wish, 1)
+    (short,) = shortages(choose_controls(drawn(wish, artists(["Mononym"])), {}, ["Mononym"], wish, 1), wish, ["en_US"])
+    assert short.startswith("controls.recombined_names: 0 names of the 1 asked for")
+
+
+def test_the_name_of_a_single_artist_is_recombined_with_random_names() -> None:
+    controls = Controls(random_names=30, recombined_names=8)
+    one = artists(ROSTER[:1])
+    chosen = choose_controls(drawn(controls, one), None, ROSTER[:1], controls, 0)
+    names = used(chosen, "recombined_names")
+    assert len(names) == 8
+    assert {name.startswith("Ada ") for name in names} == {True, False}
+    assert all(shares_name_parts(name, ROSTER[:1]) and name != ROSTER[0] for name in names)
+
+
+def test_control_names_come_from_where_the_artists_names_come_from() -> None:
+    table = artists(["Ada Brandvold", "Hokusai Example", "Илья Репин", "葛飾北斎"])
+    table["locale"] = ["no_NO", "ja_JP", "", "ja_JP"]
+    controls = Controls(random_names=3, recombined_names=0)
+    assert locales_of(table, "en_US") == {
+        "no_NO": ["Ada Brandvold"],
+        "ja_JP": ["Hokusai Example", "葛飾北斎"],
+        "ru_RU": ["Илья Репин"],
+    }
+    chosen = choose_controls(draw_controls(table, controls), None, table["name"].tolist(), controls, 0)
+    assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"ja_JP": 3, "no_NO": 3, "ru_RU": 3}
+    assert set(chosen.loc[chosen["locale"] == "ru_RU", "script"]) == {"CYRILLIC"}
+    assert set(chosen.loc[chosen["locale"] == "ja_JP", "script"]) == {"LATIN"}
 
 
 def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
@@ -186,7 +211,7 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert len(set(names)) == 50
     assert max(map(len, names)) < 18
     assert all(name_parts(name).isdisjoint(parts_of(ROSTER)) for name in names)
-    controls = Controls(random_names=0, nonsense=10)
+    controls = Controls(random_names=0, nonsense=10, recombined_names=0)
     table = draw_controls(artists(), controls, lambda name: len(name) - 6)
     assert len(table) == 30
     assert table["pieces"].is_monotonic_increasing
@@ -196,8 +221,8 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert chosen["why"][0].startswith(f"invented, {table['pieces'][0]} tokens; equals none of 6 known names")
     assert set(chosen["kind"]) == {"nonsense"}
     crumbs = draw_controls(artists(), controls, lambda name: 3 if name in ROSTER else 99)
-    with pytest.raises(InputError, match=r"controls\.nonsense: the audit needs 10 names, and 0 of the 0"):
-        choose_controls(crumbs, {}, ROSTER, controls, 9)
+    (short,) = shortages(choose_controls(crumbs, {}, ROSTER, controls, 9), controls, ["en_US"])
+    assert short.startswith("controls.nonsense: 0 names of the 10 asked for")
 
 
 def test_untrained_artists_say_who_vouches_for_them() -> None:

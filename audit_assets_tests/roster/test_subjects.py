@@ -16,13 +16,18 @@ def artists() -> pd.DataFrame:
     kinds = ["artist"] * 4 + ["untrained_artist", "background", "artist"]
     return pd.DataFrame(
         {"name": names, "kind": kinds, "aliases": [[] for _ in names], "opted_out": [True] + [False] * 6,
-         "indirect_prompt": ""}
+         "indirect_prompt": "", "locale": "", "peers": ""}
     )  # fmt: skip
 
 
 def controls(mentions: dict[str, int] | None = None) -> pd.DataFrame:
     wanted = Controls(random_names=2, recombined_names=2, nonsense=1)
-    drawn = pd.concat([draw_controls(artists(), wanted), draw_recombined(artists(), wanted, ROSTER, [])])
+    drawn = pd.concat(
+        [
+            draw_controls(artists(), wanted),
+            draw_recombined(artists(), wanted, ROSTER, pd.DataFrame({"name": [], "pool": []})),
+        ]
+    )
     table = choose_controls(drawn.reset_index(drop=True), mentions, ROSTER, wanted, 9)
     return table[table["status"] == "used"]
 
