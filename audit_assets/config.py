@@ -214,6 +214,10 @@ class ModelEntry(_Strict):
     revision: str | None = None
     approved: bool = False
     retired: bool = False
+    retraining_of: str | None = Field(
+        None,
+        description="the model that this one is, trained again on the same data: how far artists move without a cause",
+    )
     settings: dict[str, Any] = {}
     lora: tuple[LoraEntry, ...] = ()
 
@@ -268,6 +272,10 @@ class Audit(_Strict):
                 )
         if not any(e.kind == "image_text" for e in self.encoders):
             raise ValueError("encoders: experiment 1 needs an encoder of kind image_text; add one")
+        known = {m.name for m in self.models}
+        for m in self.models:
+            if m.retraining_of is not None and (m.retraining_of not in known or m.retraining_of == m.name):
+                raise ValueError(f"models: {m.name} is a retraining of {m.retraining_of!r}, which is no other model")
         if self.primary is not None and self.primary not in {e.name for e in self.encoders}:
             raise ValueError(f"primary: no encoder is named {self.primary!r}; name one of the encoders")
         return self

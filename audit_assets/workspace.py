@@ -14,7 +14,7 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.untrusted.folders import works_of
+from audit_assets.untrusted.folders import images_in, works_of
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
@@ -89,9 +89,19 @@ class Workspace:
 
     def with_works(self, subjects: pd.DataFrame) -> list[str]:
         """The subjects of a table `subjects` that have files of real works in the folder `references`."""
-        folder = self.audit.local(self.audit.references)
         own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
-        return [str(s) for s, name in zip(own["subject"], own["name"], strict=True) if works_of(folder, s, name)]
+        return [str(s) for s, name in zip(own["subject"], own["name"], strict=True) if self.work_files(s, name)]
+
+    def work_files(self, subject: str, name: str) -> list[Path]:
+        """The files of an artist's real works: in the artist's folder below `references` or `background`. The works of an
+        audit of one artist may also lie in `references` itself."""
+        audit = self.audit
+        references = audit.local(audit.references)
+        folders = [references, *([audit.local(audit.background)] if audit.background else [])]
+        for folder in folders:
+            if files := works_of(folder, subject, name):
+                return files
+        return images_in(references) if audit.artist and audit.artist.name == name and references.is_dir() else []
 
     @property
     def text_encoders(self) -> list[EncoderEntry]:

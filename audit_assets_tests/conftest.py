@@ -23,10 +23,15 @@ def miniature() -> Path:
 
 @pytest.fixture(scope="session")
 def small_audit(miniature: Path) -> Callable[..., Path]:
-    """Writes an audit file like `small.yaml` into a folder, with absolute inputs and a warehouse of its own; `changes` replace fields."""
+    """Writes an audit file like `small.yaml` into a folder, with absolute inputs and a warehouse of its own; `changes` replace fields.
 
-    def write(folder: Path, **changes: object) -> Path:
+    Unless `verdicts` is set it has eight random names, a sixth of those that a verdict needs, and takes half the time.
+    """
+
+    def write(folder: Path, *, verdicts: bool = False, **changes: object) -> Path:
         content = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))
+        if not verdicts:
+            content["controls"]["random_names"] = 8
         content["captions"]["path"] = str(miniature / content["captions"]["path"])
         content["roster"]["artists"] = str(miniature / content["roster"]["artists"])
         content["references"] = str(miniature / content["references"])
@@ -46,7 +51,7 @@ def audited(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     """A finished small audit; tests only read it, and copy it to change it."""
     from audit_assets_tests.drive import drive
 
-    config = small_audit(tmp_path_factory.mktemp("audited"))
+    config = small_audit(tmp_path_factory.mktemp("audited"), verdicts=True)
     drive(config)
     return config
 
@@ -61,7 +66,7 @@ def both_versions(small_audit: Callable[..., Path], miniature: Path, tmp_path_fa
     (folder / "protocol.yaml").write_text(small.replace("paper_2023_small", "paper_2023"), encoding="utf-8")
     models = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))["models"]
     approved = [{**m, "path": str(miniature / m["path"]), "approved": True} for m in models]
-    return drive(small_audit(folder, protocol="protocol.yaml", models=approved)).database
+    return drive(small_audit(folder, verdicts=True, protocol="protocol.yaml", models=approved)).database
 
 
 @pytest.fixture

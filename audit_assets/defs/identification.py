@@ -46,8 +46,8 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
         table,
         digest(table.to_json()),
         accuracy_on_real_works=float(named["correct"].sum() / max(1, named["real_works"].sum())),
-        auditable=dg.MetadataValue.md(
-            as_markdown(table.groupby("encoder")["auditable"].agg(["sum", "size"]).reset_index())
+        told_apart=dg.MetadataValue.md(
+            as_markdown(table.groupby("encoder")["told_apart"].agg(["sum", "size"]).reset_index())
         ),
         calibration=dg.MetadataValue.md(as_markdown(tables["calibration"])),
     )

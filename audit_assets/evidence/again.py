@@ -55,9 +55,11 @@ class _Aside(Warehouse):
 def roster(ws: Workspace, left: set[LeftOut]) -> Check:
     """Roster, controls and subjects from the counts of each caption file; one file, drawn at random, is counted again."""
     check = Check("roster, controls and subjects chosen again")
-    artists = ws.audit.local(ws.audit.roster.artists)
-    if not artists.is_file():
-        return Check(check.title, unchecked=[f"{artists}: the artists' table is not on this machine"])
+    named, background = ws.audit.roster.artists, ws.audit.background
+    if named is not None and not ws.audit.local(named).is_file():
+        return Check(check.title, unchecked=[f"{ws.audit.local(named)}: the artists' table is not on this machine"])
+    if background is not None and not ws.audit.local(background).is_dir():
+        return Check(check.title, unchecked=[f"{ws.audit.local(background)}: the background is not on this machine"])
     if "scan tables" in left:
         return Check(check.title, unchecked=["the counts of single caption files: the archive left them out"])
     if ws.audit.captions is not None:

@@ -305,7 +305,10 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
             for adapter in entry.get("lora", []):
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
-    content["roster"]["artists"] = "artists.csv"
+    if content["roster"]["artists"] is not None:
+        content["roster"]["artists"] = "artists.csv"
+    if content["background"] is not None:
+        content["background"] = "background/"
     if content["captions"] and "://" not in content["captions"]["path"]:
         content["captions"]["path"] = f"captions/*{Path(content['captions']['path']).suffix}"
     return {**content, "protocol": "protocol.yaml", "references": "references/", "warehouse": "warehouse/"}

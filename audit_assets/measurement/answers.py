@@ -111,6 +111,11 @@ def judge(answers: Answers) -> Judged:
     return _of_an_artist(steers, answers.towards.answer, answers.seen.answer)
 
 
+def word(steers: Answer | None, towards: Answer, seen: Answer) -> Verdict:
+    """The verdict word of an artist with works, from the three answers alone; ``steers`` is None for an encoder without text."""
+    return _of_an_artist(None if pd.isna(steers) else steers, towards, seen).verdict
+
+
 def _of_a_name(steers: Answer | None) -> Judged:
     if steers == YES:
         return Judged(

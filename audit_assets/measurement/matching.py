@@ -27,7 +27,7 @@ SMALLEST_P = float(np.finfo(np.float64).tiny)
 BY_SUBJECT_COLUMNS = (
     "protocol", "model_version", "encoder", "test", "alternative", "control", "subject", "kind", "references_used",
     "images", "others", "statistic", "p_value", "p_floor", "adjustment", "p_adjusted", "significant", "unreachable",
-    "auc", "auc_low", "auc_high", "p_leave_one_out",
+    "auc", "auc_low", "auc_high", "reason",
 )  # fmt: skip
 SUMMARY_COLUMNS = (
     "protocol", "model_version", "encoder", "test", "alternative", "control", "adjustment", "kind", "subjects",
@@ -283,11 +283,11 @@ def matching_by_subject(
     auc: npt.ArrayLike,
     auc_low: npt.ArrayLike | None = None,
     auc_high: npt.ArrayLike | None = None,
-    p_leave_one_out: npt.ArrayLike | None = None,
+    reason: Sequence[str] | str = "",
 ) -> pd.DataFrame:
     """Rows of table ``matching_by_subject`` of the published schema, sorted by subject. NaN becomes NULL.
 
-    ``test``: 'rank_sum_asymptotic', 'rank_sum_exact', 'own_rank', 'pairing'. ``control``: 'none', or 'reassigned' and
+    ``test``: 'rank_sum_asymptotic', 'rank_sum_exact', 'own_cell', 'name_test', 'own_rank', 'pairing', 'pairing_within_peers'. ``control``: 'none', or 'reassigned' and
     its kin, whose figures are means over assignments. Sequences have one entry a subject, or are one value for all.
 
     Raises ValueError where a subject occurs twice, a length differs, or a p-value is 0.
@@ -300,7 +300,7 @@ def matching_by_subject(
         "p_value": p_value, "p_floor": p_floor, "adjustment": adjustment, "p_adjusted": p_adjusted,
         "significant": significant, "unreachable": unreachable, "auc": auc,
         "auc_low": np.nan if auc_low is None else auc_low, "auc_high": np.nan if auc_high is None else auc_high,
-        "p_leave_one_out": np.nan if p_leave_one_out is None else p_leave_one_out,
+        "reason": reason,
     }  # fmt: skip
     for name, values in columns.items():
         if np.ndim(values) and len(values) != len(names):
@@ -378,7 +378,6 @@ def _check_distances(distances: FloatArray) -> None:
 
 _DOUBLES = (
     "statistic", "p_value", "p_floor", "p_adjusted", "significant", "auc", "auc_low", "auc_high", "share",
-    "p_leave_one_out",
 )  # fmt: skip
 
 

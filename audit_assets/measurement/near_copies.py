@@ -25,6 +25,10 @@ encoder is counted in each audit: ``shared_share`` is the share of works merged 
 should be next to none. If it is not, the encoder cannot tell copies from works, and the report says so.
 """
 
+PIXELS = 0.995
+"""Correlation of two pictures of 16 x 16 averaged colours from which their pixels are alike: a JPEG of an image, or the image in
+another size, has more than 0.997, and the most similar of 990 pairs of works of one artist in the miniature has 0.991."""
+
 BLOCK = 1024
 """Rows that are compared with all others at a time."""
 
@@ -76,6 +80,24 @@ def near_copies(
     order = np.lexsort((right, left))
     pairs = np.stack([left, right], axis=1)[order]
     return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), pairs, cosine[order])
+
+
+def confirmed(copies: Copies, pixels_alike: npt.ArrayLike) -> Copies:
+    """The copies whose pixels are alike too: ``pixels_alike`` (pairs,) holds the correlation of the two small pictures.
+
+    An encoder that was trained on an artist's works may put all of them in one place, so that embeddings alone call every
+    work a copy of every other. In the miniature, 346 of 990 pairs of works of one artist are above ``THRESHOLD``, and none
+    above ``PIXELS``. Raises ValueError unless there is one value per pair.
+    """
+    alike = np.asarray(pixels_alike, dtype=np.float64)
+    if alike.shape != (len(copies.pairs),):
+        raise ValueError(f"{len(copies.pairs)} pairs with {alike.size} correlations; pass one per pair.")
+    kept = alike >= PIXELS
+    left, right = copies.pairs[kept].T
+    n = len(copies.group)
+    graph = sparse.coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
+    group = csgraph.connected_components(graph, directed=False)[1] if n else np.zeros(0)
+    return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), copies.pairs[kept], copies.cosine[kept])
 
 
 def weights_of(copies: Copies, artist: npt.ArrayLike) -> FloatArray:

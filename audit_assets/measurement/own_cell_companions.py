@@ -236,3 +236,20 @@ def _groups(peers: npt.ArrayLike | None, length: int) -> IntArray:
     if group.shape != (length,):
         raise ValueError(f"The groups of peers have shape {group.shape}; pass {length}, one per artist, -1 for none.")
     return group
+
+
+def name_test_alone(own: npt.ArrayLike, controls: npt.ArrayLike) -> tuple[float, int]:
+    """The name test without other artists: p-value and rank of the own images among those of control names.
+
+    ``own``: the mean cosine between the artist's works and the images of the artist's name; ``controls`` (k,): the same of control
+    names. If the artist's name is exchangeable with the control names, each rank is equally likely whatever the works are, so the
+    test is exact. It does not know which names draw images that are near to everything, which is why ``own_cell`` is used as
+    soon as other artists' works exist: it finds weaker imitations.
+
+    Raises ValueError with fewer than ``FEWEST_NAMES`` control names.
+    """
+    theirs = np.asarray(controls, dtype=np.float64)
+    if theirs.ndim != 1 or len(theirs) < FEWEST_NAMES:
+        raise ValueError(f"{theirs.size} control names; the test needs {FEWEST_NAMES}.")
+    rank = 1 + int((np.round(theirs, 9) >= np.round(float(np.asarray(own)), 9)).sum())
+    return rank / (1 + len(theirs)), rank

@@ -8,7 +8,6 @@ import pandas as pd
 from audit_assets.hashing import digest
 from audit_assets.references import VERSION
 from audit_assets.references.works import fingerprint, reference_works
-from audit_assets.untrusted.folders import works_of
 from audit_assets.warehouse.cells import Cells
 from audit_assets.workspace import Workspace
 
@@ -42,6 +41,6 @@ class ReferenceStage:
         return [f"reference_works/{s}" for s in self.ws.referenced()]
 
     def _source(self, subject: str, name: str) -> tuple[str, list[Path], str]:
-        """The table of a subject's works, its files, and the hash of its inputs."""
-        files = works_of(self.ws.audit.local(self.ws.audit.references), subject, name)
+        """The table of a subject's works, the files that it is made of, and their hash."""
+        files = self.ws.work_files(subject, name)
         return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])

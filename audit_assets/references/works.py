@@ -9,7 +9,7 @@ from audit_assets.untrusted.folders import read_manifest
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore
 
-COLUMNS = ["subject", "work", "image_sha256", "source", "licence"]
+COLUMNS = ["subject", "work", "image_sha256", "source", "licence", "series"]
 
 
 def fingerprint(files: list[Path]) -> str:
@@ -22,15 +22,18 @@ def fingerprint(files: list[Path]) -> str:
 
 
 def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.DataFrame:
-    """One row per work, with COLUMNS. The images are put into the store. InputError names a file that cannot be read."""
-    listed = read_manifest(files[0].parent, ("file", "licence", "source")) if files else []
+    """One row per work, COLUMNS; the images go into the store. InputError names a file that cannot be read.
+
+    Works are numbered in the order of their hashes, not of their file names: a person who names the files must not choose which
+    work comes first. `series`: works that the manifest says belong together, such as views of one object.
+    """
+    listed = read_manifest(files[0].parent, ("file", "licence", "source", "series")) if files else []
     manifest = {row["file"]: row for row in listed}
     rows = []
-    for work, file in enumerate(files):
+    for file in files:
         said = manifest.get(file.name, {})
-        rows.append(
-            (subject, work, store.put(open_image(file)), said.get("source") or None, said.get("licence") or None)
-        )
-    return pd.DataFrame(rows, columns=COLUMNS).astype(
-        {"work": "int32", "subject": "str", "image_sha256": "str", "source": "str", "licence": "str"}
-    )
+        about = (said.get(field) or None for field in ("source", "licence", "series"))
+        rows.append((subject, 0, store.put(open_image(file)), *about))
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values("image_sha256", kind="stable", ignore_index=True)
+    table["work"] = range(len(table))
+    return table.astype({"work": "int32", **dict.fromkeys([c for c in COLUMNS if c != "work"], "str")})

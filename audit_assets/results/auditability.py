@@ -7,6 +7,7 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement import auditability, calibration, identification
+from audit_assets.measurement.confusable import confusable
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
 from audit_assets.warehouse.database import columns
@@ -23,7 +24,7 @@ def reference_trials(
     encoder: str,
     logit_scale: float,
 ) -> pd.DataFrame:
-    """Every real work among the labels of `criteria` and of `referenced`: everyone with real works, and the defaults.
+    """Every real work among the labels of `criteria`, of `joint`, and of `referenced`: everyone with works, and the defaults.
 
     The labels are those of the first template. `calibrated_probability` is of the predicted label, at a temperature that
     was fitted on the other half of the works (`calibrate`), so that no work is judged by a fit that saw it.
@@ -32,6 +33,7 @@ def reference_trials(
     works = references.sort_values(["subject", "work"], kind="stable")
     sets = {
         "criteria": label_sets(subjects).get("criteria", []),
+        "joint": label_sets(subjects).get("joint", []),
         "referenced": works["subject"].drop_duplicates().tolist(),
     }
     tables = []
@@ -180,9 +182,28 @@ def auditability_rows(
             "different_similarity": gap.different,
             "same_similarity_uncorrected": uncorrected.same,
             "nearest_subject": [members[i] if i >= 0 else None for i in gap.nearest],
-            "auditable": gap.auditable,
+            "told_apart": gap.auditable,
         }
     )
+
+
+def confusable_rows(
+    references: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol, encoder: str
+) -> pd.DataFrame:
+    """Table `confusable_artists`: for each audited artist the others whose works the encoder cannot tell from the artist's."""
+    members = references["subject"].drop_duplicates().tolist()
+    kinds = subjects.set_index("subject")["kind"]
+    audited = [i for i, s in enumerate(members) if kinds[s] in ("artist", "untrained_artist")]
+    if len(members) < 2 or not audited:
+        return pd.DataFrame(columns=columns("confusable_artists"))
+    who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
+    found = confusable(vectors(references["embedding"]), who, pool=len(members), artists=audited)
+    lines = [
+        (protocol.name, encoder, members[artist], members[int(other)], float(gap), float(low))
+        for artist, one in zip(audited, found, strict=True)
+        for other, gap, low in zip(one.others, one.gap, one.low, strict=True)
+    ]
+    return pd.DataFrame(lines, columns=columns("confusable_artists"))
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
@@ -191,7 +212,7 @@ def _sources(ws: Workspace, model: str) -> list[str]:
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     subjects = ws.subjects()
-    trials, calibrations, rows = [], [], []
+    trials, calibrations, rows, alike = [], [], [], []
     for e in ws.audit.encoders:
         if not (tables := works_of(ws, [e])):
             continue
@@ -204,16 +225,21 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             trials.append(named)
             calibrations.append(calibrate(real, labels, subjects, named, **about))
         rows.append(auditability_rows(real, named, subjects, protocol=ws.protocol, encoder=e.name))
+        alike.append(confusable_rows(real, subjects, protocol=ws.protocol, encoder=e.name))
     all_trials = together(trials, columns("reference_trials"))
     return {
         "reference_trials": all_trials,
         "calibration": together(calibrations, columns("calibration")),
         "reliability": reliability(all_trials),
         "auditability": together(rows, columns("auditability")),
+        "confusable_artists": together(alike, columns("confusable_artists")),
     }
 
 
 AUDITABILITY = Recipe(
-    ("reference_trials", "calibration", "reliability", "auditability"), _sources, _make, per_model=False
+    ("reference_trials", "calibration", "reliability", "auditability", "confusable_artists"),
+    _sources,
+    _make,
+    per_model=False,
 )
 """The positive control: what every encoder makes of real works."""

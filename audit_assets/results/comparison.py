@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
-from audit_assets.measurement.comparison import newcombe_differences, paired_difference, trend
+from audit_assets.measurement.comparison import newcombe_differences, paired_difference
 from audit_assets.measurement.multiplicity import adjust
+from audit_assets.measurement.versions import (
+    DifferenceInDifferences,
+    beyond_retraining,
+    difference_in_differences,
+    log_odds_differences,
+    trend,
+    version_shares,
+)
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
@@ -71,6 +79,7 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
                     "later_auc": both["auc_later"],
                     "verdict": both["verdict"],
                     "later_verdict": both["verdict_later"],
+                    "p_beyond_retraining": np.nan,
                 }
             )
             table["p_adjusted"] = table.groupby("kind")["p_value"].transform(
@@ -108,13 +117,94 @@ def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
                     "high": found.high,
                     "p_value": found.p_value,
                     "p_floor": found.p_floor,
-                    "equivalent": found.equivalent,
-                    "equivalence_margin": protocol.comparison.equivalent,
+                    "equivalent": _equivalent(rows, protocol) if measure == "accuracy" else None,
+                    "equivalence_margin": protocol.comparison.equivalent if measure == "accuracy" else None,
                     "changed": int(rows["changed"].sum()) if measure == "accuracy" else None,
                     "verdicts_changed": int((rows["verdict"] != rows["later_verdict"]).sum()),
                 }
             )
-    return pd.DataFrame(lines, columns=columns("model_comparison")).astype({"changed": "Int32"})
+    return pd.DataFrame(lines, columns=columns("model_comparison")).astype(
+        {"changed": "Int32", "equivalent": "boolean", "equivalence_margin": "float64"}
+    )
+
+
+def _equivalent(rows: pd.DataFrame, protocol: Protocol) -> bool:
+    """Whether the mean share of these very subjects moved by less than the margin, with 95 % confidence."""
+    counts = [
+        (rows[share] * rows[images]).round().fillna(0).to_numpy(dtype=float)
+        if share
+        else rows[images].to_numpy(dtype=float)
+        for share, images in (
+            ("accuracy", "images"),
+            ("", "images"),
+            ("later_accuracy", "later_images"),
+            ("", "later_images"),
+        )
+    ]
+    y, m, later_y, later_m = (np.nan_to_num(c) for c in counts)
+    return version_shares(y, m, later_y, later_m, margin=protocol.comparison.equivalent).equivalent
+
+
+def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
+    """Table `model_comparison_groups`: did the artists who opted out move further than the others, in every pair of versions?
+
+    In points and in log odds: famous artists move less in points under a shift that is common to all. ``moved``: in both, p < alpha.
+    """
+    opted_out = set(subjects.loc[subjects["opted_out"].fillna(False).astype(bool), "subject"])
+    lines: list[dict[str, Any]] = []
+    keys = ["protocol", "model_version", "later_version", "encoder"]
+    for key, rows in compared[compared["kind"] == "artist"].groupby(keys, sort=False):
+        group = rows["subject"].isin(opted_out).to_numpy()
+        if not group.any():
+            continue
+        images, later = (rows[c].fillna(0).to_numpy(dtype=float) for c in ("images", "later_images"))
+        known = (images > 0) & (later > 0)
+        y, later_y = (
+            np.round(np.nan_to_num(rows[c].to_numpy(dtype=float)) * n)
+            for c, n in (("accuracy", images), ("later_accuracy", later))
+        )
+        odds = np.full(len(rows), np.nan)
+        odds[known] = log_odds_differences(y[known], images[known], later_y[known], later[known])
+        found = {
+            "share": _moved(rows["difference"].to_numpy(dtype=float), group, protocol),
+            "log_odds": _moved(odds, group, protocol),
+        }
+        moved = all(f.p_value < protocol.matching.alpha for f in found.values())  # False for NaN
+        for measure, f in found.items():
+            lines.append(
+                {
+                    **dict(zip(keys, key, strict=True)), "declared_group": "opted_out", "measure": measure, "artists": f.group,
+                    "others": f.others, "difference": f.difference, "low": f.low, "high": f.high, "p_value": f.p_value,
+                    "p_floor": f.p_floor, "moved": moved, "reason": f.reason, "settle": f.settle,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(lines, columns=columns("model_comparison_groups"))
+
+
+def _moved(differences: np.ndarray, group: np.ndarray, protocol: Protocol) -> DifferenceInDifferences:
+    return difference_in_differences(
+        differences,
+        group,
+        permutations=PERMUTATIONS,
+        rng=np.random.default_rng([protocol.seed, 10]),
+        alpha=protocol.matching.alpha,
+    )
+
+
+def with_retraining(compared: pd.DataFrame, retrainings: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """`compared` with the p-value of each movement beside those of a version trained again on the same data.
+
+    ``retrainings``: pairs (version, its retraining) that audit.yaml declares. NULL if it declares none.
+    """
+    table = compared.assign(p_beyond_retraining=np.nan)
+    pair = pd.MultiIndex.from_frame(table[["model_version", "later_version"]])
+    null = pair.isin(retrainings) | pair.isin([(b, a) for a, b in retrainings])
+    for (encoder, kind), rows in table.groupby(["encoder", "kind"], sort=False):
+        known = table.loc[null & (table["encoder"] == encoder) & (table["kind"] == kind), "difference"].dropna()
+        others = rows.index[~null[rows.index]]
+        if len(known) and len(others):
+            table.loc[others, "p_beyond_retraining"] = beyond_retraining(table.loc[others, "difference"], known)
+    return table[columns("model_comparison_by_subject")]
 
 
 def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
@@ -127,8 +217,9 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
             values = wide.reindex(list(versions)).to_numpy(dtype=float)
             if len(versions) < 3 or np.count_nonzero(~np.isnan(values).any(axis=0)) < 2:
                 continue
-            slope, p = trend(values, permutations=PERMUTATIONS, rng=np.random.default_rng([protocol.seed, 8]))
-            lines.append((protocol.name, encoder, kind, measure, len(versions), slope, p))
+            found = trend(values)
+            reason = f"{found.reason} {found.settle}".strip()
+            lines.append((protocol.name, encoder, kind, measure, len(versions), found.slope, found.p_value, reason))
     return pd.DataFrame(lines, columns=columns("model_trends"))
 
 
@@ -151,15 +242,20 @@ def _sources(ws: Workspace, model: str) -> list[str]:
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     versions = audited(ws)
     scored = scores(*(ws.warehouse.read_all([f"{t}/{v}" for v in versions]) for t in _COMPARED))
-    compared = by_subject(scored, versions, protocol=ws.protocol)
+    retrainings = [(m.retraining_of, m.name) for m in ws.audit.models if m.retraining_of]
+    compared = with_retraining(by_subject(scored, versions, protocol=ws.protocol), retrainings)
     return {
         "model_comparison": overall(compared, protocol=ws.protocol),
         "model_comparison_by_subject": compared,
+        "model_comparison_groups": declared_groups(compared, ws.subjects(), protocol=ws.protocol),
         "model_trends": trends(scored, versions, protocol=ws.protocol),
     }
 
 
 COMPARISON = Recipe(
-    ("model_comparison", "model_comparison_by_subject", "model_trends"), _sources, _make, per_model=False
+    ("model_comparison", "model_comparison_by_subject", "model_comparison_groups", "model_trends"),
+    _sources,
+    _make,
+    per_model=False,
 )
 """Every pair of audited versions, in the order of audit.yaml."""

@@ -1,5 +1,6 @@
 """Experiment 1 over an audit's tables: image-level rows of imitations, and the gaps and ratios between kinds of subjects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 
 from audit_assets.config import EncoderEntry, Protocol
 from audit_assets.measurement import identification, verification
+from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.intervals import bootstrap_gap, bootstrap_ratio
 from audit_assets.measurement.verification import trial_embedding_findings
+from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, images_of, labels_of
 from audit_assets.warehouse.database import columns
@@ -41,38 +44,62 @@ def identification_trials(
     is not the one prompted with, and images of indirect prompts, are for the sensitivity analysis alone.
     """
     kinds = subjects.set_index("subject")["kind"]
-    supplied = images[images["status"] != "not_supplied"]
+    sets = label_sets(subjects)
+    rows = images[images["status"] != "not_supplied"].sort_values(["subject", "template", "trial"], ignore_index=True)
+    if rows.empty:
+        return pd.DataFrame(columns=list(identification.TRIALS_COLUMNS))
+    made, blank = vectors(rows["embedding"]), (rows["status"] == "blank").to_numpy()
+    about = {"protocol": protocol.name, "model_version": model_version, "encoder": encoder}
     tables = []
-    for label_set, members in label_sets(subjects).items():
-        rows = supplied[supplied["subject"].isin(members)].sort_values(["subject", "template", "trial"])
-        if rows.empty:
-            continue
-        made = vectors(rows["embedding"])
-        blank = (rows["status"] == "blank").to_numpy()
-        for label_template in range(len(protocol.templates)):
-            names, embeddings = label_embeddings(labels, members, label_template)
-            own = identification.own_labels(rows["subject"].tolist(), names)
-            probabilities = identification.class_probabilities(made, embeddings, text.logit_scale, text.logit_bias)
-            calibrated = identification.class_probabilities(made, embeddings, text.logit_scale / text.temperature)
-            of_subject = calibrated[np.arange(len(own)), own]
+    for label_template in range(len(protocol.templates)):
+        names, embeddings = label_embeddings(labels, sets["joint"], label_template)
+        found = classify(
+            made,
+            embeddings,
+            {name: _competition(rows["subject"], members, names) for name, members in sets.items()},
+            logit_scale=text.logit_scale,
+            temperature=text.temperature,
+            blank=blank,
+        )
+        for label_set, members in sets.items():
+            own = rows[rows["subject"].isin(set(members))]
+            if own.empty:
+                continue
+            one = found[label_set]
             tables.append(
                 identification.trials_table(
-                    identification.identify(probabilities, own, blank=blank),
-                    margin=identification.margins(probabilities, own, blank=blank),
-                    calibrated_probability_of_subject=np.where(blank, 0.0, of_subject),
-                    protocol=protocol.name,
-                    model_version=model_version,
-                    encoder=encoder,
+                    one.trials,
+                    margin=one.margin,
+                    calibrated_probability_of_subject=one.calibrated_probability_of_subject,
                     label_set=label_set,
-                    labels=names,
-                    subject=rows["subject"].tolist(),
-                    kind=kinds.loc[rows["subject"]].tolist(),
-                    template=rows["template"].to_numpy(),
-                    label_template=np.full(len(rows), label_template),
-                    trial=rows["trial"].to_numpy(),
+                    labels=_labels_of(members, names),
+                    subject=own["subject"].tolist(),
+                    kind=kinds.loc[own["subject"]].tolist(),
+                    template=own["template"].to_numpy(),
+                    label_template=np.full(len(own), label_template),
+                    trial=own["trial"].to_numpy(),
+                    **about,
                 )
             )
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(identification.TRIALS_COLUMNS))
+    # One set after the other, each with all label templates, as the rows have always stood.
+    order = {name: i for i, name in enumerate(sets)}
+    tables.sort(key=lambda table: order[str(table["label_set"].iloc[0])])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _labels_of(members: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The labels of a set: its members, then the default labels."""
+    return [*members, *(name for name in names if name.startswith("default:"))]
+
+
+def _competition(subject: pd.Series, members: Sequence[str], names: Sequence[str]) -> Competition:
+    """Which images and labels of `joint` compete in a label set, and where each image's own label stands in it."""
+    place = {name: i for i, name in enumerate(names)}
+    of_set = _labels_of(members, names)
+    position = {name: i for i, name in enumerate(of_set)}
+    inside = np.flatnonzero(subject.isin(set(members)).to_numpy())
+    own = [position[s] for s in subject.iloc[inside]]
+    return Competition(inside, [place[name] for name in of_set], np.array(own, dtype=np.int64))
 
 
 def trials_unlike_embeddings(
@@ -205,6 +232,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             trials, ws.warehouse.read("reference_trials"), subjects, protocol=ws.protocol
         ),
         "default_label_shares": identification.default_label_shares(trials),
+        "name_controls": beside_control_names(trials, subjects, protocol=ws.protocol),
     }
 
 
@@ -233,6 +261,7 @@ IDENTIFICATION = Recipe(
         "identification_summary",
         "identification_contrasts",
         "default_label_shares",
+        "name_controls",
     ),
     _sources,
     _make,

@@ -8,16 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit_assets.config import INDIRECT, MatchingTests, Protocol
+from audit_assets.config import INDIRECT, Protocol
 from audit_assets.measurement import matching
-from audit_assets.measurement.corrected_matching import (
-    WorksBySubject,
-    own_rank,
-    own_rank_leave_one_out,
-    pairing_reassigned,
-    pairing_test,
-    works_by_subject,
-)
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summary
@@ -25,7 +17,10 @@ from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachabl
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.label_sets import in_roster
+from audit_assets.results.matched import KINDS, Matched, matched
+from audit_assets.results.own_cells import matrix_rows
 from audit_assets.results.recipe import Recipe, images_of, together, works_of
+from audit_assets.results.rows import Writer
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
@@ -33,7 +28,6 @@ CONTROLS = (("reassigned", True), ("deranged", False))
 """Real works given to artists at random: by any permutation, which the paper does not exclude, and by one that gives nobody
 their own."""
 
-KINDS = ("artist", "untrained_artist")
 
 ALTERNATIVES: tuple[matching.Alternative, ...] = ("two_sided", "closer")
 
@@ -59,38 +53,6 @@ class Group:
         return ~self.blank
 
 
-class Writer:
-    """Rows of one model version by one encoder under one protocol."""
-
-    def __init__(self, protocol: Protocol, model_version: str, encoder: str) -> None:
-        self.keys = {"protocol": protocol.name, "model_version": model_version, "encoder": encoder}
-        self.tables: list[pd.DataFrame] = []
-
-    def add(
-        self,
-        kind: str,
-        subject: Sequence[str | None],
-        test: str,
-        alternative: str,
-        control: str,
-        adjustment: str,
-        **columns: Any,
-    ) -> None:
-        """One row a subject; None stands for all of them together. `columns` as in `matching.matching_by_subject`."""
-        self.tables.append(
-            matching.matching_by_subject(
-                **self.keys,
-                test=test,
-                alternative=alternative,
-                control=control,
-                adjustment=adjustment,
-                subject=subject,
-                kind=[kind] * len(subject),
-                **columns,
-            )
-        )
-
-
 def matching_rows(
     images: pd.DataFrame,
     references: pd.DataFrame,
@@ -99,21 +61,20 @@ def matching_rows(
     protocol: Protocol,
     model_version: str,
     encoder: str,
+    found: Matched | None,
 ) -> pd.DataFrame:
     """Experiment 2 for one model and encoder: table `matching_by_subject`.
 
-    Rank-sum tests: artists of the `criteria` roster against each other's imitations (the paper's 10 against 690). The
-    corrected tests: every prompted artist with real works, ranked among everyone with real works. Untrained artists are
-    tested one kind at a time, with the artists' imitations as the others, and do not enter the artists' tests.
+    Rank-sum tests: artists of the `criteria` roster against each other's imitations (the paper's 10 against 690). The own-cell test,
+    its companions and the pairing test: every prompted artist with real works, in the matrix ``found`` of all works and all
+    shown images. Untrained artists are tested one kind at a time.
     """
     real = _in_order(references)
     out = Writer(protocol, model_version, encoder)
     for group in _rank_sum_groups(images, real, subjects):
         _rank_sums(out, group, real, protocol)
-    for kind in KINDS:
-        tested = subjects.loc[subjects["kind"] == kind, "subject"].tolist()
-        if corrected := _group(kind, tested, [], _supplied(images), real):
-            _corrected(out, corrected, real, protocol)
+    if found is not None:
+        matrix_rows(out, found, subjects, protocol)
     if not out.tables:
         return pd.DataFrame(columns=list(matching.BY_SUBJECT_COLUMNS))
     return pd.concat(out.tables, ignore_index=True)
@@ -279,114 +240,6 @@ def _reassigned(
         )
 
 
-def _corrected(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol) -> None:
-    """Own rank by Benjamini-Hochberg and by Holm, and the global pairing test."""
-    chosen = _pool(group, real, protocol.matching)
-    works = works_by_subject(**chosen)
-    rows, columns = (~np.isnan(works.similarity).all(axis=axis) for axis in (1, 0))
-    if min(rows.sum(), columns.sum()) < 3:  # centring needs three of each
-        return
-    without_one = own_rank_leave_one_out(**chosen).max(axis=0) if works.works_each > 1 else None
-    test = own_rank(works, alpha=protocol.matching.alpha)
-    common: dict[str, Any] = {
-        "references_used": works.works_each,
-        "images": works.images,
-        "others": test.pool - 1,
-        "p_floor": test.p_floor,
-    }
-    corrections: tuple[tuple[Adjustment, FloatArray], ...] = (
-        ("benjamini_hochberg", test.q_value),
-        ("holm", test.holm),
-    )
-    for adjustment, adjusted in corrections:
-        out.add(
-            group.kind,
-            group.members,
-            "own_rank",
-            "closer",
-            "none",
-            adjustment,
-            **common,
-            statistic=test.rank,
-            p_value=test.p_value,
-            p_adjusted=adjusted,
-            significant=(adjusted < protocol.matching.alpha).astype(float),
-            unreachable=unreachable(test.p_value, test.p_floor, adjustment, alpha=protocol.matching.alpha),
-            auc=test.auc,
-            p_leave_one_out=without_one,
-        )
-        _reassigned(out, group, "own_rank", "closer", adjustment, test.table, protocol, **common)
-    _pairing(out, group, works, protocol)
-
-
-def _pool(group: Group, real: pd.DataFrame, settings: MatchingTests) -> dict[str, Any]:
-    """Arguments of `works_by_subject`: the members first, then everyone else with real works."""
-    others = real.loc[~real["subject"].isin(group.members), "subject"].drop_duplicates().tolist()
-    pool = [*group.members, *others]
-    return {
-        "references": vectors(real["embedding"]),
-        "artist_of_reference": _positions(real["subject"], pool),
-        "pool": len(pool),
-        "imitations": vectors(group.images["embedding"]),
-        "subject_of_imitation": group.index,
-        "subjects": len(group.members),
-        "blank": group.blank,
-        "works_each": settings.works,
-    }
-
-
-def _pairing(out: Writer, group: Group, works: WorksBySubject, protocol: Protocol) -> None:
-    """One row about all members together, and one for each control: the mean p, and the share of assignments below alpha."""
-    settings = protocol.matching
-    try:
-        found = pairing_test(works, permutations=settings.permutations, rng=np.random.default_rng([protocol.seed, 4]))
-    except ValueError:  # fewer than two members have both works and images
-        return
-    common = {
-        "references_used": works.works_each,
-        "images": int(works.images.sum()),
-        "others": found.subjects,
-        "p_floor": found.p_floor,
-        "auc": np.nan,
-    }
-    out.add(
-        group.kind,
-        [None],
-        "pairing",
-        "closer",
-        "none",
-        "none",
-        **common,
-        statistic=found.statistic,
-        p_value=found.p_value,
-        p_adjusted=found.p_value,
-        significant=float(found.p_value < settings.alpha),
-        unreachable=bool(found.p_floor >= settings.alpha),
-    )
-    for control, fixed_points in CONTROLS:
-        p = pairing_reassigned(
-            works,
-            assignments=settings.reassignments,
-            permutations=settings.permutations,
-            rng=np.random.default_rng([protocol.seed, 5]),
-            fixed_points=fixed_points,
-        )
-        out.add(
-            group.kind,
-            [None],
-            "pairing",
-            "closer",
-            control,
-            "none",
-            **common,
-            statistic=np.nan,
-            p_value=float(p.mean()),
-            p_adjusted=float(p.mean()),
-            significant=float((p < settings.alpha).mean()),
-            unreachable=False,
-        )
-
-
 def _sources(ws: Workspace, model: str) -> list[str]:
     return [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
 
@@ -395,7 +248,15 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     subjects = ws.subjects()
     rows = together(
         [
-            matching_rows(images, real, subjects, protocol=ws.protocol, model_version=model, encoder=encoder)
+            matching_rows(
+                images,
+                real,
+                subjects,
+                protocol=ws.protocol,
+                model_version=model,
+                encoder=encoder,
+                found=matched(ws, model, ws.audit.encoder(encoder)),
+            )
             for encoder, images, real in _embeddings(ws, model)
         ],
         BY_SUBJECT_COLUMNS,

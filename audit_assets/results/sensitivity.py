@@ -5,9 +5,10 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement import sensitivity
+from audit_assets.measurement.answers import NO, UNTESTED, YES, word
+from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.dose_response import dose_response
 from audit_assets.measurement.sensitivity import independence, template_matrix
-from audit_assets.measurement.verdicts import Evidence, verdicts
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.recipe import Recipe
 from audit_assets.warehouse.database import columns
@@ -42,53 +43,41 @@ def _scores(trials: pd.DataFrame, matching: pd.DataFrame) -> pd.DataFrame:
 
 
 TESTS = (
-    ("own_rank", "closer", "benjamini_hochberg"),
-    ("own_rank", "closer", "holm"),
-    ("rank_sum_exact", "closer", "bonferroni"),
-    ("rank_sum_asymptotic", "two_sided", "bonferroni"),
+    ("own_cell", "closer"),
+    ("name_test", "closer"),
+    ("own_rank", "closer"),
+    ("rank_sum_exact", "closer"),
+    ("rank_sum_asymptotic", "two_sided"),
 )
+"""Tests of matching that could have decided. The first one decides; the last two are the paper's, by Bonferroni."""
 
 
-def settings_verdicts(
-    verdict_table: pd.DataFrame, by_subject: pd.DataFrame, matching: pd.DataFrame, *, alpha: float
-) -> pd.DataFrame:
-    """The verdict on every artist under every choice of encoder, label set and test: subject, setting, verdict.
+def settings_verdicts(verdict_table: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
+    """The verdict on every artist under every choice of encoder and test of matching: subject, setting, verdict.
 
-    The rule is the same throughout, with another test's adjusted p in place of own rank's, and another label set's counts;
-    k stays that of the verdict.
+    The rule is the same throughout, with another test's p-value in place of the deciding one's. Identification and the positive
+    control stay those of the verdict.
     """
     lines: list[tuple[str, str, str]] = []
-    for encoder, rows in verdict_table[verdict_table["kind"] == "artist"].groupby("encoder", sort=True):
-        own = by_subject[by_subject["encoder"] == encoder]
-        sets: list[str | None] = [s for s in ("criteria", "joint") if s in set(own["label_set"])]
-        for test, alternative, adjustment in TESTS:
-            rows_of_test = matching[
+    own = verdict_table[(verdict_table["kind"] == "artist") & verdict_table["towards"].notna()]
+    for encoder, rows in own.groupby("encoder", sort=True):
+        passed = (rows["steers"].isna() | (rows["steers"] == YES)).to_numpy(dtype=bool)
+        for test, alternative in TESTS:
+            of_test = matching[
                 (matching["encoder"] == encoder) & (matching["test"] == test) & (matching["control"] == "none")
-                & (matching["alternative"] == alternative) & (matching["adjustment"] == adjustment)
-            ]  # fmt: skip
-            if rows_of_test["unreachable"].fillna(False).all():
-                continue  # no result could have passed, so nothing follows from that none did
-            p = rows_of_test.set_index("subject")["p_adjusted"].to_dict()
-            for label_set in sets or [None]:
-                counts = own[own["label_set"] == label_set].set_index("subject")["correct"].to_dict()
-                judged = [row for row in rows.to_dict("records") if row["subject"] in p]
-                evidence = [
-                    Evidence(
-                        gap_low=_known(row["gap_low"]),
-                        q_value=_known(p[row["subject"]]),
-                        identified=counts.get(row["subject"]),
-                        needed=None if pd.isna(row["identified_needed"]) else int(row["identified_needed"]),
-                    )
-                    for row in judged
-                ]
-                setting = f"{encoder} | {label_set or 'no labels'} | {test} {alternative} {adjustment}"
-                words = verdicts(evidence, alpha=alpha)["verdict"]
-                lines += [(row["subject"], setting, word) for row, word in zip(judged, words, strict=True)]
+                & (matching["alternative"] == alternative)
+            ].drop_duplicates("subject").set_index("subject").reindex(rows["subject"])  # fmt: skip
+            p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
+            if np.isnan(p).all():
+                continue
+            if test.startswith("rank_sum"):
+                yes = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan) < alpha
+            else:
+                yes = filtered_bh(p, passed, alpha=alpha).found
+            for row, answer, value in zip(rows.to_dict("records"), yes, p, strict=True):
+                towards = UNTESTED if np.isnan(value) else YES if answer else NO
+                lines.append((str(row["subject"]), f"{encoder} | {test}", word(row["steers"], towards, row["seen"])))
     return pd.DataFrame(lines, columns=["subject", "setting", "verdict"])
-
-
-def _known(value: float | None) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
 
 
 def verdict_flips(judged: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +127,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     trials, by_subject = read(f"identification_trials/{model}"), read(f"identification_by_subject/{model}")
     tests, verdicts = read(f"matching_by_subject/{model}"), read(f"verdicts/{model}")
     models = read("model_versions")
-    judged = settings_verdicts(verdicts, by_subject, tests, alpha=ws.protocol.matching.alpha)
+    judged = settings_verdicts(verdicts, tests, alpha=ws.protocol.matching.alpha)
     common = {"protocol": ws.protocol.name, "model_version": model}
     return {
         "template_matrix": template_matrix(trials),

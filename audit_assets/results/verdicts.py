@@ -1,120 +1,304 @@
-"""Verdicts over an audit's tables: the evidence of each subject brought together, and the rule of ``measurement.verdicts``."""
+"""Verdicts over an audit's tables: three answers per artist, the word that follows, and one statement about the roster."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
-from audit_assets.config import FEWEST_IMAGES
-from audit_assets.measurement.verdicts import Evidence, agreement, smallest_count, verdicts
-from audit_assets.results.recipe import Recipe
+from audit_assets.config import EncoderEntry
+from audit_assets.measurement.answers import (
+    NO,
+    UNTESTED,
+    YES,
+    Answers,
+    Finding,
+    agreement,
+    from_matching,
+    from_names,
+    judge,
+)
+from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_discoveries
+from audit_assets.measurement.perfect_imitator import PerfectImitator
+from audit_assets.measurement.sensitivity import independence
+from audit_assets.models.files import KNOWN_FAMILIES
+from audit_assets.results.matched import KINDS, Matched, matched
+from audit_assets.results.positive_control import (
+    MODEL,
+    Needed,
+    control_rows,
+    copy_rows,
+    imitated_perfectly,
+)
+from audit_assets.results.recipe import Recipe, images_of, together, works_of
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
+CONFIDENCE = 0.95
 
-def verdict_rows(
-    by_subject: pd.DataFrame,
-    matching: pd.DataFrame,
-    auditability: pd.DataFrame,
-    images: pd.DataFrame,
-    subjects: pd.DataFrame,
-    *,
-    encoder: str,
-    protocol_images: int,
-    alpha: float,
-) -> pd.DataFrame:
-    """One row a prompted subject, for one model version and encoder.
 
-    `by_subject`, `matching`, `auditability`: the rows of this encoder (no rows of `by_subject`: an encoder without text).
-    `images`: subject and status of every image asked for by name. The count that the verdict needs, k, is that of random
-    names in the subject's own kind of label set: `random_names` for artists of a roster, `joint` for everybody else.
+@dataclass(frozen=True)
+class Matching:
+    """What matching says of each tested subject: the deciding test, its p and smallest p, NaN with a reason if it did not run."""
+
+    test: list[str]
+    p: np.ndarray
+    floor: np.ndarray
+    auc: np.ndarray
+    reason: list[str]
+
+
+def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
+    """Own cell; the name test without other artists if too few other artists have works."""
+    rows = {
+        test: tests[(tests["test"] == test) & (tests["control"] == "none")].set_index("subject").reindex(found.tested)
+        for test in ("own_cell", "name_test")
+    }
+    own, names = rows["own_cell"], rows["name_test"]
+    alone = own["p_value"].isna().to_numpy() & names["p_value"].notna().to_numpy()
+    chosen = {
+        column: np.where(alone, names[column], own[column]).astype(float) for column in ("p_value", "p_floor", "auc")
+    }
+    reason = np.where(alone, names["reason"], own["reason"])
+    return Matching(
+        ["name_test" if a else "own_cell" for a in alone],
+        chosen["p_value"],
+        chosen["p_floor"],
+        chosen["auc"],
+        [str(r) for r in reason],
+    )
+
+
+def evidence(
+    ws: Workspace,
+    encoder: EncoderEntry,
+    found: Matched | None,
+    beside: pd.DataFrame,
+    tests: pd.DataFrame,
+    works: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Tables verdicts, answers, positive_control, near_copies and roster_findings of one model version and encoder.
+
+    `beside`, `tests`: rows of `name_controls` and `matching_by_subject` of this encoder; `works`: of `reference_trials`.
     """
+    subjects = ws.subjects()
     prompted = subjects[subjects["kind"] != "background"]
-    supplied = images[images["status"] != "not_supplied"].groupby("subject").size()
-    gap = auditability.set_index("subject")["gap_low"]
-    rank = matching[
-        (matching["test"] == "own_rank")
-        & (matching["control"] == "none")
-        & (matching["adjustment"] == "benjamini_hochberg")
-    ].set_index("subject")
-    counts = by_subject.set_index(["label_set", "subject"])["correct"]
-    needed = {own: _needed(by_subject, control) for own, control in _CONTROL_SET.items()}
-    lines, evidence = [], []
-    for subject, kind in zip(prompted["subject"], prompted["kind"], strict=True):
-        label_set = next((s for s in _OWN_SETS if (s, subject) in counts.index), None)
-        identified = None if label_set is None else int(counts[label_set, subject])
-        k = None if label_set is None else needed[label_set]
-        number = int(supplied.get(subject, 0))
-        q = rank["p_adjusted"].get(subject)
-        evidence.append(
-            Evidence(
-                gap_low=None if subject not in gap.index else float(gap[subject]),
-                q_value=None if q is None or pd.isna(q) else float(q),
-                identified=identified,
-                needed=k,
-                enough_images=number >= min(FEWEST_IMAGES, protocol_images),
-            )
-        )
+    has_text = encoder.kind == "image_text"
+    named = beside.set_index("subject")
+    alpha = ws.protocol.matching.alpha
+    tested: dict[str, dict[str, Any]] = {}
+    tables: dict[str, pd.DataFrame] = {}
+    if found is not None and found.tested:
+        match = deciding(found, tests)
+        passed = np.array([not has_text or named["answer"].get(s) == YES for s in found.tested])
+        families = {kind: _family(found, match, passed, kind, alpha) for kind in KINDS}
+        needed = _needed(found, match, families, named if has_text else None, works, subjects)
+        controls = found.columns_of(("random_name", "nonsense"), subjects)
+        perfect = imitated_perfectly(found, needed, seed=ws.protocol.seed, controls=controls)
+        tables = {"positive_control": control_rows(found, needed, perfect), "near_copies": copy_rows(found)}
+        output = set(tables["near_copies"].loc[tables["near_copies"]["what"] == MODEL, "subject"])
+        for i, subject in enumerate(found.tested):
+            members, filtered = families[found.kinds[i]]
+            at = members.index(i)
+            tested[subject] = {
+                "towards": _towards(match, filtered, i, at, len(members), alpha, subject in output),
+                "seen": _seen(perfect, needed, i),
+                "test": match.test[i],
+                "p_value": match.p[i],
+                "q_value": filtered.q_value[at] if len(members) > 1 else np.nan,
+                "family": filtered.family if len(members) > 1 else 1,
+            }
+    lines, answered = [], []
+    in_pool = set(ws.referenced())
+    for subject, kind in zip(prompted["subject"].astype(str), prompted["kind"].astype(str), strict=True):
+        name = pd.Series(named.loc[subject]) if has_text and subject in named.index else None
+        steers = from_names(name, has_text=True) if name is not None else None
+        more = tested.get(subject, {})
+        towards, seen = more.get("towards"), more.get("seen")
+        if towards is None and kind in KINDS and subject in in_pool:
+            towards, seen = _no_matrix(found is None)
+        answers = Answers(steers, towards, seen)
+        judged = judge(answers)
+        findings = {"steers": steers, "towards": towards, "seen": seen}
         lines.append(
-            (subject, kind, number, identified, k, label_set, gap.get(subject), rank["p_value"].get(subject), q,
-             rank["unreachable"].get(subject))
+            {
+                "subject": subject, "kind": kind, "verdict": judged.verdict, "basis": judged.basis, "because": judged.because,
+                **{question: None if f is None else f.answer for question, f in findings.items()},
+                **_of_names(name), **{k: more.get(k) for k in ("test", "p_value", "q_value", "family")},
+            }
         )  # fmt: skip
-    table = pd.DataFrame(
-        lines,
-        columns=["subject", "kind", "images", "identified", "identified_needed", "label_set", "gap_low", "own_rank_p",
-                 "own_rank_q", "unreachable"],
+        answered += [{"subject": subject, "kind": kind, "question": q, **vars(f)} for q, f in findings.items() if f]
+    verdicts = _typed(pd.DataFrame(lines))
+    tables |= {"verdicts": verdicts, "answers": pd.DataFrame(answered), "roster_findings": _roster(verdicts, alpha)}
+    return tables
+
+
+def _of_names(name: pd.Series | None) -> dict[str, Any]:
+    columns = {"images": "shown", "identified": "identified", "identified_needed": "needed", "name_p": "p_value"}
+    same = {"label_set": "label_set", "stratum": "stratum"}
+    return {ours: None if name is None else name[theirs] for ours, theirs in (columns | same).items()}
+
+
+def _family(found: Matched, match: Matching, passed: np.ndarray, kind: str, alpha: float) -> tuple[list[int], Filtered]:
+    """The tested subjects of a kind, and their p-values adjusted over those whose identification passed."""
+    members = [i for i, k in enumerate(found.kinds) if k == kind]
+    return members, filtered_bh(match.p[members], passed[members], alpha=alpha)
+
+
+def _needed(
+    found: Matched,
+    match: Matching,
+    families: dict[str, tuple[list[int], Filtered]],
+    named: pd.DataFrame | None,
+    works: pd.DataFrame,
+    subjects: pd.DataFrame,
+) -> Needed:
+    """What the decision asks of each tested subject, and so of its perfect imitator."""
+    p = np.zeros(len(found.tested))
+    for members, filtered in families.values():
+        p[members] = filtered.needed
+    position = {name: i for i, name in enumerate(found.names)}
+    images = np.array([int(found.cells.images[position[s]]) for s in found.tested])
+    share = np.zeros(len(found.tested))
+    identified = None
+    if named is not None:
+        rows = named.reindex(found.tested)
+        needed = rows["needed"].astype("float64").to_numpy()
+        share = needed / rows["shown"].astype("float64").replace(0, np.nan).to_numpy()
+        identified = _works_identified(found, rows["label_set"].to_dict(), works)
+    alone = np.array([test == "name_test" for test in match.test])
+    return Needed(p, share, identified, images, alone)
+
+
+def _works_identified(found: Matched, label_sets: dict[Any, Any], works: pd.DataFrame) -> np.ndarray:
+    """Whether identification finds the artist in each real work, in the label set that decides for the artist."""
+    known = works.set_index(["label_set", "subject", "work"])["correct"]
+    keys = [
+        (label_sets.get(s), s, int(w))
+        for s, w in zip(found.works.rows["subject"], found.works.rows["work"], strict=True)
+    ]
+    return known.reindex(pd.MultiIndex.from_tuples(keys)).fillna(False).to_numpy(dtype=bool)
+
+
+def _towards(
+    match: Matching, filtered: Filtered, i: int, at: int, members: int, alpha: float, contaminated: bool
+) -> Finding:
+    q = None if members == 1 or np.isnan(filtered.q_value[at]) else float(filtered.q_value[at])
+    reason, settle = _split(match.reason[i])
+    if contaminated:
+        note = "Works that are near-identical to an image of the model were left out"
+        reason, settle = f"{note}. {reason}".strip(), settle or "Works that the model did not make."
+    found = from_matching(
+        p=match.p[i], q=q, smallest_p=match.floor[i], alpha=alpha, reason=reason, settle=settle, estimate=_known(match.auc[i])
     )  # fmt: skip
-    table[["verdict", "basis"]] = verdicts(evidence, alpha=alpha)
-    table["encoder"] = encoder
-    return table.astype({"identified": "Int32", "identified_needed": "Int32", "unreachable": "boolean"})
+    if match.test[i] == "name_test" and found.answer != UNTESTED:
+        beside = " Too few other artists have works, so the images are compared with those of control names alone."
+        return Finding(found.answer, found.reason + beside, found.number, found.estimate, found.low, found.high)
+    return found
 
 
-_OWN_SETS = ("criteria", "random_names", "recombined_names", "most_mentioned", "joint")
-_CONTROL_SET = {
-    "criteria": "random_names",
-    "most_mentioned": "random_names",
-    "random_names": "random_names",
-    "recombined_names": "random_names",
-    "joint": "joint",
-}
+def _split(reason: str) -> tuple[str, str]:
+    """A reason of the measurement ends with what would settle it: '... needs 10. 3 more control names would settle it.'"""
+    first, dot, rest = reason.partition(". ")
+    if dot:
+        return f"{first}.", rest
+    first, semicolon, rest = reason.partition("; ")
+    return (f"{first}.", f"{rest[:1].upper()}{rest[1:]}") if semicolon else (reason, reason)
 
 
-def _needed(by_subject: pd.DataFrame, control_set: str) -> int | None:
-    """k among this label set's random names that share no part with an artist's; None where there are none."""
-    free = set(by_subject.loc[by_subject["label_set"] == "random_names", "subject"])
-    control = by_subject[(by_subject["label_set"] == control_set) & by_subject["subject"].isin(free)]
-    return None if control.empty else smallest_count(control["correct"].to_numpy(dtype=int))
+def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
+    if perfect.reason[i]:
+        reason, settle = _split(perfect.reason[i])
+        return Finding(UNTESTED, reason, settle=settle)
+    called = float(perfect.called[i])
+    said = f"With half of the real works in place of images, {called:.0%} of the splits are called imitated"
+    if needed.identified is not None and not np.isnan(perfect.identified[i]):
+        share = perfect.identified[i]
+        asked = needed.share[i]
+        limit = "no share would suffice" if np.isnan(asked) else f"{asked:.0%} needed"
+        said += f" (median p = {perfect.p_value[i]:.2g}; {share:.0%} of the works identified, {limit})"
+    else:
+        said += f" (median p = {perfect.p_value[i]:.2g})"
+    return Finding(YES if perfect.auditable[i] else NO, f"{said}.", called, called)
 
 
-def _imitations(ws: Workspace, model: str) -> list[str]:
-    return [f"imitations/{model}/{s}" for s in ws.prompted()]
+def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:
+    why = "No name has enough shown images" if no_images else "The artist's works or images could not be matched"
+    finding = Finding(UNTESTED, f"{why}.", settle="Five shown images of the artist's name and of control names.")
+    return finding, finding
+
+
+def _roster(verdicts: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """One row per kind that is tested: how many are called, and at least how many are imitated with 95 % confidence."""
+    rows = []
+    for kind in KINDS:
+        own = verdicts[(verdicts["kind"] == kind) & verdicts["towards"].notna()]
+        if own.empty:
+            continue
+        steered = own["steers"].isna() | (own["steers"] == YES)
+        p = own["p_value"].astype("float64").to_numpy()
+        counted = own["verdict"].value_counts()
+        rows.append(
+            {
+                "kind": kind,
+                "subjects": len(own),
+                "steered": int(steered.sum()),
+                "imitated": int(counted.get("imitated", 0)),
+                "at_least": true_discoveries(p, passed=steered.to_numpy(dtype=bool), alpha=1 - CONFIDENCE),
+                "confidence": CONFIDENCE,
+                "not_shown": int(counted.get("not shown to be imitated", 0)),
+                "not_auditable": int(counted.get("not auditable", 0)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    counts = dict.fromkeys(("images", "identified", "identified_needed", "family"), "Int32")
+    figures = dict.fromkeys(("name_p", "p_value", "q_value"), "float64")
+    return table.astype({**counts, **figures})
+
+
+def _results(model: str) -> list[str]:
+    return [f"name_controls/{model}", f"matching_by_subject/{model}", "reference_trials", "model_versions", "encoders"]
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    results = [f"identification_by_subject/{model}", f"matching_by_subject/{model}", "auditability"]
-    return [*results, *_imitations(ws, model)]
+    works = [f"reference_works/{s}" for s in ws.referenced()]
+    embeddings = [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+    return [*_results(model), *works, *embeddings]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
-    by_subject, tests = (
-        ws.warehouse.read(f"{t}/{model}") for t in ("identification_by_subject", "matching_by_subject")
-    )
-    control = ws.warehouse.read("auditability")
-    images = ws.warehouse.read_all(_imitations(ws, model))
-    tables = [
-        verdict_rows(
-            by_subject[by_subject["encoder"] == e.name],
+    beside, tests = (ws.warehouse.read(f"{t}/{model}") for t in ("name_controls", "matching_by_subject"))
+    works, models = ws.warehouse.read("reference_trials"), ws.warehouse.read("model_versions")
+    relations = independence(
+        models[models["model_version"] == model], ws.warehouse.read("encoders"), named=KNOWN_FAMILIES
+    ).set_index("encoder")["relation"]
+    made: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
+    for e in ws.audit.encoders:
+        tables = evidence(
+            ws,
+            e,
+            matched(ws, model, e),
+            beside[beside["encoder"] == e.name],
             tests[tests["encoder"] == e.name],
-            control[control["encoder"] == e.name],
-            images[images["template"] >= 0],
-            ws.subjects(),
-            encoder=e.name,
-            protocol_images=ws.protocol.trials * len(ws.protocol.templates),
-            alpha=ws.protocol.matching.alpha,
-        ).assign(protocol=ws.protocol.name, model_version=model)
-        for e in ws.audit.encoders
-    ]
-    rows = pd.concat(tables, ignore_index=True)[columns("verdicts")]
-    agreed = agreement(rows).assign(protocol=ws.protocol.name)
-    return {"verdicts": rows, "verdict_agreement": agreed[["protocol", *agreed.columns.drop("protocol")]]}
+            works[works["encoder"] == e.name],
+        )
+        tables["verdicts"]["relation"] = str(relations.get(e.name, "unknown"))
+        for name, table in tables.items():
+            keys = {"protocol": ws.protocol.name, "model_version": model, "encoder": e.name}
+            if len(table):
+                made[name].append(table.assign(**keys)[columns(name)])
+    result = {name: together(tables, columns(name)) for name, tables in made.items()}
+    agreed = agreement(result["verdicts"]).assign(protocol=ws.protocol.name)
+    return {**result, "verdict_agreement": agreed[["protocol", *agreed.columns.drop("protocol")]]}
 
 
-VERDICTS = Recipe(("verdicts", "verdict_agreement"), _sources, _make)
-"""One word per artist and encoder, and how many encoders agree."""
+TABLES = ("verdicts", "answers", "positive_control", "near_copies", "roster_findings")
+VERDICTS = Recipe((*TABLES, "verdict_agreement"), _sources, _make)
+"""Three answers and one word per artist and encoder, what they rest on, and how many encoders agree."""

@@ -13,13 +13,8 @@ import pyarrow.compute as pc
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
-<<<<<<< HEAD
-from audit_assets.roster import VERSION
-from audit_assets.roster.artists import read_artists
-=======
 from audit_assets.roster import VERSION
 from audit_assets.roster.artists import artists_of
->>>>>>> 0220456 (Audit one artist by name, and draw control names from where each artist's name comes from)
 from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.controls import (
     POOLS,

@@ -267,14 +267,9 @@ def run_roster(config: Path, say: Callable[[Step], AbstractContextManager[None]]
     InputError then names the file with the proposals.
     """
     with driver(config) as d:
-<<<<<<< HEAD
-        artists = d.audit.local(d.audit.roster.artists)
-        steps = d.roster_steps() if artists.exists() else [Step("names in the captions", MINED, {})]
-=======
         named = d.audit.roster.artists
         artists = d.audit.local(named) if named else d.audit.file
         steps = d.roster_steps() if artists.exists() else [Step("names in the captions", MINED, {})]
->>>>>>> 0220456 (Audit one artist by name, and draw control names from where each artist's name comes from)
         for step in steps:
             with say(step):
                 d.run(step)

@@ -27,8 +27,11 @@ def artist_folder(folder: Path, subject: str, name: str) -> Path | None:
 def works_of(folder: Path, subject: str, name: str) -> list[Path]:
     """The files of an artist's real works in order of name; empty where there is no folder. Links are refused."""
     own = artist_folder(folder, subject, name)
-    if own is None:
-        return []
+    return [] if own is None else images_in(own)
+
+
+def images_in(own: Path) -> list[Path]:
+    """The image files that lie in a folder itself, in the order of their names. InputError for a link or a folder among them."""
     files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
     for file in (own, *files):
         if file.is_symlink():

@@ -1,0 +1,93 @@
+"""Each prompted subject beside the control names of its stratum: the first of the three answers, as rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import INDIRECT, Protocol
+from audit_assets.measurement.name_controls import beside_names, beside_recombined, label_set_to_use
+from audit_assets.results.label_sets import label_counts
+from audit_assets.results.matched import strata_of
+from audit_assets.results.recipe import together
+from audit_assets.roster.parts import name_parts
+from audit_assets.roster.subjects import CONTROL_KINDS
+from audit_assets.warehouse.database import columns
+
+_OWN_SETS = ("criteria", "random_names", "recombined_names")
+"""Label sets in the paper's design: artists among artists, names among names."""
+
+
+def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
+    """Table `name_controls`: every prompted subject beside the control names of its stratum, one row per encoder.
+
+    A subject competes in its own label set if control names compete against equally many labels, else in `joint`.
+    """
+    strata, labels = strata_of(subjects), label_counts(subjects, protocol)
+    control_labels = labels.get("random_names", 0)
+    joint = labels["joint"]
+    tables = []
+    for (encoder, model), of_encoder in trials.groupby(["encoder", "model_version"], sort=True):
+        counts = _counted(of_encoder)
+        chosen = []
+        for subject, name, kind in zip(subjects["subject"], subjects["name"], subjects["kind"], strict=True):
+            if kind == "background":
+                continue
+            own = next((s for s in _OWN_SETS if (s, subject) in counts.index), None)
+            used = own if own and label_set_to_use(labels[own], control_labels, joint)[0] == "own" else "joint"
+            chosen.append((subject, name, kind, used))
+        table = pd.DataFrame(chosen, columns=["subject", "name", "kind", "label_set"])
+        keys = pd.MultiIndex.from_frame(table[["label_set", "subject"]])
+        table[["shown", "identified", "margin"]] = counts.reindex(keys).to_numpy()
+        table[["shown", "identified"]] = table[["shown", "identified"]].fillna(0).astype("int64")
+        table["labels"] = table["label_set"].map(labels)
+        table["label_kind"] = np.where(table["label_set"] == "joint", "joint", "own")
+        table["stratum"] = table["subject"].map(strata)
+        beside = _beside(table, counts, subjects, labels)
+        tables.append(beside.assign(protocol=protocol.name, model_version=str(model), encoder=str(encoder)))
+    return together(tables, columns("name_controls"))[columns("name_controls")]
+
+
+def _counted(trials: pd.DataFrame) -> pd.DataFrame:
+    """Shown and identified images of each (label_set, subject), and the mean margin of the shown ones."""
+    own = trials[(trials["template"] == trials["label_template"]) & (trials["template"] != INDIRECT)]
+    own = own[own["predicted_label"].notna()]  # a blank image shows nothing
+    groups = own.groupby(["label_set", "subject"], observed=True)
+    return groups.agg(shown=("correct", "size"), identified=("correct", "sum"), margin=("margin", "mean"))
+
+
+def _beside(
+    table: pd.DataFrame, counts: pd.DataFrame, subjects: pd.DataFrame, labels: Mapping[str, int]
+) -> pd.DataFrame:
+    """`table` with the columns of ``beside_names`` and ``beside_recombined``."""
+    shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
+    control = subjects["kind"].isin(CONTROL_KINDS)
+    names = _as_names(subjects[control & ~shares], counts, labels, "random_names", strata_of(subjects))
+    found = beside_names(table, names).drop(columns=["subject", "stratum", "shown", "identified"])
+    recombined = _as_names(subjects[control & shares], counts, labels, "recombined_names", strata_of(subjects))
+    own_parts = {s: name_parts(n) for s, n in zip(table["subject"], table["name"], strict=True)}
+    artists = table.loc[~table["kind"].isin(CONTROL_KINDS), "subject"].tolist()
+    recombined["parts_of"] = [[s for s in artists if own_parts[s] & name_parts(n)] for n in recombined["name"]]
+    stricter = beside_recombined(table, recombined).drop(columns="subject")
+    return pd.concat([table.drop(columns=["name", "margin", "label_kind"]), found, stricter], axis=1)
+
+
+def _as_names(
+    names: pd.DataFrame, counts: pd.DataFrame, labels: Mapping[str, int], own_set: str, strata: Mapping[str, str]
+) -> pd.DataFrame:
+    """Control names twice, as they competed in their own set and in `joint`: the columns of ``beside_names``."""
+    tables = []
+    for label_set, kind in ((own_set, "own"), ("joint", "joint")):
+        if label_set not in labels:
+            continue
+        keys = pd.MultiIndex.from_product([[label_set], names["subject"]])
+        rows = pd.DataFrame(counts.reindex(keys).to_numpy(), columns=["shown", "identified", "margin"])
+        rows[["shown", "identified"]] = rows[["shown", "identified"]].fillna(0).astype("int64")
+        stratum = names["subject"].map(strata)
+        rows["subject"], rows["name"] = names["subject"].to_numpy(), names["name"].to_numpy()
+        rows["locale"] = stratum.where(stratum.str.startswith("locale ")).str.removeprefix("locale ").to_numpy()
+        rows["script"] = stratum.where(stratum.str.startswith("script ")).str.removeprefix("script ").to_numpy()
+        rows["labels"], rows["label_kind"] = labels[label_set], kind
+        tables.append(rows)
+    columns = ["shown", "identified", "margin", "subject", "name", "locale", "script", "labels", "label_kind"]
+    return together(tables, columns)

@@ -1,0 +1,192 @@
+"""What the tests of matching work on: one encoder's works and images of one model version, as the measurement takes them.
+
+Rows of the matrix are all artists with works. Columns are all prompted names whose images can stand beside an artist's: artists,
+untrained artists, random names and nonsense. Names recombined from artists' own parts have no column, because such a name can
+bring the artist about itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import INDIRECT, EncoderEntry
+from audit_assets.measurement.name_controls import script_of, stratum_of
+from audit_assets.measurement.near_copies import (
+    PIXELS,
+    Copies,
+    confirmed,
+    contaminated,
+    independent_groups,
+    near_copies,
+    weights_of,
+)
+from audit_assets.measurement.own_cell import OwnCells, own_cells
+from audit_assets.measurement.similarities import Similarities, similarities
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
+from audit_assets.results.recipe import images_of, works_of
+from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
+
+KINDS = ("artist", "untrained_artist")
+"""The kinds of subjects that are tested, each with its own multiplicity."""
+
+
+@dataclass(frozen=True)
+class Works:
+    """The works of everyone, in the order of artists and of the works' hashes.
+
+    ``rows``: subject, work, image_sha256, picture, series. ``artist`` (n,): positions in ``pool``. ``copies``: near-identical works.
+    """
+
+    rows: pd.DataFrame
+    embeddings: FloatArray
+    pool: list[str]
+    artist: IntArray
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The matrix of one model version and encoder, and whose own cells are in it.
+
+    ``tested``: subjects with works or with images that a verdict is asked of; ``own`` has one cell for each, in this order.
+    ``names``: the subject of each column's position, ``stratum`` (columns,) of each column that exists. ``model_output`` (works,):
+    the image of the same artist that a work is near-identical to, -1 if none.
+    """
+
+    works: Works
+    copies: Copies
+    model_output: IntArray
+    model_output_cosine: FloatArray
+    images: pd.DataFrame
+    names: list[str]
+    tested: list[str]
+    kinds: list[str]
+    cells: Similarities
+    own: OwnCells
+    strata: dict[str, str]
+    weights: FloatArray
+
+    @cached_property
+    def column_strata(self) -> np.ndarray:
+        """The stratum of every column of the matrix."""
+        of_column = np.empty(self.cells.similarity.shape[1], dtype=object)
+        for position, name in enumerate(self.names):
+            if (column := self.cells.column_of[position]) >= 0:
+                of_column[column] = self.strata[name]
+        return of_column
+
+    @cached_property
+    def groups(self) -> IntArray:
+        """Works that are not independent: near-identical ones, and those of one declared series (works,)."""
+        rows = self.works.rows
+        named = rows["series"].fillna("").astype(str)
+        labels = pd.factorize(rows["subject"].astype(str) + "\0" + named)[0]
+        series = np.where(named.to_numpy() == "", -1, labels).astype(np.int64)
+        mixed = pd.factorize(pd.Series(self.copies.group).astype(str) + "\0" + rows["subject"].astype(str))[0]
+        return independent_groups(np.asarray(mixed, dtype=np.int64), series)
+
+    def columns_of(self, kinds: Sequence[str], subjects: pd.DataFrame) -> IntArray:
+        """The columns that exist of subjects of these kinds."""
+        kind = subjects.set_index("subject")["kind"]
+        positions = [i for i, name in enumerate(self.names) if kind[name] in kinds]
+        found = self.cells.column_of[positions]
+        return np.asarray(found[found >= 0], dtype=np.int64)
+
+
+def strata_of(subjects: pd.DataFrame) -> dict[str, str]:
+    """The stratum of every prompted subject: the locale if an artist declares it, else the script of the name.
+
+    Control names of a locale that no artist declares belong to their script, as the artists without a locale do.
+    """
+    own = subjects[subjects["kind"].isin(KINDS)]
+    declared = {str(locale) for locale in own["locale"] if locale}
+    return {
+        str(s): stratum_of(str(locale) if locale in declared else None, script_of(str(name)))
+        for s, name, locale in zip(subjects["subject"], subjects["name"], subjects["locale"].fillna(""), strict=True)
+    }
+
+
+def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
+    """The embedded works of all artists, None if no work exists."""
+    if not (tables := works_of(ws, [encoder])):
+        return None
+    rows = ws.warehouse.read_all(tables).sort_values(["subject", "work"], kind="stable", ignore_index=True)
+    if rows.empty:
+        return None
+    named = ws.warehouse.read_all([f"reference_works/{s}" for s in ws.referenced()])
+    rows = rows.merge(named[["subject", "work", "series"]], on=["subject", "work"], how="left")
+    pool = [s for s in ws.subjects()["subject"].astype(str) if s in set(rows["subject"])]
+    place = {s: i for i, s in enumerate(pool)}
+    artist = np.asarray(rows["subject"].map(place).to_numpy(), dtype=np.int64)
+    return Works(rows.drop(columns="embedding"), vectors(rows["embedding"]), pool, artist)
+
+
+def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
+    """Correlation of the small pictures of each pair of images."""
+
+    def standardized(pictures: Sequence[bytes]) -> np.ndarray:
+        values = np.stack([np.frombuffer(p, dtype=np.uint8) for p in pictures]).astype(np.float64)
+        values -= values.mean(axis=1, keepdims=True)
+        return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9))
+
+    return np.vecdot(standardized(one), standardized(other)) if len(one) else np.zeros(0)
+
+
+def matched(ws: Workspace, model: str, encoder: EncoderEntry) -> Matched | None:
+    """The matrix of one model version and encoder. None if no artist has works, or no name has enough shown images."""
+    works = works_of_everyone(ws, encoder)
+    if works is None:
+        return None
+    subjects = ws.subjects()
+    shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
+    columns = subjects[(subjects["kind"] != "background") & ~shares]
+    names = columns["subject"].astype(str).tolist()
+    images = ws.warehouse.read_all(images_of(ws, [encoder], model))
+    images = images[(images["template"] != INDIRECT) & images["subject"].isin(names)]
+    images = images.sort_values(["subject", "template", "trial"], kind="stable", ignore_index=True)
+    shown: BoolArray = (images["status"] == "ok").to_numpy()
+    made = vectors(images["embedding"])
+    if not shown.any():
+        return None
+    place = {s: i for i, s in enumerate(names)}
+    of_image = images["subject"].map(place).to_numpy(dtype=np.int64)
+    centre = np.concatenate([works.embeddings, made[shown]]).mean(axis=0, dtype=np.float64)
+    keys = works.rows["image_sha256"].astype(str).tolist()
+    copies = near_copies(works.embeddings, keys, centre=centre)
+    own_name = np.array([place.get(s, -1) for s in works.rows["subject"]], dtype=np.int64)
+    pictures = works.rows["picture"].tolist()
+    left, right = copies.pairs.T
+    copies = confirmed(copies, _pixels_alike([pictures[i] for i in left], [pictures[i] for i in right]))
+    output, cosine = contaminated(
+        works.embeddings,
+        made,
+        work_keys=keys,
+        image_keys=images["image_sha256"].astype(str).tolist(),
+        within=(own_name, of_image),
+        centre=centre,
+    )
+    made_pictures = images["picture"].tolist()
+    near = np.flatnonzero(output >= 0)
+    alike = _pixels_alike([pictures[work] for work in near], [made_pictures[output[work]] for work in near])
+    output[near[alike < PIXELS]] = -1
+    weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
+    tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in KINDS]
+    tested = [s for s in tested if s in set(works.pool)]
+    try:
+        cells = similarities(
+            works.embeddings, works.artist, made, of_image, pool=len(works.pool), names=len(names), shown=shown, weights=weights
+        )  # fmt: skip
+    except ValueError:
+        if (weights > 0).any() and np.bincount(of_image[shown], minlength=1).max() >= 5:
+            raise
+        return None
+    in_pool = {s: i for i, s in enumerate(works.pool)}
+    own = own_cells(cells, [in_pool[s] for s in tested], [place[s] for s in tested])
+    kind = subjects.set_index("subject")["kind"]
+    return Matched(
+        works, copies, output, cosine, images.drop(columns="embedding"), names, tested, [str(kind[s]) for s in tested],
+        cells, own, strata_of(subjects), weights,
+    )  # fmt: skip

@@ -1,0 +1,180 @@
+"""The tests that decide matching, as rows: own cell, its two companions, and the pairing test of the whole roster."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import Protocol
+from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCell, OwnCells, own_cell_in_strata, split_by_stratum
+from audit_assets.measurement.own_cell_companions import (
+    FEWEST_NAMES,
+    Ranks,
+    name_test,
+    name_test_alone,
+    own_rank,
+    pairing,
+)
+from audit_assets.measurement.vectors import IntArray
+from audit_assets.results.matched import KINDS, Matched
+from audit_assets.results.rows import Writer
+
+REASSIGNED_CELLS, REASSIGNED_LARGE = 20, 3
+"""Times that the own-cell test is repeated with works of other artists: fewer in a matrix of more than two million cells."""
+
+
+def matrix_rows(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
+    """The own-cell test with its two companions per artist, and the pairing test of all artists together."""
+    for test, ranks in _tests(found, subjects).items():
+        for kind in KINDS:
+            _ranked(out, found, kind, test, "none", ranks, protocol)
+    reassigned = _reassigned_cells(found, protocol)
+    for kind in KINDS:
+        _ranked(out, found, kind, "own_cell", "reassigned", reassigned, protocol)
+    _pairings(out, found, subjects, protocol)
+
+
+def _tests(found: Matched, subjects: pd.DataFrame) -> dict[str, OwnCell | Ranks]:
+    """p per tested subject by each test, among the names of the subject's own stratum."""
+    cells, own = found.cells, found.own
+    lengths, strata = cells.lengths(), found.column_strata
+    peers = _peer_groups(found.works.pool, subjects)[cells.row_of >= 0]
+    return {
+        "own_cell": own_cell_in_strata(cells.similarity, lengths, own, strata),
+        "name_test": names_in_strata(found, subjects),
+        "own_rank": own_rank(cells.similarity, lengths, own, peers=peers),
+    }
+
+
+def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
+    """The name test of each subject among control names of its stratum; without other artists, the test that needs none."""
+    cells, own = found.cells, found.own
+    n, strata, lengths = len(found.tested), found.column_strata, cells.lengths()
+    controls = found.columns_of(("random_name", "nonsense"), subjects)
+    p, rank, others, floor = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64), np.full(n, np.nan)
+    reasons = list(own.missing)
+    for columns, members in split_by_stratum(own, strata):
+        of_stratum = controls[np.isin(controls, columns)]
+        part = OwnCells(own.rows[members], own.columns[members], tuple(own.missing[i] for i in members))
+        test = name_test(cells.similarity, lengths, part, of_stratum)
+        for at, i in enumerate(members):
+            p[i], rank[i], others[i], floor[i] = test.p_value[at], test.rank[at], test.others[at], test.p_floor[at]
+            reasons[i] = test.reason[at]
+            if reasons[i] and len(cells.similarity) - 1 < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
+                row = cells.similarity[own.rows[i]]
+                p[i], rank[i] = name_test_alone(row[own.columns[i]], row[of_stratum])
+                others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""
+    return Ranks(p, rank, others, floor, tuple(reasons))
+
+
+def _peer_groups(pool: Sequence[str], subjects: pd.DataFrame) -> IntArray:
+    """The group of each artist by the column `peers`, -1 for an artist without one."""
+    named = subjects.set_index("subject")["peers"].fillna("").reindex(list(pool)).fillna("").astype(str)
+    codes = pd.factorize(named)[0]
+    return np.where(named.to_numpy() == "", -1, codes).astype(np.int64)
+
+
+def _reassigned_cells(found: Matched, protocol: Protocol) -> list[OwnCell]:
+    """The own-cell test with the works of artists given to other artists, some times: its own share of false findings."""
+    own = found.own
+    exists = np.flatnonzero(own.rows >= 0)
+    if len(exists) < 2:
+        return []
+    times = REASSIGNED_CELLS if found.cells.similarity.size < 2_000_000 else REASSIGNED_LARGE
+    rng = np.random.default_rng([protocol.seed, 9])
+    again = []
+    for _ in range(times):
+        rows = own.rows.copy()
+        rows[exists] = own.rows[exists][np.roll(np.arange(len(exists)), int(rng.integers(1, len(exists))))]
+        moved = OwnCells(rows, own.columns, own.missing)
+        again.append(own_cell_in_strata(found.cells.similarity, found.cells.lengths(), moved, found.column_strata))
+    return again
+
+
+def _ranked(
+    out: Writer,
+    found: Matched,
+    kind: str,
+    test: str,
+    control: str,
+    ranks: OwnCell | Ranks | list[OwnCell],
+    protocol: Protocol,
+) -> None:
+    """One row per tested subject of a kind. Of several re-assignments, means."""
+    several = ranks if isinstance(ranks, list) else [ranks]
+    members = [i for i, k in enumerate(found.kinds) if k == kind]
+    if not members or not several:
+        return
+    alpha = protocol.matching.alpha
+    p, rank, others, floor = (
+        np.stack([getattr(r, name)[members].astype(float) for r in several])
+        for name in ("p_value", "rank", "others", "p_floor")
+    )
+    share = np.where(np.isnan(p), np.nan, (p < alpha).astype(float))
+    position = {name: i for i, name in enumerate(found.names)}
+    images = [int(found.cells.images[position[found.tested[i]]]) for i in members]
+    used = np.bincount(found.works.artist[found.weights > 0], minlength=len(found.works.pool))
+    place = {name: i for i, name in enumerate(found.works.pool)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a subject that was never tested has no mean
+        mean_p, auc, significant = (
+            np.nanmean(values, axis=0) for values in (p, 1 - (rank - 1) / np.maximum(others, 1), share)
+        )
+    out.add(
+        kind,
+        [found.tested[i] for i in members],
+        test,
+        "closer",
+        control,
+        "none",
+        references_used=[int(used[place[found.tested[i]]]) for i in members],
+        images=images,
+        others=others[0].astype(int),
+        statistic=rank[0] if control == "none" else np.full(len(members), np.nan),
+        p_value=mean_p,
+        p_floor=floor[0],
+        p_adjusted=mean_p,
+        significant=np.nan_to_num(significant),
+        unreachable=np.nan_to_num(floor[0], nan=1.0) >= alpha,
+        auc=auc,
+        reason=[several[0].reason[i] for i in members],
+    )
+
+
+def _pairings(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
+    """One row about all artists together; and one within peers, if the artists' table names any."""
+    members = np.array([i for i, k in enumerate(found.kinds) if k == "artist"], dtype=np.int64)
+    own = OwnCells(found.own.rows[members], found.own.columns[members], tuple(found.own.missing[i] for i in members))
+    groups = _peer_groups([found.tested[i] for i in members], subjects)
+    settings = protocol.matching
+    for test, peers in (("pairing", None), ("pairing_within_peers", groups)):
+        if not len(members) or (peers is not None and (peers < 0).all()):
+            continue
+        result = pairing(
+            found.cells.similarity,
+            own,
+            permutations=settings.permutations,
+            rng=np.random.default_rng([protocol.seed, 4]),
+            peers=peers,
+        )
+        tested = not np.isnan(result.p_value)
+        out.add(
+            "artist",
+            [None],
+            test,
+            "closer",
+            "none",
+            "none",
+            references_used=int((found.weights > 0).sum()),
+            images=int(found.cells.images.sum()),
+            others=result.artists,
+            statistic=result.statistic,
+            p_value=result.p_value,
+            p_floor=result.p_floor,
+            p_adjusted=result.p_value,
+            significant=float(tested and result.p_value < settings.alpha),
+            unreachable=bool(tested and result.p_floor >= settings.alpha),
+            auc=np.nan,
+            reason=result.reason,
+        )

@@ -1,0 +1,126 @@
+"""Could this audit have seen it? The audit run on a perfect imitator of each artist, as rows; and works that count for less.
+
+The perfect imitator is the artist: half of the artist's real works stand in for the model's images.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.measurement.own_cell_companions import name_test_alone
+from audit_assets.measurement.perfect_imitator import Halves, PerfectImitator, halves, perfect_imitator
+from audit_assets.measurement.vectors import BoolArray, FloatArray
+from audit_assets.results.matched import Matched
+
+WITHIN, BETWEEN, MODEL = "works of one artist", "works of two artists", "a work and an image of the model"
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What the decision asks of each tested subject: a p-value of matching, and a share of identified images.
+
+    ``identified`` (works,): whether identification finds the artist in each real work; None for an encoder without text.
+    ``share`` (n,): NaN if no share of images would pass. ``images`` (n,): images that the audit shows. ``alone`` (n,): whether the
+    name test without other artists decides.
+    """
+
+    p: FloatArray
+    share: FloatArray
+    identified: BoolArray | None
+    images: np.ndarray
+    alone: BoolArray
+
+
+def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: np.ndarray) -> PerfectImitator:
+    """What the audit says of a perfect imitator of each tested subject.
+
+    ``controls``: the columns of control names, for subjects whose matching is decided without other artists.
+    """
+    artists = np.array([found.works.pool.index(s) for s in found.tested], dtype=np.int64)
+    split = halves(
+        found.works.artist, artists, images=needed.images, seed=seed, groups=found.groups, weights=found.weights
+    )
+    result = perfect_imitator(
+        found.cells,
+        found.own,
+        found.works.embeddings,
+        split,
+        needed_p=needed.p,
+        stratum=found.column_strata,
+        identified=needed.identified,
+        # No share of images would pass: a perfect imitator is not called either.
+        needed_share=np.nan_to_num(needed.share, nan=2.0),
+    )
+    return _with_those_alone(result, found, needed, split, controls) if needed.alone.any() else result
+
+
+def _with_those_alone(
+    result: PerfectImitator, found: Matched, needed: Needed, split: Halves, controls: np.ndarray
+) -> PerfectImitator:
+    """The result with the subjects of ``needed.alone`` by the name test, which needs no other artist."""
+    reasons, called = list(result.reason), result.called.copy()
+    p_value, identified = result.p_value.copy(), result.identified.copy()
+    strata = found.column_strata
+    for i in np.flatnonzero(needed.alone):
+        if found.own.rows[i] < 0 or split.stand_ins[i] == 0:
+            continue
+        names = controls[strata[controls] == strata[found.own.columns[i]]]
+        at = i * split.splits + np.arange(split.splits)
+        made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
+        theirs = left @ found.cells.mean_images[names].T
+        p = np.array([name_test_alone(m @ w, t)[0] for m, w, t in zip(made, left, theirs, strict=True)])
+        passes, shares = np.ones(split.splits, dtype=np.bool_), np.full(split.splits, np.nan)
+        if needed.identified is not None:
+            counted = (split.images[at] > 0).astype(np.float64)
+            shares = np.asarray(counted @ needed.identified.astype(float)) / np.maximum(counted.sum(axis=1), 1)
+            passes = shares >= np.nan_to_num(needed.share[i], nan=2.0) - 1e-12
+        called[i], p_value[i], identified[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p), np.median(shares)
+        reasons[i] = ""
+    return PerfectImitator(
+        np.nan_to_num(called) > 0.5,
+        called,
+        p_value,
+        identified,
+        result.stand_ins,
+        result.remain,
+        result.independent,
+        tuple(reasons),
+    )
+
+
+def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.DataFrame:
+    """Table `positive_control` without the keys of model and encoder."""
+    works = np.bincount(found.works.artist, minlength=len(found.works.pool))
+    place = {s: i for i, s in enumerate(found.works.pool)}
+    return pd.DataFrame(
+        {
+            "subject": found.tested,
+            "kind": found.kinds,
+            "works": [int(works[place[s]]) for s in found.tested],
+            "independent_works": result.independent,
+            "stand_ins": result.stand_ins,
+            "would_be_called": result.auditable,
+            "called": result.called,
+            "p_value": result.p_value,
+            "needed_p": needed.p,
+            "identified": result.identified,
+            "needed_share": needed.share,
+            "reason": list(result.reason),
+        }
+    )
+
+
+def copy_rows(found: Matched) -> pd.DataFrame:
+    """Table `near_copies` without the keys of model and encoder: pairs that count once, or not at all."""
+    rows = found.works.rows
+    subject, sha256 = rows["subject"].astype(str).to_numpy(), rows["image_sha256"].astype(str).to_numpy()
+    lines: list[tuple[str, str, str, str, str, float]] = []
+    for (one, other), cosine in zip(found.copies.pairs, found.copies.cosine, strict=True):
+        what = WITHIN if subject[one] == subject[other] else BETWEEN
+        lines.append((what, subject[one], sha256[one], subject[other], sha256[other], float(cosine)))
+    for work in np.flatnonzero(found.model_output >= 0):
+        image = found.images.iloc[int(found.model_output[work])]
+        cosine = float(found.model_output_cosine[work])
+        lines.append((MODEL, subject[work], sha256[work], str(image["subject"]), str(image["image_sha256"]), cosine))
+    return pd.DataFrame(lines, columns=["what", "subject", "image_sha256", "other_subject", "other_sha256", "cosine"])
