@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from audit_assets.encoders.embed import Encoder
 from audit_assets.models.encoders import ResolvedEncoder
+from audit_assets.models.files import TRANSFORMERS
 
 
 def _transformers(found: ResolvedEncoder, device: str | None) -> Encoder:
@@ -12,7 +13,7 @@ def _transformers(found: ResolvedEncoder, device: str | None) -> Encoder:
     return TransformersEncoder(found, device)
 
 
-LOADERS: Mapping[str, Callable[[ResolvedEncoder, str | None], Encoder]] = {"transformers": _transformers}
+LOADERS: Mapping[str, Callable[[ResolvedEncoder, str | None], Encoder]] = {TRANSFORMERS: _transformers}
 """Format that ``models.encoders`` finds in the encoder's folder -> constructor."""
 
 

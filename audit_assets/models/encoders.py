@@ -8,7 +8,14 @@ from typing import Any
 from safetensors import safe_open
 
 from audit_assets.errors import InputError
-from audit_assets.models.files import KNOWN_FAMILIES, files_sha256, local_folder, text_encoder_family
+from audit_assets.models.files import (
+    KNOWN_FAMILIES,
+    TRANSFORMERS,
+    WEIGHTS,
+    files_sha256,
+    local_folder,
+    text_encoder_family,
+)
 from audit_assets.models.pretrained import check_configuration
 from audit_assets.untrusted.weights import (
     check_configured_size,
@@ -32,7 +39,7 @@ class ResolvedEncoder:
     logit_scale: float | None
     logit_bias: float | None
     processor: str
-    format: str = "transformers"
+    format: str = TRANSFORMERS
     """Of its files: the row of `encoders.load.LOADERS` that loads them."""
 
 
@@ -42,8 +49,13 @@ def resolve_encoder(
     """InputError where the folder is no encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
     config = read_json(folder / "config.json")
-    check_configuration(folder / "config.json", config)
-    check_configured_size(folder / "config.json", config, check_weights(folder))
+    kind_of_weights = str(config.get("model_type"))
+    if kind_of_weights not in WEIGHTS:
+        kind_of_weights = TRANSFORMERS
+        check_configuration(folder / "config.json", config)
+        check_configured_size(folder / "config.json", config, check_weights(folder))
+    elif not any(folder.glob(f"*{WEIGHTS[kind_of_weights]}")):
+        raise InputError(f"{folder}: holds no {WEIGHTS[kind_of_weights]} weights; copy the encoder again.")
     names = ("preprocessor_config.json", "processor_config.json")
     processor_file = next((folder / n for n in names if (folder / n).exists()), folder / names[-1])
     check_processor_size(processor_file, read_json(processor_file))
@@ -67,6 +79,7 @@ def resolve_encoder(
         math.exp(scale) if kind == "image_text" and scale is not None else None,
         _number(folder, "logit_bias") if kind == "image_text" else None,
         processor,
+        kind_of_weights,
     )
 
 

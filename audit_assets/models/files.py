@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,11 +101,15 @@ def loading(folder: Path, what: str) -> Iterator[None]:
         ) from error
 
 
+TRANSFORMERS = "transformers"
+WEIGHTS: Mapping[str, str] = {TRANSFORMERS: ".safetensors"}
+"""The suffix of an encoder's weights by their format: the `model_type` of its config.json, or else that of transformers."""
+
+
 def read_files(folder: Path) -> list[Path]:
     """Every file that loading may read, in order of path."""
-    return sorted(
-        p for p in folder.rglob("*") if p.is_file() and p.suffix in {".json", ".safetensors", ".txt", ".model"}
-    )
+    read = {".json", ".txt", ".model", *WEIGHTS.values()}
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in read)
 
 
 def files_sha256(folder: Path) -> str:
