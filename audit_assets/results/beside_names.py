@@ -14,8 +14,9 @@ from audit_assets.roster.parts import name_parts
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.warehouse.database import columns
 
-_OWN_SETS = ("criteria", "random_names", "recombined_names")
-"""Label sets in the paper's design: artists among artists, names among names."""
+_OWN_SETS = ("criteria", "random_names")
+"""Label sets in the paper's design: artists among artists, names among names. A recombined name competes in `joint`, where the artists
+whose parts it has compete too: among recombined names alone, a part would win for want of its artist."""
 
 
 def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
