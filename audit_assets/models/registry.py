@@ -225,7 +225,8 @@ def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[Fi
 
 
 def encoders_table(audit: Audit) -> pd.DataFrame:
-    """The published table `encoders`."""
+    """The published table `encoders`. `is_primary`: the encoder that decides the headline, by default the first with text."""
+    primary = audit.primary or next(e.name for e in audit.encoders if e.kind == "image_text")
     rows = []
     for entry in audit.encoders:
         e = resolve_encoder_entry(audit, entry)
@@ -240,6 +241,7 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
                 "logit_scale": e.logit_scale,
                 "logit_bias": e.logit_bias,
                 "processor": e.processor,
+                "is_primary": e.name == primary,
             }
         )
     return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

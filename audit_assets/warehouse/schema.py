@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
 _TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
 

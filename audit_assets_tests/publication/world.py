@@ -46,9 +46,10 @@ class World:
 
     artists: int = 20
     untrained: int = 4
-    controls: int = 8
+    controls: int = 60
+    recombined: int = 8
     images: int = 6
-    works: int = 4
+    works: int = 8
     names: Sequence[str] = ()
     templates: Sequence[str] = (TEMPLATE,)
     seed: int = 1
@@ -107,14 +108,14 @@ def _audit(folder: Path, miniature: Path, world: World) -> Workspace:
 
 
 def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
-    kinds = ["artist"] * world.artists + ["untrained_artist"] * world.untrained + ["random_name"] * 2 * world.controls
+    kinds = ["artist"] * world.artists + ["untrained_artist"] * world.untrained + ["random_name"] * (world.controls + world.recombined)
     stems = {"artist": "artist", "untrained_artist": "untrained", "random_name": "control"}
     slugs = [f"{stems[kind]}-{place}" for place, kind in enumerate(kinds)]
     names = [slug.replace("-", " ").title() for slug in slugs]
     names[: len(world.names)] = world.names
     artist = np.array(kinds) == "artist"
     mentions = np.where(artist, np.round(10 ** rng.uniform(1.5, 4, len(kinds))), 0).astype(int)
-    shares = [None if k != "random_name" else p >= len(kinds) - world.controls for p, k in enumerate(kinds)]
+    shares = [None if k != "random_name" else p >= len(kinds) - world.recombined for p, k in enumerate(kinds)]
     return pd.DataFrame(
         {
             "subject": slugs,
@@ -126,6 +127,8 @@ def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
             "opted_out": [a and place % 6 == 5 for place, a in enumerate(artist)],
             "retired": False,
             "indirect_prompt": "",
+            "locale": "",
+            "peers": [f"school {place % 4}" if a else "" for place, a in enumerate(artist)],
         }
     )
 
@@ -165,7 +168,7 @@ def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Ge
         works = [(w, digest([subject, w])) for w in range(world.works)]
         table = pd.DataFrame(works, columns=["work", "image_sha256"]).astype({"work": "int32"})
         ws.warehouse.write(
-            f"reference_works/{subject}", table.assign(subject=subject, source="simulated", licence="CC0-1.0"), INPUTS
+            f"reference_works/{subject}", table.assign(subject=subject, source="simulated", licence="CC0-1.0", series=None), INPUTS
         )
     for model in MODELS:
         for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
@@ -173,6 +176,13 @@ def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Ge
     for entry in ws.audit.encoders:
         dimension = int(ws.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
         _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng)
+
+
+def _pictures(rows: pd.DataFrame) -> list[bytes]:
+    """What stands for the small picture of each image: 256 grey values, other ones for every hash."""
+    return [
+        np.random.default_rng(int(sha256[:12], 16)).integers(0, 256, 256, dtype=np.uint8).tobytes() for sha256 in rows["image_sha256"]
+    ]
 
 
 def _images(ws: Workspace, world: World, model: str, subject: str, name: str) -> pd.DataFrame:
@@ -222,14 +232,14 @@ def _embed(
         subject = str(row["subject"])
         if subject in referenced:
             works = ws.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
-            works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)))
+            works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)), picture=_pictures(works))
             ws.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
         for model in MODELS:
             lean = 0.0 if row["opted_out"] and model == MODELS[1] else able[place]
             made = ws.warehouse.read(f"imitations/{model}/{subject}")
             made = made[["model_version", "subject", "template", "trial", "status", "image_sha256"]]
             # What images of one name have in common beside the artist's hand.
-            made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)))
+            made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)), picture=_pictures(made))
             ws.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
     if encoder == "sim-clip":
         labels = label_rows(ws.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
