@@ -19,12 +19,12 @@ from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.measures import heading
-from audit_assets.publication.words.numbers import shown
+from audit_assets.publication.words.numbers import NOT_MEASURED, shown
 from audit_assets.publication.words.table import Table, columns
 
 ARTISTS = "artists"
 """The folder of artists' pages beside the index."""
-HEADLINE = ("artists_images", "artists_plurality", "random_images", "own_rank", "pairing", "imitated")
+HEADLINE = ("artists_images", "random_images", "own_cell", "own_cell_reassigned", "pairing", "at_least", "imitated")
 """Keys of the measures that the index shows."""
 _MADE_FROM = re.compile(r'<meta name="made-from" content="([0-9a-f]*)">')
 
@@ -53,6 +53,9 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             "index.html.j2",
             protocols=sorted(set(protocols.values())),
             encoder=read.primary_encoder(connection),
+            one=read.only_artist(connection),
+            statements=_statements(connection, protocols),
+            moved=_moved(connection, main),
             versions=[_version(connection, row, protocols) for row in read.versions(connection).to_dict("records")],
             measures=_measures(connection, protocols),
             changes=versions.changes(across_models.comparisons(connection, main)),
@@ -84,12 +87,41 @@ def _version(connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dic
 def _measures(connection: DuckDBPyConnection, protocols: dict[str, str]) -> Table:
     """The headline, one row per version."""
     encoder = read.primary_encoder(connection)
+    if read.only_artist(connection) is not None:
+        return _measures_of_one(connection, protocols, encoder)
     found = {v: headline.figures(ModelResults(connection, protocol, v, encoder)) for v, protocol in protocols.items()}
     return Table(
         f"Headline by the encoder {encoder}. In brackets: 95 % intervals.",
         columns("Version", "Protocol", *(heading(key) for key in HEADLINE)),
         [(version, protocols[version], *(figures[key] for key in HEADLINE)) for version, figures in found.items()],
     )
+
+
+def _measures_of_one(connection: DuckDBPyConnection, protocols: dict[str, str], encoder: str) -> Table:
+    """The headline of an audit of one artist, one row per figure and one column per version."""
+    compared = {v: headline.comparison(ModelResults(connection, p, v, encoder)) for v, p in protocols.items()}
+    names = [str(words) for words in next(iter(compared.values()))["measure"]]
+    found = {v: dict(zip(table["measure"], table["this_audit"], strict=True)) for v, table in compared.items()}
+    return Table(
+        f"Headline by the encoder {encoder}. In brackets: 95 % intervals.",
+        columns("Measure", *found),
+        [(name, *(figures.get(name, NOT_MEASURED) for figures in found.values())) for name in names],
+    )
+
+
+def _statements(connection: DuckDBPyConnection, protocols: dict[str, str]) -> list[tuple[str, str]]:
+    """Of each version, what holds for the roster, by the primary encoder: (version, sentence)."""
+    encoder = read.primary_encoder(connection)
+    found = [(v, headline.roster_sentence(ModelResults(connection, p, v, encoder).roster())) for v, p in protocols.items()]
+    return [(version, sentence) for version, sentence in found if sentence]
+
+
+def _moved(connection: DuckDBPyConnection, protocol: str) -> list[str]:
+    """Whether artists who opted out moved further than the others, by the primary encoder."""
+    if read.only_artist(connection) is not None:
+        return []
+    found = across_models.groups(connection, protocol)
+    return versions.groups(found[found["encoder"] == read.primary_encoder(connection)])
 
 
 def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:

@@ -20,7 +20,7 @@ from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
-from audit_assets.publication.words.numbers import counted, images_interval, known, p_text, percent
+from audit_assets.publication.words.numbers import NOT_MEASURED, counted, images_interval, isolated, known, p_text, percent
 
 REAL_WORKS, IMITATIONS = 2, 4
 """Pictures per artist in the report. An artist's own page shows all of them."""
@@ -47,16 +47,24 @@ def write_report(
 
 def _page(results: ModelResults, load: Load, folder: Path) -> str:
     artists = tables.artist_rows(results)
+    one = read.only_artist(results.connection)
     matching = results.matching_summary()
     compared, subjects = _beside_others(results)
     return render(
         "report.html.j2",
         results=results,
         alpha=read.alpha(results.connection, results.protocol),
-        summary=_summary(artists),
+        one=one,
+        primary=read.primary_encoder(results.connection),
+        summary=_summary(results, artists, one),
+        moved=[] if one else versions.groups(_groups(results)),
         paper=tables.beside_the_paper(results),
         figures=_figures_of_the_paper(results, load, folder),
+        roster=tables.roster(results),
         verdicts=tables.verdicts(results),
+        answers=tables.answers(results),
+        confusable=tables.confusable(results),
+        copies=tables.copies(results),
         artists=tables.artists(artists),
         forest=_forest(artists),
         gallery=_gallery(results, artists, load),
@@ -65,12 +73,13 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         contrasts=tables.contrasts(results),
         statuses=tables.statuses(results),
         tests=tables.tests(results),
+        positive_control=tables.positive_control(results),
         auditability=tables.auditability(results),
         calibration=tables.calibration(results),
         templates=tables.templates(results),
         flips=tables.flips(results),
         correlations=tables.correlations(results),
-        dose=_dose(results, artists),
+        dose=None if one else _dose(results, artists),
         doses=tables.doses(results),
         changes=versions.changes(compared),
         changed=versions.changed_subjects(
@@ -86,17 +95,41 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
     )
 
 
-def _summary(artists: list[dict[str, Any]]) -> str:
-    """The verdicts by one encoder in one sentence."""
+def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str, str] | None) -> str:
+    """The verdicts by one encoder in one or two sentences."""
+    if one is not None:
+        return _of_one_artist(artists, one)
     words = ("imitated", "not shown to be imitated", "not auditable")
     found = {word: sum(row["verdict"] == word for row in artists) for word in words}
     if not sum(found.values()):
         return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
     imitated, not_shown, not_auditable = found.values()
-    return (
+    at_least = headline.roster_sentence(results.roster())
+    return (f"{at_least} " if at_least else "") + (
         f"Of {counted(len(artists), 'artist')}, the encoder finds {imitated} imitated by name under this protocol; {not_shown} {_are(not_shown)} not shown to be imitated, "
         f"and {not_auditable} {_are(not_auditable)} not auditable."
     )
+
+
+def _of_one_artist(artists: list[dict[str, Any]], one: dict[str, str]) -> str:
+    """The verdict on the only artist, with how it follows from the answers."""
+    name = isolated(one["name"])
+    row = next((row for row in artists if row["subject"] == one["subject"]), None)
+    if row is None or row["verdict"] == NOT_MEASURED:
+        return f"{name} has no verdict yet."
+    words = {
+        "imitated": f"{name} is imitated by name under this protocol.",
+        "not shown to be imitated": f"{name} is not shown to be imitated by name under this protocol.",
+        "not auditable": f"This audit cannot say whether {name} is imitated by name.",
+    }
+    return f"{words[row['verdict']]} {row['because']}"
+
+
+def _groups(results: ModelResults) -> pd.DataFrame:
+    """What the comparison of versions says of artists who opted out, by this page's encoder."""
+    found = across_models.groups(results.connection, results.protocol)
+    own = (found["model_version"] == results.model_version) | (found["later_version"] == results.model_version)
+    return found[own & (found["encoder"] == results.encoder)]
 
 
 def _are(number: int) -> str:
@@ -117,13 +150,15 @@ def _beside_others(results: ModelResults) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 # ---- the paper's three figures
 def _figures_of_the_paper(results: ModelResults, load: Load, folder: Path) -> list[Chart]:
-    return [_sample_grid(results, load, folder), _identification(results, folder), _ranked_p_values(results, folder)]
+    drawn = [_sample_grid(results, load, folder), _identification(results, folder)]
+    # One artist has no rank among others.
+    return drawn if read.only_artist(results.connection) else [*drawn, _ranked_p_values(results, folder)]
 
 
 def _sample_grid(results: ModelResults, load: Load, folder: Path) -> Chart:
     grid = _grid_rows(results)
     png, _ = figures.save(figures.sample_grid(grid, load), folder, "sample_grid")
-    alt = f"Grid of {len(grid)} artists: real works on the left, imitations on the right."
+    alt = f"Grid of {counted(len(grid), 'artist')}: real works on the left, imitations on the right."
     # An SVG would hold the photographs as PNG in base64, several times as large as this thumbnail of the PNG beside the page.
     with Image.open(png) as image:
         picture = thumbnail(image, alt, size=1400, quality=80)
@@ -142,12 +177,16 @@ def _grid_rows(results: ModelResults) -> list[figures.GridRow]:
     places = np.linspace(0, max(0, len(ranked) - 1), min(len(ranked), figures.GRID_ARTISTS)).round().astype(int)
     return [
         figures.GridRow(
-            f"{figures.printable(row['name'], row['subject'])}\n{row['correct']} of {row['images']}",
+            f"{figures.printable(row['name'], row['subject'])}{_counted(row)}",
             read.reference_hashes(results.connection, row["subject"], figures.REAL_WORKS),
             read.imitation_hashes(results.connection, results.model_version, row["subject"], figures.IMITATIONS),
         )
         for row in ranked.iloc[places].to_dict("records")
     ]
+
+
+def _counted(row: dict[Any, Any]) -> str:
+    return "" if known(row["correct"]) is None else f"\n{row['correct']:.0f} of {row['images']:.0f}"
 
 
 def _identification(results: ModelResults, folder: Path) -> Chart:
@@ -218,9 +257,11 @@ def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
 # ---- artist by artist
 def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
     """Charts of PANEL artists each, the best identified first."""
-    rows = [_forest_row(row) for row in artists if row["images"] and row["verdict"] in charts.VERDICT_MARKS]
+    rows = [_forest_row(row) for row in artists if row["verdict"] in charts.VERDICT_MARKS]
     rows.sort(key=lambda r: (-r.identified[0] if r.identified else 0, -r.auc[0] if r.auc else 0, r.label))
-    needed = {row["identified_needed"] / row["images"] for row in artists if known(row["identified_needed"])}
+    needed = {
+        row["identified_needed"] / row["images"] for row in artists if known(row["identified_needed"]) and row["images"]
+    }
     drawn = []
     for start in range(0, len(rows), charts.PANEL):
         panel = rows[start : start + charts.PANEL]
@@ -236,13 +277,14 @@ def _forest(artists: list[dict[str, Any]]) -> list[Chart]:
 
 
 def _forest_row(row: dict[str, Any]) -> charts.ForestRow:
-    share, likeness = row["correct"] / row["images"], known(row["auc"])
+    share = row["correct"] / row["images"] if row["images"] else None
+    likeness = known(row["auc"])
     low, high = known(row["auc_low"]), known(row["auc_high"])
     return charts.ForestRow(
         figures.printable(row["name"], row["subject"], width=28, lines=1),
         row["name"],
         row["verdict"],
-        (share, *images_interval(row["correct"], row["images"])),
+        None if share is None else (share, *images_interval(row["correct"], row["images"])),
         None if likeness is None else (likeness, likeness if low is None else low, likeness if high is None else high),
     )
 
@@ -260,7 +302,7 @@ def _gallery(results: ModelResults, artists: list[dict[str, Any]], load: Load) -
             "subject": row["subject"],
             "name": row["name"],
             "verdict": row["verdict"],
-            "counted": f"{row['correct']} of {row['images']} images identified",
+            "counted": tables.identified(row) + (" images identified" if row["images"] else ""),
             "works": pictures(works.get(row["subject"], []), f"Real work of {row['name']},"),
             "imitations": pictures(made.get(row["subject"], []), f"Imitation of {row['name']},"),
         }

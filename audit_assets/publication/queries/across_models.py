@@ -10,11 +10,11 @@ from audit_assets.publication.queries import database as read
 
 
 def auditability(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
-    """One row per encoder and kind of subject: artists, their real works, works identified, and artists that can be audited."""
+    """One row per encoder and kind of subject: artists, their real works, works identified, and artists told apart from every other."""
     return read.rows(
         connection,
         "SELECT encoder, kind::VARCHAR AS kind, count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct, "
-        "count_if(coalesce(auditable, false)) AS auditable FROM auditability WHERE protocol = $protocol GROUP BY ALL ORDER BY ALL",
+        "count_if(coalesce(told_apart, false)) AS told_apart FROM auditability WHERE protocol = $protocol GROUP BY ALL ORDER BY ALL",
         {"protocol": protocol},
     )
 
@@ -47,6 +47,13 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
         "AND c.kind IN ('artist', 'untrained_artist') "
         "ORDER BY c.rowid",
         {"protocol": protocol},
+    )
+
+
+def groups(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
+    """One row per pair of versions, encoder, declared group and measure: whether the group moved further than the others."""
+    return read.rows(
+        connection, "SELECT * FROM model_comparison_groups WHERE protocol = $protocol ORDER BY rowid", {"protocol": protocol}
     )
 
 

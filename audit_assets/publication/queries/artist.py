@@ -123,24 +123,43 @@ def verdicts(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str)
     return read.rows(
         connection,
         """
-        SELECT v.* REPLACE (v.kind::VARCHAR AS kind), g.encoders, g.encoders_auditable, g.encoders_imitated, a.gap,
-               a.real_works, n.name AS nearest_name, i.labels, m.auc, m.auc_low, m.auc_high, o.p_leave_one_out, o.references_used
+        SELECT v.* REPLACE (v.kind::VARCHAR AS kind), g.encoders, g.encoders_auditable, g.encoders_imitated,
+               c.labels, c.names, c.names_reaching, c.level, c.recombined_names, c.recombined_reaching, c.recombined_p,
+               i.works, i.independent_works, i.called, m.auc, m.auc_low, m.auc_high,
+               (SELECT list(coalesce(s.name, x.other_subject) ORDER BY x.gap, x.other_subject) FROM confusable_artists x
+                LEFT JOIN subjects s ON s.subject = x.other_subject
+                WHERE x.protocol = v.protocol AND x.encoder = v.encoder AND x.subject = v.subject) AS confusable
         FROM verdicts v
         LEFT JOIN verdict_agreement g USING (protocol, model_version, subject)
-        LEFT JOIN auditability a USING (protocol, encoder, subject)
-        LEFT JOIN subjects n ON n.subject = a.nearest_subject
-        LEFT JOIN (SELECT protocol, model_version, encoder, label_set, max(labels) AS labels FROM identification_summary
-                   GROUP BY ALL) i USING (protocol, model_version, encoder, label_set)
+        LEFT JOIN name_controls c USING (protocol, model_version, encoder, subject)
+        LEFT JOIN positive_control i USING (protocol, model_version, encoder, subject)
         LEFT JOIN (SELECT protocol, model_version, encoder, subject, max(auc) AS auc, max(auc_low) AS auc_low,
                           max(auc_high) AS auc_high FROM matching_by_subject
                    WHERE test = 'rank_sum_exact' AND alternative = 'closer' AND control = 'none' GROUP BY ALL) m
           USING (protocol, model_version, encoder, subject)
-        LEFT JOIN (SELECT protocol, model_version, encoder, subject, max(p_leave_one_out) AS p_leave_one_out,
-                          max(references_used) AS references_used FROM matching_by_subject
-                   WHERE test = 'own_rank' AND control = 'none' GROUP BY ALL) o
-          USING (protocol, model_version, encoder, subject)
         WHERE v.protocol = $protocol AND v.subject = $subject ORDER BY v.rowid
         """,
+        {"protocol": protocol, "subject": subject},
+    )
+
+
+def answers(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
+    """The three answers of each encoder in each version. A question that an encoder cannot be asked has no row."""
+    return read.rows(
+        connection,
+        "SELECT * REPLACE (kind::VARCHAR AS kind) FROM answers WHERE protocol = $protocol AND subject = $subject "
+        "ORDER BY model_version, encoder, list_position(['steers', 'towards', 'seen'], question)",
+        {"protocol": protocol, "subject": subject},
+    )
+
+
+def copies(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
+    """Near-identical works and images that concern the artist, with the name of the other artist."""
+    return read.rows(
+        connection,
+        "SELECT n.*, s.name AS other_name FROM near_copies n LEFT JOIN subjects s "
+        "ON s.subject = if(n.subject = $subject, n.other_subject, n.subject) "
+        "WHERE n.protocol = $protocol AND (n.subject = $subject OR n.other_subject = $subject) ORDER BY n.rowid",
         {"protocol": protocol, "subject": subject},
     )
 
@@ -155,6 +174,7 @@ def tests(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) ->
                max(p_adjusted) FILTER (control = 'none') AS p_adjusted, max(significant) FILTER (control = 'none') AS significant,
                bool_or(unreachable) FILTER (control = 'none') AS unreachable,
                max(references_used) FILTER (control = 'none') AS references_used,
+               max(reason) FILTER (control = 'none') AS reason,
                max(significant) FILTER (control = 'reassigned') AS reassigned
         FROM matching_by_subject WHERE protocol = $protocol AND subject = $subject
         GROUP BY ALL ORDER BY model_version, encoder, test, alternative, adjustment

@@ -108,7 +108,7 @@ def encoder_relations(connection: duckdb.DuckDBPyConnection, model_version: str)
 
 
 def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None = None) -> str:
-    """``encoder`` if the database has it, by default the first image-text encoder in the order of names.
+    """``encoder`` if the database has it, by default the one that decides the headline (``primary`` of audit.yaml).
 
     Raises InputError if the database has no such encoder.
     """
@@ -119,10 +119,16 @@ def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None =
                 f"encoder {encoder!r} is not in the database. Remedy: choose one of: {', '.join(known['encoder'])}"
             )
         return encoder
-    image_text = known[known["kind"] == "image_text"]
-    if image_text.empty:
-        raise InputError("the database has no image_text encoder. Remedy: name one under `encoders` in audit.yaml.")
-    return str(image_text["encoder"].iloc[0])
+    marked = known[known["is_primary"].fillna(False).astype(bool)] if "is_primary" in known else known.iloc[:0]
+    if marked.empty:
+        raise InputError("the database marks no primary encoder. Remedy: run `audit-assets run`, which publishes it again.")
+    return str(marked["encoder"].iloc[0])
+
+
+def only_artist(connection: duckdb.DuckDBPyConnection) -> dict[str, str] | None:
+    """``subject`` and ``name`` of the artist if the audit is of one artist; None if it has a roster."""
+    found = rows(connection, "SELECT subject, name FROM subjects WHERE kind = 'artist' AND NOT retired ORDER BY subject")
+    return {str(k): str(v) for k, v in found.iloc[0].to_dict().items()} if len(found) == 1 else None
 
 
 def protocols(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:

@@ -113,6 +113,7 @@ class ModelResults:
         """Every matching test of artists by every encoder: the share significant, and that share with re-assigned works in two ways."""
         return self.ask(
             """
+            SELECT * FROM (
             SELECT encoder, test, alternative, adjustment, max(subjects) AS subjects,
                    max(significant) FILTER (control = 'none') AS significant, max(share) FILTER (control = 'none') AS share,
                    max(share) FILTER (control = 'reassigned') AS reassigned, max(share) FILTER (control = 'deranged') AS deranged,
@@ -121,51 +122,94 @@ class ModelResults:
                       AND b.control = 'none' AND b.subject IS NOT NULL AND b.encoder = m.encoder AND b.test = m.test
                       AND b.alternative = m.alternative AND b.adjustment = m.adjustment) AS unreachable
             FROM matching_summary m WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist'
-            GROUP BY ALL ORDER BY encoder, test DESC, alternative, adjustment
+            GROUP BY ALL)
+            ORDER BY encoder, starts_with(test, 'rank_sum'), test = 'own_cell' DESC, test, alternative, adjustment
             """
         )
 
     def pairing(self) -> pd.DataFrame:
-        """The test of all artists together by every encoder, beside the share of its re-assignments that are significant."""
+        """The test of all artists together by every encoder, and the same within peers if the artists' table names any."""
         return self.ask(
             """
-            SELECT encoder, max(others) AS subjects, max(statistic) FILTER (control = 'none') AS statistic,
-                   max(p_value) FILTER (control = 'none') AS p_value, max(p_floor) AS p_floor,
-                   max(significant) FILTER (control = 'reassigned') AS reassigned,
-                   max(significant) FILTER (control = 'deranged') AS deranged
-            FROM matching_by_subject
-            WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist' AND test = 'pairing'
-            GROUP BY ALL ORDER BY encoder
+            SELECT encoder, test, others AS subjects, statistic, p_value, p_floor, reason FROM matching_by_subject
+            WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist' AND subject IS NULL
+              AND test IN ('pairing', 'pairing_within_peers') AND control = 'none'
+            ORDER BY encoder, test
             """
+        )
+
+    def roster(self) -> pd.DataFrame:
+        """At least how many subjects are imitated, with which confidence: one row per kind of subject that is tested."""
+        return self.ask(
+            "SELECT * REPLACE (kind::VARCHAR AS kind) FROM roster_findings "
+            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY kind"
+        )
+
+    def positive_control(self) -> pd.DataFrame:
+        """One row per encoder and kind: subjects, those whose perfect imitator is called imitated, and those not tested."""
+        return self.ask(
+            "SELECT encoder, kind::VARCHAR AS kind, count(*) AS subjects, count_if(would_be_called) AS called, "
+            "count_if(reason <> '') AS untested FROM positive_control "
+            "WHERE protocol = $protocol AND model_version = $model_version GROUP BY ALL ORDER BY ALL"
+        )
+
+    def answers(self) -> pd.DataFrame:
+        """The answers about artists by this encoder: one row per artist and question, by name."""
+        return self.ask(
+            "SELECT a.* REPLACE (a.kind::VARCHAR AS kind), s.name FROM answers a JOIN subjects s USING (subject) "
+            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND s.kind = 'artist' "
+            "ORDER BY strip_accents(lower(s.name)), a.subject, list_position(['steers', 'towards', 'seen'], question)"
+        )
+
+    def confusable(self) -> pd.DataFrame:
+        """Artists whose real works this encoder cannot tell apart: one row per artist and other artist."""
+        return self.ask(
+            "SELECT c.subject, s.name, coalesce(o.name, c.other_subject) AS other, c.gap, c.gap_low FROM confusable_artists c "
+            "JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = c.other_subject "
+            "WHERE protocol = $protocol AND encoder = $encoder ORDER BY strip_accents(lower(s.name)), c.subject, c.gap, other"
+        )
+
+    def copies(self) -> pd.DataFrame:
+        """Near-identical works and images by this encoder."""
+        return self.ask(
+            "SELECT n.what, n.subject, s.name, n.image_sha256, n.other_subject, o.name AS other, n.other_sha256, n.cosine "
+            "FROM near_copies n JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = n.other_subject "
+            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY n.rowid"
         )
 
     # ---- verdicts, and what they depend on
     def by_artist(self) -> pd.DataFrame:
-        """Identification and the paper's test (two-sided) side by side, one row per artist of the ``criteria`` label set, by name."""
+        """Identification and the paper's test (two-sided) side by side, one row per artist of the roster with images, by name.
+
+        An encoder without text has no identification: its columns are NULL.
+        """
         return self.ask(
             """
-            SELECT i.subject, s.name, s.mentions, s.opted_out, i.images, i.correct, i.image_accuracy, i.plurality_label,
+            SELECT s.subject, s.name, s.mentions, s.opted_out, i.images, i.correct, i.image_accuracy, i.plurality_label,
                    coalesce(p.name, i.plurality_label) AS plurality_name, i.plurality_correct, i.share_default,
                    m.p_value, m.p_adjusted, m.significant
-            FROM identification_by_subject i
-            JOIN subjects s USING (subject)
+            FROM subjects s
+            LEFT JOIN (
+              SELECT * FROM identification_by_subject WHERE protocol = $protocol AND model_version = $model_version
+                AND encoder = $encoder AND label_set = 'criteria' AND kind = 'artist'
+            ) i ON i.subject = s.subject
             LEFT JOIN subjects p ON p.subject = i.plurality_label
             LEFT JOIN (
               SELECT subject, p_value, p_adjusted, significant FROM matching_by_subject
               WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder
                 AND test = 'rank_sum_asymptotic' AND adjustment = 'bonferroni' AND alternative = 'two_sided' AND control = 'none'
-            ) m ON m.subject = i.subject
-            WHERE i.protocol = $protocol AND i.model_version = $model_version AND i.encoder = $encoder
-              AND i.label_set = 'criteria' AND i.kind = 'artist'
-            ORDER BY strip_accents(lower(s.name)), i.subject
+            ) m ON m.subject = s.subject
+            WHERE s.kind = 'artist' AND list_contains(s.rosters, 'criteria') AND s.subject IN (
+              SELECT subject FROM imitations WHERE model_version = $model_version)
+            ORDER BY strip_accents(lower(s.name)), s.subject
             """
         )
 
     def verdict_counts(self) -> pd.DataFrame:
-        """How many subjects have each verdict, per encoder, kind of subject and basis."""
+        """How many subjects have each verdict, per encoder, kind of subject and basis, and the fewest and most images needed."""
         return self.ask(
             "SELECT encoder, v.kind::VARCHAR AS kind, shares_name_parts, verdict, basis, count(*) AS subjects, "
-            "max(identified_needed) AS identified_needed, max(images) AS images "
+            "min(identified_needed) AS fewest_needed, max(identified_needed) AS most_needed "
             "FROM verdicts v JOIN subjects USING (subject) "
             "WHERE protocol = $protocol AND model_version = $model_version GROUP BY ALL ORDER BY ALL"
         )
@@ -173,8 +217,10 @@ class ModelResults:
     def verdicts_by_artist(self) -> pd.DataFrame:
         """One row per artist: this encoder's verdict, the figures that it follows from, and how many encoders agree."""
         return self.ask(
-            "SELECT v.subject, verdict, basis, gap_low, own_rank_q, identified_needed, encoders, encoders_auditable, "
-            "encoders_imitated FROM verdicts v JOIN verdict_agreement USING (protocol, model_version, subject) "
+            "SELECT v.subject, verdict, because, steers, towards, seen, v.images AS shown, v.identified, identified_needed, name_p, "
+            "v.p_value AS matching_p, q_value, c.called, relation, encoders, encoders_auditable, encoders_imitated "
+            "FROM verdicts v JOIN verdict_agreement USING (protocol, model_version, subject) "
+            "LEFT JOIN positive_control c USING (protocol, model_version, encoder, subject) "
             "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND v.kind = 'artist'"
         )
 

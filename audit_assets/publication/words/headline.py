@@ -17,6 +17,7 @@ from audit_assets.publication.words.numbers import (
     NOT_MEASURED,
     bracket,
     count,
+    isolated,
     known,
     p_with_floor,
     percent,
@@ -24,14 +25,17 @@ from audit_assets.publication.words.numbers import (
     subjects_counted,
     with_interval,
 )
+from audit_assets.publication.words.verdicts import three_answers
 
+OF_NAMES = ("random_images", "recombined_images", "untrained_images", "chance", "above_controls")
+"""Keys of the measures that an audit of one artist shows too."""
 COLUMNS = ("measure", "this_audit", "paper", "level")
 
 
 def chosen(
     connection: duckdb.DuckDBPyConnection, model_version: str, encoder: str | None = None, protocol: str | None = None
 ) -> ModelResults:
-    """``encoder``: by default the first image-text encoder in the order of names; ``protocol``: by default ``paper_2023``.
+    """``encoder``: by default the primary one of the audit; ``protocol``: by default ``paper_2023``.
 
     Raises InputError for an unknown model version, encoder or protocol.
     """
@@ -53,8 +57,30 @@ def paper_comparison(
 
 def comparison(results: ModelResults) -> pd.DataFrame:
     """``paper_comparison`` of one selection."""
+    if (artist := read.only_artist(results.connection)) is not None:
+        return pd.DataFrame(of_one_artist(results, artist), columns=list(COLUMNS))
     found = figures(results)
     return pd.DataFrame([(m.words, found[m.key], m.paper, m.counted_by) for m in MEASURES], columns=list(COLUMNS))
+
+
+def of_one_artist(results: ModelResults, artist: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """Rows of the headline in an audit of one artist: no row counts artists."""
+    own = results.verdicts_by_artist()
+    own = own[own["subject"] == artist["subject"]]
+    row = None if own.empty else own.iloc[0].to_dict()
+    asked = results.answers()
+    answers = asked[asked["subject"] == artist["subject"]].to_dict("records")
+    name, done = isolated(artist["name"]), "not done"
+    rows = [(f"verdict on {name}", NOT_MEASURED if row is None else str(row["verdict"]), done, "artist")]
+    if row is not None:
+        figures_of = {**row, "p_value": row["matching_p"]}
+        rows += [
+            (a.question, a.answer if a.number == "–" else f"{a.answer} ({a.number})", done, "artist")
+            for a in three_answers(answers, figures_of)
+        ]
+    found = figures(results)
+    rows += [(f"real works of {name} identified", found["real_works"], done, "work")]
+    return rows + [(m.words, found[m.key], m.paper, m.counted_by) for m in MEASURES if m.key in OF_NAMES]
 
 
 def figures(results: ModelResults) -> dict[str, str]:
@@ -93,7 +119,7 @@ def _corrected(results: ModelResults) -> dict[str, str]:
     gaps = results.contrasts()
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
     ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
-    own = own_rank_row(results)
+    own = own_cell_row(results)
     pairing = results.pairing()
     pairing = pairing[pairing["encoder"] == results.encoder]
     counts = results.verdict_counts()
@@ -104,9 +130,11 @@ def _corrected(results: ModelResults) -> dict[str, str]:
     return {
         "gap": NOT_MEASURED if random.empty else points(*random.iloc[0][interval]),
         "ratio": NOT_MEASURED if ratio.empty else with_interval(*ratio.iloc[0][interval]),
-        "own_rank": NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"]),
-        "own_rank_reassigned": NOT_MEASURED if own is None else percent(known(own["reassigned"])),
-        "pairing": NOT_MEASURED if pairing.empty else p_with_floor(pairing.iloc[0].to_dict()),
+        "own_cell": NOT_MEASURED if own is None else subjects_counted(own["significant"], own["subjects"]),
+        "own_cell_reassigned": NOT_MEASURED if own is None else percent(known(own["reassigned"])),
+        "pairing": paired(pairing, "pairing"),
+        "pairing_within_peers": paired(pairing, "pairing_within_peers"),
+        "at_least": at_least(results.roster()),
         "imitated": verdict(counts[counts["kind"] == "artist"], "imitated"),
         "above_controls": verdict(names, "identified above controls"),
     }
@@ -140,6 +168,8 @@ def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
     row = found.iloc[0]
     if control == "none":
         return count(row["significant"], row["subjects"])
+    if row["subjects"] == 1:
+        return percent(known(row["share"]))
     return f"{row['significant']:.1f} / {row['subjects']:.0f} = {percent(known(row['share']))}"
 
 
@@ -149,15 +179,48 @@ def real_works(results: ModelResults) -> str:
     return NOT_MEASURED if found.empty else count(found["correct"].iloc[0], found["real_works"].iloc[0])
 
 
-def own_rank_row(results: ModelResults) -> dict[Any, Any] | None:
-    """The corrected test of the headline: own rank with Benjamini and Hochberg's adjustment."""
+def own_cell_row(results: ModelResults) -> dict[Any, Any] | None:
+    """The corrected test of the headline, not adjusted, so that its share with re-assigned works is near its level."""
     tests = results.tests()
-    own = tests[
-        (tests["encoder"] == results.encoder)
-        & (tests["test"] == "own_rank")
-        & (tests["adjustment"] == "benjamini_hochberg")
-    ]
+    own = tests[(tests["encoder"] == results.encoder) & (tests["test"] == "own_cell")]
     return None if own.empty else dict(own.iloc[0].to_dict())
+
+
+def paired(pairing: pd.DataFrame, test: str) -> str:
+    """p of the test of all artists together, or why it could not be tested."""
+    found = pairing[pairing["test"] == test]
+    if found.empty:
+        return NOT_MEASURED
+    row = found.iloc[0].to_dict()
+    return f"could not be tested: {row['reason']}" if known(row["p_value"]) is None else p_with_floor(row)
+
+
+def paired_words(row: Mapping[Any, Any]) -> str:
+    """One row of `ModelResults.pairing`: p, or why it could not be tested."""
+    return f"could not be tested: {row['reason']}" if known(row["p_value"]) is None else f"p = {p_with_floor(row)}"
+
+
+def at_least(roster: pd.DataFrame) -> str:
+    """How many artists are imitated at least."""
+    found = roster[roster["kind"] == "artist"]
+    if found.empty:
+        return NOT_MEASURED
+    return f"{found['at_least'].iloc[0]} of {found['subjects'].iloc[0]}"
+
+
+def roster_sentence(roster: pd.DataFrame) -> str:
+    """The statement about all artists; empty if it was not measured or concerns one artist."""
+    found = roster[roster["kind"] == "artist"]
+    if found.empty or found["subjects"].iloc[0] < 2:
+        return ""
+    row = found.iloc[0]
+    if not row["at_least"]:
+        return (
+            f"The audit cannot state with {row['confidence']:.0%} confidence that any of the {row['subjects']} artists is imitated. "
+            "That does not show that none is."
+        ).replace("%", " %")
+    verb = "is" if row["at_least"] == 1 else "are"
+    return f"At least {row['at_least']} of {row['subjects']} artists {verb} imitated, with {row['confidence']:.0%} confidence.".replace("%", " %")
 
 
 def verdict(counts: pd.DataFrame, word: str) -> str:

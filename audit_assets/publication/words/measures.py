@@ -16,7 +16,7 @@ _METHOD = "audit_assets.measurement"
 _ARTISTS = "label_set = 'criteria' AND kind = 'artist'"
 _RANDOM = "label_set = 'random_names' AND kind = 'random_name'"
 _PAPER = "kind = 'artist' AND test = 'rank_sum_asymptotic' AND adjustment = 'bonferroni'"
-_OWN_RANK = "kind = 'artist' AND test = 'own_rank' AND adjustment = 'benjamini_hochberg'"
+_OWN_CELL = "kind = 'artist' AND test = 'own_cell' AND adjustment = 'none'"
 
 
 @dataclass(frozen=True)
@@ -105,25 +105,34 @@ MEASURES = (
         "identification_contrasts", "estimate", "contrast = 'ratio_to_real_works'", f"{_METHOD}.intervals.bootstrap_ratio",
     ),
     Measure(
-        "own_rank", "corrected matching test significant (own rank)", "not done", "artist",
-        "matching_summary", "significant", f"{_OWN_RANK} AND control = 'none'", f"{_METHOD}.corrected_matching.own_rank",
+        "own_cell", "corrected matching test significant (own cell, not adjusted)", "not done", "artist",
+        "matching_summary", "significant", f"{_OWN_CELL} AND control = 'none'", f"{_METHOD}.own_cell.own_cell_in_strata",
     ),
     Measure(
-        "own_rank_reassigned", "corrected matching test significant with re-assigned real works (own rank)", "not done", "artist",
-        "matching_summary", "share", f"{_OWN_RANK} AND control = 'reassigned'", f"{_METHOD}.matching.reassigned",
+        "own_cell_reassigned", "corrected matching test significant with re-assigned real works (own cell, not adjusted)", "not done", "artist",
+        "matching_summary", "share", f"{_OWN_CELL} AND control = 'reassigned'", f"{_METHOD}.own_cell.own_cell_in_strata",
     ),
     Measure(
         "pairing", "all artists together (pairing test), p", "not done", "audit",
         "matching_by_subject", "p_value", "kind = 'artist' AND test = 'pairing' AND control = 'none'",
-        f"{_METHOD}.corrected_matching.pairing_test",
+        f"{_METHOD}.own_cell_companions.pairing",
+    ),
+    Measure(
+        "pairing_within_peers", "all artists together, within peers (pairing test), p", "not done", "audit",
+        "matching_by_subject", "p_value", "kind = 'artist' AND test = 'pairing_within_peers' AND control = 'none'",
+        f"{_METHOD}.own_cell_companions.pairing",
+    ),
+    Measure(
+        "at_least", "artists who are imitated, at least (with 95 % confidence)", "not done", "artist",
+        "roster_findings", "at_least", "kind = 'artist'", f"{_METHOD}.discoveries.true_discoveries",
     ),
     Measure(
         "imitated", "artists with the verdict “imitated”", "not done", "artist",
-        "verdicts", "verdict", "kind = 'artist'", f"{_METHOD}.verdicts.verdict",
+        "verdicts", "verdict", "kind = 'artist'", f"{_METHOD}.answers.judge",
     ),
     Measure(
         "above_controls", "random names with the verdict “identified above controls”", "not done", "name",
-        "verdicts", "verdict", "kind = 'random_name'", f"{_METHOD}.verdicts.verdict",
+        "verdicts", "verdict", "kind = 'random_name'", f"{_METHOD}.answers.judge",
     ),
 )  # fmt: skip
 """In the order in which tables show them."""

@@ -32,8 +32,11 @@ KINDS = {
 TESTS = {
     "rank_sum_asymptotic": "the paper's rank sum",
     "rank_sum_exact": "rank sum, exact, all works",
-    "own_rank": "own rank (corrected)",
+    "own_cell": "own cell (decides)",
+    "name_test": "name test (works held fixed)",
+    "own_rank": "own rank (images held fixed)",
     "pairing": "pairing, all artists together",
+    "pairing_within_peers": "pairing within peers",
 }
 ADJUSTMENTS = {"bonferroni": "Bonferroni", "holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg", "none": "none"}
 ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
@@ -74,6 +77,9 @@ def points(difference: Any, low: Any = None, high: Any = None) -> str:
 
 
 def count(found: float, of: float) -> str:
+    """'3 / 4 = 75.0 %'. Of one there is no share: 'yes' or 'no'."""
+    if of == 1 and found in (0, 1):
+        return "yes" if found else "no"
     return f"{found:.0f} / {of:.0f} = {percent(found / of)}" if of else NOT_MEASURED
 
 
@@ -82,6 +88,8 @@ def subjects_counted(found: Any, of: Any) -> str:
     found, of = known(found), known(of)
     if found is None or not of:
         return NOT_MEASURED
+    if of == 1:
+        return count(found, of)
     interval = exact_binomial(int(found), int(of))
     return f"{count(found, of)}{bracket(interval.low, interval.high)}"
 

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from audit_assets.measurement.answers import UNTESTED
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
@@ -25,7 +26,6 @@ from audit_assets.publication.words.numbers import (
     images_interval,
     known,
     p_text,
-    p_with_floor,
     percent,
     points,
     shown,
@@ -34,6 +34,7 @@ from audit_assets.publication.words.numbers import (
     yes,
 )
 from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.verdicts import three_answers
 
 RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
 """Whether an encoder shares a text encoder with the generator."""
@@ -48,7 +49,8 @@ def beside_the_paper(results: ModelResults) -> Table:
     alpha = read.alpha(results.connection, results.protocol)
     return Table(
         "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals. The paper's test has none, "
-        f"since it does not keep its level (see the tests below). The corrected test counts artists with q below {alpha:g}.",
+        f"since it does not keep its level (see the tests below). The corrected test counts artists with p below {alpha:g}, not adjusted: with works of "
+        f"other artists, about {100 * alpha:g} % of them pass by chance.",
         columns("Measure", "This audit", "Paper", "Counted by"),
         headline.comparison(results).to_numpy().tolist(),
     )
@@ -57,7 +59,8 @@ def beside_the_paper(results: ModelResults) -> Table:
 def verdicts(results: ModelResults) -> Table:
     rows = results.verdict_counts().to_dict("records")
     return Table(
-        "Verdicts by encoder and kind of subject. Images needed: the number of identified images that at most one random name in a hundred reaches.",
+        "Verdicts by encoder and kind of subject. Images needed: the smallest number of identified images with which a name would stand above the "
+        "control names of its origin. It differs between subjects that have different control names or numbers of images.",
         columns("Encoder", "Of", "Verdict", "Basis", "Subjects", "Images needed", number=("Subjects", "Images needed")),
         [
             (
@@ -66,11 +69,18 @@ def verdicts(results: ModelResults) -> Table:
                 row["verdict"],
                 row["basis"],
                 str(row["subjects"]),
-                "–" if pd.isna(row["identified_needed"]) else f"{row['identified_needed']:.0f} of {row['images']:.0f}",
+                _range(row["fewest_needed"], row["most_needed"]),
             )
             for row in rows
         ],
     )
+
+
+def _range(least: Any, most: Any) -> str:
+    low, high = known(least), known(most)
+    if low is None or high is None:
+        return "–"
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
 
 
 def kind_of(row: Mapping[Any, Any]) -> str:
@@ -83,37 +93,117 @@ def artist_rows(results: ModelResults) -> list[dict[str, Any]]:
     """One row per artist of the roster, by name: this encoder's figures, verdict and AUC."""
     verdicts = results.verdicts_by_artist().set_index("subject").to_dict("index")
     aucs = results.auc_by_subject().set_index("subject").to_dict("index")
-    nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, "own_rank_q": None, "identified_needed": None}
+    fields = ("identified_needed", "steers", "towards", "seen", "name_p", "matching_p", "q_value", "called")
+    nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, **dict.fromkeys(fields)}
     no_auc = {"auc": None, "auc_low": None, "auc_high": None}
     return [
-        {str(k): v for k, v in row.items()}
-        | dict(verdicts.get(row["subject"]) or nothing)
-        | dict(aucs.get(row["subject"]) or no_auc)
+        _shown_images(
+            {str(k): v for k, v in row.items()}
+            | dict(verdicts.get(row["subject"]) or nothing)
+            | dict(aucs.get(row["subject"]) or no_auc)
+        )
         for row in results.by_artist().to_dict("records")
     ]
 
 
+def _shown_images(row: dict[str, Any]) -> dict[str, Any]:
+    """``correct`` and ``images`` as the verdict counts them, or None: identified images of those that are not blank."""
+    decided = known(row.get("identified")) is not None
+    correct, images = (row["identified"], row["shown"]) if decided else (row["correct"], row["images"])
+    counts = (known(correct), known(images))
+    row["correct"], row["images"] = (None if count is None else int(count) for count in counts)
+    return row
+
+
+def identified(row: Mapping[str, Any]) -> str:
+    """'8 of 10', or that the encoder has no text."""
+    return "no text side" if row["correct"] is None else f"{row['correct']} of {row['images']}"
+
+
+def answers(results: ModelResults) -> Table:
+    """The three answers about every artist of the roster by one encoder."""
+    verdicts = results.verdicts_by_artist().assign(p_value=lambda v: v["matching_p"]).set_index("subject").to_dict("index")
+    rows = []
+    asked = results.answers()
+    for subject, own in asked.groupby("subject", sort=False):
+        for found in three_answers(own.to_dict("records"), verdicts[subject]):
+            rows.append((own["name"].iloc[0], found.question, found.answer, found.number, found.reason, found.settle or "–"))
+        rows.append((own["name"].iloc[0], "Verdict", verdicts[subject]["verdict"], "–", verdicts[subject]["because"], "–"))
+    return Table(
+        "Three questions per artist, and the verdict that follows from the answers. The last column states what would settle a question that could not "
+        "be tested.",
+        columns("Artist", "Question", "Answer", "Number", "Reason", "What would settle it"),
+        rows,
+    )
+
+
+def confusable(results: ModelResults) -> Table:
+    return Table(
+        "Artists whose real works the encoder cannot tell apart. Read the verdict on one of them as “this artist or the other”. Gap: how much more alike "
+        "works of one artist are than works of both; in brackets its lower 95 % bound.",
+        columns("Artist", "Cannot be told from", "Gap", number=("Gap",)),
+        [
+            (row["name"], row["other"], f"{row['gap']:.3f} ({row['gap_low']:.3f})")
+            for row in results.confusable().to_dict("records")
+        ],
+    )
+
+
+def copies(results: ModelResults) -> Table:
+    return Table(
+        "Near-identical images. Works of one artist count once. A work that is near-identical to an image of the model does not count, because the model "
+        "may have made it. Cosine: 1 for equal pixels.",
+        columns("Artist", "What", "Other artist", "Cosine", "SHA-256", "SHA-256 of the other", number=("Cosine",), code=("SHA-256", "SHA-256 of the other")),
+        [
+            (row["name"], row["what"], "–" if row["other_subject"] == row["subject"] else shown(row["other"]) or "–", f"{row['cosine']:.4f}",
+             row["image_sha256"], row["other_sha256"])
+            for row in results.copies().to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def roster(results: ModelResults) -> Table:
+    """What holds for the artists together; no row in an audit of one artist."""
+    rows = [row for row in results.roster().to_dict("records") if row["subjects"] > 1]
+    return Table(
+        "All artists together. Steered: the name steers the model. At least: the number of subjects that are imitated is at least this one, with the stated "
+        "confidence. The statement holds for the number, not for a list of names.",
+        columns(
+            "Of", "Subjects", "Steered", "Imitated", "At least", "Confidence", "Not shown", "Not auditable",
+            number=("Subjects", "Steered", "Imitated", "At least", "Not shown", "Not auditable"),
+        ),
+        [
+            (KINDS.get(row["kind"], row["kind"]), *(str(row[c]) for c in ("subjects", "steered", "imitated", "at_least")),
+             percent(row["confidence"], 0), str(row["not_shown"]), str(row["not_auditable"]))
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
 def artists(rows: list[dict[str, Any]]) -> Table:
     return Table(
-        "One row per artist. Encoders: of the encoders that can audit the artist, how many find an imitation. Images: the number for which "
-        "the artist's own name is the likeliest label; identified: their share with its 95 % interval. Plurality: the label that most of the "
-        "images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest). q: the "
-        "corrected matching test. p: the paper's test, two-sided, adjusted by Bonferroni; it proves nothing without the control with re-assigned works.",
+        "One row per artist. Steers: whether the name steers the model, with p beside control names. Towards: whether towards the artist's works, with p of "
+        "matching. Seen: whether this audit would have found a perfect imitator, with the share of trials in which it did. q: p of matching, adjusted over the "
+        "artists whose name steers the model. Encoders: those that find an imitation / those that can audit the artist. Images: "
+        "those for which the artist's own name is the likeliest label, of the images that are not blank; identified: their share with its 95 % interval. "
+        "Plurality: the label that most images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest).",
         columns(
-            "Artist", "Verdict", "Encoders", "Images", "Identified (95 %)", "Plurality", "AUC (95 %)", "q", "p", "Captions",
-            number=("Encoders", "Images", "Identified (95 %)", "AUC (95 %)", "q", "p", "Captions"),
+            "Artist", "Verdict", "Steers", "Towards", "Seen", "q", "Encoders", "Images", "Identified (95 %)", "Plurality", "AUC (95 %)", "Captions",
+            number=("q", "Encoders", "Images", "Identified (95 %)", "AUC (95 %)", "Captions"),
         ),
         [
             (
                 row["name"] + (" (opted out)" if true(row["opted_out"]) else ""),
                 row["verdict"],
-                f"{row['encoders_imitated']} of {row['encoders_auditable']}" if "encoders" in row else "–",
-                f"{row['correct']} of {row['images']}",
+                _short(row["steers"], "p = " + p_text(known(row["name_p"]))),
+                _short(row["towards"], "p = " + p_text(known(row["matching_p"]))),
+                _short(row["seen"], percent(known(row["called"]), 0)),
+                p_text(known(row["q_value"])),
+                f"{row['encoders_imitated']} / {row['encoders_auditable']}" if "encoders" in row else "–",
+                identified(row),
                 _share_of_images(row),
-                "tie" if pd.isna(row["plurality_name"]) else _label(row["plurality_name"]),
+                _plurality(row),
                 auc(row),
-                p_text(known(row["own_rank_q"])),
-                p_text(known(row["p_adjusted"])),
                 "–" if pd.isna(row["mentions"]) else f"{row['mentions']:.0f}",
             )
             for row in rows
@@ -123,9 +213,22 @@ def artists(rows: list[dict[str, Any]]) -> Table:
 
 
 def _share_of_images(row: Mapping[Any, Any]) -> str:
-    if not row["images"]:
+    if not row["images"] or row["correct"] is None:
         return "–"
     return f"{percent(row['correct'] / row['images'], 0)}{bracket(*images_interval(row['correct'], row['images']))}"
+
+
+def _short(answer: Any, number: str) -> str:
+    """An answer with its number in a cell."""
+    if answer is None or pd.isna(answer):
+        return "–"
+    return str(answer) if answer == UNTESTED else f"{answer} ({number})"
+
+
+def _plurality(row: Mapping[str, Any]) -> str:
+    if row["correct"] is None:
+        return "–"
+    return "tie" if pd.isna(row["plurality_name"]) else _label(row["plurality_name"])
 
 
 def _label(name: Any) -> str:
@@ -220,26 +323,20 @@ def tests(results: ModelResults) -> Table:
             "no outcome can be significant: too few artists with real works"
             if row["unreachable"] is True
             else count(row["significant"], row["subjects"]),
-            percent(known(row["reassigned"])),
-            percent(known(row["deranged"])),
+            _share_or_dash(row["reassigned"]),
+            _share_or_dash(row["deranged"]),
         )
         for row in results.tests().to_dict("records")
     ]
     found += [
-        (
-            row["encoder"],
-            TESTS["pairing"],
-            "closer",
-            "none",
-            f"p = {p_with_floor(row)}",
-            percent(known(row["reassigned"])),
-            percent(known(row["deranged"])),
-        )
+        (row["encoder"], TESTS[row["test"]], "closer", "none", headline.paired_words(row), "–", "–")
         for row in results.pairing().to_dict("records")
     ]
     return Table(
         "Artists significant by each test, then two controls. Re-assigned: the share still significant if real works are assigned to artists "
-        "at random. Re-assigned, no own works: the same, if every artist gets the works of another.",
+        "at random. Re-assigned, no own works: the same, if every artist gets the works of another. –: the control was not made. Tests whose adjustment is "
+        "“none” find about one artist in twenty by chance. Own cell decides; its two companions assume less and see less. Pairing rejects “works and names are "
+        "unrelated”, for which a genre that works and images share is enough; within peers, only artists of one origin, school and medium are exchanged.",
         columns(
             "Encoder",
             "Test",
@@ -253,18 +350,35 @@ def tests(results: ModelResults) -> Table:
     )
 
 
+def _share_or_dash(share: Any) -> str:
+    value = known(share)
+    return "–" if value is None else percent(value)
+
+
+def positive_control(results: ModelResults) -> Table:
+    return Table(
+        "The audit of a perfect imitator: half of an artist's real works stand in for the model's images, and the audit asks whether it would call the artist "
+        "imitated. Found: artists for whom it does. Not tested: artists with too few works or too few names beside them.",
+        columns("Encoder", "Of", "Found", "Not tested", number=("Not tested",)),
+        [
+            (row["encoder"], KINDS.get(row["kind"], row["kind"]), count(row["called"], row["subjects"]), str(row["untested"]))
+            for row in results.positive_control().to_dict("records")
+        ],
+    )
+
+
 def auditability(results: ModelResults) -> Table:
     rows = across_models.auditability(results.connection, results.protocol).to_dict("records")
     return Table(
-        "The positive control. Recognised: real works that the encoder assigns to their own artist, among all artists with real works. "
-        "Auditable: artists whose works the encoder can tell from those of the most similar artist.",
-        columns("Encoder", "Works of", "Real works recognised", "Artists auditable"),
+        "Real works. Recognised: those that the encoder assigns to their own artist, among all artists with real works. "
+        "Told apart: artists whose works the encoder can tell from those of the most similar artist; the others are confusable.",
+        columns("Encoder", "Works of", "Real works recognised", "Told apart"),
         [
             (
                 row["encoder"],
                 KINDS.get(row["kind"], row["kind"]),
                 "no text side" if pd.isna(row["correct"]) else count(row["correct"], row["real_works"]),
-                count(row["auditable"], row["artists"]),
+                count(row["told_apart"], row["artists"]),
             )
             for row in rows
         ],
@@ -314,9 +428,9 @@ def flips(results: ModelResults) -> Table:
     rows = results.of_model("verdict_flips").to_dict("records")
     baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
     return Table(
-        "Artists whose verdict changes with another encoder, label set or test. Lost: no longer “imitated”. Gained: newly “imitated”. "
-        f"The reported verdict uses: {baseline}.",
-        columns("Encoder", "Labels", "Test", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
+        "Artists whose verdict changes with another encoder or test of matching. Lost: no longer “imitated”. Gained: newly “imitated”. "
+        f"The changes are counted from: {baseline}.",
+        columns("Encoder", "Test", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
         [
             (*_setting(row["setting"]), count(row["flipped"], row["subjects"]), str(row["lost"]), str(row["gained"]))
             for row in rows
@@ -324,12 +438,10 @@ def flips(results: ModelResults) -> Table:
     )
 
 
-def _setting(setting: str) -> tuple[str, str, str]:
-    """A setting of `verdict_flips` in words: encoder, labels, test."""
-    encoder, labels, test = ([*setting.split(" | "), "", ""])[:3]
-    name, alternative, adjustment = ([*test.split(" "), "", ""])[:3]
-    words = [TESTS.get(name, name), ALTERNATIVES.get(alternative, alternative), ADJUSTMENTS.get(adjustment, adjustment)]
-    return encoder, LABEL_SETS.get(labels, labels), ", ".join(w for w in words if w)
+def _setting(setting: str) -> tuple[str, str]:
+    """A setting of `verdict_flips` in words: encoder, test."""
+    encoder, _, test = setting.partition(" | ")
+    return encoder, TESTS.get(test, test)
 
 
 def correlations(results: ModelResults) -> Table:

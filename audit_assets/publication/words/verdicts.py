@@ -1,121 +1,192 @@
-"""A verdict in sentences, for somebody who reads no statistics: what was found, how sure that is, what does not follow.
+"""A verdict in sentences, for a reader of no statistics: three answers, the word that follows from them, what does not follow.
 
-Every number is one of the row that the verdict follows from (`read_artist.verdicts`), or an interval of it.
+Every number is one of the rows that the verdict follows from (`read_artist.verdicts`, `read_artist.answers`), or an interval of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from audit_assets.publication.words.numbers import (
-    LABEL_SETS,
-    auc,
-    counted,
-    images_interval,
-    isolated,
-    known,
-    p_text,
-    percent,
-    true,
-)
+from audit_assets.publication.words.numbers import bracket, counted, isolated, known, p_text, percent
 
 Row = Mapping[Any, Any]
 
+QUESTIONS = {
+    "steers": "Does the name steer the model?",
+    "towards": "Does it steer the model towards this artist's works?",
+    "seen": "Could this audit have seen an imitation?",
+}
+"""The column ``question`` of the table ``answers``, in words."""
+NOT_ASKED = "not asked"
+RELATIONS = {
+    "shared": "Encoder and model share a text encoder. They can agree for that reason alone, so an encoder that shares nothing is stronger evidence.",
+    "independent": "Encoder and model share no text encoder.",
+    "image only": "This encoder reads no text. It compares images only, and shares no text encoder with the model.",
+    "unknown": "It is not known whether encoder and model share a text encoder.",
+}
+COPIES = {
+    "works of one artist": "Real works of {name} are near-identical to each other: {pairs}. Near-identical works count once.",
+    "works of two artists": "Works of {name} and of {other} are near-identical: {pairs}. The audit reports this and counts both.",
+    "a work and an image of the model": "Real works of {name} are near-identical to images of the model: {pairs}. These works do not count, because the model may have made them.",
+}
+MOST_NAMED = 5
+"""Confusable artists that a sentence names."""
 
-def sentences(row: Row, name: str, alpha: float) -> list[str]:
-    """One row of `read_artist.verdicts`, in the order in which the rule asks. ``alpha``: the level of the protocol's tests."""
+
+@dataclass(frozen=True)
+class Answered:
+    """One of the three questions with its answer. ``number``: the figure behind it. ``settle``: empty unless it could not be tested."""
+
+    question: str
+    answer: str
+    number: str
+    reason: str
+    settle: str
+
+
+def three_answers(answers: Sequence[Row], verdict: Row) -> list[Answered]:
+    """The three questions in order. ``answers``: rows of `read_artist.answers` of one version and encoder; ``verdict``: theirs."""
+    found = {row["question"]: row for row in answers}
+    return [
+        _answered(question, found[key], verdict, key)
+        if key in found
+        else Answered(question, NOT_ASKED, "–", _why_not_asked(key), "")
+        for key, question in QUESTIONS.items()
+    ]
+
+
+def _answered(question: str, row: Row, verdict: Row, key: str) -> Answered:
+    return Answered(question, row["answer"], figure(key, row, verdict), row["reason"], row["settle"] or "")
+
+
+def _why_not_asked(key: str) -> str:
+    if key == "steers":
+        return "This encoder reads no text, so it cannot identify a name."
+    return "The audit has no real works of this artist."
+
+
+def figure(key: str, row: Row, verdict: Row) -> str:
+    """The number behind an answer, with its interval if it has one."""
+    number, estimate = known(row["number"]), known(row["estimate"])
+    if number is None:
+        return "–"
+    if key == "steers":
+        share = percent(estimate, 0) + bracket(known(row["low"]), known(row["high"]))
+        return f"{share} of images identified; p = {p_text(number)}"
+    if key == "seen":
+        return f"found in {percent(number, 0)} of the trials on real works"
+    p, q = known(verdict["p_value"]), known(verdict["q_value"])
+    return f"p = {p_text(number if p is None else p)}" + ("" if q is None else f", q = {p_text(q)}")
+
+
+def sentences(row: Row, name: str, alpha: float, copies: Sequence[Row] = (), *, alone: bool = False) -> list[str]:
+    """The verdict of one row of `read_artist.verdicts` and how it follows from the answers; then what stands beside it.
+
+    ``alpha``: the level of the protocol's tests. ``copies``: rows of `read_artist.copies` of the same version and encoder.
+    ``alone``: the audit is of this artist alone.
+    """
     name = isolated(name)
     said = [
-        _answer(row, name),
-        _can_see(row, name),
-        _named(row, name),
-        _matched(row, name, alpha),
-        _how_sure(row, name, alpha),
+        _verdict(row, name),
+        str(row["because"]),
+        _how_sure(row, name, alpha, alone=alone),
+        _recombined(row, name),
+        _confusable(row, name),
+        *_copies(copies, name),
+        RELATIONS.get(str(row["relation"]), RELATIONS["unknown"]),
+        _encoders(row, name),
     ]
     return [sentence for sentence in said if sentence]
 
 
-def _answer(row: Row, name: str) -> str:
+def _verdict(row: Row, name: str) -> str:
     model, encoder = row["model_version"], row["encoder"]
     if row["verdict"] == "imitated":
-        return f"{model} can imitate {name} by name under this protocol, as far as {encoder} can tell."
+        return f"{name} is imitated by {model} under this protocol, according to {encoder}."
     if row["verdict"] == "identified above controls":
-        return f"Images that {model} makes from the name are identified as {name} by {encoder} above the controls; likeness to real works was not tested."
+        return (
+            f"{encoder} identifies {name} in the images that {model} makes from the name more often than control names allow. "
+            "Likeness to real works was not tested."
+        )
     if row["verdict"] == "not auditable":
         return (
-            f"{encoder} can say nothing on whether {model} imitates {name}. That is not a finding in either direction."
+            f"{encoder} cannot say whether {model} imitates {name}. This is not a finding in either direction: it shows "
+            "neither an imitation nor the absence of one."
         )
-    return f"{encoder} does not show that {model} imitates {name}. That is no acquittal."
+    return f"{name} is not shown to be imitated by {model} under this protocol, according to {encoder}. This is no acquittal."
 
 
-def _can_see(row: Row, name: str) -> str:
-    gap, low = known(row["gap"]), known(row["gap_low"])
-    if gap is None or low is None:
-        return f"There are too few real works of {name} to see whether the encoder can tell them from others'."
-    works = counted(row["real_works"], "real work")
-    nearest = isolated(str(row["nearest_name"]))
-    if low > 0:
-        return (
-            f"It can tell the {works} apart from those of {nearest}, who is hardest to tell from {name}: works of one artist are {gap:.2f} "
-            f"more alike than works of both (95 % bound: at least {low:.2f}, which is above 0)."
-        )
-    return (
-        f"It cannot tell the {works} apart from those of {nearest}: works of one artist are {gap:.2f} more alike than works of both, "
-        f"but the 95 % bound ({low:.2f}) is not above 0."
-    )
-
-
-def _named(row: Row, name: str) -> str:
-    found, images, needed = known(row["identified"]), known(row["images"]), known(row["identified_needed"])
-    if found is None or not images:
-        return "It has no text side, so it cannot name what it sees; this verdict rests on likeness alone."
-    low, high = images_interval(found, images)
-    labels = LABEL_SETS.get(row["label_set"], row["label_set"])
-    among = "" if known(row["labels"]) is None else f" and the labels that name nobody ({row['labels']:.0f} labels)"
-    asked = (
-        ""
-        if needed is None
-        else f" A verdict asks for at least {needed:.0f}: at most one random name in a hundred reaches that."
-    )
-    return (
-        f"Of {counted(images, 'image')} made from the name, it took {found:.0f} for {name} among {labels}{among}: {percent(found / images, 0)}, "
-        f"95 % interval {100 * low:.0f} to {100 * high:.0f} %.{asked}"
-    )
-
-
-def _matched(row: Row, name: str, alpha: float) -> str:
-    p, q = known(row["own_rank_p"]), known(row["own_rank_q"])
-    if p is None or q is None:
-        return "The corrected matching test could not be made."
-    likeness = "" if known(row["auc"]) is None else f" Likeness to the images (AUC, 0.5: none): {auc(row)}."
-    if true(row["unreachable"]):
-        return (
-            f"Whether the real works of {name} rank among the likest to these images cannot be tested with so few artists: even the "
-            f"first place would not count (p = {p_text(p)}, q = {p_text(q)}).{likeness}"
-        )
-    verb = "rank" if q < alpha else "do not rank"
-    return (
-        f"The real works of {name} {verb} among the likest to these images of everyone's works: p = {p_text(p)}, q = {p_text(q)} after allowing "
-        f"for all artists asked about (below {alpha:g} counts).{likeness}"
-    )
-
-
-def _how_sure(row: Row, name: str, alpha: float) -> str:
-    agree, able = known(row["encoders_imitated"]), known(row["encoders_auditable"])
-    others = (
-        ""
-        if agree is None or not able
-        else f" {agree:.0f} of {counted(able, 'encoder')} that can audit {name} {'finds' if agree == 1 else 'find'} an imitation."
-    )
+def _how_sure(row: Row, name: str, alpha: float, *, alone: bool) -> str:
     if row["verdict"] == "imitated":
-        left_out = known(row["p_leave_one_out"])
-        rests = (
-            ""
-            if left_out is None
-            else f" With any one real work of every artist left out, p is at most {p_text(left_out)}."
-        )
-        return f"How sure: among all artists so found, at most {100 * alpha:g} in 100 are expected to be found by mistake.{rests}{others}"
-    if true(row["unreachable"]):
-        return f"How sure: no outcome could have said otherwise; more artists with real works are needed.{others}"
-    if row["verdict"] == "not auditable":
-        return f"How sure: more real works, or another encoder, may make {name} auditable.{others}"
-    return f"How sure: another prompt, more images or another encoder may show what this one does not.{others}"
+        return _chance(row, name, alpha, alone=alone)
+    if row["verdict"] == "not shown to be imitated":
+        return "Another prompt, more images or another encoder may show an imitation that this audit does not show."
+    return ""
+
+
+def _chance(row: Row, name: str, alpha: float, *, alone: bool) -> str:
+    p, q, family = known(row["p_value"]), known(row["q_value"]), known(row["family"])
+    if p is None:
+        return ""
+    said = (
+        f"If the model treated {name} like any other name, its images would lie as near to the artist's works as these "
+        f"with probability {p_text(p)} (p of matching)."
+    )
+    if q is None or family is None or alone:
+        return said
+    return (
+        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects whose name steers the model. The rule names subjects with q below "
+        f"{alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
+    )
+
+
+def _recombined(row: Row, name: str) -> str:
+    names, reached = known(row["recombined_names"]), known(row["recombined_reaching"])
+    if not names or reached is None:
+        return ""
+    least = 1 / (1 + names)
+    return (
+        f"A stricter control: of {counted(names, 'control name')} made of parts of the name {name}, {reached:.3g} "
+        f"{'is' if reached == 1 else 'are'} identified as often (p = {p_text(known(row['recombined_p']))}; the smallest possible is {p_text(least)}). "
+        "Such a name can bring the artist about itself, so this figure decides nothing."
+    )
+
+
+def _confusable(row: Row, name: str) -> str:
+    listed = row["confusable"]
+    others = [isolated(str(other)) for other in listed] if isinstance(listed, Sequence) or hasattr(listed, "tolist") else []
+    if not others:
+        return ""
+    named = others[:MOST_NAMED]
+    more = f", or one of {len(others) - len(named)} further artists" if len(others) > len(named) else ""
+    return (
+        f"The encoder cannot tell the real works of {name} from those of {', '.join(named)}{' and others' if more else ''}. Read each finding here as about "
+        f"this artist or {' or '.join(named)}{more}."
+    )
+
+
+def _copies(copies: Sequence[Row], name: str) -> list[str]:
+    said = []
+    for what, sentence in COPIES.items():
+        by_other: dict[str, int] = {}
+        for row in copies:
+            if row["what"] == what:
+                other = isolated(str(row["other_name"]))
+                by_other[other] = by_other.get(other, 0) + 1
+        if what == "works of two artists":
+            said += [sentence.format(name=name, other=other, pairs=counted(n, "pair")) for other, n in by_other.items()]
+        elif by_other:
+            said.append(sentence.format(name=name, pairs=counted(sum(by_other.values()), "pair")))
+    return said
+
+
+def _encoders(row: Row, name: str) -> str:
+    agree, able, asked = known(row["encoders_imitated"]), known(row["encoders_auditable"]), known(row["encoders"])
+    if agree is None or able is None or not asked or asked < 2:
+        return ""
+    if not able:
+        return f"None of the {asked:.0f} encoders can audit {name}."
+    return (
+        f"Of the {asked:.0f} encoders of this audit, {able:.0f} can audit {name}, and {agree:.0f} "
+        f"{'finds' if agree == 1 else 'find'} an imitation."
+    )

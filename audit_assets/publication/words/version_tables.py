@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.publication.words.measures import COMPARED, IDENTIFIED
-from audit_assets.publication.words.numbers import KINDS, count, known, p_text, percent, points, true, yes
+from audit_assets.publication.words.numbers import KINDS, count, counted, known, p_text, percent, points, true, yes
 from audit_assets.publication.words.table import Table, columns
 
 
@@ -19,10 +19,11 @@ def changes(compared: pd.DataFrame) -> Table:
     """Rows of `model_comparison`: mean change per kind of subject from one version to another."""
     return Table(
         "Mean change over the same subjects, prompts and seeds (later minus earlier version), with its 95 % interval; p by permutation. "
-        "Equivalent: the test shows that the change is smaller than the margin. Changed: subjects whose whole 95 % interval lies beyond the "
+        "Within the margin: the mean share of these very subjects moved by less than the margin, with 95 % confidence. It says nothing of "
+        "other subjects: if the model lost one artist whole, the mean of the others may still lie within the margin. Changed: subjects whose whole 95 % interval lies beyond the "
         "protocol's margin.",
         columns(
-            "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Equivalent", "Changed", "Verdicts changed",
+            "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Within the margin", "Changed", "Verdicts changed",
             number=("Mean change", "p", "Changed", "Verdicts changed"),
         ),
         [
@@ -34,7 +35,7 @@ def changes(compared: pd.DataFrame) -> Table:
                 COMPARED.get(row["measure"], row["measure"]),
                 _change(row),
                 p_text(known(row["p_value"])),
-                f"{'yes' if true(row['equivalent']) else 'not shown'} (margin {_margin(row)})",
+                _within(row),
                 "–" if pd.isna(row["changed"]) else count(row["changed"], row["subjects"]),
                 str(row["verdicts_changed"]),
             )
@@ -49,17 +50,50 @@ def _change(row: dict[Any, Any]) -> str:
     return f"{row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
 
 
-def _margin(row: dict[Any, Any]) -> str:
-    margin = row["equivalence_margin"]
-    return percent(margin, 0) if row["measure"] == "accuracy" else f"{margin:g}"
+def _within(row: dict[Any, Any]) -> str:
+    if pd.isna(row["equivalent"]):
+        return "not tested"
+    return f"{'yes' if true(row['equivalent']) else 'not shown'} (margin {percent(row['equivalence_margin'], 0)})"
+
+
+GROUPS = {"opted_out": ("who opted out", "artists who did not opt out")}
+"""A declared group in words, and the others."""
+
+
+def groups(found: pd.DataFrame) -> list[str]:
+    """Rows of `model_comparison_groups`: one statement per pair of versions and encoder on the artists of a declared group."""
+    keys = ["model_version", "later_version", "encoder", "declared_group"]
+    return [_group(rows.set_index("measure").to_dict("index")) for _, rows in found.groupby(keys, sort=False)]
+
+
+def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
+    row, odds = measures["share"], measures["log_odds"]
+    who, others = GROUPS.get(row["declared_group"], (f"of the group “{row['declared_group']}”", "the other artists"))
+    between = f"From {row['model_version']} to {row['later_version']}, according to {row['encoder']}"
+    p, effect = known(row["p_value"]), known(row["difference"])
+    artists, rest = counted(row["artists"], "artist"), f"{row['others']:.0f} {others}"
+    if p is None or effect is None:
+        return f"{between}: it could not be tested whether the artists {who} moved further than the {others}. {row['reason']} {row['settle']}".strip()
+    low, high = known(row["low"]), known(row["high"])
+    interval = "" if low is None or high is None else f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f} points"
+    effects = (
+        f"{between}: the mean share of identified images of the {artists} {who} changed by {points(effect)} compared with that of the "
+        f"{rest} (difference in differences{interval}; p = {p_text(p)}, in log odds p = {p_text(known(odds['p_value']))}, by permuting artists)."
+    )
+    if true(row["moved"]):
+        return (
+            f"{effects} The artists {who} moved differently from the others by both measures. This does not prove that opting out is the cause: anything "
+            "else that happened to these artists only would show the same."
+        )
+    return f"{effects} This does not show that the artists {who} moved differently from the others, and it does not prove that they did not."
 
 
 def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
     """Rows of `model_comparison_by_subject`: one row per subject, with the interval of the difference."""
     return Table(
-        caption,
+        f"{caption} Beyond retraining: p of the movement beside those of a version that was trained again on the same data (– if audit.yaml declares none).",
         columns(
-            "Subject", "Of", "From", "To", "Encoder", IDENTIFIED.capitalize(), "Difference (95 %)", "q", "Changed", "Verdict",
+            "Subject", "Of", "From", "To", "Encoder", IDENTIFIED.capitalize(), "Difference (95 %)", "q", "Changed", "Beyond retraining", "Verdict",
             number=("Difference (95 %)", "q"),
         ),
         [
@@ -73,12 +107,18 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
                 points(row["difference"], row["low"], row["high"]),
                 p_text(known(row["p_adjusted"])),
                 "–" if pd.isna(row["difference"]) else yes(row["changed"]),
+                _beyond(row),
                 verdicts(row),
             )
             for row in compared.to_dict("records")
         ],
         keys=compared["subject"].astype(str).tolist(),
     )  # fmt: skip
+
+
+def _beyond(row: dict[Any, Any]) -> str:
+    p = known(row["p_beyond_retraining"])
+    return "–" if p is None else f"p = {p_text(p)}"
 
 
 def before_and_after(row: dict[Any, Any]) -> str:
@@ -93,8 +133,8 @@ def verdicts(row: dict[Any, Any]) -> str:
 
 def trends(found: pd.DataFrame) -> Table:
     return Table(
-        "Three versions or more: the mean change from one version to the next; p by permuting the versions of each subject.",
-        columns("Encoder", "Of", "Measure", "Versions", "Mean change per version", "p", number=("Versions", "p")),
+        "Three versions or more: the mean change from one version to the next. The last column states why no test was made.",
+        columns("Encoder", "Of", "Measure", "Versions", "Mean change per version", "p", "Not tested because", number=("Versions", "p")),
         [
             (
                 row["encoder"],
@@ -102,7 +142,8 @@ def trends(found: pd.DataFrame) -> Table:
                 COMPARED.get(row["measure"], row["measure"]),
                 str(row["versions"]),
                 points(row["slope"]) if row["measure"] == "accuracy" else f"{row['slope']:+.2f}",
-                p_text(known(row["p_value"])),
+                "could not be tested" if known(row["p_value"]) is None else p_text(known(row["p_value"])),
+                row["reason"] or "–",
             )
             for row in found.to_dict("records")
         ],
