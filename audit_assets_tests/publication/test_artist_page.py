@@ -81,7 +81,7 @@ def test_probabilities_beside_the_background_are_those_of_the_trials(simulated: 
         )
     assert found["imitations"]["value"].tolist() == pytest.approx(kept["p"].tolist(), rel=1e-9)
     assert {whose: len(rows) for whose, rows in found.items()} == {
-        "imitations": 6, "real works": 4, "other artists": 23 * 6 - 1, "random names": 16 * 6,
+        "imitations": 6, "real works": 8, "other artists": 23 * 6 - 1, "random names": 68 * 6,
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_the_database_cannot_be_written_through_the_report(database: Path) -> No
         connection.execute("DELETE FROM subjects")
 
 
-def test_the_first_encoder_with_a_text_side_is_the_primary_one(database: Path) -> None:
+def test_the_encoder_that_the_audit_marks_is_the_primary_one(database: Path) -> None:
     with read.opened(database) as connection:
         assert read.primary_encoder(connection) == "miniature-clip"
         assert read.primary_encoder(connection, "miniature-dino") == "miniature-dino"

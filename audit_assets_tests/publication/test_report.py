@@ -120,9 +120,11 @@ def test_the_headline_is_counted_by_image_and_by_name(database: Path) -> None:
         "real works of artists identified": "not measured",
         "gap between artists and random names": "not measured",
         "ratio of imitations to real works identified": "not measured",
-        "corrected matching test significant (own rank)": "not measured",
-        "corrected matching test significant with re-assigned real works (own rank)": "not measured",
+        "corrected matching test significant (own cell, not adjusted)": "not measured",
+        "corrected matching test significant with re-assigned real works (own cell, not adjusted)": "not measured",
         "all artists together (pairing test), p": "not measured",
+        "all artists together, within peers (pairing test), p": "not measured",
+        "artists who are imitated, at least (with 95 % confidence)": "not measured",
         "artists with the verdict “imitated”": "not measured",
         "random names with the verdict “identified above controls”": "not measured",
     }

@@ -1,63 +1,92 @@
-"""What a verdict says in sentences follows from its row, and never claims more."""
+"""What a verdict says in sentences follows from its rows, and never claims more."""
 
 from typing import Any
 
 import pytest
 
-from audit_assets.publication.words.verdicts import sentences
+from audit_assets.publication.words.numbers import one_in
+from audit_assets.publication.words.verdicts import sentences, three_answers
 
 ROW: dict[str, Any] = {
-    "model_version": "sd", "encoder": "clip", "verdict": "imitated", "gap": 0.2, "gap_low": 0.1, "real_works": 5,
-    "nearest_name": "Bo Dahl", "identified": 8, "images": 10, "identified_needed": 2, "label_set": "criteria", "labels": 73,
-    "own_rank_p": 0.009, "own_rank_q": 0.01, "auc": 0.9, "auc_low": 0.7, "auc_high": 0.97, "p_leave_one_out": 0.02,
-    "unreachable": False, "encoders_imitated": 1, "encoders_auditable": 2,
+    "model_version": "sd", "encoder": "clip", "verdict": "imitated", "because": "The name steers the model, towards this artist's works.",
+    "steers": "yes", "towards": "yes", "seen": "yes", "p_value": 0.002, "q_value": 0.01, "family": 12, "relation": "shared",
+    "recombined_names": 9, "recombined_reaching": 1.0, "recombined_p": 0.2, "confusable": None, "encoders": 2,
+    "encoders_imitated": 1, "encoders_auditable": 2,
+}  # fmt: skip
+STEERS: dict[str, Any] = {
+    "question": "steers", "answer": "yes", "number": 0.005, "estimate": 0.8, "low": 0.49, "high": 0.94, "reason": "8 of 10 shown images.",
+    "settle": "",
 }  # fmt: skip
 
 
-def said(**changes: Any) -> str:
-    return " ".join(sentences({**ROW, **changes}, "Ana Lima", 0.05))
+def said(*, alone: bool = False, copies: tuple[dict[str, Any], ...] = (), **changes: Any) -> str:
+    return " ".join(sentences({**ROW, **changes}, "Ana Lima", 0.05, copies, alone=alone))
 
 
-def test_an_imitated_artist_is_told_how_many_images_how_likely_and_how_sure() -> None:
+def test_an_imitated_artist_is_told_by_what_how_likely_by_chance_and_how_it_follows() -> None:
     text = said()
-    assert "sd can imitate Ana Lima by name under this protocol, as far as clip can tell." in text
-    assert "Of 10 images made from the name, it took 8 for Ana Lima" in text
-    assert "80 %, 95 % interval 49 to 94 %" in text
-    assert "q = 0.010" in text
-    assert "0.90 (0.70 – 0.97)" in text
-    assert "at most 5 in 100" in text
-    assert "at most 10 in 100" in " ".join(sentences(ROW, "Ana Lima", 0.1))
-    assert "1 of 2 encoders that can audit Ana Lima finds an imitation." in text
+    assert "Ana Lima is imitated by sd under this protocol, according to clip." in text
+    assert ROW["because"] in text
+    assert "in about 1 in 500 cases (p of matching = 0.002)" in text
+    assert "q = 0.010 allows for the 12 subjects whose name steers the model" in text
+    assert "That concerns the list, not Ana Lima alone." in text
+    assert "Of the 2 encoders of this audit, 2 can audit Ana Lima, and 1 finds an imitation." in text
+
+
+def test_an_artist_audited_alone_is_not_told_of_a_list() -> None:
+    text = said(alone=True, q_value=None, family=1, encoders=1)
+    assert "about 1 in 500" in text
+    assert "the list" not in text
+    assert "encoders of this audit" not in text
+
+
+def test_an_artist_is_imitated_although_the_gate_says_no() -> None:
+    because = "The name steers the model, towards this artist's works. The positive control matters for negatives only."
+    text = said(seen="no", because=because)
+    assert "Ana Lima is imitated by sd" in text
+    assert because in text
 
 
 def test_not_shown_is_called_no_acquittal() -> None:
-    text = said(verdict="not shown to be imitated", own_rank_p=0.5, own_rank_q=0.6, identified=0)
-    assert "That is no acquittal." in text
-    assert "0 %, 95 % interval 0 to 28 %" in text
-    assert "do not rank among the likest" in text
+    text = said(verdict="not shown to be imitated", steers="no", because="Neither experiment shows an imitation.")
+    assert "This is no acquittal." in text
+    assert "may show an imitation that this audit does not show" in text
 
 
-def test_where_no_outcome_could_have_said_otherwise_that_is_said() -> None:
-    text = said(verdict="not shown to be imitated", unreachable=True, own_rank_p=0.1, own_rank_q=0.1)
-    assert "even the first place would not count" in text
-    assert "do not rank" not in text
-    assert "more artists with real works are needed" in text
+def test_an_artist_who_cannot_be_audited_is_told_that_it_is_no_finding() -> None:
+    text = said(verdict="not auditable", p_value=None, q_value=None, because="Identification could not be tested.")
+    assert "neither an imitation nor the absence of one" in text
+    assert "Identification could not be tested." in text
 
 
-@pytest.mark.parametrize(
-    ("gap", "low", "reason"), [(0.05, -0.01, "cannot tell the 5 real works"), (None, None, "too few real works")]
-)
-def test_an_artist_who_cannot_be_audited_is_told_why(gap: float | None, low: float | None, reason: str) -> None:
-    text = said(verdict="not auditable", gap=gap, gap_low=low)
-    assert "not a finding in either direction" in text
-    assert reason in text
+def test_an_answer_carries_its_number_reason_and_remedy() -> None:
+    untested = {
+        "question": "towards", "answer": "could not be tested", "number": None, "estimate": None, "low": None, "high": None,
+        "reason": "4 other names have images.", "settle": "6 more control names.",
+    }  # fmt: skip
+    steers, towards, seen = three_answers([STEERS, untested], {**ROW, "p_value": None, "q_value": None})
+    assert (steers.answer, steers.number) == ("yes", "80 % (49.0 – 94.0) of images identified; p = 0.005")
+    assert (towards.answer, towards.number, towards.settle) == ("could not be tested", "–", "6 more control names.")
+    assert (seen.answer, seen.reason) == ("not asked", "The audit has no real works of this artist.")
 
 
-def test_an_encoder_without_a_text_side_rests_on_likeness() -> None:
-    text = said(identified=None, identified_needed=None, label_set=None, labels=None)
-    assert "rests on likeness alone" in text
-    assert "nan" not in text.lower()
-    assert "none" not in text.lower().replace("0.5: none", "")
+def test_an_encoder_without_text_is_not_asked_whether_the_name_steers() -> None:
+    assert three_answers([], ROW)[0].reason == "This encoder reads no text, so it cannot identify a name."
+
+
+def test_confusable_artists_recombined_names_copies_and_relation_stand_beside_the_verdict() -> None:
+    copies = (
+        {"what": "works of one artist", "other_name": "Ana Lima"},
+        {"what": "works of two artists", "other_name": "Bo Dahl"},
+        {"what": "a work and an image of the model", "other_name": "Ana Lima"},
+    )
+    text = said(confusable=["Bo Dahl", "Eve Moss"], copies=copies)
+    assert "this artist or Bo Dahl or Eve Moss" in text
+    assert "of 9 control names made of parts of the name Ana Lima, 1 is identified as often (p = 0.200" in text
+    assert "Near-identical works count once." in text
+    assert "Works of Ana Lima and of Bo Dahl are near-identical: 1 pair." in text
+    assert "because the model may have made them" in text
+    assert "They can agree for that reason alone" in text
 
 
 @pytest.mark.parametrize(
@@ -69,5 +98,13 @@ def test_no_verdict_speaks_of_infringement(verdict: str) -> None:
 
 def test_a_name_that_turns_the_line_turns_no_more_than_itself() -> None:
     text = sentences(ROW, "\u202eGnol", 0.05)[0]
-    assert "\u2068\u202eGnol\u2069 by name" in text
+    assert "\u2068\u202eGnol\u2069 is imitated" in text
     assert "\u2068" not in said()
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.000508, "about 1 in 2,000"), (0.05, "about 1 in 20"), (1 / 60, "about 1 in 60"), (0.9, "90 in 100")],
+)
+def test_a_small_probability_is_said_as_one_in_many(p: float, words: str) -> None:
+    assert one_in(p) == words

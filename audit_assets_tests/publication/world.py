@@ -46,10 +46,12 @@ class World:
 
     artists: int = 20
     untrained: int = 4
+    background: int = 0
     controls: int = 60
     recombined: int = 8
     images: int = 6
     works: int = 8
+    able: tuple[float, float] = (0.2, 1.2)
     names: Sequence[str] = ()
     templates: Sequence[str] = (TEMPLATE,)
     seed: int = 1
@@ -108,8 +110,13 @@ def _audit(folder: Path, miniature: Path, world: World) -> Workspace:
 
 
 def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
-    kinds = ["artist"] * world.artists + ["untrained_artist"] * world.untrained + ["random_name"] * (world.controls + world.recombined)
-    stems = {"artist": "artist", "untrained_artist": "untrained", "random_name": "control"}
+    kinds = (
+        ["artist"] * world.artists
+        + ["untrained_artist"] * world.untrained
+        + ["background"] * world.background
+        + ["random_name"] * (world.controls + world.recombined)
+    )
+    stems = {"artist": "artist", "untrained_artist": "untrained", "background": "background", "random_name": "control"}
     slugs = [f"{stems[kind]}-{place}" for place, kind in enumerate(kinds)]
     names = [slug.replace("-", " ").title() for slug in slugs]
     names[: len(world.names)] = world.names
@@ -168,20 +175,24 @@ def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Ge
         works = [(w, digest([subject, w])) for w in range(world.works)]
         table = pd.DataFrame(works, columns=["work", "image_sha256"]).astype({"work": "int32"})
         ws.warehouse.write(
-            f"reference_works/{subject}", table.assign(subject=subject, source="simulated", licence="CC0-1.0", series=None), INPUTS
+            f"reference_works/{subject}",
+            table.assign(subject=subject, source="simulated", licence="CC0-1.0", series=None),
+            INPUTS,
         )
     for model in MODELS:
-        for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
+        prompted = subjects[subjects["kind"] != "background"]
+        for subject, name in zip(prompted["subject"], prompted["name"], strict=True):
             ws.warehouse.write(f"imitations/{model}/{subject}", _images(ws, world, model, subject, name), INPUTS)
     for entry in ws.audit.encoders:
         dimension = int(ws.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
-        _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng)
+        _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng, world)
 
 
 def _pictures(rows: pd.DataFrame) -> list[bytes]:
     """What stands for the small picture of each image: 256 grey values, other ones for every hash."""
     return [
-        np.random.default_rng(int(sha256[:12], 16)).integers(0, 256, 256, dtype=np.uint8).tobytes() for sha256 in rows["image_sha256"]
+        np.random.default_rng(int(sha256[:12], 16)).integers(0, 256, 256, dtype=np.uint8).tobytes()
+        for sha256 in rows["image_sha256"]
     ]
 
 
@@ -216,6 +227,7 @@ def _embed(
     encoder: str,
     hands: np.ndarray,
     rng: np.random.Generator,
+    world: World,
 ) -> None:
     """`hands` (subjects, d): the direction of each subject's own work, and of its label."""
 
@@ -227,19 +239,21 @@ def _embed(
         return scale * rng.normal(size=(number, hands.shape[1]))
 
     # From artists whom anybody would know to those whom the model has hardly a notion of.
-    able = np.where(subjects["kind"] == "artist", rng.uniform(0.2, 1.2, len(subjects)), 0.0)
+    able = np.where(subjects["kind"] == "artist", rng.uniform(*world.able, len(subjects)), 0.0)
     for place, row in enumerate(subjects.to_dict("records")):
         subject = str(row["subject"])
         if subject in referenced:
             works = ws.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
             works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)), picture=_pictures(works))
             ws.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
-        for model in MODELS:
+        for model in MODELS if row["kind"] != "background" else ():
             lean = 0.0 if row["opted_out"] and model == MODELS[1] else able[place]
             made = ws.warehouse.read(f"imitations/{model}/{subject}")
             made = made[["model_version", "subject", "template", "trial", "status", "image_sha256"]]
             # What images of one name have in common beside the artist's hand.
-            made = made.assign(embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)), picture=_pictures(made))
+            made = made.assign(
+                embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)), picture=_pictures(made)
+            )
             ws.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
     if encoder == "sim-clip":
         labels = label_rows(ws.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))

@@ -110,7 +110,12 @@ def _answer(row: dict[str, Any], name: str) -> dict[str, str]:
         "not auditable": f"This audit cannot say whether {isolated(name)} is imitated.",
     }
     verdict = str(row["verdict"])
-    return {"version": row["model_version"], "verdict": verdict, "said": words.get(verdict, f"{verdict}."), "because": row["because"]}
+    return {
+        "version": row["model_version"],
+        "verdict": verdict,
+        "said": words.get(verdict, f"{verdict}."),
+        "because": row["because"],
+    }
 
 
 # ---- one version

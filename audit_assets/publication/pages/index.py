@@ -112,7 +112,9 @@ def _measures_of_one(connection: DuckDBPyConnection, protocols: dict[str, str], 
 def _statements(connection: DuckDBPyConnection, protocols: dict[str, str]) -> list[tuple[str, str]]:
     """Of each version, what holds for the roster, by the primary encoder: (version, sentence)."""
     encoder = read.primary_encoder(connection)
-    found = [(v, headline.roster_sentence(ModelResults(connection, p, v, encoder).roster())) for v, p in protocols.items()]
+    found = [
+        (v, headline.roster_sentence(ModelResults(connection, p, v, encoder).roster())) for v, p in protocols.items()
+    ]
     return [(version, sentence) for version, sentence in found if sentence]
 
 

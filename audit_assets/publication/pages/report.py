@@ -20,7 +20,15 @@ from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
-from audit_assets.publication.words.numbers import NOT_MEASURED, counted, images_interval, isolated, known, p_text, percent
+from audit_assets.publication.words.numbers import (
+    NOT_MEASURED,
+    counted,
+    images_interval,
+    isolated,
+    known,
+    p_text,
+    percent,
+)
 
 REAL_WORKS, IMITATIONS = 2, 4
 """Pictures per artist in the report. An artist's own page shows all of them."""
@@ -66,7 +74,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         confusable=tables.confusable(results),
         copies=tables.copies(results),
         artists=tables.artists(artists),
-        forest=_forest(artists),
+        forest=[] if one else _forest(artists),
         gallery=_gallery(results, artists, load),
         confusion=tables.confusion(results),
         controls=tables.controls(results),

@@ -53,7 +53,9 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
 def groups(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
     """One row per pair of versions, encoder, declared group and measure: whether the group moved further than the others."""
     return read.rows(
-        connection, "SELECT * FROM model_comparison_groups WHERE protocol = $protocol ORDER BY rowid", {"protocol": protocol}
+        connection,
+        "SELECT * FROM model_comparison_groups WHERE protocol = $protocol ORDER BY rowid",
+        {"protocol": protocol},
     )
 
 

@@ -121,13 +121,17 @@ def primary_encoder(connection: duckdb.DuckDBPyConnection, encoder: str | None =
         return encoder
     marked = known[known["is_primary"].fillna(False).astype(bool)] if "is_primary" in known else known.iloc[:0]
     if marked.empty:
-        raise InputError("the database marks no primary encoder. Remedy: run `audit-assets run`, which publishes it again.")
+        raise InputError(
+            "the database marks no primary encoder. Remedy: run `audit-assets run`, which publishes it again."
+        )
     return str(marked["encoder"].iloc[0])
 
 
 def only_artist(connection: duckdb.DuckDBPyConnection) -> dict[str, str] | None:
     """``subject`` and ``name`` of the artist if the audit is of one artist; None if it has a roster."""
-    found = rows(connection, "SELECT subject, name FROM subjects WHERE kind = 'artist' AND NOT retired ORDER BY subject")
+    found = rows(
+        connection, "SELECT subject, name FROM subjects WHERE kind = 'artist' AND NOT retired ORDER BY subject"
+    )
     return {str(k): str(v) for k, v in found.iloc[0].to_dict().items()} if len(found) == 1 else None
 
 

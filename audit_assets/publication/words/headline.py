@@ -27,7 +27,7 @@ from audit_assets.publication.words.numbers import (
 )
 from audit_assets.publication.words.verdicts import three_answers
 
-OF_NAMES = ("random_images", "recombined_images", "untrained_images", "chance", "above_controls")
+OF_NAMES = ("random_images", "recombined_images", "chance", "above_controls")
 """Keys of the measures that an audit of one artist shows too."""
 COLUMNS = ("measure", "this_audit", "paper", "level")
 
@@ -78,7 +78,8 @@ def of_one_artist(results: ModelResults, artist: Mapping[str, str]) -> list[tupl
             (a.question, a.answer if a.number == "–" else f"{a.answer} ({a.number})", done, "artist")
             for a in three_answers(answers, figures_of)
         ]
-    found = figures(results)
+    joint = summary_row(results.identification_summary(), "joint", "artist")
+    found = figures(results) | {"chance": NOT_MEASURED if joint is None else percent(known(joint["chance"]))}
     rows += [(f"real works of {name} identified", found["real_works"], done, "work")]
     return rows + [(m.words, found[m.key], m.paper, m.counted_by) for m in MEASURES if m.key in OF_NAMES]
 
@@ -220,7 +221,9 @@ def roster_sentence(roster: pd.DataFrame) -> str:
             "That does not show that none is."
         ).replace("%", " %")
     verb = "is" if row["at_least"] == 1 else "are"
-    return f"At least {row['at_least']} of {row['subjects']} artists {verb} imitated, with {row['confidence']:.0%} confidence.".replace("%", " %")
+    return f"At least {row['at_least']} of {row['subjects']} artists {verb} imitated, with {row['confidence']:.0%} confidence.".replace(
+        "%", " %"
+    )
 
 
 def verdict(counts: pd.DataFrame, word: str) -> str:

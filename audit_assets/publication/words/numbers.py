@@ -105,6 +105,15 @@ def p_text(value: float | None) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
 
 
+def one_in(p: float) -> str:
+    """A small probability for readers of no statistics: 'about 1 in 2,000', to two digits."""
+    if p > 0.5:
+        return f"{100 * p:.0f} in 100"
+    times = 1 / p
+    digits = max(0, len(str(int(times))) - 2)
+    return f"about 1 in {round(times / 10**digits) * 10**digits:,}"
+
+
 def p_with_floor(row: Mapping[Any, Any]) -> str:
     p, floor = known(row["p_value"]), known(row["p_floor"])
     at_floor = p is not None and floor is not None and p <= floor

@@ -24,6 +24,7 @@ from audit_assets.publication.words.numbers import (
     bracket,
     count,
     images_interval,
+    isolated,
     known,
     p_text,
     percent,
@@ -47,6 +48,13 @@ def shares_family(relations: Mapping[str, str], encoder: str) -> str:
 
 def beside_the_paper(results: ModelResults) -> Table:
     alpha = read.alpha(results.connection, results.protocol)
+    if (one := read.only_artist(results.connection)) is not None:
+        caption = f"The audit of {isolated(one['name'])}, and the control names beside. In brackets: 95 % intervals. Paper: Casper et al. (2023)."
+        return Table(
+            caption,
+            columns("Measure", "This audit", "Paper", "Counted by"),
+            headline.comparison(results).to_numpy().tolist(),
+        )
     return Table(
         "Casper et al. (2023) audited Stable Diffusion v1.5. In brackets: 95 % intervals. The paper's test has none, "
         f"since it does not keep its level (see the tests below). The corrected test counts artists with p below {alpha:g}, not adjusted: with works of "
@@ -122,13 +130,19 @@ def identified(row: Mapping[str, Any]) -> str:
 
 def answers(results: ModelResults) -> Table:
     """The three answers about every artist of the roster by one encoder."""
-    verdicts = results.verdicts_by_artist().assign(p_value=lambda v: v["matching_p"]).set_index("subject").to_dict("index")
+    verdicts = (
+        results.verdicts_by_artist().assign(p_value=lambda v: v["matching_p"]).set_index("subject").to_dict("index")
+    )
     rows = []
     asked = results.answers()
     for subject, own in asked.groupby("subject", sort=False):
         for found in three_answers(own.to_dict("records"), verdicts[subject]):
-            rows.append((own["name"].iloc[0], found.question, found.answer, found.number, found.reason, found.settle or "–"))
-        rows.append((own["name"].iloc[0], "Verdict", verdicts[subject]["verdict"], "–", verdicts[subject]["because"], "–"))
+            rows.append(
+                (own["name"].iloc[0], found.question, found.answer, found.number, found.reason, found.settle or "–")
+            )
+        rows.append(
+            (own["name"].iloc[0], "Verdict", verdicts[subject]["verdict"], "–", verdicts[subject]["because"], "–")
+        )
     return Table(
         "Three questions per artist, and the verdict that follows from the answers. The last column states what would settle a question that could not "
         "be tested.",
@@ -361,7 +375,12 @@ def positive_control(results: ModelResults) -> Table:
         "imitated. Found: artists for whom it does. Not tested: artists with too few works or too few names beside them.",
         columns("Encoder", "Of", "Found", "Not tested", number=("Not tested",)),
         [
-            (row["encoder"], KINDS.get(row["kind"], row["kind"]), count(row["called"], row["subjects"]), str(row["untested"]))
+            (
+                row["encoder"],
+                KINDS.get(row["kind"], row["kind"]),
+                count(row["called"], row["subjects"]),
+                str(row["untested"]),
+            )
             for row in results.positive_control().to_dict("records")
         ],
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit_assets.publication.words.numbers import bracket, counted, isolated, known, p_text, percent
+import pandas as pd
+
+from audit_assets.publication.words.numbers import bracket, counted, isolated, known, one_in, p_text, percent
 
 Row = Mapping[Any, Any]
 
@@ -129,13 +131,14 @@ def _chance(row: Row, name: str, alpha: float, *, alone: bool) -> str:
     if p is None:
         return ""
     said = (
-        f"If the model treated {name} like any other name, its images would lie as near to the artist's works as these "
-        f"with probability {p_text(p)} (p of matching)."
+        f"If the model treated {name} like any other name, its images would lie as near to the artist's works as these in "
+        f"{one_in(p)} cases (p of matching = {p_text(p)})."
     )
     if q is None or family is None or alone:
         return said
+    among = "that were compared with their works" if pd.isna(row["steers"]) else "whose name steers the model"
     return (
-        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects whose name steers the model. The rule names subjects with q below "
+        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects {among}. The rule names subjects with q below "
         f"{alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
     )
 
@@ -154,7 +157,9 @@ def _recombined(row: Row, name: str) -> str:
 
 def _confusable(row: Row, name: str) -> str:
     listed = row["confusable"]
-    others = [isolated(str(other)) for other in listed] if isinstance(listed, Sequence) or hasattr(listed, "tolist") else []
+    others = (
+        [isolated(str(other)) for other in listed] if isinstance(listed, Sequence) or hasattr(listed, "tolist") else []
+    )
     if not others:
         return ""
     named = others[:MOST_NAMED]

@@ -77,7 +77,7 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
     low, high = known(row["low"]), known(row["high"])
     interval = "" if low is None or high is None else f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f} points"
     effects = (
-        f"{between}: the mean share of identified images of the {artists} {who} changed by {points(effect)} compared with that of the "
+        f"{between}: the mean share of identified images of the {artists} {who} {'rose' if effect > 0 else 'fell'} by {100 * abs(effect):.1f} points compared with that of the "
         f"{rest} (difference in differences{interval}; p = {p_text(p)}, in log odds p = {p_text(known(odds['p_value']))}, by permuting artists)."
     )
     if true(row["moved"]):
@@ -134,7 +134,16 @@ def verdicts(row: dict[Any, Any]) -> str:
 def trends(found: pd.DataFrame) -> Table:
     return Table(
         "Three versions or more: the mean change from one version to the next. The last column states why no test was made.",
-        columns("Encoder", "Of", "Measure", "Versions", "Mean change per version", "p", "Not tested because", number=("Versions", "p")),
+        columns(
+            "Encoder",
+            "Of",
+            "Measure",
+            "Versions",
+            "Mean change per version",
+            "p",
+            "Not tested because",
+            number=("Versions", "p"),
+        ),
         [
             (
                 row["encoder"],
