@@ -6,7 +6,7 @@ is a number that a query can find (``docs/sql.md``), or an interval or a similar
 * ``queries/``: ``database`` (what was audited, by what), ``model`` (results of one model version), ``across_models`` (encoders on
   real works, versions compared), ``artist`` (one artist in every version);
 * ``words/``: ``measures`` (what each measure is called, and which function computes it), ``numbers`` (how numbers are written),
-  ``verdicts`` (a verdict in sentences), ``headline``, ``report_tables``, ``version_tables``, ``table`` (a table of text);
+  ``verdicts`` (a verdict in sentences), ``headline``, ``report_tables``, ``artist_tables``, ``version_tables``, ``table`` (a table of text);
 * ``drawings/``: ``paper_figures`` (the paper's three), ``charts`` (the others), ``svg`` (a drawing inside a page);
 * ``pages/``: ``page`` and ``templates/`` (what all pages have in common), ``report``, ``index``, ``artist``.
 """

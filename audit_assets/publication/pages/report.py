@@ -17,7 +17,7 @@ from audit_assets.publication.pages.page import Chart, Load, Picture, render, th
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import headline
+from audit_assets.publication.words import artist_tables, headline
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -54,7 +54,7 @@ def write_report(
 
 
 def _page(results: ModelResults, load: Load, folder: Path) -> str:
-    artists = tables.artist_rows(results)
+    artists = artist_tables.artist_rows(results)
     one = read.only_artist(results.connection)
     matching = results.matching_summary()
     compared, subjects = _beside_others(results)
@@ -68,12 +68,12 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         moved=[] if one else versions.groups(_groups(results)),
         paper=tables.beside_the_paper(results),
         figures=_figures_of_the_paper(results, load, folder),
-        roster=tables.roster(results),
+        roster=artist_tables.roster(results),
         verdicts=tables.verdicts(results),
-        answers=tables.answers(results),
-        confusable=tables.confusable(results),
-        copies=tables.copies(results),
-        artists=tables.artists(artists),
+        answers=artist_tables.answers(results),
+        confusable=artist_tables.confusable(results),
+        copies=artist_tables.copies(results),
+        artists=artist_tables.artists(artists),
         forest=[] if one else _forest(artists),
         gallery=_gallery(results, artists, load),
         confusion=tables.confusion(results),
@@ -310,7 +310,7 @@ def _gallery(results: ModelResults, artists: list[dict[str, Any]], load: Load) -
             "subject": row["subject"],
             "name": row["name"],
             "verdict": row["verdict"],
-            "counted": tables.identified(row) + (" images identified" if row["images"] else ""),
+            "counted": artist_tables.identified(row) + (" images identified" if row["images"] else ""),
             "works": pictures(works.get(row["subject"], []), f"Real work of {row['name']},"),
             "imitations": pictures(made.get(row["subject"], []), f"Imitation of {row['name']},"),
         }

@@ -136,7 +136,7 @@ def _chance(row: Row, name: str, alpha: float, *, alone: bool) -> str:
     )
     if q is None or family is None or alone:
         return said
-    among = "that were compared with their works" if pd.isna(row["steers"]) else "whose name steers the model"
+    among: str = "that were compared with their works" if pd.isna(row["steers"]) else "whose name steers the model"
     return (
         f"{said} q = {p_text(q)} allows for the {family:.0f} subjects {among}. The rule names subjects with q below "
         f"{alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
