@@ -20,6 +20,7 @@ MAY_BE_EMPTY = (
     "-- Images that are not usable",
     "-- Whose mentions may be somebody else's?",
     "-- What could not be tested",
+    "-- Did the artists who opted out move",
     "-- Artists whose real works the encoder cannot tell",
     "-- Near-identical works",
 )
