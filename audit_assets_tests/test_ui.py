@@ -35,7 +35,7 @@ def test_the_ui_shows_the_audit_and_materializes_one_subject(copied: Path, tmp_p
         expect(tab.get_by_text("Passed").first).to_be_visible(timeout=PATIENCE)
         tab.goto(f"{address}/assets/verdicts?view=overview")
         expect(tab.get_by_text("Row count").first).to_be_visible(timeout=PATIENCE)
-        expect(tab.get_by_text("own_rank_q").first).to_be_visible(timeout=PATIENCE)
+        expect(tab.get_by_text("q_value").first).to_be_visible(timeout=PATIENCE)
 
         tab.goto(f"{address}/assets/imitations?view=partitions")
         tab.get_by_text("miniature-1", exact=True).first.click(timeout=PATIENCE)

@@ -25,7 +25,9 @@ from audit_assets.config import PROTOCOLS, Protocol
 from audit_assets.measurement import identification
 from audit_assets.results import comparison
 from audit_assets.results.identification import TextSide, identification_trials
+from audit_assets.results.matched import Works, of_tables
 from audit_assets.results.matching import matching_rows
+from audit_assets.warehouse.store import vectors
 from benchmarks.results import Results
 
 DIMENSION, IMAGES, WORKS = 512, 10, 5
@@ -38,7 +40,8 @@ def people(artists: int) -> pd.DataFrame:
     names = [f"artist-{n:05}" for n in range(artists)] + [f"name-{n:05}" for n in range(artists)]
     kinds = ["artist"] * artists + ["random_name"] * artists
     rosters = [["criteria"] if kind == "artist" else [] for kind in kinds]
-    return pd.DataFrame({"subject": names, "kind": kinds, "rosters": rosters, "shares_name_parts": False})
+    table = pd.DataFrame({"subject": names, "kind": kinds, "rosters": rosters, "shares_name_parts": False})
+    return table.assign(name=[f"Name {n}" for n in names], locale="", peers="")
 
 
 def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -52,7 +55,9 @@ def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
         return pd.Series(list((rows / np.linalg.norm(rows, axis=-1, keepdims=True)).reshape(-1, DIMENSION)))
 
     def keyed(each: int, number: str) -> pd.DataFrame:
-        return pd.DataFrame({"subject": np.repeat(subjects["subject"], each).tolist(), number: list(range(each)) * n})
+        table = pd.DataFrame({"subject": np.repeat(subjects["subject"], each).tolist(), number: list(range(each)) * n})
+        keys = [f"{number} {i}" for i in range(len(table))]
+        return table.assign(image_sha256=keys, picture=[bytes(768)] * len(table))
 
     images = keyed(IMAGES, "trial").assign(template=0, status="ok", embedding=near(IMAGES, pull))
     artist = (subjects["kind"] == "artist").to_numpy().repeat(WORKS)
@@ -78,8 +83,17 @@ def one_version(artists: int, protocol: Protocol) -> dict[str, float]:
     )
     identification.by_subject(trials)
     between = time.process_time()
-    matching_rows(images, works, subjects, protocol=protocol, model_version="m", encoder="e")
+    found = of_tables(works_of(works), images, subjects)
+    matching_rows(images, works, subjects, protocol=protocol, model_version="m", encoder="e", found=found)
     return {"identification": between - began, "matching": time.process_time() - between}
+
+
+def works_of(works: pd.DataFrame) -> Works:
+    """The simulated works as matching takes them."""
+    rows = works.assign(series=None).reset_index(drop=True)
+    pool = rows["subject"].drop_duplicates().tolist()
+    artist = np.asarray(pd.factorize(rows["subject"])[0], dtype=np.int64)
+    return Works(rows.drop(columns="embedding"), vectors(rows["embedding"]), pool, artist)
 
 
 def many_versions(models: int, protocol: Protocol) -> dict[str, float]:

@@ -49,7 +49,7 @@ def ui(tab: Page, address: str, model: str, subject: str) -> None:
         expect(tab.get_by_text("image_accuracy").first).to_be_visible(timeout=PATIENCE)
     with shot(tab, "verdicts"):
         tab.goto(f"{address}/assets/verdicts?view=overview")
-        expect(tab.get_by_text("own_rank_q").first).to_be_visible(timeout=PATIENCE)
+        expect(tab.get_by_text("q_value").first).to_be_visible(timeout=PATIENCE)
 
 
 def pages(tab: Page, report: Path, artist: Path) -> None:

@@ -44,7 +44,7 @@ def registry_state(audit: Audit) -> dict[str, str]:
     """Model version -> the hash of its entry, or '' if it must not be audited; 'encoders' -> the hash of all encoder entries."""
     models = {m.name: digest(m.model_dump()) if m.approved and not m.retired else NOT_AUDITED for m in audit.models}
     return {f"model {name}": state for name, state in models.items()} | {
-        "encoders": digest([e.model_dump() for e in audit.encoders])
+        "encoders": digest([audit.primary, [e.model_dump() for e in audit.encoders]])
     }
 
 

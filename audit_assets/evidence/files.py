@@ -31,7 +31,7 @@ def audit_file(ws: Workspace, manifest: Manifest) -> Check:
     """The fields that this model version's results depend on, and the protocol."""
     check = Check("audit file and protocol", ws.protocol.name)
     now, then = _without_places(portable(ws.audit)), _without_places(manifest.audit)
-    for key in ("captions", "roster", "controls", "batch_size", "encoders"):
+    for key in ("artist", "background", "captions", "roster", "controls", "batch_size", "encoders", "primary"):
         if now.get(key) != then.get(key):
             check.findings.append(f"{ws.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
     mine, its = (_entry(content, manifest.model_version) for content in (now, then))

@@ -27,13 +27,13 @@ from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
 PERMUTATIONS = 9_999
-OWN_SET = {"artist": "criteria", "untrained_artist": "joint", "random_name": "joint", "nonsense": "joint"}
 
 
 def scores(by_subject: pd.DataFrame, matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row a model version, encoder and subject: images, correct (in the label set of the subject's kind), AUC, verdict."""
+    """One row per model version, encoder and subject: images, correct (in the label set of the subject's verdict), AUC, verdict."""
     keys = ["model_version", "encoder", "subject"]
-    own = by_subject[by_subject["label_set"] == by_subject["kind"].map(OWN_SET)]
+    decided = verdicts.loc[verdicts["label_set"].notna(), [*keys, "label_set"]]
+    own = by_subject.merge(decided, on=[*keys, "label_set"])
     auc = matching[
         (matching["test"] == "rank_sum_exact") & (matching["alternative"] == "closer") & (matching["control"] == "none")
     ]

@@ -138,13 +138,18 @@ def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
 def matched(ws: Workspace, model: str, encoder: EncoderEntry) -> Matched | None:
     """The matrix of one model version and encoder. None if no artist has works, or no name has enough shown images."""
     works = works_of_everyone(ws, encoder)
-    if works is None:
-        return None
-    subjects = ws.subjects()
+    return (
+        None
+        if works is None
+        else of_tables(works, ws.warehouse.read_all(images_of(ws, [encoder], model)), ws.subjects())
+    )
+
+
+def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Matched | None:
+    """The matrix of these works and images: ``images`` has subject, template, trial, status, image_sha256, picture, embedding."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     columns = subjects[(subjects["kind"] != "background") & ~shares]
     names = columns["subject"].astype(str).tolist()
-    images = ws.warehouse.read_all(images_of(ws, [encoder], model))
     images = images[(images["template"] != INDIRECT) & images["subject"].isin(names)]
     images = images.sort_values(["subject", "template", "trial"], kind="stable", ignore_index=True)
     shown: BoolArray = (images["status"] == "ok").to_numpy()

@@ -211,12 +211,12 @@ def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
         reason, settle = _split(perfect.reason[i])
         return Finding(UNTESTED, reason, settle=settle)
     called = float(perfect.called[i])
-    said = f"With half of the real works in place of images, {called:.0%} of the splits are called imitated"
+    said = f"With half of the real works in place of images, {100 * called:.0f} % of the splits are called imitated"
     if needed.identified is not None and not np.isnan(perfect.identified[i]):
         share = perfect.identified[i]
         asked = needed.share[i]
-        limit = "no share would suffice" if np.isnan(asked) else f"{asked:.0%} needed"
-        said += f" (median p = {perfect.p_value[i]:.2g}; {share:.0%} of the works identified, {limit})"
+        limit = "no share would suffice" if np.isnan(asked) else f"{100 * asked:.0f} % needed"
+        said += f" (median p = {perfect.p_value[i]:.2g}; {100 * share:.0f} % of the works identified, {limit})"
     else:
         said += f" (median p = {perfect.p_value[i]:.2g})"
     return Finding(YES if perfect.auditable[i] else NO, f"{said}.", called, called)

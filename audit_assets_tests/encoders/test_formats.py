@@ -37,9 +37,9 @@ class MatrixEncoder:
 
 @pytest.fixture
 def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(files, "WEIGHTS", files.WEIGHTS | {"matrix": ".npy"})
+    monkeypatch.setattr(files, "WEIGHTS", {**files.WEIGHTS, "matrix": ".npy"})
     monkeypatch.setattr("audit_assets.models.encoders.WEIGHTS", files.WEIGHTS)
-    monkeypatch.setattr(loading, "LOADERS", loading.LOADERS | {"matrix": MatrixEncoder})
+    monkeypatch.setattr(loading, "LOADERS", {**loading.LOADERS, "matrix": MatrixEncoder})
     folder = tmp_path / "matrix"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "matrix", "hidden_size": 16}))
