@@ -8,8 +8,8 @@ import pandas as pd
 
 from audit_assets.config import EncoderEntry, Protocol
 from audit_assets.measurement import identification, verification
+from audit_assets.measurement.artist_intervals import gap_of_artists, ratio_to_real_works
 from audit_assets.measurement.classification import Competition, classify
-from audit_assets.measurement.intervals import bootstrap_gap, bootstrap_ratio
 from audit_assets.measurement.verification import trial_embedding_findings
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
@@ -134,7 +134,7 @@ parts of artists' names."""
 def identification_contrasts(
     trials: pd.DataFrame, reference_trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol
 ) -> pd.DataFrame:
-    """Gap of artists to each control, and ratio to their own real works, with 95 % bootstrap intervals over subjects.
+    """Gap of artists to each control, and ratio to their own real works, each artist counting once, with 95 % intervals over subjects.
 
     Every row can be recomputed from `identification_trials` and `reference_trials`. Label sets of both arms of a gap are
     of their own pool except in `joint`; that is the paper's design. An arm of fewer than two subjects gives no row.
@@ -150,12 +150,7 @@ def identification_contrasts(
                 control = control[control["subject"].map(shares).astype("boolean").fillna(False) == with_parts]
             if min(artists["subject"].nunique(), control["subject"].nunique()) < 2:
                 continue
-            found = bootstrap_gap(
-                *_counts(artists),
-                *_counts(control),
-                bootstraps=protocol.bootstraps,
-                rng=np.random.default_rng([protocol.seed, 2]),
-            )
+            found = gap_of_artists(*_counts(artists), *_counts(control))
             lines.append(
                 (name, model, encoder, "gap", label_set, control_set, kind, with_parts,
                  artists["subject"].nunique(), control["subject"].nunique(), found.estimate, found.low, found.high)
@@ -168,12 +163,7 @@ def identification_contrasts(
         if len(both) < 2:
             continue
         artists, real = artists[artists["subject"].isin(both)], real[real["subject"].isin(both)]
-        found = bootstrap_ratio(
-            *_counts(artists),
-            *_counts(real.assign(template=0)),
-            bootstraps=protocol.bootstraps,
-            rng=np.random.default_rng([protocol.seed, 3]),
-        )
+        found = ratio_to_real_works(*_counts(artists), *_counts(real))
         lines.append(
             (name, model, encoder, "ratio_to_real_works", "criteria", "criteria", "artist", None, len(both), len(both),
              found.estimate, found.low, found.high)
@@ -184,11 +174,11 @@ def identification_contrasts(
 
 
 def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Correct images and images, shape (subjects, templates), subjects in order of their keys."""
-    correct = rows["correct"].astype(bool).astype(int)
-    groups = rows.assign(correct=correct).groupby(["subject", "template"], observed=True)["correct"]
-    table = groups.agg(["sum", "size"]).unstack("template", fill_value=0)  # noqa: PD010 - pivot_table would aggregate again
-    return table["sum"].to_numpy(), table["size"].to_numpy()
+    """Identified and shown images (or works) of each subject, in the order of their keys. A blank image is not shown."""
+    correct = rows["correct"].astype(bool) & rows["predicted_label"].notna()
+    groups = rows.assign(correct=correct, shown=rows["predicted_label"].notna()).groupby("subject", observed=True)
+    table = groups.agg(correct=("correct", "sum"), shown=("shown", "sum"))
+    return table["correct"].to_numpy(), table["shown"].to_numpy()
 
 
 def text_side(ws: Workspace, encoder: EncoderEntry, temperature: float) -> TextSide:
