@@ -75,7 +75,7 @@ def run(config: Config = DEFAULT) -> None:
 @app.command()
 def plan(config: Config = DEFAULT) -> None:
     """Read the captions and the roster, and print what an audit of this size can find, before any image is made."""
-    from audit_assets.measurement.planning import plan as answers
+    from audit_assets.measurement.design import statements
     from audit_assets.runs.driver import driver as opened
     from audit_assets.runs.progress import shown
 
@@ -85,12 +85,14 @@ def plan(config: Config = DEFAULT) -> None:
             driver.preflight()
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
-            size = driver.results.size()
+            design = driver.results.design()
     except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
-    table = Table("question", "answer", title_justify="left")
-    for question, answer in answers(size):
-        table.add_row(question, answer)
+    if design is None:
+        raise _stop(InputError(f"{config}: no artist is audited; see the table roster_attrition."))
+    table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
+    for one in statements(design):
+        table.add_row(printable(one.question), printable(f"{one.answer}. {one.sentence}"), printable(one.settle))
     console.print(table)
 
 

@@ -1,15 +1,21 @@
 """The stage that measures: every result table of an audit, by its recipe."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from audit_assets.measurement.planning import ASSUMED_CORRELATION, Size
+from audit_assets.config import EncoderEntry
+from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, audited
 from audit_assets.results.identification import IDENTIFICATION
+from audit_assets.results.label_sets import label_counts
+from audit_assets.results.matched import strata_of
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
+from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.workspace import Workspace
 
 RECIPES = (AUDITABILITY, *PER_MODEL, COMPARISON)
@@ -48,23 +54,38 @@ class ResultStage:
         """Model versions whose results exist, in the order of audit.yaml."""
         return audited(self.ws)
 
-    def size(self) -> Size:
-        """How large this audit is, and how alike images of one artist are: measured if a model was audited, else assumed."""
-        subjects = self.ws.subjects()
-        referenced = set(self.ws.referenced())
-        artists = subjects[(subjects["kind"] == "artist") & subjects["subject"].isin(referenced)]
-        controls = (subjects["kind"] == "random_name") & ~subjects["shares_name_parts"].astype("boolean").fillna(False)
-        measured = self._measured_correlation()
-        return Size(
-            artists=len(artists),
-            controls=int(controls.sum()),
-            images=self.ws.protocol.trials * len(self.ws.protocol.templates),
-            pool=len(referenced),
-            correlation=ASSUMED_CORRELATION if measured is None else measured,
-            measured=measured is not None,
+    def design(self) -> Design | None:
+        """What is planned, as the run will take it; None if no artist is audited."""
+        ws, protocol = self.ws, self.ws.protocol
+        subjects = ws.subjects()
+        referenced = set(ws.referenced())
+        works = {
+            str(s): len(ws.work_files(s, name)) if s in referenced else 0
+            for s, name in zip(subjects["subject"], subjects["name"], strict=True)
+        }
+        strata = planned_strata(subjects, works)
+        if not strata:
+            return None
+        labels = label_counts(subjects, protocol)
+        audited = subjects["kind"] == "artist"
+        return Design(
+            strata=strata,
+            background=len(referenced - set(subjects.loc[audited, "subject"])),
+            images=protocol.trials * len(protocol.templates),
+            labels=(labels.get("criteria", 0), labels.get("random_names", 0), labels.get("joint", 0)),
+            has_text=self._deciding_encoder().kind == "image_text",
+            opted_out=int((audited & subjects["opted_out"].fillna(False).astype(bool)).sum()),
+            alpha=protocol.matching.alpha,
+            correlation=self._measured_correlation(),
         )
 
-    def _measured_correlation(self) -> float | None:
+    def _deciding_encoder(self) -> EncoderEntry:
+        """The primary encoder; without one, the first with text."""
+        audit = self.ws.audit
+        return audit.encoder(audit.primary) if audit.primary is not None else self.ws.text_encoders[0]
+
+    def _measured_correlation(self) -> float:
+        """Correlation of right and wrong between images of one artist: measured if a model was audited, else assumed."""
         for model in self.ws.audit.models:
             table = f"identification_summary/{model.name}"
             if self.ws.warehouse.inputs(table):
@@ -73,5 +94,24 @@ class ResultStage:
                 # A warehouse of an earlier version has no such column.
                 known = rows.get("intra_subject_correlation", pd.Series(dtype=float)).dropna()
                 if len(known):
-                    return float(known.iloc[0])
-        return None
+                    return float(min(1.0, max(0.0, known.iloc[0])))
+        return Design.correlation
+
+
+def planned_strata(subjects: pd.DataFrame, works: Mapping[str, int]) -> dict[str, Stratum]:
+    """The strata that have an audited artist, with the artists' numbers of works and the names beside them."""
+    rows = subjects[subjects["kind"] != "background"]
+    rows = rows[~rows["shares_name_parts"].astype("boolean").fillna(False).astype(bool)]
+    stratum = rows["subject"].astype(str).map(strata_of(subjects))
+    number = rows["subject"].astype(str).map(works).fillna(0).astype(int)
+    found = {}
+    for name in dict.fromkeys(stratum[rows["kind"] == "artist"]):
+        here = stratum == name
+        other = here & ~rows["kind"].isin(["artist", *CONTROL_KINDS])
+        found[str(name)] = Stratum(
+            works=tuple(number[here & (rows["kind"] == "artist")].tolist()),
+            names=int((here & rows["kind"].isin(CONTROL_KINDS)).sum()),
+            others=int(other.sum()),
+            others_with_works=int((other & (number > 0)).sum()),
+        )
+    return found

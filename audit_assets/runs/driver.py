@@ -19,7 +19,8 @@ from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, writing
 from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
-from audit_assets.measurement.planning import own_rank_in_reach
+from audit_assets.measurement.answers import YES
+from audit_assets.measurement.design import statements
 from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
@@ -255,7 +256,10 @@ def run_audit(
         for steps in (d.roster_steps, d.registry_steps):
             for step in steps():
                 d.run_or_refuse(step, say)
-        tell(own_rank_in_reach(d.results.size(), alpha=d.ws.protocol.matching.alpha))
+        design = d.results.design()
+        for one in statements(design) if design else ():
+            if one.answer != YES:
+                tell(f"{one.question} {one.answer}: {one.sentence} To settle it: {one.settle}")
         for step in d.audit_steps():
             d.run_or_refuse(step, say)
         return d

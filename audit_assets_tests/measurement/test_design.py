@@ -1,6 +1,6 @@
-"""What a plan promises is what the rules of the run allow, and a plan for one artist speaks of one artist."""
+"""What a plan promises is what the run delivers, and a plan for one artist speaks of one artist."""
 
-from itertools import pairwise
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -8,37 +8,36 @@ import pytest
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES
 from audit_assets.measurement.design import (
+    NAME_TEST,
+    OWN_CELL,
     Design,
     Statement,
-    draw_audit,
+    Stratum,
+    can_be_imitated,
     family,
     fewest_imitated,
-    power_table,
+    identification,
+    matching,
+    smallest_p,
     statements,
 )
 from audit_assets.measurement.multiplicity import benjamini_hochberg
 from audit_assets.measurement.name_controls import beside_names
-from audit_assets.measurement.vectors import FloatArray
+from audit_assets.measurement.near_copies import Copies
+from audit_assets.measurement.own_cell import OwnCell, own_cell_in_strata, own_cells
+from audit_assets.measurement.own_cell_companions import Ranks
+from audit_assets.measurement.perfect_imitator import halves, perfect_imitator
+from audit_assets.measurement.similarities import similarities
+from audit_assets.measurement.worlds import World, draw
+from audit_assets.results.matched import Matched, Works
+from audit_assets.results.own_cells import names_in_strata
+from audit_assets.results.stage import planned_strata
+from audit_assets.results.verdicts import deciding
 
 
-def own_cell(similarity: FloatArray, mean_works: FloatArray, audited: int) -> FloatArray:
-    """A plain version of the test for one artist, without its care: to have something to plan with."""
-    other = np.ones_like(similarity, dtype=bool)
-    other[0, 0] = False
-    residual = similarity.copy()
-    for _ in range(30):
-        for axis in (1, 0):
-            residual -= np.where(other, residual, 0.0).sum(axis=axis, keepdims=True) / other.sum(
-                axis=axis, keepdims=True
-            )
-    residual /= np.linalg.norm(mean_works - mean_works.mean(axis=0), axis=1, keepdims=True)
-    squares = np.where(other, residual**2, 0.0).sum(axis=0) / other.sum(axis=0)
-    z = residual / np.sqrt(squares)
-    null = z[other]
-    return np.array([(1 + np.count_nonzero(null >= z[0, 0])) / (1 + len(null))])[:audited]
-
-
-ONE = {"works": [10], "strata": {"locale it_IT": (1, 199)}, "background": 20}
+def one(works: int = 10, names: int = 199, **more: object) -> Design:
+    given = {"strata": {"locale it_IT": Stratum((works,), names)}, "background": 20, **more}
+    return Design(**given)  # type: ignore[arg-type]
 
 
 def said(design: Design, words: str) -> Statement:
@@ -46,44 +45,60 @@ def said(design: Design, words: str) -> Statement:
 
 
 def test_one_artist_with_works_names_and_background_can_be_answered() -> None:
-    design = Design(**ONE)  # type: ignore[arg-type]
+    design = one()
     found = statements(design)
     assert [s.answer for s in found] == [YES] * 4
-    assert design.smallest_p == 1 / 4200
+    assert smallest_p(design) == 1 / 4200
     assert not any(s.settle for s in found)
-    text = " ".join(s.question + s.sentence for s in found)
-    assert "this artist" in text
-    for words in ("of 1 ", "1 artists", "1 of 1", "each artist", "roster"):
+
+
+@pytest.mark.parametrize("design", [one(), one(0), one(3), one(names=5), one(background=0), one(has_text=False)])
+def test_a_plan_for_one_artist_speaks_of_one_artist(design: Design) -> None:
+    text = " ".join(s.question + " " + s.sentence + " " + s.settle for s in statements(design))
+    for words in ("of 1 ", "1 artists", "each artist", "per artist", "roster", "An artist"):
         assert words not in text
 
 
 @pytest.mark.parametrize(
-    ("change", "question", "answer", "settle"),
+    ("design", "question", "answer", "settle"),
     [
-        ({"strata": {"locale it_IT": (1, 2)}}, "steers", UNTESTED, "47 more control names of locale it_IT."),
-        ({"strata": {"locale it_IT": (1, 0)}}, "called imitated", NO, "49 more control names"),
-        ({"images": 3}, "steers", UNTESTED, "2 more images per name."),
-        ({"images": 0}, "resemble", UNTESTED, "5 images per name."),
-        ({"has_text": False}, "steers", UNTESTED, "An encoder with a text side."),
-        ({"has_text": False}, "called imitated", YES, ""),
-        ({"background": 0}, "resemble", UNTESTED, "Works of 5 more (background) artists."),
-        ({"background": 0}, "called imitated", NO, "Works of 5 more (background) artists."),
-        ({"works": [4]}, "perfect imitator", UNTESTED, "2 more works."),
-        ({"works": [4]}, "called imitated", YES, ""),
-        ({"works": [0]}, "resemble", UNTESTED, "Works of this artist."),
+        (one(names=2), "steers", UNTESTED, "47 more control names of locale it_IT."),
+        (one(names=0), "called imitated", NO, "49 more control names"),
+        (one(images=3), "steers", UNTESTED, "2 more images per name."),
+        (one(images=3), "resemble", UNTESTED, "2 more images per name."),
+        (one(images=0), "resemble", UNTESTED, "5 more images per name."),
+        (one(has_text=False), "steers", UNTESTED, "An encoder with a text side."),
+        (one(has_text=False), "called imitated", YES, ""),
+        (one(background=0), "resemble", YES, ""),
+        (one(background=0), "called imitated", YES, ""),
+        (one(background=0), "perfect imitator", YES, ""),
+        (one(background=0, names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT"),
+        (one(background=0, names=12, has_text=False), "resemble", UNTESTED, "7 more control names of locale it_IT."),
+        (one(names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT."),
+        (one(4), "perfect imitator", UNTESTED, "2 more works."),
+        (one(4), "called imitated", YES, ""),
+        (one(0), "resemble", UNTESTED, "Works of this artist."),
     ],
 )
 def test_what_one_artist_lacks_is_stated_with_its_remedy(
-    change: dict[str, object], question: str, answer: str, settle: str
+    design: Design, question: str, answer: str, settle: str
 ) -> None:
-    found = said(Design(**{**ONE, **change}), question)  # type: ignore[arg-type]
+    found = said(design, question)
     assert found.answer == answer
     assert settle in found.settle
 
 
+def test_an_artist_without_background_is_matched_by_names_alone_and_the_plan_says_so() -> None:
+    found = said(one(background=0), "resemble")
+    assert found.sentence == (
+        "0 other artists have works, fewer than 5, so the images are ranked among those of 199 control names alone, which sees "
+        "less; p can be as small as 5.0e-03."
+    )
+
+
 @pytest.mark.parametrize("names", [0, 48, 49, 98, 99, 199])
 def test_the_plan_promises_identification_exactly_if_the_run_can_test_it(names: int) -> None:
-    plan = said(Design(works=[10], strata={"audit": (1, names)}, background=20), "steers")
+    plan = said(one(names=names), "steers")
     subjects = pd.DataFrame(
         {"subject": ["a"], "shown": 10, "identified": 10, "stratum": "audit", "labels": 300, "label_kind": "joint"}
     )
@@ -95,24 +110,125 @@ def test_the_plan_promises_identification_exactly_if_the_run_can_test_it(names: 
     assert plan.settle.split(" ")[0] == str(run["settle"]).split(" ")[0]
 
 
+def matched_in(world: World, *, fewest_images: int = 5) -> tuple[Matched, pd.DataFrame]:
+    """The matrix of a drawn world as the results take it, and its table of subjects."""
+    drawn = draw(world, np.random.default_rng([3, world.names]))
+    artists = [f"artist {i}" for i in range(world.audited)]
+    pool = [*artists, *(f"background {i}" for i in range(world.background))]
+    names = [*artists, *(f"name {i}" for i in range(world.names))]
+    subjects = pd.DataFrame(
+        {"subject": [*artists, *names[world.audited :]], "kind": ["artist"] * world.audited + ["random_name"] * world.names}
+    )  # fmt: skip
+    cells = similarities(
+        drawn.works, drawn.artist, drawn.images, drawn.name, pool=len(pool), names=len(names), fewest_images=fewest_images
+    )  # fmt: skip
+    rows = pd.DataFrame({"subject": [pool[i] for i in drawn.artist]})
+    n = len(drawn.works)
+    alone = Copies(np.arange(n), np.zeros((0, 2), np.int64), np.zeros(0))
+    own = own_cells(cells, np.arange(world.audited), np.arange(world.audited))
+    found = Matched(
+        Works(rows, drawn.works, pool, drawn.artist), alone, np.full(n, -1), np.zeros(n), pd.DataFrame(), names, artists,
+        ["artist"] * world.audited, cells, own, dict.fromkeys(names, "script Latin"), np.ones(n),
+    )  # fmt: skip
+    return found, subjects
+
+
+def decided(found: Matched, subjects: pd.DataFrame) -> tuple[str, float, float]:
+    """The test that decides about the first artist, its p and its smallest p, by the functions of the run."""
+    cells = found.cells
+    ranks: dict[str, OwnCell | Ranks] = {
+        "own_cell": own_cell_in_strata(cells.similarity, cells.lengths(), found.own, found.column_strata),
+        "name_test": names_in_strata(found, subjects),
+    }
+    tests = pd.DataFrame(
+        [
+            {"test": test, "control": "none", "subject": s, "p_value": r.p_value[i], "p_floor": r.p_floor[i], "auc": 0.5,
+             "reason": r.reason[i]}
+            for test, r in ranks.items()
+            for i, s in enumerate(found.tested)
+        ]
+    )  # fmt: skip
+    match = deciding(found, tests)
+    return match.test[0], float(match.p[0]), float(match.floor[0])
+
+
+SIZES = [*product([1, 3], [0, 2, 4, 5, 6], [0, 8, 9, 10, 12, 18, 19, 60]), (8, 0, 3), (8, 0, 2), (12, 0, 0)]
+
+
+@pytest.mark.parametrize(("audited", "background", "names"), SIZES)
+def test_the_plan_names_the_test_that_the_run_decides_by_and_its_smallest_p(
+    audited: int, background: int, names: int
+) -> None:
+    world = World(audited=audited, background=background, names=names, works=6, images=5, dimension=12)
+    plan = matching("script Latin", Stratum((6,) * audited, names), rows=audited + background, images=5, alpha=0.05)
+    test, p, floor = decided(*matched_in(world))
+    testable = not np.isnan(p) and floor <= 0.05
+    assert plan.possible == testable
+    if testable:
+        assert plan.test == test
+        assert plan.smallest_p == pytest.approx(floor)
+
+
+@pytest.mark.parametrize("images", [4, 5])
+def test_the_plan_asks_for_as_many_images_as_a_column_needs(images: int) -> None:
+    found, subjects = matched_in(World(works=6, images=images, names=30, dimension=12))
+    plan = matching("script Latin", Stratum((6,), 30), rows=21, images=images, alpha=0.05)
+    missing = bool(found.own.missing[0])
+    assert plan.possible == (not missing)
+    assert missing == (images < 5)
+    assert len(subjects) == 31
+
+
+@pytest.mark.parametrize("works", [4, 5, 6, 7])
+def test_the_plan_asks_for_as_many_works_as_a_perfect_imitator_needs(works: int) -> None:
+    world = World(works=10, audited_works=works, names=30, images=5, dimension=12)
+    found, _ = matched_in(world)
+    split = halves(found.works.artist, [0], images=[5], seed=0)
+    run = perfect_imitator(found.cells, found.own, found.works.embeddings, split, needed_p=0.05)
+    assert (said(one(works), "perfect imitator").answer == YES) == (not run.reason[0])
+
+
+def test_whoever_can_be_imitated_by_plan_needs_both_experiments() -> None:
+    strata = {"locale ja_JP": Stratum((10, 10, 10), 20), "script Latin": Stratum((10, 10, 10, 0), 199)}
+    design = Design(strata=strata, background=30)
+    assert can_be_imitated(design) == {"locale ja_JP": False, "script Latin": True}
+    assert can_be_imitated(Design(strata=strata, background=30, has_text=False)) == dict.fromkeys(strata, True)
+    found = said(design, "each artist be called imitated")
+    assert found.answer == NO
+    assert found.sentence.startswith("4 of 7 artists cannot: 20 control names of locale ja_JP")
+    assert said(design, "without works").answer == UNTESTED
+    assert said(design, "perfect imitator").answer == NO
+    assert identification("locale ja_JP", strata["locale ja_JP"], images=10)[1].startswith("29 more")
+
+
+def test_matching_within_strata_is_as_fine_as_its_smallest_matrix() -> None:
+    strata = {"locale ja_JP": Stratum((10,) * 3, 9), "script Latin": Stratum((10,) * 4, 199, 2, 1)}
+    design = Design(strata=strata, background=30)
+    assert smallest_p(design) == 1 / (37 * 12 - 3 + 1)
+    latin = matching("script Latin", strata["script Latin"], rows=37, images=10, alpha=0.05)
+    assert latin.smallest_p == 1 / (37 * 205 - 5 + 1)
+
+
 def test_the_fewest_imitated_artists_are_those_that_benjamini_hochberg_lets_through() -> None:
     for artists, names, background, text in (
         (70, 70, 46, True),
         (70, 10, 0, False),
         (2500, 60, 0, False),
         (300, 12, 0, False),
+        (4, 60, 0, True),
     ):
-        design = Design(works=[8] * artists, strata={"audit": (artists, names)}, background=background, has_text=text)
+        strata = {"audit": Stratum((8,) * artists, names)}
+        design = Design(strata=strata, background=background, has_text=text)
         fewest = fewest_imitated(design)
         assert fewest is not None
         for imitated, found in ((fewest, True), (fewest - 1, False)):
             p = np.ones(family(design, max(imitated, 1)))
-            p[:imitated] = design.smallest_p
+            p[:imitated] = smallest_p(design)
             assert bool((benjamini_hochberg(p)[:imitated] < 0.05).any()) == found
 
 
 def test_a_roster_whose_names_all_pass_is_the_worst_case() -> None:
-    design = Design(works=[8] * 40, strata={"audit": (40, 60)}, background=0)
+    design = Design(strata={"audit": Stratum((8,) * 40, 60)}, background=0)
     assert family(design, 1) == 2
     best, worst = fewest_imitated(design), fewest_imitated(design, all_pass=True)
     assert best is not None
@@ -120,58 +236,38 @@ def test_a_roster_whose_names_all_pass_is_the_worst_case() -> None:
     assert best <= worst
 
 
-def test_a_roster_of_several_strata_says_which_artists_cannot_be_found() -> None:
-    design = Design(works=[10] * 6 + [0], strata={"locale ja_JP": (3, 20), "audit": (4, 199)}, background=30)
-    found = said(design, "each artist be called imitated")
-    assert found.answer == NO
-    assert found.sentence.startswith("3 artists of 7 cannot: 20 control names of locale ja_JP")
-    assert "1 artist(s) without works" in said(design, "resemble").sentence
-    assert said(design, "perfect imitator").answer == NO
-
-
-def test_matching_within_strata_is_as_fine_as_its_smallest_matrix() -> None:
-    strata = {"locale ja_JP": (3, 6), "audit": (4, 199)}
-    whole, parts = (Design(works=[10] * 7, strata=strata, background=30, match_in_strata=m) for m in (False, True))
-    assert whole.smallest_p == 1 / (37 * 212 - 7 + 1)
-    assert parts.smallest_p == 1 / (37 * 9 - 3 + 1)
-    found = said(parts, "resemble")
-    assert (said(whole, "resemble").answer, found.answer) == (YES, UNTESTED)
-    assert found.settle == "2 more control names of locale ja_JP."
-
-
 def test_versions_of_a_declared_group_have_their_power_stated() -> None:
-    found = said(Design(works=[10] * 70, strata={"audit": (70, 70)}, background=30, opted_out=10), "later version")
+    many = Design(strata={"audit": Stratum((10,) * 70, 70)}, background=30, opted_out=10)
+    found = said(many, "later version")
     assert (found.answer, "% of audits" in found.sentence) == (YES, True)
-    few = said(Design(works=[10] * 5, strata={"audit": (5, 70)}, background=30, opted_out=1), "later version")
+    few = said(Design(strata={"audit": Stratum((10,) * 5, 70)}, background=30, opted_out=1), "later version")
     assert (few.answer, few.settle) == (UNTESTED, "15 more artists who did not opt out.")
 
 
 def test_impossible_designs_are_refused() -> None:
-    with pytest.raises(ValueError, match="strata hold 2"):
-        Design(works=[1], strata={"audit": (2, 3)})
-    with pytest.raises(ValueError, match="negative"):
-        Design(works=[1], strata={"audit": (1, 3)}, background=-1)
+    with pytest.raises(ValueError, match="No artist"):
+        Design(strata={"audit": Stratum((), 3)})
+    with pytest.raises(ValueError, match="0 or more"):
+        one(background=-1)
     with pytest.raises(ValueError, match="alpha"):
-        Design(works=[1], strata={"audit": (1, 3)}, alpha=0)
+        one(alpha=0)
 
 
-def test_power_grows_with_effect_and_is_that_of_the_method() -> None:
-    table = power_table(
-        own_cell, effects=(0.0, 0.3, 0.5, 0.8), works=(10,), names=(199,), backgrounds=(0, 20), audits=80
-    )
-    none = table[table["background"] == 0]
-    assert not none["tested"].any()
-    assert none["power"].isna().all()
-    power = table[table["background"] == 20]["power"].to_numpy()
-    assert power[0] <= 0.12
-    assert all(a <= b + 0.05 for a, b in pairwise(power))
-    assert power[2] >= 0.8
-    assert power[3] >= 0.97
+def test_the_strata_of_a_plan_are_those_of_the_run() -> None:
+    table = pd.DataFrame(
+        [
+            ("a", "Aiko Mori", "artist", "ja_JP", None), ("b", "Ada Lund", "artist", "", None),
+            ("u", "Uma Lund", "untrained_artist", "", None), ("n1", "Ken Abe", "random_name", "ja_JP", False),
+            ("n2", "Ole Berg", "random_name", "", False), ("n3", "Ada Mori", "random_name", "", True),
+            ("n4", "Olga Petrova", "random_name", "ru_RU", False), ("x", "zqv", "nonsense", "", False),
+            ("bg", "Bo Ek", "background", "", None),
+        ],
+        columns=["subject", "name", "kind", "locale", "shares_name_parts"],
+    )  # fmt: skip
+    found = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
+    assert found == {"locale ja_JP": Stratum((3,), 1), "script Latin": Stratum((0,), 3, 1, 1)}
 
 
-def test_an_audit_is_drawn_with_the_effect_between_hand_and_images() -> None:
-    rng = np.random.default_rng(1)
-    similarity, means = draw_audit(1.0, works=2000, names=12, background=6, images=2000, rng=rng)
-    assert similarity.shape == (7, 13)
-    assert means.shape == (7, 48)
-    assert similarity[0, 0] == similarity.max()
+def test_the_test_of_many_others_is_the_own_cell() -> None:
+    assert matching("audit", Stratum((8,), 10), rows=6, images=5, alpha=0.05).test == OWN_CELL
+    assert matching("audit", Stratum((8,), 60), rows=5, images=5, alpha=0.05).test == NAME_TEST
