@@ -1,9 +1,9 @@
 """Did a model version change what the one before it could do? Overall, and artist by artist.
 
 Two versions are asked for the same subjects, in the same words, from the same seeds. Retraining alone moves every artist
-a little, so a difference that is merely significant is no news: an artist *changed* where even the nearer 95 % bound of the
-difference lies beyond a stated margin, and two versions are *equivalent* where the whole interval of the mean difference
-lies within one.
+a little, so a difference that is merely significant is no news: an artist *changed* if even the nearer 95 % bound of the
+difference lies beyond a stated margin. Whether two versions are equivalent, what moved the artists of a declared group, and
+whether versions drift is in ``versions``.
 """
 
 from dataclasses import dataclass
@@ -79,18 +79,13 @@ def newcombe_differences(
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """Mean over subjects of later less earlier, with a 95 % interval. ``p_value``: that nothing changed, by permutation.
-
-    ``equivalent``: the 90 % interval lies within the margin, so two one-sided tests at 5 % reject a larger change either
-    way. ``not equivalent`` is no proof of a change.
-    """
+    """Mean over subjects of later less earlier, with a 95 % interval. ``p_value``: that nothing changed, by permutation."""
 
     difference: float
     low: float
     high: float
     p_value: float
     p_floor: float
-    equivalent: bool
     subjects: int
 
 
@@ -98,7 +93,6 @@ def paired_difference(
     before: npt.ArrayLike,
     after: npt.ArrayLike,
     *,
-    margin: float,
     permutations: int,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -107,8 +101,7 @@ def paired_difference(
 
     Permutation by changing signs of the subjects' differences: had nothing changed, which version is the later would be
     a coin's toss for every subject (Fisher 1935, *The design of experiments*, section 21); p = (1 + #) / (1 + B). The
-    interval is Student's over subjects, the equivalence test Schuirmann's (1987, *Journal of Pharmacokinetics and
-    Biopharmaceutics* 15, 657-680).
+    interval is Student's over subjects.
 
     Raises ValueError where shapes differ, fewer than two subjects remain, or there is no permutation.
     """
@@ -126,36 +119,11 @@ def paired_difference(
     def reach(level: float) -> float:
         return float(stats.t.ppf((1 + level) / 2, len(d) - 1)) * error
 
-    narrow = reach(1 - 2 * (1 - confidence))
     return MeanDifference(
         difference=mean,
         low=mean - reach(confidence),
         high=mean + reach(confidence),
         p_value=(1 + at_least) / (1 + permutations),
         p_floor=1 / (1 + permutations) if len(d) > 60 else max(1 / (1 + permutations), 2.0 ** (1 - len(d))),
-        equivalent=bool(-margin < mean - narrow and mean + narrow < margin),
         subjects=len(d),
     )
-
-
-def trend(scores: npt.ArrayLike, *, permutations: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Mean change from one version to the next, and its p: (slope, p), from scores (versions, subjects) in their order.
-
-    The slope is least squares over the order, of each subject, averaged (Page 1963, *JASA* 58, 216-230, asks the same of
-    ranks). p by permuting the versions within every subject, two-sided. NaN subjects are left out.
-
-    Raises ValueError with fewer than three versions, two subjects or no permutation.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    if values.ndim != 2 or len(values) < 3 or permutations < 1:
-        raise ValueError(f"Scores {values.shape}: a trend needs at least three versions, one row each.")
-    values = values[:, ~np.isnan(values).any(axis=0)]
-    if values.shape[1] < 2:
-        raise ValueError(f"{values.shape[1]} subjects scored in all versions; a trend needs two.")
-    order = np.arange(len(values)) - (len(values) - 1) / 2
-    weights = order / float(order @ order)
-    slope = float((weights @ values).mean())
-    at_least = 0
-    for _ in range(permutations):
-        at_least += abs(float((weights @ rng.permuted(values, axis=0)).mean())) >= abs(slope) * (1 - 1e-12)
-    return slope, (1 + at_least) / (1 + permutations)

@@ -103,7 +103,6 @@ def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
             found = paired_difference(
                 before,
                 after,
-                margin=protocol.comparison.equivalent,
                 permutations=PERMUTATIONS,
                 rng=np.random.default_rng([protocol.seed, 7]),
             )

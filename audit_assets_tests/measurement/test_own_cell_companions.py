@@ -4,7 +4,9 @@ from itertools import permutations as orders
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from audit_assets.measurement.kernels import permuted_traces
 from audit_assets.measurement.own_cell import OwnCells
 from audit_assets.measurement.own_cell_companions import name_test, own_rank, pairing
 from audit_assets.measurement.vectors import FloatArray
@@ -161,3 +163,21 @@ def test_what_cannot_be_ranked_says_why() -> None:
         name_test(values, np.ones(8), own, range(15))
     with pytest.raises(ValueError, match="outside the matrix"):
         name_test(values, np.ones(8), own, [99])
+
+
+def test_every_order_is_drawn_equally_often() -> None:
+    square = np.array([[0, 100, 200], [1, 101, 201], [3, 103, 203]], dtype=float) ** 1.5
+    sums = permuted_traces(square, 60_000, 1)
+    counts = np.unique(sums.round(6), return_counts=True)[1]
+    assert len(counts) == 6
+    assert stats.chisquare(counts).pvalue > 1e-4
+    np.testing.assert_array_equal(sums, permuted_traces(square, 60_000, 1))
+
+
+def test_effects_of_works_and_of_images_do_not_change_the_pairing_test() -> None:
+    rng = np.random.default_rng(9)
+    values, own = rng.normal(size=(20, 20)) + 0.3 * np.eye(20), own_at(*((i, i) for i in range(20)))
+    shifted = values + np.arange(20.0) / 7 + rng.normal(size=(20, 1))
+    plain, moved = (pairing(v, own, permutations=999, rng=np.random.default_rng(1)) for v in (values, shifted))
+    assert plain.p_value == moved.p_value
+    assert plain.statistic == pytest.approx(moved.statistic, abs=1e-9)

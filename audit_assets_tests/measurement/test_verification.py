@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit_assets.measurement.corrected_matching import own_rank, works_by_subject
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.identification import (
     by_subject,
@@ -20,6 +19,9 @@ from audit_assets.measurement.identification import (
 )
 from audit_assets.measurement.matching import matching_by_subject, matching_summary, paper_test
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
+from audit_assets.measurement.own_cell import own_cells
+from audit_assets.measurement.own_cell_companions import own_rank
+from audit_assets.measurement.similarities import similarities
 from audit_assets.measurement.vectors import FloatArray, IntArray
 from audit_assets.measurement.verification import (
     aggregate_findings,
@@ -159,23 +161,10 @@ def matched() -> tuple[pd.DataFrame, dict[str, FloatArray | IntArray]]:
                 np.diagonal(v).copy() for v in (ranks.statistic, ranks.p_value, ranks.p_floor, ranks.auc)
             )
             tables.append(rows_of(test, alternative, "bonferroni", statistic, p, floor, auc))
-    corrected = own_rank(
-        works_by_subject(
-            references=works, artist_of_reference=np.arange(20), pool=20, imitations=images, subject_of_imitation=who,
-            subjects=8,
-        )
-    )  # fmt: skip
-    tables.append(
-        rows_of(
-            "own_rank",
-            "closer",
-            "benjamini_hochberg",
-            corrected.rank,
-            corrected.p_value,
-            corrected.p_floor,
-            corrected.auc,
-        )
-    )
+    cells = similarities(works, np.arange(20), images, who, pool=20, names=8)
+    ranks = own_rank(cells.similarity, cells.lengths(), own_cells(cells, np.arange(8), np.arange(8)))
+    auc = 1 - (ranks.rank - 1) / ranks.others
+    tables.append(rows_of("own_rank", "closer", "benjamini_hochberg", ranks.rank, ranks.p_value, ranks.p_floor, auc))
     return pd.concat(tables, ignore_index=True), {"works": works, "images": images, "who": who}
 
 
