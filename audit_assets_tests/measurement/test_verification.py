@@ -162,9 +162,11 @@ def matched() -> tuple[pd.DataFrame, dict[str, FloatArray | IntArray]]:
             )
             tables.append(rows_of(test, alternative, "bonferroni", statistic, p, floor, auc))
     cells = similarities(works, np.arange(20), images, who, pool=20, names=8)
-    ranks = own_rank(cells.similarity, cells.lengths(), own_cells(cells, np.arange(8), np.arange(8)))
-    auc = 1 - (ranks.rank - 1) / ranks.others
-    tables.append(rows_of("own_rank", "closer", "benjamini_hochberg", ranks.rank, ranks.p_value, ranks.p_floor, auc))
+    corrected = own_rank(cells.similarity, cells.lengths(), own_cells(cells, np.arange(8), np.arange(8)))
+    auc = 1 - (corrected.rank - 1) / corrected.others
+    tables.append(
+        rows_of("own_rank", "closer", "benjamini_hochberg", corrected.rank, corrected.p_value, corrected.p_floor, auc)
+    )
     return pd.concat(tables, ignore_index=True), {"works": works, "images": images, "who": who}
 
 
