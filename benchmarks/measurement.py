@@ -20,6 +20,7 @@ What the peers are:
   rank by window functions, on a part of the images, scaled up. Beside it, without a target, the fastest SQL that we found,
   without windows. DuckDB computes in float32, ours in float64. And the bare matrix product in float64, of embeddings that
   were converted beforehand: the least that anybody has to compute.
+* the whole measurement, at one artist, 250 and 2,500: no peer, beside the seconds and the memory that were designed for.
 """
 
 import argparse
@@ -31,6 +32,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import permutations as orders
 from math import comb
@@ -39,16 +41,16 @@ from typing import Any
 import duckdb
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from audit_assets.measurement import corrected_matching, exact_rank_sum, identification, intervals, matching
-from audit_assets.measurement.auditability import discrimination_gap
-from audit_assets.measurement.effect_sizes import auc_intervals
+from audit_assets.measurement import exact_rank_sum, identification, matching
 from audit_assets.measurement.kernels import permuted_traces
+from audit_assets.measurement.own_cell import OwnCells
+from audit_assets.measurement.own_cell_companions import pairing
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from benchmarks.results import Results, seconds
+from benchmarks.whole_measurement import apart
 
 ARTISTS, IMAGES = 250, 10
 
@@ -179,9 +181,7 @@ def permutation_tests(results: Results, rng: np.random.Generator, permutations: 
     nine = rng.normal(size=(9, 9)) + 0.5 * np.eye(9)
     sums = nine[np.array(list(orders(range(9)))), np.arange(9)].sum(axis=1)
     exact = float(np.mean(sums >= np.trace(nine) - 1e-9))
-    found = corrected_matching.pairing_test(
-        corrected_matching.WorksBySubject(nine, 1, np.full(9, IMAGES)), permutations=permutations, rng=rng
-    )
+    found = pairing(nine, OwnCells(np.arange(9), np.arange(9), ("",) * 9), permutations=permutations, rng=rng)
     error = np.sqrt(exact * (1 - exact) / permutations)
     results.within(
         "permutations, 9 artists: p-value, standard errors from all 362,880 pairings",
@@ -267,63 +267,38 @@ def classification(results: Results, rng: np.random.Generator, images: int, some
     results.faster(f"classification, {images:,} x {labels}: the bare matrix product, float64", taken, product, 0.6)
 
 
-def whole_measurement(results: Results, rng: np.random.Generator, bootstraps: int) -> None:
-    """Everything that one model and one encoder need, from embeddings to intervals, controls and verdict evidence."""
-    dimension, works_each, background = 512, 5, 250
-    hands = rng.normal(size=(ARTISTS + background, dimension))
+SIZES: Sequence[tuple[int, int, int, dict[str, float]]] = (
+    (1, 20, 10, {"all": 2.0}),
+    (250, 250, 5, {"all": 3.0}),
+    (2500, 0, 6, {"identification": 10.0, "matching": 15.0}),
+)
+"""Artists, background and works per artist, with the most CPU seconds of a step, of all steps, or of all steps of matching."""
 
-    def unit(rows: FloatArray) -> FloatArray:
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+MOST_MEGABYTES = 1000.0
+"""Beyond the embeddings, at 2,500 artists."""
 
-    who, artist = np.repeat(np.arange(ARTISTS), IMAGES), np.repeat(np.arange(ARTISTS + background), works_each)
-    images = unit(0.5 * hands[who] + rng.normal(size=(len(who), dimension)))
-    works = unit(hands[artist] + rng.normal(size=(len(artist), dimension)))
-    labels = unit(np.vstack([hands[:ARTISTS], rng.normal(size=(3, dimension))]))
-    subjects = [f"artist-{i:03}" for i in range(ARTISTS)]
-    names = [*subjects, "default:a", "default:b", "default:c"]
 
-    def measure() -> None:
-        probabilities = identification.class_probabilities(images, labels, 100.0)
-        trials = identification.identify(probabilities, who)
-        table = identification.trials_table(
-            trials, margin=identification.margins(probabilities, who),
-            calibrated_probability_of_subject=probabilities[np.arange(len(who)), who], protocol="p", model_version="m", encoder="e", label_set="joint", labels=names,
-            subject=[subjects[i] for i in who], kind=["artist"] * len(who), template=np.zeros(len(who), dtype=int),
-            label_template=np.zeros(len(who), dtype=int), trial=np.tile(np.arange(IMAGES), ARTISTS),
-        )  # fmt: skip
-        rows = identification.by_subject(table)
-        shares = pd.DataFrame({"subject": subjects, "shares_name_parts": pd.array([None] * ARTISTS, dtype="boolean")})
-        identification.summary(table, rows, shares, labels={"joint": len(names)})
-        correct, each = rows["correct"].to_numpy(), rows["images"].to_numpy()
-        controls = np.minimum(correct, 1)
-        intervals.bootstrap_gap(correct, each, controls, each, bootstraps=bootstraps, rng=rng)
-        intervals.bootstrap_ratio(correct, each, np.maximum(each - 1, 1), each, bootstraps=bootstraps, rng=rng)
-        intervals.intra_subject_correlation(trials.correct.astype(float), who)
-        firsts = works[: ARTISTS * works_each : works_each]
-        distances = matching.cosine_distances(works[: ARTISTS * works_each], images)
-        alternatives: tuple[matching.Alternative, ...] = ("two_sided", "closer")
-        for alternative in alternatives:
-            paper = matching.paper_test(
-                references=firsts, imitations=images, subject_of_imitation=who, alternative=alternative
-            )
-            matching.reassigned(paper.table, assignments=1000, rng=rng, fixed_points=True)
-            exact = exact_rank_sum.rank_sum_exact_table(distances[::works_each], who, ARTISTS, alternative=alternative)
-            matching.reassigned(exact, assignments=1000, rng=rng, fixed_points=True)
-        pool = corrected_matching.works_by_subject(
-            references=works, artist_of_reference=artist, pool=ARTISTS + background, imitations=images,
-            subject_of_imitation=who, subjects=ARTISTS,
-        )  # fmt: skip
-        ranks = corrected_matching.own_rank(pool)
-        matching.reassigned(ranks.table, assignments=1000, rng=rng, fixed_points=True, adjustment="benjamini_hochberg")
-        corrected_matching.pairing_test(pool, permutations=10_000, rng=rng)
-        auc_intervals(distances, np.repeat(np.arange(ARTISTS), works_each), who, subjects=ARTISTS)
-        discrimination_gap(works, artist, artists=ARTISTS + background)
-
-    measure()
-    taken = seconds(measure, repeats=2)
-    results.reported(
-        f"whole measurement, 250 x 10 images, 500 x 5 works, {bootstraps:,} bootstraps (5 s asked)", taken, 5
-    )
+def whole_measurements(results: Results, *, quick: bool) -> None:
+    """All steps of one version and encoder, beside what was designed for; each size in a process of its own."""
+    for artists, background, works, most in SIZES[:2] if quick else SIZES:
+        taken = apart(artists, background, works)
+        what = f"{artists:,} artist{'s' if artists > 1 else ''} x 10 images, 199 names, {artists + background:,} x {works} works"
+        steps = {name: value for name, value in taken.items() if not name.endswith("MB")}
+        sums = steps | {
+            "all": sum(steps.values()),
+            "matching": sum(value for name, value in steps.items() if name not in {"identification", "verdicts", "paper's mode"})
+            - steps["confusable artists"],
+        }  # fmt: skip
+        for step, limit in most.items():
+            results.within(f"{what}: {step}, CPU s", sums[step], limit)
+        for step, value in steps.items():
+            if step not in most:
+                results.reported(f"{what}: {step}{' tests' if step == 'matching' else ''}, CPU s", value)
+        peak = max(value for name, value in taken.items() if name.endswith("MB"))
+        if "matching" in most:
+            results.within(f"{what}: peak memory beyond the embeddings, MB", peak, MOST_MEGABYTES)
+        else:
+            results.reported(f"{what}: peak memory beyond the embeddings, MB", peak)
 
 
 def main() -> int:
@@ -336,7 +311,7 @@ def main() -> int:
     exact_tests(results, rng)
     permutation_tests(results, rng, 10_000 if quick else 100_000, some=50 if quick else 300)
     classification(results, rng, images=10_000 if quick else 100_000, some=500 if quick else 2_000)
-    whole_measurement(results, rng, bootstraps=1_000 if quick else 10_000)
+    whole_measurements(results, quick=quick)
     return results.finish()
 
 

@@ -414,7 +414,9 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--audits", type=int, default=600, help="audits per case; rosters are drawn less often")
+    parser.add_argument(
+        "--audits", type=int, default=300, help="audits per case; levels twice as often, rosters less often"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, default=DOCS, help="folder with statistics.md")
     chosen = parser.parse_args()

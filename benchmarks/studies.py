@@ -7,6 +7,7 @@ rows. Worlds are those of `measurement.worlds` and `measurement.name_worlds`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def level(audits: int, seed: int) -> Iterator[Row]:
                 found[test, "p <= 0.05"], found[test, "p <= 0.01"] = mean(tested <= 0.05), mean(tested <= 0.01)
             return found
 
-        yield from repeated("level", case, audits if world.audited < 20 else max(2, audits // 10), seed, one)
+        yield from repeated("level", case, 2 * audits if world.audited < 20 else max(2, audits // 5), seed, one)
 
 
 def p_values(drawn: DrawnWorld) -> dict[str, FloatArray]:
@@ -185,6 +186,10 @@ def found_alone(drawn: DrawnWorld) -> float:
     return float(p)
 
 
+def _found(world: World, test: str, rng: np.random.Generator) -> dict[tuple[str, str], float]:
+    return {(test, "found"): float(found_alone(draw(world, rng)) <= ALPHA)}
+
+
 EFFECTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 BACKGROUNDS = (0, 5, 10, 20, 50, 100)
 
@@ -195,8 +200,8 @@ def one_artist(audits: int, seed: int) -> Iterator[Row]:
         for effect in EFFECTS:
             world = World(background=background, imitated=int(effect > 0), effect=effect)
             yield from repeated(
-                "one artist", f"{background}", audits, seed + round(100 * effect),
-                lambda rng, world=world, effect=effect: {(f"{effect:g}", "found"): float(found_alone(draw(world, rng)) <= ALPHA)},
+                "one artist", f"{background}", 2 * audits, seed + round(100 * effect),
+                partial(_found, world, f"{effect:g}"),
             )  # fmt: skip
 
 
@@ -211,7 +216,7 @@ def sizes(audits: int, seed: int) -> Iterator[Row]:
             chosen = replace(world, effect=effect)
             yield from repeated(
                 "sizes", case, audits, seed + round(100 * effect),
-                lambda rng, world=chosen, effect=effect: {(f"{effect:g}", "found"): float(found_alone(draw(world, rng)) <= ALPHA)},
+                partial(_found, chosen, f"{effect:g}"),
             )  # fmt: skip
 
 
