@@ -80,6 +80,7 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("origins", None, "own origin", "p <= 0.05", 0.05),
     ("names", None, "own origin", "false_pass", 0.01),
     ("one artist", None, "0", "found", 0.05),
+    ("alone", None, "0", "found", 0.05),
     ("roster", None, "filter, then adjust", "false among found", 0.05),
     ("roster", None, "filter, then adjust", "false of artists", 0.01),
     ("roster", None, "at least m", "above the truth", 0.05),
@@ -198,6 +199,10 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
         "one artist": page.crossed(
             "one artist", [f"{b}" for b in studies.BACKGROUNDS], [(f"effect {e}", e, "found") for e in effects],
             "background artists (0: control names alone)",
+        ),
+        "alone": page.crossed(
+            "alone", page.cases("alone"), [(f"effect {e}", e, "found") for e in ("0", "0.3", "0.5", "0.8")],
+            "control names alone: p <= 0.05",
         ),
         "sizes": page.crossed("sizes", sizes, [(f"effect {e}", e, "found") for e in ("0.3", "0.5", "0.8")], "one artist, else 10 works, 199 names, 10 images, 20 others"),
         "roster": page.crossed(

@@ -181,8 +181,10 @@ def found_alone(drawn: DrawnWorld) -> float:
     cells, own = drawn.cells()
     p = own_cell(cells.similarity, cells.lengths(), own).p_value[0]
     if np.isnan(p) and not own.missing[0]:
-        row = cells.similarity[own.rows[0]]
-        return name_test_alone(row[own.columns[0]], np.delete(row, own.columns[0]))[0]
+        images = cells.mean_images
+        return name_test_alone(
+            cells.mean_works[own.rows[0]], images[own.columns[0]], np.delete(images, own.columns[0], axis=0)
+        )[0]
     return float(p)
 
 
@@ -203,6 +205,16 @@ def one_artist(audits: int, seed: int) -> Iterator[Row]:
                 "one artist", f"{background}", 2 * audits, seed + round(100 * effect),
                 partial(_found, world, f"{effect:g}"),
             )  # fmt: skip
+
+
+def alone(audits: int, seed: int) -> Iterator[Row]:
+    """One artist beside control names alone, in every shape of world, by effect."""
+    for shape in worlds.SHAPES:
+        for effect in (0.0, 0.3, 0.5, 0.8):
+            world = World(background=0, shape=shape, imitated=int(effect > 0), effect=effect)
+            yield from repeated(
+                "alone", SHAPE_NAMES[shape], audits, seed + round(100 * effect), partial(_found, world, f"{effect:g}")
+            )
 
 
 def sizes(audits: int, seed: int) -> Iterator[Row]:
@@ -313,6 +325,6 @@ def unit(vectors: FloatArray) -> FloatArray:
 
 
 STUDIES: dict[str, Study] = {
-    "level": level, "origins": origins, "names": names, "one artist": one_artist, "sizes": sizes, "roster": roster,
+    "level": level, "origins": origins, "names": names, "one artist": one_artist, "alone": alone, "sizes": sizes, "roster": roster,
     "base rates": base_rates, "paper": paper,
 }  # fmt: skip

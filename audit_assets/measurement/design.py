@@ -165,7 +165,7 @@ def matching(stratum: str, planned: Stratum, *, rows: int, images: int, alpha: f
         found = Test(
             NAME_TEST, 1 / (1 + planned.names),
             f"{rows - 1} other artists have works, fewer than {own_cell.FEWEST_ROWS}, so the images are ranked among those of "
-            f"{planned.names} control names alone, which sees less",
+            f"{planned.names} control names alone, which cannot take out names whose images are near to all works",
         )  # fmt: skip
     else:
         needed = own_cell_companions.FEWEST_NAMES - planned.names if few_rows > 0 else few_columns

@@ -238,18 +238,29 @@ def _groups(peers: npt.ArrayLike | None, length: int) -> IntArray:
     return group
 
 
-def name_test_alone(own: npt.ArrayLike, controls: npt.ArrayLike) -> tuple[float, int]:
+def name_test_alone(mean_work: npt.ArrayLike, own: npt.ArrayLike, controls: npt.ArrayLike) -> tuple[float, int]:
     """The name test without other artists: p-value and rank of the own images among those of control names.
 
-    ``own``: the mean cosine between the artist's works and the images of the artist's name; ``controls`` (k,): the same of control
-    names. If the artist's name is exchangeable with the control names, each rank is equally likely whatever the works are, so the
-    test is exact. It does not know which names draw images that are near to everything, which is why ``own_cell`` is used as
-    soon as other artists' works exist: it finds weaker imitations.
+    ``mean_work`` (d,): mean of the artist's works. ``own`` (d,): mean image of the artist's name; ``controls`` (k, d): mean images of
+    control names. The value of a name is the inner product of the mean work with the name's mean image, less the mean over all
+    k + 1 names, over its length. All names are treated alike, so each rank is equally likely if the artist's name is
+    exchangeable with the control names, whatever the works are.
 
-    Raises ValueError with fewer than ``FEWEST_NAMES`` control names.
+    The centring matters if it is not: an artist's name may draw images that are more alike than those of invented names. With
+    uncentred cosines, a name that steers strongly but not to these works had p <= 0.05 in 23 to 38 % of simulated audits, and
+    has so in 4 to 7 % here. What other artists' works would show, names whose images are near to all works, stays unseen.
+
+    Raises ValueError with fewer than ``FEWEST_NAMES`` control names, and on shapes that do not fit.
     """
-    theirs = np.asarray(controls, dtype=np.float64)
-    if theirs.ndim != 1 or len(theirs) < FEWEST_NAMES:
-        raise ValueError(f"{theirs.size} control names; the test needs {FEWEST_NAMES}.")
-    rank = 1 + int((np.round(theirs, 9) >= np.round(float(np.asarray(own)), 9)).sum())
-    return rank / (1 + len(theirs)), rank
+    work, mine, theirs = (np.asarray(v, dtype=np.float64) for v in (mean_work, own, controls))
+    if theirs.ndim != 2 or len(theirs) < FEWEST_NAMES:
+        raise ValueError(f"{len(theirs) if theirs.ndim else 0} control names; the test needs {FEWEST_NAMES}.")
+    if work.shape != theirs.shape[1:] or mine.shape != work.shape:
+        raise ValueError(
+            f"Mean work {work.shape}, own images {mine.shape}, control names {theirs.shape}; pass (d,), (d,) and (k, d)."
+        )
+    names = np.vstack([mine, theirs])
+    names -= names.mean(axis=0)
+    score = np.round(names @ work / np.maximum(np.linalg.norm(names, axis=1), FLAT), 9)
+    rank = 1 + int((score[1:] >= score[0]).sum())
+    return rank / len(names), rank

@@ -62,8 +62,8 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
             p[i], rank[i], others[i], floor[i] = test.p_value[at], test.rank[at], test.others[at], test.p_floor[at]
             reasons[i] = test.reason[at]
             if reasons[i] and len(cells.similarity) - 1 < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
-                row = cells.similarity[own.rows[i]]
-                p[i], rank[i] = name_test_alone(row[own.columns[i]], row[of_stratum])
+                mine, theirs = cells.mean_images[own.columns[i]], cells.mean_images[of_stratum]
+                p[i], rank[i] = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
                 others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""
     return Ranks(p, rank, others, floor, tuple(reasons))
 

@@ -68,8 +68,8 @@ def _with_those_alone(
         names = controls[strata[controls] == strata[found.own.columns[i]]]
         at = i * split.splits + np.arange(split.splits)
         made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
-        theirs = left @ found.cells.mean_images[names].T
-        p = np.array([name_test_alone(m @ w, t)[0] for m, w, t in zip(made, left, theirs, strict=True)])
+        theirs = found.cells.mean_images[names]
+        p = np.array([name_test_alone(w, m, theirs)[0] for m, w in zip(made, left, strict=True)])
         passes, shares = np.ones(split.splits, dtype=np.bool_), np.full(split.splits, np.nan)
         if needed.identified is not None:
             counted = (split.images[at] > 0).astype(np.float64)

@@ -91,8 +91,8 @@ def test_what_one_artist_lacks_is_stated_with_its_remedy(
 def test_an_artist_without_background_is_matched_by_names_alone_and_the_plan_says_so() -> None:
     found = said(one(background=0), "resemble")
     assert found.sentence == (
-        "0 other artists have works, fewer than 5, so the images are ranked among those of 199 control names alone, which sees "
-        "less; p can be as small as 5.0e-03."
+        "0 other artists have works, fewer than 5, so the images are ranked among those of 199 control names alone, which cannot "
+        "take out names whose images are near to all works; p can be as small as 5.0e-03."
     )
 
 

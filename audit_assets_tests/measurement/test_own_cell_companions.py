@@ -8,8 +8,9 @@ from scipy import stats
 
 from audit_assets.measurement.kernels import permuted_traces
 from audit_assets.measurement.own_cell import OwnCells
-from audit_assets.measurement.own_cell_companions import name_test, own_rank, pairing
+from audit_assets.measurement.own_cell_companions import name_test, name_test_alone, own_rank, pairing
 from audit_assets.measurement.vectors import FloatArray
+from audit_assets.measurement.worlds import World, draw
 from audit_assets_tests.measurement.test_own_cell import own_at, own_mask, row_effects_by_least_squares
 
 
@@ -181,3 +182,30 @@ def test_effects_of_works_and_of_images_do_not_change_the_pairing_test() -> None
     plain, moved = (pairing(v, own, permutations=999, rng=np.random.default_rng(1)) for v in (values, shifted))
     assert plain.p_value == moved.p_value
     assert plain.statistic == pytest.approx(moved.statistic, abs=1e-9)
+
+
+def test_without_other_artists_each_place_is_equally_likely_as_names_change_places() -> None:
+    rng = np.random.default_rng(2)
+    work, names = rng.normal(size=8), rng.normal(size=(20, 8)) * rng.uniform(0.1, 3, size=(20, 1)) + rng.normal(size=8)
+    ranks = [name_test_alone(work, names[i], np.delete(names, i, axis=0))[1] for i in range(20)]
+    assert sorted(ranks) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("shape", ["loud_names", "dull_names"])
+def test_a_name_that_steers_strongly_is_not_found_to_steer_to_the_works_for_that(shape: str) -> None:
+    def p(seed: int, effect: float) -> float:
+        world = World(background=0, shape=shape, imitated=int(effect > 0), effect=effect)  # type: ignore[arg-type]
+        cells, own = draw(world, np.random.default_rng([11, seed])).cells()
+        images = cells.mean_images
+        return name_test_alone(cells.mean_works[own.rows[0]], images[0], images[1:])[0]
+
+    assert np.mean([p(i, 0.0) <= 0.05 for i in range(150)]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert np.mean([p(i, 0.8) <= 0.05 for i in range(30)]) >= 0.9
+
+
+def test_too_few_control_names_alone_are_refused() -> None:
+    with pytest.raises(ValueError, match="9 control names"):
+        name_test_alone(np.ones(3), np.ones(3), np.ones((9, 3)))
+    with pytest.raises(ValueError, match="pass"):
+        name_test_alone(np.ones(4), np.ones(3), np.ones((12, 3)))
+    assert name_test_alone(np.ones(3), np.ones(3), np.ones((12, 3))) == (1.0, 13)
