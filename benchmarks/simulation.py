@@ -36,6 +36,7 @@ from audit_assets.measurement import (
 )
 from audit_assets.measurement.power import accuracy_half_width
 from benchmarks import further_studies, limit_studies, studies
+from benchmarks.simulation_figure import draw_figure
 from benchmarks.studies import Row
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -83,6 +84,7 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("alone", None, "0", "found", 0.05),
     ("roster", None, "filter, then adjust", "false among found", 0.05),
     ("roster", None, "filter, then adjust", "false of artists", 0.01),
+    ("orders", None, "filter, then adjust", "false among found", 0.05),
     ("roster", None, "at least m", "above the truth", 0.05),
     ("seen", "0", "perfect imitator", "auditable", 0.05),
     ("series", None, "series declared", "auditable", 0.05),
@@ -200,10 +202,7 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
             "one artist", [f"{b}" for b in studies.BACKGROUNDS], [(f"effect {e}", e, "found") for e in effects],
             "background artists (0: control names alone)",
         ),
-        "alone": page.crossed(
-            "alone", page.cases("alone"), [(f"effect {e}", e, "found") for e in ("0", "0.3", "0.5", "0.8")],
-            "control names alone: p <= 0.05",
-        ),
+        "alone": alone(page),
         "sizes": page.crossed("sizes", sizes, [(f"effect {e}", e, "found") for e in ("0.3", "0.5", "0.8")], "one artist, else 10 works, 199 names, 10 images, 20 others"),
         "roster": page.crossed(
             "roster", [f"{n}" for n in studies.IMITATED],
@@ -216,6 +215,11 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
             [("filter first: found", deciding, "found"), ("false among found", deciding, "false among found"), ("adjust first: found", last, "found"),
              ("false among found", last, "false among found"), ("no text: found", "no text", "found"), ("false among found", "no text", "false among found")],
             "imitated of 70 (effect 0.8)",
+        ),
+        "orders": page.crossed(
+            "orders", page.cases("orders"),
+            [("filter first: false among found", deciding, "false among found"), ("adjust first: false among found", last, "false among found")],
+            "imitated of 70, of whom a fifth pass identification",
         ),
         "at least": markdown(
             [[f"{n}", page.cell("roster", f"{n}", "at least m", "above the truth"), f"{page.value('roster', str(n), 'at least m', 'mean m'):.1f}"]
@@ -280,6 +284,20 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
         "coverage of ten": covered(coverage, 10),
         "widths": widths(),
     }  # fmt: skip
+
+
+def alone(page: Page) -> str:
+    rows = [
+        [case, *(page.cell("alone", case, e, "found") for e in ("0", "0.3", "0.5", "0.8")), *(page.cell("with others", case, e, "found") for e in ("0.5", "0.8"))]
+        for case in page.cases("alone")
+    ]  # fmt: skip
+    head = [
+        "one artist, p <= 0.05",
+        *(f"names alone, effect {e}" for e in ("0 (nobody)", "0.3", "0.5", "0.8")),
+        "`own_cell` with 20 others, 0.5",
+        "0.8",
+    ]
+    return f"{markdown(rows, head)}\n\nIn %, ± one standard error; {page.audits('alone')} audits drawn per cell."
 
 
 def base_rates(page: Page) -> str:
@@ -372,49 +390,6 @@ def written_in(page: str, tables: dict[str, str]) -> str:
         place = places[0]
         page = page[: place.start()] + place[1] + text + "\n" + page[place.end() :]
     return page
-
-
-def draw_figure(table: pd.DataFrame, path: Path) -> None:
-    """Without imitation, by correlation; one imitated artist, by effect; imitated artists seen, by works recognised."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update(
-        {"svg.hashsalt": "simulation", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    )
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
-    paper = table[(table["study"] == "paper") & (table["figure"] == "p <= 0.05")]
-    for test, style in (("rank sum", "--"), ("exact rank sum", ":"), ("own_cell", "-")):
-        rows = paper[paper["test"] == test]
-        axes[0].errorbar(
-            rows["case"].astype(float), rows["value"], 2 * rows["error"], fmt=style, marker="o", ms=3, label=test
-        )
-    axes[0].axhline(0.05, color="0.6", lw=0.8)
-    axes[0].set(
-        xlabel="correlation of the images of one name (ICC)", ylabel="share of artists with p <= 0.05", ylim=(0, None)
-    )
-    axes[0].set_title("Nobody is imitated", loc="left")
-    alone = table[table["study"] == "one artist"]
-    for background in studies.BACKGROUNDS:
-        rows = alone[alone["case"] == f"{background}"]
-        label = "control names alone" if background == 0 else f"{background} others"
-        axes[1].errorbar(rows["test"].astype(float), rows["value"], 2 * rows["error"], marker="o", ms=3, label=label)
-    axes[1].axhline(0.05, color="0.6", lw=0.8)
-    axes[1].set(xlabel="effect (cosine of hand and images)", ylabel="share found", ylim=(0, 1.02))
-    axes[1].set_title("One artist is audited and imitated", loc="left")
-    seen = table[table["study"] == "seen"].pivot_table(index="case", columns="figure", values="value")
-    seen = seen.sort_values("share of works")
-    axes[2].plot(seen["share of works"], seen["auditable"], marker="o", ms=3)
-    axes[2].set(
-        xlabel="share of the artist's works that the encoder recognises", ylabel="artists auditable", ylim=(0, 1.02)
-    )
-    axes[2].set_title("Could the audit have seen it?", loc="left")
-    for axis in axes[:2]:
-        axis.legend(frameon=False)
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
 
 
 def main() -> int:

@@ -5,7 +5,7 @@
 Each size runs in a process of its own, timed by CPU, with its peak memory beyond that of the imports and the embeddings. The
 functions are those that the results call: identification among own and joint labels, beside control names and in intervals;
 matching by the own cell, its companions, re-assigned works and the pairing test; near copies; the perfect imitator; answers and
-verdicts. The paper's mode (rank sums with 1,000 re-assignments, AUC, bootstraps) is a step of its own, up to 250 artists.
+verdicts. The paper's mode (rank sums with 1,000 re-assignments, AUC) is a step of its own, up to 250 artists.
 """
 
 import argparse
@@ -175,7 +175,7 @@ class Matching:
 
 
 def paper_mode(audit: Embedded) -> None:
-    """The paper's test and the exact one, two-sided and one-sided, re-assigned 1,000 times; AUC with intervals; bootstraps."""
+    """The paper's test and the exact one, two-sided and one-sided, re-assigned 1,000 times; AUC with intervals."""
     rng, n = np.random.default_rng(1), audit.artists
     own = audit.artist < n
     works, artist = audit.works[own], audit.artist[own]
@@ -193,9 +193,6 @@ def paper_mode(audit: Embedded) -> None:
         for table in (paper.table, exact):
             matching.reassigned(table, assignments=1000, rng=rng, fixed_points=True)
     auc_intervals(distances, artist, name, subjects=n)
-    correct, ten = rng.integers(0, IMAGES + 1, n), np.full(n, IMAGES)
-    intervals.bootstrap_gap(correct, ten, np.minimum(correct, 1), ten, bootstraps=10_000, rng=rng)
-    intervals.bootstrap_ratio(correct, ten, np.maximum(ten - 1, 1), ten, bootstraps=10_000, rng=rng)
 
 
 def verdicts(beside: pd.DataFrame, found: Matching) -> pd.DataFrame:
