@@ -57,12 +57,6 @@ class MatchingTests(_Strict):
         gt=0,
         description="permutations of the global pairing test; its p-value cannot be below 1 / (1 + this number)",
     )
-    works: int | None = Field(
-        None,
-        gt=0,
-        description="number of real works per artist in the corrected tests, taken in order; an artist with fewer is left "
-        "out. The default is the number that the tested artist with the fewest works has",
-    )
     alpha: float = Field(0.05, gt=0, lt=1)
 
 
@@ -98,9 +92,6 @@ class Protocol(_Strict):
         0,
         ge=0,
         description="seed of the tests that draw at random; an image's seed comes from its subject, template and trial",
-    )
-    bootstraps: int = Field(
-        10_000, ge=100, description="number of resamples of subjects for the intervals of gaps and ratios"
     )
     indirect: bool = Field(
         False,
@@ -142,7 +133,6 @@ class Protocol(_Strict):
             {
                 "default_labels": self.default_labels,
                 "seed": self.seed,
-                "bootstraps": self.bootstraps,
                 "matching": self.matching.model_dump(),
                 "comparison": self.comparison.model_dump(),
             }

@@ -154,9 +154,9 @@ def test_only_the_subject_whose_images_were_lost_is_made_again_and_is_the_same(c
 
 def test_a_planted_error_in_an_aggregate_is_found(copied: Path) -> None:
     ws = workspace_of(copied)
-    table = "identification_by_subject/miniature-1"
+    table = "name_controls/miniature-1"
     rows = ws.warehouse.read(table)
-    rows["correct"] = rows["correct"] + (rows.index == 0)
+    rows["identified"] = rows["identified"] + (rows.index == 0)
     ws.warehouse.write(table, rows, ws.warehouse.inputs(table) or "")
     assert ResultStage(ws).searched(IDENTIFICATION, "miniature-1")
     assert not ResultStage(ws).searched(MATCHING, "miniature-1")
@@ -203,7 +203,7 @@ def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> Non
     ws = workspace_of(copied)
     before = files_of(ws.warehouse.root / "images")
     protocol = tmp_path / "protocol.yaml"
-    protocol.write_text("name: other\ntemplates: ['Artwork from {name}']\ntrials: 4\nseed: 5\n")
+    protocol.write_text("name: other\ntemplates: ['Artwork from {name}']\ntrials: 5\nseed: 5\n")
     copied.write_text(copied.read_text().replace("protocol: paper_2023_small", f"protocol: {protocol}"))
     drive(copied)
     assert files_of(ws.warehouse.root / "images") == before

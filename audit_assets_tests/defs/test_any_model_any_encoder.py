@@ -57,11 +57,11 @@ def checks_of(config: Path, asset: str) -> dict[str, bool]:
 
 @pytest.fixture(scope="module")
 def saved_images(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a person saved of a closed model: 4, 3, 1 and 0 images an artist, one file cut short, no control names."""
+    """What a person saved of a closed model: 5, 3, 1 and 0 images per artist, one file cut short, no control names."""
     ws = workspace_of(audited)
     folder = tmp_path_factory.mktemp("saved")
     artists = ws.subjects().query("kind == 'artist'")["subject"].tolist()
-    for subject, count in zip(artists, (4, 3, 1, 0, 4, 4), strict=False):
+    for subject, count in zip(artists, (5, 3, 1, 0, 5, 5), strict=False):
         for n, sha256 in enumerate(ws.warehouse.read(f"imitations/miniature-1/{subject}")["image_sha256"][:count]):
             (folder / subject).mkdir(exist_ok=True)
             shutil.copy(ws.images.path(sha256), folder / subject / f"{n}.png")
@@ -92,7 +92,7 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     artists = artists_of(ws)
     rows = query(ws, "SELECT * FROM imitations")
     supplied = rows[rows["status"] == "ok"].groupby("subject").size().to_dict()
-    assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (4, 3, 1, 4), strict=True))
+    assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (5, 3, 1, 5), strict=True))
     absent = rows[rows["status"] == "not_supplied"]
     assert absent[["image_sha256", "seed", "prompt", "width"]].isna().all(axis=None)
     assert set(rows["subject"]) == set(ws.subjects().query("kind != 'background'")["subject"])
@@ -107,9 +107,9 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     )
     assert dict(zip(matched["subject"], matched["images"], strict=True)) == supplied
     judged = query(ws, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
-    few = judged[judged["images"] < ws.protocol.trials]  # the protocol asks for four, so three are too few
+    few = judged[judged["images"] < ws.protocol.trials]  # a verdict needs five
     assert set(few["verdict"]) == {"not auditable"}
-    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 4}
+    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 5}
     assert (ws.warehouse.root / "reports" / "closed" / "report.html").exists()
 
 
@@ -118,7 +118,7 @@ def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with
 ) -> None:
     ws, first = closed[1].ws, artists_of(closed[1].ws)[0]
     files = query(ws, "SELECT subject, file FROM supplied_images ORDER BY subject, trial")
-    assert files.loc[files["subject"] == first, "file"].tolist() == [f"{first}/{n}.png" for n in range(4)]
+    assert files.loc[files["subject"] == first, "file"].tolist() == [f"{first}/{n}.png" for n in range(5)]
     assert query(ws, "SELECT * FROM generation_plans").empty
     (plan,) = query(workspace_of(audited), "SELECT plan FROM generation_plans")["plan"]
     assert json.loads(plan).keys() == {"batch_size", "device", "dtype", "threads"}
@@ -207,7 +207,7 @@ def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Dr
     found = files[(files["name"] == "miniature-clip") & (files["file"] == "model.safetensors")]
     assert found["sha256"].tolist() == [hashlib.sha256(weights.read_bytes()).hexdigest()]
     assert found["bytes"].tolist() == [weights.stat().st_size]
-    assert len(files[files["name"] == "closed"]) == 16  # the images, the one that is cut short among them
+    assert len(files[files["name"] == "closed"]) == 19  # the images, the one that is cut short among them
 
 
 def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without_being_loaded(copied: Path) -> None:
@@ -237,7 +237,7 @@ def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> N
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(copied)]
     shown = subprocess.run(command, capture_output=True, text=True)
     assert shown.returncode == 2
-    assert "A capability is measured here" in shown.stdout
+    assert "These figures measure a capability" in shown.stdout
     first, _, last = shown.stdout.split("not audited:")
     for said in (shown.stdout.removeprefix(first)[:300], last):  # before anything starts, and again at the end
         assert "model 'gone': /nowhere/model: there is no such folder" in said

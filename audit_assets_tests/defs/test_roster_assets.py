@@ -239,11 +239,11 @@ def test_the_draw_is_stored_and_outlives_another_faker(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS])
-    d = run_roster(make(controls={"random_names": 3, "nonsense": 2}))
+    d = run_roster(make(controls={"random_names": 3, "recombined_names": 0, "nonsense": 2}))
     before = d.ws.warehouse.read("controls")
     monkeypatch.setattr("audit_assets.roster.random_names._draw", lambda faker, wanted: "Somebody Else")
     monkeypatch.setattr("audit_assets.roster.controls.FAKER_VERSION", "99")
-    run_roster(make(controls={"random_names": 3, "nonsense": 2}))
+    run_roster(make(controls={"random_names": 3, "recombined_names": 0, "nonsense": 2}))
     pd.testing.assert_frame_equal(d.ws.warehouse.read("controls"), before)
     subjects = d.ws.warehouse.read("subjects")
     assert Counter(subjects["kind"]) == {"artist": 4, "random_name": 3, "nonsense": 2}
@@ -433,4 +433,4 @@ def test_the_rosters_tables_are_published_and_the_pages_queries_run_on_them(audi
         used = connection.execute("SELECT pool, count(*) FROM controls WHERE status = 'used' GROUP BY pool").fetchall()
     assert all(sizes.values()), sizes
     assert sizes["artist_roster"] == 14
-    assert dict(used) == {"random_names": 8, "recombined_names": 8, "untrained_artists": 2}
+    assert dict(used) == {"random_names": 49, "recombined_names": 8, "untrained_artists": 2}

@@ -8,8 +8,6 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from audit_assets.measurement.intervals import (
-    bootstrap_gap,
-    bootstrap_ratio,
     design_effect,
     exact_binomial,
     intra_subject_correlation,
@@ -112,102 +110,6 @@ def test_impossible_counts_are_refused() -> None:
         exact_binomial(3, 2)
     with pytest.raises(ValueError, match="confidence"):
         exact_binomial(1, 2, confidence=95)
-
-
-def test_the_gap_to_a_control_covers_the_truth() -> None:
-    rng = np.random.default_rng(5)
-    images = np.full(70, 10)
-    held = 0
-    for _ in range(200):
-        artists = clustered_counts(rng, share=0.8, icc=0.5, subjects=70, images=10)
-        names = clustered_counts(rng, share=0.05, icc=0.3, subjects=70, images=10)
-        gap = bootstrap_gap(artists, images, names, images, bootstraps=400, rng=rng)
-        held += gap.low <= 0.75 <= gap.high
-    assert held / 200 >= 0.9
-
-
-def test_the_gap_to_a_few_subjects_covers_the_truth_too() -> None:
-    # Plain percentiles cover 89 % here.
-    rng = np.random.default_rng(15)
-    held = 0
-    for _ in range(600):
-        artists = clustered_counts(rng, share=0.8, icc=0.5, subjects=8, images=10)
-        untrained = clustered_counts(rng, share=0.5, icc=0.5, subjects=8, images=10)
-        gap = bootstrap_gap(artists, np.full(8, 10), untrained, np.full(8, 10), bootstraps=500, rng=rng)
-        held += gap.low <= 0.3 <= gap.high
-    assert held / 600 >= 0.93
-
-
-def test_arms_without_a_single_failure_or_success_are_not_taken_for_known() -> None:
-    rng = np.random.default_rng(16)
-    images = np.full(70, 10)
-    all_right, none_right, some = images, np.zeros(70), np.tile([7, 9], 35)
-    whole = bootstrap_gap(all_right, images, none_right, images, bootstraps=99, rng=rng)
-    assert whole.estimate == 1.0
-    assert 0.9 < whole.low < 0.97
-    assert whole.high == 1.0
-    gap = bootstrap_gap(some, images, none_right, images, bootstraps=99, rng=rng)
-    share = wilson_clustered(some, images)
-    assert gap.low < share.low
-    assert gap.high == pytest.approx(share.high)
-    ratio = bootstrap_ratio(some, images, all_right, images, bootstraps=99, rng=rng)
-    assert ratio.low == pytest.approx(share.low)
-    assert share.high < ratio.high < share.high + 0.05
-    nothing = bootstrap_ratio(none_right, images, all_right, images, bootstraps=99, rng=rng)
-    assert nothing.low == 0.0
-    assert 0.03 < nothing.high < 0.07
-
-
-def test_a_subject_without_real_works_has_no_part_in_the_ratio() -> None:
-    rng = np.random.default_rng(18)
-    correct, images, works, each = [9, 8, 0, 7], [10] * 4, [4, 5, 0, 3], [5, 5, 0, 5]
-    ratio = bootstrap_ratio(correct, images, works, each, bootstraps=99, rng=rng)
-    assert ratio.estimate == pytest.approx((24 / 30) / (12 / 15))
-    with pytest.raises(ValueError, match="needs at least two"):
-        bootstrap_ratio([9, 8], [10, 10], [4, 0], [5, 0], bootstraps=99, rng=rng)
-
-
-def test_a_ratio_to_a_control_that_may_be_zero_has_no_upper_bound() -> None:
-    rng = np.random.default_rng(17)
-    ratio = bootstrap_ratio([5, 5, 5, 5], [10] * 4, [1, 0, 0, 0], [10] * 4, bootstraps=999, rng=rng)
-    assert ratio.estimate == pytest.approx(20)
-    assert np.isnan(ratio.high)
-    assert ratio.low > 0
-
-
-def test_the_ratio_to_the_positive_control_draws_artists_with_both_arms() -> None:
-    rng = np.random.default_rng(6)
-    works = clustered_counts(rng, share=0.8, icc=0.9, subjects=70, images=10)
-    images = np.full(70, 10)
-    same = bootstrap_ratio(works, images, works, images, bootstraps=200, rng=rng)
-    assert (same.estimate, same.low, same.high) == (1.0, 1.0, 1.0)
-    none = bootstrap_ratio(works, images, np.zeros(70), images, bootstraps=200, rng=rng)
-    assert np.isnan([none.estimate, none.low, none.high]).all()
-
-
-def test_three_templates_widen_a_gap_that_depends_on_them() -> None:
-    rng = np.random.default_rng(7)
-    images = np.full((70, 3), 10)
-    by_template = np.stack([rng.binomial(10, p, size=70) for p in (0.2, 0.5, 0.8)], axis=1)
-    control = np.zeros((70, 3))
-    crossed = bootstrap_gap(by_template, images, control, images, bootstraps=500, rng=rng)
-    pooled = bootstrap_gap(
-        by_template.sum(axis=1), images.sum(axis=1), control.sum(axis=1), images.sum(axis=1), bootstraps=500, rng=rng
-    )
-    assert crossed.estimate == pooled.estimate
-    assert crossed.high - crossed.low > 3 * (pooled.high - pooled.low)
-
-
-def test_contrasts_that_are_none_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="different numbers of templates"):
-        bootstrap_gap([[1, 2], [1, 2]], [[2, 2], [2, 2]], [1, 1], [2, 2], bootstraps=9, rng=rng)
-    with pytest.raises(ValueError, match="same subjects"):
-        bootstrap_ratio([1, 1, 1], [2, 2, 2], [1, 1], [2, 2], bootstraps=9, rng=rng)
-    with pytest.raises(ValueError, match="at least two"):
-        bootstrap_gap([1, 1], [2, 2], [1, 1], [2, 2], bootstraps=1, rng=rng)
-    with pytest.raises(ValueError, match="pass counts"):
-        bootstrap_gap([1, 1], [2], [1, 1], [2, 2], bootstraps=9, rng=rng)
 
 
 @pytest.mark.parametrize("icc", [0.0, 0.3, 0.7])

@@ -96,7 +96,7 @@ def _audit(folder: Path, miniature: Path, world: World) -> Workspace:
         for m in MODELS
     ]  # fmt: skip
     protocol = {
-        "name": "paper_2023", "templates": list(world.templates), "trials": world.images, "bootstraps": 200,
+        "name": "paper_2023", "templates": list(world.templates), "trials": world.images,
         "matching": {"reassignments": 20, "permutations": 500},
     }  # fmt: skip
     (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")

@@ -74,7 +74,7 @@ def test_names_are_values_in_sql(tmp_path: Path) -> None:
     names = [n for n in HOSTILE if "\0" not in n]
     keys = [slug(n) for n in names]
     frame = pd.DataFrame({"name": names, "subject": keys, "kind": "artist", "shares_name_parts": None, "rosters": [[n] for n in names],
-                          "mentions": None, "opted_out": False, "retired": False})  # fmt: skip
+                          "mentions": None, "opted_out": False, "retired": False, "locale": "", "peers": ""})  # fmt: skip
     publish(tmp_path / "audit.duckdb", {"subjects": frame}, {"clip'; DROP TABLE subjects; --": 3})
     with duckdb.connect(str(tmp_path / "audit.duckdb"), read_only=True) as connection:
         rows = connection.execute("SELECT name, rosters[1] FROM subjects ORDER BY rowid").fetchall()

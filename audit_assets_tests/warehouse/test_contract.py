@@ -8,10 +8,10 @@ import pytest
 
 from audit_assets.errors import InputError
 from audit_assets.warehouse.contract import log_beside, reading
-from audit_assets.warehouse.database import publish, published_from, row_counts, schema_version
+from audit_assets.warehouse.database import SCHEMA_VERSION, publish, published_from, row_counts, schema_version
 
 ENCODERS = {"clip.b-32": 3}
-PUBLISHED_FROM = pd.DataFrame({"inputs_sha256": ["x"], "schema_version": [1]})
+PUBLISHED_FROM = pd.DataFrame({"inputs_sha256": ["x"], "schema_version": [SCHEMA_VERSION]})
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_published_database_is_read(database: Path) -> None:
     with reading(database) as connection:
         assert connection.execute("SELECT inputs_sha256 FROM published_from").fetchall() == [("x",)]
     assert published_from(database) == "x"
-    assert schema_version(database) == 1
+    assert schema_version(database) == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize(

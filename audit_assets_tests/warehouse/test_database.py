@@ -32,7 +32,7 @@ TABLE = "reference_embeddings_clip_b_32"
 def subjects(*names: str, kind: str = "artist") -> pd.DataFrame:
     return pd.DataFrame(
         {"name": names, "subject": names, "kind": kind, "shares_name_parts": None, "rosters": [["criteria"]] * len(names),
-         "mentions": None, "opted_out": False, "retired": False}
+         "mentions": None, "opted_out": False, "retired": False, "locale": "", "peers": ""}
     )  # fmt: skip
 
 

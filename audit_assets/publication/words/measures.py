@@ -98,11 +98,11 @@ MEASURES = (
     Measure(
         "gap", "gap between artists and random names", "not done", "image",
         "identification_contrasts", "estimate", "contrast = 'gap' AND control_label_set = 'random_names'",
-        f"{_METHOD}.intervals.bootstrap_gap",
+        f"{_METHOD}.artist_intervals.gap_of_artists",
     ),
     Measure(
         "ratio", "ratio of imitations to real works identified", "not done", "image",
-        "identification_contrasts", "estimate", "contrast = 'ratio_to_real_works'", f"{_METHOD}.intervals.bootstrap_ratio",
+        "identification_contrasts", "estimate", "contrast = 'ratio_to_real_works'", f"{_METHOD}.artist_intervals.ratio_to_real_works",
     ),
     Measure(
         "own_cell", "corrected matching test significant (own cell, not adjusted)", "not done", "artist",

@@ -133,7 +133,7 @@ def contrasts(results: ModelResults) -> Table:
     rows = results.contrasts().to_dict("records")
     return Table(
         "Artists compared with each control: the difference of the shares of images identified, or the ratio to the artists' own real works. "
-        "In brackets: 95 % bootstrap intervals over subjects.",
+        "In brackets: 95 % intervals over subjects.",
         columns("Artists among", "Compared with", "Among", "Estimate", "Artists", "Controls", number=("Artists", "Controls")),
         [
             (
