@@ -20,8 +20,9 @@ audit: $(VENV)/.installed $(DRAWN)
 dev: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets dev --config $(CONFIG)
 
+# On two cores at once: the files of tests are independent, and each process makes its own finished audit.
 test: lint $(DRAWN)
-	@$(BIN)/python -m pytest -q -m "not long and not faults"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not long and not faults"
 
 test-all: lint $(DRAWN)
 	@.ci/services

@@ -1,0 +1,131 @@
+"""The matrix of matching, from tables of works and images: which works count, which names have a column, and why one has none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit_assets.results.matched import Matched, Works, of_tables, strata_of
+
+ARTISTS, NAMES, D = 8, 12, 24
+
+
+def pictures(rng: np.random.Generator, n: int) -> list[bytes]:
+    return [rng.integers(0, 255, 768, dtype=np.uint8).tobytes() for _ in range(n)]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def people() -> pd.DataFrame:
+    names = [f"Artist {i}" for i in range(ARTISTS)] + [f"Name {i}" for i in range(NAMES)] + ["Artist Name"]
+    kinds = ["artist"] * 2 + ["background"] * (ARTISTS - 2) + ["random_name"] * (NAMES + 1)
+    return pd.DataFrame(
+        {
+            "subject": [n.lower().replace(" ", "-") for n in names], "name": names, "kind": kinds, "locale": "", "peers": "",
+            "shares_name_parts": [None] * ARTISTS + [False] * NAMES + [True],
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tables() -> tuple[Works, pd.DataFrame, pd.DataFrame]:
+    """Six works of each artist, six images of each prompted name; the first artist is imitated."""
+    rng, subjects = np.random.default_rng(4), people()
+    hands = rng.normal(size=(ARTISTS, D))
+    artist = np.repeat(np.arange(ARTISTS), 6)
+    rows = pd.DataFrame(
+        {
+            "subject": subjects["subject"][:ARTISTS].repeat(6).to_list(), "work": np.tile(np.arange(6), ARTISTS), "series": None,
+            "image_sha256": [f"work {i}" for i in range(len(artist))], "picture": pictures(rng, len(artist)),
+        }
+    )  # fmt: skip
+    works = Works(
+        rows, unit(hands[artist] + rng.normal(size=(len(artist), D))), rows["subject"].unique().tolist(), artist
+    )
+    prompted = subjects.loc[subjects["kind"] != "background", "subject"].to_list()
+    centres = rng.normal(size=(len(prompted), D))
+    centres[0] = hands[0]
+    name = np.repeat(np.arange(len(prompted)), 6)
+    images = pd.DataFrame(
+        {
+            "subject": np.repeat(prompted, 6), "template": 0, "trial": np.tile(np.arange(6), len(prompted)), "status": "ok",
+            "image_sha256": [f"image {i}" for i in range(len(name))], "picture": pictures(rng, len(name)),
+            "embedding": list(unit(centres[name] + rng.normal(size=(len(name), D)))),
+        }
+    )  # fmt: skip
+    return works, images, subjects
+
+
+def found(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Matched:
+    matched = of_tables(works, images, subjects)
+    assert matched is not None
+    return matched
+
+
+def test_every_artist_with_works_is_a_row_and_a_recombined_name_no_column(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    one = found(*tables)
+    assert one.cells.similarity.shape == (ARTISTS, 2 + NAMES)
+    assert one.tested == ["artist-0", "artist-1"]
+    assert "artist-name" not in one.names
+    assert set(one.column_strata) == {"script Latin"}
+
+
+def test_works_with_the_same_pixels_count_once_and_near_ones_by_embedding_alone_do_not(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    works.embeddings[1] = works.embeddings[2] = works.embeddings[0]
+    works.rows.loc[1, "picture"] = works.rows.loc[0, "picture"]
+    one = found(works, images, subjects)
+    assert one.weights[:3].tolist() == [0.5, 0.5, 1.0]
+    assert one.groups[0] == one.groups[1] != one.groups[2]
+
+
+def test_works_of_one_series_are_one_group_and_keep_their_weight(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    works.rows.loc[[0, 1, 6], "series"] = "views"
+    one = found(works, images, subjects)
+    assert one.groups[0] == one.groups[1] != one.groups[6]  # another artist's series of the same name is another
+    assert set(one.weights) == {1.0}
+
+
+def test_a_work_that_is_an_image_of_the_model_does_not_count(tables: tuple[Works, pd.DataFrame, pd.DataFrame]) -> None:
+    works, images, subjects = tables
+    works.rows.loc[3, "image_sha256"] = images.loc[2, "image_sha256"]
+    works.rows.loc[3, "picture"] = images.loc[2, "picture"]
+    works.embeddings[3] = images.loc[2, "embedding"]
+    one = found(works, images, subjects)
+    assert one.weights[3] == 0
+    assert one.model_output[3] == 2
+    for work in range(6):  # all of the artist's works are the model's
+        works.rows.loc[work, ["image_sha256", "picture"]] = images.loc[work, ["image_sha256", "picture"]].to_list()
+        works.embeddings[work] = images.loc[work, "embedding"]
+    assert found(works, images, subjects).own.missing[0] == "The artist has no works that count; add works."
+
+
+def test_an_artist_whose_every_image_is_blank_has_no_own_cell_and_the_others_have(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    images.loc[images["subject"] == "artist-0", "status"] = "blank"
+    one = found(works, images, subjects)
+    assert one.own.missing[0].startswith("The name has 0 shown images and needs 5")
+    assert one.own.missing[1] == ""
+    images["status"] = "blank"
+    assert of_tables(works, images, subjects) is None
+
+
+def test_a_stratum_is_the_declared_locale_or_else_the_script() -> None:
+    subjects = people()
+    subjects.loc[0, "locale"] = "no_NO"
+    subjects.loc[[ARTISTS, ARTISTS + 1], "locale"] = ["no_NO", "en_US"]
+    subjects.loc[1, "name"] = "Илья Репин"
+    strata = strata_of(subjects)
+    assert strata["artist-0"] == strata["name-0"] == "locale no_NO"
+    assert strata["name-1"] == "script Latin"  # no artist declares en_US
+    assert strata["artist-1"] == "script Cyrillic"
