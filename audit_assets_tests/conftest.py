@@ -1,11 +1,13 @@
 """What tests share: the miniature's folder, and a small audit of it in a folder of the test's own."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from audit_assets.config import PROTOCOLS
 
@@ -46,27 +48,42 @@ def small_audit(miniature: Path) -> Callable[..., Path]:
     return write
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process of the tests makes, and the others wait for."""
+    root = factory.getbasetemp()
+    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    folder = root / name
+    with FileLock(root / f"{name}.lock"):
+        if not (root / f"{name}.made").exists():
+            make(folder)
+            (root / f"{name}.made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def audited(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished small audit; tests only read it, and copy it to change it."""
     from audit_assets_tests.drive import drive
 
-    config = small_audit(tmp_path_factory.mktemp("audited"), verdicts=True)
-    drive(config)
-    return config
+    return made_once(tmp_path_factory, "audited", lambda f: drive(small_audit(f, verdicts=True))) / "audit.yaml"
 
 
 @pytest.fixture(scope="session")
-def both_versions(small_audit: Callable[..., Path], miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def both_versions(
+    audited: Path, small_audit: Callable[..., Path], miniature: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The database of a small audit of both versions of the miniature, under the name of the paper's protocol; only read."""
     from audit_assets_tests.drive import drive
 
-    folder = tmp_path_factory.mktemp("both")
-    small = (PROTOCOLS / "paper_2023_small.yaml").read_text(encoding="utf-8")
-    (folder / "protocol.yaml").write_text(small.replace("paper_2023_small", "paper_2023"), encoding="utf-8")
-    models = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))["models"]
-    approved = [{**m, "path": str(miniature / m["path"]), "approved": True} for m in models]
-    return drive(small_audit(folder, verdicts=True, protocol="protocol.yaml", models=approved)).database
+    def make(folder: Path) -> None:
+        shutil.copytree(audited.parent, folder)
+        small = (PROTOCOLS / "paper_2023_small.yaml").read_text(encoding="utf-8")
+        (folder / "protocol.yaml").write_text(small.replace("paper_2023_small", "paper_2023"), encoding="utf-8")
+        models = yaml.safe_load((miniature / "small.yaml").read_text(encoding="utf-8"))["models"]
+        approved = [{**m, "path": str(miniature / m["path"]), "approved": True} for m in models]
+        drive(small_audit(folder, verdicts=True, protocol="protocol.yaml", models=approved))
+
+    return made_once(tmp_path_factory, "both", make) / "warehouse" / "audit.duckdb"
 
 
 @pytest.fixture
