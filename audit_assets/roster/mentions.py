@@ -146,7 +146,7 @@ class MentionScan:
             ) from error
         return str(self.warehouse.read(table)["sha256"].iloc[0])
 
-    def inputs(self, key: str) -> str:
+    def _inputs(self, key: str) -> str:
         """The hash of everything on which the counts of a shard depend."""
         return digest([self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), VERSION])
 
@@ -160,7 +160,7 @@ class MentionScan:
 
         Its `attrs` have inputs, rows_read, rows_kept and rows_naming.
         """
-        table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self.inputs(key)
+        table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self._inputs(key)
         if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
             from audit_assets.roster.duplicates import (
                 scan_shard,
@@ -186,7 +186,7 @@ class MentionScan:
         In half of the sample rows the scan found a name, so that errors of both kinds can show. Table
         `mention_recounts/<shard>` stores the result in one row, so that the file is not read again.
         """
-        table, inputs = f"mention_recounts/{key}", self.inputs(key)
+        table, inputs = f"mention_recounts/{key}", self._inputs(key)
         if self.warehouse.inputs(table) != inputs:
             captions, differences = self._recounted(key)
             found = pd.DataFrame({"captions": [captions], "differences": [differences]})
@@ -239,7 +239,7 @@ class MentionScan:
 
     def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         captions = self.audit.captions.model_dump() if self.audit.captions else None
-        shards = {key: self.inputs(key) for key in self.shards}
+        shards = {key: self._inputs(key) for key in self.shards}
         # The files are known by their hashes. Earlier versions also took the path, which is of one machine; their tables are kept.
         without_path = captions and {**captions, "path": None}
         inputs, earlier = (digest([shards, self._names_hash, own, VERSION]) for own in (without_path, captions))
@@ -251,7 +251,7 @@ class MentionScan:
         c = self.audit.captions
         rows = []
         for key in self.shards:
-            if self.warehouse.inputs(f"artist_mentions/{key}") != self.inputs(key):
+            if self.warehouse.inputs(f"artist_mentions/{key}") != self._inputs(key):
                 raise InputError(
                     f"{self.shards[key].url}: no scan of the current file for every name of {self.audit.file} exists. It failed, or "
                     "the file, the artists or the controls changed after it; materialize artist_mentions again."
@@ -305,7 +305,7 @@ class MentionScan:
             return None
         counts = dict.fromkeys(names, 0)
         for key, shard in self.shards.items():
-            table, inputs = f"more_mentions/{key}", digest([self.inputs(key), list(names)])
+            table, inputs = f"more_mentions/{key}", digest([self._inputs(key), list(names)])
             if self.warehouse.inputs(table) != inputs:
                 from audit_assets.roster.scan import scan
 
