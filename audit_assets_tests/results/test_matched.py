@@ -1,5 +1,7 @@
 """The matrix of matching, from tables of works and images: which works count, which names have a column, and why one has none."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +59,22 @@ def tables() -> tuple[Works, pd.DataFrame, pd.DataFrame]:
     return works, images, subjects
 
 
+def cell(table: pd.DataFrame, row: int, column: str) -> Any:
+    return table[column].tolist()[row]
+
+
+def put(table: pd.DataFrame, row: int, column: str, value: Any) -> None:
+    values: list[Any] = table[column].tolist()
+    values[row] = value
+    table[column] = values
+
+
+def made_by_the_model(works: Works, work: int, images: pd.DataFrame, image: int) -> None:
+    for column in ("image_sha256", "picture"):
+        put(works.rows, work, column, cell(images, image, column))
+    works.embeddings[work] = cell(images, image, "embedding")
+
+
 def found(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Matched:
     matched = of_tables(works, images, subjects)
     assert matched is not None
@@ -78,7 +96,7 @@ def test_works_with_the_same_pixels_count_once_and_near_ones_by_embedding_alone_
 ) -> None:
     works, images, subjects = tables
     works.embeddings[1] = works.embeddings[2] = works.embeddings[0]
-    works.rows.loc[1, "picture"] = works.rows.loc[0, "picture"]
+    put(works.rows, 1, "picture", cell(works.rows, 0, "picture"))
     one = found(works, images, subjects)
     assert one.weights[:3].tolist() == [0.5, 0.5, 1.0]
     assert one.groups[0] == one.groups[1] != one.groups[2]
@@ -96,15 +114,12 @@ def test_works_of_one_series_are_one_group_and_keep_their_weight(
 
 def test_a_work_that_is_an_image_of_the_model_does_not_count(tables: tuple[Works, pd.DataFrame, pd.DataFrame]) -> None:
     works, images, subjects = tables
-    works.rows.loc[3, "image_sha256"] = images.loc[2, "image_sha256"]
-    works.rows.loc[3, "picture"] = images.loc[2, "picture"]
-    works.embeddings[3] = images.loc[2, "embedding"]
+    made_by_the_model(works, 3, images, 2)
     one = found(works, images, subjects)
     assert one.weights[3] == 0
     assert one.model_output[3] == 2
     for work in range(6):  # all of the artist's works are the model's
-        works.rows.loc[work, ["image_sha256", "picture"]] = images.loc[work, ["image_sha256", "picture"]].to_list()
-        works.embeddings[work] = images.loc[work, "embedding"]
+        made_by_the_model(works, work, images, work)
     assert found(works, images, subjects).own.missing[0] == "The artist has no works that count; add works."
 
 
