@@ -1,27 +1,32 @@
-"""The method section: how images become figures, and how sure the figures are.
+"""This package is the method section: it says how images become figures, and how sure the figures are.
 
-Arrays and DataFrames in, arrays, dataclasses and DataFrames out; no file, no database, no model. Read in this order:
+The functions take arrays and DataFrames, and return arrays, dataclasses and DataFrames. They read no file, no database
+and no model. Read the modules in this order:
 
-* ``vectors``: what counts as an embedding.
-* ``identification``, ``classification``: experiment 1 of Casper et al. (2023, section 2.1). Is the name found again in the image?
-* ``name_controls``: does the name steer the model? Identified images beside those of control names of the same stratum.
-* ``calibration``: how far the probabilities of the encoder can be believed.
-* ``similarities``, ``near_copies``: from works and images to one matrix; works that are the same work.
-* ``own_cell``, ``studentized``: towards this artist's works? The test that decides.
-* ``own_cell_companions``: name test, own rank and pairing, which assume less and see less.
-* ``perfect_imitator``: could this audit have seen it? The audit run on the artist's own works.
-* ``confusable``, ``auditability``: artists whom the encoder cannot tell from this one.
-* ``answers``: three answers per artist, and the verdict that follows from them.
-* ``discoveries``, ``multiplicity``: many artists, one list; at least how many are imitated.
-* ``intervals``, ``artist_intervals``, ``effect_sizes``: how strongly, and how far a share can be off.
-* ``comparison``, ``versions``: what moved between two versions of a model, and what it can be attributed to.
-* ``matching``, ``exact_rank_sum``: experiment 2 as the paper has it (section 2.2), beside the test that decides.
-* ``sensitivity``, ``dose_response``: what the result depends on.
-* ``design``, ``power``: what an audit of a given size can find, by the rules of the run.
-* ``worlds``, ``name_worlds``: audits whose truth is known, in which each test must keep its promise.
-* ``verification``: can every figure be computed again from the rows below it?
+* ``vectors`` defines what counts as an embedding.
+* ``identification`` and ``classification`` run experiment 1 of Casper et al. (2023, section 2.1), which tests whether
+  the encoder finds the name again in the image.
+* ``name_controls`` tests whether the name steers the model. It compares identified images with those of control names
+  of the same stratum.
+* ``calibration`` measures how far a reader can believe the probabilities of the encoder.
+* ``similarities`` turns works and images into one matrix. ``near_copies`` finds works that are the same work.
+* ``own_cell`` and ``studentized`` hold the test that decides whether the images move towards this artist's works.
+* ``own_cell_companions`` holds the name test, the own rank and the pairing, which assume less and detect less.
+* ``perfect_imitator`` runs the audit on the artist's own works, to test whether this audit could have seen imitation.
+* ``confusable`` and ``auditability`` find artists whom the encoder cannot tell from this one.
+* ``answers`` gives three answers per artist, and the verdict that follows from them.
+* ``discoveries`` and ``multiplicity`` judge many artists in one list, and bound from below how many are imitated.
+* ``intervals``, ``artist_intervals`` and ``effect_sizes`` measure how strong an effect is, and how far a share can be
+  off.
+* ``comparison`` and ``versions`` report what moved between two versions of a model, and what can be its cause.
+* ``matching`` and ``exact_rank_sum`` run experiment 2 as in the paper (section 2.2), beside the test that decides.
+* ``sensitivity`` and ``dose_response`` report what the result depends on.
+* ``design`` and ``power`` compute what an audit of a given size can find, by the rules of the run.
+* ``worlds`` and ``name_worlds`` simulate audits whose truth is known, in which each test must keep its promise.
+* ``verification`` checks whether each figure can be computed again from the rows below it.
+* ``kernels`` holds compiled loops, and ``typed`` gives tables the columns and types of the schema.
 
-A figure here measures a capability of a model under a protocol. None of them declares an infringement.
+A figure here measures a capability of a model under a protocol. No figure declares an infringement.
 
 Casper, Guo, Mogulothu, Marinov, Deshpande, Yew, Dai, Hadfield-Menell: *Measuring the Success of Diffusion Models at
 Imitating Human Artists*, ICML workshop on Generative AI and Law, 2023.

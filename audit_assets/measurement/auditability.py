@@ -1,8 +1,8 @@
-"""The positive control that Casper et al. (2023) lack: can this encoder tell this artist's *real* works from others'?
+"""This positive control tests whether an encoder can tell an artist's *real* works from those of other artists.
 
-Where it cannot, nothing follows about imitation: the artist is *not auditable with this encoder*, which is not the same
-as *not imitated*. The discrimination gap needs images alone. How often the artist is identified in real works, by the
-very procedure of experiment 1, is counted beside it (``tables.auditability``).
+Casper et al. (2023) have no such control. If the encoder cannot tell the works apart, nothing follows about imitation:
+the artist is *not auditable with this encoder*, which does not mean *not imitated*. The discrimination gap needs images
+alone. ``tables.auditability`` also counts how often the procedure of experiment 1 identifies the artist in real works.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from scipy import stats
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, unit_rows
 
 FEWEST_WORKS = 3
-"""Two works have one similarity, whose sampling error nobody can see."""
+"""Two works have only one similarity, and its sampling error cannot be estimated."""
 
 
 @dataclass(frozen=True)
 class DiscriminationGap:
-    """How much more alike works of one artist are than works of two: the artist and the one hardest to tell apart.
+    """The gap says how much more alike works of one artist are than works of two artists.
 
-    Arrays of shape (artists,), in units of cosine. ``gap`` = ``same`` - ``different``; ``low`` is the lower end of its
-    95 % interval; ``nearest`` the index of the other artist; ``works`` the number of works. ``auditable``: ``low`` > 0.
-    Artists with fewer than ``FEWEST_WORKS`` have NaN, and are not auditable.
+    The second artist is the one who is hardest to tell apart from the first. The fields are arrays of shape (artists,),
+    in units of cosine. ``gap`` is ``same`` - ``different``. ``low`` is the lower end of its 95 % interval. ``nearest``
+    is the index of the other artist. ``works`` is the number of works. An artist is ``auditable`` if ``low`` > 0.
+    Artists with fewer than ``FEWEST_WORKS`` works have NaN, and are not auditable.
     """
 
     gap: FloatArray
@@ -43,34 +44,39 @@ def discrimination_gap(
     hubness_corrected: bool = True,
     confidence: float = 0.95,
 ) -> DiscriminationGap:
-    """Same-artist less different-artist similarity of real works, against the other artist for whom it is smallest.
+    """Return same-artist less different-artist similarity of real works, against the artist for whom it is smallest.
 
-    ``references`` (r, d) real works of unit length; ``artist`` (r,) index of each work's artist, below ``artists``.
+    ``references`` (r, d) are real works of unit length. ``artist`` (r,) is the index of each work's artist, below
+    ``artists``.
 
-    For artists a and b, ``same`` is the mean of the similarities within a and within b (no work with itself),
-    ``different`` that across them. Their difference is half the squared distance between the artists' mean embeddings,
-    without bias: the maximum mean discrepancy of the two sets of works (Gretton, Borgwardt, Rasch, Schoelkopf and Smola
-    2012, *Journal of Machine Learning Research* 13, 723-773, lemma 6, linear kernel). It is 0 where the two paint alike.
+    For artists a and b, ``same`` is the mean of the similarities within a and within b (no work with itself), and
+    ``different`` is the mean similarity across them. Their difference estimates without bias half the squared distance
+    between the artists' mean embeddings. It is the maximum mean discrepancy of the two sets of works (Gretton,
+    Borgwardt, Rasch, Schoelkopf and Smola 2012, *Journal of Machine Learning Research* 13, 723-773, lemma 6, linear
+    kernel). It is 0 if the two artists paint alike.
 
-    **Why the hardest other artist, and not the mean of all others.** Two artists whose works nobody could tell apart
-    still differ from the average artist, so a gap to the average would call both auditable, and imitations of one would
-    be counted as imitations of the other. Choosing the smallest can only lower a gap, so the choice errs on the side of
-    "not auditable". Artists with fewer than three works are nobody's nearest: whether they are, their works do not say.
+    **The gap uses the hardest other artist, not the mean of all others.** Two artists whose works cannot be told apart
+    still differ from the average artist. A gap to the average would call both auditable, and imitations of one would
+    count as imitations of the other. The choice of the smallest can only lower a gap, so it errs on the side of "not
+    auditable". An artist with fewer than three works is never the nearest, because too few works exist to show it.
 
-    **Why both artists' own similarities, and not the artist's alone.** One artist's works may be more varied than the
-    next one's, which says nothing about whether the two can be told apart. In the miniature a gap of the artist's own
-    similarity alone missed ten artists of 112 whose every work the encoder recognised; this one misses none.
+    **The gap uses both artists' own similarities, not the artist's alone.** One artist's works may be more varied than
+    another's, which does not show whether the two can be told apart. In the miniature, a gap of the artist's own
+    similarity alone missed ten artists of 112 although the encoder recognised each of their works. This gap misses
+    none.
 
-    **Hubness**: some works are near to everything in high dimensions. The correction centres the embeddings at the mean
-    of the artists' means (Suzuki, Hara, Shimbo, Saerens, Fukumizu 2013, *Centering similarity measures to reduce hubs*,
-    EMNLP). A gap between two artists is the same without it, since what all works share cancels; ``same`` is not.
+    **Hubness** means that some works are near to all others in high dimensions. The correction centres the embeddings
+    at the mean of the artists' means (Suzuki, Hara, Shimbo, Saerens, Fukumizu 2013, *Centering similarity measures to
+    reduce hubs*, EMNLP). A gap between two artists is the same without the correction, because the part that all works
+    share cancels. ``same`` is not the same without it.
 
-    **Bound**: gap - t x jackknife standard error, works of either artist left out one at a time (Arvesen 1969, *Annals
-    of Mathematical Statistics* 40, 2076-2100, for two samples), t with (fewer works - 1) degrees of freedom. In closed
-    form, so no draw is needed. Among artists who paint alike the bound is above 0 in less than 1 % of cases at three to
-    thirty works (simulated; the tests repeat it), where 2.5 % are allowed.
+    **The bound** is gap - t x jackknife standard error. The jackknife leaves out the works of either artist one at a
+    time (Arvesen 1969, *Annals of Mathematical Statistics* 40, 2076-2100, for two samples), and t has (fewer works - 1)
+    degrees of freedom. The bound has a closed form, so it needs no random draw. If artists paint alike, the bound is
+    above 0 in less than 1 % of cases at three to thirty works, and 2.5 % are allowed. A simulation found this, and the
+    tests repeat it.
 
-    Raises ValueError on bad embeddings, works without artist, or works of one artist alone.
+    Raises ValueError if embeddings are bad, a work has no artist, or all works are of one artist.
     """
     rows = unit_rows(references, "reference")
     who = indices(artist, length=len(rows), below=artists, what="The artist of the real work")
@@ -110,10 +116,10 @@ def _sums(rows: FloatArray, who: IntArray, works: IntArray) -> FloatArray:
 
 
 def _mean_similarities(rows: FloatArray, who: IntArray, works: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean similarity within each artist's works (artists,), and across artists (artists, artists).
+    """Return the mean similarity within each artist's works (artists,), and across artists (artists, artists).
 
-    NaN for artists with fewer than FEWEST_WORKS. The mean inner product of two sets is that of their means, so no pair of
-    works is ever formed.
+    Artists with fewer than FEWEST_WORKS works have NaN. The mean inner product of two sets equals the inner product of
+    their means, so the function never forms a pair of works.
     """
     enough = works >= FEWEST_WORKS
     sums = np.where(enough[:, None], _sums(rows, who, works), np.nan)
@@ -125,7 +131,7 @@ def _mean_similarities(rows: FloatArray, who: IntArray, works: IntArray) -> tupl
 
 
 def _jackknife(mine: FloatArray, theirs: FloatArray) -> tuple[float, int]:
-    """Standard error of the gap between two sets of works, and its degrees of freedom."""
+    """Return the standard error of the gap between two sets of works, and its degrees of freedom."""
     across = mine @ theirs.T
     parts = [_left_out(mine @ mine.T, across), _left_out(theirs @ theirs.T, across.T)]
     variance = sum((len(gaps) - 1) / len(gaps) * float(np.sum((gaps - gaps.mean()) ** 2)) for gaps in parts)
@@ -133,7 +139,10 @@ def _jackknife(mine: FloatArray, theirs: FloatArray) -> tuple[float, int]:
 
 
 def _left_out(own: FloatArray, across: FloatArray) -> FloatArray:
-    """Half the mean similarity within a set less that across, each of its n works left out in turn: (n,). ``own`` (n, n)."""
+    """Return half the mean similarity within a set less the mean similarity across, with each work left out in turn.
+
+    The set has n works, ``own`` has shape (n, n), and the result has shape (n,).
+    """
     n, m = across.shape
     with_others = own.sum(axis=1) - np.diagonal(own)
     within = (with_others.sum() - 2 * with_others) / ((n - 1) * (n - 2))

@@ -1,8 +1,10 @@
-"""Are the probabilities of experiment 1 worth their name? Temperature, calibration error, reliability curve.
+"""This module fits a temperature to the probabilities of experiment 1, and measures their calibration.
+
+The measures are the calibration error and the reliability curve.
 
 Casper et al. (2023, section 2.1) report CLIP's confidence in the correct artist. A softmax with CLIP's logit scale is
-no probability of anything until it is calibrated where the truth is known: on real, held-out works. Raw and
-calibrated probabilities are kept apart, and a temperature never changes which label is first.
+not a probability until an auditor calibrates it on real, held-out works, whose artists are known. Raw and calibrated
+probabilities are kept apart. A temperature never changes which label is first.
 """
 
 from dataclasses import dataclass
@@ -17,9 +19,13 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, indices, sam
 
 @dataclass(frozen=True)
 class Temperature:
-    """``value`` divides the logits: above 1 where the encoder was overconfident. ``works`` used; mean negative log
-    likelihood of the right artist in nats, before and after. ``at_bound``: no temperature within 1/1000 and 1000 is best,
-    because the encoder separates these works perfectly (or not at all); calibrated probabilities then mean nothing."""
+    """A fitted temperature, with the loss before and after.
+
+    ``value`` divides the logits. It is above 1 if the encoder was overconfident. ``works`` is the number of works used.
+    ``loss_before`` and ``loss_after`` are the mean negative log likelihood of the right artist in nats. ``at_bound`` is
+    True if no temperature within 1/1000 and 1000 is best, because the encoder separates these works perfectly (or not
+    at all). Calibrated probabilities then mean nothing.
+    """
 
     value: float
     works: int
@@ -31,13 +37,14 @@ class Temperature:
 def fit_temperature(
     references: npt.ArrayLike, own_label: npt.ArrayLike, labels: npt.ArrayLike, *, logit_scale: float
 ) -> Temperature:
-    """The temperature that makes the right artists of real works most likely (Guo et al. 2017, ICML, section 4.2).
+    """Return the temperature that makes the right artists of real works most likely.
 
-    ``references`` (r, d) held-out real works; ``own_label`` (r,) index of each work's artist among ``labels`` (L, d).
-    The loss is convex in 1 / temperature, which is searched between 1/1000 and 1000. The works must not be those whose
-    calibration is then reported: a temperature fits its own works better than others.
+    The method is that of Guo et al. (2017, ICML, section 4.2). ``references`` (r, d) are held-out real works.
+    ``own_label`` (r,) is the index of each work's artist among ``labels`` (L, d). The loss is convex in 1 /
+    temperature, and the search runs between 1/1000 and 1000. The calibration must then be reported on other works,
+    because a temperature fits its own works better than others.
 
-    Raises ValueError on bad embeddings, works whose artist has no label, or no works.
+    Raises ValueError if embeddings are bad, the artist of a work has no label, or no works exist.
     """
     works, names = unit_rows(references, "reference"), unit_rows(labels, "label")
     same_dimension(works, names, "reference and label")
@@ -56,20 +63,21 @@ def fit_temperature(
     found = optimize.minimize_scalar(
         loss, bounds=(-np.log(1000), np.log(1000)), method="bounded", options={"xatol": 1e-9}
     )
-    # Where every work's own artist is first, a lower temperature is always more likely, until the loss is 0 in float64.
+    # If the own artist of every work is first, a lower temperature is always more likely, until the float64 loss is 0.
     separated = np.count_nonzero(logits >= right[:, None]) == len(own)
     at_bound = bool(separated or abs(found.x) > np.log(990))
     return Temperature(float(np.exp(found.x)), len(own), loss(0.0), float(found.fun), at_bound)
 
 
 def reliability_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> pd.DataFrame:
-    """Accuracy against confidence in equal-width bins: ``low``, ``high``, ``images``, ``confidence``, ``accuracy``.
+    """Return accuracy against confidence in bins of equal width.
 
-    ``confidence`` (n,) probability of the predicted label, ``correct`` (n,) whether it was the right one. NaN
-    confidence (a blank image) is left out. Empty bins have no row. DeGroot and Fienberg (1983, *The Statistician* 32,
-    12-22).
+    The curve is that of DeGroot and Fienberg (1983, *The Statistician* 32, 12-22). The columns are ``low``, ``high``,
+    ``images``, ``confidence`` and ``accuracy``. The argument ``confidence`` (n,) is the probability of the predicted
+    label. ``correct`` (n,) says whether that label was right. A NaN confidence (a blank image) is left out. An empty
+    bin has no row.
 
-    Raises ValueError where lengths differ, a confidence lies outside [0, 1] or there is no bin.
+    Raises ValueError if lengths differ, a confidence lies outside [0, 1] or ``bins`` is below 1.
     """
     p, right = _confident(confidence, correct)
     if bins < 1:
@@ -92,9 +100,10 @@ def reliability_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins
 
 
 def expected_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
-    """Mean absolute difference of accuracy and confidence over the bins, weighted by images (Naeini et al. 2015, AAAI).
+    """Return the mean absolute difference of accuracy and confidence over the bins, weighted by images.
 
-    Arguments and errors as in ``reliability_curve``; NaN where no image has a confidence.
+    The measure is that of Naeini et al. (2015, AAAI). Arguments and errors are as in ``reliability_curve``. The result
+    is NaN if no image has a confidence.
     """
     curve = reliability_curve(confidence, correct, bins=bins)
     if curve.empty:

@@ -1,9 +1,9 @@
-"""Did a model version change what the one before it could do? Overall, and artist by artist.
+"""Did a model version change what the version before it could do, overall and per artist?
 
-Two versions are asked for the same subjects, in the same words, from the same seeds. Retraining alone moves every artist
-a little, so a difference that is merely significant is no news: an artist *changed* if even the nearer 95 % bound of the
-difference lies beyond a stated margin. Whether two versions are equivalent, what moved the artists of a declared group, and
-whether versions drift is in ``versions``.
+An audit asks two versions for the same subjects, in the same words, from the same seeds. Retraining alone moves each
+artist a little, so a significant difference alone does not count as a change. An artist *changed* if even the nearer
+95 % bound of the difference lies beyond a stated margin. ``versions`` tests whether two versions are equivalent, what
+moved the artists of a declared group, and whether versions drift.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class Differences:
-    """Later share less earlier share for each subject, arrays (subjects,): with its 95 % interval, and Fisher's exact p.
+    """Later share less earlier share per subject, with its 95 % interval and Fisher's exact p; arrays (subjects,).
 
-    ``changed``: the interval lies beyond the margin on one side. NaN, and not changed, where either version has no image.
+    ``changed`` is True if the interval lies beyond the margin on one side. If either version has no image, the figures
+    are NaN and ``changed`` is False.
     """
 
     difference: FloatArray
@@ -39,13 +40,13 @@ def newcombe_differences(
     margin: float,
     confidence: float = 0.95,
 ) -> Differences:
-    """Difference of two shares for every subject (Newcombe 1998, *Statistics in Medicine* 17, 873-890, method 10).
+    """Return the difference of two shares per subject (Newcombe 1998, *Statistics in Medicine* 17, 873-890, method 10).
 
-    Arguments are counts of shape (subjects,). Images of the two versions are taken as independent given the artist: the
-    same seeds make them alike only as far as the weights are, which would make the interval shorter, never longer.
-    ``margin`` (a share: 0.25 = 25 points) says what counts as a change.
+    Arguments are counts of shape (subjects,). Images of the two versions count as independent given the artist. The
+    same seeds make the images alike only as far as the weights are alike, which would make the interval shorter, never
+    longer. ``margin`` is the share that counts as a change (0.25 = 25 points).
 
-    Raises ValueError on impossible counts or a margin outside 0 and 1.
+    Raises ValueError if counts are impossible or the margin lies outside 0 and 1.
     """
     y, m, later_y, later_m = (
         np.asarray(a, dtype=np.float64) for a in (successes, images, later_successes, later_images)
@@ -79,7 +80,10 @@ def newcombe_differences(
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """Mean over subjects of later less earlier, with a 95 % interval. ``p_value``: that nothing changed, by permutation."""
+    """Mean over subjects of later score less earlier score, with a 95 % interval.
+
+    ``p_value`` tests by permutation the hypothesis that nothing changed.
+    """
 
     difference: float
     low: float
@@ -97,13 +101,13 @@ def paired_difference(
     rng: np.random.Generator,
     confidence: float = 0.95,
 ) -> MeanDifference:
-    """Compare one score a subject (accuracy, AUC) between two versions. Shapes (subjects,); NaN pairs are left out.
+    """Compare one score per subject (accuracy, AUC) between two versions.
 
-    Permutation by changing signs of the subjects' differences: had nothing changed, which version is the later would be
-    a coin's toss for every subject (Fisher 1935, *The design of experiments*, section 21); p = (1 + #) / (1 + B). The
-    interval is Student's over subjects.
+    Shapes are (subjects,), and NaN pairs are left out. A permutation changes the signs of the subjects' differences. If
+    nothing changed, each sign is as likely as the other (Fisher 1935, *The design of experiments*, section 21). The
+    p-value is p = (1 + #) / (1 + B). The interval is Student's over subjects.
 
-    Raises ValueError where shapes differ, fewer than two subjects remain, or there is no permutation.
+    Raises ValueError if shapes differ, fewer than two subjects remain, or ``permutations`` is below 1.
     """
     x, y = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:

@@ -1,9 +1,10 @@
 """How many captions must name an artist before a model imitates the artist?
 
-Casper et al. (2023) ask for more than 100 images in LAION without saying why. Imitation against the number of
-captions that name the artist, with a change point and its interval, answers for the model at hand. It is an
-association: artists with more captions differ in other ways too. After Verma et al. (2024, *How many Van Goghs does
-it take to Van Gogh? Finding the imitation threshold*), who look for a change in mean along artists sorted by count.
+Casper et al. (2023) ask for more than 100 images in LAION and do not say why. This module relates imitation to the
+number of captions that name the artist. A change point and its interval answer the question for the model at hand. The
+result is an association, because artists with more captions differ in other ways too. The method follows Verma et al.
+(2024, *How many Van Goghs does it take to Van Gogh? Finding the imitation threshold*), who look for a change in mean
+along artists sorted by count.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,12 @@ from audit_assets.measurement.vectors import FloatArray
 
 @dataclass(frozen=True)
 class DoseResponse:
-    """``threshold``: mentions at which the mean changes, with ``low`` and ``high``; ``below``, ``above``: means on both
-    sides. ``p_value``: of a change at all, by permutation. ``spearman``: rank correlation of mentions and response."""
+    """A change point of the response along mentions.
+
+    ``threshold`` is the number of mentions at which the mean changes, and ``low`` and ``high`` are its interval.
+    ``below`` and ``above`` are the means on both sides. ``p_value`` tests by permutation whether any change exists.
+    ``spearman`` is the rank correlation of mentions and response.
+    """
 
     threshold: float
     low: float
@@ -40,18 +45,19 @@ def dose_response(
     smallest_side: float = 0.1,
     confidence: float = 0.95,
 ) -> DoseResponse:
-    """Change point of a response (accuracy or AUC an artist) along mentions. Shapes (artists,).
+    """Find the change point of a response (accuracy or AUC per artist) along mentions. Shapes are (artists,).
 
     The threshold splits the artists, sorted by mentions, in two groups with the least sum of squares about their
-    means, each side at least ``smallest_side`` of them; it is the geometric mean of the neighbouring counts + 1. Its
-    interval runs over every number of mentions whose split has a sum of squares within Hansen's (2000, *Econometrica*
-    68, 575-603, equation 7) critical value of the least: n (S - S_min) / S_min <= -2 log(1 - sqrt(confidence)), 7.35 at
-    95 %; it is conservative where the change is large. Between two artists with nobody between them every number splits
-    alike, so the interval begins and ends at artists' mentions. The p-value compares the fall of the sum of squares
-    with that after permuting responses, (1 + #) / (1 + permutations).
+    means. Each side holds at least the share ``smallest_side`` of the artists. The threshold is the geometric mean of
+    the neighbouring counts + 1. Its interval runs over each number of mentions whose split has a sum of squares within
+    the critical value of Hansen (2000, *Econometrica* 68, 575-603, equation 7) of the least sum: n (S - S_min) / S_min
+    <= -2 log(1 - sqrt(confidence)), which is 7.35 at 95 %. The interval is conservative if the change is large. Each
+    number between two neighbouring artists splits the artists alike, so the interval begins and ends at artists'
+    mentions. The p-value compares the fall of the sum of squares with the fall after a permutation of the responses;
+    it is (1 + #) / (1 + permutations).
 
-    Raises ValueError with fewer than ten artists, values that are not finite, negative mentions, or mentions that are
-    all equal.
+    Raises ValueError if fewer than ten artists are given, values are not finite, mentions are negative, or all mentions
+    are equal.
     """
     dose, y = np.asarray(mentions, dtype=np.float64), np.asarray(response, dtype=np.float64)
     if dose.ndim != 1 or dose.shape != y.shape or not (np.isfinite(dose).all() and np.isfinite(y).all()):
@@ -77,7 +83,7 @@ def dose_response(
     spearman = (np.nan, np.nan) if constant else stats.spearmanr(dose, y)
     return DoseResponse(
         threshold=float(thresholds[best]),
-        # Between the neighbours of a split any number of mentions splits the artists alike.
+        # Each number of mentions between the neighbours of a split splits the artists alike.
         low=float(dose[held.min() - 1]),
         high=float(dose[held.max()]),
         below=float(y[: splits[best]].mean()),
@@ -90,14 +96,17 @@ def dose_response(
 
 
 def _splits(dose: FloatArray, smallest_side: float) -> npt.NDArray[np.int64]:
-    """Sizes of the lower group: only between artists that differ in mentions, and none too small."""
+    """Return the sizes of the lower group.
+
+    A split lies only between artists that differ in mentions, and neither side is too small.
+    """
     least = max(1, int(np.ceil(smallest_side * len(dose))))
     sizes = np.arange(least, len(dose) - least + 1)
     return sizes[dose[sizes - 1] < dose[sizes]]
 
 
 def _squares_of_splits(y: FloatArray, splits: npt.NDArray[np.int64]) -> FloatArray:
-    """Sum of squares about the means of both groups, (permutations, splits), from running sums."""
+    """Return the sum of squares about the means of both groups, (permutations, splits), from running sums."""
     centred = y - y.mean(axis=1, keepdims=True)
     lower = centred.cumsum(axis=1)[:, splits - 1]
     n = y.shape[1]

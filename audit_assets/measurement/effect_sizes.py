@@ -1,7 +1,8 @@
-"""How strongly, not only how surely: the AUC of each artist, with intervals that respect clustering.
+"""This module computes the AUC of each artist, which says how strong a likeness is, with intervals for clustered data.
 
-A p-value says that own imitations are closer than chance; the area under the ROC curve (AUC) says how often: the
-probability that an imitation of the artist is closer to the artist's real work than an imitation of somebody else.
+A p-value says that own imitations are closer than chance. The area under the ROC curve (AUC) says how often they are
+closer. It is the probability that an imitation of the artist is closer to the artist's real work than an imitation of
+another subject is.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ from audit_assets.measurement.vectors import FloatArray, IntArray, indices
 
 @dataclass(frozen=True)
 class Auc:
-    """Arrays of shape (subjects,). ``auc`` in [0, 1], 0.5 = no likeness; Cliff's (1993) delta is 2 auc - 1."""
+    """The fields are arrays of shape (subjects,).
+
+    ``auc`` lies in [0, 1]; 0.5 means no likeness. Cliff's (1993) delta is 2 auc - 1.
+    """
 
     auc: FloatArray
     low: FloatArray
@@ -32,25 +36,29 @@ def auc_intervals(
     subjects: int,
     confidence: float = 0.95,
 ) -> Auc:
-    """AUC of own against other imitations, pooled over the artist's real works, and its interval.
+    """Return the AUC of own against other imitations, pooled over the artist's real works, and its interval.
 
-    ``distances`` (works, images); ``subject_of_work`` (works,), ``subject_of_image`` (images,) indices below
-    ``subjects``, -1 for a work that is not tested or an image of nobody tested, which is a cluster of its own.
+    ``distances`` has shape (works, images). ``subject_of_work`` (works,) and ``subject_of_image`` (images,) hold
+    indices below ``subjects``. The index -1 marks a work that is not tested, or an image whose subject is not tested.
+    Such an image is a cluster of its own.
 
-    Ties count half. The variance is DeLong's (DeLong, DeLong and Clarke-Pearson 1988, *Biometrics* 44, 837-845) with
+    A tie counts half. The variance is DeLong's (DeLong, DeLong and Clarke-Pearson 1988, *Biometrics* 44, 837-845) with
     other *subjects* in place of other images (Obuchowski 1997, *Biometrics* 53, 567-578): own images, other subjects
-    and real works each add the variance of their mean placement. Treating 690 images of 69 artists as independent
-    would make the interval too narrow. The interval is Wilson's with the effective sample size AUC (1 - AUC) /
-    variance and a t quantile (Newcombe 2006, *Statistics in Medicine* 25, 559-573, method 5 in spirit), its degrees of
-    freedom those of the three parts together (Satterthwaite 1946, *Biometrics Bulletin* 2, 110-114): two works that
-    disagree are one degree, however many images there are. The effective size is at most what independent images would
-    give without any likeness, 3 n1 n2 / (n1 + n2 + 1), and the number of own images where AUC is 0 or 1. A single work
-    gives an interval about that work. The artist's correlation between own images needs no correction: they are what
-    is sampled, given the artist.
+    and real works each add the variance of their mean placement. The interval would be too narrow if 690 images of 69
+    artists counted as independent.
 
-    NaN where an artist has no real work, no own image or no other image; bounds NaN with a single own image.
+    The interval is Wilson's with the effective sample size AUC (1 - AUC) / variance and a t quantile (Newcombe 2006,
+    *Statistics in Medicine* 25, 559-573, method 5 in spirit). Its degrees of freedom combine those of the three parts
+    (Satterthwaite 1946, *Biometrics Bulletin* 2, 110-114): two works that disagree give one degree, for any number of
+    images. The effective size is at most the size that independent images would have without any likeness, 3 n1 n2 /
+    (n1 + n2 + 1). If the AUC is 0 or 1, the effective size is the number of own images. A single work gives an interval
+    about that work. The correlation between own images of one artist needs no correction, because the interval is about
+    the given artist and the own images are the sample.
 
-    Raises ValueError on distances that are not finite, and indices out of range.
+    The result is NaN if an artist has no real work, no own image or no other image. The bounds are NaN if an artist has
+    a single own image.
+
+    Raises ValueError if distances are not finite or indices are out of range.
     """
     d = np.asarray(distances, dtype=np.float64)
     if d.ndim != 2 or not np.isfinite(d).all():
@@ -72,7 +80,7 @@ def _one(
 ) -> tuple[float, float, float]:
     other = of_image[~own]
     clusters, cluster = np.unique(other, return_inverse=True)
-    # An image of nobody tested (-1) is its own cluster: its subject is unknown here.
+    # An image whose subject is not tested (-1) is its own cluster, because its subject is unknown here.
     unknown = np.flatnonzero(other == -1)
     if len(unknown):
         cluster = cluster.copy()

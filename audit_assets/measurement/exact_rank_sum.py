@@ -1,10 +1,11 @@
-"""The rank-sum test without an approximation: the exact distribution, one table for all artists.
+"""This module computes the rank-sum test from the exact distribution, with one table for all artists.
 
 Casper et al. (2023, section 2.2) do not say whether their rank-sum test is exact. With ten imitations against 690 the
-normal approximation is good in the middle and off by orders of magnitude in the tail that Bonferroni looks at. The
-exact distribution depends on the two sample sizes alone, so it is computed once and looked up for every artist.
+normal approximation is good in the middle, and off by orders of magnitude in the tail that Bonferroni looks at. The
+exact distribution depends on the two sample sizes alone, so it is computed once and looked up for each artist.
 
-Exact does not mean valid: like the approximation, it takes ten imitations of one artist for independent observations.
+The exact test is not therefore valid. Like the approximation, it treats ten imitations of one artist as independent
+observations.
 """
 
 from functools import lru_cache
@@ -19,21 +20,22 @@ from audit_assets.measurement.matching import SMALLEST_P, Alternative, RankSum, 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices
 
 FLOAT_BITS = 1000
-"""Integers of more bits (C(1100, 550) has 330 digits) have no float; such counts are divided as integers."""
+"""Integers of more bits (C(1100, 550) has 330 digits) have no float, so such counts are divided as integers."""
 
 
 @lru_cache(maxsize=64)
 def mann_whitney_counts(n1: int, n2: int) -> tuple[int, ...]:
-    """Of all C(n1 + n2, n1) orders of two samples without ties, how many have U = 0, 1, ..., floor(n1 n2 / 2).
+    """Count the orders of two samples without ties that have U = 0, 1, ..., floor(n1 n2 / 2).
 
-    The generating function is the Gaussian binomial coefficient, the product over i = 1..n1 of (1 - q^(n2 + i)) / (1
-    - q^i) (Mann and Whitney 1947, *Annals of Mathematical Statistics* 18, 50-60; Andrews 1976, *The theory of
-    partitions*, theorem 3.1). A factor of the numerator is one shifted subtraction, one of the denominator a running
-    sum with stride i. The first i factors count orders of i against n2, so 64 bits hold them while C(n2 + i, i) fits;
-    then Python's integers take over, and nothing is rounded. 10 against 2,490 take some thousandths of a second. The
-    other half of the distribution is its mirror image.
+    The samples have C(n1 + n2, n1) orders in all. The generating function is the Gaussian binomial coefficient, the
+    product over i = 1..n1 of (1 - q^(n2 + i)) / (1 - q^i) (Mann and Whitney 1947, *Annals of Mathematical Statistics*
+    18, 50-60; Andrews 1976, *The theory of partitions*, theorem 3.1). A factor of the numerator is one shifted
+    subtraction. A factor of the denominator is a running sum with stride i. The first i factors count orders of i
+    against n2, so 64 bits hold them while C(n2 + i, i) fits. Python's integers then take over, and nothing is rounded.
+    Samples of 10 against 2,490 take some thousandths of a second. The other half of the distribution is the mirror
+    image of this half.
 
-    Raises ValueError where a sample is empty.
+    Raises ValueError if a sample is empty.
     """
     if n1 < 1 or n2 < 1:
         raise ValueError(f"Samples of {n1} and {n2}: the exact distribution needs at least one observation in each.")
@@ -54,7 +56,7 @@ def mann_whitney_counts(n1: int, n2: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _cumulative(n1: int, n2: int) -> FloatArray:
-    """P(U <= u) for u = 0..n1 n2, summed in integers; the upper half is 1 - P(U <= n1 n2 - u - 1)."""
+    """Return P(U <= u) for u = 0..n1 n2, summed in integers. The upper half is 1 - P(U <= n1 n2 - u - 1)."""
     total, below = comb(n1 + n2, n1), accumulate(mann_whitney_counts(n1, n2))
     if total.bit_length() < FLOAT_BITS:
         lower = np.array(list(map(float, below))) / float(total)
@@ -65,17 +67,18 @@ def _cumulative(n1: int, n2: int) -> FloatArray:
 
 
 def rank_sum_exact(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative: Alternative) -> RankSum:
-    """The exact rank-sum test, one per row; results of shape (a,).
+    """Compute one exact rank-sum test per row; the results have shape (a,).
 
-    ``distances`` (a, n); ``own`` (a, n) marks the distances to the row's own imitations, the rest are the others.
-    ``alternative`` as in ``matching.rank_sum_table``.
+    ``distances`` has shape (a, n). ``own`` (a, n) marks the distances to the row's own imitations; the rest are the
+    others. ``alternative`` is as in ``matching.rank_sum_table``.
 
-    Equal to ``scipy.stats.mannwhitneyu(method="exact")``, and to its integers, where no own distance equals one of
-    another subject. Ties within one side change nothing. A tie across sides has no exact distribution: it is counted
-    against the hypothesis that is to be shown, so the p-value can only be too large. ``statistic`` is U, the number of
-    pairs in which the other imitation is closer, ties half; ``p_floor`` is 1 / C(n1 + n2, n1), twice that two-sided.
+    The result equals ``scipy.stats.mannwhitneyu(method="exact")``, and its integers, if no own distance equals one of
+    another subject. Ties within one side change nothing. A tie across sides has no exact distribution. It counts
+    against the hypothesis that the audit wants to show, so the p-value can only be too large. ``statistic`` is U, the
+    number of pairs in which the other imitation is closer; a tie counts half. ``p_floor`` is 1 / C(n1 + n2, n1), and
+    twice that for a two-sided test.
 
-    Raises ValueError on distances that are not finite and on shapes that differ.
+    Raises ValueError if distances are not finite or shapes differ.
     """
     d, mine = np.asarray(distances, dtype=np.float64), np.asarray(own)
     if d.ndim != 2 or mine.shape != d.shape or mine.dtype != np.bool_:
@@ -92,11 +95,11 @@ def rank_sum_exact(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative:
 def rank_sum_exact_table(
     distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
 ) -> RankSumTable:
-    """The exact test of every real work (row) against every subject, as ``matching.rank_sum_table`` does it.
+    """Compute the exact test of each real work (row) against each subject, as ``matching.rank_sum_table`` does.
 
     The re-assignment control of this test is ``matching.reassigned`` over this table.
 
-    Raises ValueError on distances that are not finite, and indices out of range.
+    Raises ValueError if distances are not finite or indices are out of range.
     """
     d = np.asarray(distances, dtype=np.float64)
     if d.ndim != 2 or not np.isfinite(d).all():
@@ -114,7 +117,7 @@ def rank_sum_exact_table(
 
 
 def _tied_pairs(values: FloatArray, membership: BoolArray) -> FloatArray:
-    """Pairs of an own and another distance that are equal, for each column of ``membership`` (n, s): shape (s,)."""
+    """Count pairs of an own and another distance that are equal, per column of ``membership`` (n, s); shape (s,)."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     own = np.zeros((len(sizes), membership.shape[1]))
     np.add.at(own, group, membership.astype(np.float64))

@@ -1,11 +1,12 @@
-"""Experiment 1 of Casper et al. (2023, section 2.1): is the name in the prompt found again in the image?
+"""Experiment 1 of Casper et al. (2023, section 2.1): does the encoder find the name in the prompt again in the image?
 
-An image made from "Artwork from <name>" is classified among the labels "Artwork from <name>" of all subjects and a few
-default labels that name nobody, as Radford et al. (2021, *Learning transferable visual models from natural language
-supervision*, section 3.1) classify zero-shot: softmax over logit scale x cosine. An image is *identified* where its own
-subject is the most likely label; a subject is identified where it wins a plurality of its images.
+The encoder classifies an image made from "Artwork from <name>" among the labels "Artwork from <name>" of all subjects
+and a few default labels that name no artist. It applies a softmax over logit scale x cosine, which is the zero-shot
+classification of Radford et al. (2021, *Learning transferable visual models from natural language supervision*, section
+3.1). An image is *identified* if its own subject is the most likely label. A subject is identified if it wins a
+plurality of its images.
 
-From the image-level table every other figure here can be computed again, and an asset check does so.
+An asset check computes all other figures here again from the image-level table.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -43,18 +44,22 @@ _AUDIT = ["protocol", "model_version", "encoder", "label_set"]
 _IMAGE = [*_AUDIT, "subject", "template", "label_template", "trial"]
 
 _ROWS_AT_ONCE = 384
-"""Images of one block: their float64 copy (384 x 512) stays in the second-level cache, where the product wants it."""
+"""Number of images per block.
+
+Their float64 copy (384 x 512) stays in the second-level cache, so the product is fast.
+"""
 
 
 @dataclass(frozen=True)
 class Trials:
-    """One classification an image, arrays of shape (n,).
+    """One classification per image; the fields are arrays of shape (n,).
 
-    ``predicted``: index of the most likely label; -1 for a blank image, which shows nothing.
-    ``probability``: of the predicted label; NaN for a blank image.
-    ``probability_of_subject``: of the image's own label; 0 for a blank image, NaN where the subject has no label here.
-    ``rank_of_subject``: 1 = most likely; 0 for a blank image and where the subject has no label here.
-    ``correct``: the rank is 1.
+    ``predicted`` is the index of the most likely label. It is -1 for a blank image, which shows nothing.
+    ``probability`` is the probability of the predicted label. It is NaN for a blank image.
+    ``probability_of_subject`` is the probability of the image's own label. It is 0 for a blank image, and NaN if the
+    subject has no label here.
+    ``rank_of_subject`` is 1 for the most likely label. It is 0 for a blank image and if the subject has no label here.
+    ``correct`` is True if the rank is 1.
     """
 
     predicted: IntArray
@@ -67,15 +72,16 @@ class Trials:
 def class_probabilities(
     images: npt.ArrayLike, labels: npt.ArrayLike, logit_scale: float, logit_bias: float = 0.0
 ) -> FloatArray:
-    """Probability of every label for every image, shape (n, L), rows summing to 1.
+    """Return the probability of each label for each image, shape (n, L). Each row sums to 1.
 
     ``images`` (n, d) and ``labels`` (L, d) are embeddings of unit length from one encoder. ``logit_scale`` is the
-    encoder's factor itself (CLIP ViT-L/14: 100), not its logarithm. ``logit_bias`` (SigLIP) shifts all logits alike and
-    so cancels in a softmax; it is taken so that an encoder can be passed as it is. Products are computed in float64:
-    float32 makes ties of labels that differ. Section 2.1 of Casper et al. (2023); Radford et al. (2021, section 3.1).
+    encoder's factor itself (100 for CLIP ViT-L/14), not its logarithm. ``logit_bias`` (SigLIP) shifts all logits alike,
+    so it cancels in a softmax. The function accepts it so that a caller can pass an encoder unchanged. Products are
+    computed in float64, because float32 makes ties of labels that differ. The method is that of Casper et al. (2023,
+    section 2.1) and Radford et al. (2021, section 3.1).
 
-    Raises ValueError on embeddings that are not finite, not of unit length (by row) or of different dimension, fewer
-    than two labels, and a logit scale that is not positive.
+    Raises ValueError if embeddings are not finite, not of unit length (by row) or of different dimension, if fewer than
+    two labels are given, or if the logit scale is not positive or the logit bias is not finite.
     """
     if not (np.isfinite(logit_scale) and logit_scale > 0):
         raise ValueError(f"The logit scale is {logit_scale}; pass the encoder's positive factor, not its logarithm.")
@@ -90,7 +96,7 @@ def class_probabilities(
     probabilities = np.empty((len(all_images), len(label_rows)))
     for start in range(0, len(all_images), _ROWS_AT_ONCE):
         rows = unit_rows(all_images[start : start + _ROWS_AT_ONCE], "image", first_row=start)
-        # Labels first, so that maxima and sums over labels run along whole rows of images.
+        # Labels are the first axis, so that maxima and sums over labels run along whole rows of images.
         logits = scaled @ rows.T
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
@@ -100,9 +106,9 @@ def class_probabilities(
 
 
 def own_labels(subjects: Sequence[str], labels: Sequence[str]) -> IntArray:
-    """Index of each image's own label, -1 where its subject is not among the labels. Shape (n,).
+    """Return the index of each image's own label, shape (n,). It is -1 if the subject is not among the labels.
 
-    Raises ValueError where a label occurs twice: the second could never be found.
+    Raises ValueError if a label occurs twice, because the second could never be found.
     """
     position = {label: i for i, label in enumerate(labels)}
     if len(position) != len(labels):
@@ -112,23 +118,24 @@ def own_labels(subjects: Sequence[str], labels: Sequence[str]) -> IntArray:
 
 
 def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: npt.ArrayLike | None = None) -> Trials:
-    """Classify images, and rank each image's own label. Section 2.1 of Casper et al. (2023).
+    """Classify images, and rank each image's own label, as in section 2.1 of Casper et al. (2023).
 
-    ``probabilities`` (n, L); ``own_label`` (n,) integers, -1 where the subject is not among the labels; ``blank`` (n,)
-    marks images that show nothing (a safety checker's black image): they are kept and count as wrong.
+    ``probabilities`` has shape (n, L). ``own_label`` (n,) holds integers, and -1 if the subject is not among the
+    labels. ``blank`` (n,) marks images that show nothing (a safety checker's black image). They are kept and count as
+    wrong.
 
-    **Ties go against the subject**: its rank is the number of labels at least as likely as its own, itself included,
-    and where it shares the first place the other label is the predicted one. Of other labels tied for first, the one
-    that comes first in the label set is predicted. So "predicted is own", "rank is 1" and "correct" always agree.
+    **Ties go against the subject.** Its rank is the number of labels at least as likely as its own, itself included. If
+    the subject shares the first place, the other label is the predicted one. If several other labels tie for first, the
+    one that comes first in the label set is predicted. So "predicted is own", "rank is 1" and "correct" always agree.
 
-    Raises ValueError on probabilities that are not finite, lie outside [0, 1] or do not sum to 1 (by row), and on
-    indices out of range.
+    Raises ValueError if probabilities are not finite, lie outside [0, 1] or do not sum to 1 (by row), or if indices are
+    out of range.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or p.shape[1] < 2:
         raise ValueError(f"The probabilities have shape {p.shape}; pass (images, labels) with at least two labels.")
     images, labels = p.shape
-    # A product with ones sums rows in a third of the time; one minimum of all says whether any row is negative.
+    # A product with ones sums rows in a third of the time. One minimum of all values shows if any row is negative.
     bad = ~(np.abs(p @ np.ones(labels) - 1.0) <= 1e-6)
     if images and p.min() < 0:
         bad |= p.min(axis=1) < 0
@@ -157,10 +164,10 @@ def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: n
 
 
 def plurality(predicted: Sequence[Hashable], nothing: Hashable = -1) -> Hashable | None:
-    """The label that most images were classified as, or None on a tie for first. Casper et al. (2023, section 2.1).
+    """Return the label of most images, or None on a tie for first (Casper et al. 2023, section 2.1).
 
-    ``nothing`` marks blank images. They vote together for nobody: where they are the most frequent, or tie for first,
-    the result is None. None as well where there are no images.
+    ``nothing`` marks blank images. They vote together for no label. If they are the most frequent, or tie for first,
+    the result is None. The result is also None if no images exist.
     """
     votes: dict[Hashable, int] = {}
     for label in predicted:
@@ -186,14 +193,14 @@ def trials_table(
     label_template: npt.ArrayLike,
     trial: npt.ArrayLike,
 ) -> pd.DataFrame:
-    """The image-level rows: table ``identification_trials`` of the published schema.
+    """Return the image-level rows, which are table ``identification_trials`` of the published schema.
 
-    ``labels`` (L) are the names behind the indices: slugs of subjects and ``default:<text>``. The other sequences have
-    one entry an image; ``margin`` is that of ``margins``, the calibrated probability that of a softmax at the
-    temperature of ``calibration``. A blank image has no predicted label, no probability and no rank (NULL), and is not correct.
-    Rows are sorted by subject, templates and trial.
+    ``labels`` (L) are the names of the indices, which are slugs of subjects and ``default:<text>``. The other sequences
+    have one entry per image. ``margin`` comes from ``margins``. The calibrated probability comes from a softmax at the
+    temperature of ``calibration``. A blank image has no predicted label, no probability and no rank (NULL), and is not
+    correct. Rows are sorted by subject, templates and trial.
 
-    Raises ValueError where an image occurs twice or a sequence has another length.
+    Raises ValueError if an image occurs twice or a sequence has another length.
     """
     images = len(trials.correct)
     columns: dict[str, Any] = {
@@ -222,16 +229,16 @@ def trials_table(
 
 
 def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
-    """Table ``identification_by_subject``, from the image-level rows alone.
+    """Compute table ``identification_by_subject`` from the image-level rows alone.
 
-    ``trials`` holds the columns of ``identification_trials``, for any number of audits. Only rows that were labelled
-    with the template they were prompted with count (``label_template`` = ``template``), as in Casper et al. (2023);
-    rows across templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default
-    label won. ``mean_probability_of_subject`` counts a blank image as 0, and is NULL where the subject has no label.
-    ``top5`` counts images whose subject ranks fifth or better, ``mean_reciprocal_rank`` is Voorhees's (1999, TREC-8); an
-    image without a rank (blank, or no label) counts as 0 in both. ``mean_margin``: see ``margins``.
+    ``trials`` holds the columns of ``identification_trials``, for any number of audits. A row counts only if its label
+    template is its prompt template (``label_template`` = ``template``), as in Casper et al. (2023). Rows across
+    templates belong to the sensitivity analysis. ``share_default`` is the share of images that a default label won.
+    ``mean_probability_of_subject`` counts a blank image as 0, and is NULL if the subject has no label. ``top5`` counts
+    images whose subject ranks fifth or better. ``mean_reciprocal_rank`` is that of Voorhees (1999, TREC-8). An image
+    without a rank (blank, or no label) counts as 0 in both. ``margins`` defines the margin behind ``mean_margin``.
 
-    Raises ValueError where columns are missing or an image occurs twice.
+    Raises ValueError if columns are missing or an image occurs twice.
     """
     rows = _matched(trials)
     keys = [*_AUDIT, "subject", "kind"]
@@ -261,7 +268,10 @@ def by_subject(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pluralities(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """``plurality`` of every group at once, indexed by ``keys``; a blank image has no predicted label, and votes as such."""
+    """Return ``plurality`` of all groups at once, indexed by ``keys``.
+
+    A blank image has no predicted label. The blank images of a group vote together for the missing label.
+    """
     votes = rows.groupby([*keys, "predicted_label"], observed=True, dropna=False).size().rename("votes").reset_index()
     first = votes[votes["votes"] == votes.groupby(keys, observed=True)["votes"].transform("max")]
     return first[~first.duplicated(keys, keep=False)].set_index(keys)["predicted_label"].astype(object)
@@ -270,20 +280,20 @@ def _pluralities(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
 def summary(
     trials: pd.DataFrame, by_subject: pd.DataFrame, subjects: pd.DataFrame, *, labels: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Table ``identification_summary``: the headline of experiment 1, for artists and for every control alike.
+    """Compute table ``identification_summary``, the headline of experiment 1, for artists and for each control alike.
 
-    ``subjects`` has the columns ``subject`` and ``shares_name_parts``; ``labels`` maps a label set to its number of
-    labels, defaults included (the paper: 73). One row for each audit, label set, kind and, among controls, for names
-    that share a part with an artist of the roster and names that do not.
+    ``subjects`` has the columns ``subject`` and ``shares_name_parts``. ``labels`` maps a label set to its number of
+    labels, defaults included (73 in the paper). The table has one row per audit, label set and kind. Controls have
+    separate rows for names that share a part with an artist of the roster and for names that do not.
 
-    ``image_accuracy`` is correct images over images; its 95 % interval is ``intervals.wilson_clustered`` over
-    subjects, NULL for one subject alone, and ``design_effect`` what that found. ``intra_subject_correlation`` is the ICC
-    of correct and wrong images (``intervals``), which plans of further audits start from. ``subjects_correct`` counts
-    pluralities, its bounds are shares (exact binomial): Casper et al. (2023) compare 81.0 %
-    of *images* with 8.6 % of *names*, so here both levels stand in every row. ``chance`` is 1 / labels, 0 where no
-    subject of the row is among the labels.
+    ``image_accuracy`` is correct images over images. Its 95 % interval is ``intervals.wilson_clustered`` over subjects,
+    which also gives ``design_effect``. The interval is NULL for one subject alone. ``intra_subject_correlation`` is the
+    ICC of correct and wrong images (``intervals``), and plans of further audits start from it. ``subjects_correct``
+    counts pluralities, and its bounds are shares (exact binomial). Casper et al. (2023) compare 81.0 % of *images* with
+    8.6 % of *names*, so each row here reports both levels. ``chance`` is 1 / labels. It is 0 if no subject of the row
+    is among the labels.
 
-    Raises ValueError where ``by_subject`` does not follow from ``trials``, a subject is unknown or a label set has no
+    Raises ValueError if ``by_subject`` does not follow from ``trials``, a subject is unknown, or a label set has no
     number of labels.
     """
     _require(by_subject, BY_SUBJECT_COLUMNS, "identification_by_subject")
@@ -319,7 +329,10 @@ def summary(
 
 
 def _correlations(matched: pd.DataFrame) -> Callable[[pd.DataFrame], float]:
-    """The ICC of correct images within the subjects of a group of rows by subject, NaN where it cannot be estimated."""
+    """Return a function that computes the ICC of correct images within the subjects of a group of rows by subject.
+
+    The ICC is NaN if it cannot be estimated.
+    """
     images = dict(iter(matched.groupby(_AUDIT, sort=False, observed=True)))
 
     def of(group: pd.DataFrame) -> float:
@@ -369,10 +382,11 @@ def _summary_line(
 def margins(
     probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Probability of the own label less that of the best other label, shape (n,), in [-1, 1].
+    """Return the probability of the own label less that of the best other label, shape (n,), in [-1, 1].
 
-    Above 0 exactly where the image is identified, and its distance from 0 says how narrowly. Arguments and errors as in
-    ``identify``. A blank image has -1, the least; NaN where the subject is not among the labels.
+    A margin is above 0 if and only if the image is identified. Its distance from 0 says how narrow the result is.
+    Arguments and errors are as in ``identify``. A blank image has the lowest margin, -1. The margin is NaN if the
+    subject is not among the labels.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     trials = identify(p, own_label, blank=blank)
@@ -388,12 +402,13 @@ def margins(
 
 
 def default_label_shares(trials: pd.DataFrame) -> pd.DataFrame:
-    """Share of each subject's images that each default label won: keys, ``label``, ``images``, ``share``.
+    """Return the share of each subject's images that each default label won.
 
-    Casper et al. (2023, section 2.1) add the default labels to see whether an image is more generic than anybody's
-    style; this says which of them took it. Only default labels that won at least one image of the audit have rows.
+    The columns are the keys, ``label``, ``images`` and ``share``. Casper et al. (2023, section 2.1) add the default
+    labels to see whether an image is more generic than the style of any artist. This table says which default label won
+    the image. Only default labels that won at least one image of the audit have rows.
 
-    Raises ValueError where columns are missing or an image occurs twice.
+    Raises ValueError if columns are missing or an image occurs twice.
     """
     rows = _matched(trials)
     keys = [*_AUDIT, "subject", "kind"]
@@ -422,7 +437,7 @@ _DOUBLES = ("chance", "image_accuracy", "image_accuracy_low", "image_accuracy_hi
 
 
 def _typed(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The schema's columns, of the schema's types. `correct` is a boolean per image and a count per subject."""
+    """Return the schema's columns in the schema's types. `correct` is a boolean per image and a count per subject."""
     correct = ("correct",)
     if columns is TRIALS_COLUMNS:
         return typed(table, columns, integers=_INTEGERS, booleans=_BOOLEANS + correct, doubles=_DOUBLES)

@@ -1,8 +1,8 @@
-"""How far a share can be off: intervals that respect that the images of one artist resemble each other.
+"""This module computes intervals of shares, and allows for the likeness between the images of one artist.
 
 Seventy artists with ten images each are not 700 independent images. Casper et al. (2023) print 81.0 % without an
-interval; if the images were independent it would carry 2.9 points either way, with an intra-artist correlation of 0.5
-it carries 6.8. Trials are nested in subjects, so subjects are the clusters here.
+interval. The interval would be 2.9 points either way if the images were independent, and it is 6.8 points either way
+with an intra-artist correlation of 0.5. Trials are nested in subjects, so subjects are the clusters here.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class ShareInterval:
-    """A share with its interval, all in [0, 1].
+    """A share with its interval; the share and the bounds lie in [0, 1].
 
-    ``design_effect`` is the variance of the share relative to independent images (1 = as good as independent),
-    ``effective_images`` is images / design effect. For an exact binomial interval they are 1 and the trials.
+    ``design_effect`` is the variance of the share relative to independent images (1 = as good as independent).
+    ``effective_images`` is images / design effect. For an exact binomial interval, the design effect is 1 and the
+    effective images are the trials.
     """
 
     estimate: float
@@ -28,16 +29,16 @@ class ShareInterval:
 
 
 def design_effect(successes: npt.ArrayLike, images: npt.ArrayLike) -> float:
-    """Variance of a clustered share, relative to the binomial variance of as many independent images.
+    """Return the variance of a clustered share, relative to the binomial variance of as many independent images.
 
-    ``successes`` and ``images`` are counts a cluster, shape (k,). The numerator is the linearised variance of a
-    ratio, k / (k - 1) x sum (y_i - p m_i)^2 / n^2 (Cochran 1977, *Sampling Techniques*, chapter 9), so that clusters
-    of unequal size are allowed. For equal sizes m its expectation is about 1 + (m - 1) ICC (Kish 1965).
+    ``successes`` and ``images`` are counts per cluster, shape (k,). The numerator is the linearised variance of a
+    ratio, k / (k - 1) x sum (y_i - p m_i)^2 / n^2 (Cochran 1977, *Sampling Techniques*, chapter 9), so clusters may
+    have unequal sizes. For equal sizes m the expected design effect is about 1 + (m - 1) ICC (Kish 1965).
 
-    Where every image or no image is a success the data say nothing about the correlation. The worst case is assumed
-    then: the images of a cluster are copies, and the design effect is the mean images a cluster.
+    If every image or no image is a success, the data say nothing about the correlation. The function then assumes the
+    worst case: the images of a cluster are copies, and the design effect is the mean number of images per cluster.
 
-    Raises ValueError where there are fewer than two clusters with images, or counts are impossible.
+    Raises ValueError if fewer than two clusters have images, or if counts are impossible.
     """
     y, m = _counts(successes, images)
     n = m.sum()
@@ -50,17 +51,19 @@ def design_effect(successes: npt.ArrayLike, images: npt.ArrayLike) -> float:
 
 
 def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confidence: float = 0.95) -> ShareInterval:
-    """Wilson's score interval for a share over clusters, with the estimated design effect and a t quantile.
+    """Return Wilson's score interval for a share over clusters, with the estimated design effect and a t quantile.
 
-    ``successes`` and ``images`` are counts a subject, shape (k,). Wilson (1927) with n / design effect in place of n,
-    and the t quantile with k - 1 degrees of freedom in place of the normal one, as compared for clustered proportions
-    by Dean and Pagano (2015), *Journal of Survey Statistics and Methodology* 3, 484-503; after Korn and Graubard
-    (1998), *Survey Methodology* 24, 193-201. The design effect is taken as at least 1: an estimate below 1 is, with
-    the few images an artist has, an accident more often than a fact. Simulated coverage for 70 x 10 is 94.1 to 96.2 %
-    at shares of 0.07 to 0.93 and correlations of 0 to 0.7; beyond, where a few subjects hold all the successes or all
-    the failures, it falls: 87 % at 0.02 and 0.98 with a correlation of 0.7 (``docs/statistics.md``).
+    ``successes`` and ``images`` are counts per subject, shape (k,). The interval is that of Wilson (1927) with n /
+    design effect in place of n, and with the t quantile of k - 1 degrees of freedom in place of the normal quantile.
+    Dean and Pagano (2015), *Journal of Survey Statistics and Methodology* 3, 484-503, compare it for clustered
+    proportions. It follows Korn and Graubard (1998), *Survey Methodology* 24, 193-201. The design effect is taken as at
+    least 1: an artist has few images, so an estimate below 1 is more often an accident than a fact.
 
-    Raises ValueError where fewer than two subjects have images, or counts are impossible.
+    Simulated coverage for 70 x 10 is 94.1 to 96.2 % at shares of 0.07 to 0.93 and correlations of 0 to 0.7. Coverage
+    falls beyond these shares, if a few subjects hold all the successes or all the failures. It is 87 % at 0.02 and 0.98
+    with a correlation of 0.7 (``docs/statistics.md``).
+
+    Raises ValueError if fewer than two subjects have images, or if counts are impossible.
     """
     _check_confidence(confidence)
     y, m = _counts(successes, images)
@@ -74,11 +77,11 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
 
 
 def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> ShareInterval:
-    """Clopper and Pearson's (1934, *Biometrika* 26, 404-413) exact interval for a share of subjects.
+    """Return the exact interval of Clopper and Pearson (1934, *Biometrika* 26, 404-413) for a share of subjects.
 
-    For counts of subjects (how many artists win the plurality of their images), which are one draw each.
+    It suits counts of subjects (how many artists win the plurality of their images), because each subject is one draw.
 
-    Raises ValueError where ``trials`` is not positive or ``successes`` does not lie within 0 and ``trials``.
+    Raises ValueError if ``trials`` is not positive or ``successes`` does not lie within 0 and ``trials``.
     """
     _check_confidence(confidence)
     if trials < 1 or not 0 <= successes <= trials:
@@ -91,7 +94,10 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
 
 @dataclass(frozen=True)
 class IntraSubjectCorrelation:
-    """ICC(1): correlation of two observations of one subject, with its interval, and the mean group size used."""
+    """ICC(1) is the correlation of two observations of one subject.
+
+    ``low`` and ``high`` are its interval. ``mean_images`` is the mean group size that the estimate used.
+    """
 
     estimate: float
     low: float
@@ -102,15 +108,16 @@ class IntraSubjectCorrelation:
 def intra_subject_correlation(
     values: npt.ArrayLike, subject: npt.ArrayLike, *, confidence: float = 0.95
 ) -> IntraSubjectCorrelation:
-    """Correlation within subjects by one-way analysis of variance; for correct / wrong (0, 1), margins or distances.
+    """Estimate the correlation within subjects by one-way analysis of variance.
 
-    ``values`` (n,) or (n, d): for embeddings the sums of squares are added over dimensions. ``subject`` (n,) labels.
-    Shrout and Fleiss (1979, *Psychological Bulletin* 86, 420-428), ICC(1,1), with Donner and Koval's (1980,
-    *Biometrics* 36, 19-25) mean size for unequal groups; interval by the F distribution (Searle 1971, *Linear
-    models*, section 9.9), which is approximate for binary values and not given for embeddings. May be slightly
-    negative. NaN where nothing varies.
+    ``values`` are correct / wrong (0, 1), margins, distances or embeddings, of shape (n,) or (n, d). For embeddings the
+    sums of squares are added over dimensions. ``subject`` (n,) holds labels. The estimate is ICC(1,1) of Shrout and
+    Fleiss (1979, *Psychological Bulletin* 86, 420-428), with the mean size of Donner and Koval (1980, *Biometrics* 36,
+    19-25) for unequal groups. The interval comes from the F distribution (Searle 1971, *Linear models*, section 9.9).
+    It is approximate for binary values and not given for embeddings. The estimate may be slightly negative. It is NaN
+    if nothing varies.
 
-    Raises ValueError with fewer than two subjects, no repeated observation, or values that are not finite.
+    Raises ValueError if fewer than two subjects are given, no observation is repeated, or values are not finite.
     """
     _check_confidence(confidence)
     x = np.asarray(values, dtype=np.float64)
@@ -142,11 +149,14 @@ def intra_subject_correlation(
 
 
 def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's (1927, *JASA* 22, 209-212) score interval for ``n`` independent observations, which may be a fraction."""
+    """Return the score interval of Wilson (1927, *JASA* 22, 209-212) for ``n`` independent observations.
+
+    ``n`` may be a fraction.
+    """
     square = quantile**2 / n
     centre = (share + square / 2) / (1 + square)
     half = np.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
-    # At a share of 0 or 1 that end of the interval is exact; rounding would leave it at 1e-17.
+    # At a share of 0 or 1 the end at that share is exact, and rounding would leave it at 1e-17.
     low = 0.0 if share == 0.0 else max(0.0, float(centre - half))
     high = 1.0 if share == 1.0 else min(1.0, float(centre + half))
     return low, high

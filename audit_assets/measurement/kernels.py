@@ -1,7 +1,8 @@
-"""Two inner loops that numpy cannot express without moving memory, compiled by numba on first use and cached on disk.
+"""This module holds two inner loops that numpy cannot express without moving memory.
 
-Numba takes most of a second to import, so nothing imports this module before it needs a loop; the code location of
-Dagster loads without it. What the loops compute is documented where they are called.
+Numba compiles the loops on first use and caches them on disk. Numba takes most of a second to import, so no module
+imports this one before it needs a loop, and the code location of Dagster loads without it. The callers document what
+the loops compute.
 """
 
 import numba
@@ -12,9 +13,9 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
 @numba.njit(cache=True)
 def closer_pairs(distances: FloatArray, own: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
-    """For each row: own entries, pairs of an own and a smaller other, and pairs of an own and an equal other.
+    """Count, per row, own entries, pairs of an own and a smaller other, and pairs of an own and an equal other.
 
-    Comparing ten own values with 2,490 others is branchless and twice as fast as sorting the row.
+    The comparison of ten own values with 2,490 others has no branches and is twice as fast as a sort of the row.
     """
     rows, n = distances.shape
     owns = np.zeros(rows, dtype=np.int64)
@@ -45,11 +46,11 @@ def closer_pairs(distances: FloatArray, own: BoolArray) -> tuple[IntArray, IntAr
 
 @numba.njit(cache=True)
 def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatArray:
-    """Sums of values[order[s], s] over s for uniformly random orders of the rows, shape (permutations,).
+    """Sum values[order[s], s] over s for uniformly random orders of the rows; the result has shape (permutations,).
 
-    Fisher-Yates over one array that is never reset: a shuffle of any order is uniform. Random bits from SplitMix64
-    (Steele, Lea, Flood 2014, OOPSLA), bounded by the high word of a product (Lemire 2019, *ACM TOMACS* 29, 3); the
-    bias is below n / 2^32. The same seed gives the same sums on every machine.
+    Fisher-Yates shuffles one array that is never reset, because a shuffle of any order is uniform. SplitMix64 (Steele,
+    Lea, Flood 2014, OOPSLA) gives the random bits, and the high word of a product bounds them (Lemire 2019, *ACM
+    TOMACS* 29, 3). The bias is below n / 2^32. The same seed gives the same sums on every machine.
     """
     n = values.shape[0]
     order = np.arange(n)

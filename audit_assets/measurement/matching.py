@@ -1,9 +1,10 @@
 """Experiment 2 of Casper et al. (2023, section 2.2): do real works lie closer to imitations of their own artist?
 
-The paper takes one real work an artist, its cosine distances to the ten imitations of that artist and to the 690 of the
-others, and a rank-sum test with Bonferroni's factor 70. Its control re-assigns the real works at random, and still
-finds 22.8 % of artists significant. The reason is that the rank-sum test takes ten imitations of one artist for ten
-independent observations, and they resemble each other. The test is here as the paper has it, beside its control.
+The paper takes one real work per artist, its cosine distances to the ten imitations of that artist and to the 690 of
+the others, and a rank-sum test with Bonferroni's factor 70. Its control re-assigns the real works at random, and still
+finds 22.8 % of artists significant. The reason is that the rank-sum test treats ten imitations of one artist as ten
+independent observations, but they resemble each other. This module computes the test as the paper does, and its
+control.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, in
 Alternative = Literal["two_sided", "closer"]
 
 SMALLEST_P = float(np.finfo(np.float64).tiny)
-"""A p-value is never 0: where the normal tail underflows, this is printed."""
+"""A p-value is never 0. If the normal tail underflows, the p-value is this number."""
 
 BY_SUBJECT_COLUMNS = (
     "protocol", "model_version", "encoder", "test", "alternative", "control", "subject", "kind", "references_used",
@@ -37,11 +38,12 @@ SUMMARY_COLUMNS = (
 
 @dataclass(frozen=True)
 class RankSum:
-    """Rank-sum tests, arrays of one shape.
+    """Rank-sum tests; the fields are arrays of one shape.
 
-    ``statistic``: standard normal under the hypothesis; negative where own imitations are closer.
-    ``p_value``, ``p_floor``: the p-value, and the smallest that these sample sizes (asymptotic: and these ties) can give.
-    ``auc``: probability that an own imitation is closer than one of another subject, ties half.
+    ``statistic`` is standard normal under the hypothesis. It is negative if own imitations are closer.
+    ``p_floor`` is the smallest ``p_value`` that these sample sizes can give. In the asymptotic test it depends on these
+    ties too.
+    ``auc`` is the probability that an own imitation is closer than one of another subject; a tie counts half.
     """
 
     statistic: FloatArray
@@ -52,11 +54,11 @@ class RankSum:
 
 @dataclass(frozen=True)
 class RankSumTable:
-    """Every real work against every subject, arrays of shape (references, subjects).
+    """Tests of each real work against each subject, arrays of shape (references, subjects).
 
-    Entry (r, s) asks whether real work r lies closer to the imitations of subject s than to all other imitations. The
-    paper's test is the diagonal; a re-assignment of real works is a choice of other entries.
-    ``images`` and ``others`` (subjects,) are the sample sizes, blank images left out.
+    Entry (r, s) tests whether real work r lies closer to the imitations of subject s than to all other imitations. The
+    diagonal is the paper's test. A re-assignment of real works chooses other entries.
+    ``images`` and ``others`` (subjects,) are the sample sizes without blank images.
     """
 
     ranks: RankSum
@@ -66,10 +68,10 @@ class RankSumTable:
 
 @dataclass(frozen=True)
 class PaperTest:
-    """The paper's test, arrays of shape (subjects,).
+    """The paper's test; the fields are arrays of shape (subjects,).
 
-    ``p_adjusted`` is Bonferroni's, ``significant`` where it is below alpha. A subject without any image to show
-    (all blank) has NaN figures, still counts in Bonferroni's factor, and is not significant.
+    ``p_adjusted`` is Bonferroni's p-value. A subject is ``significant`` if it is below alpha. A subject whose images
+    are all blank has NaN figures, still counts in Bonferroni's factor, and is not significant.
     """
 
     ranks: RankSum
@@ -83,10 +85,10 @@ class PaperTest:
 
 @dataclass(frozen=True)
 class Reassigned:
-    """The paper's control: means over random re-assignments of the real works, arrays of shape (subjects,).
+    """The paper's control; the arrays (subjects,) hold means over random re-assignments of the real works.
 
-    ``share_significant`` is the share of assignments in which the subject came out significant; ``share`` is its mean
-    over subjects (the paper prints 22.8 %).
+    ``share_significant`` is the share of assignments in which the subject was significant. ``share`` is its mean over
+    subjects (the paper prints 22.8 %).
     """
 
     statistic: FloatArray
@@ -99,9 +101,11 @@ class Reassigned:
 
 
 def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> FloatArray:
-    """1 - cosine in float64, shape (references, imitations), of embeddings of unit length. Section 2.2 of the paper.
+    """Return 1 - cosine of embeddings of unit length in float64, shape (references, imitations).
 
-    Raises ValueError on embeddings that are not finite, not of unit length, or of different dimension.
+    Section 2.2 of the paper uses this distance.
+
+    Raises ValueError if embeddings are not finite, not of unit length, or of different dimension.
     """
     real, made = unit_rows(references, "reference"), unit_rows(imitations, "imitation")
     same_dimension(real, made, "reference and imitation")
@@ -111,20 +115,21 @@ def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> Fl
 def rank_sum_table(
     distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
 ) -> RankSumTable:
-    """Wilcoxon's rank-sum test by normal approximation, of every real work (row) against every subject.
+    """Compute Wilcoxon's rank-sum test by normal approximation, of each real work (row) against each subject.
 
-    ``distances`` (references, n); ``subject_of_image`` (n,) integers below ``subjects``, -1 for an image of somebody
-    else, which belongs to the others of every subject. Each row is ranked once, then sums are taken.
-    ``closer`` asks whether own distances are smaller; ``two_sided`` whether they differ, which also calls significant
-    an artist whose imitations lie *farther* away than everyone else's.
+    ``distances`` has shape (references, n). ``subject_of_image`` (n,) holds integers below ``subjects``. The index -1
+    marks an image of an untested subject, which belongs to the others of each subject. The function ranks each row once
+    and then sums ranks. ``closer`` tests whether own distances are smaller. ``two_sided`` tests whether they differ, so
+    an artist whose imitations lie *farther* away than those of all others is also significant.
 
-    No continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
-    *Nonparametrics*, section 1.4). So each entry equals ``scipy.stats.mannwhitneyu(method="asymptotic",
-    use_continuity=False)``, and, if no distances are equal, ``scipy.stats.ranksums``, the plain "rank sum test" of
-    Casper et al. (2023). All ties: statistic 0, p 1. A subject without images, or without others, has no test: NaN.
+    The test has no continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
+    *Nonparametrics*, section 1.4). Each entry therefore equals ``scipy.stats.mannwhitneyu(method="asymptotic",
+    use_continuity=False)``. If no distances are equal, it also equals ``scipy.stats.ranksums``, the plain "rank sum
+    test" of Casper et al. (2023). If all distances are equal, the statistic is 0 and p is 1. A subject without images,
+    or without others, has no test and gets NaN.
 
-    Raises ValueError on distances that are not finite, indices out of range, and fewer than two subjects without an
-    image of somebody else.
+    Raises ValueError if distances are not finite, indices are out of range, or fewer than two subjects are given and no
+    image is of an untested subject.
     """
     d = np.asarray(distances, dtype=np.float64)
     if d.ndim != 2:
@@ -143,9 +148,10 @@ def rank_sum_table(
 
 
 def midranks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Ranks 1..n within each row of (a, n), ties by their mean, and the tie term sum(t^3 - t) of each row, shape (a,).
+    """Return ranks 1..n within each row of (a, n), and the tie term sum(t^3 - t) per row, shape (a,).
 
-    Equal to ``scipy.stats.rankdata(axis=1)``, and faster: only rows that hold ties pay for them.
+    Ties get their mean rank. The ranks equal ``scipy.stats.rankdata(axis=1)``. This function is faster, because it
+    handles ties only in rows that hold ties.
     """
     rows, n = values.shape
     order = np.argsort(values, axis=1)
@@ -170,14 +176,15 @@ def paper_test(
     alternative: Alternative,
     alpha: float = 0.05,
 ) -> PaperTest:
-    """Section 2.2 of Casper et al. (2023): one real work an artist, rank sum over all imitations, Bonferroni.
+    """Compute the test of Casper et al. (2023, section 2.2): rank sums of one real work per artist, with Bonferroni.
 
-    ``references`` (a, d): the first real work of each subject, in the order of the subjects. ``imitations`` (n, d) with
-    ``subject_of_imitation`` (n,): index of the subject, -1 for an image of somebody who is not tested, which belongs to
-    the others. ``blank`` (n,): images that show nothing; they are left out, on both sides, since a black square has a
-    distance but no likeness. ``RankSumTable.images`` says how many were left.
+    The rank sums run over all imitations. ``references`` (a, d) holds the first real work per subject, in the order of
+    the subjects. ``subject_of_imitation`` (n,) holds the subject's index per row of ``imitations`` (n, d). The index -1
+    marks an image of a subject that is not tested, which belongs to the others. ``blank`` (n,) marks images that show
+    nothing. They are left out on both sides, because a black square has a distance but no likeness.
+    ``RankSumTable.images`` says how many images remain.
 
-    Raises ValueError on bad embeddings (by row), one subject alone, and indices out of range.
+    Raises ValueError if embeddings are bad (by row), only one subject is given, or indices are out of range.
     """
     distances = cosine_distances(references, imitations)
     subjects, images = distances.shape
@@ -206,17 +213,18 @@ def reassigned(
     adjustment: Adjustment = "bonferroni",
     alpha: float = 0.05,
 ) -> Reassigned:
-    """The control of section 2.2: give every artist somebody's real work at random, and count what is significant.
+    """Run the control of section 2.2: give each artist a real work at random, and count the significant artists.
 
-    ``table`` has one real work a subject (square). Each assignment is a uniformly random permutation of the works.
-    ``fixed_points``: whether an artist may draw its own work back. The paper does not say; with it, about one artist
-    in an assignment does, and that one is no control. Without it, the permutation is a uniformly random derangement.
+    ``table`` is square and has one real work per subject. Each assignment is a uniformly random permutation of the
+    works. ``fixed_points`` says whether an artist may draw its own work back. The paper does not say. With fixed
+    points, about one artist per assignment draws its own work, and that artist is no control. Without fixed points, the
+    permutation is a uniformly random derangement.
 
-    A subject without a test (no real work that could be used, or no image) gives and gets no work: its figures are
-    NaN, and it counts among the tests that p-values are adjusted for and among the subjects of ``share``.
+    A subject without a test (no usable real work, or no image) gives and gets no work. Its figures are NaN. It counts
+    among the tests that p-values are adjusted for and among the subjects of ``share``.
 
-    Raises ValueError where the table is not square, ``assignments`` is not positive, or one subject alone is to be
-    deranged.
+    Raises ValueError if the table is not square, ``assignments`` is not positive, or ``fixed_points`` is False and only
+    one subject exists.
     """
     p = table.ranks.p_value
     if p.shape[0] != p.shape[1]:
@@ -241,11 +249,12 @@ def reassigned(
 
 
 def random_assignments(works: int, assignments: int, *, rng: np.random.Generator, fixed_points: bool) -> IntArray:
-    """Uniformly random permutations of 0..works-1, shape (assignments, works); without ``fixed_points`` derangements.
+    """Draw uniformly random permutations of 0..works-1, shape (assignments, works).
 
-    Derangements by rejection: one permutation in e = 2.718 is one, whatever the number of works.
+    Without ``fixed_points`` the permutations are derangements. The function draws them by rejection: one permutation in
+    e = 2.718 is a derangement, for any number of works.
 
-    Raises ValueError where ``assignments`` is not positive, or one work alone is to be deranged.
+    Raises ValueError if ``assignments`` is not positive, or ``fixed_points`` is False and only one work exists.
     """
     if assignments < 1:
         raise ValueError(f"{assignments} assignments: pass at least one, 1,000 for a figure to print.")
@@ -285,12 +294,13 @@ def matching_by_subject(
     auc_high: npt.ArrayLike | None = None,
     reason: Sequence[str] | str = "",
 ) -> pd.DataFrame:
-    """Rows of table ``matching_by_subject`` of the published schema, sorted by subject. NaN becomes NULL.
+    """Return rows of table ``matching_by_subject`` of the published schema, sorted by subject. NaN becomes NULL.
 
-    ``test``: 'rank_sum_asymptotic', 'rank_sum_exact', 'own_cell', 'name_test', 'own_rank', 'pairing', 'pairing_within_peers'. ``control``: 'none', or 'reassigned' and
-    its kin, whose figures are means over assignments. Sequences have one entry a subject, or are one value for all.
+    ``test`` is 'rank_sum_asymptotic', 'rank_sum_exact', 'own_cell', 'name_test', 'own_rank', 'pairing' or
+    'pairing_within_peers'. ``control`` is 'none', or 'reassigned' or a variant of it, whose figures are means over
+    assignments. A sequence has one entry per subject. A single value applies to all subjects.
 
-    Raises ValueError where a subject occurs twice, a length differs, or a p-value is 0.
+    Raises ValueError if a subject occurs twice, a length differs, or a p-value is 0.
     """
     names = list(subject)
     columns: dict[str, Any] = {
@@ -317,14 +327,14 @@ def matching_by_subject(
 
 
 def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
-    """Table ``matching_summary``, from the rows by subject alone: how many subjects of each kind are significant.
+    """Compute table ``matching_summary`` from the rows by subject alone. It counts the significant subjects per kind.
 
-    ``significant`` is a sum, so that a re-assignment control gives the mean number of artists (the paper: 16 of 70),
-    and ``share`` is it over ``subjects``. A subject for which no test was possible counts among the subjects, not
-    among the significant. The global pairing test is one row about all subjects and has no share; it stays in the
-    table by subject.
+    ``significant`` is a sum, so a re-assignment control gives the mean number of artists (the paper has 16 of 70).
+    ``share`` is ``significant`` / ``subjects``. A subject for which no test was possible counts among the subjects and
+    not among the significant ones. The global pairing test is one row about all subjects and has no share. It stays in
+    the table by subject.
 
-    Raises ValueError where columns are missing or a subject occurs twice in one test.
+    Raises ValueError if columns are missing or a subject occurs twice in one test.
     """
     missing = [column for column in BY_SUBJECT_COLUMNS if column not in by_subject.columns]
     if missing:
@@ -347,7 +357,7 @@ def _from_u(u: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alt
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = n1 * n2 / 12 * (n + 1 - ties / (n * (n - 1)))
         z = np.where(variance > 0, (u - n1 * n2 / 2) / np.sqrt(variance), 0.0)
-        # Complete separation, U = 0, with the ties that there are: they shrink the variance, and so the floor.
+        # Complete separation means U = 0, with the ties that exist. The ties shrink the variance, and so the floor.
         farthest = np.where(variance > 0, -n1 * n2 / 2 / np.sqrt(variance), 0.0)
         auc = 1 - u / (n1 * n2)
     untested = np.broadcast_to((n1 == 0) | (n2 == 0), z.shape)

@@ -1,9 +1,10 @@
-"""Seventy artists are seventy tests: adjusted p-values, and what they can reach at all.
+"""Seventy artists need seventy tests, so this module adjusts p-values and says which adjusted values a test can reach.
 
-Casper et al. (2023, section 2.2) multiply by 70 (Bonferroni). Every adjustment here maps p-values of shape (m,) to
-adjusted p-values of the same shape, capped at 1; an artist is significant where the adjusted value is below alpha.
-A NaN (no test was possible, for instance because all images of an artist are blank) still counts as a member of the
-family, as if its p-value were 1, and comes back as NaN: leaving it out would make the others look better.
+Casper et al. (2023, section 2.2) multiply by 70 (Bonferroni). Each adjustment here maps p-values of shape (m,) to
+adjusted p-values of the same shape, capped at 1. An artist is significant if the adjusted value is below alpha.
+A NaN means that no test was possible, for instance because all images of an artist are blank. A NaN still counts as a
+member of the family, as if its p-value were 1, and comes back as NaN. The other artists would look better if the family
+left it out.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,16 @@ Adjustment = Literal["none", "bonferroni", "holm", "benjamini_hochberg"]
 
 
 def bonferroni(p_values: npt.ArrayLike) -> FloatArray:
-    """min(1, m p). Controls the chance of one false positive or more (Dunn 1961, *JASA* 56, 52-64)."""
+    """Return min(1, m p), which controls the chance of one or more false positives (Dunn 1961, *JASA* 56, 52-64)."""
     p, missing = _p_values(p_values)
     return _restore(np.minimum(1.0, p * len(p)), missing)
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """Step-down Bonferroni (Holm 1979, *Scandinavian Journal of Statistics* 6, 65-70): never weaker than Bonferroni."""
+    """Adjust by step-down Bonferroni, which is never weaker than Bonferroni.
+
+    Source: Holm 1979, *Scandinavian Journal of Statistics* 6, 65-70.
+    """
     p, missing = _p_values(p_values)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -35,7 +39,7 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
 
 
 def benjamini_hochberg(p_values: npt.ArrayLike) -> FloatArray:
-    """Step-up false discovery rate, q-values (Benjamini and Hochberg 1995, *JRSS B* 57, 289-300)."""
+    """Return q-values of the step-up false discovery rate (Benjamini and Hochberg 1995, *JRSS B* 57, 289-300)."""
     p, missing = _p_values(p_values)
     if len(p) == 0:
         return p
@@ -43,7 +47,7 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> FloatArray:
 
 
 def unadjusted(p_values: npt.ArrayLike) -> FloatArray:
-    """The p-values themselves, checked: for one global test, which has no family."""
+    """Check the p-values and return them unchanged, for one global test, which has no family."""
     p, missing = _p_values(p_values)
     return _restore(p, missing)
 
@@ -57,20 +61,21 @@ ADJUSTMENTS: dict[Adjustment, Callable[[npt.ArrayLike], FloatArray]] = {
 
 
 def adjust(p_values: npt.ArrayLike, adjustment: Adjustment) -> FloatArray:
-    """Adjusted p-values by the name of the adjustment. Raises ValueError on a name that is not in ``ADJUSTMENTS``."""
+    """Adjust p-values by the adjustment of that name. Raises ValueError if ``ADJUSTMENTS`` does not hold the name."""
     if adjustment not in ADJUSTMENTS:
         raise ValueError(f"Unknown adjustment {adjustment!r}; choose one of {', '.join(ADJUSTMENTS)}.")
     return ADJUSTMENTS[adjustment](p_values)
 
 
 def smallest_attainable(p_values: npt.ArrayLike, p_floors: npt.ArrayLike, adjustment: Adjustment) -> FloatArray:
-    """The adjusted p-value that each test would have at its floor, all other tests as observed. Shapes (m,).
+    """Return the adjusted p-value that each test would have at its floor, if all other tests stay as observed.
 
-    A rank among 110 works has no p-value below 1/110. With Bonferroni over 70 artists that floor becomes 0.64, whatever
-    the images look like. With Benjamini-Hochberg it depends on company: the floor is multiplied by m over the number of
-    p-values at or below it, so a single imitated artist cannot pass where forty together can. Hence "as observed".
+    All shapes are (m,). A rank among 110 works has no p-value below 1/110. Bonferroni over 70 artists turns that floor
+    into 0.64 for any images. Under Benjamini-Hochberg the result depends on the other tests: the floor is multiplied by
+    m over the number of p-values at or below it, so a single imitated artist cannot pass a level that forty together
+    can pass. The other tests therefore stay as observed.
 
-    Raises ValueError where shapes differ or a p-value lies outside [0, 1].
+    Raises ValueError if shapes differ or a p-value lies outside [0, 1].
     """
     p, _ = _p_values(p_values)
     floors, _ = _p_values(p_floors)
@@ -87,9 +92,10 @@ def smallest_attainable(p_values: npt.ArrayLike, p_floors: npt.ArrayLike, adjust
 def unreachable(
     p_values: npt.ArrayLike, p_floors: npt.ArrayLike, adjustment: Adjustment, *, alpha: float = 0.05
 ) -> BoolArray:
-    """Where no outcome of the test could have been significant: its smallest attainable adjusted p is not below alpha.
+    """Mark each test that no outcome could have made significant.
 
-    Shape (m,). "Not significant" means nothing for such an artist, and the tables say so.
+    The smallest attainable adjusted p-value of such a test is not below alpha. The shape is (m,). "Not significant"
+    means nothing for such an artist, and the tables say so.
     """
     return smallest_attainable(p_values, p_floors, adjustment) >= alpha
 

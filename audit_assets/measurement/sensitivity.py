@@ -1,8 +1,8 @@
-"""Would another template, encoder, label set or test have said something else?
+"""Would another template, encoder, label set or test have given another result?
 
-Casper et al. (2023) use one template, one encoder and one label set, and the text that is generated from is the text
-that is classified. A near-identical study of the same year, which labelled with another template than it prompted
-with, found under 1 % for digital artists. How far a result depends on such choices is a result.
+Casper et al. (2023) use one template, one encoder and one label set. They classify with the same text from which they
+generate. A near-identical study of the same year labelled with another template than it prompted with, and found under
+1 % for digital artists. An audit therefore reports how far its results depend on such choices.
 """
 
 from collections.abc import Set
@@ -14,13 +14,14 @@ from scipy import stats
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
-    """Do two settings order the artists alike? Spearman's rho and Kendall's tau-b for every pair of settings.
+    """Compute Spearman's rho and Kendall's tau-b per pair of settings, which say if two settings order artists alike.
 
-    ``scores``: ``subject``, ``setting`` (any label of a combination of choices), ``score`` (accuracy, AUC, ...).
-    Returns ``setting``, ``other_setting``, ``subjects`` (scored in both), ``spearman``, ``kendall``; NaN below three
-    subjects and where one setting gives all of them one score. Kendall (1945, *Biometrika* 33, 239-251) for ties.
+    ``scores`` has the columns ``subject``, ``setting`` (any label of a combination of choices) and ``score`` (accuracy,
+    AUC, ...). Returns ``setting``, ``other_setting``, ``subjects`` (scored in both), ``spearman``, ``kendall``. The
+    correlations are NaN below three subjects, and if one setting gives all subjects one score. Ties are treated as in
+    Kendall (1945, *Biometrika* 33, 239-251).
 
-    Raises ValueError where columns are missing or a subject is scored twice in a setting.
+    Raises ValueError if columns are missing or a subject is scored twice in a setting.
     """
     wide = _wide(scores, "score")
     lines = []
@@ -35,13 +36,13 @@ def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict_flips(verdicts: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
-    """Share of verdicts that change when one setting replaces the baseline.
+    """Return the share of verdicts that change if one setting replaces the baseline.
 
-    ``verdicts``: ``subject``, ``setting``, ``verdict``. Returns, for every other setting, ``subjects`` judged in both,
-    ``flipped``, ``share``, and ``lost`` and ``gained``: from and to "imitated".
+    ``verdicts`` has the columns ``subject``, ``setting`` and ``verdict``. Returns one row per other setting:
+    ``subjects`` counts those judged in both settings, ``flipped`` and ``share`` measure the changes, ``lost`` counts
+    changes from "imitated", and ``gained`` counts changes to "imitated".
 
-    Raises ValueError where columns are missing, a subject is judged twice in a setting, or the baseline is not a
-    setting.
+    Raises ValueError if columns are missing, a subject is judged twice in a setting, or the baseline is not a setting.
     """
     wide = _wide(verdicts, "verdict")
     if baseline not in wide.columns:
@@ -58,11 +59,11 @@ def verdict_flips(verdicts: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
 
 
 def template_matrix(trials: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy for every template prompted with and every template labelled with, from the image-level rows.
+    """Return the accuracy per pair of prompt template and label template, from the image-level rows.
 
-    ``trials`` as in ``identification_trials``; returns the audit's keys, ``kind``, ``template``, ``label_template``,
-    ``images``, ``image_accuracy``. The diagonal is the paper's; a fall beside it shows how much of the accuracy is one
-    string recognising itself.
+    ``trials`` has the columns of ``identification_trials``. Returns the audit's keys, ``kind``, ``template``,
+    ``label_template``, ``images``, ``image_accuracy``. The paper reports the diagonal. A fall beside the diagonal shows
+    how much of the accuracy comes from one string that recognises itself.
     """
     keys = ["protocol", "model_version", "encoder", "label_set", "kind", "template", "label_template"]
     rows = trials.assign(correct=trials["correct"].astype(bool))
@@ -71,12 +72,13 @@ def template_matrix(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def independence(models: pd.DataFrame, encoders: pd.DataFrame, *, named: Set[str]) -> pd.DataFrame:
-    """Which encoder shares a text encoder with which generator; a headline needs a pair that does not.
+    """Report which encoder shares a text encoder with which generator. A headline needs a pair that does not share one.
 
-    ``models``: ``model_version``, ``text_encoder_families`` (a list; NULL or empty where unknown); ``encoders``:
-    ``encoder``, ``kind``, ``family``; ``named``: families that say which text encoder it is (any two models may be
-    "clip"). Returns ``model_version``, ``encoder``, ``relation``: 'shared', 'independent', 'image only' (no text side
-    to share), or 'unknown' (a closed model, or a family without a name on either side).
+    ``models`` has the columns ``model_version`` and ``text_encoder_families`` (a list; NULL or empty if unknown).
+    ``encoders`` has the columns ``encoder``, ``kind`` and ``family``. ``named`` holds the families that identify one
+    text encoder (any two models may be "clip"). Returns ``model_version``, ``encoder`` and ``relation``. A relation is
+    'shared', 'independent', 'image only' (the encoder has no text side to share), or 'unknown' (a closed model, or a
+    family without a name on either side).
     """
     lines = []
     for model, families in zip(models["model_version"], models["text_encoder_families"], strict=True):

@@ -1,7 +1,8 @@
-"""Embeddings as the measurements want them: finite, of unit length, compared in float64.
+"""This module checks embeddings: they must be finite and of unit length, and they are compared in float64.
 
-Everything in Casper et al. (2023) rests on the cosine between two embeddings. A zero vector, a NaN or a vector that
-was never normalised still gives a number, so each is refused here by its row, before any number exists.
+All results of Casper et al. (2023) rest on the cosine between two embeddings. A zero vector, a NaN or a vector that was
+never normalised still gives a number. This module therefore refuses each of them, and names its row, before a
+measurement computes a number.
 """
 
 from typing import Any
@@ -14,22 +15,25 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 UNIT_TOLERANCE = 1e-3
-"""Largest deviation of a norm from 1. Half precision deviates by up to 5e-4, a forgotten normalisation by more."""
+"""Largest allowed deviation of a norm from 1.
+
+Half precision deviates by up to 5e-4. A forgotten normalisation deviates by more.
+"""
 
 
 def unit_rows(vectors: npt.ArrayLike, what: str, *, first_row: int = 0) -> FloatArray:
     """Check rows of shape (n, d) and return them as float64, unchanged in value.
 
-    ``what`` names the rows in messages ("imitation", "label"); ``first_row`` is the number of the first, for a block of a
-    longer array.
+    ``what`` names the rows in messages ("imitation", "label"). ``first_row`` is the number of the first row, if the
+    rows are a block of a longer array.
 
-    Raises ValueError where the array is not two-dimensional, or a row is not finite or not of unit length.
+    Raises ValueError if the array is not two-dimensional, or if a row is not finite or not of unit length.
     """
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"The {what} embeddings have shape {rows.shape}; pass one row an item: (n, dimension).")
     squares = np.vecdot(rows, rows)
-    # One pass over the data: a NaN or an infinity anywhere in a row makes its sum of squares not finite.
+    # One pass over the data is enough, because one NaN or infinity in a row makes its sum of squares not finite.
     bad = ~(np.abs(np.sqrt(squares) - 1.0) <= UNIT_TOLERANCE)
     if bad.any():
         row = int(np.argmax(bad))
@@ -45,7 +49,7 @@ def unit_rows(vectors: npt.ArrayLike, what: str, *, first_row: int = 0) -> Float
 
 
 def same_dimension(left: FloatArray, right: FloatArray, names: str) -> None:
-    """Raise ValueError where two sets of embeddings, called ``names`` in the message, differ in dimension."""
+    """Raise ValueError if two sets of embeddings, called ``names`` in the message, differ in dimension."""
     if left.shape[1] != right.shape[1]:
         raise ValueError(
             f"The {names} embeddings have {left.shape[1]} and {right.shape[1]} dimensions; "
@@ -56,7 +60,7 @@ def same_dimension(left: FloatArray, right: FloatArray, names: str) -> None:
 def indices(values: npt.ArrayLike, *, length: int, below: int, what: str) -> IntArray:
     """Check integer indices of shape (length,) from -1 ("none of them") to ``below`` - 1, and return them as int64.
 
-    Raises ValueError where shape, type or range differ.
+    Raises ValueError if shape, type or range differ.
     """
     array: npt.NDArray[Any] = np.asarray(values)
     if array.shape != (length,):
@@ -70,7 +74,10 @@ def indices(values: npt.ArrayLike, *, length: int, below: int, what: str) -> Int
 
 
 def mask(values: npt.ArrayLike | None, *, length: int, what: str) -> BoolArray:
-    """Check a mask of shape (length,); None is a mask that is False everywhere. Raises ValueError on another shape."""
+    """Check a mask of shape (length,) and return it. None gives a mask that is False everywhere.
+
+    Raises ValueError if the shape or the type differs.
+    """
     if values is None:
         return np.zeros(length, dtype=np.bool_)
     array: npt.NDArray[Any] = np.asarray(values)

@@ -1,9 +1,9 @@
-"""Can every figure be computed again from the rows below it? Checks that return what they find, as sentences.
+"""These checks compute figures again from the rows below them, and return each error found as a sentence.
 
-A published study of this kind printed per-artist tables that score the fifth-ranked label. Nobody could see it,
-because no row said what was predicted. Here the image-level rows carry enough to contradict themselves when they are
-wrong: a predicted label, its probability, the subject's own probability and its rank. An empty list means that
-nothing was found.
+A published study of this kind printed per-artist tables that score the fifth-ranked label. Readers could not see this,
+because no row recorded the predicted label. Here each image-level row holds a predicted label, its probability, the
+subject's own probability and its rank. Wrong rows therefore contradict themselves. An empty list means that the check
+found no error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,14 @@ _IMAGE = [*_AUDIT, "subject", "template", "label_template", "trial"]
 
 
 def trial_findings(trials: pd.DataFrame, *, labels: Mapping[str, int]) -> list[str]:
-    """What is wrong with rows of ``identification_trials``; each kind of error once, with its first row.
+    """Report errors in rows of ``identification_trials``, each kind of error once, with its first row.
 
     ``labels`` maps a label set to its number of labels.
 
-    Catches doubled images, labels shifted against their subjects, ranks that are off (a rank r implies
-    that r labels are at least as likely, so r x probability of the subject cannot exceed 1), probabilities that are
-    none, and blank images counted as correct. Casper et al. (2023, section 2.1) define the figures; the inequalities
-    follow.
+    The check finds doubled images, labels shifted against their subjects, wrong ranks, values that cannot be
+    probabilities, and blank images counted as correct. A rank r implies that r labels are at least as likely, so r x
+    probability of the subject cannot exceed 1. Casper et al. (2023, section 2.1) define the figures, and the
+    inequalities follow from the definitions.
     """
     predicted = trials["predicted_label"].astype(object).where(trials["predicted_label"].notna(), None)
     own = trials["subject"].astype(object)
@@ -78,10 +78,10 @@ def aggregate_findings(
     *,
     labels: Mapping[str, int],
 ) -> list[str]:
-    """Where ``identification_by_subject`` and ``identification_summary`` differ from their recomputation.
+    """Report where ``identification_by_subject`` and ``identification_summary`` differ from their recomputation.
 
-    Both are computed again from ``trials`` alone and compared cell by cell, to 1e-12. Rows that cannot be aggregated at
-    all (a doubled image) are a finding, not an exception.
+    The check computes both again from ``trials`` alone and compares them cell by cell, to 1e-12. If rows cannot be
+    aggregated at all (a doubled image), the check returns a finding and raises no exception.
     """
     try:
         again = by_subject(trials)
@@ -101,12 +101,12 @@ def trial_embedding_findings(
     *,
     logit_scale: float,
 ) -> list[str]:
-    """Where rows of ``identification_trials`` differ from classifying their images again.
+    """Report where rows of ``identification_trials`` differ from a new classification of their images.
 
-    Rows of one model version, encoder, label set and label template; ``images`` (n, d) are their embeddings, row by row,
-    ``labels`` (L) the names of ``label_embeddings`` (L, d). Finds what rows cannot contradict by themselves: every label
-    shifted by one *before* it was compared. Probabilities agree to 1e-9, since another number of rows at once adds in
-    another order; a rank may differ where two labels are that close.
+    The rows are of one model version, encoder, label set and label template. ``images`` (n, d) are their embeddings,
+    row by row. ``labels`` (L) are the names of ``label_embeddings`` (L, d). The check finds an error that the rows
+    alone cannot show: each label was shifted by one *before* it was compared. Probabilities agree to 1e-9, because
+    another number of rows at once adds in another order. A rank may differ if two labels are that close.
     """
     again = identify(
         class_probabilities(images, label_embeddings, logit_scale),
@@ -135,11 +135,11 @@ def matching_findings(
     alpha: float = 0.05,
     family: Sequence[str] = ("protocol", "model_version", "encoder", "test", "alternative", "adjustment", "kind"),
 ) -> list[str]:
-    """What is wrong with rows of ``matching_by_subject``, and where ``matching_summary`` does not follow from them.
+    """Report errors in rows of ``matching_by_subject``, and where ``matching_summary`` does not follow from them.
 
-    Of the rows without a control: p-values between their floor and 1, adjusted again within their ``family`` (the
-    columns that rows of one family share), significance again from the adjusted p-value, nothing significant that is
-    unreachable. The summary is counted again.
+    In the rows without a control, each p-value must lie between its floor and 1, and no unreachable result may be
+    significant. The check adjusts the p-values again within their ``family`` (the columns that rows of one family
+    share), and derives significance again from the adjusted p-value. It also counts the summary again.
     """
     rows = per_subject[(per_subject["control"] == "none") & per_subject["subject"].notna()].reset_index(drop=True)
     p, floor, adjusted, significant, auc = (
@@ -183,12 +183,12 @@ def rank_sum_embedding_findings(
     subject_of_imitation: npt.ArrayLike,
     blank: npt.ArrayLike | None = None,
 ) -> list[str]:
-    """Where the rank-sum rows of ``matching_by_subject`` differ from the embeddings; one model, encoder and kind.
+    """Report where the rank-sum rows of ``matching_by_subject`` differ from the embeddings.
 
-    ``subjects`` (a) with their first real works ``references`` (a, d); ``imitations`` (n, d) with
-    ``subject_of_imitation`` (n,) and ``blank`` as in ``matching.paper_test``. The asymptotic test is computed by
-    scipy (``mannwhitneyu``), one artist at a time, so that nothing but the cosine is shared with what is checked. Rows
-    of other tests and of controls are left alone.
+    The rows are of one model, encoder and kind. ``subjects`` (a) have their first real works in ``references`` (a, d).
+    ``imitations`` (n, d), ``subject_of_imitation`` (n,) and ``blank`` are as in ``matching.paper_test``. Scipy
+    (``mannwhitneyu``) computes the asymptotic test, one artist at a time, so the check shares only the cosine with the
+    code that it checks. The check ignores rows of other tests and of controls.
     """
     distances = matching.cosine_distances(references, imitations)
     who = indices(subject_of_imitation, length=distances.shape[1], below=len(subjects), what="The subject of the image")
@@ -208,7 +208,7 @@ def rank_sum_embedding_findings(
         s = position[subject]
         own, others = distances[s, shown & (who == s)], distances[s, shown & (who != s)]
         expected = np.array(_rank_sum(own, others, test, alternative))
-        # A p-value of 1e-30 is compared in its own digits; an AUC of 0 may be off by one rounding.
+        # A p-value of 1e-30 is compared by its relative error. An AUC of 0 may be off by one rounding.
         same = np.isclose(published, expected, rtol=1e-9, atol=(0, 0, 0, TOLERANCE), equal_nan=True)
         found += [
             f"{test} ({alternative}) of {subject}: {columns[i]} is {published[i]:g}, from the embeddings {expected[i]:g}."
