@@ -1,4 +1,4 @@
-"""Hashes that tie results to what they are made from. All of them are SHA-256, in hexadecimal."""
+"""These functions compute the hashes that tie results to their inputs. Each hash is SHA-256, in hexadecimal."""
 
 import hashlib
 import json
@@ -9,20 +9,21 @@ from typing import Any
 
 
 def digest(value: Any) -> str:
-    """The hash of a value's canonical JSON."""
+    """Return the hash of a value's canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
-    """The hash of a file's bytes. The file may lie in S3, where it is read as a stream."""
+    """Return the hash of a file's bytes. If the file lies in S3, it is read as a stream."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_once(file: Path) -> str:
-    """The hash of a local file's bytes. A process reads the file once while its size and its time of change stay the same.
+    """Return the hash of a local file's bytes.
 
-    Evidence is checked with ``sha256``: a forger can set the time of change.
+    A process reads the file once while its size and its time of change stay the same. Evidence is checked with
+    ``sha256``, because a forger can set the time of change.
     """
     stat = file.stat()
     return _sha256_once(os.fspath(file), stat.st_size, stat.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""One opened audit: its file, its protocol, its warehouse with the images, and the subjects in it.
+"""A workspace is one opened audit. It holds the audit's file, protocol, warehouse with the images, and subjects.
 
 Stages take a workspace and make tables in it. A workspace decides nothing and makes nothing.
 """
@@ -21,16 +21,16 @@ from audit_assets.warehouse.store import Warehouse
 
 
 class Prompted(NamedTuple):
-    """A subject that images are made of."""
+    """This is a subject that images are made of."""
 
     name: str
     indirect: str
-    """The prompt that does not name the artist; empty if `artists.csv` gives none."""
+    """This is the prompt that does not name the artist. It is empty if `artists.csv` gives none."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One opened audit. Every reader of its tables starts here."""
+    """This is one opened audit. Every reader of its tables starts here."""
 
     audit: Audit
     protocol: Protocol
@@ -39,19 +39,25 @@ class Workspace:
 
     @classmethod
     def of(cls, audit: Audit, *, new: bool = False) -> "Workspace":
-        """The workspace of an audit file that was read. With `new`, a warehouse that is empty is marked with its layout."""
+        """Return the workspace of an audit file that was read.
+
+        With `new`, an empty warehouse is marked with its layout.
+        """
         root = audit.local(audit.warehouse)
         warehouse = layout.made(root) if new else layout.opened(root)
         return cls(audit, load_protocol(audit), warehouse, ImageStore(warehouse.root / "images"))
 
     @classmethod
     def open(cls, config: str | Path, *, new: bool = False) -> "Workspace":
-        """The workspace of an audit file. InputError names what is wrong in the file, the protocol or the warehouse."""
+        """Return the workspace of an audit file.
+
+        InputError names what is wrong in the file, the protocol or the warehouse.
+        """
         return cls.of(load_audit(config), new=new)
 
     @classmethod
     def existing(cls, config: str | Path) -> "Workspace":
-        """The workspace of an audit that was made. InputError if no warehouse exists."""
+        """Return the workspace of an audit that was made. It raises InputError if no warehouse exists."""
         audit = load_audit(config)
         root = audit.local(audit.warehouse)
         if not root.is_dir():
@@ -60,15 +66,15 @@ class Workspace:
 
     @property
     def database(self) -> Path:
-        """The published file. It exists once the audit was published."""
+        """Return the path of the published file. The file exists once the audit was published."""
         return self.warehouse.root / "audit.duckdb"
 
     def subjects(self) -> pd.DataFrame:
-        """The table `subjects`."""
+        """Return the table `subjects`."""
         return self.warehouse.read("subjects")
 
     def prompted(self) -> dict[str, Prompted]:
-        """Each subject that images are made of, by its slug, in the order of the subjects."""
+        """Return each subject that images are made of, by its slug, in the order of the subjects."""
         table = prompted(self.subjects())
         indirect = table["indirect_prompt"].fillna("").astype(str)
         return {
@@ -77,9 +83,10 @@ class Workspace:
         }
 
     def referenced(self) -> list[str]:
-        """The subjects that have real works, in the order of the subjects.
+        """Return the subjects that have real works, in the order of the subjects.
 
-        If the folder of works is not on this machine (an imported audit), the subjects whose works are in the warehouse.
+        If the folder of works is not on this machine (an imported audit), these are the subjects whose works are in the
+        warehouse.
         """
         own = self.subjects()
         if not self.audit.local(self.audit.references).is_dir():
@@ -88,13 +95,16 @@ class Workspace:
         return self.with_works(own)
 
     def with_works(self, subjects: pd.DataFrame) -> list[str]:
-        """The subjects of a table `subjects` that have files of real works in the folder `references`."""
+        """Return the subjects of a table `subjects` that have files of real works in the folder `references`."""
         own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
         return [str(s) for s, name in zip(own["subject"], own["name"], strict=True) if self.work_files(s, name)]
 
     def work_files(self, subject: str, name: str) -> list[Path]:
-        """The files of an artist's real works: in the artist's folder below `references` or `background`. The works of an
-        audit of one artist may also lie in `references` itself."""
+        """Return the files of an artist's real works.
+
+        They lie in the artist's folder below `references` or `background`. The works of an audit of one artist may also
+        lie in `references` itself.
+        """
         audit = self.audit
         references = audit.local(audit.references)
         folders = [references, *([audit.local(audit.background)] if audit.background else [])]
@@ -105,11 +115,14 @@ class Workspace:
 
     @property
     def text_encoders(self) -> list[EncoderEntry]:
-        """The encoders that read text."""
+        """Return the encoders that read text."""
         return [e for e in self.audit.encoders if e.kind == "image_text"]
 
     def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
-        """Scale and bias of an encoder. If its files are not on this machine, those in the table `encoders`."""
+        """Return an encoder's scale and bias.
+
+        If its files are not on this machine, they come from the table `encoders`.
+        """
         if folder_here(self.audit, entry):
             resolved = resolve_encoder_entry(self.audit, entry)
             return resolved.logit_scale, resolved.logit_bias

@@ -1,4 +1,4 @@
-"""Models and encoders: the entries of audit.yaml, resolved to files with their hashes, or refused."""
+"""This package resolves the models and encoders of audit.yaml to files with their hashes, or refuses them."""
 
 VERSION = 1
-"""Of the tables of models and encoders. No hash contains it, because every run makes them again."""
+"""This is the version of the tables of models and encoders. No hash contains it, because every run makes them again."""

@@ -1,4 +1,4 @@
-"""Which device a process works on, and in which number type. One process has one device."""
+"""These functions choose the device that a process works on and its number type. One process has one device."""
 
 import os
 import tempfile
@@ -14,14 +14,15 @@ from audit_assets.errors import InputError
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _SECONDS_BETWEEN_LOOKS = 1.0
 _held: dict[str, FileLock] = {}
-"""The device that this process took, held until it ends: the system gives the lock back even after kill -9."""
+"""This process holds the device that it took until it ends. The system gives the lock back even after kill -9."""
 
 
 def best_device() -> str:
-    """`AUDIT_DEVICE` where it is set; else a GPU that no other process of this machine has taken; else the CPU.
+    """Return `AUDIT_DEVICE` if it is set, else a GPU that no other process of this machine has taken, else the CPU.
 
-    Several GPUs are several processes (runs of the UI, or `audit-assets run` more than once): each takes one device and
-    the cells that nobody is at. InputError where `AUDIT_DEVICE` names no device of this machine.
+    Several GPUs need several processes (runs of the UI, or `audit-assets run` more than once). Each process takes one
+    device and the cells that no other process works on. InputError is raised if `AUDIT_DEVICE` names no device of this
+    machine.
     """
     if chosen := os.environ.get("AUDIT_DEVICE"):
         return _existing(chosen)
@@ -32,7 +33,10 @@ def best_device() -> str:
 
 
 def free_device(devices: Sequence[str], folder: Path | None = None) -> str:
-    """The first device that no other process holds, held until this process ends; waits while all are taken."""
+    """Return the first device that no other process holds, and hold it until this process ends.
+
+    It waits while all devices are taken.
+    """
     if _held:
         return next(iter(_held))
     folder = folder or Path(tempfile.gettempdir()) / f"audit_assets-devices-{os.getuid()}"
@@ -64,7 +68,11 @@ def is_cuda(device: str) -> bool:
 
 
 def dtype_for(device: str, name: str) -> torch.dtype:
-    """`auto`: bfloat16 where the GPU has it, float16 on an older one, float32 on a CPU (half types fail in its layers)."""
+    """Return the number type of that name.
+
+    `auto` means bfloat16 if the GPU has it, float16 on an older GPU, and float32 on a CPU (half types fail in its
+    layers).
+    """
     if name != "auto":
         if name not in DTYPES:
             raise InputError(f"settings.dtype: {name!r} is not one of auto, {', '.join(DTYPES)}.")

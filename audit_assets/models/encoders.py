@@ -1,4 +1,7 @@
-"""Resolve an encoder before anything expensive: its family, dimension and scale, read from its files without torch."""
+"""Resolve an encoder before anything expensive starts.
+
+Its family, dimension and scale are read from its files without torch.
+"""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +30,10 @@ from audit_assets.untrusted.weights import (
 
 @dataclass(frozen=True)
 class ResolvedEncoder:
-    """An encoder as its results will cite it. `logit_scale` is the factor itself (CLIP ViT-L/14: 100); None without text."""
+    """This is an encoder as its results will cite it.
+
+    `logit_scale` is the factor itself (100 for CLIP ViT-L/14). It is None if the encoder reads no text.
+    """
 
     name: str
     kind: str
@@ -40,13 +46,13 @@ class ResolvedEncoder:
     logit_bias: float | None
     processor: str
     format: str = TRANSFORMERS
-    """Of its files: the row of `encoders.load.LOADERS` that loads them."""
+    """The format of its files names the row of `encoders.load.LOADERS` that loads them."""
 
 
 def resolve_encoder(
     name: str, kind: str, path: str, revision: str | None = None, processor: str = "pil"
 ) -> ResolvedEncoder:
-    """InputError where the folder is no encoder of this kind, or a file is a pickle, truncated or missing."""
+    """Raise InputError if the folder is not an encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
     config = read_json(folder / "config.json")
     kind_of_weights = str(config.get("model_type"))
@@ -84,10 +90,10 @@ def resolve_encoder(
 
 
 def _number(folder: Path, tensor: str) -> float | None:
-    """A scalar of the weights, by name."""
+    """Return a scalar of the weights, by name."""
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="numpy") as weights:
-            if tensor in weights.keys():  # noqa: SIM118 - not a mapping
+            if tensor in weights.keys():  # noqa: SIM118 - this is not a mapping
                 return float(weights.get_tensor(tensor).reshape(-1)[0])
     return None
 

@@ -1,4 +1,7 @@
-"""What each family of pipelines is asked by default. Anything in `settings` of audit.yaml overrides it, and makes another model version."""
+"""Each family of pipelines has default settings.
+
+Anything in `settings` of audit.yaml overrides them, and makes another model version.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +12,7 @@ from audit_assets.errors import InputError
 
 
 class Settings(BaseModel):
-    """What can stand in `settings`. The values here are for a pipeline that no family below describes."""
+    """These fields can stand in `settings`. The values here are for a pipeline that no family below describes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -28,7 +31,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Family:
-    """Defaults of the pipelines of one class whose files have these `marks` (see `registry.marks_of`)."""
+    """A family holds the defaults of one class's pipelines whose files have these `marks` (`pipelines.marks_of`)."""
 
     name: str
     pipeline: str
@@ -36,7 +39,7 @@ class Family:
     marks: dict[str, Any] = field(default_factory=dict)
 
 
-# The first that fits counts. Sources: the model cards and the pipelines' documented examples.
+# The first family that fits counts. The values come from the model cards and the pipelines' documented examples.
 FAMILIES: tuple[Family, ...] = (
     Family("sd-turbo", "StableDiffusionPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
     Family("sd-2", "StableDiffusionPipeline", {"size": 768}, {"prediction_type": "v_prediction", "text_width": 1024}),
@@ -61,7 +64,10 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def family_of(pipeline_class: str, marks: dict[str, Any]) -> Family:
-    """The first family that the class and marks fit, else one with the general defaults, named as the class."""
+    """Return the first family that the class and marks fit.
+
+    If none fits, return a family with the general defaults that has the name of the class.
+    """
     for family in FAMILIES:
         if family.pipeline == pipeline_class and family.marks.items() <= marks.items():
             return family
@@ -69,7 +75,10 @@ def family_of(pipeline_class: str, marks: dict[str, Any]) -> Family:
 
 
 def settings_for(family: Family, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The family's defaults with what audit.yaml chose. InputError names a setting that is unknown or cannot be."""
+    """Return the family's defaults, overridden by the choices of audit.yaml.
+
+    InputError names a setting that is unknown or has an impossible value.
+    """
     try:
         return Settings.model_validate({**family.defaults, **chosen}).model_dump()
     except ValidationError as error:

@@ -1,4 +1,7 @@
-"""The files of a model or an encoder: what is there, whether it is whole, and the hash that ties results to it. No torch."""
+"""These functions find the files of a model or an encoder, check that they are whole, and hash them.
+
+The hash ties results to the files. No torch is needed.
+"""
 
 import hashlib
 import os
@@ -18,36 +21,43 @@ _KNOWN_TEXT_ENCODERS = {
     ("t5", 4096): "t5-xxl",
 }
 KNOWN_FAMILIES = frozenset(_KNOWN_TEXT_ENCODERS.values())
-"""Text encoders that have a name: only of these can one say that a generator and an auditing encoder share them."""
+"""These text encoders have a name. Only of these can a report say that a generator and an encoder share them."""
 
 
 def text_encoder_family(config: dict[str, Any]) -> str:
-    """The family of a text encoder by its config's type and width; `<type>-<width>` where it has no name."""
+    """Return a text encoder's family by its config's type and width. `<type>-<width>` stands for one without a name."""
     kind, width = str(config.get("model_type", "unknown")), config.get("hidden_size") or config.get("d_model")
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
 HUB = "hub:"
-"""Before the id of a repository on the hub, as audit.yaml has it: `hub:owner/name`. Everything else is a path on this machine."""
+"""audit.yaml has this before the id of a repository on the hub (`hub:owner/name`).
+
+Everything else is a path on this machine.
+"""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 
 
 def is_on_hub(path: str) -> bool:
-    """Whether a path of audit.yaml is the id of a repository on the hub. A path never becomes one because no folder exists."""
+    """Return whether a path of audit.yaml is the id of a repository on the hub.
+
+    A path never becomes an id because no folder exists.
+    """
     return path.startswith(HUB)
 
 
 def may_fetch() -> bool:
-    """Whether this process may ask the hub: only if HF_HUB_OFFLINE is set to 0."""
+    """Return whether this process may ask the hub. It may only if HF_HUB_OFFLINE is set to 0."""
     return os.environ.get("HF_HUB_OFFLINE", "1").strip().lower() in ("0", "false", "no", "off")
 
 
 def local_folder(path: str, revision: str | None, *, fetch: bool = True) -> tuple[Path, str | None]:
-    """The folder of a model, and its revision. A `hub:` id is taken from the cache or, with `fetch` and online, the hub.
+    """Return the folder of a model, and its revision.
 
-    InputError if no such folder exists, or an id is not pinned to a commit, or is neither in the cache nor to be fetched.
+    A `hub:` id is taken from the cache or, with `fetch` and online, from the hub. It raises InputError if no such
+    folder exists, if an id is not pinned to a commit, or if an id is neither in the cache nor may be fetched.
     """
     if is_on_hub(path):
         return _from_hub(path.removeprefix(HUB).strip(), revision, fetch=fetch and may_fetch())
@@ -83,12 +93,15 @@ def _from_hub(name: str, revision: str | None, *, fetch: bool) -> tuple[Path, st
 
 @contextmanager
 def loading(folder: Path, what: str) -> Iterator[None]:
-    """Loading a model inside it: InputError whatever diffusers or transformers raise, since it is about the user's files."""
+    """Load a model inside this block.
+
+    Every exception of diffusers or transformers becomes InputError, since it is about the user's files.
+    """
     try:
         yield
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # each library under them raises its own
+    except Exception as error:  # each library under them raises its own exceptions
         # Without sentencepiece, transformers takes the file for tiktoken's, and asks for that instead.
         if {"sentencepiece", "tiktoken"} & set(re.findall(r"\w+", str(error).lower())):
             package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"
@@ -103,17 +116,20 @@ def loading(folder: Path, what: str) -> Iterator[None]:
 
 TRANSFORMERS = "transformers"
 WEIGHTS: Mapping[str, str] = {TRANSFORMERS: ".safetensors"}
-"""The suffix of an encoder's weights by their format: the `model_type` of its config.json, or else that of transformers."""
+"""This gives the suffix of an encoder's weights by their format.
+
+The format is the `model_type` of its config.json, or else that of transformers.
+"""
 
 
 def read_files(folder: Path) -> list[Path]:
-    """Every file that loading may read, in order of path."""
+    """Return every file that loading may read, in order of path."""
     read = {".json", ".txt", ".model", *WEIGHTS.values()}
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in read)
 
 
 def files_sha256(folder: Path) -> str:
-    """sha256 over the sorted (relative path, sha256) of every file that loading may read."""
+    """Return the sha256 over the sorted (relative path, sha256) of every file that loading may read."""
     total = hashlib.sha256()
     for file in read_files(folder):
         total.update(f"{file.relative_to(folder).as_posix()}\0{sha256_once(file)}\n".encode())

@@ -1,4 +1,7 @@
-"""Resolve an image source before anything expensive: what it is, whether it is whole, and what will be asked of it. No torch."""
+"""Resolve an image source before anything expensive starts.
+
+This finds its kind, checks that it is whole, and determines the settings that it will be asked for. No torch is needed.
+"""
 
 import hashlib
 import importlib.util
@@ -27,7 +30,7 @@ _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
 @dataclass(frozen=True)
 class ResolvedLora:
-    """An adapter file and the weight that it is added with."""
+    """This is an adapter file and the weight that it is added with."""
 
     file: Path
     weight: float
@@ -36,7 +39,7 @@ class ResolvedLora:
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model version as its results will cite it. `settings` has the adapters too, by name and hash."""
+    """This is a model version as its results will cite it. `settings` also has the adapters, by name and hash."""
 
     name: str
     source: str
@@ -56,7 +59,11 @@ def resolve_diffusers(
     settings: dict[str, Any],
     lora: tuple[ResolvedLora, ...] = (),
 ) -> ResolvedModel:
-    """InputError where the folder is no pipeline, a component is missing, or a weight file is a pickle or truncated."""
+    """Resolve a folder of a diffusers pipeline.
+
+    It raises InputError if the folder is not a pipeline, a component is missing, or a weight file is a pickle or
+    truncated.
+    """
     folder, found = local_folder(path, revision)
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
@@ -78,7 +85,7 @@ def resolve_diffusers(
 
 
 def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The configuration of each component that model_index.json names; of a scheduler too."""
+    """Return the configuration of each component that model_index.json names, schedulers included."""
     configs = {}
     for component, value in index.items():
         if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
@@ -105,7 +112,7 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
 
 
 def _is_known_library(name: Any) -> bool:
-    """Whether diffusers may import what model_index.json names: it would import any module that is installed."""
+    """Return whether diffusers may import a library of model_index.json. It would import any installed module."""
     if name in ("diffusers", "transformers"):
         return True
     found = importlib.util.find_spec("diffusers")
@@ -119,7 +126,7 @@ def _is_known_library(name: Any) -> bool:
 
 
 def marks_of(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What tells families of one pipeline class apart, read from the components' configurations."""
+    """Return the marks that tell families of one pipeline class apart. The components' configurations have them."""
     scheduler, text = configs.get("scheduler", {}), configs.get("text_encoder", {})
     return {
         "timestep_spacing": scheduler.get("timestep_spacing"),
@@ -130,13 +137,19 @@ def marks_of(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def left_out(folder: Path) -> list[str]:
-    """Components that model_index.json names and a pipeline draws without, such as the safety checker, if they were not copied."""
+    """Return the components that model_index.json names, that were not copied, and that a pipeline can draw without.
+
+    The safety checker is one.
+    """
     index = read_json(folder / "model_index.json")
     return sorted(c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir())
 
 
 def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora:
-    """A LoRA adapter: a .safetensors file, or a folder or hub id that holds one. InputError names what it is instead."""
+    """Resolve a LoRA adapter. It is a .safetensors file, or a folder or hub id that holds one.
+
+    InputError names what the path is instead.
+    """
     file = Path(path)
     if not file.is_file():
         folder, _ = local_folder(path, revision)
@@ -161,7 +174,10 @@ def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:
-    """Images that a person saved from a model: `<artist>/<any name>.{png,jpg,webp}`. Each artist's are checked when they are read."""
+    """Resolve a folder of images that a person saved from a model, as `<artist>/<any name>.{png,jpg,webp}`.
+
+    Each artist's images are checked when they are read.
+    """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; put the images there, one folder for each artist.")
     files = [file for own in artist_folders(folder) for file in folder_files(own)]

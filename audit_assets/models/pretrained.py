@@ -1,7 +1,7 @@
-"""How everything that was trained is loaded: from files on this machine, as weights, and by classes that are allowed.
+"""Everything that was trained is loaded from files on this machine, as weights, and by classes that are allowed.
 
-Every call that loads a model, a tokenizer or a processor takes SAFE or SAFE_WEIGHTS. The libraries otherwise ask on the
-terminal whether to run code that lies beside a model, and take the answer from whatever is piped in.
+Every call that loads a model, a tokenizer or a processor takes SAFE or SAFE_WEIGHTS. Otherwise the
+libraries ask on the terminal whether to run code that lies beside a model, and read the answer from standard input.
 """
 
 import re
@@ -12,16 +12,19 @@ from typing import Any
 from audit_assets.errors import InputError
 
 SAFE: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-"""Of each loading call: nothing is fetched, and code beside the files is neither run nor asked about."""
+"""Each loading call takes this. Nothing is fetched, and code beside the files is neither run nor asked about."""
 SAFE_WEIGHTS: Mapping[str, Any] = {**SAFE, "use_safetensors": True}
-"""The same for calls that read weights: no pickle is opened."""
+"""Calls that read weights take this. It also lets no pickle be opened."""
 
 REMEDY = "save the model with its standard components"
 _CLASS = re.compile(r"(?!(Auto|Modular)[A-Z])[A-Za-z]\w*")
 
 
 def check_class_name(file: Path, component: str, name: Any) -> None:
-    """InputError if a component's class is not named by its own name. An `Auto...` class takes the code that a file names."""
+    """Raise InputError if a component's class is not named by its own name.
+
+    An `Auto...` class takes the code that a file names.
+    """
     if not isinstance(name, str) or not _CLASS.fullmatch(name):
         raise InputError(
             f"{file}, {component}: {name!r} is no class that is loaded; {REMEDY}, each under the name of its own class."
@@ -29,9 +32,9 @@ def check_class_name(file: Path, component: str, name: Any) -> None:
 
 
 def component_class(file: Path, component: str, library: str, name: Any) -> type[Any]:
-    """The class of a component of a pipeline, if it is one of ALLOWED. InputError names the file and the component.
+    """Return the class of a pipeline's component, if it is one of ALLOWED. InputError names file and component.
 
-    ``library`` is `diffusers`, `transformers`, or a folder of pipelines in diffusers, as `model_index.json` has it.
+    ``library`` is `diffusers`, `transformers`, or a folder of pipelines in diffusers, as `model_index.json` names it.
     """
     import diffusers
     import transformers
@@ -50,7 +53,7 @@ def component_class(file: Path, component: str, library: str, name: Any) -> type
 
 
 def allowed() -> tuple[type[Any], ...]:
-    """What a component can be: a model, a tokenizer, a processor or a scheduler of the two libraries."""
+    """Return the base classes of a component: it is a model, tokenizer, processor or scheduler of the two libraries."""
     from diffusers import ModelMixin, SchedulerMixin
     from diffusers.image_processor import VaeImageProcessor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -70,10 +73,10 @@ def allowed() -> tuple[type[Any], ...]:
 
 
 def check_configuration(file: Path, config: Mapping[str, Any]) -> None:
-    """InputError if a model's configuration leads to code or to weights elsewhere.
+    """Raise InputError if a model's configuration leads to code or to weights elsewhere.
 
-    transformers takes an attention's implementation with a slash for code on the hub, and loads the model that an
-    adapter beside the weights names in place of these weights.
+    If the name of an attention's implementation has a slash, transformers takes it for code on the hub. If an adapter
+    lies beside the weights, transformers loads the model that the adapter names in place of these weights.
     """
     for key in ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"):
         if "/" in str(config.get(key) or ""):

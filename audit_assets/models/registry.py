@@ -1,4 +1,7 @@
-"""The tables `model_versions` and `encoders`: the entries of audit.yaml, resolved and refused before anything expensive starts."""
+"""This module makes the tables `model_versions` and `encoders`.
+
+It resolves or refuses the entries of audit.yaml before anything expensive starts.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +23,12 @@ from audit_assets.warehouse.store import Warehouse
 
 
 def _location(audit: Audit, path: str) -> str:
-    """A path from the folder of the audit file, or a `hub:` id as it is."""
+    """Return a path relative to the folder of the audit file. A `hub:` id stays as it is."""
     return path if is_on_hub(path) else str(audit.local(path))
 
 
 def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
-    """The folder of an entry's files if it is on this machine; nothing is fetched."""
+    """Return the folder of an entry's files if it is on this machine. Nothing is fetched."""
     try:
         return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
     except InputError:
@@ -46,10 +49,10 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
 
 
 def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
-    """Keep the hashes of the files that a name stands for, once something is made with them: table `registered/...`.
+    """Keep the hashes of a name's files in the table `registered/...`, once something is made with the files.
 
-    Weights of which one bit has changed load and draw as well as others, and nothing else would tell them apart from
-    those that the audit began with. Images that a person supplies are their own to change.
+    Weights in which one bit has changed load and draw as well as others. Nothing else would tell them apart from the
+    weights that the audit began with. A person may change the images that they supply.
     """
     if isinstance(found, ResolvedModel) and found.source == "image_folder":
         return
@@ -64,7 +67,7 @@ def _registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> tuple[W
 
 
 def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
-    """InputError where a file is not the one that this name and revision were first used with."""
+    """Raise InputError if a file is not the one that this name and revision were first used with."""
     warehouse, where, inputs = _registered(audit, found)
     if warehouse.inputs(where) != inputs:
         return
@@ -81,7 +84,10 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
 
 
 def _check_not_renamed(audit: Audit, found: ResolvedEncoder) -> None:
-    """InputError if these files were audited under another name, which audit.yaml no longer has: results carry that name."""
+    """Raise InputError if these files were audited under another name that audit.yaml no longer has.
+
+    Results carry that other name.
+    """
     warehouse = Warehouse(audit.local(audit.warehouse))
     own = {entry.name for entry in audit.encoders}
     known = {row["encoder"]: row["files_sha256"] for row in _rows(warehouse, "encoders")}
@@ -95,20 +101,26 @@ def _check_not_renamed(audit: Audit, found: ResolvedEncoder) -> None:
 
 @dataclass(frozen=True)
 class Registry:
-    """The models of audit.yaml that are to be audited: those that can be, and why the others cannot."""
+    """This holds the models that audit.yaml wants audited: it has those that can be, and why the others cannot."""
 
     resolved: dict[str, ResolvedModel]
     refused: dict[str, str]
     problems: list[str]
-    """What is wrong with single artists of image folders, as far as headers tell; those artists alone are left out."""
+    """These are faults of single artists of image folders that headers show. Only those artists are left out."""
     versions_before: list[dict[str, Any]]
     files_before: list[dict[str, Any]]
-    """Rows of the tables `model_versions` and `model_files` as they are: a version that was resolved once and is not now, since it
-    is retired or refused, keeps what its results were made from."""
+    """These are the current rows of the tables `model_versions` and `model_files`.
+
+    A version that was resolved once and is not now, since it is retired or refused, keeps the record of what its
+    results were made from.
+    """
 
 
 def registry(audit: Audit, warehouse: Warehouse) -> Registry:
-    """Every approved model, opened as far as is possible without loading it. One that is refused does not stop the others."""
+    """Open every approved model as far as is possible without loading it.
+
+    A refused model does not stop the others.
+    """
     resolved, refused, problems = {}, {}, []
     for entry in audit.models:
         if not entry.approved or entry.retired:
@@ -128,14 +140,14 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
 
 
 def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
-    """Its rows with None for NULL; none where there is no such table yet."""
+    """Return a table's rows with None for NULL. If no such table exists yet, the list is empty."""
     if not warehouse.inputs(table):
         return []
     return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
 
 
 def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
-    """The file of an entry's adapter of that name, if it is on this machine; nothing is fetched."""
+    """Return the file of an entry's adapter of that name, if it is on this machine. Nothing is fetched."""
     for adapter in entry.lora:
         location = _location(audit, adapter.path)
         if Path(location).is_file():
@@ -162,7 +174,10 @@ def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
 
 
 def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
-    """The published table `model_versions`. A model that is not approved, or refused, is listed with what the file says of it."""
+    """Return the published table `model_versions`.
+
+    A model that is not approved, or that is refused, is listed with what the file says of it.
+    """
     rows: list[dict[str, Any]] = []
     earlier = {row["model_version"]: row for row in known.versions_before}
     for entry in audit.models:
@@ -192,7 +207,7 @@ FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 
 
 def model_files_table(known: Registry) -> pd.DataFrame:
-    """Every file of every model that can be audited, adapters and images of folders included: FILE_COLUMNS."""
+    """Return FILE_COLUMNS of each file of each model that can be audited, with adapters and folders' images."""
     rows: list[FileRow] = []
     for name, model in known.resolved.items():
         if model.source == "image_folder":
@@ -205,14 +220,14 @@ def model_files_table(known: Registry) -> pd.DataFrame:
 
 
 def encoder_files_table(audit: Audit) -> pd.DataFrame:
-    """The same of every encoder."""
+    """Return FILE_COLUMNS of every file of every encoder."""
     found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
     rows = [row for e in found for row in _own_rows(e)]
     return pd.DataFrame(rows, columns=FILE_COLUMNS)
 
 
 def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
-    """FILE_COLUMNS of the files that loading reads."""
+    """Return FILE_COLUMNS of the files that loading reads."""
     if isinstance(found, ResolvedEncoder):
         return _file_rows("encoder", found.name, found.path, read_files(found.path))
     adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, [a.file])]
@@ -225,7 +240,10 @@ def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[Fi
 
 
 def encoders_table(audit: Audit) -> pd.DataFrame:
-    """The published table `encoders`. `is_primary`: the encoder that decides the headline, by default the first with text."""
+    """Return the published table `encoders`.
+
+    `is_primary` marks the encoder that decides the headline. By default it is the first with text.
+    """
     primary = audit.primary or next(e.name for e in audit.encoders if e.kind == "image_text")
     rows = []
     for entry in audit.encoders:

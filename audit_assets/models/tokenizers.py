@@ -1,12 +1,16 @@
-"""What a tokenizer leaves of a prompt. A name that is cut short was never asked for, and its images say nothing about it."""
+"""These functions find how much of a prompt a tokenizer keeps.
+
+If a name is cut short, the model was never asked for it, and the images say nothing about the name.
+"""
 
 from typing import Any
 
 
 def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
-    """The words of a prompt that a tokenizer drops or cuts where it keeps `length` tokens; empty where all are read.
+    """Return the words of a prompt that a tokenizer drops or cuts if it keeps `length` tokens.
 
-    `tokenizer`: of transformers, with offsets (all that are built on the tokenizers library have them).
+    The list is empty if all words are read. `tokenizer` is a tokenizer of transformers with offsets (all that are built
+    on the tokenizers library have them).
     """
     whole = tokenizer(prompt, truncation=False, verbose=False)["input_ids"]
     if len(whole) <= length:
@@ -19,9 +23,9 @@ def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
 
 
 def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[str, int]:
-    """For each tokenizer of a pipeline the tokens that it keeps.
+    """Return the number of tokens that each tokenizer of a pipeline keeps.
 
-    CLIP's encoders read a fixed number; T5 and language models read what the pipeline is asked for as
+    CLIP's encoders read a fixed number. T5 and language models read the number that the pipeline gets as
     `max_sequence_length`.
     """
     lengths = {}

@@ -1,4 +1,7 @@
-"""Folders and manifests that a person filled: one folder per artist. No link is followed, and no name leads out of the folder."""
+"""These functions read folders and manifests that a person filled, one folder per artist.
+
+No link is followed, and no name leads out of the folder.
+"""
 
 import csv
 import datetime
@@ -13,25 +16,29 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def artist_folder(folder: Path, subject: str, name: str) -> Path | None:
-    """The folder of an artist, by slug or else by name, if there is one; a name never leads out of `folder`."""
+    """Return the folder of an artist, by slug or else by name, if one exists. A name never leads out of `folder`."""
     for candidate in (subject, name):
         if candidate in ("", ".", "..") or "/" in candidate or "\\" in candidate or "\0" in candidate:
             continue
-        if os.path.isdir(
-            folder / candidate
-        ):  # Path.is_dir raises where a name has more bytes than a file system allows
+        if os.path.isdir(folder / candidate):  # Path.is_dir raises if a name has more bytes than a file system allows
             return folder / candidate
     return None
 
 
 def works_of(folder: Path, subject: str, name: str) -> list[Path]:
-    """The files of an artist's real works in order of name; empty where there is no folder. Links are refused."""
+    """Return the files of an artist's real works in order of name. Links are refused.
+
+    The list is empty if no folder exists.
+    """
     own = artist_folder(folder, subject, name)
     return [] if own is None else images_in(own)
 
 
 def images_in(own: Path) -> list[Path]:
-    """The image files that lie in a folder itself, in the order of their names. InputError for a link or a folder among them."""
+    """Return the image files that lie in a folder itself, in the order of their names.
+
+    It raises InputError if a link or a folder is among them.
+    """
     files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
     for file in (own, *files):
         if file.is_symlink():
@@ -42,7 +49,10 @@ def images_in(own: Path) -> list[Path]:
 
 
 def read_manifest(folder: Path, fields: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a folder's `manifest.csv`, whose first column is `file`; empty where there is none."""
+    """Return the rows of a folder's `manifest.csv`, whose first column is `file`.
+
+    The list is empty if no manifest exists.
+    """
     path = folder / "manifest.csv"
     if path.is_symlink():
         raise InputError(f"{path}: is a link; copy the file itself into the folder.")
@@ -63,12 +73,15 @@ _FIELDS = ("file", "prompt", "date", "seed")
 
 
 def artist_folders(folder: Path) -> list[Path]:
-    """One folder an artist, in order of name. Links are left out: they may lead anywhere."""
+    """Return one folder per artist, in order of name. Links are left out, because they may lead anywhere."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
 
 
 def folder_files(own: Path) -> list[Path]:
-    """The images and the manifest of one artist's folder, in order of name; no links, nothing below."""
+    """Return the images and the manifest of one artist's folder, in order of name.
+
+    Links and the contents of folders below it are left out.
+    """
     return sorted(
         p
         for p in own.iterdir()
@@ -77,9 +90,10 @@ def folder_files(own: Path) -> list[Path]:
 
 
 def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
-    """A subject's images in order of name, checked as far as their headers tell; empty where there is no folder for it.
+    """Return a subject's images in order of name. Only their headers are checked.
 
-    InputError names a folder that is empty or nested, a link, and a file that is no still RGB image of usual size.
+    The list is empty if the subject has no folder. InputError names a folder that is empty or nested, a link, and a
+    file that is not a still RGB image of usual size.
     """
     own = artist_folder(folder, subject, name)
     if own is None:
@@ -95,7 +109,7 @@ def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
 
 
 def folder_problems(folder: Path) -> list[str]:
-    """What is wrong with the folder that can be known without decoding an image, one sentence an artist's folder."""
+    """List the folder's faults that can be found without decoding an image, one sentence per artist's folder."""
     problems = []
     for entry in sorted(p for p in folder.iterdir() if p.is_dir() or p.is_symlink()):
         try:
@@ -106,7 +120,7 @@ def folder_problems(folder: Path) -> list[str]:
 
 
 def _manifest(files: list[Path]) -> dict[str, dict[str, str]]:
-    """What the manifest says of each file: only fields that are filled in, and whose values can be."""
+    """Return the manifest's fields of each file. Only filled-in fields with possible values are returned."""
     if not files:
         return {}
     path = files[0].parent / "manifest.csv"

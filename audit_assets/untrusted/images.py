@@ -1,4 +1,4 @@
-"""Image files that a person supplied: opened with bounds, and refused with the name of the file and the remedy."""
+"""These functions open image files that a person supplied. They set bounds, and a refusal names file and remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from audit_assets.errors import InputError
 
 MAXIMUM_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
-"""What a user's file may be, whatever its name says. Pillow knows more: for EPS it starts Ghostscript."""
+"""A user's file may have these formats, whatever its name says. Pillow reads more, and starts Ghostscript for EPS."""
 
 
 def check_header(path: Path) -> None:
-    """Refuse by its header, without decoding, what a person cannot have meant as an image of a model.
+    """Refuse a file that a person cannot have meant as an image of a model. Only its header is read.
 
-    InputError for what is no image, is animated, too large, or in CMYK: whoever converted it chose other colours than
-    the model's.
+    It raises InputError if the file is not an image, is animated, is too large, or is in CMYK. A person who converted
+    an image to CMYK chose other colours than the model's.
     """
     with _opened(path) as image:
         if image.mode == "CMYK":
@@ -26,7 +26,10 @@ def check_header(path: Path) -> None:
 
 
 def open_image(path: Path) -> Image.Image:
-    """A user's image as RGB: turned as its EXIF says, transparency on white. InputError names the file and the remedy."""
+    """Return a user's image as RGB. InputError names the file and the remedy.
+
+    The image is turned as its EXIF says, and its transparency is put on white.
+    """
     with _opened(path) as image:
         turned = _eight_bits(ImageOps.exif_transpose(image), path)
         if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
@@ -38,7 +41,7 @@ def open_image(path: Path) -> Image.Image:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """A still image of usual size; decoding it inside gives InputError as well where the file is damaged."""
+    """Open a still image of usual size. Decoding it inside also raises InputError if the file is damaged."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             # An MPO is a camera's JPEG with a preview behind it, not an animation.
@@ -53,14 +56,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
         ) from None
-    except Exception as error:  # a file that was built for it makes a decoder raise anything
+    except Exception as error:  # a file that was built to do so makes a decoder raise any exception
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None
 
 
 def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
-    """Pillow clips deeper greys at 255, which makes a 16-bit scan all white; scale them instead."""
+    """Scale deeper greys to eight bits. Pillow clips them at 255, which makes a 16-bit scan all white."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):

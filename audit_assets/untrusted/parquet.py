@@ -1,7 +1,8 @@
-"""Parquet files from others: what they would become in memory, known before they are read.
+"""These checks compute how much memory a parquet file from others would take, before the file is read.
 
-A column can say in a few bytes that one long text stands in each of a million rows. Its header declares the rows and the bytes of
-the column's pages, and its dictionary the texts; the texts times the rows are what a reader would allocate.
+A column can say in a few bytes that one long text stands in each of a million rows. Its header declares the rows and
+the bytes of the column's pages, and its dictionary declares the texts. A reader would allocate the
+texts times the rows.
 """
 
 from pathlib import Path
@@ -12,13 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 LARGEST_BATCH = 1 << 30
-"""Bytes that a batch of rows may become. A million captions have a tenth of it."""
+"""A batch of rows may become this many bytes. A million captions have a tenth of it."""
 _MOST_TO_ONE = 1000
-"""Bytes in memory for one of the file, of pages: more than any text or numbers reach."""
+"""One byte of pages in the file may become this many bytes in memory. No text or numbers reach it."""
 _SMALL = 1 << 26
-"""A file up to this is looked at in detail: more, and what it declares is in proportion to what somebody sent."""
+"""A file up to this size is checked in detail. What a larger file declares is in proportion to the file sent."""
 _FREE, _FREE_ROWS = 1 << 26, 1 << 22
-"""Bytes and rows that a file of any size may declare."""
+"""A file of any size may declare this many bytes and rows."""
 
 
 class Bomb(ValueError):
@@ -26,9 +27,9 @@ class Bomb(ValueError):
 
 
 def check_declared(source: Any, size: int, rows_at_once: int, columns: list[str] | None = None) -> None:
-    """Bomb if reading ``rows_at_once`` rows of a parquet file of ``size`` bytes would take more than LARGEST_BATCH.
+    """Raise Bomb if reading ``rows_at_once`` rows of a parquet file of ``size`` bytes takes more than LARGEST_BATCH.
 
-    ``source`` is what pyarrow opens; ``columns`` are those that will be read, by default all.
+    pyarrow opens ``source``. ``columns`` are the columns that will be read, by default all.
     """
     metadata = pq.read_metadata(source)
     if metadata.num_rows > _MOST_TO_ONE * size + _FREE_ROWS:
@@ -51,7 +52,7 @@ def check_declared(source: Any, size: int, rows_at_once: int, columns: list[str]
 
 
 def _check_texts(source: Any, rows_at_once: int, names: list[str]) -> None:
-    """The exact size of the texts, from their dictionaries: no text is repeated in memory for it."""
+    """Check the exact size of the texts, from their dictionaries. No text is repeated in memory for it."""
     if hasattr(source, "seek"):
         source.seek(0)
     file = pq.ParquetFile(source, read_dictionary=names)
@@ -66,5 +67,5 @@ def _check_texts(source: Any, rows_at_once: int, names: list[str]) -> None:
 
 
 def check_file(path: Path, rows_at_once: int, columns: list[str] | None = None) -> None:
-    """`check_declared` of a local file."""
+    """Run `check_declared` on a local file."""
     check_declared(str(path), path.stat().st_size, rows_at_once, columns)

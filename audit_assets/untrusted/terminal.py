@@ -1,4 +1,7 @@
-"""Texts that others wrote, on a terminal: a name of a file can hold commands to it, such as one that rewrites the line above."""
+"""These functions show texts that others wrote on a terminal.
+
+The name of a file can hold commands to the terminal, such as one that rewrites the line above.
+"""
 
 import re
 from collections.abc import Iterable
@@ -7,16 +10,17 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and end of line, marks that turn the direction of what follows, and bytes that are no UTF-8."""
+"""These are control characters except tab and end of line, marks that turn the direction of the text that follows,
+and bytes that are not UTF-8."""
 
 
 def printable(text: str) -> str:
-    """The text with each character that a terminal would obey written as its code, such as `\\x1b`."""
+    """Write each character that a terminal would obey as its code, such as `\\x1b`."""
     return _COMMANDS.sub(_code, text)
 
 
 def one_line(text: str) -> str:
-    """`printable`, and on one line: a name with an end of line in it cannot pass for a line of ours."""
+    """Return `printable` text on one line. A name that has an end of line in it cannot pass for a line of ours."""
     return printable(text).replace("\n", "\\n")
 
 
@@ -26,7 +30,7 @@ def _code(found: re.Match[str]) -> str:
 
 
 class Screen(Console):
-    """A console on which every text is data: it obeys no command in one and puts no emoji in place of a word.
+    """This console treats every text as data. It obeys no command in a text and puts no emoji in place of a word.
 
     Colours and movements of the cursor are our own; rich keeps them apart from texts.
     """

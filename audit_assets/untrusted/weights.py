@@ -1,4 +1,7 @@
-"""Files of a model that somebody else made: safetensors only, each file whole, and JSON and model cards of bounded size."""
+"""These functions read the files of a model that others made.
+
+They accept only safetensors files that are whole, and JSON and model cards of bounded size.
+"""
 
 import json
 import re
@@ -14,12 +17,12 @@ from audit_assets.errors import InputError
 from audit_assets.untrusted import yaml as safe_yaml
 
 LARGEST_JSON = 100_000_000
-"""Bytes. The largest tokenizers have some thirty million."""
+"""A JSON file may have this many bytes. The largest tokenizers have some thirty million."""
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object; InputError names the file."""
+    """Return a JSON object. InputError names the file."""
     try:
         if file.stat().st_size > LARGEST_JSON:
             raise InputError(
@@ -38,7 +41,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def check_weights(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Only safetensors, whole: the shape of each tensor by its name, from all files of the folder.
+    """Return the shape of each tensor by its name, from all files of the folder. Only whole safetensors are accepted.
 
     InputError names a pickle, a truncated file, or a folder without weights.
     """
@@ -68,16 +71,16 @@ def check_weights(folder: Path) -> dict[str, tuple[int, ...]]:
 _COUNT = re.compile(r"(num|n)_(\w+_)?(layers?|blocks?)|layers_per_block|depths?|num_single_layers")
 _WIDTH = {"hidden_size", "intermediate_size", "d_model", "d_ff", "embed_dim", "hidden_dim", "ffn_dim"}
 _NARROW = 1024
-"""A width up to this needs a few megabytes a layer, whatever the weights are."""
+"""A width up to this needs a few megabytes per layer, whatever the weights are."""
 _MOST_PIXELS = 4096
-"""Width or height of an image that an encoder reads. The largest today read 1,024."""
+"""An encoder may read images of this width or height. The largest encoders today read 1,024."""
 _MOST_PATCHES = 1 << 16
 
 
 def check_configured_size(file: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """InputError if a configuration asks for a model that its weights cannot fill, before any of it is built.
+    """Raise InputError if a configuration asks for a model that its weights cannot fill, before any of it is built.
 
-    A layer has one tensor at least, and a width is a dimension of some tensor. ``shapes`` are the tensors of the weights.
+    A layer has at least one tensor, and a width is a dimension of some tensor. ``shapes`` are the weights' tensors.
     """
     widest = max(_NARROW, *(max(shape, default=0) for shape in shapes.values()))
     for field, value in _numbers(config):
@@ -94,7 +97,7 @@ def check_configured_size(file: Path, config: Mapping[str, Any], shapes: Mapping
 
 
 def check_processor_size(file: Path, config: Mapping[str, Any]) -> None:
-    """InputError if a processor would enlarge each image beyond what any encoder reads, before an image is read."""
+    """Raise InputError if a processor would enlarge images beyond what any encoder reads, before one is read."""
     for field, value in _numbers(config):
         if {"size", "crop_size", "pad_size"} & set(field) and value > _MOST_PIXELS:
             raise InputError(
@@ -108,7 +111,7 @@ def check_processor_size(file: Path, config: Mapping[str, Any]) -> None:
 
 
 def _numbers(value: Any, field: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Every number in a JSON object, with the names of the fields that lead to it."""
+    """Yield every number in a JSON object, with the names of the fields that lead to it."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _numbers(item, (*field, str(key)))
@@ -120,7 +123,7 @@ def _numbers(value: Any, field: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 def check_safetensors(file: Path) -> dict[str, Any]:
-    """The header of a safetensors file, if the file is as long as the header says and the library takes it as it is."""
+    """Return a safetensors file's header. The file must be as long as the header says, and the library must take it."""
     size = file.stat().st_size
     try:
         with open(file, "rb") as stream:
@@ -136,19 +139,22 @@ def check_safetensors(file: Path) -> dict[str, Any]:
             f"{file}: has {size} bytes and should have {8 + length + end}: it is truncated or damaged; copy it again."
         )
     try:
-        with safe_open(file, framework="numpy"):  # reads the header alone, and compares it with the file
+        with safe_open(file, framework="numpy"):  # this reads only the header, and compares it with the file
             pass
-    except Exception as error:  # SafetensorError, which is an Exception and no more
+    except Exception as error:  # SafetensorError derives from Exception alone
         raise InputError(f"{file}: its header does not fit its bytes ({error}); copy it again.") from None
     return dict(header)
 
 
 _CARD = 100_000
-"""Characters of a model card that are read."""
+"""This many characters of a model card are read."""
 
 
 def licence(folder: Path) -> str | None:
-    """What the model card says (`license` in the head of README.md); None where there is no card, or it does not say."""
+    """Return the model card's licence (`license` in the head of README.md).
+
+    It returns None if no card exists, or if the card does not state one.
+    """
     try:
         with open(folder / "README.md", encoding="utf-8") as card:
             text = card.read(_CARD)

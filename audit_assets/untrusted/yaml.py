@@ -1,4 +1,4 @@
-"""YAML from somebody else, read only once it is known to be small to read."""
+"""These functions read YAML from others, after a check that it is small to read."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -8,19 +8,22 @@ import yaml
 from audit_assets.errors import InputError
 
 LARGEST_FILE = 1_000_000
-"""Bytes of an audit file or a protocol. The reader of YAML takes ten seconds per megabyte."""
+"""An audit file or a protocol may have this many bytes. The reader of YAML takes ten seconds per megabyte."""
 _DEEPEST = 50
 
 
 def load(text: str) -> Any:
-    """`yaml.safe_load`, after `check`."""
+    """Run `yaml.safe_load` after `check`."""
     check(text)
     return yaml.safe_load(text)
 
 
 def check(text: str) -> None:
-    """yaml.MarkedYAMLError for aliases, of which a few expand to gigabytes once they are walked or hashed, and for deep
-    nesting, whose reading takes time by the square."""
+    """Raise yaml.MarkedYAMLError for aliases and for deep nesting.
+
+    A few aliases expand to gigabytes once they are walked or hashed. The time to read nesting grows with the square of
+    its depth.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
@@ -36,9 +39,10 @@ def check(text: str) -> None:
 
 
 def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
-    """The fields of a YAML file, and the line of each field by its path. InputError names the file, the line and the remedy.
+    """Return the fields of a YAML file, and the line of each field by its path.
 
-    ``what`` is the word for such a file in the message, ``remedy`` what the reader of the message can do.
+    InputError names the file, the line and the remedy. ``what`` is the word for such a file in the message, and
+    ``remedy`` tells the reader of the message what to do.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:

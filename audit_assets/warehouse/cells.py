@@ -1,4 +1,4 @@
-"""Cells: tables that several processes make at once, and which process takes which of them."""
+"""Cells are tables that several processes make at once. This module decides which process takes which cell."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,22 +14,26 @@ from audit_assets.warehouse.store import Warehouse
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of a warehouse. A cell is known by its table's name, and is done if its file has the wanted inputs."""
+    """This holds a warehouse's cells. A cell has its table's name, and is done if its file has the wanted inputs."""
 
     warehouse: Warehouse
     store: ImageStore
 
     def done(self, table: str, inputs: str, *, images: bool = False) -> pd.DataFrame | None:
-        """The rows of a cell that was made from these inputs. With `images`, every image that the rows name must exist too."""
+        """Return the rows of a cell that was made from these inputs, else None.
+
+        With `images`, every image that the rows name must exist too.
+        """
         if self.warehouse.inputs(table) != inputs:
             return None
         rows = self.warehouse.read(table)
         return rows if not images or self.store.has(rows["image_sha256"].dropna()) else None
 
     def in_turn(self, tables: Sequence[str]) -> Iterator[str]:
-        """Each table under its lock: first those that no other process holds, then the rest as they become free.
+        """Yield each table under its lock.
 
-        Of two processes the second waits for a cell, and then finds it done.
+        The tables that no other process holds come first, then the rest as they become free. If two processes want a
+        cell, the second waits for it, and then finds it done.
         """
         for patience in (0, -1):
             busy = []

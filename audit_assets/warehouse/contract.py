@@ -1,8 +1,8 @@
-"""The published database, opened so that nothing in it can do more than hold rows.
+"""This module opens the published database so that nothing in it can do more than hold rows.
 
-Its catalogue must be exactly that of `schema.sql`: plain tables, with no view, macro, trigger, index, sequence or generated
-column, since each of these can answer differently for different readers. A connection reaches no other file and no network,
-and a query cannot change that.
+Its catalogue must be exactly that of `schema.sql`. It has plain tables, and no view, macro, trigger, index, sequence or
+generated column, since each of these can answer differently for different readers. A connection reaches no other file
+and no network, and a query cannot change that.
 """
 
 import re
@@ -33,16 +33,16 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
 def log_beside(path: Path) -> Path:
-    """DuckDB's log of changes, which a reader applies to the file before it reads."""
+    """Return the path of DuckDB's log of changes, which a reader applies to the file before it reads."""
     return path.with_name(path.name + ".wal")
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that only reads the published database at `path`, and no other file; closed on leaving.
+    """Open a connection that only reads the published database at `path`, and no other file.
 
-    InputError if there is no such file, it is not DuckDB's, a log of changes lies beside it, or its catalogue is not that of
-    `schema.sql`.
+    It is closed on leaving. InputError is raised if no such file exists, it is not DuckDB's, a log of changes lies
+    beside it, or its catalogue is not that of `schema.sql`.
     """
     check_log(path)
     if not path.exists():
@@ -60,7 +60,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def check_log(path: Path) -> None:
-    """InputError if a log of changes lies beside the database: what it holds was never published."""
+    """Raise InputError if a log of changes lies beside the database. Its content was never published."""
     log = log_beside(path)
     if not isinstance(path, ObjectPath) and log.exists():
         raise InputError(
@@ -79,7 +79,7 @@ def _unreadable(path: Path, error: duckdb.Error) -> str:
 
 
 def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """What the catalogue of a published database holds beside plain tables of the schema, in words; None if nothing."""
+    """Say in words what a published catalogue holds besides plain tables of the schema; return None if nothing."""
     for kind, query in _NO_TABLES.items():
         if others := connection.execute(query).fetchall():
             return f"holds the {kind} {others[0][0]!r}, and a published database holds plain tables alone"
@@ -91,7 +91,7 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
         if re.search(r"\bGENERATED\b|\bDEFAULT\b|\bAS\b", _QUOTED.sub("", sql), re.I):
             return f"the table {name!r} computes a column instead of holding it"
     if _version(connection, found) != SCHEMA_VERSION:
-        return None  # of another version of the contract: its readers say so
+        return None  # the file has another version of the contract, and its readers report that
     for name, sql in wanted.items():
         if found.get(name) != sql:
             return f"the table {name!r} is not that of the schema" if name in found else f"has no table {name!r}"
@@ -102,7 +102,7 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def _encoders(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """Suffix and dimension of each encoder, from the tables of its embeddings."""
+    """Return the suffix and dimension of each encoder, from the tables of its embeddings."""
     found = {}
     for name, sql in tables.items():
         known, size = _EMBEDDINGS.fullmatch(name), re.search(r"embedding FLOAT\[(\d{1,6})\]", sql)
@@ -113,7 +113,7 @@ def _encoders(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) 
 
 @lru_cache(maxsize=16)
 def _expected(encoders: tuple[tuple[str, int], ...]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """The statement of every table of the schema, and the labels of every type, as DuckDB itself writes them."""
+    """Return the statement of every table of the schema and the labels of every type, as DuckDB itself writes them."""
     with duckdb.connect() as connection:
         connection.execute(schema(dict(encoders)))
         tables = connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal").fetchall()

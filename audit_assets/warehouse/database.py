@@ -1,6 +1,7 @@
-"""Publish `audit.duckdb`: real tables as `schema.sql` says, built beside the old file and swapped in with one rename.
+"""Publish `audit.duckdb`, which has real tables as `schema.sql` says.
 
-Whoever has the old file open keeps their snapshot; the next reader opens the new one.
+The file is built beside the old one and swapped in with one rename. A reader that has the old file open keeps its
+snapshot. The next reader opens the new one.
 """
 
 import json
@@ -31,14 +32,15 @@ LIBRARIES = (
     "tokenizers", "torch", "transformers",
 )  # fmt: skip
 STORAGE_VERSION = "v1.2.0"
-"""The oldest DuckDB storage that clients still read: a reader need not have our version."""
+"""This is the oldest DuckDB storage that clients still read. A reader need not have our version."""
 
 
 def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
-    """Write every table and swap the file in. `tables` maps a table of the schema to its rows; order of columns is free.
+    """Write every table and swap the file in.
 
-    Tables beyond the schema are created as they are. Nothing is replaced unless everything was written; InputError
-    where the folder cannot be written.
+    `tables` maps a table of the schema to its rows. The columns may have any order. Tables beyond the schema are
+    created as they are. Nothing is replaced unless everything was written. InputError is raised if the folder cannot be
+    written.
     """
     try:
         with whole(path) as file:
@@ -47,7 +49,7 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
             finally:
                 log_beside(file).unlink(missing_ok=True)
             if not isinstance(path, ObjectPath):
-                # What a program that wrote to the file before left of itself would be applied to this one.
+                # A log that a program left when it wrote to the old file would be applied to this one.
                 log_beside(path).unlink(missing_ok=True)
     except duckdb.IOException as error:
         raise InputError(f"{path}: cannot be written ({error}); check the folder's rights and free space.") from None
@@ -55,7 +57,7 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
 
 def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
     with duckdb.connect() as connection:
-        # ATTACH takes no parameters: the name is quoted as a string literal.
+        # ATTACH takes no parameters, so the name is quoted as a string literal.
         target = str(file).replace("'", "''")
         connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE published")
@@ -69,7 +71,7 @@ def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str,
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame, *, exists: bool) -> None:
-    """Through Arrow: twenty times faster than executemany. Names of tables and columns are ours, never a user's."""
+    """Insert through Arrow, twenty times faster than executemany. Table and column names are ours, never a user's."""
     if not re.fullmatch(r"[a-z0-9_]+", name) or not all(re.fullmatch(r"[a-z0-9_]+", c) for c in frame.columns):
         raise ValueError(f"{name}: a table's and its columns' names are lower-case letters, digits and '_'")
     arrow = _arrow(frame)
@@ -107,25 +109,28 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def as_json(value: object) -> str:
-    """Canonical JSON, for the schema's JSON columns."""
+    """Return canonical JSON, for the schema's JSON columns."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def library_versions() -> list[tuple[str, str]]:
-    """Python and the libraries that figures depend on, as they are installed: (package, version)."""
+    """Return (package, version) of Python and of the installed libraries that figures depend on."""
     found = [(name, version(name)) for name in LIBRARIES]
     return [("python", platform.python_version()), *found]
 
 
 def row_counts(path: Path) -> dict[str, int]:
-    """Rows of every table of a database."""
+    """Return the number of rows of every table of a database."""
     with reading(path) as connection:
         names = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         return {name: _one(connection, f'SELECT count(*) FROM "{name}"') for name in names}  # noqa: S608 - the file's own tables
 
 
 def published_from(path: Path) -> str | None:
-    """The hash of what a database was made from; None if it does not exist, cannot be read, or is not of the contract."""
+    """Return the hash of the inputs that a database was made from.
+
+    It is None if the database does not exist, cannot be read, or does not fit the contract.
+    """
     if not path.exists():
         return None
     try:
@@ -136,7 +141,10 @@ def published_from(path: Path) -> str | None:
 
 
 def schema_version(path: Path) -> int | None:
-    """The version of the contract that a database keeps; None if it does not exist or does not say. InputError if it cannot be read."""
+    """Return the version of the contract that a database keeps.
+
+    It is None if the database does not exist or records no version. InputError is raised if it cannot be read.
+    """
     if not path.exists():
         return None
     with reading(path) as connection:

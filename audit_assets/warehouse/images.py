@@ -1,4 +1,4 @@
-"""Images: kept by the hash of their bytes."""
+"""Images are kept by the hash of their bytes."""
 
 import hashlib
 import io
@@ -13,11 +13,17 @@ from audit_assets.errors import InputError
 from audit_assets.warehouse.places import each, whole
 
 _BLANK_DEVIATION = 1.0
-"""Grey levels. An image whose values vary less shows nothing: the safety checker's black, or a pipeline that overflowed."""
+"""If an image's values vary by fewer grey levels than this, it shows nothing.
+
+It is the safety checker's black image, or the pipeline overflowed.
+"""
 
 
 def image_bytes(image: Image.Image) -> bytes:
-    """A PNG of the pixels alone: RGB, fast compression, no metadata, so that equal pixels give equal bytes."""
+    """Return a PNG of only the pixels, in RGB, with fast compression.
+
+    It has no metadata, so that equal pixels give equal bytes.
+    """
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(image.convert("RGB"))).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -28,12 +34,15 @@ def is_blank(image: Image.Image) -> bool:
 
 
 def small_picture(image: Image.Image, side: int = 16) -> bytes:
-    """Averaged colours of side x side fields: side * side * 3 bytes, by which near-identical images are found."""
+    """Return the averaged colours of side x side fields, in side * side * 3 bytes.
+
+    Near-identical images are found by them.
+    """
     return image.convert("RGB").resize((side, side), Image.Resampling.BOX).tobytes()
 
 
 class ImageStore:
-    """Images below `root`, each named by its sha256. Writing twice is writing once."""
+    """This holds images below `root`, each named by its sha256. Writing an image twice is the same as once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,18 +56,18 @@ class ImageStore:
         content = image_bytes(image)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if path.exists() and path.read_bytes() == content:  # a damaged one is written anew
+        if path.exists() and path.read_bytes() == content:  # a damaged image is written again
             return sha256
         with whole(path) as file:
             file.write_bytes(content)
         return sha256
 
     def has(self, hashes: Iterable[str]) -> bool:
-        """Whether every one of these images is there."""
+        """Return whether every one of these images exists."""
         return all(each(self.root, lambda sha256: self.path(sha256).exists(), hashes))
 
     def get(self, sha256: str) -> Image.Image:
-        """InputError names a file that is missing or was altered."""
+        """Return an image. InputError names a file that is missing or was altered."""
         path = self.path(sha256)
         try:
             content = path.read_bytes()

@@ -1,8 +1,9 @@
-"""Which layout a warehouse has: `warehouse.json` at its root says so. An older one is migrated when it is opened, or the
-error says what to do; a newer one is left alone.
+"""`warehouse.json` at the root of a warehouse names its layout.
 
-The layout is where files lie and what they mean. That a table's rows would be others today is not part of it: every file
-carries the hash of its inputs, and is made again by itself.
+An older warehouse is migrated when it is opened, or the error says what to do. A newer one is left alone.
+
+The layout says where files lie and what they mean. It does not say whether a table's rows are up to date. Every file
+carries the hash of its inputs, and is made again by itself if they changed.
 """
 
 import json
@@ -17,23 +18,24 @@ from audit_assets.warehouse.store import Warehouse
 LAYOUT = 1
 FILE = "warehouse.json"
 UNMARKED = 0
-"""Of warehouses from before they said which layout they have."""
+"""Warehouses from before the file existed have this layout."""
 
 
 def _search_again(root: Path) -> None:
-    """Results of an unmarked warehouse were marked as searched by checks that knew less: forget what they found."""
+    """Forget which results of an unmarked warehouse were searched, because those checks knew less."""
     for marker in sorted(root.glob("verified/**/*.parquet")):
         marker.unlink()
 
 
 MIGRATIONS: Mapping[int, Callable[[Path], None]] = {UNMARKED: _search_again}
-"""From a layout to the next. A migration that was interrupted must be able to run again."""
+"""Each migration leads from a layout to the next. A migration that was interrupted must be able to run again."""
 
 
 def opened(root: Path, migrations: Mapping[int, Callable[[Path], None]] = MIGRATIONS) -> Warehouse:
-    """The warehouse at `root`, if there is one in the layout of this version. Nothing is made where there is none yet.
+    """Return the warehouse at `root`, in the layout of this version.
 
-    InputError names the file where the layout is newer, unknown, or cannot be brought up to date.
+    If no warehouse exists yet, nothing is made. InputError names the file if the layout is newer, unknown, or cannot be
+    brought up to date.
     """
     if root.is_dir() and _layout(root) != LAYOUT and (_layout(root) is not None or _has_tables(root)):
         _locked(root, lambda: _migrate(root, migrations))
@@ -41,7 +43,7 @@ def opened(root: Path, migrations: Mapping[int, Callable[[Path], None]] = MIGRAT
 
 
 def made(root: Path) -> Warehouse:
-    """The warehouse at `root` as `opened` gives it, marked with this layout where it is new."""
+    """Return the warehouse at `root` as `opened` gives it. If it is new, it is marked with this layout."""
     warehouse = opened(root)
     if _layout(root) is None:
         _locked(root, lambda: None if _has_tables(root) else mark(root))
@@ -83,12 +85,12 @@ def mark(root: Path, layout: int = LAYOUT) -> None:
 
 
 def text(layout: int = LAYOUT) -> str:
-    """Of the file."""
+    """Return the text of the file."""
     return json.dumps({"layout": layout}) + "\n"
 
 
 def _layout(root: Path) -> int | None:
-    """What the file says; None where there is none."""
+    """Return the layout that the file names, or None if no file exists."""
     path = root / FILE
     try:
         said = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Locks between processes, on filesystems that have them."""
+"""These functions make locks between processes, on filesystems that have locks."""
 
 import errno
 import fcntl
@@ -14,7 +14,10 @@ _ABSENT = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP}
 
 
 def file_lock(path: Path) -> FileLock:
-    """A lock on a file, which is made. InputError if its folder cannot be written, or its filesystem has no locks."""
+    """Return a lock on a file, which is made.
+
+    It raises InputError if the file's folder cannot be written, or its filesystem has no locks.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -24,7 +27,10 @@ def file_lock(path: Path) -> FileLock:
 
 @lru_cache(maxsize=1024)
 def check_locks(folder: Path) -> None:
-    """InputError if the filesystem of a folder has no locks. Without them the library would wait for ever, or not at all."""
+    """Raise InputError if the filesystem of a folder has no locks.
+
+    Without locks the library would wait for ever, or not at all.
+    """
     tried = folder / f".locks-{os.getpid()}"
     with writing(tried):
         file = os.open(tried, os.O_RDWR | os.O_CREAT, 0o600)

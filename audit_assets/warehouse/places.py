@@ -1,8 +1,8 @@
-"""Where a warehouse lies: a folder, or a prefix of an S3 bucket. Whatever is written appears whole or not at all.
+"""A warehouse lies in a folder or below a prefix of an S3 bucket. Each written file appears whole or not at all.
 
-A folder is a `pathlib.Path`, as it always was: written beside its place and renamed. In S3 an object is one completed
-upload, and an upload that was cut off leaves nothing that a reader could see. `ObjectPath` has as much of `pathlib.Path`
-as the warehouse uses, and says `InputError` where the bucket cannot be reached; keys, region and endpoint come from the
+A folder is a `pathlib.Path`. A file is written beside its place and renamed. In S3 an object is one completed upload,
+and an upload that was cut off leaves nothing that a reader could see. `ObjectPath` has as much of `pathlib.Path` as the
+warehouse uses, and raises `InputError` if the bucket cannot be reached. Keys, region and endpoint come from the
 environment that every AWS client reads (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, ...).
 """
 
@@ -25,15 +25,15 @@ S3 = "s3://"
 SETTINGS: dict[str, Any] = {
     # Other processes write while this one lists.
     "use_listings_cache": False,
-    # A store that is gone is said within a minute, one that stumbles is asked again.
+    # A store that is gone is reported within a minute. A store that fails for a moment is asked again.
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}},
 }
 _TAIL = 1 << 16
-"""Bytes: as much of a parquet file's end as Arrow reads to find its footer."""
+"""Arrow reads this many bytes of a parquet file's end to find its footer."""
 
 _AT_ONCE = 16
 _LONGEST_NAME = 255
-"""Bytes of one name in a path, on every usual filesystem."""
+"""One name in a path may have this many bytes on every usual filesystem."""
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -41,10 +41,13 @@ R = TypeVar("R")
 
 
 def place(warehouse: str, base: Path) -> Path:
-    """The warehouse's root from what an audit file says: `s3://bucket/prefix`, or a folder that starts at `base`."""
+    """Return the root of the warehouse that an audit file names.
+
+    It is `s3://bucket/prefix`, or a folder that starts at `base`.
+    """
     if warehouse.startswith(S3):
-        # It answers as a Path wherever the warehouse asks; to the type checker it is one.
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads the second alone
+        # It has each method of a Path that the warehouse uses. The type checker takes it for a Path.
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads only the second
         client = {"region_name": region} if region else {}
         return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), client_kwargs=client, **SETTINGS))
     if "\0" in warehouse or any(len(os.fsencode(part)) > _LONGEST_NAME for part in warehouse.split("/")):
@@ -60,7 +63,10 @@ def _endpoint() -> str | None:
 
 
 def _reached(method: Callable[P, R]) -> Callable[P, R]:
-    """Whatever a store raises, as InputError that names the object and the remedy. What is missing stays FileNotFoundError."""
+    """Turn each exception of a store into an InputError that names the object and the remedy.
+
+    For a missing object it stays FileNotFoundError.
+    """
 
     def asked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -78,7 +84,7 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
                 f"{args[0]}: access denied ({error}); the key in the environment needs s3:ListBucket, s3:GetObject, "
                 "s3:PutObject and s3:DeleteObject there."
             ) from error
-        except Exception as error:  # each client raises its own
+        except Exception as error:  # each client raises its own exceptions
             raise InputError(
                 f"{args[0]}: the store could not be reached ({type(error).__name__}: {error}); check AWS_ENDPOINT_URL "
                 f"({_endpoint() or 'not set'}), the keys and the network, and run again: what is finished is kept."
@@ -88,7 +94,7 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
 
 
 class ObjectPath(S3Path):
-    """An object, or the prefix of some, as a path. Nothing is cached: every answer is the store's."""
+    """This is an object, or a prefix of objects, as a path. Nothing is cached. Every answer comes from the store."""
 
     @_reached
     def exists(self, *, follow_symlinks: bool = True) -> bool:
@@ -111,17 +117,20 @@ class ObjectPath(S3Path):
 
     @_reached
     def tail(self, size: int = _TAIL) -> bytes:
-        """The last bytes of an object, or all of one that is smaller: one request."""
+        """Return the last bytes of an object, or all bytes of a smaller one, in one request."""
         return bytes(self.fs.cat_file(self.path, start=-size))
 
     @_reached
     def etag(self) -> str:
-        """Another one where the object was written again with other bytes."""
+        """Return the ETag. It changes if the object was written again with other bytes."""
         return str(self.fs.info(self.path)["ETag"])
 
     @_reached
     def put(self, file: Path) -> None:
-        """Upload a file: in one request, or where it is large in parts that become the object when all are there."""
+        """Upload a file in one request.
+
+        If it is large, parts are uploaded, which become the object when all have arrived.
+        """
         self.fs.put_file(str(file), self.path)
 
     @_reached
@@ -154,7 +163,7 @@ class ObjectPath(S3Path):
         self.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """A prefix needs no making; s3fs would make a missing bucket."""
+        """Do nothing. A prefix need not be made, and s3fs would make a missing bucket."""
 
     @_reached
     def _found(self, pattern: str) -> list["ObjectPath"]:
@@ -182,14 +191,14 @@ register_implementation("s3", ObjectPath, clobber=True)
 
 
 def check(root: Path) -> None:
-    """InputError where the bucket of a warehouse is not there, not this key's to list, or not reachable."""
+    """Raise InputError if a warehouse's bucket is missing, unreachable, or may not be listed with this key."""
     if isinstance(root, ObjectPath):
         root.check()
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A local file to write; what was written takes the place of `path` in one step when the block ends well."""
+    """Give a local file to write. It takes the place of `path` in one step when the block ends well."""
     if isinstance(path, ObjectPath):
         with writing(path), tempfile.TemporaryDirectory(prefix="audit-assets-") as folder:
             file = Path(folder) / path.name
@@ -208,7 +217,10 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_files(folder: Path) -> Iterator[Path]:
-    """A local folder to write files into, of which each takes its place below `folder`: in S3 when the block ends well."""
+    """Give a local folder to write files into. Each file takes its place below `folder`.
+
+    In S3 this happens when the block ends well.
+    """
     if not isinstance(folder, ObjectPath):
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -220,9 +232,10 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 
 def local_copy(path: Path) -> Path:
-    """A local file with the bytes of `path`: itself in a folder; of an object a copy that is kept until the object changes.
+    """Return a local file with the bytes of `path`.
 
-    FileNotFoundError where there is no such object.
+    In a folder this is `path` itself. For an object it is a copy that is kept until the object changes.
+    FileNotFoundError is raised if no such object exists.
     """
     if not isinstance(path, ObjectPath):
         return path
@@ -232,14 +245,17 @@ def local_copy(path: Path) -> Path:
     if not copy.exists():
         with whole(copy) as temporary:
             path.fetch(temporary)
-        # Somebody may just be opening the last one; the one before it is nobody's.
+        # The two newest copies stay, because another process may just be opening the last one.
         for old in sorted(folder.glob(f"[!.]*-{path.name}"), key=lambda file: file.stat().st_mtime)[:-2]:
             old.unlink(missing_ok=True)
     return copy
 
 
 def each(root: Path, ask: Callable[[A], R], items: Iterable[A]) -> list[R]:
-    """What `ask` says of every item, in order: in S3 of many at once, since each answer takes as long as the way to it."""
+    """Return what `ask` returns for every item, in order.
+
+    In S3 many items are asked at once, since each answer takes the time of a round trip.
+    """
     if not isinstance(root, ObjectPath):
         return [ask(item) for item in items]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -247,7 +263,7 @@ def each(root: Path, ask: Callable[[A], R], items: Iterable[A]) -> list[R]:
 
 
 def footer(path: Path) -> Any:
-    """What pyarrow reads a parquet file's schema and metadata from: the file, or of an object the end."""
+    """Return the source of a parquet file's schema and metadata for pyarrow, which is the file or an object's end."""
     if not isinstance(path, ObjectPath):
         return path
     import pyarrow as pa
@@ -258,16 +274,19 @@ def footer(path: Path) -> Any:
 
 
 def lock_folder(root: Path) -> Path:
-    """Where the locks of a warehouse are: beside it, or for one in S3 on this machine.
+    """Return the folder of a warehouse's locks. It lies beside the warehouse, or on this machine for one in S3.
 
-    S3 has no locks. Workers on several machines may so make the same cell at once; they make the same bytes, and the last
-    to finish writes what the first wrote.
+    S3 has no locks, so workers on several machines may make the same cell at once. They make the same bytes, and the
+    last worker to finish writes what the first wrote.
     """
     return _private("locks") / _digest(str(root)) if isinstance(root, ObjectPath) else root / ".locks"
 
 
 def _private(name: str) -> Path:
-    """A folder of this user's alone, below the machine's temporary folder: it is there wherever a worker can work at all."""
+    """Return a folder that only this user can use, below the machine's temporary folder.
+
+    The temporary folder exists on every machine on which a worker can work.
+    """
     folder = Path(tempfile.gettempdir()) / f"audit-assets-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():

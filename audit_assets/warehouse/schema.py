@@ -1,4 +1,4 @@
-"""The contract of the published database: `schema.sql`, with one set of embedding tables for each encoder."""
+"""`schema.sql` is the contract of the published database. Each encoder has one set of embedding tables in it."""
 
 import re
 from collections.abc import Mapping
@@ -9,17 +9,20 @@ import duckdb
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 SCHEMA_VERSION = 2
-"""Of `schema.sql`, in every database; raise it with the contract. An older database is published again when it is next asked for."""
+"""Every database records this version of `schema.sql`. Raise it with the contract.
+
+An older database is published again when it is next asked for.
+"""
 _TEMPLATE = re.compile(r"CREATE TABLE (\w+)_<encoder> \(.*?\);", re.S)
 
 
 def table_suffix(encoder: str) -> str:
-    """An encoder's name as part of a table's name: every character but [a-z0-9] as '_'."""
+    """Return an encoder's name as part of a table's name. Every character outside [a-z0-9] becomes '_'."""
     return re.sub(r"[^a-z0-9]", "_", encoder)
 
 
 def schema(encoders: Mapping[str, int]) -> str:
-    """The statements of `schema.sql`, with one set of embedding tables for each encoder (name -> dimension)."""
+    """Return the statements of `schema.sql`, with one set of embedding tables per encoder (name -> dimension)."""
     text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
 
     def each(match: re.Match[str]) -> str:
@@ -32,12 +35,15 @@ def schema(encoders: Mapping[str, int]) -> str:
 
 
 def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
-    """The columns of every table of the schema."""
+    """Return the columns of every table of the schema."""
     return {table: set(found) for table, found in _in_order(schema(encoders)).items()}
 
 
 def columns(table: str) -> list[str]:
-    """The columns of one table of the schema, in its order. Not for a table of embeddings, of which each encoder has one."""
+    """Return the columns of one table of the schema, in its order.
+
+    It does not serve tables of embeddings, because each encoder has its own.
+    """
     return list(_in_order(schema({}))[table])
 
 

@@ -1,8 +1,8 @@
-"""A parquet file that knows its own hash: any byte that changes after it was written is noticed when it is read.
+"""A sealed parquet file holds its own hash. If a byte changes after it was written, the reader notices.
 
-Parquet's checksums cover the pages of a file and not its footer, where a changed bit moves a column or renames it. Here
-the sha256 of the whole file stands between the last page and the footer, in a gap that the format allows, so that any
-reader of parquet still reads the file: pages, MARK, sha256 of pages and footer, footer.
+Parquet's checksums cover the pages of a file and not its footer, in which a changed bit moves or renames a column. Here
+the sha256 of the whole file stands between the last page and the footer, in a gap that the format allows. Any reader of
+parquet still reads the file. Its parts are the pages, MARK, the sha256 of pages and footer, and the footer.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 MARK = b"AUDITSUM"
 SEALED = b"audit_assets.sealed"
-"""A key of the footer: the file is damaged where the seal is not there. Files of earlier versions do not have it."""
+"""If the footer has this key and the file has no seal, it is damaged. Files of earlier versions lack the key."""
 
 _SEAL = len(MARK) + hashlib.sha256().digest_size
 _TAIL = 8
-"""Bytes: the footer's length and parquet's own mark."""
+"""The footer's length and parquet's own mark take this many bytes."""
 
 
 class Damaged(ValueError):
@@ -24,13 +24,13 @@ class Damaged(ValueError):
 
 
 def sealed(content: bytes) -> bytes:
-    """The bytes of a parquet file with their seal."""
+    """Return the bytes of a parquet file with their seal."""
     footer = len(content) - _footer_length(content[-_TAIL:], len(content))
     return content[:footer] + MARK + hashlib.sha256(content).digest() + content[footer:]
 
 
 def check(content: bytes) -> None:
-    """Damaged where the bytes of a file are not those that were sealed; a file without a seal is taken as it is."""
+    """Raise Damaged if a file's bytes are not those that were sealed. A file without a seal is accepted."""
     footer = len(content) - _footer_length(content[-_TAIL:], len(content))
     seal = content[max(0, footer - _SEAL) : footer]
     if _is_seal(seal, content[footer:]):
@@ -49,7 +49,7 @@ def seal_file(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """`check` of a file that need not fit into memory."""
+    """Run `check` on a file that need not fit into memory."""
     with open(path, "rb") as file:
         footer, start = _footer(file)
         file.seek(max(0, start - _SEAL))
@@ -66,7 +66,7 @@ def check_file(path: Path) -> None:
 
 
 def _footer(file: BinaryIO) -> tuple[bytes, int]:
-    """The footer with its length and mark, and where it begins."""
+    """Return the footer with its length and mark, and the position at which it begins."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
     start = size - _footer_length(file.read(), size)

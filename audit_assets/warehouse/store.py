@@ -1,7 +1,8 @@
-"""Truth: one parquet file a partition, written whole or not at all, in a folder or in S3 (`places`). Any number of workers
-write at once; nobody waits for a lock.
+"""The warehouse holds one parquet file per partition, in a folder or in S3 (`places`).
 
-Every file carries the hash of what it was made from (`inputs`), so that work which is done is recognised by content and skipped.
+It is the audit's source of truth. Each file is written whole or not at all. Any number of workers write at once, and no worker waits for a lock.
+
+Every file carries the hash of what it was made from (`inputs`). Finished work is recognised by this hash and skipped.
 """
 
 import sys
@@ -20,19 +21,22 @@ from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
 _INPUTS = b"audit_assets.inputs"
 WHOLE = 16_000_000
-"""Bytes of a table that are hashed, in some milliseconds, to know whether it is still what was written."""
+"""A table of up to this many bytes is hashed, in some milliseconds, to detect changes since it was written."""
 
 
 def stamp(inputs: str) -> dict[bytes, bytes]:
-    """What a parquet file's metadata says of the inputs that it was made from, for tables that are streamed into place.
+    """Return the metadata that records a parquet file's inputs, for tables that are streamed into place.
 
-    Such a file is to be sealed (`seal_file`), or it counts as damaged.
+    Such a file must be sealed (`seal_file`), or it counts as damaged.
     """
     return {_INPUTS: inputs.encode(), SEALED: b"1"}
 
 
 class Warehouse:
-    """Tables below a root folder: `table` is a path such as `imitations/sd-1.5/ada-brandvold`, without the suffix."""
+    """This holds tables below a root folder.
+
+    `table` is a path such as `imitations/sd-1.5/ada-brandvold`, without the suffix.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +47,10 @@ class Warehouse:
         return self.root / f"{table}.parquet"
 
     def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
-        """Replace a table in one step; a reader sees the old file or the new one. InputError where there is no room or right."""
+        """Replace a table in one step. A reader sees the old file or the new one.
+
+        InputError is raised if the disk is full or the user has no right to write.
+        """
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stamp(inputs)})
         content = pa.BufferOutputStream()
@@ -52,9 +59,10 @@ class Warehouse:
             file.write_bytes(sealed(content.getvalue().to_pybytes()))
 
     def inputs(self, table: str) -> str | None:
-        """The hash of what the table was made from; None where it is missing or damaged, so that it is made again.
+        """Return the hash of what the table was made from.
 
-        Of files beyond WHOLE, and of objects in S3, only the footer is looked at.
+        It is None if the table is missing or damaged, so that it is made again. In files larger than WHOLE, and in
+        objects in S3, only the footer is checked.
         """
         path = self.path(table)
         try:
@@ -69,11 +77,11 @@ class Warehouse:
         return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
-        """`inputs` of each table, in order."""
+        """Return `inputs` of each table, in order."""
         return each(self.root, self.inputs, tables)
 
     def made(self, table: str) -> bool:
-        """Whether the table is there. InputError where it is and cannot be read: damage is not absence."""
+        """Return whether the table exists. InputError is raised if it exists and cannot be read."""
         if self.inputs(table) is not None:
             return True
         if self.path(table).exists():
@@ -81,11 +89,14 @@ class Warehouse:
         return False
 
     def row_count(self, table: str) -> int:
-        """Rows of a table, from its file's footer."""
+        """Return the number of rows of a table, from its file's footer."""
         return int(pq.read_metadata(footer(self.path(table))).num_rows)
 
     def read(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """All columns, or those that are named. InputError names the file where it is missing, or its bytes are not those that were written."""
+        """Return all columns, or those that are named.
+
+        InputError names the file if it is missing, or if its bytes are not those that were written.
+        """
         path = self.path(table)
         try:
             content = path.read_bytes()
@@ -104,7 +115,7 @@ class Warehouse:
             ) from None
 
     def kept(self, table: str, inputs: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The table: read if it was made from these inputs, else made and written."""
+        """Return the table. It is read if it was made from these inputs, else it is made and written."""
         if self.inputs(table) == inputs:
             return self.read(table)
         made = make()
@@ -112,12 +123,12 @@ class Warehouse:
         return made
 
     def read_all(self, tables: list[str]) -> pd.DataFrame:
-        """Several tables of one kind, one below the other in the order given."""
+        """Return several tables of one kind, one below the other in the order given."""
         frames = each(self.root, self.read, tables)
         filled = [f for f in frames if len(f)] or frames[:1]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def vectors(column: pd.Series) -> np.ndarray:
-    """A column of lists as one array (n, d) of float32."""
+    """Return a column of lists as one array (n, d) of float32."""
     return np.stack(column.to_list()).astype(np.float32, copy=False) if len(column) else np.zeros((0, 0), np.float32)
