@@ -1,11 +1,11 @@
-"""Every stage beside its peers in one run, and what it ran on: `make bench`.
+"""Run every stage beside its peers, and record the machine: `make bench`.
 
     python -m benchmarks                            all stages, more than an hour; alone on the machine
     python -m benchmarks --only store whole         these alone; the others keep their last results
     python -m benchmarks --page                     also write docs/performance.md from what there is
 
-A stage runs in a process of its own, which prints its table and writes `results/<stage>.json`. Machine, load and time of each are
-kept with its rows in `results/bench.json`. The exit code is 1 where a stage missed a target or failed.
+A stage runs in a process of its own, which prints its table and writes `results/<stage>.json`. `results/bench.json`
+keeps machine, load and time of each stage with its rows. The exit code is 1 if a stage missed a target or failed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ BENCH = FOLDER / "bench.json"
 
 
 def run(stage: str) -> dict[str, Any]:
-    """One stage's rows, with the load before it, its seconds, and whether every target was met."""
+    """Run a stage and return its rows, the load before it, its seconds, and whether every target was met."""
     before, began = load(), time.monotonic()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     (FOLDER / f"{stage}.json").unlink(missing_ok=True)
@@ -43,7 +43,7 @@ def run(stage: str) -> dict[str, Any]:
 
 
 def last_results() -> dict[str, Any]:
-    """What was kept of the last run here; in a new clone, what the page was made from."""
+    """Return the kept results of the last run here; in a new clone, the results that the page was made from."""
     for file in (BENCH, FIGURES):
         if file.exists():
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -1,8 +1,9 @@
-"""Each artist of an audit, audited alone: the artist's works and images, all control names, and the background. No image is made.
+"""Audit each artist of an audit alone, with the artist's works and images, all control names, and the background.
 
     .venv/bin/python -m benchmarks.alone CONFIG [MODEL]
 
-The audit must be made already. Prints how many artists and untrained artists are called imitated, and each one that is not as expected.
+No image is made: the audit must exist already. The script prints how many artists and untrained artists are called
+imitated, and each one that is not as expected.
 """
 
 import sys
@@ -26,7 +27,7 @@ from audit_assets.workspace import Workspace
 
 @dataclass(frozen=True)
 class Alone(Workspace):
-    """A workspace in which one subject is the only artist; everything else is controls and background."""
+    """A workspace in which one subject is the only artist; all other subjects are controls and background."""
 
     artist: str = ""
     background: bool = True
@@ -43,7 +44,7 @@ class Alone(Workspace):
 
 
 def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
-    """The row of `verdicts` of the one artist."""
+    """Return the row of `verdicts` for the one artist."""
     subjects, protocol = ws.subjects(), ws.protocol
     about: dict[str, Any] = {"protocol": protocol, "encoder": encoder.name}
     beside, works = pd.DataFrame({"subject": [], "answer": []}), pd.DataFrame()

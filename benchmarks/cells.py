@@ -1,12 +1,13 @@
-"""Dagster at 100,000 cells: how long its sensors tick and the queries of an asset's page take, in the UI as it is served.
+"""Measure Dagster at 100,000 cells: how long sensor ticks and the queries of an asset's page take in the served UI.
 
     python -m benchmarks.cells                                  5,000 artists x 20 model versions
     python -m benchmarks.cells --subjects 250 --models 4        smaller
 
-The roster and the registry are made by real runs, and so is one cell; Dagster's rows about that cell are then written again
-for every other one, since 100,000 cells would take half an hour to make. `audit-assets dev` is started over that home, and its
-daemon left alone for some ticks, which it times itself; a headless Chromium opens the page of `imitations`, and every query
-that it sends is timed, once with nothing cached and then again. The peer is the second that is asked.
+Real runs make the roster, the registry and one cell. The benchmark then writes Dagster's rows about that cell again for
+every other cell, because 100,000 cells would take half an hour to make. It starts `audit-assets dev` over that home and
+leaves its daemon alone for some ticks, which the daemon times itself. A headless Chromium opens the page of
+`imitations`, and the benchmark times every query that the page sends, once with nothing cached and then again. The peer
+is the target of one second.
 """
 
 import argparse
@@ -47,7 +48,7 @@ SECOND = 1.0
 
 
 def write_audit(folder: Path, subjects: int, models: int) -> Path:
-    """An audit of that many artists and model versions, all of the same weights; one image each in one step."""
+    """Write an audit of these numbers of artists and model versions: the same weights, one image each in one step."""
     folder.mkdir(parents=True)
     (folder / "references").mkdir()
     names = [f"Artist {'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10 % 10]}ven {n:05}" for n in range(subjects)]
@@ -69,7 +70,10 @@ def write_audit(folder: Path, subjects: int, models: int) -> Path:
 
 
 def fill(d: Driver) -> int:
-    """Make one cell, write Dagster's rows about it for every other cell, and say that all results are there. Returns the cells."""
+    """Make one cell, copy Dagster's rows about it to every other cell, and record that all results exist.
+
+    Return the number of cells.
+    """
     for step in (*d.roster_steps(), *d.registry_steps()):
         d.run(step)
     subjects, models = (d.instance.get_dynamic_partitions(name) for name in ("subject", "model_version"))
@@ -93,7 +97,7 @@ def fill(d: Driver) -> int:
 
 
 def repeat_rows(events: sqlite3.Connection, assets: Sequence[str], like: str, keys: Sequence[str]) -> None:
-    """Every row that the event log has about one partition of some assets, with its tags, for the other partitions."""
+    """Copy every row of the event log about one partition of some assets, with its tags, to the other partitions."""
     columns = [c[1] for c in events.execute("PRAGMA table_info(event_logs)") if c[1] != "id"]
     at, marks = {c: n for n, c in enumerate(columns)}, ",".join("?" * (len(columns) + 1))
     named = [json.dumps([asset]) for asset in assets]
@@ -130,7 +134,7 @@ def repeat_rows(events: sqlite3.Connection, assets: Sequence[str], like: str, ke
 
 
 def seen_by_the_sensor(config: Path, home: Path) -> None:
-    """The sensor's cursor as it is once the registry was audited, or its first tick would ask for it."""
+    """Set the sensor's cursor as after an audit of the registry; otherwise its first tick would request that audit."""
     state = json.dumps(registry_state(load_audit(config)))
     # Setting a cursor also leaves the sensor stopped.
     for command in (["cursor", "new_model_versions", "--set", state], ["start", "new_model_versions"]):
@@ -144,7 +148,7 @@ def seen_by_the_sensor(config: Path, home: Path) -> None:
 
 
 def ticks(instance: dg.DagsterInstance) -> dict[str, list[float]]:
-    """Seconds of each finished tick of each sensor, oldest first; fails where one asked for runs or failed."""
+    """Return the seconds of each sensor's finished ticks, oldest first. Fail if a tick requested runs or failed."""
     taken: dict[str, list[float]] = {}
     for state in instance.all_instigator_state():
         if state.name not in SENSORS:
@@ -158,7 +162,7 @@ def ticks(instance: dg.DagsterInstance) -> dict[str, list[float]]:
 
 
 def queries_of_page(address: str, view: str) -> Iterator[dict[str, Any]]:
-    """The GraphQL queries that the asset's page sends until it is quiet, each once."""
+    """Return the GraphQL queries that the asset's page sends until it stops sending, each once."""
     sent: dict[str, dict[str, Any]] = {}
 
     def keep(request: Request) -> None:
@@ -173,7 +177,7 @@ def queries_of_page(address: str, view: str) -> Iterator[dict[str, Any]]:
 
 
 def answered(address: str, query: dict[str, Any]) -> float:
-    """Seconds until the whole answer is there; RuntimeError where it holds errors."""
+    """Return the seconds until the whole answer has arrived. Raise RuntimeError if the answer has errors."""
     request = urllib.request.Request(
         f"{address}/graphql", json.dumps(query).encode(), {"Content-Type": "application/json"}
     )
@@ -187,9 +191,10 @@ def answered(address: str, query: dict[str, Any]) -> float:
 
 
 def busy_ticks(results: Results, what: str, home: Path) -> None:
-    """What the conditions need when something is to be done: a new model version, and a run that made 1,000 cells anew.
+    """Measure the conditions when work is due: a new model version, and a run that made 1,000 cells anew.
 
-    Evaluated as the daemon does, without starting anything; reported, since such a tick happens once for hours of work.
+    The function evaluates them as the daemon does, and starts nothing. The figure is reported without a target, because
+    such a tick happens once for hours of work.
     """
     location = defs()
     with dg.DagsterInstance.from_config(str(home)) as instance:
@@ -213,7 +218,7 @@ def busy_ticks(results: Results, what: str, home: Path) -> None:
 
 
 def server_seconds(address: str) -> float:
-    """CPU seconds that the process behind an address has used so far: what an idle machine would wait for."""
+    """Return the CPU seconds that the process behind an address has used so far: the wait on an idle machine."""
     port = address.rsplit(":", 1)[1].encode()
     for process in Path("/proc").glob("[0-9]*"):
         words = (process / "cmdline").read_bytes().split(b"\0")
@@ -236,7 +241,7 @@ def measure(results: Results, folder: Path, subjects: int, models: int, wanted_t
 
 
 def observe(results: Results, what: str, config: Path, home: Path, log: Path, wanted_ticks: int) -> None:
-    """Sensors and the asset's page while the UI is served, and nothing is to be done."""
+    """Measure sensors and the asset's page while the UI is served and no work is due."""
     with dg.DagsterInstance.from_config(str(home)) as instance, served(config, log) as address:
         deadline = time.monotonic() + 60 * wanted_ticks
         taken: dict[str, list[float]] = {}

@@ -1,9 +1,10 @@
-"""The table of estimated costs in docs/operations.md: arithmetic on assumptions that stand in the table itself.
+"""Compute the table of estimated costs in docs/operations.md from assumptions that the table itself states.
 
     python -m benchmarks.costs
 
-FLOPs are counted by torch on the architectures of SD 1.5 and SDXL, without weights: 50 steps with guidance and one decoding.
-Peaks are the makers' dense half-precision figures. The share of the peak and the prices are assumptions, to be replaced by what you see.
+Torch counts the FLOPs of 50 steps with guidance and one decoding on the architectures of SD 1.5 and SDXL, without
+weights. Peaks are the makers' dense half-precision figures. The share of the peak and the prices are assumptions:
+replace them by the values that you observe.
 """
 
 from functools import cache
@@ -24,7 +25,10 @@ SUBJECTS, IMAGES = 250 + 70 + 70, 10
 
 @cache
 def tflop_an_image() -> dict[str, float]:
-    """TFLOP of an image, of each model. Their parameters are as many as the published weights', or AssertionError."""
+    """Return the TFLOP per image of each model.
+
+    Raise AssertionError if a model does not have as many parameters as the published weights.
+    """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
@@ -63,7 +67,7 @@ def _tflop(unet: Any, decoder: Any, side: int, width: int, more: dict[str, Any])
 
 
 def costs() -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     lines = [
         f"| GPU | peak, TFLOP/s | assumed per hour | {' | '.join(f'{m}: images/s | hours | cost' for m in tflop_an_image())} |",
         f"|---|---|---|{'---|---|---|' * len(tflop_an_image())}",

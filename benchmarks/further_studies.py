@@ -1,6 +1,6 @@
-"""Further audits of known truth: the perfect imitator, works that are not independent, versions, and intervals.
+"""Draw further audits of known truth: the perfect imitator, works that are not independent, versions, and intervals.
 
-As `benchmarks.studies`, which draws the audits of the deciding tests.
+The module works as `benchmarks.studies`, which draws the audits of the deciding tests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,9 +23,12 @@ from audit_assets.measurement.worlds import DrawnWorld, World, draw
 from benchmarks.studies import ALPHA, Row, Study, found_alone, mean, repeated, unit
 
 
-# ---- could this audit have seen it
+# ---- could this audit have found imitation
 def recognised(drawn: DrawnWorld) -> float:
-    """Share of the audited artists' works that are nearer to the mean of the artist's other works than to any other artist's mean."""
+    """Return the share of the audited artists' works that the encoder recognises.
+
+    Such a work is nearer to the mean of the artist's other works than to any other artist's mean.
+    """
     sums = np.zeros((len(drawn.origin_of_artist), drawn.works.shape[1]))
     np.add.at(sums, drawn.artist, drawn.works)
     counts = np.bincount(drawn.artist, minlength=len(sums))[:, None]
@@ -37,7 +40,7 @@ def recognised(drawn: DrawnWorld) -> float:
 
 
 def auditable(drawn: DrawnWorld, *, grouped: bool = True, copies: bool = True, seed: int = 0) -> tuple[float, float]:
-    """Share of the audited artists whose perfect imitator is called, and the share that could be tested."""
+    """Return the share of the audited artists whose perfect imitator is called, and the share that could be tested."""
     groups = drawn.series if grouped else np.arange(len(drawn.works))
     weights = np.ones(len(drawn.works))
     if copies:
@@ -56,7 +59,7 @@ def auditable(drawn: DrawnWorld, *, grouped: bool = True, copies: bool = True, s
 
 
 def seen(audits: int, seed: int) -> Iterator[Row]:
-    """The perfect imitator by how many works the encoder recognises, by works of the artist, and as similar artists join."""
+    """Vary the works that the encoder recognises, the works of the artist, and the number of similar artists."""
     few = max(2, audits // 4)
     for alike in (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
 
@@ -87,7 +90,7 @@ def seen(audits: int, seed: int) -> Iterator[Row]:
 
 
 def joined_by(drawn: DrawnWorld, relatives: int, rng: np.random.Generator) -> DrawnWorld:
-    """The same audit with more artists in the background, whose works are nearly those of the first artist."""
+    """Add artists to the background of an audit, whose works are nearly those of the first artist."""
     pool, own = len(drawn.origin_of_artist), drawn.works[drawn.artist == 0]
     if relatives == 0:
         return drawn
@@ -103,7 +106,7 @@ def joined_by(drawn: DrawnWorld, relatives: int, rng: np.random.Generator) -> Dr
 
 
 def works_that_are_not_independent(audits: int, seed: int) -> Iterator[Row]:
-    """Series, copies and the model's own images among the works of an artist whom the encoder does not recognise."""
+    """Add series, copies and the model's own images to the works of an artist whom the encoder does not recognise."""
     few = max(2, audits // 4)
 
     def series(rng: np.random.Generator) -> dict[tuple[str, str], float]:
@@ -144,12 +147,12 @@ def works_that_are_not_independent(audits: int, seed: int) -> Iterator[Row]:
 
 
 def twins(audits: int, seed: int) -> Iterator[Row]:
-    """Two artists of one hand, of whom the model imitates the first. The second's own name draws unrelated images."""
+    """Draw two artists of one style: the model imitates the first, and the second's name gives unrelated images."""
 
     def one(rng: np.random.Generator) -> dict[tuple[str, str], float]:
         first = draw(World(audited=2, imitated=1, effect=0.8), rng)
         own = first.works[first.artist == 0]
-        # Further works of the same hand: the mean of the first's works, with the noise of a work.
+        # These are further works in the same style: the mean of the first artist's works, with the noise of a work.
         works = first.works.copy()
         hand = own.mean(axis=0) / np.sqrt(0.3)
         noise = rng.normal(size=own.shape) / np.sqrt(own.shape[1])
@@ -169,7 +172,7 @@ def twins(audits: int, seed: int) -> Iterator[Row]:
 
 # ---- versions
 def versions(audits: int, seed: int) -> Iterator[Row]:
-    """70 artists with 10 images in two versions, ten of whom opted out; retraining moves each artist, and all together."""
+    """Draw 70 artists with 10 images in two versions. Ten artists opted out. Retraining moves each artist, and all."""
     for effect in (0.0, 0.1, 0.2, 0.4):
         for movement in (0.0, 0.1):
 
@@ -195,7 +198,11 @@ def versions(audits: int, seed: int) -> Iterator[Row]:
 
 
 def equivalence_and_trend(audits: int, seed: int) -> Iterator[Row]:
-    """Equivalence if the mean of 70 artists moved by exactly the margin, and a trend if each version shifts all artists at random."""
+    """Test equivalence and trend.
+
+    For equivalence, the mean of 70 artists moved by exactly the margin. For the trend, each version shifts all artists
+    at random.
+    """
     margin = 0.05
     for case, lost in (("all move alike", 70), ("one artist in ten moves", 7)):
 
@@ -218,7 +225,7 @@ def equivalence_and_trend(audits: int, seed: int) -> Iterator[Row]:
 
 # ---- intervals
 def intervals(audits: int, seed: int) -> Iterator[Row]:
-    """How often an interval that counts artists holds the truth."""
+    """Measure how often an interval that counts artists contains the true value."""
     for artists in (3, 5, 10, 25):
 
         def gap(rng: np.random.Generator, artists: int = artists) -> dict[tuple[str, str], float]:
@@ -262,10 +269,13 @@ def intervals(audits: int, seed: int) -> Iterator[Row]:
 def coverage(
     shares: Iterable[float], iccs: Iterable[float], *, subjects: int, images: int, audits: int, seed: int
 ) -> pd.DataFrame:
-    """How often the interval of an accuracy holds the true one: ``wilson_clustered`` beside Wilson's for independent images.
+    """Measure how often the interval of an accuracy has the true one, by ``wilson_clustered`` and by Wilson's interval.
+
+    Wilson's interval assumes independent images.
 
     Counts are beta-binomial (Skellam 1948, *JRSS B* 10, 257-261): a subject's chance is drawn from a beta distribution
-    about ``share``, with correlation ``icc`` between its images. Standard error of a coverage c: sqrt(c (1 - c) / audits).
+    about ``share``, with correlation ``icc`` between its images. Standard error of a coverage c: sqrt(c (1 - c) /
+    audits).
     """
     lines = []
     quantile = float(stats.norm.ppf(1 - ALPHA / 2))

@@ -1,14 +1,14 @@
-"""Images, embeddings and the cost of a cell, beside what one would write by hand, in one process tree.
+"""Measure images, embeddings and the cost of a cell beside hand-written code, in one process tree.
 
     python -m benchmarks.generation                 the miniature on this machine's CPU
     python -m benchmarks.generation --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
     python -m benchmarks.generation --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
 
-The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs as Pillow does by
-default; the plain script makes one image a call in float32. Peers and ours take turns; the fastest of the turns counts,
-by the clock, since ours writes in a thread: run it on a machine that does nothing else. A cell's cost is what a run of
-Dagster takes beyond the same work done by the library alone. The bound of a GPU is 800 TFLOP/s (an H100 without
-sparsity); FLOPs are counted by torch on the calls that are made.
+The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs with Pillow's
+defaults. The plain script makes one image per call in float32. Peers and ours take turns, and the fastest turn counts.
+Time is by the clock, because ours writes in a thread: run the benchmark on a machine that does nothing else. A cell's
+cost is the time that a run of Dagster takes beyond the same work done by the library alone. The bound of a GPU is
+800 TFLOP/s (an H100 without sparsity). Torch counts the FLOPs of the calls that are made.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def people(count: int) -> list[str]:
 
 
 def in_turns(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Seconds of the fastest turn of each, after one turn that does not count."""
+    """Return the seconds of the fastest turn of each, after one turn that does not count."""
     fastest = dict.fromkeys(runs, float("inf"))
     for turn in range(repeats + 1):
         for name, run in runs.items():
@@ -74,7 +74,7 @@ def in_turns(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, flo
 
 
 class ByHand:
-    """What a careful person writes with diffusers: batches, one generator an image, PNGs as Pillow makes them."""
+    """A careful hand-written loop with diffusers: batches, one generator per image, PNGs with Pillow's defaults."""
 
     def __init__(self, model: ResolvedModel, device: str, dtype: torch.dtype, batch: int) -> None:
         self.pipeline = DiffusionPipeline.from_pretrained(model.path, dtype=dtype, use_safetensors=True).to(device)
@@ -104,7 +104,7 @@ class ByHand:
 
 
 def ours(model: ResolvedModel, names: Sequence[str], folder: Path) -> Callable[[], None]:
-    """Our maker, loaded once; each turn writes into a store of its own, since an image that is there is not written again."""
+    """Load our maker once. Each turn writes into its own store, because an existing image is not written again."""
     maker = AskedModel(model, PROTOCOL, ImageStore(folder / "ours"), batch_size=PROTOCOL.trials)
     turn = iter(range(1000))
 
@@ -134,7 +134,7 @@ def generation(results: Results, model: ResolvedModel, folder: Path, names: Sequ
 
 
 def encoding(results: Results, folder: Path, repeats: int) -> None:
-    """Images of the store, as they are embedded cell by cell, against one image a call."""
+    """Embed images of the store cell by cell, and compare with one image per call."""
     import numpy as np
     import pandas as pd
 
@@ -163,7 +163,7 @@ def encoding(results: Results, folder: Path, repeats: int) -> None:
 
 
 def write_audit(folder: Path, cells: int) -> Path:
-    """An audit of `cells` artists whose model draws one image each in one step: what is left is the cost of a cell."""
+    """Write an audit of `cells` artists with one image each in one step: the remaining time is the cost of a cell."""
     folder.mkdir(parents=True)
     (folder / "references").mkdir()
     (folder / "artists.csv").write_text("name\n" + "\n".join(people(cells)) + "\n")
@@ -192,7 +192,7 @@ def range_step(d: Driver, keys: Sequence[str]) -> Step:
 
 
 def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> None:
-    """The same cells made by the library alone, by one run of Dagster, and by a run each."""
+    """Make the same cells by the library alone, by one run of Dagster, and by one run per cell."""
     with driver(write_audit(folder / "audit", cells)) as d:
         d.preflight()
         for step in (*d.roster_steps(), *d.registry_steps()):
@@ -212,7 +212,7 @@ def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> N
         seconds = in_turns({"alone": alone, "run": in_a_run}, repeats)
         kilobytes = (stored_bytes(d.audit.dagster_home) - before) / (repeats + 1) / cells / 1000
         few = iter(subjects * repeats)
-        # They are made: a run each costs this without any model.
+        # The cells exist: one run per cell costs this without any model.
         run_each = in_turns({"each": lambda: d.run(range_step(d, [next(few)]))}, 5)["each"]
         process_each = in_turns({"each": lambda: in_a_process(d, subjects[0])}, 2)["each"]
         each = (seconds["run"] - seconds["alone"]) / cells
@@ -223,7 +223,7 @@ def orchestration(results: Results, folder: Path, cells: int, repeats: int) -> N
 
 
 def in_a_process(d: Driver, key: str) -> None:
-    """A cell as `dagster asset materialize` makes it, with nothing to draw."""
+    """Make a cell as `dagster asset materialize` makes it, with no image to draw."""
     program = Path(sys.executable).with_name("dagster")
     cell = ["--select", "imitations", "--partition", f"m|{key}", "-m", "audit_assets.definitions"]
     environment = {
@@ -235,13 +235,13 @@ def in_a_process(d: Driver, key: str) -> None:
 
 
 def forget(d: Driver) -> None:
-    """Take the tables of the cells away, so that they are made again."""
+    """Remove the tables of the cells, so that they are made again."""
     for path in (d.ws.warehouse.root / "imitations").rglob("*.parquet"):
         path.unlink()
 
 
 def memory(results: Results, folder: Path) -> None:
-    """Peak memory of a run over few and over many cells, each in a process of its own."""
+    """Measure the peak memory of a run over few cells and of a run over many cells, each in its own process."""
     peaks = {}
     for cells in (20, 200):
         command = [
@@ -262,7 +262,7 @@ def memory(results: Results, folder: Path) -> None:
 
 
 def peak(cells: int, folder: Path) -> None:
-    """Make that many cells, and print the most memory that this process ever had, in MB."""
+    """Make this number of cells, and print the peak memory of this process in MB."""
     with driver(write_audit(folder, cells)) as d:
         for step in (*d.roster_steps(), *d.registry_steps()):
             d.run(step)
@@ -271,7 +271,7 @@ def peak(cells: int, folder: Path) -> None:
 
 
 def stable_diffusion(folder: Path, scale: float) -> Path:
-    """Random weights in the shapes of Stable Diffusion 1.5 (860 M in the UNet); `scale` narrows every layer."""
+    """Write random weights in the shapes of Stable Diffusion 1.5 (860 M in the UNet); `scale` narrows every layer."""
 
     def width(channels: int) -> int:
         return max(32, int(channels * scale) // 32 * 32)

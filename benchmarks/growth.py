@@ -1,11 +1,14 @@
-"""How cost grows: artists from 10 to 2,500, model versions from 1 to 20; captions are grown by the benchmark of the roster.
+"""Measure how cost grows with artists (10 to 2,500) and model versions (1 to 20).
+
+The benchmark of the roster measures growth with captions.
 
     python -m benchmarks.growth
     python -m benchmarks.growth --artists 10 100 --models 2 4
 
-Embeddings are simulated (512 dimensions, ten images and five works each, as many random names as artists) and given to the code that
-measures real ones: experiments 1 and 2 of one model version and encoder, with every test and control of `paper_2023`. Versions
-are compared pairwise, so 20 make 190 pairs. Each size runs in a process of its own, timed by CPU, with its peak memory.
+Embeddings are simulated (512 dimensions, ten images and five works each, as many random names as artists). The code
+that measures real embeddings measures them: experiments 1 and 2 of one model version and encoder, with every test and
+control of `paper_2023`. Versions are compared pairwise, so 20 versions make 190 pairs. Each size runs in its own
+process. The benchmark records its CPU time and its peak memory.
 """
 
 import argparse
@@ -36,7 +39,7 @@ VERSIONS_OF = 250
 
 
 def people(artists: int) -> pd.DataFrame:
-    """Artists of the roster and as many random names, with the columns of `subjects` that measurements read."""
+    """Make artists of the roster and as many random names, with the columns of `subjects` that measurements read."""
     names = [f"artist-{n:05}" for n in range(artists)] + [f"name-{n:05}" for n in range(artists)]
     kinds = ["artist"] * artists + ["random_name"] * artists
     rosters = [["criteria"] if kind == "artist" else [] for kind in kinds]
@@ -45,7 +48,10 @@ def people(artists: int) -> pd.DataFrame:
 
 
 def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(images, works, labels): artists' images resemble their works and their names, images of random names resemble nothing."""
+    """Return (images, works, labels).
+
+    Artists' images resemble their works and names. Images of random names resemble nothing.
+    """
     rng, n = np.random.default_rng(7), len(subjects)
     hands = rng.normal(size=(n, DIMENSION)).astype(np.float32)
     pull = np.where(subjects["kind"] == "artist", 0.6, 0.0).astype(np.float32)
@@ -74,7 +80,7 @@ def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
 
 
 def one_version(artists: int, protocol: Protocol) -> dict[str, float]:
-    """CPU seconds of experiment 1 and of experiment 2."""
+    """Return the CPU seconds of experiment 1 and of experiment 2."""
     subjects = people(artists)
     images, works, labels = simulated(subjects)
     began = time.process_time()
@@ -89,7 +95,7 @@ def one_version(artists: int, protocol: Protocol) -> dict[str, float]:
 
 
 def works_of(works: pd.DataFrame) -> Works:
-    """The simulated works as matching takes them."""
+    """Return the simulated works in the form that matching uses."""
     rows = works.assign(series=None).reset_index(drop=True)
     pool = rows["subject"].drop_duplicates().tolist()
     artist = np.asarray(pd.factorize(rows["subject"])[0], dtype=np.int64)
@@ -97,7 +103,7 @@ def works_of(works: pd.DataFrame) -> Works:
 
 
 def many_versions(models: int, protocol: Protocol) -> dict[str, float]:
-    """CPU seconds of comparing every pair of versions over 250 artists."""
+    """Return the CPU seconds of comparing every pair of versions over 250 artists."""
     rng = np.random.default_rng(3)
     versions = [f"model-{n:02}" for n in range(models)]
     names = people(VERSIONS_OF)["subject"][:VERSIONS_OF]
@@ -132,9 +138,9 @@ def peak_megabytes() -> float:
 
 
 def apart(what: str, size: int) -> dict[str, float]:
-    """What one size takes, from a process of its own."""
+    """Measure one size in its own process."""
     command = [sys.executable, "-m", "benchmarks.growth", "--one", what, str(size)]
-    # CPU time counts every thread, and numpy reads these when it is loaded.
+    # CPU time counts every thread, and numpy reads these variables when it is loaded.
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent, env=alone

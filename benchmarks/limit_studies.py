@@ -1,4 +1,7 @@
-"""What each limit of the measurement costs and saves: the rules with the limit lowered or raised, in audits of known truth."""
+"""Measure what each limit of the measurement costs and saves.
+
+The studies run the rules with the limit lowered or raised, in audits of known truth.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from benchmarks.studies import ALPHA, Row, Study, mean, repeated
 
 @contextmanager
 def limit(module: ModuleType, name: str, value: float) -> Iterator[None]:
-    """The limit of a module at another value."""
+    """Set the limit of a module to another value for the block."""
     usual = getattr(module, name)
     setattr(module, name, value)
     try:
@@ -32,7 +35,7 @@ def _p(drawn: DrawnWorld) -> float:
 
 
 def columns_and_rows(audits: int, seed: int) -> Iterator[Row]:
-    """The level of the own cell with few other names, and with few other artists, in a plain world and in the hardest one."""
+    """Measure the own cell's level with few other names or few other artists, in a plain and in the hardest world."""
     for shape in ("plain", "loud_names"):
         for number in (3, 5, 10, 20):
             world = World(names=number, background=20, shape=shape)
@@ -61,7 +64,10 @@ def shape_name(world: World) -> str:
 
 
 def trimmed(audits: int, seed: int) -> Iterator[Row]:
-    """An imitated artist, alone and beside four artists of 20 who paint alike, by the share that is left out of a column's scale."""
+    """Vary the share that is left out of a column's scale.
+
+    One imitated artist is alone, or beside four artists of 20 who paint alike.
+    """
     for share in (0.0, 0.1, 0.2, 0.3):
 
         def one(rng: np.random.Generator, share: float = share) -> dict[tuple[str, str], float]:
@@ -79,7 +85,10 @@ def trimmed(audits: int, seed: int) -> Iterator[Row]:
 
 
 def splits_and_works(audits: int, seed: int) -> Iterator[Row]:
-    """The perfect imitator by works and by splits: unrecognised artists that pass, and answers that differ between two seeds."""
+    """Vary works and splits of the perfect imitator.
+
+    The figures are unrecognised artists that pass, and answers that differ between two seeds.
+    """
     for works in (2, 4, 6, 10):
 
         def by_works(rng: np.random.Generator, works: int = works) -> dict[tuple[str, str], float]:

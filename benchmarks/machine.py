@@ -1,4 +1,4 @@
-"""On what a figure was measured: processor, memory, how busy the machine was, and the versions that decide speed."""
+"""Describe the machine of a figure: processor, memory, load, and the versions that decide speed."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "numba", "pa
 
 
 def machine() -> dict[str, Any]:
-    """What does not change while benchmarks run."""
+    """Return the properties that do not change while benchmarks run."""
     return {
         "processor": _first(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo")) or platform.processor(),
         "cores": os.cpu_count(),
@@ -25,7 +25,10 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float:
-    """Runnable threads beside ours, as a mean of the last minute: above a half, figures by the clock are too low."""
+    """Return the mean number of other runnable threads in the last minute.
+
+    If it is above a half, figures by the clock are too low.
+    """
     return round(os.getloadavg()[0], 2)
 
 

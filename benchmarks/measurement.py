@@ -1,4 +1,4 @@
-"""The measurements beside their peers: rank sums, exact tests, permutations, classification, and a whole audit's worth.
+"""Measure rank sums, exact tests, permutations and classification beside their peers, and the whole measurement.
 
     make bench-measurement
     python -m benchmarks.measurement --quick      smaller, for a look; targets still hold or miss
@@ -10,7 +10,7 @@ What the peers are:
 
 * asymptotic rank sum: ``scipy.stats.mannwhitneyu(method="asymptotic")``, called for one artist after the other;
 * exact rank sum: the same with ``method="exact"``. Both start without a table, which scipy also keeps from one call to the
-  next (and extends where an artist is farther away); beside it, without a target, both with their tables at hand;
+  next (and extends if an artist is farther away); beside it, without a target, both with their tables at hand;
 * permutations: the script that a careful reader of the paper would write. For each random pairing of works and artists,
   for each artist, the mean over the artist's own images of the distances to the work drawn, by a numpy mask; then the mean
   over artists. It is run for some permutations and scaled up. Beside it, without a target, a better numpy loop: the means
@@ -18,16 +18,16 @@ What the peers are:
 * classification: the rows of ``identification_trials`` (predicted label, its probability, probability and rank of the
   image's own label) by one SQL statement over tables as published (FLOAT[512]): logits of every image and label, softmax and
   rank by window functions, on a part of the images, scaled up. Beside it, without a target, the fastest SQL that we found,
-  without windows. DuckDB computes in float32, ours in float64. And the bare matrix product in float64, of embeddings that
-  were converted beforehand: the least that anybody has to compute.
-* the whole measurement, at one artist, 250 and 2,500: no peer, beside the seconds and the memory that were designed for.
+  without windows. DuckDB computes in float32, ours in float64. A third figure is the bare matrix product in
+  float64, of embeddings that were converted before: every method has to compute at least this;
+* the whole measurement, at one artist, 250 and 2,500: it has no peer, but design targets of seconds and memory.
 """
 
 import argparse
 import os
 import sys
 
-# Before numpy is loaded: CPU time counts every thread.
+# This must come before numpy is loaded, because CPU time counts every thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
@@ -56,7 +56,7 @@ ARTISTS, IMAGES = 250, 10
 
 
 def distances_of_artists(rng: np.random.Generator) -> tuple[FloatArray, IntArray, BoolArray]:
-    """(artists, images) distances without ties, whose images they are, and which are a row's own; a third are closer."""
+    """Return (artists, images) distances without ties, each image's artist, and each row's own; a third are closer."""
     who = np.repeat(np.arange(ARTISTS), IMAGES)
     distances = rng.random((ARTISTS, ARTISTS * IMAGES))
     own = np.arange(ARTISTS)[:, None] == who
@@ -65,7 +65,7 @@ def distances_of_artists(rng: np.random.Generator) -> tuple[FloatArray, IntArray
 
 
 def seconds_for_all(distances: FloatArray, who: IntArray, some: int = 5, **options: Any) -> float:
-    """Seconds of scipy for every work against every artist, which is what an audit needs: some artists, times the rest."""
+    """Return scipy's seconds for every work against every artist, as an audit needs; scaled up from some artists."""
 
     def peer() -> None:
         for s in range(some):
@@ -121,7 +121,7 @@ def exact_tests(results: Results, rng: np.random.Generator) -> None:
             for i in range(ARTISTS)
         ]
 
-    # The first run of this process: scipy has no table yet.
+    # This is the first run of this process: scipy has no table yet.
     peer_cold = seconds_for_all(distances, who, alternative="less", method="exact")
     p = np.diagonal(cold())
     results.within("exact: largest difference to scipy's p-values", float(np.abs(p - np.array(peer())).max()), 1e-12)
@@ -164,7 +164,7 @@ def permutation_tests(results: Results, rng: np.random.Generator, permutations: 
         every = np.arange(ARTISTS)
         return [float(similarity[rng.permutation(ARTISTS), every].sum()) for _ in range(50 * some)]
 
-    # The null distribution against its exact mean and variance (Hoeffding 1951), and p-values against all 9! pairings.
+    # Compare the null distribution with its exact mean and variance (Hoeffding 1951), and p with all 9! pairings.
     null = ours()
     centred = similarity - similarity.mean(axis=1, keepdims=True) - similarity.mean(axis=0) + similarity.mean()
     mean, deviation = similarity.sum() / ARTISTS, np.sqrt((centred**2).sum() / (ARTISTS - 1))
@@ -279,7 +279,7 @@ MOST_MEGABYTES = 1000.0
 
 
 def whole_measurements(results: Results, *, quick: bool) -> None:
-    """All steps of one version and encoder, beside what was designed for; each size in a process of its own."""
+    """Run all steps of one version and encoder beside the design targets, each size in its own process."""
     for artists, background, works, most in SIZES[:2] if quick else SIZES:
         taken = apart(artists, background, works)
         what = f"{artists:,} artist{'s' if artists > 1 else ''} x 10 images, 199 names, {artists + background:,} x {works} works"

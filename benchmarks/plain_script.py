@@ -1,11 +1,14 @@
-"""What one would write in an afternoon, as the peer of the whole audit: float32, one image a call, PNGs as Pillow makes them,
-pandas, scipy in a loop. Imports nothing of `audit_assets`.
+"""A plain script of an afternoon's work, as the peer of the whole audit.
+
+It uses float32, one image per call, PNGs with Pillow's defaults, pandas, and scipy in a loop. It imports nothing from
+`audit_assets`.
 
     python -m benchmarks.plain_script AUDIT_YAML SUBJECTS_CSV FOLDER
 
-It counts captions by artist, draws every subject's images, embeds them and the real works with every encoder, classifies
-(73 labels and all of them) and matches (the paper's test, and the same with works re-assigned), and writes CSV files and one figure. The audit
-does all that and more: exact and corrected tests, intervals, calibration, comparison, verdicts, a database and a report.
+It counts captions by artist, draws every subject's images, embeds them and the real works with every encoder,
+classifies (73 labels and all of them) and matches (the paper's test, and the same with works re-assigned), and writes
+CSV files and one figure. The audit does all of this and more: exact and corrected tests, intervals, calibration,
+comparison, verdicts, a database and a report.
 """
 
 import re
@@ -98,7 +101,7 @@ def identify(
 
 
 def match(images: pd.DataFrame, vectors: np.ndarray, works: pd.DataFrame, work_vectors: np.ndarray) -> pd.DataFrame:
-    """The paper's test with each artist's first work, and how many are significant with works re-assigned at random."""
+    """Run the paper's test with each artist's first work, and count significant ones with re-assigned works."""
     firsts = works.groupby("subject").head(1)
     artists = [s for s in firsts["subject"] if s in set(images["subject"])]
     at = dict(zip(firsts["subject"], firsts.index, strict=True))

@@ -1,6 +1,6 @@
-"""How large the report of 250 artists is, and how long Chromium takes to show it: a simulated audit, measured as a real one is.
+"""Measure the size of the report of 250 artists, and the time that Chromium takes to show it.
 
-There is no peer: the page is measured against what a reader waits for.
+The audit is simulated and measured as a real one. No peer exists: the target is the time that a reader waits.
 """
 
 import sys
@@ -19,7 +19,7 @@ DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(d
 
 
 def opening(report: Path) -> float:
-    """Seconds from asking for the page until it is loaded and drawn, in a browser that never saw it."""
+    """Return the seconds from the request until the page is loaded and drawn, in a browser that has not cached it."""
     with browser.page(width=1280) as page:
         started = time.perf_counter()
         page.goto(report.as_uri(), wait_until="load")

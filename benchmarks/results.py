@@ -1,6 +1,7 @@
-"""What every benchmark shares: one table on the screen, one file of results, and an exit code that says whether targets hold.
+"""Give every benchmark one table on the screen, one file of results, and an exit code that says whether targets hold.
 
-Ours and the peer run in turn in one process tree, and their ratio is what counts: a figure of this machine alone says little.
+Ours and the peer run in turn in one process tree. The targets are on their ratio, because a figure of one machine alone
+says little.
 """
 
 import json
@@ -20,7 +21,8 @@ Bound = Literal["at least", "at most", "reported"]
 class Result:
     """``ratio`` is ours / peer for a rate, and peer / ours for a time: more is better unless ``bound`` is "at most".
 
-    ``target`` is what was designed for; beyond ``limit`` the benchmark fails. Both are None where a figure is reported only.
+    ``target`` is what was designed for; beyond ``limit`` the benchmark fails. Both are None if a figure is only
+    reported.
     """
 
     metric: str
@@ -40,7 +42,7 @@ class Result:
 
 @dataclass
 class Results:
-    """The results of one stage, printed as they come. ``unit`` names what ours and the peer are measured in."""
+    """The results of one stage, printed as they come. ``unit`` is the unit of ours and of the peer."""
 
     stage: str
     unit: str
@@ -60,26 +62,26 @@ class Results:
         at_most: bool = False,
         limit: float | None = None,
     ) -> None:
-        """A ratio that is to be at least ``target``, or at most; ``limit`` (default: the target) is where it fails."""
+        """Add a ratio that must be at least ``target``, or at most. Beyond ``limit`` (default: the target) it fails."""
         bound: Bound = "at most" if at_most else "at least"
         self._add(Result(metric, ours, peer, ratio, target, target if limit is None else limit, bound))
 
     def faster(self, metric: str, ours: float, peer: float, target: float) -> None:
-        """Seconds of both: the peer's over ours is to be at least ``target``."""
+        """Add the seconds of both: the peer's divided by ours must be at least ``target``."""
         self.ratio(metric, ours, peer, peer / ours, target)
 
     def within(self, metric: str, value: float, most: float) -> None:
-        """A value (a difference, a time) that is to be at most ``most``; its ratio is value / most."""
+        """Add a value (a difference, a time) that must be at most ``most``; its ratio is value / most."""
         self._add(Result(metric, value, most, value / most, 1.0, 1.0, "at most"))
 
     def reported(self, metric: str, ours: float, peer: float | None = None) -> None:
-        """A figure of this machine, with no target."""
+        """Add a figure of this machine, without a target."""
         self._add(
             Result(metric, ours, peer, peer / ours if peer is not None and ours else None, None, None, "reported")
         )
 
     def finish(self, path: Path | None = None) -> int:
-        """Write ``results/<stage>.json``; the exit code is 1 where a target is missed."""
+        """Write ``results/<stage>.json``. The exit code is 1 if a target is missed."""
         path = path or FOLDER / f"{self.stage}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
@@ -106,7 +108,7 @@ class Results:
 
 
 def seconds(run: Callable[[], object], *, repeats: int = 3) -> float:
-    """CPU seconds of the fastest of some runs: a busy machine makes a run slower, never faster.
+    """Return the CPU seconds of the fastest of some runs: a busy machine makes a run slower, never faster.
 
     CPU time counts every thread, so a benchmark that compares with it sets one thread for all.
     """

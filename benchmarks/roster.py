@@ -1,15 +1,15 @@
-"""The caption scan beside its peers, in one process tree.
+"""Measure the caption scan beside its peers, in one process tree.
 
     python -m benchmarks.roster                      2 M and 32 M rows, 2,000 and 20,000 names
     python -m benchmarks.roster --rows 200000 400000 --names 2000    a quick look
 
-Captions are generated: words of a Zipf-like vocabulary, a third naming somebody, with accents, possessives and case
-as on the web. Every peer gets the same names and the same captions, and does the same work: pyahocorasick with the
-reference's normaliser, a DuckDB join of n-grams of normalised text, pandas' `str.contains` on lower-cased text (20
-names, extrapolated). Peers run on a part of the captions, since they need hours for all of them; rates are rows a
-second of one core. Every measurement of ours runs in a process of its own, so that its peak memory is its own.
-Rates are by CPU time, so that a busy machine does not decide them; only the two processes side by side are timed by
-the clock.
+Captions are generated from words of a Zipf-like vocabulary. A third of them contain a listed name, with accents,
+possessives and case as on the web. Every peer gets the same names and the same captions, and does the same work. The
+peers are pyahocorasick with the reference's normaliser, a DuckDB join of n-grams of normalised text, and pandas'
+`str.contains` on lower-cased text (20 names, extrapolated). Peers run on a part of the captions, because they need
+hours for all of them. Rates are rows per second of one core. Every measurement of ours runs in its own process, so that
+its peak memory is its own. Rates use CPU time, so that a busy machine does not decide them. Only the two parallel
+processes are timed by the clock.
 """
 
 import argparse
@@ -40,12 +40,12 @@ from audit_assets.roster.scan import scan, scan_reference
 from benchmarks.results import Results
 
 SHARD_ROWS = 1_000_000
-# Real web captions (img2dataset's test file): 59 bytes and 9.2 words a row, 6 % of rows not ASCII, URLs of 98 bytes.
+# Real web captions (img2dataset's test file): 59 bytes and 9.2 words per row, 6 % of rows not ASCII, URLs of 98 bytes.
 CONSONANTS, VOWELS, RARE = [*"bdfgklmnprstvz"], [*"aeiou"], ["å", "é", "ł", "ü"]
 
 
 def words(n: int, seed: int, syllables: tuple[int, int]) -> list[str]:
-    """`n` distinct invented words, one in a hundred with a letter outside ASCII."""
+    """Make `n` distinct invented words; one in a hundred has a letter outside ASCII."""
     generator = np.random.default_rng(seed)
     found: dict[str, None] = {}
     while len(found) < n:
@@ -58,7 +58,7 @@ def words(n: int, seed: int, syllables: tuple[int, int]) -> list[str]:
 
 
 def names(n: int) -> list[str]:
-    """`n` names of one to four words, first and last names shared by several."""
+    """Make `n` names of one to four words; several names share first and last names."""
     generator = np.random.default_rng(5)
     firsts = [word.title() for word in words(max(n // 10, 50), 1, (2, 4))]
     lasts = [word.title() for word in words(max(n // 3, 50), 2, (2, 5))]
@@ -75,7 +75,7 @@ def names(n: int) -> list[str]:
 def _fill(
     picks: np.ndarray, starts: np.ndarray, pool: np.ndarray, bounds: np.ndarray, out: np.ndarray, offsets: np.ndarray
 ) -> None:
-    """Row i: the pieces `picks[starts[i]:starts[i + 1]]` of `pool`, with a space between."""
+    """Join for row i the pieces `picks[starts[i]:starts[i + 1]]` of `pool`, with a space between them."""
     at = 0
     for row in range(len(starts) - 1):
         offsets[row] = at
@@ -89,7 +89,7 @@ def _fill(
 
 
 def captions(rows: int, people: list[str], seed: int) -> pa.Table:
-    """`rows` captions in LAION's columns, of the lengths of real ones; a third name somebody."""
+    """Make `rows` captions in LAION's columns with the lengths of real ones; a third contain a listed name."""
     generator = np.random.default_rng(seed)
     plain = words(28_000, 3, (1, 5))
     pieces = [*plain, *people, *map(str.lower, people), *(f"{name}'s" for name in people), *map(str.upper, people)]
@@ -112,7 +112,7 @@ def captions(rows: int, people: list[str], seed: int) -> pa.Table:
 
 
 def written(folder: Path, rows: int, people: list[str]) -> list[Shard]:
-    """Parquet shards of `rows` captions together, as LAION's are written: snappy, a million rows a file."""
+    """Write Parquet shards with `rows` captions in total, in LAION's format: snappy, a million rows per file."""
     shards = []
     folder.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, rows, SHARD_ROWS)):
@@ -135,7 +135,7 @@ def in_its_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def peak_megabytes() -> float:
-    """The most memory of this process; getrusage would report the parent's where that was more."""
+    """Return the peak memory of this process; getrusage would report the parent's if that was more."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
@@ -161,7 +161,7 @@ def ours_with_duplicates(shards: list[Shard], people: list[str], folder: Path) -
 
 
 def bare_decode(shards: list[Shard]) -> float:
-    """Seconds that pyarrow takes to decode the same columns, batch by batch, in one thread."""
+    """Return the seconds that pyarrow takes to decode the same columns, batch by batch, in one thread."""
     next(_decoded(shards))
     began = time.process_time()
     for _ in _decoded(shards):
@@ -194,7 +194,7 @@ def aho_corasick(texts: list[str], people: list[str]) -> tuple[float, dict[str, 
 
 
 def duckdb_join(texts: list[str], people: list[str]) -> tuple[float, dict[str, int]]:
-    """Normalised text, split into n-grams of up to four tokens, joined with the names."""
+    """Split normalised text into n-grams of up to four tokens, and join them with the names."""
     import duckdb
 
     began = time.process_time()
@@ -208,7 +208,7 @@ def duckdb_join(texts: list[str], people: list[str]) -> tuple[float, dict[str, i
 
 
 def pandas_contains(texts: list[str], people: list[str]) -> float:
-    """Seconds for one name, by 20 of them."""
+    """Return the seconds for one name, measured on 20 names."""
     series = pd.Series(texts).str.lower()
     began = time.process_time()
     for name in people[:20]:
@@ -283,9 +283,9 @@ def _differences(one: dict[str, int], other: dict[str, int]) -> int:
 
 
 def _two_processes(shards: list[Shard], people: list[str], repeats: int) -> tuple[float, float]:
-    """(rows/s together, rows/s of one process) on the first two shards, with the processes warm; the best of some turns.
+    """Return (rows/s together, rows/s of one process) on the first two shards, processes warm: the best of some turns.
 
-    A turn lasts half a second, and whatever else the machine does in it counts.
+    A turn lasts half a second, and any other work of the machine in this time slows it.
     """
     two = [([shard], people) for shard in (shards * 2)[:2]]
     together, alone = [], []

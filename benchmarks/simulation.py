@@ -1,11 +1,12 @@
-"""The simulation study of `docs/statistics.md`: audits of known truth, every rule, two tables and one figure.
+"""Run the simulation study of `docs/statistics.md`: audits of known truth, every rule, two tables and one figure.
 
     make simulate                                   everything, in less than a quarter of an hour on two cores
     python -m benchmarks.simulation --audits 20     a quick look, with a larger standard error
 
-Writes `docs/simulation.csv` (one row per study, case, test and figure; `benchmarks.studies` says what they are), `docs/coverage.csv`
-(the interval of an accuracy), `docs/simulation.svg`, and the tables between the marks in `docs/statistics.md`. The seed is fixed: the
-same code gives the same files. Exits with 1 if a rule breaks a promise by more than three standard errors.
+Writes `docs/simulation.csv` (one row per study, case, test and figure; `benchmarks.studies` says what they are),
+`docs/coverage.csv` (the interval of an accuracy), `docs/simulation.svg`, and the tables between the marks in
+`docs/statistics.md`. The seed is fixed: the same code gives the same files. Exits with 1 if a rule breaks a promise by
+more than three standard errors.
 """
 
 import argparse
@@ -63,7 +64,7 @@ LIMITS: Sequence[tuple[str, float, str]] = (
 
 
 def draw_all(audits: int, *, processes: int = 2) -> pd.DataFrame:
-    """All studies, two at a time: study, case, test, figure, value, error, audits."""
+    """Run all studies, two at a time, and return study, case, test, figure, value, error, audits."""
     with ProcessPoolExecutor(processes) as pool:
         found = list(pool.map(_study, STUDIES, [audits] * len(STUDIES)))
     columns = [field.name for field in fields(Row)]
@@ -101,7 +102,7 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
 
 
 def breaches(table: pd.DataFrame) -> list[str]:
-    """Figures that exceed what is promised by more than three standard errors. Raises ValueError if a promise has no row."""
+    """List figures that exceed a promise by over three standard errors. Raise ValueError if a promise has no row."""
     found = []
     for study, case, test, figure, most in PROMISES:
         rows = table[(table["study"] == study) & (table["test"] == test) & (table["figure"] == figure)]
@@ -145,7 +146,7 @@ class Page:
         return list(dict.fromkeys(key[1] for key in self.values if key[0] == study))
 
     def audits(self, study: str) -> str:
-        """How many audits were drawn per case of a study, at least and at most."""
+        """Return the smallest and the largest number of audits that were drawn per case of a study."""
         counts = sorted({int(value[2]) for key, value in self.values.items() if key[0] == study and value[2] > 0})
         return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
 
@@ -158,14 +159,14 @@ class Page:
         *,
         label: Callable[[str], str] = str,
     ) -> str:
-        """A row per case, a column per (head, test, figure)."""
+        """Make a table with one row per case and one column per (head, test, figure)."""
         rows = [[label(c), *(self.cell(study, c, test, figure) for _, test, figure in columns)] for c in cases]
         text = markdown(rows, [head, *(name for name, _, _ in columns)])
         return f"{text}\n\nIn %, ± one standard error; {self.audits(study)} audits drawn per row."
 
 
 def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
-    """The tables of the page by the name of their mark."""
+    """Return the tables of the page by the name of their mark."""
     page = Page(table)
     effects = [f"{e:g}" for e in studies.EFFECTS]
     test_names = ("own_cell", "name_test", "own_rank")
@@ -358,7 +359,10 @@ def intervals(page: Page) -> str:
 
 
 def covered(coverage: pd.DataFrame, subjects: int) -> str:
-    """A row per true share, a column per ICC: coverage, and in brackets that of an interval for independent images."""
+    """Make one row per true share and one column per ICC.
+
+    A cell has the coverage, and in brackets the coverage of an interval for independent images.
+    """
     rows = coverage[coverage["subjects"] == subjects]
     clustered, apart = (
         rows.pivot_table(index="share", columns="icc", values=v) for v in ("clustered", "independent_images")
@@ -372,7 +376,7 @@ def covered(coverage: pd.DataFrame, subjects: int) -> str:
 
 
 def widths() -> str:
-    """What accuracy an audit knows, by `measurement.power`; computed, not simulated."""
+    """Make the table of an accuracy's interval widths by `measurement.power`; they are computed, not simulated."""
     sizes = ((20, 10), (40, 10), (70, 5), (70, 10), (70, 40), (250, 10))
     rows = [
         [f"{artists} x {images}", *(percent(accuracy_half_width(0.81, artists=artists, images=images, icc=i)) for i in ICCS)]
@@ -382,7 +386,7 @@ def widths() -> str:
 
 
 def written_in(page: str, tables: dict[str, str]) -> str:
-    """The page with every table between its marks replaced. Raises ValueError if a mark is missing."""
+    """Return the page with every table between its marks replaced. Raise ValueError if a mark is missing."""
     for name, text in tables.items():
         places = list(re.finditer(rf"(<!-- {name} -->\n).*?(?=<!-- end -->)", page, re.DOTALL))
         if len(places) != 1:
@@ -400,7 +404,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, default=DOCS, help="folder with statistics.md")
     chosen = parser.parse_args()
-    # Rounded before anything is drawn or written, so that the page follows from the stored table to the last digit.
+    # Values are rounded before drawing and writing, so that the page follows from the stored table to the last digit.
     table = draw_all(chosen.audits, processes=chosen.processes).round(6)
     coverage = pd.concat(
         [

@@ -1,4 +1,4 @@
-"""The figure of `docs/statistics.md`, from the rows of the studies."""
+"""Draw the figure of `docs/statistics.md` from the rows of the studies."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from benchmarks import studies
 
 
 def draw_figure(table: pd.DataFrame, path: Path) -> None:
-    """Without imitation, by correlation; one imitated artist, by effect; imitated artists seen, by works recognised."""
+    """Draw no imitation by correlation, one imitated artist by effect, and artists seen by works recognised."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,13 +1,14 @@
-"""The store beside what one would write first: rows into the published database, and a partition's file out of the warehouse.
+"""Measure the store beside simple code: rows into the published database, a partition's file out of the warehouse.
 
     python -m benchmarks.store
     python -m benchmarks.store --rows 5000 --some 500      smaller
 
-The rows are those of `imitation_embeddings`: keys and a vector of 512. All insert them into the same table of a file of their own, in
-one thread, timed by CPU: ours through Arrow, the peers by `executemany` with lists as parameters (on a part of the rows, scaled up), and by
-DuckDB's scan of a pandas frame that holds arrays, as `INSERT INTO ... SELECT * FROM frame`. Beside it, without a target, the whole
-publication (schema, checkpoint, rename), of which most is DuckDB's writing of the file, and so the same for all.
-Bit-exact: every float comes back with the bits that it went in with.
+The rows are those of `imitation_embeddings`: keys and a vector of 512. Each method inserts them into the same table of
+its own file, in one thread, timed by CPU. Ours inserts through Arrow. One peer uses `executemany` with lists as
+parameters (on a part of the rows, scaled up). The other uses DuckDB's scan of a pandas frame that holds arrays, as
+`INSERT INTO ... SELECT * FROM frame`. The whole publication (schema, checkpoint, rename) is reported without a target:
+DuckDB's writing of the file takes most of it, and so it is the same for all. The store is bit-exact: every float comes
+back with the bits that were written.
 """
 
 import argparse
@@ -29,7 +30,7 @@ DIMENSION, TABLE = 512, "imitation_embeddings_e"
 
 
 def embeddings(rows: int) -> pd.DataFrame:
-    """Unit vectors, among them denormal numbers and both zeros, which a detour through text would lose."""
+    """Make unit vectors with denormal numbers and both zeros, which a conversion to text would lose."""
     drawn = np.random.default_rng(1).normal(size=(rows, DIMENSION)).astype(np.float32)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     drawn[0, :3] = [1e-42, -0.0, 0.0]
@@ -48,7 +49,7 @@ Insert = Callable[[duckdb.DuckDBPyConnection, pd.DataFrame], None]
 
 
 def inserted(folder: Path, frame: pd.DataFrame, insert: Insert, repeats: int = 5) -> tuple[float, float]:
-    """CPU seconds of the fastest insertion into an empty table, and of the same with opening, schema and checkpoint."""
+    """Return CPU seconds of the fastest insertion into an empty table, without and with opening, schema, checkpoint."""
     inserting, whole = [], []
     for _ in range(repeats):
         (folder / "file.duckdb").unlink(missing_ok=True)
@@ -84,7 +85,7 @@ def from_pandas(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> N
 
 
 def differing_bits(frame: pd.DataFrame, stored: pd.DataFrame) -> int:
-    """How many floats came back with other bits."""
+    """Count the floats that came back with other bits."""
     one, other = (vectors(f["embedding"]).view(np.uint32) for f in (frame, stored))
     return int((one != other).sum())
 

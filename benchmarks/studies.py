@@ -1,8 +1,8 @@
-"""Audits of known truth, drawn many times: what each rule says if nobody is imitated, and what it finds if somebody is.
+"""Draw audits of known truth many times: measure each rule's findings without imitation and with imitation.
 
-Each study is a function (audits, seed) -> rows of ``Row``: which study, which case, which test, which figure, its value, and its
-standard error over the audits that were drawn. `benchmarks.simulation` runs them all and writes `docs/statistics.md` from the
-rows. Worlds are those of `measurement.worlds` and `measurement.name_worlds`.
+Each study is a function (audits, seed) -> rows of ``Row``: which study, which case, which test, which figure, its
+value, and its standard error over the audits that were drawn. `benchmarks.simulation` runs them all and writes
+`docs/statistics.md` from the rows. Worlds are those of `measurement.worlds` and `measurement.name_worlds`.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,7 +57,10 @@ def rows(study: str, case: str, figures: dict[tuple[str, str], list[float]]) -> 
 def repeated(
     study: str, case: str, audits: int, seed: int, one: Callable[[np.random.Generator], dict[tuple[str, str], float]]
 ) -> Iterator[Row]:
-    """``rows`` of one drawn audit after the other. The seed depends on study and case, so that a case alone gives the same row."""
+    """Return the ``rows`` of audits drawn one after the other.
+
+    The seed depends on study and case, so that a case alone gives the same row.
+    """
     found: dict[tuple[str, str], list[float]] = {}
     key = [seed, *(ord(c) for c in f"{study}|{case}")]
     for i in range(audits):
@@ -99,7 +102,7 @@ ODD = {
 
 
 def level_worlds() -> dict[str, World]:
-    """Nobody is imitated: every shape of world, and what else could break a level."""
+    """Return worlds without imitation: every shape of world, and other conditions that could break a level."""
     shapes = {SHAPE_NAMES[shape]: World(shape=shape) for shape in worlds.SHAPES}
     return shapes | ODD
 
@@ -118,7 +121,7 @@ def level(audits: int, seed: int) -> Iterator[Row]:
 
 
 def p_values(drawn: DrawnWorld) -> dict[str, FloatArray]:
-    """p per audited artist by the test that decides and by its two companions."""
+    """Return p per audited artist by the deciding test and by its two companions."""
     cells, own = drawn.cells()
     lengths = cells.lengths()
     controls = np.arange(drawn.audited, cells.similarity.shape[1])
@@ -133,7 +136,10 @@ ORIGINS = (1, 2, 5, 22)
 
 
 def origins(audits: int, seed: int) -> Iterator[Row]:
-    """Names and works of one origin share a direction, nobody is imitated. Matched: within strata; unmatched: among all names."""
+    """Draw names and works of one origin that share a direction, without imitation.
+
+    Matched tests compare within strata; unmatched tests compare among all names.
+    """
     for number in ORIGINS:
         world = World(audited=20, background=50, origins=number)
 
@@ -156,7 +162,7 @@ def origins(audits: int, seed: int) -> Iterator[Row]:
 
 
 def names(audits: int, seed: int) -> Iterator[Row]:
-    """Identification beside control names: who passes though unknown, and who though known."""
+    """Identify beside control names: count the unknown and the known artists that pass."""
     base = name_worlds.NameWorld()
     cases: list[tuple[str, str, name_worlds.NameWorld]] = []
     for number in ORIGINS:
@@ -177,7 +183,7 @@ def names(audits: int, seed: int) -> Iterator[Row]:
 
 
 def found_alone(drawn: DrawnWorld) -> float:
-    """p of the only audited artist by the rule of the run: the own cell, or the name test without other artists."""
+    """Return p of the only audited artist by the run's rule: the own cell, or the name test without other artists."""
     cells, own = drawn.cells()
     p = own_cell(cells.similarity, cells.lengths(), own).p_value[0]
     if np.isnan(p) and not own.missing[0]:
@@ -197,7 +203,7 @@ BACKGROUNDS = (0, 5, 10, 20, 50, 100)
 
 
 def one_artist(audits: int, seed: int) -> Iterator[Row]:
-    """One artist with ten works and 199 names, by effect and background; 0: control names alone."""
+    """Draw one artist with ten works and 199 names, by effect and background; background 0 has control names alone."""
     for background in BACKGROUNDS:
         for effect in EFFECTS:
             world = World(background=background, imitated=int(effect > 0), effect=effect)
@@ -208,7 +214,7 @@ def one_artist(audits: int, seed: int) -> Iterator[Row]:
 
 
 def alone(audits: int, seed: int) -> Iterator[Row]:
-    """One artist beside control names alone, in every shape of world, by effect."""
+    """Draw one artist beside control names alone, in every shape of world, by effect."""
     for shape in worlds.SHAPES:
         for effect in (0.0, 0.3, 0.5, 0.8):
             world = World(background=0, shape=shape, imitated=int(effect > 0), effect=effect)
@@ -218,7 +224,7 @@ def alone(audits: int, seed: int) -> Iterator[Row]:
 
 
 def with_others(audits: int, seed: int) -> Iterator[Row]:
-    """As ``alone``, with 20 other artists, so that the own cell decides."""
+    """Draw as ``alone`` with 20 other artists, so that the own cell decides."""
     for shape in worlds.SHAPES:
         for effect in (0.5, 0.8):
             world = World(shape=shape, imitated=1, effect=effect)
@@ -232,7 +238,7 @@ def with_others(audits: int, seed: int) -> Iterator[Row]:
 
 
 def sizes(audits: int, seed: int) -> Iterator[Row]:
-    """One artist of effect 0.3 and 0.5 with 20 others: by works of the artist, control names, and images per name."""
+    """Draw one artist of effect 0.3 or 0.5 with 20 others, by works, control names, and images per name."""
     base = World(imitated=1)
     cases = {f"{works} works": replace(base, audited_works=works) for works in (1, 2, 3, 5, 10, 20, 40)}
     cases |= {f"{controls} names": replace(base, names=controls) for controls in (10, 20, 50, 70, 199, 500)}
@@ -253,8 +259,10 @@ NAME_ONLY = 7
 
 
 def roster(audits: int, seed: int) -> Iterator[Row]:
-    """70 artists, 46 of background, 199 names, effect 0.8. Imitated artists pass identification in 95 %, seven others by their names
-    alone, and all further ones in 1 %."""
+    """Draw 70 artists, 46 of background and 199 names with effect 0.8.
+
+    Imitated artists pass identification in 95 %, seven others pass by their names alone, and all further ones in 1 %.
+    """
     for imitated in IMITATED:
         world = replace(ROSTER, imitated=imitated, effect=0.8)
 
@@ -292,10 +300,11 @@ PREVALENCES = (0.01, 0.05, 0.1, 0.25, 0.5)
 
 
 def base_rates(audits: int, seed: int) -> Iterator[Row]:
-    """Audits of one artist each: the share of false among the found, by the share of artists who are truly imitated (effect 0.5).
+    """Compute the share of false findings in audits of one artist, by the share of truly imitated artists (effect 0.5).
 
-    Not drawn but computed, from a found share that is drawn: an artist who is not imitated is found if identification passes (1 % of
-    names; or all, if the name alone brings its subject about) and the own cell has p <= 0.05, here taken as 5 %.
+    It is computed, not drawn, from a found share that is drawn. An artist who is not imitated is found if
+    identification passes (1 % of names; or all, if the name alone brings its subject about) and the own cell has p <=
+    0.05, here taken as 5 %.
     """
     world = World(imitated=1, effect=0.5)
     drawn = [found_alone(draw(world, np.random.default_rng([seed, 7, i]))) <= ALPHA for i in range(audits)]
@@ -307,8 +316,11 @@ def base_rates(audits: int, seed: int) -> Iterator[Row]:
 
 
 def orders(audits: int, seed: int) -> Iterator[Row]:
-    """Filter and adjustment in both orders, if the encoder recognises the names of a fifth of the imitated artists only, and 14 others
-    pass identification by their names alone."""
+    """Run filter and adjustment in both orders.
+
+    The encoder recognises the names of only a fifth of the imitated artists, and 14 others pass identification by their
+    names alone.
+    """
     for imitated in (20, 35, 50):
         world = replace(ROSTER, imitated=imitated, effect=0.8)
 
@@ -334,7 +346,10 @@ ICCS = (0.0, 0.1, 0.3, 0.5, 0.7)
 
 
 def paper(audits: int, seed: int) -> Iterator[Row]:
-    """70 artists and 70 names as in the paper, nobody imitated: the rank sum of the first work, and the own cell, by correlation."""
+    """Draw 70 artists and 70 names as in the paper, without imitation.
+
+    The rows have the rank sum of the first work, and the own cell, by correlation.
+    """
     for icc in ICCS:
         world = World(audited=70, background=40, names=70, works=5, work_alike=0.5, image_alike=icc)
 

@@ -1,12 +1,13 @@
-"""The whole audit, cold, beside a plain script that does less; and again, with nothing to do.
+"""Measure the whole audit from a cold start beside a plain script that does less, and again with no work due.
 
     python -m benchmarks.whole                          the miniature: some ten minutes
     python -m benchmarks.whole --config data/miniature/small.yaml      its small audit: a minute
 
-Each runs in a process of its own, from a warehouse and a Dagster home that are not there yet, timed by the clock from start to
-exit; the script with torch's own way to let threads wait, which is the fastest for a process that is alone. `plain_script.py` says
-what it does; it is told who the subjects are, and the audit finds them itself. On few images the audit's fixed part (imports,
-Dagster, every test and control, the report) is more than what it gains, so the target is the whole miniature's.
+Each runs in its own process, timed by the clock from start to exit, with a new warehouse and a new Dagster home. The
+script uses torch's default for waiting threads, which is the fastest for a process that is alone. `plain_script.py`
+says what the script does. The script gets the list of subjects, and the audit finds them itself. On few images the
+audit's fixed part (imports, Dagster, every test and control, the report) costs more than the audit gains, so only the
+whole miniature has a target.
 """
 
 import argparse
@@ -27,11 +28,11 @@ from benchmarks.results import Results
 ROOT = Path(__file__).parent.parent
 TARGET, PATIENCE = 1.8, 10.0
 BY_DEFAULT = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-"""The environment without what the Makefile says about threads."""
+"""The environment without the Makefile's settings for threads."""
 
 
 def of_its_own(config: Path, folder: Path) -> Path:
-    """The same audit with absolute inputs, and a warehouse in `folder`."""
+    """Write the same audit with absolute inputs and a warehouse in `folder`."""
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     base = config.parent.resolve()
     if "captions" in content:
@@ -47,7 +48,7 @@ def of_its_own(config: Path, folder: Path) -> Path:
 
 
 def timed(*arguments: str, environment: Mapping[str, str] = os.environ) -> tuple[float, float]:
-    """Seconds of a Python process by the clock and of CPU; RuntimeError with what it said where it fails."""
+    """Return the clock and CPU seconds of a Python process. If it fails, raise RuntimeError with its output."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
@@ -64,7 +65,7 @@ def timed(*arguments: str, environment: Mapping[str, str] = os.environ) -> tuple
 
 
 def write_subjects(database: Path, table: Path) -> int:
-    """Who is audited and whose works are there, for the script; returns how many images the audit made."""
+    """Write the subjects and which of them have works, for the script. Return how many images the audit made."""
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute("SELECT subject, name, kind FROM subjects WHERE NOT retired").df().to_csv(table, index=False)
         counted = connection.execute("SELECT count(*) FROM imitations").fetchone()
@@ -73,7 +74,7 @@ def write_subjects(database: Path, table: Path) -> int:
 
 
 def kept(folder: Path) -> dict[str, float]:
-    """MB of what an audit leaves, by kind."""
+    """Return the MB of the files that an audit leaves, by kind."""
     warehouse = folder / "warehouse"
     parts = {
         "images": (warehouse / "images", "*"),

@@ -1,11 +1,12 @@
-"""The whole measurement of one model version and encoder, from embeddings to verdicts, at three sizes: one artist, 250 and 2,500.
+"""Time the measurement of one model version and encoder from embeddings to verdicts, at 1, 250 and 2,500 artists.
 
     python -m benchmarks.whole_measurement 250
 
-Each size runs in a process of its own, timed by CPU, with its peak memory beyond that of the imports and the embeddings. The
-functions are those that the results call: identification among own and joint labels, beside control names and in intervals;
-matching by the own cell, its companions, re-assigned works and the pairing test; near copies; the perfect imitator; answers and
-verdicts. The paper's mode (rank sums with 1,000 re-assignments, AUC) is a step of its own, up to 250 artists.
+Each size runs in its own process, timed by CPU, with its peak memory beyond that of the imports and the embeddings. The
+functions are those that the results call: identification among own and joint labels, beside control names and in
+intervals; matching by the own cell, its companions, re-assigned works and the pairing test; near copies; the perfect
+imitator; answers and verdicts. The paper's mode (rank sums with 1,000 re-assignments, AUC) is a separate step, up to
+250 artists.
 """
 
 import argparse
@@ -52,7 +53,10 @@ PERMUTATIONS, REASSIGNED = 10_000, 3
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings of an audit: artists first, then background in ``works``, and control names in ``images``. In float32, as stored."""
+    """Embeddings of an audit in float32, as stored.
+
+    Artists come first; then background in ``works``, and control names in ``images``.
+    """
 
     artists: int
     background: int
@@ -64,7 +68,7 @@ class Embedded:
 
 
 def embedded(artists: int, background: int, works_each: int) -> Embedded:
-    """A third of the artists are imitated."""
+    """Make the embeddings of an audit in which a third of the artists are imitated."""
     rng = np.random.default_rng(2023)
     pool, columns = artists + background, artists + NAMES
     hands = rng.normal(size=(pool, DIMENSION)).astype(np.float32)
@@ -88,7 +92,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def identified(audit: Embedded) -> pd.DataFrame:
-    """Image-level rows of both label sets, aggregates, intervals, and each artist beside the control names."""
+    """Make image-level rows of both label sets, aggregates and intervals, and compare artists with control names."""
     columns = audit.artists + NAMES
     defaults = np.arange(columns, columns + DEFAULTS)
     of_artists = np.flatnonzero(audit.name < audit.artists)
@@ -133,7 +137,7 @@ def _rows(one: Classified, competition: Competition, name: str, audit: Embedded,
 
 
 class Matching:
-    """Matching in the steps that are timed one by one."""
+    """Run matching in steps that are timed one by one."""
 
     def __init__(self, audit: Embedded) -> None:
         self.audit, self.who = audit, np.arange(audit.artists)
@@ -175,7 +179,7 @@ class Matching:
 
 
 def paper_mode(audit: Embedded) -> None:
-    """The paper's test and the exact one, two-sided and one-sided, re-assigned 1,000 times; AUC with intervals."""
+    """Run the paper's and the exact test, two-sided and one-sided, re-assigned 1,000 times, and AUC with intervals."""
     rng, n = np.random.default_rng(1), audit.artists
     own = audit.artist < n
     works, artist = audit.works[own], audit.artist[own]
@@ -196,7 +200,7 @@ def paper_mode(audit: Embedded) -> None:
 
 
 def verdicts(beside: pd.DataFrame, found: Matching) -> pd.DataFrame:
-    """Three answers and a verdict per artist, and at least how many are imitated."""
+    """Make three answers and a verdict per artist, and the least number of imitated artists."""
     p, passed = found.test.p_value, (beside["answer"] == YES).to_numpy()
     filtered = filtered_bh(p, passed)
     true_discoveries(p, passed=passed)
@@ -213,7 +217,7 @@ def verdicts(beside: pd.DataFrame, found: Matching) -> pd.DataFrame:
 
 
 def measured(artists: int, background: int, works_each: int) -> dict[str, float]:
-    """CPU seconds per step, and megabytes beyond the embeddings."""
+    """Return the CPU seconds per step, and the megabytes beyond the embeddings."""
     audit = embedded(artists, background, works_each)
     steps_of = Matching(audit)
     pairing(
@@ -240,7 +244,7 @@ def measured(artists: int, background: int, works_each: int) -> dict[str, float]
 
 
 def apart(artists: int, background: int, works_each: int) -> dict[str, float]:
-    """``measured`` in a process of its own, on one thread."""
+    """Run ``measured`` in its own process, on one thread."""
     command = [sys.executable, "-m", "benchmarks.whole_measurement", str(artists), str(background), str(works_each)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""Evidence: what ties every figure to its images, seeds and models; how to check that it still holds; how to hand it on."""
+"""Tie every figure to its images, seeds and models, check that the evidence still holds, and hand it on."""

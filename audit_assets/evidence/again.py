@@ -1,4 +1,7 @@
-"""The roster and the report made again beside what is kept, in a folder that is thrown away. Nothing in the warehouse is changed."""
+"""Make the roster and the report again in a temporary folder, and compare them with the kept ones.
+
+Nothing in the warehouse changes.
+"""
 
 import random
 import re
@@ -36,7 +39,7 @@ _ABSENT = Image.new("RGB", (32, 32), "grey")
 
 
 class _Aside(Warehouse):
-    """A warehouse of which some tables are made anew in another folder, and everything else is only read."""
+    """A warehouse that makes some tables anew in another folder, and only reads everything else."""
 
     def __init__(self, root: Path, aside: Path, anew: Callable[[str], bool]) -> None:
         super().__init__(root)
@@ -53,7 +56,7 @@ class _Aside(Warehouse):
 
 
 def roster(ws: Workspace, left: set[LeftOut]) -> Check:
-    """Roster, controls and subjects from the counts of each caption file; one file, drawn at random, is counted again."""
+    """Make roster, controls and subjects again from the counts of each caption file; count one random file again."""
     check = Check("roster, controls and subjects chosen again")
     named, background = ws.audit.roster.artists, ws.audit.background
     if named is not None and not ws.audit.local(named).is_file():
@@ -69,7 +72,7 @@ def roster(ws: Workspace, left: set[LeftOut]) -> Check:
             return Check(check.title, unchecked=[str(error)])
     with finding(check, "roster"), tempfile.TemporaryDirectory() as folder:
         counted: set[str] = set()
-        # The hash of a caption file is not taken from a table either.
+        # The hash of a caption file does not come from a table either.
         anew = lambda t: t in ROSTER or t in counted or t.startswith("caption_stamps/")  # noqa: E731
         stage = RosterStage(ws.audit, _Aside(ws.warehouse.root, Path(folder), anew))
         for key in random.SystemRandom().sample(sorted(stage.scan.shards), min(1, len(stage.scan.shards))):
@@ -96,7 +99,10 @@ def _unlike(ws: Workspace, table: str, again: pd.DataFrame) -> list[str]:
 
 
 def report(ws: Workspace, manifest: Manifest, left: set[LeftOut], elsewhere: list[str]) -> Check:
-    """The report from a database that is made again of the tables: every word, and on the same machine every byte."""
+    """Make the database from the tables and the report from the database; compare every word of the report.
+
+    On the same machine, compare every byte.
+    """
     from audit_assets.publication.pages.report import write_report  # matplotlib
 
     check, model = Check("report made again"), manifest.model_version
@@ -146,7 +152,7 @@ def _words(page: str) -> str:
 
 
 def _first(kept: str, again: str) -> str:
-    """The first line that differs, as it is kept."""
+    """Return the first line that differs, as the kept file has it."""
     lines = zip(_words(kept).splitlines(), _words(again).splitlines(), strict=False)
     return next((repr(one.strip()[:200]) for one, other in lines if one != other), "its length")
 

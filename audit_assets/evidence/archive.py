@@ -1,12 +1,14 @@
-"""One model version's evidence as one file, and back: `audit-assets export` and `import`.
+"""Pack one model version's evidence into one file, and unpack it: `audit-assets export` and `import`.
 
-A zip whose members are stored, not compressed: images, parquet and DuckDB are compressed already, the same evidence gives the
-same bytes on any machine, and no member can be larger than the archive. An archive holds the manifest and the files that it
-names, and nothing else; what is not exactly that is refused before anything lies at the destination.
+An archive is a zip whose members are stored, not compressed. Images, parquet and DuckDB are compressed already, the
+same evidence gives the same bytes on any machine, and no member can be larger than the archive. An archive holds the
+manifest and the files that it names, and nothing else. `import` refuses an archive with any difference from this before
+it writes to the destination.
 
-Real works are left out unless asked for: they may be protected, and the audit's own right to them need not pass on. Their
-hashes and embeddings are in the tables, so every figure can still be computed again. All of `audit.duckdb` is made from tables
-that come along, those of other model versions too; of images only this model version's.
+Real works are left out unless the operator asks for them: they may be protected, and the auditor's right to use them
+may not extend to others. Their hashes and embeddings are in the tables, so every figure can still be computed again.
+The archive has all tables that `audit.duckdb` is made from, also those of other model versions. It has the images of
+this model version only.
 """
 
 import hashlib
@@ -51,7 +53,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """What a name in an archive must be: this many bytes of this sha256."""
+    """What a member of an archive must have: this number of bytes and this sha256."""
 
     bytes: int
     sha256: str
@@ -60,9 +62,9 @@ class Member:
 def export(
     ws: Workspace, model: str, out: Path, *, references: bool = False, report: bool = True, scans: bool = True
 ) -> Archive:
-    """Pack the evidence of a model version into `out`; every file is hashed as it goes in.
+    """Pack the evidence of a model version into `out`, and hash every file on the way.
 
-    InputError where `out` is there already, there is no manifest, or a file is not what the manifest says.
+    Raise InputError if `out` exists already, if no manifest exists, or if a file is not what the manifest says.
     """
     if os.path.lexists(out):
         raise InputError(f"{out}: is there already, and is not overwritten; name another file.")
@@ -103,7 +105,7 @@ def _info(name: str, member: Member | None = None) -> zipfile.ZipInfo:
 
 
 def _written(archive: Archive, manifest: Manifest) -> dict[str, str]:
-    """The members that follow from the manifest: an imported audit is read from these."""
+    """Write the members that follow from the manifest; an imported audit is read from them."""
     return {
         FILE: archive_text(archive),
         "audit.yaml": yaml.safe_dump(manifest.audit, allow_unicode=True),
@@ -118,7 +120,7 @@ def _manifest_name(archive: Archive) -> str:
 
 
 def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
-    """The members that the manifest names, in order of name."""
+    """List the members that the manifest names, in order of name."""
     left = set(archive.left_out)
     entries: list[StoredFile] = [manifest.database]
     entries += [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left)]
@@ -130,10 +132,10 @@ def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
 
 
 def import_archive(file: Path, folder: Path, *, root: str | None = None) -> Archive:
-    """Unpack an archive into `folder`, which must not be there; `root`: the root hash that it must have.
+    """Unpack an archive into `folder`, which must not exist. `root` is the root hash that the archive must have.
 
-    InputError where it is no archive of ours to the last byte: nothing then lies at `folder`, and nothing was written anywhere
-    but in a folder beside it, which is taken away.
+    Raise InputError if any byte differs from an archive that `export` writes. Then `folder` does not exist: the
+    function writes only to a temporary folder beside it, which it removes.
     """
     if os.path.lexists(folder):
         raise InputError(f"{folder}: is there already, and is not overwritten; name another folder.")
@@ -164,7 +166,7 @@ def import_archive(file: Path, folder: Path, *, root: str | None = None) -> Arch
 
 @contextmanager
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """InputError for whatever the library finds wrong inside."""
+    """Open the archive. Raise InputError for any error that the library finds inside."""
     try:
         with zipfile.ZipFile(file) as packed:
             yield packed
@@ -185,7 +187,7 @@ def _tampered(file: Path, name: str, what: str) -> InputError:
 def _contents(
     file: Path, packed: zipfile.ZipFile, root: str | None
 ) -> tuple[Archive, dict[str, str], dict[str, Member]]:
-    """What the archive says it is, once its list of members is exactly what that asks for."""
+    """Return the archive's description, after checking that its list of members is exactly what this requires."""
     members = _members(file, packed)
     archive = parse_archive(_text(file, packed, members, FILE, _LARGEST_NOTE), f"{file}, {FILE}")
     name = _manifest_name(archive)
@@ -207,7 +209,11 @@ def _contents(
 
 
 def _members(file: Path, packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
-    """By name. InputError for what `export` never packs: links, folders, doubled names, compressed or encrypted members."""
+    """List the members by name.
+
+    Raise InputError for members that `export` never packs: links, folders, repeated names, and compressed or encrypted
+    members.
+    """
     found: dict[str, zipfile.ZipInfo] = {}
     for info in packed.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -235,7 +241,7 @@ def _text(file: Path, packed: zipfile.ZipFile, members: Mapping[str, zipfile.Zip
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Names are those of a manifest, which hold no part that leads out; this makes it certain."""
+    """Return the path of a member. A manifest's names cannot lead out of the folder; this function checks it again."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{name!r} leads out of the folder")
@@ -244,7 +250,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def _copy(source: IO[bytes], into: IO[bytes], member: Member, otherwise: str) -> None:
-    """InputError with the sentence `otherwise`, where it is not the member; never more than its bytes are written."""
+    """Copy a member, and never write more than its size. Raise InputError with `otherwise` if the bytes differ."""
     total, left = hashlib.sha256(), member.bytes
     while block := source.read(min(_BLOCK, left + 1)):
         left -= len(block)
@@ -257,7 +263,10 @@ def _copy(source: IO[bytes], into: IO[bytes], member: Member, otherwise: str) ->
 
 
 def _can_be_read(file: Path, folder: Path, text: str) -> None:
-    """The audit file and the protocol, by the rules for a user's own; its paths stay beside it. InputError names the archive."""
+    """Read the audit file and the protocol by the rules for a user's own files; its paths must stay beside it.
+
+    InputError names the archive.
+    """
     try:
         audit = load_audit(folder / "audit.yaml")
         load_protocol(audit)

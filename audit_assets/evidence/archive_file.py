@@ -1,4 +1,4 @@
-"""What an archive says of itself, in `archive.json`: which model version's evidence it is, and what it was made without."""
+"""Read `archive.json`, in which an archive says which model version's evidence it has, and which parts are left out."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def archive_text(archive: Archive) -> str:
 
 
 def archive_root(archive: Archive) -> str:
-    """The hash of an archive's manifest and of what it was made without: its root, if nothing was left out."""
+    """Hash an archive's manifest and its list of missing parts. If nothing was left out, return the manifest's root."""
     return digest([archive.root, sorted(archive.left_out)]) if archive.left_out else archive.root
 
 
@@ -41,12 +41,12 @@ def parse_archive(text: str, where: str) -> Archive:
 
 
 def imported(folder: Path) -> Archive | None:
-    """What the audit in a folder was imported from; None where it was made here."""
+    """Return the archive that the audit in a folder was imported from; None if the audit was made here."""
     path = folder / FILE
     return parse_archive(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
 
 
 def left_out(folder: Path) -> set[LeftOut]:
-    """What an imported audit lies here without; nothing where this audit was made here."""
+    """Return the parts that an imported audit does not have; none if the audit was made here."""
     archive = imported(folder)
     return set(archive.left_out) if archive else set()

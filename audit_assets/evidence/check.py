@@ -1,4 +1,4 @@
-"""One check of the evidence: what was looked at, what is wrong, and what could not be looked at."""
+"""Record one check of the evidence: what was checked, what is wrong, and what could not be checked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ RESTORE = "restore it from a backup or an archive, or delete it and run the audi
 
 @dataclass
 class Check:
-    """One thing that was looked at: how much of it, what is wrong with which file, and what could not be looked at."""
+    """One check: how much was checked, what is wrong with which file, and what could not be checked."""
 
     title: str
     seen: str = ""
@@ -27,12 +27,12 @@ def count(number: int, what: str) -> str:
 
 @contextmanager
 def finding(check: Check, what: str) -> Iterator[None]:
-    """Whatever goes wrong inside is a finding: any file that is read there may have been tampered with."""
+    """Turn any error inside into a finding: any file that is read there may have been altered on purpose."""
     try:
         yield
     except InputError as error:
         check.findings.append(str(error))
-    except Exception as error:  # any library may stumble over any bytes
+    except Exception as error:  # any library may fail on altered bytes
         check.findings.append(
             f"{what}: cannot be computed ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
         )

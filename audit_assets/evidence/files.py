@@ -1,4 +1,4 @@
-"""Is each file that the manifest names still the file that it names? Files are read and hashed, and nothing is computed."""
+"""Check that each file still has the hash that the manifest names. Files are read and hashed; nothing is computed."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ from audit_assets.workspace import Workspace
 
 
 def audit_file(ws: Workspace, manifest: Manifest) -> Check:
-    """The fields that this model version's results depend on, and the protocol."""
+    """Check the fields that this model version's results depend on, and the protocol."""
     check = Check("audit file and protocol", ws.protocol.name)
     now, then = _without_places(portable(ws.audit)), _without_places(manifest.audit)
     for key in ("artist", "background", "captions", "roster", "controls", "batch_size", "encoders", "primary"):
@@ -45,7 +45,7 @@ def audit_file(ws: Workspace, manifest: Manifest) -> Check:
 
 
 def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Where models and encoders lie is nobody's evidence: their files are compared by their hashes."""
+    """Remove the paths of models and encoders. Paths are no evidence: the files are compared by their hashes."""
     entries = {
         kind: [{k: v for k, v in e.items() if k != "path"} for e in content.get(kind, [])]
         for kind in ("models", "encoders")
@@ -78,7 +78,7 @@ def tables(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
 
 
 def altered(path: Path, entry: StoredFile) -> str | None:
-    """What is wrong with a file, in words."""
+    """Describe in words what is wrong with a file."""
     try:
         size = path.stat().st_size
         if size != entry.bytes:
@@ -156,7 +156,7 @@ def captions(ws: Workspace, manifest: Manifest) -> Check:
 
 
 def model_files(ws: Workspace, manifest: Manifest) -> Check:
-    """Every file of the model and of the encoders, as far as they are on this machine."""
+    """Check every file of the model and of the encoders that is on this machine."""
     check, seen = Check("files of model and encoders"), 0
     model = ws.audit.model(manifest.model_version)
     sources: list[tuple[ModelEntry | EncoderEntry, list[ModelFile]]] = [(model, manifest.model.files)]

@@ -1,4 +1,4 @@
-"""On what kind of machine, with which libraries: images and embeddings are the same bytes only on the same kind."""
+"""Describe machine and libraries: images and embeddings have the same bytes only on the same kind of machine."""
 
 import platform
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from audit_assets.warehouse.database import library_versions
 
 
 def this_machine() -> dict[str, str]:
-    """System, processor with its vector units, Python, and the version of every library that figures depend on."""
+    """Return system, processor with vector units, Python, and the version of every library that figures depend on."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     processor = " ".join([platform.machine(), *found])
     return {"system": platform.system(), "processor": processor, **dict(library_versions())}
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """What is not the same on two machines, in words."""
+    """Describe in words what differs between two machines."""
     return [
         f"{what} {there.get(what, 'absent')} there, {here.get(what, 'absent')} here"
         for what in sorted(there.keys() | here.keys())

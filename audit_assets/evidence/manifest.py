@@ -1,9 +1,12 @@
-"""The manifest of a model version: caption file -> roster row -> prompt -> seed -> image -> embedding -> result row -> figure.
+"""Make the manifest of a model version.
 
-One JSON file, `manifests/<model version>.json`, in the words of the tables. Whatever it names it names with a sha256, and
-`root` is the hash of all of it: who keeps that one line elsewhere can tell any change of anything below it. The same audit
-gives the same root; no clock is read, and no path of the machine is in it. The bytes of the database are not in the root, since
-DuckDB arranges the same rows differently each time; its rows are, by the tables that they are compared with.
+It follows the chain caption file -> roster row -> prompt -> seed -> image -> embedding -> result row -> figure.
+
+The manifest is one JSON file, `manifests/<model version>.json`, with the terms of the tables. It names every file with
+a sha256, and `root` is the hash of all of it. If the auditor keeps that one line elsewhere, it shows any change of
+anything below it. The same audit gives the same root: no clock is read, and the manifest has no path of the machine.
+The root does not cover the bytes of the database, because DuckDB arranges the same rows differently each time. It
+covers the rows, because it covers the tables that the rows are compared with.
 """
 
 import json
@@ -67,12 +70,15 @@ class StoredTable(StoredFile):
 
     @property
     def of_a_scan(self) -> bool:
-        """Whether it is of single caption files or of a draw, from which the published tables were made."""
+        """Whether the table is of single caption files or of a draw, from which the published tables were made."""
         return self.published_as is None and not self.path.startswith("audit_report/")
 
 
 class Picture(_Part):
-    """An image of the store, `images/<first two digits>/<sha256>.png`; None where there is none (`not_supplied`, a refused prompt)."""
+    """An image of the store, `images/<first two digits>/<sha256>.png`.
+
+    It is None if no image exists (`not_supplied`, a refused prompt).
+    """
 
     image_sha256: Sha256 | None
     bytes: int | None = Field(ge=0)
@@ -101,14 +107,14 @@ class Work(Picture):
 
 
 class CaptionRow(_Part):
-    """A caption that names somebody: file and row."""
+    """The file and the row of a caption that names a subject."""
 
     shard: str
     row: int
 
 
 class Subject(_Part):
-    """One who is prompted: from the captions and the roster to the images and their embeddings."""
+    """A prompted subject: from the captions and the roster to the images and their embeddings."""
 
     subject: Key
     name: str
@@ -183,13 +189,13 @@ def image_path(sha256: str) -> str:
 
 
 def root_hash(content: dict[str, Any]) -> str:
-    """Of everything in a manifest but `root` itself and the bytes of the database."""
+    """Hash everything in a manifest except `root` itself and the bytes of the database."""
     rest = {key: value for key, value in content.items() if key not in ("root", "database")}
     return digest({**rest, "database": {k: content["database"][k] for k in ("path", "published_from")}})
 
 
 def earlier_root_hash(content: dict[str, Any]) -> str:
-    """The root by the rule of the first version, which covered the bytes of the database too. Manifests under it stay valid."""
+    """Hash by the rule of the first version, which covered the bytes of the database too. Its manifests stay valid."""
     return digest({key: value for key, value in content.items() if key != "root"})
 
 
@@ -198,7 +204,7 @@ def manifest_file(warehouse: Warehouse, model: str) -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """InputError where there is none, it is none, or it is not what its root hash was made of."""
+    """Read a manifest. Raise InputError if none exists, it is no manifest, or its content has another root hash."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -224,12 +230,12 @@ def parse_manifest(text: str, where: str) -> Manifest:
 
 
 def make_manifest(ws: Workspace, model: str) -> Manifest:
-    """The manifest of an audited model version, written unless it is there and made from the same results and report.
+    """Return the manifest of an audited model version. Write it unless one from the same results and report exists.
 
-    InputError where a table has other bytes than in the manifest before, though it was made from the same: it was altered,
-    and a new manifest would hide that.
+    Raise InputError if a table has other bytes than in the earlier manifest though it was made from the same inputs.
+    Such a table was altered, and a new manifest would hide that.
     """
-    # As a report publishes what it reports: a run beside this one may have changed results since.
+    # A report publishes what it reports, and so does a manifest: a parallel run may have changed results since.
     _, report = PublicationStage(ws).report(model)
     audit = portable(ws.audit)
     made_from = digest([FORMAT, PublicationStage(ws).inputs(), report.to_json(), audit])
@@ -272,7 +278,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
 
 
 def sources(ws: Workspace, model: str) -> dict[str, Any]:
-    """The fields of a manifest on caption files, model and encoders, from their tables."""
+    """Make the manifest's fields on caption files, model and encoders from their tables."""
     warehouse = ws.warehouse
     files = table_rows(warehouse, "model_files")
     return {
@@ -294,9 +300,9 @@ def protocol_content(protocol: Protocol) -> dict[str, Any]:
 
 
 def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict[str, Any]:
-    """The fields of an audit file without the paths of one machine: what an imported audit is read from.
+    """Return the fields of an audit file without the paths of one machine; an imported audit is read from them.
 
-    Ids on the hub stay. Everything else is looked for beside the file, where somebody may put it.
+    Ids on the hub stay. An imported audit looks for everything else beside the file, where the operator may put it.
     """
     content: dict[str, Any] = audit.model_dump(mode="json")
     for kind in ("models", "encoders"):
@@ -320,12 +326,12 @@ def was_on_hub(path: str) -> bool:
 
 
 def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
-    """A table's rows in plain Python, None for NULL."""
+    """Return a table's rows in plain Python, with None for NULL."""
     return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
 
 
 def stored_file(root: Path, path: str) -> dict[str, Any]:
-    """The entry of a file below `root`, read now. InputError where it cannot be."""
+    """Read a file below `root` and return its entry. Raise InputError if it cannot be read."""
     try:
         return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256(root / path)}
     except OSError as error:
@@ -348,7 +354,10 @@ def _table(warehouse: Warehouse, table: str, name: str | None) -> dict[str, Any]
 
 
 def _tables(ws: Workspace, model: str) -> list[tuple[str, str | None]]:
-    """Every table below the database, and those that they are made from in turn; all model versions, for the database has all."""
+    """List every table that the database is made from, and the tables that those are made from.
+
+    The list has all model versions, because the database has all.
+    """
     found: dict[str, str | None] = {
         table: name for name, tables in PublicationStage(ws).tables().items() for table in tables
     }

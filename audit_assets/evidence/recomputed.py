@@ -1,4 +1,4 @@
-"""Results computed again from the rows of images, and a sample of images, works and labels embedded again."""
+"""Compute results again from the rows of images, and embed a sample of images, works and labels again."""
 
 import random
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def _label(table: str, row: dict[str, Any]) -> str:
 
 
 def _some_rows(ws: Workspace, tables: list[str], sample: int, draw: random.Random) -> pd.DataFrame:
-    """Rows of embedding tables drawn at random, with the table that each is of."""
+    """Draw rows of embedding tables at random, and return each with its table."""
     chosen = draw.sample(tables, min(sample, len(tables)))
     frames = []
     for table in chosen:

@@ -1,4 +1,4 @@
-"""Images drawn again from their prompts and seeds, and compared with those that are kept."""
+"""Draw images again from their prompts and seeds, and compare them with the kept images."""
 
 import json
 import random
@@ -32,7 +32,7 @@ vector units and library versions round otherwise in every step.
 
 
 def replay(ws: Workspace, manifest: Manifest, subjects: int, elsewhere: list[str]) -> Check:
-    """Whole subjects, since the batch plan decides the bytes."""
+    """Draw whole subjects again, because the batch plan decides the bytes."""
     model = manifest.model_version
     check = Check("images drawn again")
     entry = ws.audit.model(model)
@@ -80,9 +80,9 @@ def replay(ws: Workspace, manifest: Manifest, subjects: int, elsewhere: list[str
 
 
 def comparable(plan: Any, other: Any) -> bool:
-    """Whether two plans of drawing (JSON) have one device and float32, in which an image hardly depends on the machine.
+    """Whether two plans of drawing (JSON) share a device and float32: then an image hardly depends on the machine.
 
-    In half precision, and between a GPU and a CPU, rounding grows over the steps to another image.
+    In half precision, and between a GPU and a CPU, rounding errors grow over the steps until the image is another one.
     """
     try:
         one, two = json.loads(plan), json.loads(other)
@@ -97,7 +97,10 @@ def same(one: Any, other: Any) -> bool:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two images are apart: grey levels at most, and the share of values that differ. Infinite if they cannot be compared."""
+    """How far two images are apart: the largest difference in grey levels, and the share of values that differ.
+
+    Both are infinite if the images cannot be compared.
+    """
 
     words: str
     levels: float = np.inf
@@ -108,7 +111,7 @@ class Difference:
 
 
 def difference(kept: ImageStore, drawn: ImageStore, one: Any, other: Any) -> Difference:
-    """How far the image of one hash in a store is from that of another in a second store."""
+    """Measure how far the image of one hash in a store is from the image of another hash in a second store."""
     if not isinstance(one, str) or not isinstance(other, str):
         return Difference("there is an image on one side and none on the other")
     try:

@@ -1,4 +1,7 @@
-"""Does one row follow from another: from the roster to prompt, seed, image and embedding, and from the tables to the database?"""
+"""Check that each row follows from the one before it.
+
+The chain goes from the roster to prompt, seed, image and embedding, and from the tables to the database.
+"""
 
 import json
 import tempfile
@@ -25,8 +28,10 @@ from audit_assets.workspace import Workspace
 
 
 def chain(ws: Workspace, manifest: Manifest) -> Check:
-    """Roster row, prompt, seed, image and embedding of every subject: the tables say what the manifest says, and the prompts
-    and seeds are the protocol's."""
+    """Check roster row, prompt, seed, image and embedding of every subject.
+
+    The tables must agree with the manifest, and the prompts and seeds must be those of the protocol.
+    """
     check = Check("roster row to prompt, seed, image and embedding")
     images = 0
     with finding(check, "model_versions.parquet"):
@@ -50,7 +55,7 @@ def chain(ws: Workspace, manifest: Manifest) -> Check:
 
 
 def _unlike_sources(ws: Workspace, manifest: Manifest) -> list[str]:
-    """What the manifest says of captions, model and encoders beside the tables that it says it from."""
+    """List where the manifest differs from its source tables on captions, model and encoders."""
     again = json.loads(json.dumps(sources(ws, manifest.model_version), ensure_ascii=False))
     tables = {
         "captions": "caption_shards",
@@ -92,7 +97,7 @@ def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict
 def _unlike_images(
     ws: Workspace, embeddings: Mapping[str, str], keys: Sequence[str], hashes: Sequence[tuple[Any, ...]]
 ) -> list[str]:
-    """Embedding tables whose rows are not of these images, in this order."""
+    """List the embedding tables whose rows are not of these images in this order."""
     found = []
     for where in embeddings.values():
         table = ws.warehouse.read(where.removesuffix(".parquet"))
@@ -103,7 +108,7 @@ def _unlike_images(
 
 
 def database_rows(ws: Workspace) -> Check:
-    """Every row beside the rows that the tables of the warehouse give."""
+    """Compare every row of the database with the rows that the tables of the warehouse give."""
     check = Check("rows of the database beside the warehouse's tables", "every table")
     with finding(check, str(ws.database)):
         inputs = PublicationStage(ws).inputs()
@@ -130,7 +135,7 @@ def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
             other = sorted(set(known) ^ set(made))[0]
             return [f"{ws.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
         found = []
-        for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
+        for table in sorted({name for name, _, _ in made} - {"software"}):  # describes the machine that published
             difference = _first_difference(connection, table)
             if difference:
                 found.append(f"{ws.database}, table {table}: {difference}")
@@ -139,7 +144,7 @@ def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
 
 @contextmanager
 def published_again(ws: Workspace, inputs: str) -> Iterator[Path]:
-    """A database that is made now, of the warehouse's tables; it lasts as long as the block."""
+    """Make a database from the warehouse's tables now. It exists until the block ends."""
     dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "again.duckdb"

@@ -1,7 +1,8 @@
-"""A signature over the root of a manifest: who vouches for it. Ed25519, in a file beside the manifest.
+"""Sign the root of a manifest with Ed25519, in a file beside the manifest: the signer vouches for the root.
 
-It proves that whoever has the private key signed this root of this model version. It does not prove when: for that, give the signature file
-to an authority of timestamps, or publish it. Keys are PEM files as OpenSSL writes them.
+A signature proves that the holder of the private key signed this root of this model version. It does not prove when. To
+prove the time, give the signature file to a timestamp authority, or publish it. Keys are PEM files as OpenSSL writes
+them.
 """
 
 import base64
@@ -39,9 +40,9 @@ def signature_file(warehouse: Warehouse, model: str) -> Path:
 
 
 def sign(warehouse: Warehouse, manifest: Manifest, key: Path) -> Path:
-    """Sign a manifest's root with a private key, and keep the signature beside the manifest: its path.
+    """Sign a manifest's root with a private key, keep the signature beside the manifest, and return its path.
 
-    InputError if the key cannot be read, has a password, or is not Ed25519.
+    Raise InputError if the key cannot be read, has a password, or is not Ed25519.
     """
     try:
         private = load_pem_private_key(_read(key), password=None)
@@ -58,9 +59,9 @@ def sign(warehouse: Warehouse, manifest: Manifest, key: Path) -> Path:
 
 
 def unsigned(warehouse: Warehouse, manifest: Manifest, signer: Path) -> str | None:
-    """Why a manifest's root is not signed by the public key of ``signer``, in words; None if it is.
+    """Say in words why the manifest's root has no signature for the public key ``signer``; return None if it has one.
 
-    InputError if that key cannot be read.
+    Raise InputError if that key cannot be read.
     """
     try:
         public = load_pem_public_key(_read(signer))

@@ -1,8 +1,8 @@
-"""Does the evidence still hold? Every file read and hashed again, every figure computed again, some images drawn again.
+"""Check that the evidence still holds: hash every file again, compute every figure again, draw some images again.
 
-Nothing is believed that can be computed: not that a table was checked before, not that an image has the name of its hash.
-What cannot be checked here is said, and is no finding: a model that is not on this machine, files that an archive left out,
-a difference that another kind of machine explains.
+Everything that can be computed is computed: `verify` trusts neither an earlier check of a table nor the name of an
+image for its hash. It reports what cannot be checked here, and does not count it as a finding. Examples are a model
+that is not on this machine, files that an archive left out, and a difference that another kind of machine explains.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,12 @@ from audit_assets.workspace import Workspace
 def verify(
     ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root: str | None = None, signer: Path | None = None
 ) -> Iterator[Check]:
-    """Check after check; without a manifest that can be read, only the first.
+    """Run one check after the other. If the manifest cannot be read, run only the first.
 
-    `replay`: subjects drawn again with all their images; `sample`: images, real works and labels embedded again by each
-    encoder; chosen anew each time, so that nobody knows which will be looked at. `root`: the root hash that the manifest
-    must have, from whoever keeps it elsewhere. `signer`: the public key that must have signed it.
+    `replay` is the number of subjects to draw again with all their images. `sample` is the number of images, real works
+    and labels that each encoder embeds again. Both are chosen anew each time, so a forger cannot predict them. `root`
+    is the root hash that the manifest must have, as it was kept elsewhere. `signer` is the public key that must have
+    signed it.
     """
     check, manifest = _manifest(ws, model, root, signer)
     yield check

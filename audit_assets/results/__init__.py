@@ -1,4 +1,4 @@
-"""Result tables: what the measurement makes of the embeddings of one audit."""
+"""Make the result tables of one audit: run the measurement on the audit's embeddings."""
 
 VERSION = 8
 """Raise it if the same inputs give other rows."""

@@ -1,4 +1,4 @@
-"""The positive control over an audit's tables: real works, classified as imitations are, and how far artists stand apart."""
+"""Run the positive control: classify real works as images are classified, and measure how far artists stand apart."""
 
 from typing import Any
 
@@ -24,10 +24,12 @@ def reference_trials(
     encoder: str,
     logit_scale: float,
 ) -> pd.DataFrame:
-    """Every real work among the labels of `criteria`, of `joint`, and of `referenced`: everyone with works, and the defaults.
+    """Classify every real work among the labels of `criteria`, of `joint`, and of `referenced`.
 
-    The labels are those of the first template. `calibrated_probability` is of the predicted label, at a temperature that
-    was fitted on the other half of the works (`calibrate`), so that no work is judged by a fit that saw it.
+    The set `referenced` has every artist with works, and the default labels.
+
+    The labels are those of the first template. `calibrated_probability` is of the predicted label, at a temperature
+    that `calibrate` fitted on the other half of the works. No work is judged by a fit that used this work.
     """
     kinds = subjects.set_index("subject")["kind"]
     works = references.sort_values(["subject", "work"], kind="stable")
@@ -75,7 +77,7 @@ def reference_trials(
 
 
 def _folds(rows: pd.DataFrame) -> np.ndarray:
-    """Halves of each artist's works, alternately: 0 or 1 a row of `rows`, which are sorted by subject."""
+    """Assign each artist's works to the two halves by turns: 0 or 1 per row of `rows`, which are sorted by subject."""
     return np.asarray(rows.groupby("subject", sort=False).cumcount() % 2)
 
 
@@ -89,10 +91,10 @@ def calibrate(
     encoder: str,
     logit_scale: float,
 ) -> pd.DataFrame:
-    """One row an encoder: the temperature fitted on all real works of the roster, and what it does to the calibration error.
+    """One row per encoder: the temperature fitted on all real works of the roster, and the calibration error with it.
 
-    The errors come from `trials` (rows of `reference_trials`), where each half of the works is judged by the fit on the other.
-    No row where no artist of the roster has real works: then probabilities stay as they are.
+    The errors come from `trials` (rows of `reference_trials`), which judge each half of the works by the fit
+    on the other half. If no artist of the roster has real works, the table has no row and probabilities do not change.
     """
     members = label_sets(subjects).get("criteria", [])
     rows = references[references["subject"].isin(members)]
@@ -122,7 +124,7 @@ def calibrate(
 
 
 def reliability(trials: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy against confidence on real works among the roster's labels, raw and calibrated, by encoder."""
+    """Compare accuracy with confidence on real works among the roster's labels, raw and calibrated, per encoder."""
     tables = [
         calibration.reliability_curve(rows[column].to_numpy(), rows["correct"].to_numpy(dtype=bool))
         .rename(columns={"images": "works"})
@@ -149,9 +151,10 @@ def auditability_rows(
     protocol: Protocol,
     encoder: str,
 ) -> pd.DataFrame:
-    """One row an artist with real works: how often the encoder recognises the artist in them (from `trials`, among everyone
-    with works; NULL for an encoder without text), and how far its works stand apart from those of the artist who is hardest to
-    tell from this one.
+    """One row per artist with real works: how often the encoder recognises the artist, how far the works stand apart.
+
+    The first comes from `trials`, among all artists with works; it is NULL for an encoder without text. The second is
+    the distance to the works of the artist who is hardest to tell from this one.
     """
     members = references["subject"].drop_duplicates().tolist()
     if len(members) < 2:
@@ -190,7 +193,10 @@ def auditability_rows(
 def confusable_rows(
     references: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol, encoder: str
 ) -> pd.DataFrame:
-    """Table `confusable_artists`: for each audited artist the others whose works the encoder cannot tell from the artist's."""
+    """Make the table `confusable_artists`.
+
+    It lists, for each audited artist, the other artists whose works the encoder cannot tell from the artist's works.
+    """
     members = references["subject"].drop_duplicates().tolist()
     kinds = subjects.set_index("subject")["kind"]
     audited = [i for i, s in enumerate(members) if kinds[s] in ("artist", "untrained_artist")]

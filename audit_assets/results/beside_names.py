@@ -1,4 +1,4 @@
-"""Each prompted subject beside the control names of its stratum: the first of the three answers, as rows."""
+"""Compare each prompted subject with the control names of its stratum: the rows hold the first of the three answers."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,9 @@ whose parts it has compete too: among recombined names alone, a part would win f
 
 
 def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
-    """Table `name_controls`: every prompted subject beside the control names of its stratum, one row per encoder.
+    """Make the table `name_controls`: it compares every prompted subject with the control names of its stratum.
+
+    It has one row per subject and encoder.
 
     A subject competes in its own label set if control names compete against equally many labels, else in `joint`.
     """
@@ -50,7 +52,7 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
 
 
 def _counted(trials: pd.DataFrame) -> pd.DataFrame:
-    """Shown and identified images of each (label_set, subject), and the mean margin of the shown ones."""
+    """Count shown and identified images per (label_set, subject), and take the mean margin of the shown images."""
     own = trials[(trials["template"] == trials["label_template"]) & (trials["template"] != INDIRECT)]
     own = own[own["predicted_label"].notna()]  # a blank image shows nothing
     groups = own.groupby(["label_set", "subject"], observed=True)
@@ -60,7 +62,7 @@ def _counted(trials: pd.DataFrame) -> pd.DataFrame:
 def _beside(
     table: pd.DataFrame, counts: pd.DataFrame, subjects: pd.DataFrame, labels: Mapping[str, int]
 ) -> pd.DataFrame:
-    """`table` with the columns of ``beside_names`` and ``beside_recombined``."""
+    """Add the columns of ``beside_names`` and ``beside_recombined`` to `table`."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     control = subjects["kind"].isin(CONTROL_KINDS)
     names = _as_names(subjects[control & ~shares], counts, labels, "random_names", strata_of(subjects))
@@ -76,7 +78,7 @@ def _beside(
 def _as_names(
     names: pd.DataFrame, counts: pd.DataFrame, labels: Mapping[str, int], own_set: str, strata: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Control names twice, as they competed in their own set and in `joint`: the columns of ``beside_names``."""
+    """List control names twice, with results in their own set and in `joint`, in the columns of ``beside_names``."""
     tables = []
     for label_set, kind in ((own_set, "own"), ("joint", "joint")):
         if label_set not in labels:

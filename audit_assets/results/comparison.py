@@ -1,4 +1,4 @@
-"""Model versions side by side: the same subjects, words and seeds, every pair in the order of audit.yaml."""
+"""Compare model versions on the same subjects, words and seeds: every pair, in the order of audit.yaml."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -30,7 +30,10 @@ PERMUTATIONS = 9_999
 
 
 def scores(by_subject: pd.DataFrame, matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row per model version, encoder and subject: images, correct (in the label set of the subject's verdict), AUC, verdict."""
+    """One row per model version, encoder and subject: images, correct, AUC, verdict.
+
+    ``correct`` counts in the label set of the subject's verdict.
+    """
     keys = ["model_version", "encoder", "subject"]
     decided = verdicts.loc[verdicts["label_set"].notna(), [*keys, "label_set"]]
     own = by_subject.merge(decided, on=[*keys, "label_set"])
@@ -44,7 +47,7 @@ def scores(by_subject: pd.DataFrame, matching: pd.DataFrame, verdicts: pd.DataFr
 
 
 def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
-    """Every pair of versions, subject by subject; p adjusted by Benjamini-Hochberg over the subjects of one kind."""
+    """Compare every pair of versions per subject; Benjamini-Hochberg adjusts p over the subjects of one kind."""
     tables = []
     for before, after in combinations(versions, 2):
         for encoder in scored["encoder"].drop_duplicates():
@@ -92,7 +95,10 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
 
 
 def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
-    """Every pair of versions and kind of subject: mean change of accuracy and of AUC over the same subjects, from `by_subject`."""
+    """Take the mean change of accuracy and of AUC, per pair of versions and kind of subject.
+
+    The rows come from `by_subject`: both versions of a pair have the same subjects.
+    """
     lines: list[dict[str, Any]] = []
     keys = ["protocol", "model_version", "later_version", "successive", "encoder", "kind"]
     for key, rows in compared.groupby(keys, sort=False):
@@ -128,7 +134,7 @@ def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
 
 
 def _equivalent(rows: pd.DataFrame, protocol: Protocol) -> bool:
-    """Whether the mean share of these very subjects moved by less than the margin, with 95 % confidence."""
+    """Whether the mean share of exactly these subjects moved by less than the margin, with 95 % confidence."""
     counts = [
         (rows[share] * rows[images]).round().fillna(0).to_numpy(dtype=float)
         if share
@@ -145,9 +151,10 @@ def _equivalent(rows: pd.DataFrame, protocol: Protocol) -> bool:
 
 
 def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
-    """Table `model_comparison_groups`: did the artists who opted out move further than the others, in every pair of versions?
+    """Make the table `model_comparison_groups`: whether the artists who opted out moved further than the others.
 
-    In points and in log odds: famous artists move less in points under a shift that is common to all. ``moved``: in both, p < alpha.
+    It has every pair of versions. Movement is measured in points and in log odds, because famous artists move less in
+    points under a shift that is common to all artists. ``moved`` is true if p < alpha in both.
     """
     opted_out = set(subjects.loc[subjects["opted_out"].fillna(False).astype(bool), "subject"])
     lines: list[dict[str, Any]] = []
@@ -191,9 +198,9 @@ def _moved(differences: np.ndarray, group: np.ndarray, protocol: Protocol) -> Di
 
 
 def with_retraining(compared: pd.DataFrame, retrainings: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """`compared` with the p-value of each movement beside those of a version trained again on the same data.
+    """Add the p-value of each movement beside the movements of a version that was trained again on the same data.
 
-    ``retrainings``: pairs (version, its retraining) that audit.yaml declares. NULL if it declares none.
+    ``retrainings`` has the pairs (version, its retraining) that audit.yaml declares. If it declares none, p is NULL.
     """
     table = compared.assign(p_beyond_retraining=np.nan)
     pair = pd.MultiIndex.from_frame(table[["model_version", "later_version"]])
@@ -207,7 +214,7 @@ def with_retraining(compared: pd.DataFrame, retrainings: Sequence[tuple[str, str
 
 
 def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
-    """Over three versions or more: mean change from one version to the next, for each encoder, kind and measure."""
+    """Take the mean change from one version to the next over three or more versions, per encoder, kind and measure."""
     lines = []
     scored = scored.assign(accuracy=scored["correct"] / scored["images"])
     for (encoder, kind), rows in scored.groupby(["encoder", "kind"], sort=True):
@@ -229,7 +236,7 @@ _COMPARED = ("identification_by_subject", "matching_by_subject", "verdicts")
 
 
 def audited(ws: Workspace) -> list[str]:
-    """Model versions whose results exist, in the order of audit.yaml. InputError if a result is damaged."""
+    """List the model versions whose results exist, in the order of audit.yaml. Raise InputError if one is damaged."""
     models = [m.name for m in ws.audit.models]
     return [m for m in models if all(ws.warehouse.made(f"{table}/{m}") for table in MODEL_TABLES)]
 

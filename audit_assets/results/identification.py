@@ -1,4 +1,4 @@
-"""Experiment 1 over an audit's tables: image-level rows of imitations, and the gaps and ratios between kinds of subjects."""
+"""Run experiment 1 on an audit's tables: make image-level rows, and the gaps and ratios between kinds of subjects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from audit_assets.workspace import Workspace
 
 @dataclass(frozen=True)
 class TextSide:
-    """What an encoder classifies with: its logit scale and bias, and the temperature that calibrates it (1: none)."""
+    """An encoder's logit scale and bias, and the temperature that calibrates it. A temperature of 1 changes nothing."""
 
     logit_scale: float
     logit_bias: float
@@ -38,10 +38,10 @@ def identification_trials(
     encoder: str,
     text: TextSide,
 ) -> pd.DataFrame:
-    """Every image among the labels of every set that its subject is in, labelled with every template (section 2.1).
+    """Classify every image in every label set that has its subject, with the labels of every template (section 2.1).
 
-    `images`: subject, template, trial, status, embedding; `labels`: label, template, embedding. Rows whose label template
-    is not the one prompted with, and images of indirect prompts, are for the sensitivity analysis alone.
+    `images` has subject, template, trial, status, embedding; `labels` has label, template, embedding. Only the
+    sensitivity analysis uses images of indirect prompts, and rows whose label template is not the prompt's template.
     """
     kinds = subjects.set_index("subject")["kind"]
     sets = label_sets(subjects)
@@ -81,19 +81,19 @@ def identification_trials(
                     **about,
                 )
             )
-    # One set after the other, each with all label templates, as the rows have always stood.
+    # Rows keep their old order: one set after the other, and each set has all label templates.
     order = {name: i for i, name in enumerate(sets)}
     tables.sort(key=lambda table: order[str(table["label_set"].iloc[0])])
     return pd.concat(tables, ignore_index=True)
 
 
 def _labels_of(members: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The labels of a set: its members, then the default labels."""
+    """List the labels of a set: its members, then the default labels."""
     return [*members, *(name for name in names if name.startswith("default:"))]
 
 
 def _competition(subject: pd.Series, members: Sequence[str], names: Sequence[str]) -> Competition:
-    """Which images and labels of `joint` compete in a label set, and where each image's own label stands in it."""
+    """Find which images and labels of `joint` compete in a label set, and the position of each image's own label."""
     place = {name: i for i, name in enumerate(names)}
     of_set = _labels_of(members, names)
     position = {name: i for i, name in enumerate(of_set)}
@@ -105,7 +105,7 @@ def _competition(subject: pd.Series, members: Sequence[str], names: Sequence[str
 def trials_unlike_embeddings(
     trials: pd.DataFrame, images: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame, *, text: TextSide
 ) -> list[str]:
-    """Where `trials` (one model version and encoder) differ from classifying the stored embeddings again."""
+    """Classify the stored embeddings again and list where `trials` (one model version and encoder) differ."""
     keys = ["subject", "template", "trial"]
     found = []
     for (label_set, label_template), rows in trials.groupby(["label_set", "label_template"], sort=True):
@@ -134,10 +134,11 @@ parts of artists' names."""
 def identification_contrasts(
     trials: pd.DataFrame, reference_trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol
 ) -> pd.DataFrame:
-    """Gap of artists to each control, and ratio to their own real works, each artist counting once, with 95 % intervals over subjects.
+    """Compute artists' gap to each control and ratio to their own real works, with 95 % intervals over subjects.
 
-    Every row can be recomputed from `identification_trials` and `reference_trials`. Label sets of both arms of a gap are
-    of their own pool except in `joint`; that is the paper's design. An arm of fewer than two subjects gives no row.
+    Each artist counts once. Every row can be recomputed from `identification_trials` and `reference_trials`. As in the
+    paper, each arm of a gap has the label set of its own pool, except in `joint`. An arm with fewer than two subjects
+    gives no row.
     """
     shares = subjects.set_index("subject")["shares_name_parts"]
     lines = []
@@ -174,7 +175,7 @@ def identification_contrasts(
 
 
 def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Identified and shown images (or works) of each subject, in the order of their keys. A blank image is not shown."""
+    """Count the identified and the shown images (or works) per subject, in key order. A blank image is not shown."""
     correct = rows["correct"].astype(bool) & rows["predicted_label"].notna()
     groups = rows.assign(correct=correct, shown=rows["predicted_label"].notna()).groupby("subject", observed=True)
     table = groups.agg(correct=("correct", "sum"), shown=("shown", "sum"))
@@ -182,7 +183,7 @@ def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def text_side(ws: Workspace, encoder: EncoderEntry, temperature: float) -> TextSide:
-    """What an encoder classifies with in this audit."""
+    """The scale, bias and temperature that an encoder classifies with in this audit."""
     scale, bias = ws.logit(encoder)
     return TextSide(scale or 1.0, bias or 0.0, temperature)
 
@@ -194,7 +195,7 @@ def _sources(ws: Workspace, model: str) -> list[str]:
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     subjects = ws.subjects()
     fits = ws.warehouse.read("calibration")
-    # Works that are separated perfectly bound no temperature: probabilities then stay as they are.
+    # If works are separated perfectly, no temperature can be fitted, and probabilities do not change.
     temperatures = fits[~fits["at_bound"].astype(bool)].set_index("encoder")["temperature"]
     trials = pd.concat(
         [
@@ -227,7 +228,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
 
 
 def _findings(ws: Workspace, model: str) -> list[str]:
-    """Image-level rows that contradict themselves or the embeddings, and aggregates that do not follow from them."""
+    """List image rows that contradict themselves or the embeddings, and aggregates that do not follow from them."""
     subjects = ws.subjects()
     labels = label_counts(subjects, ws.protocol)
     trials, by_subject, summary = (ws.warehouse.read(f"{t}/{model}") for t in IDENTIFICATION.tables[:3])

@@ -1,4 +1,4 @@
-"""Whose names compete for an image: the label sets of the published schema."""
+"""Define the label sets of the published schema: which names compete for an image."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from audit_assets.warehouse.store import vectors
 
 
 def label_sets(subjects: pd.DataFrame) -> dict[str, list[str]]:
-    """The subjects of every label set, as the published schema defines them; empty sets are left out."""
+    """List the subjects of every label set, as the published schema defines it. Empty sets are left out."""
     prompted = subjects[subjects["kind"] != "background"]
     control = prompted["kind"] == "random_name"
     shares = prompted["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
@@ -30,12 +30,12 @@ def in_roster(subjects: pd.DataFrame, roster: str) -> pd.Series:
 
 
 def label_counts(subjects: pd.DataFrame, protocol: Protocol) -> dict[str, int]:
-    """Labels in each set, defaults included: the paper's 73."""
+    """Count the labels in each set with the default labels; the paper has 73."""
     return {name: len(members) + len(protocol.default_labels) for name, members in label_sets(subjects).items()}
 
 
 def label_embeddings(labels: pd.DataFrame, members: Sequence[str], template: int) -> tuple[list[str], np.ndarray]:
-    """The names (members, then defaults) and embeddings (labels, d) of one label set for one template."""
+    """Return the names (members, then defaults) and embeddings (labels, d) of one label set for one template."""
     default = labels["label"].str.startswith("default:")
     own = labels[(labels["template"] == template) & ~default].set_index("label").loc[list(members)].reset_index()
     chosen = pd.concat([own, labels[default]], ignore_index=True)

@@ -1,8 +1,8 @@
-"""What the tests of matching work on: one encoder's works and images of one model version, as the measurement takes them.
+"""Prepare the matrix that the tests of matching use: one encoder's works, and its images of one model version.
 
-Rows of the matrix are all artists with works. Columns are all prompted names whose images can stand beside an artist's: artists,
-untrained artists, random names and nonsense. Names recombined from artists' own parts have no column, because such a name can
-bring the artist about itself.
+The rows of the matrix are all artists with works. The columns are all prompted names whose images can be compared with
+an artist's images: artists, untrained artists, random names and nonsense. Names recombined from artists' own parts have
+no column, because such a name can itself make the model imitate the artist.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,10 @@ KINDS = ("artist", "untrained_artist")
 
 @dataclass(frozen=True)
 class Works:
-    """The works of everyone, in the order of artists and of the works' hashes.
+    """The works of all artists, in the order of artists and then of the works' hashes.
 
-    ``rows``: subject, work, image_sha256, picture, series. ``artist`` (n,): positions in ``pool``. ``copies``: near-identical works.
+    ``rows`` has subject, work, image_sha256, picture, series. ``artist`` (n,) has positions in ``pool``.
+    ``copies`` lists near-identical works.
     """
 
     rows: pd.DataFrame
@@ -49,11 +50,12 @@ class Works:
 
 @dataclass(frozen=True)
 class Matched:
-    """The matrix of one model version and encoder, and whose own cells are in it.
+    """The matrix of one model version and encoder, and the subjects whose own cells it has.
 
-    ``tested``: subjects with works or with images that a verdict is asked of; ``own`` has one cell for each, in this order.
-    ``names``: the subject of each column's position, ``stratum`` (columns,) of each column that exists. ``model_output`` (works,):
-    the image of the same artist that a work is near-identical to, -1 if none.
+    ``tested`` has the subjects with works or images that need a verdict; ``own`` has one cell per subject, in this
+    order. ``names`` has the subject of each column's position, and ``stratum`` (columns,) the stratum of each column
+    that exists. ``model_output`` (works,) has the image of the same artist that a work is near-identical to, -1 if
+    none.
     """
 
     works: Works
@@ -71,7 +73,7 @@ class Matched:
 
     @cached_property
     def column_strata(self) -> np.ndarray:
-        """The stratum of every column of the matrix."""
+        """Return the stratum of every column of the matrix."""
         of_column = np.empty(self.cells.similarity.shape[1], dtype=object)
         for position, name in enumerate(self.names):
             if (column := self.cells.column_of[position]) >= 0:
@@ -80,7 +82,7 @@ class Matched:
 
     @cached_property
     def groups(self) -> IntArray:
-        """Works that are not independent: near-identical ones, and those of one declared series (works,)."""
+        """Group the works that are not independent: near-identical works, and works of one declared series (works,)."""
         rows = self.works.rows
         named = rows["series"].fillna("").astype(str)
         labels = pd.factorize(rows["subject"].astype(str) + "\0" + named)[0]
@@ -89,7 +91,7 @@ class Matched:
         return independent_groups(np.asarray(mixed, dtype=np.int64), series)
 
     def columns_of(self, kinds: Sequence[str], subjects: pd.DataFrame) -> IntArray:
-        """The columns that exist of subjects of these kinds."""
+        """Return the columns that exist for subjects of these kinds."""
         kind = subjects.set_index("subject")["kind"]
         positions = [i for i, name in enumerate(self.names) if kind[name] in kinds]
         found = self.cells.column_of[positions]
@@ -97,9 +99,9 @@ class Matched:
 
 
 def strata_of(subjects: pd.DataFrame) -> dict[str, str]:
-    """The stratum of every prompted subject: the locale if an artist declares it, else the script of the name.
+    """Return the stratum of every prompted subject: the locale if an artist declares it, else the script of the name.
 
-    Control names of a locale that no artist declares belong to their script, as the artists without a locale do.
+    If no artist declares the locale of a control name, the name belongs to its script, as artists without a locale do.
     """
     own = subjects[subjects["kind"].isin(KINDS)]
     declared = {str(locale) for locale in own["locale"] if locale}
@@ -110,7 +112,7 @@ def strata_of(subjects: pd.DataFrame) -> dict[str, str]:
 
 
 def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
-    """The embedded works of all artists, None if no work exists."""
+    """Return the embedded works of all artists, None if no work exists."""
     if not (tables := works_of(ws, [encoder])):
         return None
     rows = ws.warehouse.read_all(tables).sort_values(["subject", "work"], kind="stable", ignore_index=True)
@@ -125,7 +127,7 @@ def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
 
 
 def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
-    """Correlation of the small pictures of each pair of images."""
+    """Correlate the small pictures of each pair of images."""
 
     def standardized(pictures: Sequence[bytes]) -> np.ndarray:
         values = np.stack([np.frombuffer(p, dtype=np.uint8) for p in pictures]).astype(np.float64)
@@ -136,7 +138,10 @@ def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
 
 
 def matched(ws: Workspace, model: str, encoder: EncoderEntry) -> Matched | None:
-    """The matrix of one model version and encoder. None if no artist has works, or no name has enough shown images."""
+    """Make the matrix of one model version and encoder.
+
+    Return None if no artist has works, or if no name has enough shown images.
+    """
     works = works_of_everyone(ws, encoder)
     return (
         None
@@ -146,7 +151,10 @@ def matched(ws: Workspace, model: str, encoder: EncoderEntry) -> Matched | None:
 
 
 def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Matched | None:
-    """The matrix of these works and images: ``images`` has subject, template, trial, status, image_sha256, picture, embedding."""
+    """Make the matrix of these works and images.
+
+    ``images`` has subject, template, trial, status, image_sha256, picture, embedding.
+    """
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     columns = subjects[(subjects["kind"] != "background") & ~shares]
     names = columns["subject"].astype(str).tolist()

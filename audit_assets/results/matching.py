@@ -1,4 +1,7 @@
-"""Experiment 2 over an audit's tables: the paper's test, the exact one, and the two that stay valid, each beside its control."""
+"""Run experiment 2 on an audit's tables: the paper's test, the exact test, and the two tests that stay valid.
+
+Each test stands beside its control.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,9 +37,9 @@ ALTERNATIVES: tuple[matching.Alternative, ...] = ("two_sided", "closer")
 
 @dataclass(frozen=True)
 class Group:
-    """Subjects of one kind that have real works and images, and the images that they are tested among.
+    """Subjects of one kind that have real works and images, and the images that the tests compare.
 
-    `index` (n,): the position of each image's subject among `members`, -1 for images of others.
+    `index` (n,) has the position of each image's subject among `members`, -1 for images of other subjects.
     """
 
     kind: str
@@ -63,11 +66,11 @@ def matching_rows(
     encoder: str,
     found: Matched | None,
 ) -> pd.DataFrame:
-    """Experiment 2 for one model and encoder: table `matching_by_subject`.
+    """Run experiment 2 for one model and encoder: make the table `matching_by_subject`.
 
-    Rank-sum tests: artists of the `criteria` roster against each other's imitations (the paper's 10 against 690). The own-cell test,
-    its companions and the pairing test: every prompted artist with real works, in the matrix ``found`` of all works and all
-    shown images. Untrained artists are tested one kind at a time.
+    The rank-sum tests compare each artist of the `criteria` roster with the other artists' images (in the paper, 10
+    against 690). The own-cell test, its companions and the pairing test use every prompted artist with real works, in
+    the matrix ``found`` of all works and all shown images. Untrained artists are tested one kind at a time.
     """
     real = _in_order(references)
     out = Writer(protocol, model_version, encoder)
@@ -83,7 +86,7 @@ def matching_rows(
 def paper_test_findings(
     rows: pd.DataFrame, images: pd.DataFrame, references: pd.DataFrame, subjects: pd.DataFrame
 ) -> list[str]:
-    """Where the paper's test in `rows` (one model version and encoder) differs from scipy's over the embeddings."""
+    """List where the paper's test in `rows` (one model version and encoder) differs from scipy's on the embeddings."""
     real = _in_order(references)
     found = []
     for group in _rank_sum_groups(images, real, subjects):
@@ -100,7 +103,7 @@ def paper_test_findings(
 
 
 def _supplied(images: pd.DataFrame) -> pd.DataFrame:
-    """Images of prompts that name the subject."""
+    """Return the images of prompts that name the subject."""
     return images[(images["status"] != "not_supplied") & (images["template"] != INDIRECT)]
 
 
@@ -109,7 +112,7 @@ def _in_order(references: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rank_sum_groups(images: pd.DataFrame, real: pd.DataFrame, subjects: pd.DataFrame) -> Iterator[Group]:
-    """Artists of the roster among themselves; untrained artists against them."""
+    """Group the artists of the roster among themselves, and untrained artists against the roster."""
     roster = subjects.loc[(subjects["kind"] == "artist") & in_roster(subjects, "criteria"), "subject"].tolist()
     for kind in KINDS:
         tested = roster if kind == "artist" else subjects.loc[subjects["kind"] == kind, "subject"].tolist()
@@ -120,7 +123,7 @@ def _rank_sum_groups(images: pd.DataFrame, real: pd.DataFrame, subjects: pd.Data
 def _group(
     kind: str, candidates: Sequence[str], others: Sequence[str], supplied: pd.DataFrame, real: pd.DataFrame
 ) -> Group | None:
-    """None where nobody could be tested, or there is nobody to compare with."""
+    """Return None if no subject can be tested, or if no subject exists to compare with."""
     with_works, with_images = set(real["subject"]), set(supplied["subject"])
     members = [s for s in candidates if s in with_works and s in with_images]
     rows = supplied[supplied["subject"].isin({*members, *others})].sort_values(["subject", "template", "trial"])
@@ -129,13 +132,13 @@ def _group(
 
 
 def _positions(subjects: pd.Series, members: Sequence[str]) -> IntArray:
-    """The place of each subject among the members, -1 where it is not one."""
+    """Return the position of each subject among the members, -1 if the subject is not a member."""
     places = subjects.map({s: i for i, s in enumerate(members)}).fillna(-1)
     return np.asarray(places.to_numpy(), dtype=np.int64)
 
 
 def _rank_sums(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol) -> None:
-    """The paper's test with the first work of each artist, and the exact test with the mean distance to all of them."""
+    """Run the paper's test with each artist's first work, and the exact test with the mean distance to all works."""
     works = real[real["subject"].isin(group.members)]
     first = works.drop_duplicates("subject").set_index("subject").loc[group.members]
     made = vectors(group.images["embedding"])
@@ -265,14 +268,14 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
 
 
 def _embeddings(ws: Workspace, model: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Of each encoder the embeddings of images and of real works, if real works exist."""
+    """Return, for each encoder, the embeddings of images and of real works, if real works exist."""
     for e in ws.audit.encoders:
         if real := works_of(ws, [e]):
             yield e.name, ws.warehouse.read_all(images_of(ws, [e], model)), ws.warehouse.read_all(real)
 
 
 def _findings(ws: Workspace, model: str) -> list[str]:
-    """Rows that do not follow from each other, and the paper's test beside scipy's over the embeddings."""
+    """List rows that do not follow from each other, and where the paper's test differs from scipy's."""
     rows, summary = (ws.warehouse.read(f"{t}/{model}") for t in MATCHING.tables)
     found = matching_findings(rows, summary, alpha=ws.protocol.matching.alpha)
     for encoder, images, real in _embeddings(ws, model):

@@ -1,4 +1,4 @@
-"""The tests that decide matching, as rows: own cell, its two companions, and the pairing test of the whole roster."""
+"""Make the rows of the tests that decide matching: own cell, its two companions, and pairing of the whole roster."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ REASSIGNED_CELLS, REASSIGNED_LARGE = 20, 3
 
 
 def matrix_rows(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
-    """The own-cell test with its two companions per artist, and the pairing test of all artists together."""
+    """Run the own-cell test with its two companions per artist, and the pairing test of all artists together."""
     for test, ranks in _tests(found, subjects).items():
         for kind in KINDS:
             _ranked(out, found, kind, test, "none", ranks, protocol)
@@ -36,7 +36,7 @@ def matrix_rows(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: P
 
 
 def _tests(found: Matched, subjects: pd.DataFrame) -> dict[str, OwnCell | Ranks]:
-    """p per tested subject by each test, among the names of the subject's own stratum."""
+    """Compute p per tested subject by each test, among the names of the subject's own stratum."""
     cells, own = found.cells, found.own
     lengths, strata = cells.lengths(), found.column_strata
     peers = _peer_groups(found.works.pool, subjects)[cells.row_of >= 0]
@@ -48,7 +48,10 @@ def _tests(found: Matched, subjects: pd.DataFrame) -> dict[str, OwnCell | Ranks]
 
 
 def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
-    """The name test of each subject among control names of its stratum; without other artists, the test that needs none."""
+    """Run the name test of each subject among control names of its stratum.
+
+    If too few other artists have works, run the name test that needs no other artist.
+    """
     cells, own = found.cells, found.own
     n, strata, lengths = len(found.tested), found.column_strata, cells.lengths()
     controls = found.columns_of(("random_name", "nonsense"), subjects)
@@ -69,14 +72,14 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
 
 
 def _peer_groups(pool: Sequence[str], subjects: pd.DataFrame) -> IntArray:
-    """The group of each artist by the column `peers`, -1 for an artist without one."""
+    """Return the group of each artist by the column `peers`, -1 for an artist without a group."""
     named = subjects.set_index("subject")["peers"].fillna("").reindex(list(pool)).fillna("").astype(str)
     codes = pd.factorize(named)[0]
     return np.where(named.to_numpy() == "", -1, codes).astype(np.int64)
 
 
 def _reassigned_cells(found: Matched, protocol: Protocol) -> list[OwnCell]:
-    """The own-cell test with the works of artists given to other artists, some times: its own share of false findings."""
+    """Repeat the own-cell test with works assigned to other artists: this gives its own share of false findings."""
     own = found.own
     exists = np.flatnonzero(own.rows >= 0)
     if len(exists) < 2:
@@ -101,7 +104,7 @@ def _ranked(
     ranks: OwnCell | Ranks | list[OwnCell],
     protocol: Protocol,
 ) -> None:
-    """One row per tested subject of a kind. Of several re-assignments, means."""
+    """One row per tested subject of a kind. Several re-assignments give means."""
     several = ranks if isinstance(ranks, list) else [ranks]
     members = [i for i, k in enumerate(found.kinds) if k == kind]
     if not members or not several:
@@ -143,7 +146,7 @@ def _ranked(
 
 
 def _pairings(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
-    """One row about all artists together; and one within peers, if the artists' table names any."""
+    """Make one row about all artists together, and one row within peers if the artists' table names peers."""
     members = np.array([i for i, k in enumerate(found.kinds) if k == "artist"], dtype=np.int64)
     own = OwnCells(found.own.rows[members], found.own.columns[members], tuple(found.own.missing[i] for i in members))
     groups = _peer_groups([found.tested[i] for i in members], subjects)

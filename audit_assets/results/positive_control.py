@@ -1,6 +1,7 @@
-"""Could this audit have seen it? The audit run on a perfect imitator of each artist, as rows; and works that count for less.
+"""Test whether this audit could have found imitation: run it on a perfect imitator of each artist.
 
-The perfect imitator is the artist: half of the artist's real works stand in for the model's images.
+The perfect imitator is the artist: half of the artist's real works replace the model's images. The module also lists
+works that count for less.
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ WITHIN, BETWEEN, MODEL = "works of one artist", "works of two artists", "a work 
 
 @dataclass(frozen=True)
 class Needed:
-    """What the decision asks of each tested subject: a p-value of matching, and a share of identified images.
+    """What the decision requires of each tested subject: a p-value of matching, and a share of identified images.
 
-    ``identified`` (works,): whether identification finds the artist in each real work; None for an encoder without text.
-    ``share`` (n,): NaN if no share of images would pass. ``images`` (n,): images that the audit shows. ``alone`` (n,): whether the
-    name test without other artists decides.
+    ``identified`` (works,) says whether identification finds the artist in each real work; it is None for an encoder
+    without text. ``share`` (n,) is NaN if no share of images would pass. ``images`` (n,) counts the images that the
+    audit shows. ``alone`` (n,) says whether the name test without other artists decides.
     """
 
     p: FloatArray
@@ -33,9 +34,9 @@ class Needed:
 
 
 def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: np.ndarray) -> PerfectImitator:
-    """What the audit says of a perfect imitator of each tested subject.
+    """Run the audit on a perfect imitator of each tested subject.
 
-    ``controls``: the columns of control names, for subjects whose matching is decided without other artists.
+    ``controls`` has the columns of control names, for subjects whose matching is decided without other artists.
     """
     artists = np.array([found.works.pool.index(s) for s in found.tested], dtype=np.int64)
     split = halves(
@@ -49,7 +50,7 @@ def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: n
         needed_p=needed.p,
         stratum=found.column_strata,
         identified=needed.identified,
-        # No share of images would pass: a perfect imitator is not called either.
+        # If no share of images would pass, a perfect imitator is not called either.
         needed_share=np.nan_to_num(needed.share, nan=2.0),
     )
     return _with_those_alone(result, found, needed, split, controls) if needed.alone.any() else result
@@ -58,7 +59,7 @@ def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: n
 def _with_those_alone(
     result: PerfectImitator, found: Matched, needed: Needed, split: Halves, controls: np.ndarray
 ) -> PerfectImitator:
-    """The result with the subjects of ``needed.alone`` by the name test, which needs no other artist."""
+    """Replace the result of the subjects in ``needed.alone`` by that of the name test, which needs no other artist."""
     reasons, called = list(result.reason), result.called.copy()
     p_value, identified = result.p_value.copy(), result.identified.copy()
     strata = found.column_strata
@@ -90,7 +91,7 @@ def _with_those_alone(
 
 
 def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.DataFrame:
-    """Table `positive_control` without the keys of model and encoder."""
+    """Make the table `positive_control` without the keys of model and encoder."""
     works = np.bincount(found.works.artist, minlength=len(found.works.pool))
     place = {s: i for i, s in enumerate(found.works.pool)}
     return pd.DataFrame(
@@ -112,7 +113,7 @@ def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.
 
 
 def copy_rows(found: Matched) -> pd.DataFrame:
-    """Table `near_copies` without the keys of model and encoder: pairs that count once, or not at all."""
+    """Make the table `near_copies` without the keys of model and encoder: its pairs count once, or not at all."""
     rows = found.works.rows
     subject, sha256 = rows["subject"].astype(str).to_numpy(), rows["image_sha256"].astype(str).to_numpy()
     lines: list[tuple[str, str, str, str, str, float]] = []

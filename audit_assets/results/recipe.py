@@ -1,4 +1,4 @@
-"""A recipe: tables that are made together, what they are made from, how they are made, and what would contradict them.
+"""Define a recipe: tables that are made together, their inputs, how they are made, and what would contradict them.
 
 The functions here make, keep and search the tables of any recipe. Each module of `results` ends with its own recipe.
 """
@@ -29,12 +29,12 @@ class Recipe:
     per_model: bool = True
 
     def place(self, table: str, model: str = "") -> str:
-        """Where a table of the recipe lies in the warehouse."""
+        """Return the place of a table of the recipe in the warehouse."""
         return f"{table}/{model}" if model else table
 
 
 def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
-    """The hash of everything that the tables depend on."""
+    """Hash everything that the tables depend on."""
     return digest(
         [
             ws.warehouse.all_inputs(recipe.sources(ws, model)),
@@ -47,7 +47,7 @@ def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
 
 
 def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFrame]:
-    """The tables by name: read if they were made from the same inputs, else made and written."""
+    """Return the tables by name: read them if they were made from the same inputs, else make and write them."""
     wanted = inputs(ws, recipe, model)
     where = {name: recipe.place(name, model) for name in recipe.tables}
     if all(ws.warehouse.inputs(place) == wanted for place in where.values()):
@@ -59,10 +59,10 @@ def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFra
 
 
 def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
-    """What is wrong in the kept tables, in words. Files in which nothing was found are not searched a second time.
+    """Describe in words what is wrong in the kept tables. A file without findings is not searched a second time.
 
-    A file is known by its bytes, so that a file that was changed since is searched, whoever changed it. Tables that are
-    cheap to make are made again each time: they have no findings of their own.
+    The bytes identify a file, so a file that was changed since is searched again. Tables that are cheap to make are
+    made again each time: they have no findings of their own.
     """
     if recipe.findings is None:
         return unlike(ws, recipe, model)
@@ -78,18 +78,18 @@ def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
 
 
 def recomputed(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
-    """What is wrong in the kept tables, in words, whether or not they were searched before."""
+    """Describe in words what is wrong in the kept tables, even if they were searched before."""
     found = recipe.findings(ws, model) if recipe.findings else []
     return found or unlike(ws, recipe, model)
 
 
 def unlike(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
-    """The tables that differ from those made again, with the first difference of each in words."""
+    """Make the tables again and list those that differ, with the first difference of each in words."""
     wrong = []
     for name, table in recipe.make(ws, model).items():
         place = recipe.place(name, model)
         kept = ws.warehouse.read(place)
-        fresh = pa.Table.from_pandas(table, preserve_index=False).to_pandas()  # NULLs as a file gives them back
+        fresh = pa.Table.from_pandas(table, preserve_index=False).to_pandas()  # converts NULLs as reading a file does
         try:
             pd.testing.assert_frame_equal(kept, fresh, check_dtype=False, rtol=1e-9)
         except AssertionError as error:
@@ -97,22 +97,22 @@ def unlike(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
     return wrong
 
 
-# ---- the tables below the results
+# ---- the tables that the results are made from
 def images_of(ws: Workspace, encoders: Sequence[EncoderEntry], model: str) -> list[str]:
-    """The embeddings of a model version's imitations."""
+    """List the tables with the embeddings of a model version's images."""
     return [f"imitation_embeddings/{e.name}/{model}/{s}" for e in encoders for s in ws.prompted()]
 
 
 def works_of(ws: Workspace, encoders: Sequence[EncoderEntry]) -> list[str]:
-    """The embeddings of real works."""
+    """List the tables with the embeddings of real works."""
     return [f"reference_embeddings/{e.name}/{s}" for e in encoders for s in ws.referenced()]
 
 
 def labels_of(ws: Workspace) -> list[str]:
-    """The embeddings of labels."""
+    """List the tables with the embeddings of labels."""
     return [f"label_embeddings/{e.name}" for e in ws.text_encoders]
 
 
 def together(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """The tables one below the other; an empty table with these columns if there are none."""
+    """Concatenate the tables. If none exist, return an empty table with these columns."""
     return pd.concat(list(tables), ignore_index=True) if tables else pd.DataFrame(columns=list(columns))

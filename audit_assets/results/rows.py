@@ -1,4 +1,4 @@
-"""Rows of the table `matching_by_subject`, which several tests write."""
+"""Collect the rows of the table `matching_by_subject`, which several tests write."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ class Writer:
         adjustment: str,
         **columns: Any,
     ) -> None:
-        """One row a subject; None stands for all of them together. `columns` as in `matching.matching_by_subject`."""
+        """Add one row per subject; None means all subjects together. `columns` are those of `matching_by_subject`."""
         self.tables.append(
             matching.matching_by_subject(
                 **self.keys,

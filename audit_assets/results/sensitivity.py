@@ -1,4 +1,7 @@
-"""What a model version's results depend on: template, encoder, label set, test; and on how often captions name an artist."""
+"""Measure what a model version's results depend on.
+
+The settings are template, encoder, label set and test; the dose is how often captions name an artist.
+"""
 
 import numpy as np
 import pandas as pd
@@ -19,9 +22,9 @@ FEWEST_ARTISTS = 10
 
 
 def score_correlations(trials: pd.DataFrame, matching: pd.DataFrame) -> pd.DataFrame:
-    """Do two ways to measure order the artists alike? One row a pair of settings, over artists of the `criteria` roster.
+    """Measure whether two settings order the artists alike: one row per pair, over artists of the `criteria` roster.
 
-    Settings: accuracy by encoder, label set, template prompted with and labelled with; AUC by encoder and test.
+    A setting is an accuracy (encoder, label set, templates of prompt and of label) or an AUC (encoder, test).
     """
     return sensitivity.rank_correlations(_scores(trials, matching))
 
@@ -53,10 +56,10 @@ TESTS = (
 
 
 def settings_verdicts(verdict_table: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
-    """The verdict on every artist under every choice of encoder and test of matching: subject, setting, verdict.
+    """Make the verdict on every artist for every encoder and test of matching: subject, setting, verdict.
 
-    The rule is the same throughout, with another test's p-value in place of the deciding one's. Identification and the positive
-    control stay those of the verdict.
+    The rule does not change; another test's p-value replaces that of the deciding test. Identification and the positive
+    control remain those of the verdict.
     """
     lines: list[tuple[str, str, str]] = []
     own = verdict_table[(verdict_table["kind"] == "artist") & verdict_table["towards"].notna()]
@@ -81,7 +84,7 @@ def settings_verdicts(verdict_table: pd.DataFrame, matching: pd.DataFrame, *, al
 
 
 def verdict_flips(judged: pd.DataFrame) -> pd.DataFrame:
-    """Share of artists' verdicts that change when one setting replaces the first one, which is the verdict's own."""
+    """Compute the share of verdicts that change if a setting replaces the first one, which is the verdict's own."""
     columns = ["baseline", "setting", "subjects", "flipped", "share", "lost", "gained"]
     if judged.empty:
         return pd.DataFrame(columns=columns)
@@ -92,8 +95,10 @@ def verdict_flips(judged: pd.DataFrame) -> pd.DataFrame:
 def dose_responses(
     by_subject: pd.DataFrame, matching: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol
 ) -> pd.DataFrame:
-    """Accuracy and AUC of artists against captions that name them, one row an encoder and response; none where no captions
-    were scanned or too few artists differ."""
+    """Relate artists' accuracy and AUC to the number of captions that name them: one row per encoder and response.
+
+    If no captions were scanned or too few artists differ, the table has no row.
+    """
     mentions = subjects.set_index("subject")["mentions"]
     responses = [
         ("accuracy", by_subject[(by_subject["label_set"] == "criteria") & (by_subject["kind"] == "artist")], "image_accuracy"),

@@ -1,4 +1,4 @@
-"""The stage that measures: every result table of an audit, by its recipe."""
+"""Make every result table of an audit by its recipe."""
 
 from collections.abc import Mapping
 
@@ -24,26 +24,29 @@ __all__ = ["MODEL_TABLES", "RECIPES", "ResultStage"]
 
 
 class ResultStage:
-    """The results of one audit. A table that was made of the same inputs is read, not computed again."""
+    """The results of one audit. A table that was made from the same inputs is read, not computed again."""
 
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
 
     def make(self, recipe: Recipe, model: str = "") -> dict[str, pd.DataFrame]:
-        """The tables of a recipe, made or read."""
+        """Make or read the tables of a recipe."""
         return recipes.made(self.ws, recipe, model)
 
     def searched(self, recipe: Recipe, model: str = "") -> list[str]:
-        """What is wrong in the kept tables of a recipe, in words: what its asset's check says."""
+        """Describe in words what is wrong in the kept tables of a recipe; the check of its asset reports this."""
         return recipes.searched(self.ws, recipe, model)
 
     def findings(self, model: str) -> list[str]:
-        """What is wrong in the results of one model version, in words: they must not be published."""
+        """Describe what is wrong in one model version's results. Results with findings must not be published."""
         return [f for recipe in (IDENTIFICATION, MATCHING, VERDICTS) for f in self.searched(recipe, model)]
 
     def recomputed(self, model: str) -> list[str]:
-        """What is wrong in any table of one model version: each is computed again from the tables below it, down to the
-        embeddings, whether or not it was searched before."""
+        """Describe what is wrong in any table of one model version.
+
+        Each table is computed again from the tables that it is made from, down to the embeddings, even if it was
+        searched before.
+        """
         return [
             f"{recipe.place(recipe.tables[0], model if recipe.per_model else '')}, or what follows from it: {finding}"
             for recipe in RECIPES
@@ -51,11 +54,11 @@ class ResultStage:
         ]
 
     def audited(self) -> list[str]:
-        """Model versions whose results exist, in the order of audit.yaml."""
+        """List the model versions whose results exist, in the order of audit.yaml."""
         return audited(self.ws)
 
     def design(self) -> Design | None:
-        """What is planned, as the run will take it; None if no artist is audited."""
+        """Return the design that the run will use; None if no artist is audited."""
         ws, protocol = self.ws, self.ws.protocol
         subjects = ws.subjects()
         referenced = set(ws.referenced())
@@ -80,18 +83,21 @@ class ResultStage:
         )
 
     def _deciding_encoder(self) -> EncoderEntry:
-        """The primary encoder; without one, the first with text."""
+        """Return the primary encoder; if none is declared, the first encoder with text."""
         audit = self.ws.audit
         return audit.encoder(audit.primary) if audit.primary is not None else self.ws.text_encoders[0]
 
     def _measured_correlation(self) -> float:
-        """Correlation of right and wrong between images of one artist: measured if a model was audited, else assumed."""
+        """Return the correlation of right and wrong between images of one artist.
+
+        It is measured if a model was audited, else assumed.
+        """
         for model in self.ws.audit.models:
             table = f"identification_summary/{model.name}"
             if self.ws.warehouse.inputs(table):
                 rows = self.ws.warehouse.read(table)
                 rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
-                # A warehouse of an earlier version has no such column.
+                # A warehouse of an earlier version does not have this column.
                 known = rows.get("intra_subject_correlation", pd.Series(dtype=float)).dropna()
                 if len(known):
                     return float(min(1.0, max(0.0, known.iloc[0])))
@@ -99,7 +105,7 @@ class ResultStage:
 
 
 def planned_strata(subjects: pd.DataFrame, works: Mapping[str, int]) -> dict[str, Stratum]:
-    """The strata that have an audited artist, with the artists' numbers of works and the names beside them."""
+    """Return the strata that have an audited artist, with the artists' numbers of works and the names beside them."""
     rows = subjects[subjects["kind"] != "background"]
     rows = rows[~rows["shares_name_parts"].astype("boolean").fillna(False).astype(bool)]
     stratum = rows["subject"].astype(str).map(strata_of(subjects))

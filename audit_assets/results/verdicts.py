@@ -1,4 +1,4 @@
-"""Verdicts over an audit's tables: three answers per artist, the word that follows, and one statement about the roster."""
+"""Make the verdicts: three answers per artist, the word that follows from them, and one statement about the roster."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Matching:
-    """What matching says of each tested subject: the deciding test, its p and smallest p, NaN with a reason if it did not run."""
+    """The deciding test of each tested subject, its p and its smallest p.
+
+    If the test did not run, p is NaN and a reason says why.
+    """
 
     test: list[str]
     p: np.ndarray
@@ -49,7 +52,7 @@ class Matching:
 
 
 def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
-    """Own cell; the name test without other artists if too few other artists have works."""
+    """Choose the own-cell test; if too few other artists have works, the name test without other artists."""
     rows = {
         test: tests[(tests["test"] == test) & (tests["control"] == "none")].set_index("subject").reindex(found.tested)
         for test in ("own_cell", "name_test")
@@ -77,9 +80,10 @@ def evidence(
     tests: pd.DataFrame,
     works: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
-    """Tables verdicts, answers, positive_control, near_copies and roster_findings of one model version and encoder.
+    """Make verdicts, answers, positive_control, near_copies and roster_findings of one model version and encoder.
 
-    `beside`, `tests`: rows of `name_controls` and `matching_by_subject` of this encoder; `works`: of `reference_trials`.
+    `beside`, `tests` and `works` have this encoder's rows of `name_controls`, `matching_by_subject` and
+    `reference_trials`.
     """
     subjects = ws.subjects()
     prompted = subjects[subjects["kind"] != "background"]
@@ -140,7 +144,7 @@ def _of_names(name: pd.Series | None) -> dict[str, Any]:
 
 
 def _family(found: Matched, match: Matching, passed: np.ndarray, kind: str, alpha: float) -> tuple[list[int], Filtered]:
-    """The tested subjects of a kind, and their p-values adjusted over those whose identification passed."""
+    """Return the tested subjects of a kind, and their p-values adjusted over those whose identification passed."""
     members = [i for i, k in enumerate(found.kinds) if k == kind]
     return members, filtered_bh(match.p[members], passed[members], alpha=alpha)
 
@@ -153,7 +157,7 @@ def _needed(
     works: pd.DataFrame,
     subjects: pd.DataFrame,
 ) -> Needed:
-    """What the decision asks of each tested subject, and so of its perfect imitator."""
+    """Return what the decision requires of each tested subject, and so of its perfect imitator."""
     p = np.zeros(len(found.tested))
     for members, filtered in families.values():
         p[members] = filtered.needed
@@ -171,7 +175,7 @@ def _needed(
 
 
 def _works_identified(found: Matched, label_sets: dict[Any, Any], works: pd.DataFrame) -> np.ndarray:
-    """Whether identification finds the artist in each real work, in the label set that decides for the artist."""
+    """Say whether identification finds the artist in each real work, in the label set that decides for the artist."""
     known = works.set_index(["label_set", "subject", "work"])["correct"]
     keys = [
         (label_sets.get(s), s, int(w))
@@ -198,7 +202,7 @@ def _towards(
 
 
 def _split(reason: str) -> tuple[str, str]:
-    """A reason of the measurement ends with what would settle it: '... needs 10. 3 more control names would settle it.'"""
+    """Split a reason from its last sentence, as in '... needs 10. 3 more control names would settle it.'"""
     first, dot, rest = reason.partition(". ")
     if dot:
         return f"{first}.", rest
@@ -229,7 +233,7 @@ def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:
 
 
 def _roster(verdicts: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """One row per kind that is tested: how many are called, and at least how many are imitated with 95 % confidence."""
+    """One row per tested kind: how many are called, and at least how many are imitated with 95 % confidence."""
     rows = []
     for kind in KINDS:
         own = verdicts[(verdicts["kind"] == kind) & verdicts["towards"].notna()]
