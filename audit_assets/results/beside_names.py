@@ -66,7 +66,12 @@ def _beside(
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     control = subjects["kind"].isin(CONTROL_KINDS)
     names = _as_names(subjects[control & ~shares], counts, labels, "random_names", strata_of(subjects))
-    found = beside_names(table, names).drop(columns=["subject", "stratum", "shown", "identified"])
+    parts = [
+        beside_names(table[table["label_kind"] == kind], names[names["label_kind"] == kind])
+        for kind in ("own", "joint")
+    ]
+    found = pd.concat([p for p in parts if len(p)]).set_index("subject").loc[table["subject"]].reset_index(drop=True)
+    found = found.drop(columns=["stratum", "shown", "identified"])
     recombined = _as_names(subjects[control & shares], counts, labels, "recombined_names", strata_of(subjects))
     own_parts = {s: name_parts(n) for s, n in zip(table["subject"], table["name"], strict=True)}
     artists = table.loc[~table["kind"].isin(CONTROL_KINDS), "subject"].tolist()
