@@ -306,6 +306,11 @@ class Audit(_Strict):
         return _named(self.encoders, name, "encoder")
 
     @property
+    def deciding_encoder(self) -> EncoderEntry:
+        """The encoder that decides the headline: `primary`, by default the first with text."""
+        return self.encoder(self.primary) if self.primary else next(e for e in self.encoders if e.kind == "image_text")
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's home of this audit. In a shared home, a second audit would look as if it had been made. Two files in one folder are two audits.
 

@@ -244,7 +244,6 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
 
     `is_primary` marks the encoder that decides the headline. By default it is the first with text.
     """
-    primary = audit.primary or next(e.name for e in audit.encoders if e.kind == "image_text")
     rows = []
     for entry in audit.encoders:
         e = resolve_encoder_entry(audit, entry)
@@ -259,7 +258,7 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
                 "logit_scale": e.logit_scale,
                 "logit_bias": e.logit_bias,
                 "processor": e.processor,
-                "is_primary": e.name == primary,
+                "is_primary": e.name == audit.deciding_encoder.name,
             }
         )
     return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

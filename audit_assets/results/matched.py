@@ -188,14 +188,9 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
     tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in KINDS]
     tested = [s for s in tested if s in set(works.pool)]
-    try:
-        cells = similarities(
-            works.embeddings, works.artist, made, of_image, pool=len(works.pool), names=len(names), shown=shown, weights=weights
-        )  # fmt: skip
-    except ValueError:
-        if (weights > 0).any() and np.bincount(of_image[shown], minlength=1).max() >= 5:
-            raise
-        return None
+    cells = similarities(
+        works.embeddings, works.artist, made, of_image, pool=len(works.pool), names=len(names), shown=shown, weights=weights
+    )  # fmt: skip
     in_pool = {s: i for i, s in enumerate(works.pool)}
     own = own_cells(cells, [in_pool[s] for s in tested], [place[s] for s in tested])
     kind = subjects.set_index("subject")["kind"]

@@ -1,6 +1,6 @@
 """Measure what a model version's results depend on.
 
-The settings are template, encoder, label set and test; the dose is how often captions name an artist.
+The settings are encoder, test, label set, template, works and roster; the dose is how often captions name an artist.
 """
 
 import numpy as np
@@ -8,12 +8,11 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement import sensitivity
-from audit_assets.measurement.answers import NO, UNTESTED, YES, word
-from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.dose_response import dose_response
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.models.files import KNOWN_FAMILIES
-from audit_assets.results.recipe import Recipe
+from audit_assets.results.recipe import Recipe, images_of, works_of
+from audit_assets.results.specification import judged
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -45,51 +44,13 @@ def _scores(trials: pd.DataFrame, matching: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([t[["subject", "setting", "score"]] for t in (accuracy, auc)], ignore_index=True)
 
 
-TESTS = (
-    ("own_cell", "closer"),
-    ("name_test", "closer"),
-    ("own_rank", "closer"),
-    ("rank_sum_exact", "closer"),
-    ("rank_sum_asymptotic", "two_sided"),
-)
-"""Tests of matching that could have decided. The first one decides; the last two are the paper's, by Bonferroni."""
-
-
-def settings_verdicts(verdict_table: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
-    """Make the verdict on every artist for every encoder and test of matching: subject, setting, verdict.
-
-    The rule does not change; another test's p-value replaces that of the deciding test. Identification and the positive
-    control remain those of the verdict.
-    """
-    lines: list[tuple[str, str, str]] = []
-    own = verdict_table[(verdict_table["kind"] == "artist") & verdict_table["towards"].notna()]
-    for encoder, rows in own.groupby("encoder", sort=True):
-        passed = (rows["steers"].isna() | (rows["steers"] == YES)).to_numpy(dtype=bool)
-        for test, alternative in TESTS:
-            of_test = matching[
-                (matching["encoder"] == encoder) & (matching["test"] == test) & (matching["control"] == "none")
-                & (matching["alternative"] == alternative)
-            ].drop_duplicates("subject").set_index("subject").reindex(rows["subject"])  # fmt: skip
-            p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
-            if np.isnan(p).all():
-                continue
-            if test.startswith("rank_sum"):
-                yes = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan) < alpha
-            else:
-                yes = filtered_bh(p, passed, alpha=alpha).found
-            for row, answer, value in zip(rows.to_dict("records"), yes, p, strict=True):
-                towards = UNTESTED if np.isnan(value) else YES if answer else NO
-                lines.append((str(row["subject"]), f"{encoder} | {test}", word(row["steers"], towards, row["seen"])))
-    return pd.DataFrame(lines, columns=["subject", "setting", "verdict"])
-
-
-def verdict_flips(judged: pd.DataFrame) -> pd.DataFrame:
+def verdict_flips(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Compute the share of verdicts that change if a setting replaces the first one, which is the verdict's own."""
     columns = ["baseline", "setting", "subjects", "flipped", "share", "lost", "gained"]
-    if judged.empty:
+    if verdicts.empty:
         return pd.DataFrame(columns=columns)
-    baseline = judged["setting"].iloc[0]
-    return sensitivity.verdict_flips(judged, baseline=baseline).assign(baseline=baseline)[columns]
+    baseline = verdicts["setting"].iloc[0]
+    return sensitivity.verdict_flips(verdicts, baseline=baseline).assign(baseline=baseline)[columns]
 
 
 def dose_responses(
@@ -124,7 +85,8 @@ def dose_responses(
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     results = ("identification_trials", "matching_by_subject", "verdicts")
-    return [*(f"{t}/{model}" for t in results), "model_versions", "encoders"]
+    embeddings = [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+    return [*(f"{t}/{model}" for t in results), "model_versions", "encoders", *embeddings]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
@@ -132,12 +94,12 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     trials, by_subject = read(f"identification_trials/{model}"), read(f"identification_by_subject/{model}")
     tests, verdicts = read(f"matching_by_subject/{model}"), read(f"verdicts/{model}")
     models = read("model_versions")
-    judged = settings_verdicts(verdicts, tests, alpha=ws.protocol.matching.alpha)
+    again = judged(ws, model, verdicts, tests, trials)
     common = {"protocol": ws.protocol.name, "model_version": model}
     return {
         "template_matrix": template_matrix(trials),
         "score_correlations": score_correlations(trials, tests).assign(**common),
-        "verdict_flips": verdict_flips(judged).assign(**common),
+        "verdict_flips": verdict_flips(again).assign(**common),
         "encoder_independence": independence(
             models[models["model_version"] == model], read("encoders"), named=KNOWN_FAMILIES
         ),
@@ -148,4 +110,4 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
 SENSITIVITY = Recipe(
     ("template_matrix", "score_correlations", "verdict_flips", "encoder_independence", "dose_response"), _sources, _make
 )
-"""What the results depend on: template, encoder, label set, test, and captions that name the artist."""
+"""What the results depend on: encoder, test, labels, template, works, roster, and captions that name the artist."""

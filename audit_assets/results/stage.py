@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from audit_assets.config import EncoderEntry
 from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
@@ -76,16 +75,11 @@ class ResultStage:
             background=len(referenced - set(subjects.loc[audited, "subject"])),
             images=protocol.trials * len(protocol.templates),
             labels=(labels.get("criteria", 0), labels.get("random_names", 0), labels.get("joint", 0)),
-            has_text=self._deciding_encoder().kind == "image_text",
+            has_text=ws.audit.deciding_encoder.kind == "image_text",
             opted_out=int((audited & subjects["opted_out"].fillna(False).astype(bool)).sum()),
             alpha=protocol.matching.alpha,
             correlation=self._measured_correlation(),
         )
-
-    def _deciding_encoder(self) -> EncoderEntry:
-        """Return the primary encoder; if none is declared, the first encoder with text."""
-        audit = self.ws.audit
-        return audit.encoder(audit.primary) if audit.primary is not None else self.ws.text_encoders[0]
 
     def _measured_correlation(self) -> float:
         """Return the correlation of right and wrong between images of one artist.

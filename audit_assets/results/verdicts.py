@@ -1,6 +1,6 @@
 """Make the verdicts: three answers per artist, the word that follows from them, and one statement about the roster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -190,15 +190,16 @@ def _towards(
     q = None if members == 1 or np.isnan(filtered.q_value[at]) else float(filtered.q_value[at])
     reason, settle = _split(match.reason[i])
     if contaminated:
-        note = "Works that are near-identical to an image of the model were left out"
-        reason, settle = f"{note}. {reason}".strip(), settle or "Works that the model did not make."
+        settle = settle or "Works that the model did not make."
     found = from_matching(
         p=match.p[i], q=q, smallest_p=match.floor[i], alpha=alpha, reason=reason, settle=settle, estimate=_known(match.auc[i])
     )  # fmt: skip
+    said = [found.reason]
     if match.test[i] == "name_test" and found.answer != UNTESTED:
-        beside = " Too few other artists have works, so the images are compared with those of control names alone."
-        return Finding(found.answer, found.reason + beside, found.number, found.estimate, found.low, found.high)
-    return found
+        said.append("Too few other artists have works, so the images are compared with those of control names alone.")
+    if contaminated:
+        said.append("Works that are near-identical to an image of the model were left out.")
+    return replace(found, reason=" ".join(said))
 
 
 def _split(reason: str) -> tuple[str, str]:

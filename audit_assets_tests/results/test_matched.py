@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from audit_assets.results.matched import Matched, Works, of_tables, strata_of
+from audit_assets.results.specification import deciding_p
 
 ARTISTS, NAMES, D = 8, 12, 24
 
@@ -133,6 +134,22 @@ def test_an_artist_whose_every_image_is_blank_has_no_own_cell_and_the_others_hav
     assert one.own.missing[1] == ""
     images["status"] = "blank"
     assert of_tables(works, images, subjects) is None
+
+
+def test_if_no_work_counts_or_no_name_has_five_images_every_own_cell_says_why(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    few = found(works, images[images["trial"] < 4].reset_index(drop=True), subjects)
+    assert few.cells.similarity.shape == (ARTISTS, 0)
+    assert all(why.startswith("The name has 4 shown images and needs 5") for why in few.own.missing)
+    own = works.rows["subject"] == "artist-0"
+    alone = Works(works.rows[own].reset_index(drop=True), works.embeddings[own], ["artist-0"], works.artist[own])
+    for work in range(6):
+        made_by_the_model(alone, work, images, work)
+    none = found(alone, images, subjects[subjects["kind"] != "background"])
+    assert none.own.missing == ("The artist has no works that count; add works.",)
+    assert np.isnan(list(deciding_p(none, subjects).values())).all()
 
 
 def test_a_stratum_is_the_declared_locale_or_else_the_script() -> None:

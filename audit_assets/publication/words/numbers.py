@@ -38,6 +38,12 @@ TESTS = {
     "pairing": "pairing, all artists together",
     "pairing_within_peers": "pairing within peers",
 }
+CHOICES = {
+    "joint_labels": "every prompted name as a label",
+    "half_of_the_works": "the first half of each artist’s works",
+    "half_of_the_roster": "every second artist alone",
+}
+"""Choices of `verdict_flips` beside tests and templates."""
 ADJUSTMENTS = {"bonferroni": "Bonferroni", "holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg", "none": "none"}
 ALTERNATIVES = {"two_sided": "two-sided", "closer": "closer"}
 DEFAULT_LABEL = "default:"

@@ -15,6 +15,7 @@ from audit_assets.publication.words.measures import IDENTIFIED, heading
 from audit_assets.publication.words.numbers import (
     ADJUSTMENTS,
     ALTERNATIVES,
+    CHOICES,
     KINDS,
     LABEL_SETS,
     NOT_MEASURED,
@@ -290,9 +291,10 @@ def flips(results: ModelResults) -> Table:
     rows = results.of_model("verdict_flips").to_dict("records")
     baseline = ", ".join(_setting(rows[0]["baseline"])) if rows else ""
     return Table(
-        "Artists whose verdict changes with another encoder or test of matching. Lost: no longer “imitated”. Gained: newly “imitated”. "
+        "Artists whose verdict changes with another choice: encoder, test of matching, labels, template, half of each artist’s works, or "
+        "half of the roster. Lost: no longer “imitated”. Gained: newly “imitated”. "
         f"The changes are counted from: {baseline}.",
-        columns("Encoder", "Test", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
+        columns("Encoder", "Choice", "Changed", "Lost", "Gained", number=("Lost", "Gained")),
         [
             (*_setting(row["setting"]), count(row["flipped"], row["subjects"]), str(row["lost"]), str(row["gained"]))
             for row in rows
@@ -301,9 +303,9 @@ def flips(results: ModelResults) -> Table:
 
 
 def _setting(setting: str) -> tuple[str, str]:
-    """A setting of `verdict_flips` in words: encoder, test."""
-    encoder, _, test = setting.partition(" | ")
-    return encoder, TESTS.get(test, test)
+    """A setting of `verdict_flips` in words: encoder, choice."""
+    encoder, _, choice = setting.partition(" | ")
+    return encoder, CHOICES.get(choice, TESTS.get(choice, choice))
 
 
 def correlations(results: ModelResults) -> Table:

@@ -1,0 +1,188 @@
+"""Judge every artist again with other choices: another test, label set, template, half of the works, half of the roster.
+
+A verdict that only one of several defensible choices gives is weaker than one that all give. Steegen et al. (2016, *Perspectives
+on Psychological Science* 11, 702-712) call such a table a multiverse. The choices here describe; none of them decides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import INDIRECT, EncoderEntry, Protocol
+from audit_assets.measurement.answers import NO, UNTESTED, YES, word
+from audit_assets.measurement.discoveries import filtered_bh
+from audit_assets.measurement.own_cell import own_cell_in_strata
+from audit_assets.measurement.vectors import BoolArray
+from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.matched import Matched, Works, of_tables, works_of_everyone
+from audit_assets.results.own_cells import names_in_strata
+from audit_assets.results.recipe import images_of
+from audit_assets.workspace import Workspace
+
+OWN = "own_cell"
+"""The choice of the audit itself, from which changes are counted."""
+TESTS = (
+    (OWN, "closer"),
+    ("name_test", "closer"),
+    ("own_rank", "closer"),
+    ("rank_sum_exact", "closer"),
+    ("rank_sum_asymptotic", "two_sided"),
+)
+"""Tests of matching that could have decided. The first one decides; the last two are the paper's, by Bonferroni."""
+
+JOINT, WORKS, ROSTER, TEMPLATE = "joint_labels", "half_of_the_works", "half_of_the_roster", "template "
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One other way to judge. ``families`` are sets of artists that are adjusted together: subject to p of matching.
+
+    ``steers`` has the first answer per subject; None if the choice does not concern it.
+    """
+
+    name: str
+    families: tuple[dict[str, float], ...]
+    steers: dict[str, str] | None = None
+
+
+def judged(
+    ws: Workspace, model: str, verdicts: pd.DataFrame, matching: pd.DataFrame, trials: pd.DataFrame
+) -> pd.DataFrame:
+    """Make the verdict on every artist for every encoder and choice: subject, setting (encoder, choice), verdict.
+
+    The first setting is the verdict's own, by the encoder that decides the headline. Another test replaces the p-value; another label
+    set or template replaces the first answer; fewer works, artists or images replace the p-value. The positive control remains that
+    of the verdict.
+    """
+    tables = [pd.DataFrame(columns=["subject", "setting", "verdict"])]
+    deciding = ws.audit.deciding_encoder.name
+    for encoder in sorted(ws.audit.encoders, key=lambda e: e.name != deciding):
+        of = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
+        own, tests, identified = of
+        own = own[(own["kind"] == "artist") & own["towards"].notna()]
+        if own.empty:
+            continue
+        tables.append(by_tests(own, tests, alpha=ws.protocol.matching.alpha).assign(encoder=encoder.name))
+        choices = other_choices(ws, model, encoder, identified)
+        again = [by_choice(own, choice, alpha=ws.protocol.matching.alpha) for choice in choices]
+        tables += [table.assign(encoder=encoder.name) for table in again]
+    rows = pd.concat(tables, ignore_index=True)
+    rows["setting"] = rows["encoder"] + " | " + rows["setting"] if len(rows) else rows["setting"]
+    return rows[["subject", "setting", "verdict"]]
+
+
+def by_tests(own: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
+    """Judge the artists of one encoder by every test of matching: subject, setting, verdict."""
+    tables = []
+    passed = _passed(own["steers"])
+    for test, alternative in TESTS:
+        of_test = matching[
+            (matching["test"] == test) & (matching["control"] == "none") & (matching["alternative"] == alternative)
+        ].drop_duplicates("subject").set_index("subject").reindex(own["subject"])  # fmt: skip
+        p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
+        if test == OWN:  # the audit's own answers, also where the name test decides for want of other artists
+            tables.append(_rows(own, test, own["steers"].tolist(), own["towards"].tolist()))
+        elif not np.isnan(p).all():
+            adjusted = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan)
+            yes = adjusted < alpha if test.startswith("rank_sum") else _found(p, passed, alpha)
+            tables.append(_rows(own, test, own["steers"].tolist(), _answers(p, yes)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def by_choice(own: pd.DataFrame, choice: Choice, *, alpha: float) -> pd.DataFrame:
+    """Judge the artists of one encoder by another choice: subject, setting, verdict."""
+    steers = own["steers"] if choice.steers is None else own["subject"].map(choice.steers)
+    passed = _passed(steers)
+    p = np.full(len(own), np.nan)
+    yes = np.zeros(len(own), dtype=bool)
+    for family in choice.families:
+        members = np.flatnonzero(own["subject"].isin(family.keys()))
+        p[members] = [family[s] for s in own["subject"].iloc[members]]
+        yes[members] = _found(p[members], passed[members], alpha)
+    return _rows(own, choice.name, steers.tolist(), _answers(p, yes))
+
+
+def _found(p: np.ndarray, passed: BoolArray, alpha: float) -> BoolArray:
+    """Return who is found, as the verdict decides it: by q within the family, by p outside it and for one artist alone."""
+    q = filtered_bh(p, passed, alpha=alpha).q_value if len(p) > 1 else np.full(len(p), np.nan)
+    return np.where(np.isnan(q), p <= alpha, q < alpha)
+
+
+def _passed(steers: pd.Series) -> BoolArray:
+    """Return who takes part in the adjustment; an encoder without text asks no name."""
+    return (steers.isna() | (steers == YES)).to_numpy(dtype=bool)
+
+
+def _answers(p: np.ndarray, yes: BoolArray) -> list[str]:
+    return [UNTESTED if np.isnan(value) else YES if found else NO for value, found in zip(p, yes, strict=True)]
+
+
+def _rows(own: pd.DataFrame, setting: str, steers: list[str], towards: list[str]) -> pd.DataFrame:
+    words = [word(first, second, third) for first, second, third in zip(steers, towards, own["seen"], strict=True)]  # type: ignore[arg-type]
+    return pd.DataFrame({"subject": own["subject"].to_numpy(), "setting": setting, "verdict": words})
+
+
+def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.DataFrame) -> Iterator[Choice]:
+    """Compute what other choices of labels, template, works and roster give, for one encoder."""
+    subjects, protocol = ws.subjects(), ws.protocol
+    works = works_of_everyone(ws, encoder)
+    if works is None:
+        return
+    images = ws.warehouse.read_all(images_of(ws, [encoder], model))
+    all_p = deciding_p(of_tables(works, images, subjects), subjects)
+    if len(trials):
+        yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol))
+    named = sorted(t for t in images["template"].unique() if t != INDIRECT)
+    for template in named if len(named) > 1 else []:
+        alone = trials[(trials["template"] == template) & (trials["label_template"] == template)]
+        p = deciding_p(of_tables(works, images[images["template"] == template], subjects), subjects)
+        yield Choice(f"{TEMPLATE}{template}", (p,), _steers(alone, subjects, protocol) if len(trials) else None)
+    yield Choice(WORKS, (deciding_p(of_tables(half_of_works(works), images, subjects), subjects),))
+    if len(works.pool) > 1:
+        halves = [half_of_the_roster(works, subjects, half) for half in (0, 1)]
+        yield Choice(ROSTER, tuple(deciding_p(of_tables(w, images, s), s) for w, s in halves if len(w.rows)))
+
+
+def deciding_p(found: Matched | None, subjects: pd.DataFrame) -> dict[str, float]:
+    """Return p of the test that decides per tested subject; NaN if it could not run."""
+    if found is None or not found.tested:
+        return {}
+    cells = found.cells
+    own = own_cell_in_strata(cells.similarity, cells.lengths(), found.own, found.column_strata).p_value
+    names = names_in_strata(found, subjects).p_value
+    return dict(zip(found.tested, np.where(np.isnan(own), names, own).tolist(), strict=True))
+
+
+def _steers(trials: pd.DataFrame, subjects: pd.DataFrame, protocol: Protocol) -> dict[str, str]:
+    """Return the first answer per prompted subject from these trials."""
+    if trials.empty:
+        return {}
+    table = beside_control_names(trials, subjects, protocol=protocol)
+    return dict(zip(table["subject"].astype(str), table["answer"].astype(str), strict=True))
+
+
+def half_of_works(works: Works) -> Works:
+    """Keep the first half of each artist's works in the order of their hashes, which nobody chose."""
+    place = works.rows.groupby("subject").cumcount()
+    number = works.rows.groupby("subject")["work"].transform("size")
+    return _kept(works, (place < (number + 1) // 2).to_numpy(dtype=bool))
+
+
+def half_of_the_roster(works: Works, subjects: pd.DataFrame, half: int) -> tuple[Works, pd.DataFrame]:
+    """Keep every second artist with works, and all control names."""
+    members = set(works.pool[half::2])
+    left_out = set(works.pool) - members
+    return _kept(works, works.rows["subject"].isin(members).to_numpy(dtype=bool)), subjects[
+        ~subjects["subject"].isin(left_out)
+    ]
+
+
+def _kept(works: Works, kept: BoolArray) -> Works:
+    rows = works.rows[kept].reset_index(drop=True)
+    present = set(rows["subject"])
+    pool = [s for s in works.pool if s in present]
+    place = {s: i for i, s in enumerate(pool)}
+    artist = np.asarray(rows["subject"].map(place).to_numpy(), dtype=np.int64)
+    return replace(works, rows=rows, embeddings=works.embeddings[kept], pool=pool, artist=artist)
