@@ -1,4 +1,7 @@
 """Imitations: images that a model draws when a prompt names a subject, or images that an operator supplies in a folder."""
 
 VERSION = 2
-"""Of imitations. Raise it if the same inputs give other rows."""
+"""Of imitations that a model draws. Raise it if the same inputs give other rows."""
+
+SUPPLIED_VERSION = 3
+"""Of imitations that an operator supplied. Raise it if the same files give other rows."""

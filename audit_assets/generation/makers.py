@@ -14,7 +14,7 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation import VERSION, image_folder
+from audit_assets.generation import SUPPLIED_VERSION, VERSION, image_folder
 from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
@@ -120,7 +120,7 @@ class SuppliedImages(_Maker):
             made_of = image_folder.fingerprint(self._files(subject, name))
         except InputError as error:
             made_of = str(error)
-        return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, VERSION])
+        return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, SUPPLIED_VERSION])
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         about: dict[str, Any] = {"model_version": self.resolved.name, "subject": subject}

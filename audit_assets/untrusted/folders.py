@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audit_assets.errors import InputError
-from audit_assets.untrusted.images import check_header
+from audit_assets.untrusted.images import HEIC_IS_READ, check_header
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_HEIC = {".heic", ".heif", ".hif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"} | (
+    _HEIC if HEIC_IS_READ else set()
+)
 
 
 def artist_folder(folder: Path, subject: str, name: str) -> Path | None:

@@ -1,71 +1,188 @@
-"""These functions open image files that a person supplied. They set bounds, and a refusal names file and remedy."""
+"""These functions open image files that a person supplied. They set bounds, and a refusal names file and remedy.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+There is one reading of images, for real works and for images that an operator saved from a model.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from audit_assets.errors import InputError
+from audit_assets.untrusted import colours, png
+
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HEIC_IS_READ = False
+else:
+    register_heif_opener()
+    HEIC_IS_READ = True
 
 MAXIMUM_PIXELS = 64_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
+BACKGROUND = "white"
+"""Transparent images are put on this colour."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", *(("HEIF",) if HEIC_IS_READ else ()))
 """A user's file may have these formats, whatever its name says. Pillow reads more, and starts Ghostscript for EPS."""
+NEEDS_HEIC = "is HEIC, which needs the package pillow-heif; install it (pip install 'audit_assets[heif]'), or save the work as PNG"
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_MOST_PAGES = 64
+_HEAD = 1_000_000
+_CODES = b"colrnclx"
 
 
 def check_header(path: Path) -> None:
-    """Refuse a file that a person cannot have meant as an image of a model. Only its header is read.
-
-    It raises InputError if the file is not an image, is animated, is too large, or is in CMYK. A person who converted
-    an image to CMYK chose other colours than the model's.
-    """
-    with _opened(path) as image:
+    """Refuse a file that `open_image` would refuse, as far as its header shows it. No pixel is decoded."""
+    with _opened(path) as (image, own):
+        profile = _profile(image, path, own)
         if image.mode == "CMYK":
-            raise InputError(f"{path}: is in CMYK, which no image model draws; supply the RGB image as it was made.")
+            colours.to_srgb(Image.new("CMYK", (1, 1)), profile)
 
 
 def open_image(path: Path) -> Image.Image:
-    """Return a user's image as RGB. InputError names the file and the remedy.
+    """Return a user's image as RGB in sRGB. InputError names the file and the remedy.
 
-    The image is turned as its EXIF says, and its transparency is put on white.
+    The image is turned as its EXIF says. The colours that its profile states are converted to sRGB. Its transparency is
+    put on BACKGROUND. Deeper values are scaled to eight bits.
     """
-    with _opened(path) as image:
-        turned = _eight_bits(ImageOps.exif_transpose(image), path)
-        if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
-            turned = turned.convert("RGBA")
-            white = Image.new("RGBA", turned.size, "white")
-            return Image.alpha_composite(white, turned).convert("RGB")
-        return turned.convert("RGB")
+    with _opened(path) as (image, own):
+        profile = _profile(image, path, own)
+        image.load()
+        tags = dict(getattr(image, "tag_v2", {}))
+        with suppress(Exception):  # an EXIF that cannot be read says nothing of a turn; its reader raises any exception
+            image = ImageOps.exif_transpose(image)
+        solid, alpha = _parts(image, tags)
+        converted = colours.to_srgb(solid, profile)
+        if alpha is not None:
+            converted = Image.composite(converted, Image.new("RGB", converted.size, BACKGROUND), alpha)
+        return converted
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
     """Open a still image of usual size. Decoding it inside also raises InputError if the file is damaged."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            # An MPO is a camera's JPEG with a preview behind it, not an animation.
-            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-                raise InputError(f"{path}: is animated; save the frame that counts as a still image.")
-            if image.width * image.height > MAXIMUM_PIXELS:
-                raise InputError(
-                    f"{path}: has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
-                )
-            yield image
+        with open(path, "rb") as file:
+            source, own = _source(file)
+            with Image.open(source, formats=FORMATS) as image:
+                if image.width * image.height > MAXIMUM_PIXELS:
+                    raise InputError(
+                        f"has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
+                    )
+                _check_still(image)
+                yield image, own
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
         ) from None
     except Exception as error:  # a file that was built to do so makes a decoder raise any exception
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None
 
 
-def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
-    """Scale deeper greys to eight bits. Pillow clips them at 255, which makes a 16-bit scan all white."""
+def _source(file: BinaryIO) -> tuple[BinaryIO, png.Colours | None]:
+    head = file.read(12)
+    file.seek(0)
+    if not HEIC_IS_READ and head[4:8] == b"ftyp" and head[8:12] in _HEIC:
+        raise InputError(NEEDS_HEIC)
+    return png.pixels_of(file) if head.startswith(png.MAGIC) else (file, None)
+
+
+def _check_still(image: Image.Image) -> None:
+    """Raise InputError for an animation and for a file with several pages, which are several images.
+
+    The preview behind a camera's JPEG (MPO) and the smaller copies in a TIFF are no pages.
+    """
+    if image.format == "TIFF":
+        for page in range(1, _MOST_PAGES):
+            try:
+                image.seek(page)
+            except EOFError:
+                break
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            if not int(tags.get(254, 0)) & 0b101 and tags.get(255) != 2:  # neither a smaller copy nor a mask
+                raise InputError("has several pages; save the page that counts as an image of its own.")
+        image.seek(0)
+    elif image.format == "HEIF":
+        return  # Pillow shows the primary image of several; the others are bursts and depth maps
+    elif image.format != "MPO" and getattr(image, "is_animated", False):
+        raise InputError("is animated; save the frame that counts as a still image.")
+
+
+def _profile(image: Image.Image, path: Path, own: png.Colours | None) -> bytes | None:
+    """Return the ICC profile that describes the image's colours. It is None if they are in sRGB."""
+    if own is not None:
+        if own.codes is not None:
+            return colours.by_codes(*own.codes)
+        if own.profile is not None:
+            return own.profile
+        if "srgb" in image.info:
+            return None
+        return colours.by_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
+    if (profile := image.info.get("icc_profile")) is not None and len(profile):
+        return bytes(profile)
+    if image.format in ("AVIF", "HEIF") and (codes := _codes(path)) is not None:
+        return colours.by_codes(*codes)
+    return colours.adobe_rgb() if image.mode == "RGB" and _is_adobe_rgb(image) else None
+
+
+def _codes(path: Path) -> tuple[int, int] | None:
+    """Return the code points of primaries and transfer in the head of an AVIF or HEIC."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    at = head.find(_CODES)
+    if at < 0 or len(head) < at + len(_CODES) + 4:
+        return None
+    primaries, transfer = struct.unpack_from(">HH", head, at + len(_CODES))
+    return primaries, transfer
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Return whether a camera marked its image as Adobe RGB, which it does without a profile."""
+    with suppress(Exception):  # a damaged EXIF makes its reader raise any exception, and marks nothing
+        exif = image.getexif()
+        mark = exif.get_ifd(0xA005).get(1, "")
+        mark = mark.decode("latin-1") if isinstance(mark, bytes) else str(mark)
+        return mark.startswith("R03") or exif.get_ifd(0x8769).get(0xA001) == 2
+    return False
+
+
+def _parts(image: Image.Image, tags: Mapping[int, Any]) -> tuple[Image.Image, Image.Image | None]:
+    """Return an image of mode L, RGB, CMYK or LAB with eight bits, and its opacity (mode L) if it has any.
+
+    `tags` are those of a TIFF.
+    """
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        return _eight_bits(image, tags)
     if image.mode in ("I", "F"):
-        raise InputError(f"{path}: has 32-bit values, whose white is unknown; save it again with 8 or 16 bits.")
-    return image
+        raise InputError("has 32-bit or signed values, whose white is unknown; save it again with 8 or 16 bits.")
+    if image.mode in ("PA", "La", "RGBa"):
+        image = image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[image.mode])
+    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+        image = image.convert("RGBA")
+    if image.mode == "RGBA":
+        return image.convert("RGB"), image.getchannel("A")
+    if image.mode == "LA":
+        return image.getchannel("L"), image.getchannel("A")
+    plain = {"1": "L", "P": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "HSV": "RGB"}.get(image.mode, image.mode)
+    if plain not in ("L", "RGB", "CMYK", "LAB"):
+        raise InputError(f"has pixels of the kind {image.mode}; save it again as RGB.")
+    return image.convert(plain), None
+
+
+def _eight_bits(image: Image.Image, tags: Mapping[int, Any]) -> tuple[Image.Image, Image.Image | None]:
+    """Scale deeper greys to eight bits. Pillow clips them at 255, which makes a 16-bit scan all white."""
+    bits = tags.get(258, 16)
+    white = 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1
+    values = np.asarray(image).astype(np.uint32)
+    clear = image.info.get("transparency")
+    grey = np.minimum((values * 255 + white // 2) // white, 255).astype(np.uint8)
+    if tags.get(262) == 0:  # white is zero, which Pillow passes over for deep greys
+        grey = 255 - grey
+    opacity = None if clear is None else Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+    return Image.fromarray(grey), opacity

@@ -1,0 +1,150 @@
+"""Pixels as a file means them: turns, depths, pages, transparency, and texts that must not stand in their way."""
+
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from audit_assets.errors import InputError
+from audit_assets.untrusted.images import check_header, open_image
+
+
+def quarters() -> Image.Image:
+    """32 x 16, with a colour in each quarter, so that every turn shows."""
+    image = Image.new("RGB", (32, 16))
+    for n, colour in enumerate([(220, 30, 30), (30, 200, 30), (40, 40, 220), (220, 220, 220)]):
+        image.paste(colour, (16 * (n % 2), 8 * (n // 2), 16 * (n % 2) + 16, 8 * (n // 2) + 8))
+    return image
+
+
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How a camera that writes each orientation stores the upright image."""
+
+
+@pytest.mark.parametrize("orientation", [1, *UNDO])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "avif"])
+def test_every_orientation_in_every_format_is_turned_once(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = quarters().transpose(UNDO[orientation]) if orientation in UNDO else quarters()
+    stored.save(tmp_path / f"turned.{suffix}", exif=exif)
+    found = np.asarray(open_image(tmp_path / f"turned.{suffix}")).astype(int)
+    assert found.shape == (16, 32, 3)
+    assert np.abs(found - np.asarray(quarters()).astype(int)).mean() < 12
+
+
+def test_a_damaged_exif_does_not_make_the_pixels_unreadable(tmp_path: Path) -> None:
+    quarters().save(tmp_path / "damaged.jpg", exif=b"Exif\0\0no exif at all")
+    assert open_image(tmp_path / "damaged.jpg").size == (32, 16)
+
+
+def test_a_scan_whose_white_is_zero_and_one_of_twelve_bits_keep_their_tones(tmp_path: Path) -> None:
+    tones = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    Image.fromarray(tones).save(tmp_path / "white.tif", tiffinfo={262: 0})
+    assert np.array_equal(np.asarray(open_image(tmp_path / "white.tif"))[..., 0].ravel(), np.arange(256)[::-1])
+    rows = [[0, 4095], [2048, 1024]]
+    packed = b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in rows)
+    entries = [(256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, 1), (278, 3, 1, 2), (279, 4, 1, 6)]  # fmt: skip
+    ifd = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHI", tag, kind, n) + (struct.pack("<Hxx", v) if kind == 3 else struct.pack("<I", v))
+        for tag, kind, n, v in entries
+    )
+    (tmp_path / "twelve.tif").write_bytes(b"II*\0" + struct.pack("<I", 14) + packed + ifd + bytes(4))
+    assert np.asarray(open_image(tmp_path / "twelve.tif"))[..., 0].tolist() == [[0, 255], [128, 64]]
+
+
+def png16(tmp_path: Path, kind: int, values: np.ndarray, *chunks: tuple[bytes, bytes]) -> Path:
+    """`kind`: 0 grey, 2 RGB, 4 grey with alpha, 6 RGBA, each of 16 bits."""
+    height, width = values.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    content = PngImagePlugin._MAGIC
+    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):  # fmt: skip
+        content += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    (tmp_path / "deep.png").write_bytes(content)
+    return tmp_path / "deep.png"
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_become_eight(tmp_path: Path, kind: int, channels: int) -> None:
+    values = np.random.default_rng(1).integers(0, 65536, (8, 8, channels))
+    if kind in (4, 6):
+        values[..., -1] = 65535
+    found = np.asarray(open_image(png16(tmp_path, kind, values))).astype(float)
+    assert np.abs(found - values[..., : max(1, channels - (kind in (4, 6)))] / 257).max() <= 1
+
+
+def test_transparency_of_deep_and_shallow_images_lies_on_white(tmp_path: Path) -> None:
+    values = np.full((4, 4, 1), 1000)
+    values[0, 0] = 20000
+    found = np.asarray(open_image(png16(tmp_path, 0, values, (b"tRNS", struct.pack(">H", 1000)))))
+    assert found[0, 0].tolist() == [78] * 3
+    assert found[1:].min() == 255
+    values = np.zeros((4, 4, 4), int)
+    values[..., 0], values[..., 3] = 65535, 32768
+    half = np.asarray(open_image(png16(tmp_path, 6, values)))
+    assert np.abs(half[0, 0].astype(int) - [255, 127, 127]).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "L", "LA", "RGBA", "YCbCr"])
+def test_palettes_greys_and_other_kinds_of_pixels_show_what_they_mean(tmp_path: Path, mode: str) -> None:
+    image = quarters().convert("L").convert(mode) if mode in ("LA", "1") else quarters().convert(mode)
+    image.save(tmp_path / "kind.tif")
+    right = np.asarray(image.convert("RGB")).astype(int)
+    assert np.abs(np.asarray(open_image(tmp_path / "kind.tif")).astype(int) - right).max() <= 2
+
+
+def test_pages_are_refused_and_smaller_copies_are_no_pages(tmp_path: Path) -> None:
+    quarters().save(tmp_path / "pages.tif", save_all=True, append_images=[quarters()])
+    for read in (open_image, check_header):
+        with pytest.raises(InputError, match=r"pages\.tif: has several pages; save the page that counts"):
+            read(tmp_path / "pages.tif")
+    small = quarters().resize((8, 4))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    quarters().save(tmp_path / "copy.tif", save_all=True, append_images=[small])
+    with Image.open(tmp_path / "copy.tif") as image:
+        image.seek(1)
+        assert image.tag_v2[254] == 1  # type: ignore[attr-defined]
+    assert np.array_equal(np.asarray(open_image(tmp_path / "copy.tif")), np.asarray(quarters()))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("after", [True, False])
+def test_a_large_text_does_not_make_the_pixels_unreadable(tmp_path: Path, packed: bool, after: bool) -> None:
+    text = PngImagePlugin.PngInfo()
+    for key in ("workflow", "prompt"):
+        text.add_text(key, json.dumps({"nodes": [{"id": 0, "note": "x" * 2_000_000}]}), zip=packed)
+    if after:
+        text.chunks = [(name, data, True) for name, data, *_ in text.chunks]
+    quarters().save(tmp_path / "ComfyUI_00001_.png", pnginfo=text)
+    check_header(tmp_path / "ComfyUI_00001_.png")
+    assert np.array_equal(np.asarray(open_image(tmp_path / "ComfyUI_00001_.png")), np.asarray(quarters()))
+
+
+def test_a_text_that_says_how_the_image_is_turned_is_kept(tmp_path: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="r"><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    text.add_itxt("XML:com.adobe.xmp", xmp)
+    quarters().save(tmp_path / "xmp.png", pnginfo=text)
+    assert open_image(tmp_path / "xmp.png").size == (16, 32)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "bmp", "avif", "jfif"])
+def test_works_in_the_formats_of_archives_and_browsers_are_read(tmp_path: Path, suffix: str) -> None:
+    buffer = io.BytesIO()
+    quarters().save(buffer, {"tif": "TIFF", "jfif": "JPEG"}.get(suffix, suffix.upper()))
+    (tmp_path / f"work.{suffix}").write_bytes(buffer.getvalue())
+    found = np.asarray(open_image(tmp_path / f"work.{suffix}")).astype(int)
+    assert np.abs(found - np.asarray(quarters()).astype(int)).mean() < 8
