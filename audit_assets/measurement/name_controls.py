@@ -117,8 +117,8 @@ def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) ->
     if own_labels == control_labels and own_labels >= 2:
         return "own", f"Artists and control names compete against {own_labels} labels each."
     return "joint", (
-        f"Alone, artists would compete against {own_labels} labels and control names against {control_labels}, so chance would differ; "
-        f"all subjects compete against the {joint_labels} labels of artists and control names together."
+        f"In sets of their own, an artist would compete against {own_labels} labels and a control name against {control_labels}, so chance "
+        f"would differ. All subjects compete against the {joint_labels} labels of artists and control names together."
     )
 
 
