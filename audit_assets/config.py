@@ -156,7 +156,7 @@ class OneArtist(_Strict):
 
     name: str = Field(min_length=1, max_length=200)
     aliases: tuple[str, ...] = ()
-    locale: str | None = Field(None, description="where the name comes from, as Faker has it, such as no_NO")
+    locale: str | None = Field(None, description="the origin of the name, as a locale of Faker, such as no_NO")
     indirect_prompt: str = Field("", description="a description of the works that does not name the artist")
     opted_out: bool = False
 

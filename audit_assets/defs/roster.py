@@ -213,7 +213,7 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     ],
 )
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Whoever is audited or compared, with the key of their partition. Adds the partitions of subjects."""
+    """Each subject that is audited or compared, with the key of its partition. Materializing it adds the partitions of subjects."""
     ws = audit.workspace
     stage = stage_of(ws)
     table = stage.make_subjects()

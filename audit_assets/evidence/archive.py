@@ -47,7 +47,7 @@ WAREHOUSE = "warehouse"
 LARGEST_MANIFEST = 1 << 30
 _LARGEST_NOTE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest that a zip can say: the time of packing is nobody's evidence."""
+"""The earliest time that a zip can hold: the time of packing proves nothing."""
 _BLOCK = 1 << 20
 
 

@@ -69,7 +69,7 @@ def _manifest(ws: Workspace, model: str, root: str | None, signer: Path | None) 
         check.findings.append(problem)
     if root is None and signer is None:
         check.unchecked.append(
-            "nothing outside this folder vouches for the manifest: whoever can write here can write one that agrees with "
+            "nothing outside this folder vouches for the manifest: a person who can write here can write one that agrees with "
             "what they wrote. Give --root the root that was kept elsewhere, or --signer the key of who signed it"
         )
     elif root is not None and root not in vouched:

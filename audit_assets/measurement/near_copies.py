@@ -20,7 +20,7 @@ THRESHOLD = 0.97
 
 Centred, because encoders whose embeddings share a large common part put unrelated works above any threshold near 1. The two
 errors are not alike. A wrong merge takes weight from works that do count, and the perfect imitator then asks for more works,
-in the open. A missed copy lets one painting be work and imitation at once, and nobody sees it. How good the threshold is for an
+in the open. A missed copy lets one painting be work and imitation at once, and no reader sees it. How good the threshold is for an
 encoder is counted in each audit: ``shared_share`` is the share of works merged with a work of *another* artist, which
 should be next to none. If it is not, the encoder cannot tell copies from works, and the report says so.
 """

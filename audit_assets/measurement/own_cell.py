@@ -3,7 +3,7 @@
 The matrix has a row per artist with works (audited artists and background) and a column per name with images (audited
 artists and control names). Its entries are mean cosines (``similarities``). The *own cell* of an audited artist is where the
 artist's row meets the column of the artist's name. If the model does not imitate the artist, the own cell is a cell like any
-other, once row, column and their scales are taken out. ``own_cell`` ranks it among all cells that are nobody's own, so one
+other, once row, column and their scales are taken out. ``own_cell`` ranks it among all cells that are no subject's own, so one
 artist beside twenty others and 199 control names can reach p = 1/4,200.
 
 The assumption: images of an unknown name are like images of other names up to location and scale, and works of one artist
@@ -72,7 +72,7 @@ class OwnCell:
 
     ``p_value`` = ``rank`` / (``others`` + 1); ``rank``: 1 + other cells at least as large, a tie counts against the artist;
     ``z``: the own cell in units of its column's scale. All three are NaN if the artist was not tested, and ``reason`` says
-    why and what would settle it; it is empty otherwise. ``others``: cells that are nobody's own. ``p_floor`` = 1 / (others + 1).
+    why and what would settle it; it is empty otherwise. ``others``: cells that are no subject's own. ``p_floor`` = 1 / (others + 1).
     ``same_columns``, ``same_rows``: names and artists left out as copies of others.
     """
 
@@ -332,7 +332,7 @@ class RowEffects:
 
 
 def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
-    """Sorted z of the cells that are nobody's own, flat columns left out: what an own cell is ranked among."""
+    """Sorted z of the cells that are no subject's own, flat columns left out: what an own cell is ranked among."""
     kept = np.broadcast_to(~flat, z.shape).copy()
     exists = table.rows >= 0
     kept[table.rows[exists], table.columns[exists]] = False

@@ -86,7 +86,7 @@ def halves(
 ) -> Halves:
     """Random halves of the independent works of each of ``artists`` (n,), ``splits`` times.
 
-    ``artist`` (w,): the artist of each work, in an order that nobody chose (``near_copies.order_of``). ``groups`` (w,): works that
+    ``artist`` (w,): the artist of each work, in an order that no person chose (``near_copies.order_of``). ``groups`` (w,): works that
     are not independent, which stay on one side (``near_copies.independent_groups``); by default each work is its own.
     ``weights`` (w,) as in ``similarities``. ``images``: images that the audit shows of the artist, one number or (n,). No more
     groups than that stand in, and no more than half; if half the works are fewer than the images, the imitator shows fewer,

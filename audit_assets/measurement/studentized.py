@@ -24,7 +24,7 @@ def studentized(residual: FloatArray, lengths: FloatArray, own_row: IntArray) ->
 
     ``residual`` (rows, b), ``lengths`` (rows,), ``own_row`` (b,): the row of the own cell of each column, -1 if it has none.
     The column's mean is fitted by weighted least squares, its scale is the root mean square of what is left. Each cell is measured
-    by the other cells that are nobody's own, less the largest of them (``TRIMMED``); the cell itself is left out in closed
+    by the other cells that are no subject's own, less the largest of them (``TRIMMED``); the cell itself is left out in closed
     form (Cook and Weisberg 1982, section 2.2.1). Returns z (rows, b), rounded to 9 decimals so that equal similarities stay
     ties, and which columns are flat, their z set to 0.
     """

@@ -69,7 +69,7 @@ class PublicationStage:
     def publish(self) -> tuple[Path, dict[str, int], list[str]]:
         """Write `audit.duckdb` unless it is made of the same tables already: its path, rows per table, and what differs.
 
-        InputError if results do not follow from what they are made of, whoever asks: the database stays as it was.
+        InputError if results do not follow from what they are made of, whichever command asks: the database stays as it was.
         """
         ws, database = self.ws, self.ws.database
         inputs, sources = self.inputs(), self.tables()

@@ -16,7 +16,7 @@ from audit_assets.warehouse.database import columns
 
 _OWN_SETS = ("criteria", "random_names")
 """Label sets in the paper's design: artists among artists, names among names. A recombined name competes in `joint`, where the artists
-whose parts it has compete too: among recombined names alone, a part would win for want of its artist."""
+whose parts it has compete too: among recombined names alone, a part would win because its artist does not compete."""
 
 
 def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:

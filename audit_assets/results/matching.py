@@ -28,8 +28,8 @@ from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
 CONTROLS = (("reassigned", True), ("deranged", False))
-"""Real works given to artists at random: by any permutation, which the paper does not exclude, and by one that gives nobody
-their own."""
+"""Real works given to artists at random: by any permutation, as the paper allows, and by one that gives
+no artist their own."""
 
 
 ALTERNATIVES: tuple[matching.Alternative, ...] = ("two_sided", "closer")

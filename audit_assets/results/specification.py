@@ -82,7 +82,7 @@ def by_tests(own: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.D
             (matching["test"] == test) & (matching["control"] == "none") & (matching["alternative"] == alternative)
         ].drop_duplicates("subject").set_index("subject").reindex(own["subject"])  # fmt: skip
         p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
-        if test == OWN:  # the audit's own answers, also where the name test decides for want of other artists
+        if test == OWN:  # the audit's own answers, also if the name test decides for want of other artists
             tables.append(_rows(own, test, own["steers"].tolist(), own["towards"].tolist()))
         elif not np.isnan(p).all():
             adjusted = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan)
@@ -164,7 +164,7 @@ def _steers(trials: pd.DataFrame, subjects: pd.DataFrame, protocol: Protocol) ->
 
 
 def half_of_works(works: Works) -> Works:
-    """Keep the first half of each artist's works in the order of their hashes, which nobody chose."""
+    """Keep the first half of each artist's works in the order of their hashes, which no person chose."""
     place = works.rows.groupby("subject").cumcount()
     number = works.rows.groupby("subject")["work"].transform("size")
     return _kept(works, (place < (number + 1) // 2).to_numpy(dtype=bool))

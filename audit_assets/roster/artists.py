@@ -8,10 +8,10 @@
 | `born`, `died` | years; `died` empty for the living |
 | `instagram`, `deviantart`, `artstation` | a handle, an address or `yes`; empty or `no` if the artist is absent there |
 | `sells_work` | `yes`, `no`, or the address of the shop |
-| `source` | where the row's facts are from |
+| `source` | the source of the row's facts |
 | `opted_out` | `yes` or `no`; recorded, never a reason for exclusion |
 | `indirect_prompt` | a description that does without the name |
-| `locale` | where the name comes from, as Faker has it (`no_NO`): control names are drawn from there |
+| `locale` | the origin of the name, as a locale of Faker (`no_NO`): control names are drawn from there |
 | `peers` | a group of artists of one origin, school and medium; its members are compared with each other |
 """
 

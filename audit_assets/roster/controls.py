@@ -119,7 +119,7 @@ def _mostly_latin(names: Sequence[str]) -> bool:
 
 
 def _random(controls: Controls, locale: str, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
-    """Names that share no part with anybody known; where a locale has too few, also names that do, after them."""
+    """Names that share no part with a known artist's name; if a locale has too few, also names that do, after them."""
     wanted = _MARGIN * controls.random_names
     draw = partial(
         random_names,

@@ -49,7 +49,7 @@ def choose(
         steps.append(_step("criteria", "mentions", eligible, eligible, note))
         nobody = eligible.iloc[:0]
         steps.append(
-            _step("most_mentioned", "mentions", nobody, nobody, "no captions were scanned: nobody can be ranked")
+            _step("most_mentioned", "mentions", nobody, nobody, "no captions were scanned, so no artist can be ranked")
         )
         return Choice({"criteria": eligible["name"].tolist(), "most_mentioned": []}, pd.DataFrame(steps))
 
@@ -61,7 +61,7 @@ def choose(
         known = [column for column in columns if _says_anything(eligible[column])]
         if not known:
             steps.append(
-                _step("criteria", criterion, before, before, f"skipped: {', '.join(columns)} empty for everybody")
+                _step("criteria", criterion, before, before, f"skipped: {', '.join(columns)} empty for every artist")
             )
             continue
         left = before[qualifies(eligible)[before.index]]

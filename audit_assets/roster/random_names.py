@@ -95,7 +95,7 @@ def recombinations_with(
 ) -> list[str]:
     """At most `n` names of one half of an artist's name and the other half of a partner's, the same for the same arguments.
 
-    For an audit with fewer than two artists, who have nobody of the roster to be recombined with. First words and remaining
+    For an audit with fewer than two artists, which has no other artist to recombine a name with. First words and remaining
     words of the artist take turns.
     """
     halves = [(words[0], " ".join(words[1:])) for words in map(str.split, artists) if len(words) > 1]

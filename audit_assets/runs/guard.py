@@ -1,6 +1,6 @@
 """What stands between browsers and Dagster's webserver on loopback.
 
-Dagster's UI has no accounts, and answers whoever reaches it. On loopback that is every web page that a browser on the machine
+Dagster's UI has no accounts, and answers every caller that reaches it. On loopback that is every web page that a browser on the machine
 shows: a page can send requests to 127.0.0.1, and can name its own server 127.0.0.1 after it was loaded. Four rules refuse
 what a page of another site can send:
 

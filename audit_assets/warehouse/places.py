@@ -290,7 +290,7 @@ def _private(name: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"audit-assets-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise InputError(f"{folder}: belongs to somebody else; delete it, or set TMPDIR to a folder of your own.")
+        raise InputError(f"{folder}: belongs to another user; delete it, or set TMPDIR to a folder of your own.")
     (folder / name).mkdir(exist_ok=True)
     return folder / name
 

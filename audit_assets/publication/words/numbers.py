@@ -51,7 +51,7 @@ _TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI",
 
 
 def known(value: Any) -> float | None:
-    """A number of the database, None where it is NULL."""
+    """A number of the database, None if it is NULL."""
     return None if value is None or pd.isna(value) else float(value)
 
 
