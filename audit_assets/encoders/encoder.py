@@ -15,7 +15,7 @@ from audit_assets.models.devices import best_device, is_cuda
 from audit_assets.models.encoders import ResolvedEncoder
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
-from audit_assets.models.tokenizers import lost_words
+from audit_assets.models.tokenizers import check_vocabulary, lost_words
 
 transformers_logging.disable_progress_bar()
 
@@ -36,6 +36,8 @@ class TransformersEncoder:
             self.tokenizer: Any = (
                 AutoTokenizer.from_pretrained(resolved.path, **SAFE) if self.kind == "image_text" else None
             )
+            if self.tokenizer is not None:
+                check_vocabulary(resolved.path, self.tokenizer)
         self.model = model.to(self.device).eval()
 
     @torch.inference_mode()

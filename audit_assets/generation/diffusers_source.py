@@ -16,7 +16,7 @@ from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.files import loading
 from audit_assets.models.pipelines import ResolvedLora, ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE_WEIGHTS, component_class
-from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
+from audit_assets.models.tokenizers import check_vocabulary, lost_words, tokenizer_lengths
 from audit_assets.untrusted.weights import read_json
 
 diffusers_logging.disable_progress_bar()
@@ -149,6 +149,8 @@ def _text_encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
         if isinstance(value, list) and value and value[0] is not None and component not in absent
     }
     for component, own in classes.items():
+        if component.startswith("tokenizer"):
+            check_vocabulary(folder / component, own)
         if not component.startswith("text_encoder") or not own.__module__.startswith("transformers."):
             continue
         encoder, loaded = own.from_pretrained(folder / component, dtype=dtype, output_loading_info=True, **SAFE_WEIGHTS)

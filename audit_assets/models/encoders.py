@@ -20,6 +20,7 @@ from audit_assets.models.files import (
     text_encoder_family,
 )
 from audit_assets.models.pretrained import check_configuration
+from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.weights import (
     check_configured_size,
     check_processor_size,
@@ -74,6 +75,7 @@ def resolve_encoder(
         (folder / f).exists() for f in ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
     ):
         raise InputError(f"{folder}: has no tokenizer, which labels need; save the tokenizer beside the model.")
+    check_tokenizer_config(folder)
     return ResolvedEncoder(
         name,
         kind,

@@ -13,6 +13,8 @@ from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
+from audit_assets.untrusted.layout import INDEX, read_names
+from audit_assets.untrusted.weights import read_json
 
 _KNOWN_TEXT_ENCODERS = {
     ("clip_text_model", 768): "clip-vit-l-14",
@@ -122,15 +124,30 @@ The format is the `model_type` of its config.json, or else that of transformers.
 """
 
 
-def read_files(folder: Path) -> list[Path]:
-    """Return every file that loading may read, in order of path."""
-    read = {".json", ".txt", ".model", *WEIGHTS.values()}
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in read)
+def read_files(folder: Path, variant: str | None = None) -> list[Path]:
+    """Return every file that loading may read, in order of path. InputError names a link to a file that is gone."""
+    index = read_json(folder / INDEX) if (folder / INDEX).exists() else None
+    files = [folder / name for name in read_names(_names(folder), index, variant, WEIGHTS.values())]
+    gone = next((file for file in files if not file.is_file()), None)
+    if gone is not None:
+        raise InputError(f"{gone}: is a link to a file that is gone; copy the model again, or fetch it again.")
+    return files
 
 
-def files_sha256(folder: Path) -> str:
+def _names(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder. A link to a folder is followed, because loading follows it."""
+    names, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(parent))
+        folders[:] = [f for f in folders if os.path.realpath(os.path.join(parent, f)) not in seen]
+        below = Path(parent).relative_to(folder)
+        names += [(below / file).as_posix() for file in files]
+    return names
+
+
+def files_sha256(folder: Path, variant: str | None = None) -> str:
     """Return the sha256 over the sorted (relative path, sha256) of every file that loading may read."""
     total = hashlib.sha256()
-    for file in read_files(folder):
+    for file in read_files(folder, variant):
         total.update(f"{file.relative_to(folder).as_posix()}\0{sha256_once(file)}\n".encode())
     return total.hexdigest()

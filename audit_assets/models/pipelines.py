@@ -16,9 +16,10 @@ from audit_assets.hashing import sha256_once
 from audit_assets.models.families import family_of, settings_for
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
 from audit_assets.models.pretrained import check_class_name, check_configuration
+from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.folders import artist_folders, folder_files
+from audit_assets.untrusted.layout import PICKLES
 from audit_assets.untrusted.weights import (
-    PICKLES,
     check_configured_size,
     check_safetensors,
     check_weights,
@@ -84,7 +85,7 @@ def resolve_diffusers(
     return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, chosen, lora)
 
 
-def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _component_configs(folder: Path, index: dict[str, Any], variant: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the configuration of each component that model_index.json names, schedulers included."""
     configs = {}
     for component, value in index.items():
@@ -102,10 +103,11 @@ def _component_configs(folder: Path, index: dict[str, Any]) -> dict[str, dict[st
             raise InputError(f"{own}: the component that model_index.json names is missing; copy the model again.")
         if not any(own.glob("*config.json")):
             raise InputError(f"{own / 'config.json'}: is missing; the model was copied in part, copy it again.")
-        shapes = check_weights(own) if (own / "config.json").exists() else {}
+        shapes = check_weights(own, variant, pipeline=folder) if (own / "config.json").exists() else {}
         file = own / ("scheduler_config.json" if component == "scheduler" else "config.json")
         configs[component] = read_json(file) if file.exists() else {}
         check_configuration(file, configs[component])
+        check_tokenizer_config(own)
         if shapes:
             check_configured_size(file, configs[component], shapes)
     return configs

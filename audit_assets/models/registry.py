@@ -61,9 +61,14 @@ def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
         warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
 
 
+_CHOICE_OF_FILES = 2
+"""This number changes if other files of a folder are hashed. A registration of another number is not compared."""
+
+
 def _registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> tuple[Warehouse, str, str]:
     kind = "model" if isinstance(found, ResolvedModel) else "encoder"
-    return Warehouse(audit.local(audit.warehouse)), f"registered/{kind}/{found.name}", digest([kind, found.revision])
+    inputs = digest([kind, found.revision, _CHOICE_OF_FILES])
+    return Warehouse(audit.local(audit.warehouse)), f"registered/{kind}/{found.name}", inputs
 
 
 def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:

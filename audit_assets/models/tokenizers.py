@@ -1,9 +1,45 @@
-"""These functions find how much of a prompt a tokenizer keeps.
+"""These functions check that a tokenizer is whole, and find how much of a prompt it keeps.
 
 If a name is cut short, the model was never asked for it, and the images say nothing about the name.
 """
 
+import re
+from pathlib import Path
 from typing import Any
+
+from audit_assets.errors import InputError
+from audit_assets.untrusted.weights import read_json
+
+_OTHER_VOCABULARIES = re.compile(r"tekken\.json|tokenizer\.model.*|tiktoken\.model|tokenizer\..+\.json")
+
+
+def check_tokenizer_config(folder: Path) -> None:
+    """Raise InputError if a tokenizer's configuration names a file. Such a file may lie anywhere, and is not hashed."""
+    file = folder / "tokenizer_config.json"
+    config = read_json(file) if file.exists() else {}
+    for field in ("vocab", "merges"):
+        if isinstance(config.get(field), str):
+            raise InputError(
+                f"{file}, {field}: {config[field]!r} is a file that the library would open wherever it lies; delete the field, and "
+                "put the vocabulary beside this file."
+            )
+
+
+def check_vocabulary(folder: Path, tokenizer: Any) -> None:
+    """Raise InputError if a tokenizer's vocabulary is missing. `tokenizer` is one of transformers, or its class.
+
+    transformers makes a tokenizer with an empty vocabulary of such a folder. All names are the same to it.
+    """
+    wanted = dict(getattr(tokenizer, "vocab_files_names", {}))
+    whole = wanted.pop("tokenizer_file", None)
+    if whole is not None and (folder / whole).is_file():
+        return
+    if any(_OTHER_VOCABULARIES.fullmatch(file.name) for file in folder.iterdir()):
+        return
+    needed = list(wanted.values()) or ([whole] if whole else [])
+    for name in needed:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: is missing, and the tokenizer needs it; copy the model again.")
 
 
 def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:

@@ -15,10 +15,15 @@ from safetensors import safe_open
 
 from audit_assets.errors import InputError
 from audit_assets.untrusted import yaml as safe_yaml
+from audit_assets.untrusted.layout import (
+    check_variant,
+    problem_of_other_formats,
+    used_variant,
+    weights_by_variant,
+)
 
 LARGEST_JSON = 100_000_000
 """A JSON file may have this many bytes. The largest tokenizers have some thirty million."""
-PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -40,31 +45,46 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_weights(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor by its name, from all files of the folder. Only whole safetensors are accepted.
+def check_weights(
+    folder: Path, variant: str | None = None, *, pipeline: Path | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor by its name, from the files that loading reads. Only whole safetensors are accepted.
 
-    InputError names a pickle, a truncated file, or a folder without weights.
+    InputError names weights in another format, a truncated or missing file, or a folder without weights. `pipeline` is
+    the folder of the pipeline that `folder` is a component of.
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    weights = [p for p in files if p.suffix == ".safetensors"]
-    pickles = [p for p in files if p.suffix.lower() in PICKLES]
-    if pickles and not weights:
+    names = sorted(p.name for p in folder.iterdir() if not p.is_dir())
+    found = weights_by_variant(names)
+    check_variant(folder, found, variant)
+    files = [folder / name for name in found.get(used_variant(found, variant), [])]
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    indexes = [file for file in files if file.suffix == ".json"]
+    if not files:
+        unknown = next((name for name in names if name.endswith(".safetensors")), None)
         raise InputError(
-            f"{pickles[0]}: is a pickle, which can run code when it is opened; convert the model to safetensors."
+            f"{folder / unknown}: has not the name of weights that are loaded; rename it to `model.safetensors` (transformers) "
+            "or `diffusion_pytorch_model.safetensors` (diffusers)."
+            if unknown
+            else problem_of_other_formats(folder, names, pipeline)
+            or f"{folder}: holds no .safetensors weights; copy the model again, or convert it."
         )
-    if not weights:
-        raise InputError(f"{folder}: holds no .safetensors weights; copy the model again, or convert it.")
     shapes: dict[str, tuple[int, ...]] = {}
-    for file in weights:
-        header = check_safetensors(file)
-        shapes |= {name: tuple(t["shape"]) for name, t in header.items() if name != "__metadata__"}
-    for index in (p for p in files if p.name.endswith(".safetensors.index.json")):
+    for index in indexes:
         shards = read_json(index).get("weight_map")
         for shard in shards.values() if isinstance(shards, dict) else []:
             if not isinstance(shard, str) or not shard or Path(shard).name != shard:
                 raise InputError(f"{index}: {shard!r} is no name of a file beside it; copy the model again.")
+            if index.parent / shard not in weights and (index.parent / shard).exists():
+                raise InputError(f"{index}: {shard!r} is no usual name of a part of weights; save the model again.")
             if not (index.parent / shard).is_file():
                 raise InputError(f"{index.parent / shard}: is missing, and {index.name} names it; copy it again.")
+    for file in weights:
+        header = check_safetensors(file)
+        shapes |= {name: tuple(t["shape"]) for name, t in header.items() if name != "__metadata__"}
+    if not indexes and not any("-" not in file.name for file in weights):
+        raise InputError(
+            f"{weights[0]}: is one of several parts, and their index (*.safetensors.index.json) is missing; copy it beside them."
+        )
     return shapes
 
 

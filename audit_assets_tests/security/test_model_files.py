@@ -16,7 +16,8 @@ from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_lora
-from audit_assets.untrusted.weights import LARGEST_JSON, PICKLES, check_safetensors, licence, read_json
+from audit_assets.untrusted.layout import PICKLES
+from audit_assets.untrusted.weights import LARGEST_JSON, check_safetensors, licence, read_json
 from audit_assets_tests.encoders import tiny_encoders
 from audit_assets_tests.generation.tiny_pipelines import save
 
