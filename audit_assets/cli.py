@@ -83,6 +83,8 @@ def plan(config: Config = DEFAULT) -> None:
     try:
         with opened(config) as driver:
             driver.preflight()
+            for note in driver.notes:
+                console.print(f"assumed: {note}", markup=False)
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
             design = driver.results.design()

@@ -195,6 +195,9 @@ class LoraEntry(_Strict):
     path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub:owner/name that holds one")
     revision: str | None = None
     weight: float = Field(1.0, allow_inf_nan=False)
+    alpha: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="alpha of the training, if the adapter's file does not state it"
+    )
 
 
 class ModelEntry(_Strict):

@@ -19,7 +19,7 @@ from audit_assets.evidence.manifest import (
 )
 from audit_assets.hashing import sha256
 from audit_assets.models.files import read_files
-from audit_assets.models.registry import folder_here, lora_file
+from audit_assets.models.registry import folder_here, lora_files
 from audit_assets.roster.captions import caption_shards
 from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.warehouse.database import published_from
@@ -175,11 +175,12 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
         check.findings += problems
         seen += len(own)
         for adapter in (f for f in files if f.kind == "lora"):
-            file = lora_file(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else None
-            if file is None:
+            found = lora_files(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else []
+            altered = [_altered_file(file, adapter) for file in found]
+            if not found:
                 check.unchecked.append(f"{entry.name}: its adapter {adapter.file} is not on this machine")
-            elif problem := _altered_file(file, adapter):
-                check.findings.append(problem)
+            elif all(altered):  # two adapters may have one name
+                check.findings.append(str(altered[0]))
     check.seen = count(seen, "files")
     return check
 

@@ -12,9 +12,10 @@ from PIL.Image import Image
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
+from audit_assets.generation.adapters import add_adapters
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.files import loading
-from audit_assets.models.pipelines import ResolvedLora, ResolvedModel, left_out
+from audit_assets.models.pipelines import ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE_WEIGHTS, component_class
 from audit_assets.models.tokenizers import check_vocabulary, lost_words, tokenizer_lengths
 from audit_assets.untrusted.weights import read_json
@@ -52,8 +53,7 @@ class DiffusersSource:
         scheduler = self.settings["scheduler"]
         if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
             self.pipeline.scheduler = _scheduler(scheduler).from_config(self.pipeline.scheduler.config)
-        if resolved.lora:
-            _add_adapters(self.pipeline, resolved.lora)
+        self._adapters = add_adapters(self.pipeline, resolved.lora)
         asked = parameters.get("max_sequence_length")
         length = self._arguments.get("max_sequence_length") or (asked.default if asked else None)
         self._tokenizers = [
@@ -74,8 +74,9 @@ class DiffusersSource:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend."""
+        """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend, and what adapters changed."""
         return {
+            **({"adapters": self._adapters} if self._adapters else {}),
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
@@ -190,34 +191,6 @@ def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
         "clean_caption": False,
     }
     return {k: v for k, v in wanted.items() if k in takes and v is not None}
-
-
-def _add_adapters(pipeline: Any, adapters: tuple[ResolvedLora, ...]) -> None:
-    """Add LoRA adapters with their weights and merge them, so that drawing costs no extra time."""
-    if not hasattr(pipeline, "load_lora_weights"):
-        raise InputError(f"lora: {type(pipeline).__name__} takes no adapters; audit the merged model instead.")
-    names = [f"adapter_{n}" for n in range(len(adapters))]
-    for name, adapter in zip(names, adapters, strict=True):
-        try:
-            pipeline.load_lora_weights(
-                str(adapter.file.parent),
-                weight_name=adapter.file.name,
-                adapter_name=name,
-                local_files_only=True,
-                use_safetensors=True,
-            )
-        except (ValueError, RuntimeError, LookupError, TypeError) as error:
-            said = (str(error).splitlines() or [""])[0]
-            raise InputError(
-                f"{adapter.file}: does not fit {type(pipeline).__name__} ({said}); give an adapter that was trained on this model."
-            ) from None
-        if not any(name in loaded for loaded in pipeline.get_list_adapters().values()):
-            raise InputError(
-                f"{adapter.file}: changes nothing in {type(pipeline).__name__}; give an adapter that was trained on this model."
-            )
-    pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
-    pipeline.fuse_lora(adapter_names=names)
-    pipeline.unload_lora_weights()
 
 
 def _scheduler(name: str) -> Any:

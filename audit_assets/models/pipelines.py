@@ -13,29 +13,19 @@ from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
+from audit_assets.models.adapters import ResolvedLora
 from audit_assets.models.families import family_of, settings_for
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
 from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.folders import artist_folders, folder_files
-from audit_assets.untrusted.layout import PICKLES
 from audit_assets.untrusted.weights import (
     check_configured_size,
-    check_safetensors,
     check_weights,
     read_json,
 )
 
 _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
-
-
-@dataclass(frozen=True)
-class ResolvedLora:
-    """This is an adapter file and the weight that it is added with."""
-
-    file: Path
-    weight: float
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ def resolve_diffusers(
     if chosen["scheduler"] is None and isinstance(scheduler, list):
         chosen["scheduler"] = scheduler[-1]
     if lora:
-        chosen["lora"] = [{"file": a.file.name, "sha256": a.sha256, "weight": a.weight} for a in lora]
+        chosen["lora"] = [a.record() for a in lora]
     return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, chosen, lora)
 
 
@@ -145,34 +135,6 @@ def left_out(folder: Path) -> list[str]:
     """
     index = read_json(folder / "model_index.json")
     return sorted(c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir())
-
-
-def resolve_lora(path: str, revision: str | None, weight: float) -> ResolvedLora:
-    """Resolve a LoRA adapter. It is a .safetensors file, or a folder or hub id that holds one.
-
-    InputError names what the path is instead.
-    """
-    file = Path(path)
-    if not file.is_file():
-        folder, _ = local_folder(path, revision)
-        found = sorted(folder.glob("*.safetensors"))
-        if len(found) != 1:
-            pickles = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICKLES]
-            if pickles and not found:
-                file = pickles[0]
-            else:
-                raise InputError(
-                    f"{folder}: holds {len(found)} .safetensors files; give the path of the adapter's own file."
-                )
-        else:
-            file = found[0]
-    if file.suffix.lower() != ".safetensors":
-        raise InputError(
-            f"{file}: is no .safetensors file, and other formats can run code when they are opened; convert the adapter."
-        )
-    if not any("lora" in tensor.lower() for tensor in check_safetensors(file)):
-        raise InputError(f"{file}: holds no tensor of a LoRA adapter; give a whole model as a model of its own.")
-    return ResolvedLora(file, weight, sha256_once(file))
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:

@@ -3,6 +3,7 @@
 It resolves or refuses the entries of audit.yaml before anything expensive starts.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pyarrow as pa
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest, sha256_once
+from audit_assets.models.adapters import PEFT_CONFIG, resolve_lora
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
 from audit_assets.models.files import is_on_hub, local_folder, read_files
-from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder, resolve_lora
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
 from audit_assets.untrusted.weights import licence
 from audit_assets.warehouse.database import as_json
@@ -40,7 +42,7 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
     try:
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
-        lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight) for a in entry.lora)
+        lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight, a.alpha) for a in entry.lora)
         found = resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
         _check_registered(audit, found)
         return found
@@ -77,8 +79,10 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
     if warehouse.inputs(where) != inputs:
         return
     files = warehouse.read(where)
-    known = dict(zip(files["file"], files["sha256"], strict=True))
-    own = {file: sha256 for _, _, file, _, sha256, _ in _own_rows(found)}
+    known, own = (
+        _by_name(zip(files["file"], files["sha256"], strict=True)),
+        _by_name((r[2], r[4]) for r in _own_rows(found)),
+    )
     for file in sorted({*known, *own}):
         if own.get(file) != known.get(file):
             what = "was added" if file not in known else "is gone" if file not in own else "was changed"
@@ -86,6 +90,14 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
                 f"{found.path / file} {what} since {found.name!r} was audited under revision {found.revision!r}; put the "
                 "files back. If it is meant, give them another name, or a `revision` of their own."
             )
+
+
+def _by_name(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return the hashes of the files of each name, because two adapters may have one name."""
+    found: dict[str, list[str]] = {}
+    for file, sha256 in files:
+        found.setdefault(file, []).append(sha256)
+    return found
 
 
 def _check_not_renamed(audit: Audit, found: ResolvedEncoder) -> None:
@@ -112,6 +124,8 @@ class Registry:
     refused: dict[str, str]
     problems: list[str]
     """These are faults of single artists of image folders that headers show. Only those artists are left out."""
+    notes: list[str]
+    """These sentences say what was assumed of a model that can be audited, because its files do not state it."""
     versions_before: list[dict[str, Any]]
     files_before: list[dict[str, Any]]
     """These are the current rows of the tables `model_versions` and `model_files`.
@@ -138,10 +152,11 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
             continue
         if entry.source == "image_folder":
             problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
+    notes = [f"model {m.name!r}: {note}" for m in resolved.values() for a in m.lora for note in a.notes()]
     names = {entry.name for entry in audit.models}
     versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
     files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]
-    return Registry(resolved, refused, problems, versions, files)
+    return Registry(resolved, refused, problems, notes, versions, files)
 
 
 def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -151,20 +166,19 @@ def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
     return list(pa.Table.from_pandas(warehouse.read(table), preserve_index=False).to_pylist())
 
 
-def lora_file(audit: Audit, entry: ModelEntry, name: str) -> Path | None:
-    """Return the file of an entry's adapter of that name, if it is on this machine. Nothing is fetched."""
+def lora_files(audit: Audit, entry: ModelEntry, name: str) -> list[Path]:
+    """Return the files of an entry's adapters of that name that are on this machine. Nothing is fetched."""
+    found = []
     for adapter in entry.lora:
         location = _location(audit, adapter.path)
-        if Path(location).is_file():
-            file = Path(location)
-        else:
-            try:
-                file = local_folder(location, adapter.revision, fetch=False)[0] / name
-            except InputError:
-                continue
-        if file.name == name and file.is_file():
-            return file
-    return None
+        try:
+            here = Path(location)
+            folder = here.parent if here.is_file() else local_folder(location, adapter.revision, fetch=False)[0]
+        except InputError:
+            continue
+        if (folder / name).is_file() and (not here.is_file() or name in (here.name, PEFT_CONFIG)):
+            found.append(folder / name)
+    return found
 
 
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
@@ -235,7 +249,7 @@ def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
     """Return FILE_COLUMNS of the files that loading reads."""
     if isinstance(found, ResolvedEncoder):
         return _file_rows("encoder", found.name, found.path, read_files(found.path))
-    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, [a.file])]
+    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, a.files)]
     return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
 
 

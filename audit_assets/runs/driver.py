@@ -80,6 +80,8 @@ class Driver:
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """If two drivers run at once, one takes each step for the whole audit, and the other finds it done. They share the cells."""
         self.refused: dict[str, str] = {}
+        self.notes: list[str] = []
+        """What was assumed of the models, because their files do not state it."""
         self.imitations, self.references = ImitationStage(self.ws), ReferenceStage(self.ws)
         self.embeddings, self.results = EmbeddingStage(self.ws), ResultStage(self.ws)
         from audit_assets.definitions import defs
@@ -109,7 +111,7 @@ class Driver:
         known = registry(self.audit, self.ws.warehouse)
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
-        self.refused = dict(known.refused)
+        self.refused, self.notes = dict(known.refused), known.notes
         return [*known.refused.values(), *known.problems]
 
     def models(self) -> list[str]:
@@ -253,6 +255,8 @@ def run_audit(
     with driver(config) as d:
         for problem in d.preflight():
             tell(f"not audited: {problem}")
+        for note in d.notes:
+            tell(f"assumed: {note}")
         for steps in (d.roster_steps, d.registry_steps):
             for step in steps():
                 d.run_or_refuse(step, say)

@@ -11,7 +11,8 @@ from safetensors.numpy import load_file, save_file
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_lora
+from audit_assets.models.adapters import resolve_lora
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
 from audit_assets.models.registry import resolve_model
 from audit_assets.warehouse.images import image_bytes
 from audit_assets_tests.generation import tiny_lora, tiny_pipelines
@@ -94,7 +95,7 @@ def test_a_file_that_is_no_adapter_is_refused_before_anything_is_loaded(
     with pytest.raises(InputError, match=r"cut\.safetensors: .*truncated"):
         resolve_lora(str(cut), None, 1.0)
     (whole,) = (saved / "unet").glob("*.safetensors")
-    with pytest.raises(InputError, match="holds no tensor of a LoRA adapter"):
+    with pytest.raises(InputError, match="holds no tensor of an adapter"):
         resolve_lora(str(whole), None, 1.0)
 
 
@@ -108,14 +109,27 @@ def test_an_adapter_of_another_model_is_bad_input(saved: Path, adapter: Path, tm
     )
     for name in ("wide", "prior", "odd"):
         file = tmp_path / f"{name}.safetensors"
-        with pytest.raises(InputError, match=rf"{name}\.safetensors: (does not fit|changes nothing)"):
+        with pytest.raises(
+            InputError, match=rf"{name}\.safetensors: (does not fit|64 of 64 keys .* have no place|.* make no whole)"
+        ):
             DiffusersSource(resolved(saved, (file, 1.0)), "cpu")
 
 
-def test_a_pipeline_that_takes_no_adapters_says_so(adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_another_family_has_no_place(adapter: Path, tmp_path: Path) -> None:
     model = tiny_pipelines.save("pixart_sigma", tmp_path)
-    with pytest.raises(InputError, match="PixArtSigmaPipeline takes no adapters"):
+    with pytest.raises(InputError, match=r"64 of 64 keys \(100%.*have no place in PixArtSigmaPipeline"):
         DiffusersSource(resolved(model, (adapter, 1.0)), "cpu")
+
+
+def test_what_an_adapter_changed_is_in_the_plan_of_its_images(saved: Path, adapter: Path) -> None:
+    assert "adapters" not in DiffusersSource(resolved(saved), "cpu").plan
+    (measured,) = DiffusersSource(resolved(saved, (adapter, 1.0)), "cpu").plan["adapters"]
+    assert measured == {
+        "file": adapter.name,
+        "keys": 64,
+        "keys_used": 64,
+        "layers_changed": {"unet": "32 of 32"},
+    }
 
 
 def test_audit_yaml_names_adapters_by_paths_beside_it(saved: Path, adapter: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from PIL import Image
 from audit_assets.errors import InputError
 from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.words.headline import paper_comparison
+from audit_assets.publication.words.report_tables import adapters
 from audit_assets_tests.publication.conftest import ARTISTS, HOSTILE, MODELS
 
 Load = Callable[[str], Image.Image]
@@ -168,3 +170,15 @@ def test_a_missing_or_broken_database_is_refused_with_a_remedy(tmp_path: Path) -
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to be read as one" * 100)
     with pytest.raises(InputError, match="not a readable DuckDB file"):
         paper_comparison(tmp_path / "text.duckdb", MODELS[0])
+
+
+def test_a_report_says_of_an_adapter_what_it_states_and_what_it_changed() -> None:
+    lora = {"file": "a.safetensors", "weight": 0.8, "kind": "LoRA", "alpha": "assumed to be the rank, because the file states none"}  # fmt: skip
+    measured = {"file": "a.safetensors", "keys": 64, "keys_used": 64, "layers_changed": {"unet": "32 of 32"}}
+    settings, plan = json.dumps({"lora": [{**lora, "trained_on": "sd_v1"}]}), json.dumps({"adapters": [measured]})
+    assert adapters(settings, [plan]) == [
+        "a.safetensors: LoRA, weight 0.8; alpha: assumed to be the rank, because the file states none; trained on sd_v1, as its "
+        "file says; 64 of 64 keys used; changed: unet, 32 of 32 layers"
+    ]
+    assert adapters(settings, []) == adapters(settings, [json.dumps({"device": "cpu"})])
+    assert adapters('{"steps": 8}', []) == adapters(None, []) == []

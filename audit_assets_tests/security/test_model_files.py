@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from audit_assets.encoders.load import load
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
+from audit_assets.models.adapters import resolve_lora
 from audit_assets.models.encoders import resolve_encoder
-from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_lora
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
 from audit_assets.untrusted.layout import PICKLES
 from audit_assets.untrusted.weights import LARGEST_JSON, check_safetensors, licence, read_json
 from audit_assets_tests.encoders import tiny_encoders
