@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Controls
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import words
 from audit_assets.roster.parts import name_parts, parts_of, script, word_count
 from audit_assets.roster.random_names import (
     FAKER_VERSION,
@@ -294,7 +294,7 @@ def nonsense_words(n: int, *, seed: int, known: Iterable[str]) -> list[str]:
             break
         name = " ".join("".join(_syllable(generator) for _ in range(2)).capitalize() for _ in range(2))
         parts = name_parts(name)
-        if len(parts) == len(tokens(name)) == 2 and parts.isdisjoint(taken):
+        if len(parts) == len(words(name)) == 2 and parts.isdisjoint(taken):
             taken |= parts
             names.append(name)
     return names

@@ -36,8 +36,6 @@ from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
-_OF_TIMES = 2
-"""The last VERSION under which tables were made from times and paths of caption files, beside their bytes."""
 # Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
@@ -112,11 +110,7 @@ class MentionScan:
         shard, table = self.shards[key], f"captions/{key}"
         sha256 = self._fingerprint(key)
         inputs = digest([sha256, VERSION])
-        known = self.warehouse.inputs(table)
-        if known is not None and known != inputs and VERSION == _OF_TIMES:
-            # Made by a version that took the file's times for its inputs: what it holds is the same.
-            known = inputs if self.warehouse.read(table)["sha256"].iloc[0] == sha256 else known
-        if known != inputs:
+        if self.warehouse.inputs(table) != inputs:
             row: dict = {"shard": key, "rows": pd.NA, "sha256": sha256, "problem": ""}
             row |= {f"{score}_{end}": None for score in SCORES for end in ("least", "greatest")}
             try:
@@ -238,12 +232,11 @@ class MentionScan:
         return self._made("caption_shards", self._shards_table)
 
     def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        captions = self.audit.captions.model_dump() if self.audit.captions else None
+        # The files are known by their hashes, and not by their path, which is of one machine.
+        captions = self.audit.captions.model_dump(exclude={"path"}) if self.audit.captions else None
         shards = {key: self._inputs(key) for key in self.shards}
-        # The files are known by their hashes. Earlier versions also took the path, which is of one machine; their tables are kept.
-        without_path = captions and {**captions, "path": None}
-        inputs, earlier = (digest([shards, self._names_hash, own, VERSION]) for own in (without_path, captions))
-        if self.warehouse.inputs(table) not in (inputs, earlier if VERSION == _OF_TIMES else inputs):
+        inputs = digest([shards, self._names_hash, captions, VERSION])
+        if self.warehouse.inputs(table) != inputs:
             self.warehouse.write(table, make(), inputs)
         return self.warehouse.read(table)
 

@@ -1,20 +1,32 @@
-"""Names and their parts. A part is a token by which one name can be mistaken for another.
+"""Names and their parts. A part is a word by which one name can be mistaken for another.
 
 If a control has the surname of an artist, a text encoder can take it for that artist. Controls are therefore compared by
-part and not only by whole name. An initial (one ASCII letter) identifies no person and is not a part. One Han character
-can be a surname and is a part.
+part and not only by whole name. An initial (one ASCII letter) identifies no person and is not a part. Letters without a
+space between them are one part in every script (山田太郎), because most single characters are shared by many names. One Han
+character that stands alone can be a surname and is a part.
 """
 
+import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import stands_alone, tokens, words
+
+
+def pieces_of(name: str) -> list[str]:
+    """The words of `name` as people write it: letters of scripts without spaces that touch each other are one."""
+    found: list[str] = []
+    for written in name.split():
+        for alone, run in itertools.groupby(words(written), lambda word: stands_alone(word[0])):
+            own = list(run)
+            found += ["".join(own)] if alone else own
+    return found
 
 
 def name_parts(name: str) -> frozenset[str]:
-    """The tokens of `name` that could identify a person."""
-    return frozenset(token for token in tokens(name) if len(token) > 1 or not token.isascii())
+    """The pieces of `name` that could identify a person."""
+    return frozenset(piece for piece in pieces_of(name) if len(piece) > 1 or not piece.isascii())
 
 
 def parts_of(names: Iterable[str]) -> frozenset[str]:
@@ -31,20 +43,24 @@ def shares_name_parts(name: str, artists: Iterable[str]) -> bool:
 def countable(names: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """(`names` without the spellings that cannot be counted, key -> why some of its spellings were refused).
 
-    A spelling without letters or digits occurs in no caption, and a single ASCII letter occurs in nearly every caption. If
-    all spellings of a key are refused, the key keeps none and the scan does not count it. The other keys are not affected.
+    A spelling without letters or digits occurs in no caption. A single letter occurs in nearly every caption, and a single
+    character of a script without spaces occurs within other words. If all spellings of a key are refused, the key keeps none and the scan does not count it. The other keys are not affected.
     """
     accepted, refused = {}, {}
     for key, own in names.items():
         spelled = {name: tokens(name) for name in own}
         empty = [name for name, spelling in spelled.items() if not spelling]
-        letters = [name for name, spelling in spelled.items() if len("".join(spelling)) == 1 and spelling[0].isascii()]
+        letters = [name for name, spelling in spelled.items() if len(spelling) == 1 and _is_one_letter(spelling[0])]
         accepted[key] = tuple(name for name in spelled if name not in empty and name not in letters)
         reasons = [f"{name!r} has no letter or digit" for name in empty]
         reasons += [f"{name!r} is one letter, which captions are full of" for name in letters]
         if reasons or not own:
             refused[key] = "; ".join(reasons or ["it has no name"]) + "; list a longer name or alias"
     return accepted, refused
+
+
+def _is_one_letter(token: str) -> bool:
+    return stands_alone(token[0]) or (len(token) == 1 and token.isascii())
 
 
 def word_count(name: str) -> int:

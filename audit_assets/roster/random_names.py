@@ -13,7 +13,7 @@ from faker import Faker
 
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, parts_of, script
+from audit_assets.roster.parts import name_parts, parts_of, pieces_of, script
 
 __all__ = ["FAKER_VERSION", "proportional", "random_names", "recombinations", "recombinations_with"]
 
@@ -34,7 +34,7 @@ def random_names(
 ) -> list[str]:
     """At most `n` different names from Faker. The same arguments and Faker version give the same names.
 
-    Their numbers of tokens follow the proportions of `token_counts` (for example one entry per roster name). No name equals
+    Their numbers of words follow the proportions of `token_counts` (for example one entry per roster name). No name equals
     a known name; unless `share_parts` is set, no name shares a part with one. The result has fewer names if the lists of the
     locale are exhausted. Raises InputError if the locale is unknown.
     """
@@ -52,7 +52,7 @@ def random_names(
         for _ in range(0 if wanted in exhausted else _PATIENCE):
             name = _draw(faker, wanted, surname_first=locale.split("_")[0] in _SURNAME_FIRST, latin=latin)
             spelling = tuple(tokens(name))
-            if len(spelling) == wanted and spelling not in taken and name_parts(name).isdisjoint(forbidden):
+            if len(pieces_of(name)) == wanted and spelling not in taken and name_parts(name).isdisjoint(forbidden):
                 taken.add(spelling)
                 names.append(name)
                 break

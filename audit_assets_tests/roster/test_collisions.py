@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import words
 from audit_assets.roster.proposals.collisions import collisions, whom
 from audit_assets.roster.proposals.contexts import words_of
 from audit_assets_tests.roster.real_data import real_captions
@@ -46,4 +46,4 @@ def test_only_the_first_captions_of_a_name_are_examined() -> None:
 
 def test_words_have_the_tokens_of_the_caption() -> None:
     for caption in [*real_captions()[:2000], "a 's b", "x\u00a0's\u2003é ㈠ '", "\u0301 ' s"]:
-        assert [token for word in words_of(caption) for token in word.tokens] == tokens(caption)
+        assert [token for word in words_of(caption) for token in word.tokens] == words(caption)

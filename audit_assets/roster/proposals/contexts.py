@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import end_of, unescaped, words
 
 
 def _words(text: str) -> frozenset[str]:
@@ -102,15 +102,15 @@ class Word:
 
 
 def words_of(caption: str) -> list[Word]:
-    """The caption's words in order; all their tokens together are `tokens(caption)`."""
+    """The caption's pieces in order, without HTML entities; all their tokens together are `words(caption)`."""
     return [
         Word(
             piece,
-            tuple(tokens(piece)),
+            tuple(words(piece)),
             opens=bool(_PUNCTUATION_BEFORE.search(piece)),
             closes=bool(_PUNCTUATION_AFTER.search(piece)) and not _INITIAL.match(piece),
         )
-        for piece in caption.split()
+        for piece in unescaped(caption).split()
     ]
 
 
@@ -123,10 +123,10 @@ def has_case(words: list[Word]) -> bool:
 def occurrences(words: list[Word], spelling: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """(first word, word after the last) of every place at which the tokens of `spelling` occur one after the other."""
     flat = [(token, number) for number, word in enumerate(words) for token in word.tokens]
-    length = len(spelling)
-    for start in range(len(flat) - length + 1):
-        if tuple(token for token, _ in flat[start : start + length]) == spelling:
-            yield flat[start][1], flat[start + length - 1][1] + 1
+    row = [token for token, _ in flat]
+    for start in range(len(flat)):
+        if (end := end_of(spelling, row, start)) > start:
+            yield flat[start][1], flat[end - 1][1] + 1
 
 
 def beside(words: list[Word], first: int, after: int) -> str:
