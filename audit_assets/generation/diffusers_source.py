@@ -1,6 +1,5 @@
 """Any text-to-image pipeline of diffusers as a source of imitations. This module imports torch: import it only to make images."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from audit_assets.models.pipelines import ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE_WEIGHTS, component_class
 from audit_assets.models.tokenizers import check_vocabulary, lost_words, tokenizer_lengths
 from audit_assets.untrusted.weights import read_json
+from audit_assets.warehouse.images import BLOCKED
 
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
@@ -30,35 +30,28 @@ class DiffusersSource:
 
     def __init__(self, resolved: ResolvedModel, device: str | None = None) -> None:
         self.settings = resolved.settings
-        self._folder = resolved.path
+        self._folder, self._class = resolved.path, str(resolved.pipeline_class)
         self.device = device or best_device()
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
         """The largest batch that fits into memory. None until a batch did not fit."""
+        absent = left_out(resolved.path, self.settings["safety_checker"] is not False)
         with loading(resolved.path, str(resolved.pipeline_class)):
             self.pipeline = DiffusionPipeline.from_pretrained(
                 resolved.path,
-                **_text_encoders(resolved.path, self.dtype),
-                **dict.fromkeys(left_out(resolved.path)),
+                **_text_encoders(resolved.path, self.dtype, absent),
+                **dict.fromkeys(absent),
                 dtype=self.dtype,
                 **SAFE_WEIGHTS,
             )
             _check_whole(resolved.path, self.pipeline)
-        parameters = inspect.signature(self.pipeline.__call__).parameters
-        if "prompt" not in parameters:
-            raise InputError(
-                f"{resolved.path}: {type(self.pipeline).__name__} takes no prompt, so it cannot be prompted with a name; give a text-to-image pipeline."
-            )
-        self._arguments = _arguments(self.settings, parameters.keys())
+        self._arguments = resolved.arguments
         scheduler = self.settings["scheduler"]
         if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
-            self.pipeline.scheduler = _scheduler(scheduler).from_config(self.pipeline.scheduler.config)
+            self.pipeline.scheduler = _scheduler(scheduler, self.pipeline)
         self._adapters = add_adapters(self.pipeline, resolved.lora)
-        asked = parameters.get("max_sequence_length")
-        length = self._arguments.get("max_sequence_length") or (asked.default if asked else None)
-        self._tokenizers = [
-            (self.pipeline.components[name], n) for name, n in tokenizer_lengths(self.pipeline, length).items()
-        ]
+        lengths = tokenizer_lengths(self.pipeline, self._arguments.get("max_sequence_length"))
+        self._tokenizers = [(self.pipeline.components[name], n) for name, n in lengths.items()]
         self._place()
 
     def _place(self) -> None:
@@ -117,33 +110,53 @@ class DiffusersSource:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            return list(
-                self.pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments).images
-            )
+            made = self.pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
         except (InputError, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # each pipeline raises its own, of a size that it cannot draw or an image that it wants
+        except Exception as error:  # each pipeline raises its own
             if not _is_out_of_memory(error):
-                said = (str(error).splitlines() or [""])[0]
+                said = next((line for line in str(error).splitlines() if line.strip()), "without a word")
                 raise InputError(
-                    f"{self._folder}: {type(self.pipeline).__name__} does not draw from a prompt alone with these settings "
+                    f"{self._folder}: {self._class} does not draw from a prompt alone with these settings "
                     f"({type(error).__name__}: {said}); correct `settings`, or give a text-to-image pipeline."
                 ) from error
+        else:
+            return self._images(made, len(prompts))
         # This must come after the handler, because the error's traceback keeps the tensors in memory.
         if is_cuda(self.device):
             torch.cuda.empty_cache()
         return None
 
+    def _images(self, made: Any, count: int) -> list[Image]:
+        """The images of a call. InputError if it made something else, another number of images, or images of another size."""
+        images = getattr(made, "images", getattr(made, "image", None))
+        if not isinstance(images, list) or not all(isinstance(image, Image) for image in images):
+            fields = ", ".join(made.keys()) if hasattr(made, "keys") else type(made).__name__
+            raise InputError(
+                f"{self._folder}: {self._class} returns {fields}, not a list of images; give a text-to-image pipeline."
+            )
+        if len(images) != count:
+            raise InputError(f"{self._folder}: {self._class} drew {len(images)} images for {count} prompts.")
+        asked = (self._arguments.get("width"), self._arguments.get("height"))
+        other = next((image.size for image in images if None not in asked and image.size != asked), None)
+        if other is not None:
+            raise InputError(
+                f"settings.size: {self._class} draws {other[0]} x {other[1]} pixels if it is asked for "
+                f"{asked[0]} x {asked[1]}; give a size that it draws."
+            )
+        flagged = getattr(made, "nsfw_content_detected", getattr(made, "nsfw_detected", None))
+        for image, blocked in zip(images, [False] * count if flagged is None else flagged, strict=True):
+            if blocked:
+                image.info[BLOCKED] = True
+        return images
 
-def _text_encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+
+def _text_encoders(folder: Path, dtype: torch.dtype, absent: Sequence[str]) -> dict[str, Any]:
     """The complete text encoders of the pipeline. If the file lacks a tensor, transformers fills it at random and only warns; this raises InputError.
 
     InputError too if any component is of a class that is not loaded; nothing is loaded then.
     """
     found, index = {}, folder / "model_index.json"
-    absent = left_out(folder)
     classes = {
         component: component_class(index, component, *value)
         for component, value in read_json(index).items()
@@ -175,25 +188,8 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
 
 
-def _arguments(settings: dict[str, Any], takes: Any) -> dict[str, Any]:
-    """The arguments of a pipeline in addition to prompts and seeds: the given settings that the pipeline takes."""
-    wanted = {
-        "num_inference_steps": settings["steps"],
-        "guidance_scale": settings["guidance"],
-        "width": settings["size"],
-        "height": settings["size"],
-        "negative_prompt": settings["negative_prompt"],
-        "max_sequence_length": settings["max_sequence_length"],
-        # FLUX and similar models use a negative prompt only with a second guidance in addition to the distilled one.
-        "true_cfg_scale": settings["true_cfg_scale"] if settings["negative_prompt"] is not None else None,
-        # PixArt would draw at the nearest size of its training, and would rewrite the prompt if Beautiful Soup is installed.
-        "use_resolution_binning": False,
-        "clean_caption": False,
-    }
-    return {k: v for k, v in wanted.items() if k in takes and v is not None}
-
-
-def _scheduler(name: str) -> Any:
+def _scheduler(name: str, pipeline: Any) -> Any:
+    """The scheduler of this name, with the configuration of the pipeline's own. InputError if it is of another kind than that."""
     import diffusers
 
     found = getattr(diffusers, name, None)
@@ -201,4 +197,17 @@ def _scheduler(name: str) -> Any:
         raise InputError(
             f"settings.scheduler: diffusers has no scheduler {name!r}; give a class name such as DDIMScheduler."
         )
-    return found
+    own = pipeline.scheduler
+    if _is_flow(type(own), own.config) != _is_flow(found, own.config):
+        raise InputError(
+            f"settings.scheduler: {name} does not fit a model that was saved with {type(own).__name__}: one of the two draws by "
+            "flow matching, and the other does not; leave the setting out."
+        )
+    new: Any = found
+    return new.from_config(own.config)
+
+
+def _is_flow(scheduler: type[Any], config: Any) -> bool:
+    """Whether a scheduler draws by flow matching. A model that was trained for it draws noise with any other, and the reverse."""
+    by_its_configuration = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
+    return "FlowMatch" in scheduler.__name__ or bool(by_its_configuration)

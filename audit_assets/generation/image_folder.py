@@ -16,7 +16,7 @@ from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.untrusted.folders import _manifest, artist_folder, artist_folders
 from audit_assets.untrusted.images import open_image
-from audit_assets.warehouse.images import ImageStore, is_blank
+from audit_assets.warehouse.images import ImageStore, status_of
 
 
 def unclaimed(folder: Path, names: Mapping[str, str]) -> list[str]:
@@ -71,7 +71,7 @@ def supplied_rows(
                 "image_sha256": store.put(image),
                 "width": image.width,
                 "height": image.height,
-                "status": "blank" if is_blank(image) else "ok",
+                "status": status_of(image),
                 "file": f"{file.parent.name}/{file.name}",
                 "date": said.get("date"),
             }

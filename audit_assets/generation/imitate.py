@@ -12,7 +12,7 @@ from PIL.Image import Image
 from audit_assets.config import INDIRECT, Protocol
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.tables import absent_rows, imitation_table
-from audit_assets.warehouse.images import ImageStore, is_blank
+from audit_assets.warehouse.images import ImageStore, status_of
 
 
 class Source(Interface):
@@ -44,8 +44,8 @@ def imitations(
 ) -> pd.DataFrame:
     """One row per image: every trial of every template, and of the indirect prompt if the protocol uses it.
 
-    `writer` stores images while the model draws. A black or empty image is kept and marked `blank`; it counts as wrong later
-    and is never replaced. If a tokenizer cuts a prompt short, no image is made for it: its rows are `not_supplied`, and
+    `writer` stores images while the model draws. A black or empty image is kept and marked `blank`, and one that the model's
+    safety checker replaced `blocked`. Both show nothing, and are never replaced. If a tokenizer cuts a prompt short, no image is made for it: its rows are `not_supplied`, and
     `problem` names the lost words.
     """
     rows: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def imitations(
 
 
 def _stored(store: ImageStore, image: Image) -> tuple[str, str]:
-    return store.put(image), "blank" if is_blank(image) else "ok"
+    return store.put(image), status_of(image)
 
 
 def cut_short(source: Source, prompt: str) -> str | None:

@@ -68,7 +68,14 @@ class AskedModel(_Maker):
         super().__init__(resolved, protocol, store)
         self.batch_size = batch_size
         self.plan = digest(
-            [resolved.files_sha256, resolved.settings, protocol.generation_hash, batch_size, VERSION],
+            [
+                resolved.files_sha256,
+                resolved.settings,
+                resolved.arguments,
+                protocol.generation_hash,
+                batch_size,
+                VERSION,
+            ],
         )
 
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:

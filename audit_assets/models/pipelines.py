@@ -4,18 +4,18 @@ This finds its kind, checks that it is whole, and determines the settings that i
 """
 
 import hashlib
-import importlib.util
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.models.adapters import ResolvedLora
-from audit_assets.models.families import family_of, settings_for
+from audit_assets.models.families import Described, asked, family_of
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
+from audit_assets.models.pipeline_source import PipelineSource, installed, pipeline_source
 from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.folders import artist_folders, folder_files
@@ -30,7 +30,10 @@ _MAY_LACK_A_FOLDER = {"safety_checker", "feature_extractor", "image_encoder"}
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """This is a model version as its results will cite it. `settings` also has the adapters, by name and hash."""
+    """This is a model version as its results will cite it. `settings` also has the adapters, by name and hash.
+
+    `arguments`, `origins` and `not_sent` are those of `families.Asked`.
+    """
 
     name: str
     source: str
@@ -41,6 +44,15 @@ class ResolvedModel:
     text_encoder_families: tuple[str, ...]
     settings: dict[str, Any]
     lora: tuple[ResolvedLora, ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    not_sent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The settings as the database publishes them: with what the call is sent, where it comes from, and what is left out."""
+        about = {"call": self.arguments, "origins": self.origins, "not_sent": self.not_sent}
+        return {**self.settings, **{name: value for name, value in about.items() if value}}
 
 
 def resolve_diffusers(
@@ -61,18 +73,52 @@ def resolve_diffusers(
     if not isinstance(pipeline, str):
         raise InputError(f"{folder / 'model_index.json'}: names no pipeline (_class_name); copy the model again.")
     configs = _component_configs(folder, index)
+    source = _drawing_source(folder, pipeline)
     families = tuple(text_encoder_family(c) for n, c in configs.items() if n.startswith("text_encoder"))
-    if not families:
+    if not families and "text_encoder" in source.components:
         raise InputError(
-            f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; audit its images as an image_folder."
+            f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; copy the model again."
         )
-    chosen = settings_for(family_of(pipeline, marks_of(configs)), settings)
+    own = {n: value for n, value in index.items() if not n.startswith("_") and not isinstance(value, list)}
+    absent = dict.fromkeys(n for n, value in index.items() if isinstance(value, list) and n not in configs)
+    described = Described(family_of(pipeline, marks_of(configs, own)), source, own, {**absent, **configs})
+    chosen = asked(described, settings)
+    said = chosen.settings
     scheduler = index.get("scheduler")
-    if chosen["scheduler"] is None and isinstance(scheduler, list):
-        chosen["scheduler"] = scheduler[-1]
+    if said["scheduler"] is None and isinstance(scheduler, list):
+        said["scheduler"] = scheduler[-1]
     if lora:
-        chosen["lora"] = [a.record() for a in lora]
-    return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, chosen, lora)
+        said["lora"] = [a.record() for a in lora]
+    about = (chosen.arguments, chosen.origins, chosen.not_sent)
+    return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, said, lora, *about)
+
+
+def _drawing_source(folder: Path, pipeline: str) -> PipelineSource:
+    """Return what the source of a pipeline says. InputError if a prompt alone does not make it draw an image."""
+    source = pipeline_source(pipeline)
+    if source is None:
+        raise InputError(
+            f"{folder / 'model_index.json'}, _class_name: the installed diffusers has no pipeline {pipeline!r}; install the "
+            "version that has it, or save the model with a pipeline of this version."
+        )
+    if "prompt" not in source.takes:
+        raise InputError(
+            f"{folder}: {pipeline} takes no prompt, so a name cannot be asked for; audit its images as an image_folder."
+        )
+    if "generator" not in source.takes:
+        raise InputError(
+            f"{folder}: {pipeline} takes no generator, so no image could be drawn again from its seed; audit its images as an "
+            "image_folder."
+        )
+    if source.makes is not None:
+        raise InputError(f"{folder}: {pipeline} makes {source.makes}, not images; give a text-to-image pipeline.")
+    if source.needs is not None:
+        what = "an image" if "image" in source.needs and "embed" not in source.needs else f"`{source.needs}`"
+        raise InputError(
+            f"{folder}: {pipeline} needs {what} to begin with (its argument `{source.needs}`), so it cannot be asked by a "
+            "prompt alone; give a text-to-image pipeline."
+        )
+    return source
 
 
 def _component_configs(folder: Path, index: dict[str, Any], variant: str | None = None) -> dict[str, dict[str, Any]]:
@@ -107,34 +153,32 @@ def _is_known_library(name: Any) -> bool:
     """Return whether diffusers may import a library of model_index.json. It would import any installed module."""
     if name in ("diffusers", "transformers"):
         return True
-    found = importlib.util.find_spec("diffusers")
-    assert found is not None
-    assert found.origin is not None
     return (
-        isinstance(name, str)
-        and re.fullmatch(r"\w+", name) is not None
-        and (Path(found.origin).parent / "pipelines" / name).is_dir()
+        isinstance(name, str) and re.fullmatch(r"\w+", name) is not None and (installed() / "pipelines" / name).is_dir()
     )
 
 
-def marks_of(configs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the marks that tell families of one pipeline class apart. The components' configurations have them."""
-    scheduler, text = configs.get("scheduler", {}), configs.get("text_encoder", {})
+def marks_of(configs: dict[str, dict[str, Any]], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the marks that tell families of one pipeline class apart.
+
+    The components' configurations and the pipeline's own fields have them.
+    """
     return {
-        "timestep_spacing": scheduler.get("timestep_spacing"),
-        "prediction_type": scheduler.get("prediction_type"),
-        "text_width": text.get("hidden_size") or text.get("d_model"),
+        "timestep_spacing": configs.get("scheduler", {}).get("timestep_spacing"),
         "guidance_embeds": configs.get("transformer", {}).get("guidance_embeds"),
+        "time_cond_proj_dim": configs.get("unet", {}).get("time_cond_proj_dim"),
+        "is_distilled": own.get("is_distilled"),
     }
 
 
-def left_out(folder: Path) -> list[str]:
-    """Return the components that model_index.json names, that were not copied, and that a pipeline can draw without.
+def left_out(folder: Path, with_safety_checker: bool = True) -> list[str]:
+    """Return the components that model_index.json names and that are not loaded.
 
-    The safety checker is one.
+    They were not copied, and a pipeline can draw without them, or audit.yaml leaves the safety checker out.
     """
     index = read_json(folder / "model_index.json")
-    return sorted(c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir())
+    absent = {c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir()}
+    return sorted(absent | ({"safety_checker"} & index.keys() if not with_safety_checker else set()))
 
 
 def resolve_folder(name: str, folder: Path) -> ResolvedModel:

@@ -213,7 +213,7 @@ def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
                 "revision": resolved.revision if resolved else entry.revision,
                 "files_sha256": resolved.files_sha256 if resolved else None,
                 "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
-                "generation_settings": as_json(resolved.settings if resolved else said),
+                "generation_settings": as_json(resolved.recorded if resolved else said),
                 "approved": entry.approved,
                 "retired": entry.retired,
             }

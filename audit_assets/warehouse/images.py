@@ -12,10 +12,12 @@ from PIL import Image
 from audit_assets.errors import InputError
 from audit_assets.warehouse.places import each, whole
 
+BLOCKED = "blocked by the safety checker"
+"""An image has this key in its `info` if the model's safety checker replaced what the model drew."""
 _BLANK_DEVIATION = 1.0
 """If an image's values vary by fewer grey levels than this, it shows nothing.
 
-It is the safety checker's black image, or the pipeline overflowed.
+The pipeline overflowed, or it is a safety checker's black image of which nothing says so.
 """
 
 
@@ -31,6 +33,11 @@ def image_bytes(image: Image.Image) -> bytes:
 
 def is_blank(image: Image.Image) -> bool:
     return bool(np.asarray(image.convert("RGB"), dtype=np.float32).std() < _BLANK_DEVIATION)
+
+
+def status_of(image: Image.Image) -> str:
+    """Return the status of a drawn or supplied image in `imitations`: 'ok', 'blocked' or 'blank'."""
+    return "blocked" if BLOCKED in image.info else "blank" if is_blank(image) else "ok"
 
 
 def small_picture(image: Image.Image, side: int = 16) -> bytes:

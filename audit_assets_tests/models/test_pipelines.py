@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from audit_assets.errors import InputError
-from audit_assets.models.families import FAMILIES, Family, Settings, family_of, settings_for
+from audit_assets.models.families import FAMILIES, OWN, Family, Settings, family_of
 from audit_assets.models.files import files_sha256
 from audit_assets.models.pipelines import marks_of, resolve_diffusers, resolve_folder
 from audit_assets_tests.generation.tiny_pipelines import save
@@ -19,14 +19,17 @@ def test_a_pipeline_is_known_by_its_class_its_files_and_its_text_encoders(stable
     assert model.pipeline_class == "StableDiffusionPipeline"
     assert model.files_sha256 == files_sha256(stable_diffusion)
     assert model.text_encoder_families == ("clip_text_model-32",)
-    assert model.settings == {**Settings().model_dump(), "steps": 2, "scheduler": "DDIMScheduler"}
+    own = {"guidance": 7.5, "size": 32, "scheduler": "DDIMScheduler"}
+    assert model.settings == {**Settings().model_dump(), **own, "steps": 2}
+    assert model.origins == {"steps": "audit.yaml", "guidance": OWN, "size": OWN}
+    assert model.not_sent == {}
     assert model.revision == "main"
 
 
 def test_every_text_encoder_of_a_pipeline_is_reported(tmp_path: Path) -> None:
     model = resolve_diffusers("tiny", str(save("stable_diffusion_3", tmp_path)), None, {})
     assert model.text_encoder_families == ("clip_text_model-32", "clip_text_model-32", "t5-64")
-    assert model.settings["size"] == 1024
+    assert (model.settings["size"], model.settings["steps"], model.settings["guidance"]) == (64, 28, 7.0)
 
 
 def test_the_text_encoder_of_stable_diffusion_is_known_as_clip_vit_l_14(stable_diffusion: Path) -> None:
@@ -38,25 +41,15 @@ def test_the_text_encoder_of_stable_diffusion_is_known_as_clip_vit_l_14(stable_d
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: Family) -> None:
     assert family_of(family.pipeline, family.marks) is family
-    assert settings_for(family, {}).items() >= family.defaults.items()
+    assert Settings.model_validate(family.defaults)
 
 
 @pytest.mark.parametrize(
     ("pipeline", "configs", "family"),
     [
-        ("StableDiffusionPipeline", {"text_encoder": {"hidden_size": 768}}, "sd-1"),
-        ("StableDiffusionPipeline", {"text_encoder": {"hidden_size": 1024}}, "sd-2-base"),
-        (
-            "StableDiffusionPipeline",
-            {"text_encoder": {"hidden_size": 1024}, "scheduler": {"prediction_type": "v_prediction"}},
-            "sd-2",
-        ),
-        (
-            "StableDiffusionPipeline",
-            {"text_encoder": {"hidden_size": 768}, "scheduler": {"prediction_type": "v_prediction"}},
-            "sd-1",
-        ),
-        ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "sdxl"),
+        ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionPipeline"),
+        ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sd-turbo"),
+        ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionXLPipeline"),
         ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sdxl-turbo"),
         ("FluxPipeline", {"transformer": {"guidance_embeds": True}}, "flux-dev"),
         ("FluxPipeline", {"transformer": {"guidance_embeds": False}}, "flux-schnell"),
@@ -66,7 +59,7 @@ def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: F
 def test_families_of_one_class_are_told_apart_by_their_files(
     pipeline: str, configs: dict[str, dict[str, object]], family: str
 ) -> None:
-    assert family_of(pipeline, marks_of(configs)).name == family
+    assert family_of(pipeline, marks_of(configs, {})).name == family
 
 
 @pytest.mark.parametrize(
@@ -123,7 +116,7 @@ def test_a_pipeline_without_a_text_encoder_cannot_be_asked_for_a_name(stable_dif
     content = json.loads(index.read_text())
     del content["text_encoder"], content["tokenizer"]
     index.write_text(json.dumps({**content, "_class_name": "DDPMPipeline"}))
-    with pytest.raises(InputError, match=r"DDPMPipeline has no text encoder.*image_folder"):
+    with pytest.raises(InputError, match=r"DDPMPipeline takes no prompt.*image_folder"):
         resolve(stable_diffusion)
 
 
