@@ -61,7 +61,7 @@ def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
     if found is not None:
         matrix_rows(out, found, subjects, protocol)
     tests = pd.concat(out.tables, ignore_index=True) if out.tables else pd.DataFrame(columns=list(BY_SUBJECT_COLUMNS))
-    rows = evidence(ws, encoder, found, beside, tests, works)["verdicts"]
+    rows = evidence(ws, model, encoder, found, beside, tests, works)["verdicts"]
     return rows[rows["subject"] == ws.artist].iloc[0]
 
 

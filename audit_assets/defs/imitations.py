@@ -15,6 +15,7 @@ from audit_assets.defs.roster import subjects
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import no_rows
 from audit_assets.hashing import digest
+from audit_assets.warehouse.images import SHOW_NOTHING
 
 _WORTH_A_LINE = 1.0
 """In seconds. If a cell takes longer, its event is logged at once, and the UI counts the cell during the run. The events of all other
@@ -53,7 +54,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
         dg.AssetCheckSpec(
             "no_image_is_blank",
             asset="imitations",
-            description="No image is black or empty. A safety checker makes such images; they are kept and count as wrong.",
+            description="No image is black or empty, and no safety checker replaced one. Such images are kept and count as wrong.",
         ),
         dg.AssetCheckSpec(
             "every_subject_could_be_asked",
@@ -114,7 +115,7 @@ def drawn(table: pd.DataFrame) -> list[str]:
 
 
 def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> list[dg.AssetCheckResult]:
-    blank = int((table["status"] == "blank").sum())
+    blank, blocked = (int((table["status"] == status).sum()) for status in SHOW_NOTHING)
     refused = table.loc[table["problem"].notna(), ["model_version", "subject", "problem"]].drop_duplicates()
     return [
         dg.AssetCheckResult(
@@ -123,10 +124,10 @@ def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> 
             metadata={"images": int(table["image_sha256"].notna().sum()), "problems": problems[:20]},
         ),
         dg.AssetCheckResult(
-            passed=blank == 0,
+            passed=blank + blocked == 0,
             check_name="no_image_is_blank",
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"blank": blank},
+            metadata={"blank": blank, "blocked": blocked},
         ),
         dg.AssetCheckResult(
             passed=refused.empty,

@@ -15,6 +15,7 @@ from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, images_of, labels_of
 from audit_assets.warehouse.database import columns
+from audit_assets.warehouse.images import SHOW_NOTHING
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
@@ -48,7 +49,7 @@ def identification_trials(
     rows = images[images["status"] != "not_supplied"].sort_values(["subject", "template", "trial"], ignore_index=True)
     if rows.empty:
         return pd.DataFrame(columns=list(identification.TRIALS_COLUMNS))
-    made, blank = vectors(rows["embedding"]), (rows["status"] == "blank").to_numpy()
+    made, blank = vectors(rows["embedding"]), rows["status"].isin(SHOW_NOTHING).to_numpy()
     about = {"protocol": protocol.name, "model_version": model_version, "encoder": encoder}
     tables = []
     for label_template in range(len(protocol.templates)):

@@ -24,6 +24,7 @@ from audit_assets.results.matched import KINDS, Matched, matched
 from audit_assets.results.own_cells import matrix_rows
 from audit_assets.results.recipe import Recipe, images_of, together, works_of
 from audit_assets.results.rows import Writer
+from audit_assets.warehouse.images import SHOW_NOTHING
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
@@ -49,7 +50,7 @@ class Group:
 
     @property
     def blank(self) -> BoolArray:
-        return (self.images["status"] == "blank").to_numpy()
+        return self.images["status"].isin(SHOW_NOTHING).to_numpy()
 
     @property
     def shown(self) -> BoolArray:

@@ -22,6 +22,7 @@ from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_dis
 from audit_assets.measurement.perfect_imitator import PerfectImitator
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
+from audit_assets.results.blocked import blocked_and_shown, identified_but_for, matched_but_for
 from audit_assets.results.matched import KINDS, Matched, matched
 from audit_assets.results.positive_control import (
     MODEL,
@@ -74,6 +75,7 @@ def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
 
 def evidence(
     ws: Workspace,
+    model: str,
     encoder: EncoderEntry,
     found: Matched | None,
     beside: pd.DataFrame,
@@ -121,6 +123,10 @@ def evidence(
         towards, seen = more.get("towards"), more.get("seen")
         if towards is None and kind in KINDS and subject in in_pool:
             towards, seen = _no_matrix(found is None)
+        if NO in [f.answer for f in (steers, towards) if f]:
+            blocked, shown = blocked_and_shown(ws, encoder, model, subject)
+            steers = identified_but_for(steers, name, blocked) if steers and name is not None else steers
+            towards = towards and matched_but_for(towards, blocked, shown)
         answers = Answers(steers, towards, seen)
         judged = judge(answers)
         findings = {"steers": steers, "towards": towards, "seen": seen}
@@ -288,6 +294,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     for e in ws.audit.encoders:
         tables = evidence(
             ws,
+            model,
             e,
             matched(ws, model, e),
             beside[beside["encoder"] == e.name],

@@ -35,7 +35,8 @@ from audit_assets.publication.words.numbers import (
     yes,
 )
 from audit_assets.publication.words.table import Table, columns
-from audit_assets.publication.words.verdicts import Answered, sentences, three_answers
+from audit_assets.publication.words.verdicts import Answered, blocked_images, sentences, three_answers
+from audit_assets.warehouse.images import SHOW_NOTHING
 
 SIZE = 224
 """Pixels of a picture: a person can judge it by eye, and three versions of forty images stay below 10 MB."""
@@ -133,6 +134,8 @@ def _version(
     encoder, alpha = _least_shared(connection, version), read.alpha(connection, protocol)
     answers, copies = read_artist.answers(connection, protocol, slug), read_artist.copies(connection, protocol, slug)
     alone = read.only_artist(connection) is not None
+    images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
+    blocked = blocked_images(images.loc[images["model_version"] == version, "status"].tolist())
 
     def own(table: pd.DataFrame, by: str) -> list[dict[Any, Any]]:
         return table[(table["model_version"] == version) & (table["encoder"] == by)].to_dict("records")
@@ -144,7 +147,7 @@ def _version(
             {
                 "encoder": r["encoder"],
                 "verdict": r["verdict"],
-                "sentences": sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone),
+                "sentences": [*sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone), *blocked],
                 "answers": _three(three_answers(own(answers, r["encoder"]), r), version, r["encoder"]),
             }
             for r in rows
@@ -199,14 +202,14 @@ def _lineup(
         found.append(
             {
                 "number": number,
-                "where": _where(*key) + (", blank" if row["status"] == "blank" else ""),
+                "where": _where(*key) + (f", {row['status']}" if row["status"] in SHOW_NOTHING else ""),
                 "imitation": picture(row["image_sha256"], f"Image {number} that {version} made in the name of {name}"),
                 "nearest": nearest.get(key),
                 "own": picture(nearest[key].own_work, f"Real work of {name}") if key in nearest else None,
                 "other": picture(nearest[key].other_work or "", f"Real work of {nearest[key].other_name}")
                 if key in nearest and nearest[key].other_work
                 else None,
-                "taken": [_taken_for(r, name) for r in own.to_dict("records")],
+                "taken": [_taken_for(r, name, row["status"]) for r in own.to_dict("records")],
             }
         )
     return found
@@ -218,11 +221,11 @@ def _where(template: int, trial: int) -> str:
     return f"{asked}trial {trial}"
 
 
-def _taken_for(row: dict[Any, Any], name: str) -> str:
+def _taken_for(row: dict[Any, Any], name: str, status: str) -> str:
     """The label that one encoder gave one image, as a sentence."""
     encoder = row["encoder"]
     if pd.isna(row["predicted_label"]):
-        return f"{encoder}: a blank image, counted as not identified."
+        return f"{encoder}: a {status} image, counted as not identified."
     name, label = isolated(name), str(row["predicted_label"])
     what = (
         f"“{label.removeprefix(DEFAULT_LABEL)}”, which names no artist,"

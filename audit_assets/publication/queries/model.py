@@ -47,7 +47,7 @@ class ModelResults:
         return self.ask(
             """
             WITH trials AS (
-              SELECT CASE WHEN correct THEN 'own name' WHEN predicted_label IS NULL THEN 'no label (blank image)'
+              SELECT CASE WHEN correct THEN 'own name' WHEN predicted_label IS NULL THEN 'no label (blank or blocked image)'
                           WHEN starts_with(predicted_label, 'default:') THEN substr(predicted_label, 9)
                           ELSE 'another name' END AS label,
                      coalesce(starts_with(predicted_label, 'default:'), false) AS is_default
@@ -77,7 +77,7 @@ class ModelResults:
         )
 
     def image_statuses(self) -> pd.DataFrame:
-        """How many images are 'ok', 'blank' or 'not_supplied', per kind of subject."""
+        """How many images are 'ok', 'blank', 'blocked' or 'not_supplied', per kind of subject."""
         return self.ask(
             "SELECT s.kind::VARCHAR AS kind, i.status, count(*) AS images FROM imitations i JOIN subjects s USING (subject) "
             "WHERE i.model_version = $model_version GROUP BY ALL ORDER BY kind, status"

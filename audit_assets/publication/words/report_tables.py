@@ -162,7 +162,7 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
 def statuses(results: ModelResults) -> Table:
     rows = results.image_statuses().to_dict("records")
     return Table(
-        "Images per state. A blank image is kept and counted as not identified.",
+        "Images per state. The model's safety checker replaced a blocked image. Blank and blocked images show nothing. They are kept and counted as not identified; no verdict rests on them.",
         columns("Images of", "State", "Images", number=("Images",)),
         [
             (KINDS.get(row["kind"], row["kind"]), row["status"].replace("_", " "), str(row["images"]))

@@ -101,6 +101,17 @@ def sentences(row: Row, name: str, alpha: float, copies: Sequence[Row] = (), *, 
     return [sentence for sentence in said if sentence]
 
 
+def blocked_images(statuses: Sequence[str]) -> list[str]:
+    """A sentence on the images that the model's safety checker replaced; none if it replaced none."""
+    blocked, made = statuses.count("blocked"), len(statuses) - statuses.count("not_supplied")
+    if not blocked:
+        return []
+    return [
+        f"The model's safety checker replaced {blocked} of {counted(made, 'image')}. They show nothing, and the answers rest on the "
+        "other images. To see what the model draws, audit it without the checker (`settings: {safety_checker: false}`)."
+    ]
+
+
 def _verdict(row: Row, name: str) -> str:
     model, encoder = row["model_version"], row["encoder"]
     if row["verdict"] == "imitated":
