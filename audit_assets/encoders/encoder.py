@@ -1,21 +1,25 @@
 """A loaded encoder, which turns images, and for some kinds texts, into unit vectors. This module imports torch: import it only to embed."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+import transformers
+from PIL import Image
+from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.image_processing_backends import PilBackend
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
+from audit_assets.models.architectures import Output
 from audit_assets.models.devices import best_device, is_cuda
-from audit_assets.models.encoders import ResolvedEncoder
+from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
 from audit_assets.models.tokenizers import check_vocabulary, lost_words
+from audit_assets.untrusted.layout import used_variant, weights_by_variant
 
 transformers_logging.disable_progress_bar()
 
@@ -27,11 +31,20 @@ class TransformersEncoder:
         self.kind = resolved.kind
         self.device = device or best_device()
         self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
+        self.pooling = resolved.pooling
+        self.lower_case = resolved.lower_case
         with loading(resolved.path, "the encoder"):
-            model, loaded = AutoModel.from_pretrained(
-                resolved.path, dtype=self.dtype, output_loading_info=True, **SAFE_WEIGHTS
+            loads = getattr(transformers, self.pooling.loaded_by)
+            variant = used_variant(weights_by_variant(p.name for p in resolved.path.iterdir()), None)
+            model, loaded = loads.from_pretrained(
+                resolved.path,
+                dtype=self.dtype,
+                variant=variant,
+                output_loading_info=True,
+                **self.pooling.options,
+                **SAFE_WEIGHTS,
             )
-            self._pools = _check_loaded(resolved, loaded)
+            _check_loaded(resolved, type(model).__name__, loaded)
             self.processor = _pil_processor(resolved)
             self.tokenizer: Any = (
                 AutoTokenizer.from_pretrained(resolved.path, **SAFE) if self.kind == "image_text" else None
@@ -39,9 +52,23 @@ class TransformersEncoder:
             if self.tokenizer is not None:
                 check_vocabulary(resolved.path, self.tokenizer)
         self.model = model.to(self.device).eval()
+        with loading(resolved.path, "the encoder"):
+            self._check_one(resolved)
+
+    def _check_one(self, resolved: ResolvedEncoder) -> None:
+        """Embed one image and one text, so that an encoder whose parts do not fit one another is refused before the work starts."""
+        found = {"image": self.embed_images([Image.new("RGB", (64, 48), "grey")])}
+        if self.tokenizer is not None:
+            found["text"] = self.embed_texts(["art"])
+        for what, vector in found.items():
+            if vector.shape != (1, resolved.dimension):
+                raise InputError(
+                    f"{resolved.path}: the vector of one {what} has the shape {vector.shape}, and {resolved.layer} has {resolved.dimension} "
+                    "outputs; copy the encoder again."
+                )
 
     @torch.inference_mode()
-    def embed_images(self, images: Sequence[Image], batch_size: int = 50) -> np.ndarray:
+    def embed_images(self, images: Sequence[Image.Image], batch_size: int = 50) -> np.ndarray:
         """Unit vectors (n, d), float32."""
         out = []
         for start in range(0, len(images), batch_size):
@@ -50,8 +77,7 @@ class TransformersEncoder:
             inputs = {
                 k: v.to(self.device, self.dtype if v.is_floating_point() else v.dtype) for k, v in prepared.items()
             }
-            encode = getattr(self.model, "get_image_features", self.model)
-            out.append(_unit(_pooled(encode(**inputs), self._pools)))
+            out.append(_unit(OUTPUTS[self.pooling.output](self.model, inputs)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
     @torch.inference_mode()
@@ -60,12 +86,19 @@ class TransformersEncoder:
         if self.tokenizer is None:
             raise ValueError("an image-only encoder embeds no text; use an encoder of kind image_text")
         tokens = self.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=self._text_length, return_tensors="pt"
+            [self._as_trained(text) for text in texts],
+            padding="max_length",
+            truncation=True,
+            max_length=self._text_length,
+            return_tensors="pt",
         ).to(self.device)
         wanted = {k: v for k, v in tokens.items() if k in ("input_ids", "attention_mask")}
         if str(self.model.config.model_type).startswith("siglip"):
             wanted.pop("attention_mask", None)  # SigLIP was trained to read its padding
-        return _unit(_pooled(self.model.get_text_features(**wanted)))
+        return _unit(self.model.get_text_features(**wanted).pooler_output)
+
+    def _as_trained(self, text: str) -> str:
+        return text.lower() if self.lower_case else text
 
     @property
     def _text_length(self) -> int:
@@ -76,31 +109,52 @@ class TransformersEncoder:
         return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)
 
 
+OUTPUTS: Mapping[Output, Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]] = {
+    "get_image_features": lambda model, inputs: model.get_image_features(**inputs).pooler_output,
+    "image_embeds": lambda model, inputs: model(**inputs).image_embeds,
+    "pooler_output": lambda model, inputs: model(**inputs).pooler_output.flatten(1),
+    "class token": lambda model, inputs: model(**inputs).last_hidden_state[:, 0],
+    "mean of patches": lambda model, inputs: model(**inputs).last_hidden_state.mean(dim=1),
+}
+"""How each output of `models.architectures` is read from a model."""
+
+_PIL_IN_PLACE_OF = {"DINOv3ViTImageProcessor": "ViTImageProcessorPil"}
+"""Image processors that transformers has for torchvision alone, and the PIL processor with the same steps."""
+
+
 def _pil_processor(resolved: ResolvedEncoder) -> Any:
-    processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **SAFE)
+    said = str(processor_settings(resolved.path).get("image_processor_type") or "").removesuffix("Fast")
+    if said in _PIL_IN_PLACE_OF:
+        processor = getattr(transformers, _PIL_IN_PLACE_OF[said]).from_pretrained(resolved.path, **SAFE)
+    else:
+        processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **SAFE)
     if not isinstance(processor, PilBackend):
         raise InputError(
-            f"{resolved.path}: its image processor {type(processor).__name__} has no PIL backend; give another encoder."
+            f"{resolved.path}: its image processor {type(processor).__name__} works with torchvision alone, whose pixels differ from "
+            "those of PIL that all encoders of an audit are given; give another encoder, or write a plug-in (docs/models.md)."
         )
     return processor
 
 
-def _check_loaded(resolved: ResolvedEncoder, loaded: dict[str, Any]) -> bool:
-    """Whether the file has the weights of the pooling layer. InputError if it lacks other weights, because transformers would draw them at random."""
-    missing = sorted(loaded["missing_keys"])
-    if others := [name for name in missing if not name.startswith("pooler.")]:
+_NOT_USED = re.compile(
+    r"(\w+\.)?(classifier|cls_classifier|distillation_classifier|head|lm_head|decoder|decode_head|auxiliary_head|fpn|pooler|mask_token"
+    r"|text_model|text_projection|logit_scale|logit_bias)(\.|$)"
+)
+"""Parts of a checkpoint that its vector of an image does not pass: heads for other tasks, and the text tower beside a vision tower."""
+
+
+def _check_loaded(resolved: ResolvedEncoder, loaded_as: str, loaded: dict[str, Any]) -> None:
+    """InputError if the weights lack a tensor that the vector passes, which transformers draws at random, or have one that no part of the model takes."""
+    if missing := sorted(loaded["missing_keys"]):
         raise InputError(
-            f"{resolved.path}: the weights lack {others[0]}; copy the model again, or correct config.json."
+            f"{resolved.path}: the weights lack {missing[0]}; copy the model again, or correct config.json."
         )
-    return not missing
-
-
-def _pooled(features: Any, pools: bool = True) -> torch.Tensor:
-    """The features of the image or text in the model's output: a tensor, the pooled output, or the class token."""
-    if isinstance(features, torch.Tensor):
-        return features
-    pooled = getattr(features, "pooler_output", None)
-    return pooled if pooled is not None and pools else features.last_hidden_state[:, 0]
+    unknown = [name for name in sorted(loaded["unexpected_keys"]) if not _NOT_USED.match(name)]
+    if unknown:
+        raise InputError(
+            f"{resolved.path}: the weights have {len(unknown)} tensors that {loaded_as} does not know, such as {unknown[0]}; config.json "
+            "describes another model, so copy the one that belongs to these weights."
+        )
 
 
 def _unit(features: torch.Tensor) -> np.ndarray:

@@ -1,29 +1,26 @@
 """Resolve an encoder before anything expensive starts.
 
-Its family, dimension and scale are read from its files without torch.
+Its family, pooling, dimension and scale are read from its files without torch.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+import numpy as np
 
 from audit_assets.errors import InputError
-from audit_assets.models.files import (
-    KNOWN_FAMILIES,
-    TRANSFORMERS,
-    WEIGHTS,
-    files_sha256,
-    local_folder,
-    text_encoder_family,
-)
+from audit_assets.models.architectures import PLUG_IN, Pooling, architecture_of, pooling_of
+from audit_assets.models.files import KNOWN_FAMILIES, files_sha256, local_folder, read_files, text_encoder_family
 from audit_assets.models.pretrained import check_configuration
 from audit_assets.models.tokenizers import check_tokenizer_config
+from audit_assets.untrusted.layout import weights_by_variant
 from audit_assets.untrusted.weights import (
     check_configured_size,
     check_processor_size,
+    check_safetensors,
     check_weights,
     read_json,
 )
@@ -46,8 +43,11 @@ class ResolvedEncoder:
     logit_scale: float | None
     logit_bias: float | None
     processor: str
-    format: str = TRANSFORMERS
-    """The format of its files names the row of `encoders.load.LOADERS` that loads them."""
+    pooling: Pooling
+    layer: str
+    """The last layer with weights that an image passes, as the weights name it."""
+    lower_case: bool
+    """Whether the audit writes labels in lower case, as this encoder was trained."""
 
 
 def resolve_encoder(
@@ -55,61 +55,120 @@ def resolve_encoder(
 ) -> ResolvedEncoder:
     """Raise InputError if the folder is not an encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
+    _check_library(folder)
     config = read_json(folder / "config.json")
-    kind_of_weights = str(config.get("model_type"))
-    if kind_of_weights not in WEIGHTS:
-        kind_of_weights = TRANSFORMERS
-        check_configuration(folder / "config.json", config)
-        check_configured_size(folder / "config.json", config, check_weights(folder))
-    elif not any(folder.glob(f"*{WEIGHTS[kind_of_weights]}")):
-        raise InputError(f"{folder}: holds no {WEIGHTS[kind_of_weights]} weights; copy the encoder again.")
-    names = ("preprocessor_config.json", "processor_config.json")
-    processor_file = next((folder / n for n in names if (folder / n).exists()), folder / names[-1])
-    check_processor_size(processor_file, read_json(processor_file))
-    scale = _number(folder, "logit_scale")
-    if kind == "image_text" and scale is None:
-        raise InputError(f"{folder}: has no logit_scale, so it is no image-text encoder; give it `kind: image`.")
+    check_configuration(folder / "config.json", config)
+    model_type, architecture = architecture_of(folder / "config.json", config, kind)
+    shapes = check_weights(folder)
+    check_configured_size(folder / "config.json", config, shapes)
+    pooling, layer, dimension = pooling_of(folder, model_type, architecture, shapes)
+    tensors = _tensors(folder)
+    processor_settings(folder)
+    scale = _scale(folder, tensors, architecture.scale) if kind == "image_text" else None
+    if kind == "image_text":
+        _check_tokenizer(folder)
     named = text_encoder_family(config.get("text_config") or {})
-    family = named if named in KNOWN_FAMILIES else str(config.get("model_type", "unknown"))
-    if kind == "image_text" and not any(
-        (folder / f).exists() for f in ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
-    ):
-        raise InputError(f"{folder}: has no tokenizer, which labels need; save the tokenizer beside the model.")
     check_tokenizer_config(folder)
     return ResolvedEncoder(
-        name,
-        kind,
-        folder,
-        family,
-        found,
-        files_sha256(folder),
-        _dimension(folder, config, scale is not None),
-        math.exp(scale) if kind == "image_text" and scale is not None else None,
-        _number(folder, "logit_bias") if kind == "image_text" else None,
-        processor,
-        kind_of_weights,
+        name=name,
+        kind=kind,
+        path=folder,
+        family=named if named in KNOWN_FAMILIES else model_type,
+        revision=found,
+        files_sha256=files_sha256(folder),
+        dimension=dimension,
+        logit_scale=scale,
+        logit_bias=_number(tensors, "logit_bias") if kind == "image_text" else None,
+        processor=processor,
+        pooling=pooling,
+        layer=layer,
+        lower_case=architecture.lower_case,
     )
 
 
-def _number(folder: Path, tensor: str) -> float | None:
-    """Return a scalar of the weights, by name."""
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="numpy") as weights:
-            if tensor in weights.keys():  # noqa: SIM118 - this is not a mapping
-                return float(weights.get_tensor(tensor).reshape(-1)[0])
-    return None
+def _check_library(folder: Path) -> None:
+    """Raise InputError if the folder is a repository of OpenCLIP alone, whose weights transformers does not read."""
+    names = [p.name for p in folder.iterdir()]
+    if "open_clip_config.json" in names and not weights_by_variant(names):
+        raise InputError(
+            f"{folder}: has the weights of OpenCLIP alone; take a repository with the conversion for transformers (config.json and "
+            f"model.safetensors), {PLUG_IN}."
+        )
 
 
-def _dimension(folder: Path, config: dict[str, Any], has_text: bool) -> int:
-    vision = config.get("vision_config") or {}
-    candidates: tuple[Any, ...] = (
-        (config.get("projection_dim"), vision.get("projection_dim"), vision.get("hidden_size"))
-        if has_text
-        else (config.get("hidden_size"), vision.get("hidden_size"))
-    )
-    if config.get("model_type", "").startswith("siglip"):
-        candidates = (vision.get("hidden_size"),)
-    for value in candidates:
-        if isinstance(value, int) and value > 0:
-            return value
-    raise InputError(f"{folder / 'config.json'}: names no dimension of embeddings (projection_dim or hidden_size).")
+@dataclass(frozen=True)
+class _Tensor:
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    """The first byte of its values in the file."""
+
+
+def _tensors(folder: Path) -> dict[str, _Tensor]:
+    """Return the tensors, by name, of the files that transformers opens."""
+    files = [file for file in read_files(folder) if file.suffix == ".safetensors"]
+    found = {}
+    for file in files:
+        start = _start(file)
+        for name, tensor in check_safetensors(file).items():
+            if name != "__metadata__":
+                begin = start + int(tensor["data_offsets"][0])
+                found[name] = _Tensor(file, tensor["dtype"], tuple(tensor["shape"]), begin)
+    return found
+
+
+def _start(file: Path) -> int:
+    """Return where the values begin in a safetensors file, after its header."""
+    with open(file, "rb") as stream:
+        return 8 + int.from_bytes(stream.read(8), "little")
+
+
+def processor_settings(folder: Path) -> dict[str, Any]:
+    """Return what the encoder's files say of how images are prepared. InputError if they do not say it."""
+    names = ("preprocessor_config.json", "processor_config.json")
+    file = next((folder / n for n in names if (folder / n).exists()), None)
+    if file is None:
+        raise InputError(
+            f"{folder}: has neither {names[0]} nor {names[1]}, which say how images are prepared; copy the file of the model "
+            "that this encoder was trained from."
+        )
+    content = read_json(file)
+    check_processor_size(file, content)
+    nested = content.get("image_processor")
+    return nested if isinstance(nested, dict) else content
+
+
+def _check_tokenizer(folder: Path) -> None:
+    files = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+    if not any((folder / f).exists() for f in files):
+        raise InputError(f"{folder}: has no tokenizer, which labels need; save the tokenizer beside the model.")
+
+
+def _scale(folder: Path, tensors: Mapping[str, _Tensor], name: str | None) -> float:
+    """Return the factor of the cosines, which CLIP keeps as a logarithm (`logit_scale`) and ALIGN as a divisor (`temperature`)."""
+    value = None if name is None else _number(tensors, name)
+    if value is None:
+        raise InputError(f"{folder}: has no {name}, so it is no image-text encoder; give it `kind: image`.")
+    return 1 / value if name == "temperature" else math.exp(value)
+
+
+_NUMBERS: Mapping[str, Any] = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def _number(tensors: Mapping[str, _Tensor], name: str) -> float | None:
+    """Return a scalar of the weights, by name. numpy has no bfloat16, which is the upper half of a float32."""
+    tensor = tensors.get(name)
+    if tensor is None:
+        return None
+    if tensor.dtype not in _NUMBERS or math.prod(tensor.shape) != 1:
+        raise InputError(
+            f"{tensor.file}, {name}: is {tensor.dtype} {list(tensor.shape)}, not one number; copy the encoder again."
+        )
+    kind = np.dtype(_NUMBERS[tensor.dtype])
+    with open(tensor.file, "rb") as stream:
+        stream.seek(tensor.begin)
+        value = np.frombuffer(stream.read(kind.itemsize), kind)
+    if tensor.dtype == "BF16":
+        value = (value.astype(np.uint32) << 16).view(np.float32)
+    return float(value[0])

@@ -6,7 +6,7 @@ The hash ties results to the files. No torch is needed.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,18 +116,10 @@ def loading(folder: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-TRANSFORMERS = "transformers"
-WEIGHTS: Mapping[str, str] = {TRANSFORMERS: ".safetensors"}
-"""This gives the suffix of an encoder's weights by their format.
-
-The format is the `model_type` of its config.json, or else that of transformers.
-"""
-
-
 def read_files(folder: Path, variant: str | None = None) -> list[Path]:
     """Return every file that loading may read, in order of path. InputError names a link to a file that is gone."""
     index = read_json(folder / INDEX) if (folder / INDEX).exists() else None
-    files = [folder / name for name in read_names(_names(folder), index, variant, WEIGHTS.values())]
+    files = [folder / name for name in read_names(_names(folder), index, variant)]
     gone = next((file for file in files if not file.is_file()), None)
     if gone is not None:
         raise InputError(f"{gone}: is a link to a file that is gone; copy the model again, or fetch it again.")

@@ -277,6 +277,8 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
                 "logit_scale": e.logit_scale,
                 "logit_bias": e.logit_bias,
                 "processor": e.processor,
+                "pooling": e.pooling.output,
+                "layer": e.layer,
                 "is_primary": e.name == audit.deciding_encoder.name,
             }
         )

@@ -1,4 +1,3 @@
-import json
 import math
 from pathlib import Path
 
@@ -6,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.config import Protocol
@@ -16,6 +14,7 @@ from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
 from audit_assets.warehouse.images import ImageStore
+from audit_assets_tests.encoders.sweep import pictures
 from audit_assets_tests.encoders.tiny_encoders import KINDS, TEXT, save
 
 TEXTS = ["art by klee", "art by miro", "art"]
@@ -25,17 +24,11 @@ def resolve(folder: Path, kind: str) -> ResolvedEncoder:
     return resolve_encoder("tiny", kind, str(folder))
 
 
-def pictures(count: int = 5) -> list[Image.Image]:
-    draws = np.random.default_rng(5)
-    return [Image.fromarray(draws.integers(0, 256, (40, 48, 3), np.uint8)) for _ in range(count)]
-
-
 @pytest.mark.parametrize("family", KINDS)
 def test_images_become_unit_vectors_whatever_the_batch(tmp_path: Path, family: str) -> None:
     resolved = resolve(save(family, tmp_path), KINDS[family])
     encoder = TransformersEncoder(resolved, "cpu")
     embeddings = encoder.embed_images(pictures())
-    assert resolved.family == ("clip" if family == "openclip" else family)
     assert embeddings.shape == (5, resolved.dimension)
     assert embeddings.dtype == np.float32
     check_unit(embeddings, ["?"] * 5)
@@ -79,7 +72,7 @@ def test_an_image_text_encoder_can_serve_for_images_alone(tmp_path: Path, family
 
 
 def test_an_image_encoder_is_no_image_text_encoder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no logit_scale.*kind: image"):
+    with pytest.raises(InputError, match=r"reads no text, so it has no logit_scale; give it `kind: image`"):
         resolve(save("dinov2", tmp_path), "image_text")
 
 
@@ -94,7 +87,8 @@ def test_scale_bias_and_embeddings_give_the_logits_of_the_model_itself(tmp_path:
     assert encoder.tokenizer is not None
     length = encoder.model.config.text_config.max_position_embeddings
     tokens = encoder.tokenizer(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
-    inputs = {k: v for k, v in tokens.items() if k == "input_ids" or (k == "attention_mask" and "clip" in family)}
+    reads_padding = resolved.family.startswith("siglip")
+    inputs = {k: v for k, v in tokens.items() if k == "input_ids" or (k == "attention_mask" and not reads_padding)}
     pixels = encoder.processor(images=pictures(), return_tensors="pt")
     with torch.inference_mode():
         theirs = encoder.model(**inputs, **pixels).logits_per_image.numpy()
@@ -109,20 +103,9 @@ def test_half_precision_points_the_same_way(tmp_path: Path, family: str) -> None
     ours, theirs = half.embed_images(pictures()), full.embed_images(pictures())
     assert ours.dtype == np.float32
     check_unit(ours, ["?"] * 5)
-    assert (ours * theirs).sum(axis=1).min() > 0.999
+    assert (ours * theirs).sum(axis=1).min() > (0.995 if family == "mobilenet_v2" else 0.999)  # 52 layers at random
     if KINDS[family] == "image_text":
         assert (half.embed_texts(TEXTS) * full.embed_texts(TEXTS)).sum(axis=1).min() > 0.999
-
-
-def test_a_pooling_layer_that_was_not_saved_is_not_drawn_at_random(tmp_path: Path) -> None:
-    """Without it the class token counts, the same in every process; a random pooling layer would give two encoders."""
-    resolved = resolve(save("vit", tmp_path), "image")
-    first, second = (TransformersEncoder(resolved, "cpu") for _ in range(2))
-    assert np.array_equal(first.embed_images(pictures()), second.embed_images(pictures()))
-    with torch.inference_mode():
-        pixels = first.processor(images=pictures(), return_tensors="pt")["pixel_values"]
-        token = first.model(pixel_values=pixels).last_hidden_state[:, 0].numpy()
-    assert np.allclose(first.embed_images(pictures()), token / np.linalg.norm(token, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(tmp_path: Path) -> None:
@@ -130,7 +113,11 @@ def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(tmp_path: Path) 
     tensors = load_file(file)
     del tensors["visual_projection.weight"]
     save_file(tensors, file, {"format": "pt"})
-    with pytest.raises(InputError, match=r"the weights lack visual_projection\.weight"):
+    with pytest.raises(InputError, match=r"the weights lack visual_projection, from which 'clip' takes"):
+        resolve(tmp_path, "image_text")
+    del tensors["vision_model.post_layernorm.weight"]
+    save_file(tensors | {"visual_projection.weight": np.zeros((12, 16), np.float32)}, file, {"format": "pt"})
+    with pytest.raises(InputError, match=r"the weights lack vision_model\.post_layernorm\.weight"):
         TransformersEncoder(resolve(tmp_path, "image_text"), "cpu")
 
 
@@ -151,17 +138,8 @@ def test_spoilt_encoders_are_bad_input(tmp_path: Path) -> None:
         resolve(folder, "image_text")
     (folder / "preprocessor_config.json").unlink(missing_ok=True)
     (folder / "processor_config.json").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"processor_config\.json: is missing"):
+    with pytest.raises(InputError, match=r"has neither preprocessor_config\.json nor processor_config\.json"):
         resolve(folder, "image")
-
-
-def test_a_config_without_a_dimension_is_bad_input(tmp_path: Path) -> None:
-    file = save("dinov2", tmp_path) / "config.json"
-    content = json.loads(file.read_text())
-    del content["hidden_size"]
-    file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="names no dimension"):
-        resolve(tmp_path, "image")
 
 
 def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:

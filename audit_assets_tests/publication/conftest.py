@@ -196,6 +196,7 @@ def build(path: Path) -> Path:
             {"encoder": ENCODERS, "kind": ["image_text", "image"], "family": ["clip-miniature", "dino-miniature"],
              "revision": ["e1", "e2"], "files_sha256": [sha256(1), sha256(2)], "dimension": DIMENSION,
              "logit_scale": [100.0, None], "logit_bias": [None, None], "processor": "pil",
+             "pooling": ["get_image_features", "class token"], "layer": ["visual_projection", "layernorm"],
              "is_primary": [True, False]}
         ),
     )  # fmt: skip

@@ -368,16 +368,19 @@ def encoders(results: ModelResults) -> Table:
                 headline.images(headline.summary_row(summary, "criteria", "artist")),
                 headline.matching(matching, "two_sided", "none"),
                 headline.matching(matching, "two_sided", "reassigned"),
+                shown(row["pooling"]) or "–",
+                shown(row["layer"]) or "–",
                 shown(row["revision"]) or "–",
                 shown(row["files_sha256"]) or "–",
             )
         )
     return Table(
         "Encoders. An encoder shares the family of the model if the model was built with it. Such an encoder can agree with the model for that "
-        "reason alone, so its results are weaker evidence.",
+        "reason alone, so its results are weaker evidence. The vector of an image is the named output of the encoder, after the named last layer.",
         columns(
             "Encoder", "Kind", "Family shared with the model", heading("artists_images"), heading("paper_two_sided"),
-            heading("paper_two_sided_reassigned"), "Revision", "SHA-256 of files", code=("Revision", "SHA-256 of files"),
+            heading("paper_two_sided_reassigned"), "Vector of an image", "Last layer", "Revision", "SHA-256 of files",
+            code=("Last layer", "Revision", "SHA-256 of files"),
         ),
         found,
     )  # fmt: skip
