@@ -87,11 +87,14 @@ def plan(config: Config = DEFAULT) -> None:
                 console.print(f"assumed: {note}", markup=False)
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
+            unread = driver.unread()
             design = driver.results.design()
     except (InputError, KeyboardInterrupt) as error:
         raise _stop(error) from None
     if design is None:
         raise _stop(InputError(f"{config}: no artist is audited; see the table roster_attrition."))
+    for line in unread:
+        console.print(line, markup=False)
     table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
     for one in statements(design):
         table.add_row(printable(one.question), printable(f"{one.answer}. {one.sentence}"), printable(one.settle))

@@ -18,6 +18,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is asked of the hub unle
 PROTOCOLS = Path(__file__).parent / "protocols"
 INDIRECT = -1
 """The template index of a prompt that describes an artist's work and does not name the artist."""
+OTHER = -2
+"""The template index of supplied images whose prompt is none of the protocol's. They are counted apart."""
 FEWEST_IMAGES = 5
 """An artist with fewer images, and fewer than the protocol asks for, is not auditable: four images against some hundred show nothing."""
 _SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)

@@ -13,8 +13,8 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
+from audit_assets.roster.homes import Unread, Works, names_of, shared, unread_works, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.untrusted.folders import images_in, works_of
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
@@ -96,22 +96,29 @@ class Workspace:
 
     def with_works(self, subjects: pd.DataFrame) -> list[str]:
         """Return the subjects of a table `subjects` that have files of real works in the folder `references`."""
-        own = subjects[~subjects["kind"].isin(CONTROL_KINDS)]
-        return [str(s) for s, name in zip(own["subject"], own["name"], strict=True) if self.work_files(s, name)]
+        files = self.works(subjects).files
+        return [str(s) for s in subjects["subject"] if s in files]
 
-    def work_files(self, subject: str, name: str) -> list[Path]:
-        """Return the files of an artist's real works.
+    def works(self, subjects: pd.DataFrame | None = None) -> Works:
+        """Return the files of every artist's real works, by default of the artists of the table `subjects`.
 
         They lie in the artist's folder below `references` or `background`. The works of an audit of one artist may also
         lie in `references` itself.
         """
-        audit = self.audit
-        references = audit.local(audit.references)
-        folders = [references, *([audit.local(audit.background)] if audit.background else [])]
-        for folder in folders:
-            if files := works_of(folder, subject, name):
-                return files
-        return images_in(references) if audit.artist and audit.artist.name == name and references.is_dir() else []
+        own = self.subjects() if subjects is None else subjects
+        return works_of(self.audit, names_of(self.audit, own[~own["kind"].isin(CONTROL_KINDS)]))
+
+    def names(self) -> dict[str, list[str]]:
+        """Return the name and the aliases of each subject that images are made of."""
+        return names_of(self.audit, prompted(self.subjects()))
+
+    def unread_works(self) -> list[Unread]:
+        """List each file and folder of real works that the audit does not read, with the reason."""
+        return unread_works(self.works())
+
+    def shared_works(self) -> list[str]:
+        """Say in one sentence per pair which artists have the same files among their works."""
+        return shared(self.works().files, names_of(self.audit, self.subjects()))
 
     @property
     def text_encoders(self) -> list[EncoderEntry]:

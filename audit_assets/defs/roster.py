@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from audit_assets import roster
+from audit_assets import references, roster
 from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.metadata import as_markdown, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
@@ -13,6 +13,7 @@ from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
+from audit_assets.roster.homes import unread_table
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -209,7 +210,13 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     kinds={"parquet"},
     deps=[artist_roster, random_names],
     check_specs=[
-        claim("controls_are_present", "subjects", "The subjects include as many control names as audit.yaml asks for.")
+        claim("controls_are_present", "subjects", "The subjects include as many control names as audit.yaml asks for."),
+        claim(
+            "every_file_of_real_works_is_read",
+            "subjects",
+            "Every file and folder of real works belongs to an artist and is read, and no two artists have the same work.",
+            blocking=False,
+        ),
     ],
 )
 def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
@@ -221,10 +228,20 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     add_keys(context, referenced_subject, ws.with_works(table))
     controls = int(table["kind"].isin(CONTROL_KINDS).sum())
     problems = stage.shortages()
+    unread = ws.unread_works()
+    rows = unread_table(unread)
+    ws.warehouse.write("unread_works", rows, digest([rows.to_json(), references.VERSION]))
     return finished(
         table,
         ws.warehouse.inputs("subjects") or "",
-        checks=[checked("controls_are_present", problems, warn=True, controls=controls)],
+        checks=[
+            checked("controls_are_present", problems, warn=True, controls=controls),
+            checked(
+                "every_file_of_real_works_is_read",
+                [*(one.sentence() for one in unread), *ws.shared_works()],
+                warn=True,
+            ),
+        ],
         kinds=table["kind"].value_counts().to_dict(),
     )
 

@@ -1,85 +1,98 @@
-"""Images that an operator saved from a model that only its owner can run: `<folder>/<artist slug or name>/<any name>.{png,jpg,webp}`.
+"""Images that an operator saved from a model that only its owner can run: `<folder>/<artist>/<image files>`.
 
 Files count in order of name. An optional `manifest.csv` beside them gives the `prompt`, `date` and `seed` of each `file`. Images
-that deviate from the protocol (more or fewer images, unknown seeds, no control names) are kept, and the deviations are
-reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
+that deviate from the protocol (more or fewer images, other prompts, copies, unknown seeds, no control names) are kept, and the
+deviations are reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
 """
 
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from audit_assets.config import FEWEST_IMAGES, Protocol
+from audit_assets.config import FEWEST_IMAGES, OTHER, Protocol
 from audit_assets.errors import InputError
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
-from audit_assets.untrusted.folders import _manifest, artist_folder, artist_folders
+from audit_assets.roster.homes import Homes
+from audit_assets.untrusted.folders import manifest_files, manifests
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore, status_of
 
 
-def unclaimed(folder: Path, names: Mapping[str, str]) -> list[str]:
-    """One sentence per folder that belongs to no subject. Otherwise a subject with a misspelt folder would only seem not supplied.
-
-    `names`: subject -> name.
-    """
-    claimed = {artist_folder(folder, subject, name) for subject, name in names.items()}
-    return [f"{own.name}: this folder belongs to no subject" for own in artist_folders(folder) if own not in claimed]
-
-
-def check_names(folder: Path, names: Mapping[str, str]) -> None:
-    """InputError if no folder belongs to a subject, because nothing would be audited. `names`: subject -> name."""
-    folders = artist_folders(folder)
-    if len(unclaimed(folder, names)) == len(folders):
+def check_names(found: Homes) -> None:
+    """InputError if no folder belongs to a subject, because nothing would be audited."""
+    if not found.own:
+        such = f", such as {found.strays[0][0].name!r}," if found.strays else ""
         raise InputError(
-            f"{folder}: none of its {len(folders)} folders, such as {folders[0].name!r}, has the name of a subject; rename them to the names in the table of artists."
+            f"{found.folder}: none of its {len(found.strays)} folders{such} has the name of a subject; rename them to the names in the table of artists."
         )
 
 
 def fingerprint(files: list[Path]) -> str:
     """The hash of the inputs of a subject's rows: names and bytes of its images, and its manifest."""
-    manifest = [files[0].parent / "manifest.csv"] if files else []
-    return digest([(file.name, sha256_once(file)) for file in [*files, *(m for m in manifest if m.is_file())]])
+    return digest([(f"{f.parent.name}/{f.name}", sha256_once(f)) for f in [*files, *manifest_files(files)]])
 
 
 def supplied_rows(
-    files: list[Path], protocol: Protocol, *, model_version: str, subject: str, name: str, store: ImageStore
+    files: list[Path],
+    protocol: Protocol,
+    *,
+    model_version: str,
+    subject: str,
+    name: str,
+    indirect: str = "",
+    store: ImageStore,
 ) -> pd.DataFrame:
     """One row per image, and one `not_supplied` row per missing image that the protocol asks for.
 
-    An image belongs to the template whose prompt its manifest gives, otherwise to the first template. Trials are numbered in
-    order of name. Seed, prompt and date are NULL if the manifest does not give them. InputError names a file that cannot be
-    read.
+    An image belongs to the template whose prompt its manifest gives, and to template OTHER if that prompt is none of the
+    protocol's. An image whose prompt is not known belongs to the first template. Trials are numbered in order of name. A file
+    with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for. Seed,
+    prompt and date are NULL if they are not known. InputError names a file that cannot be read.
     """
-    manifest = _manifest(files)
-    prompts = [protocol.prompt(t, name) for t in range(len(protocol.templates))]
-    rows, trials = [], [0] * len(prompts)
+    manifest = manifests(files)
+    wordings = {_plain(prompt): t for t, (prompt, _) in protocol.wordings(name, indirect).items()}
+    rows: list[dict[str, Any]] = []
+    trials: Counter[int] = Counter()
+    seen: set[str] = set()
     for file in files:
-        said = manifest.get(file.name, {})
+        said = manifest.get(file, {})
         image = open_image(file)
-        template = prompts.index(said["prompt"]) if said.get("prompt") in prompts else 0
-        rows.append(
-            {
-                "model_version": model_version,
-                "subject": subject,
-                "template": template,
-                "trial": trials[template],
-                "prompt": said.get("prompt"),
-                "seed": int(said["seed"]) if "seed" in said else None,
-                "generation_hash": protocol.generation_hash,
-                "image_sha256": store.put(image),
-                "width": image.width,
-                "height": image.height,
-                "status": status_of(image),
-                "file": f"{file.parent.name}/{file.name}",
-                "date": said.get("date"),
-            }
-        )
+        sha256 = store.put(image)
+        template = wordings.get(_plain(said["prompt"]), OTHER) if "prompt" in said else 0
+        row = {
+            "model_version": model_version,
+            "subject": subject,
+            "template": template,
+            "prompt": said.get("prompt"),
+            "seed": int(said["seed"]) if "seed" in said else None,
+            "generation_hash": protocol.generation_hash,
+            "file": f"{file.parent.name}/{file.name}",
+            "date": said.get("date"),
+        }
+        if sha256 in seen:
+            rows.append({**row, "status": "copy"})
+            continue
+        seen.add(sha256)
+        status = status_of(image)
+        size = {"width": image.width, "height": image.height}
+        rows.append({**row, **size, "trial": trials[template], "image_sha256": sha256, "status": status})
         trials[template] += 1
+    after = Counter({t: max(trials[t], protocol.trials) for t in {row["template"] for row in rows}})
+    for row in (row for row in rows if row["status"] == "copy"):
+        row["trial"] = after[row["template"]]
+        after[row["template"]] += 1
     absent = absent_rows(protocol, model_version=model_version, subject=subject)
     rows += [row for row in absent if row["trial"] >= trials[row["template"]]]
     return imitation_table(rows)
+
+
+def _plain(prompt: str) -> str:
+    """A prompt without differences that no tokenizer sees: form of the accents, and spaces."""
+    return " ".join(unicodedata.normalize("NFC", prompt).split())
 
 
 def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) -> list[str]:
@@ -91,7 +104,10 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
-    counts = images.groupby("subject").size().reindex(table["subject"].unique(), fill_value=0)
+    others, copies = images[images["template"] == OTHER], table[table["status"] == "copy"]
+    counts = (
+        images[images["template"] != OTHER].groupby("subject").size().reindex(table["subject"].unique(), fill_value=0)
+    )
     kinds = subjects.set_index("subject")["kind"].reindex(counts.index)
     controls = counts[kinds.isin(["random_name", "nonsense"])]
     found = [
@@ -106,6 +122,14 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
             0,
             "no control name was supplied: the audit cannot show what the model draws for a name that belongs to no artist",
         )
+    for subject, own in others.groupby("subject"):
+        found.append(
+            f"{subject}: {len(own)} of {int((images['subject'] == subject).sum())} images have another prompt than the protocol's (such as "
+            f"{str(own['prompt'].iloc[0])[:200]!r}); they are counted apart; if the prompts name the artist in one way, make them a template of the protocol"
+        )
+    for subject, own in copies.groupby("subject"):
+        different = int((images["subject"] == subject).sum())
+        found.append(f"{subject}: {len(own) + different} images, {different} different; copies count once")
     if unknown := int(images["seed"].isna().sum()):
         found.append(f"{unknown} of {len(images)} images have no known seed")
     if unsaid := int(images["prompt"].isna().sum()):

@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -19,6 +20,7 @@ from audit_assets.generation.imitate import Source, check_imitations, doubled, i
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
+from audit_assets.roster.homes import Homes, Names, homes
 from audit_assets.untrusted.folders import supplied_files
 from audit_assets.warehouse.images import ImageStore
 
@@ -120,32 +122,41 @@ class AskedModel(_Maker):
 
 
 class SuppliedImages(_Maker):
-    """A folder of images. A subject with unreadable images is refused with the reason; the others continue. Folders have no indirect prompt."""
+    """A folder of images. A subject with unreadable images is refused with the reason; the others continue."""
+
+    def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, homes: Homes) -> None:
+        super().__init__(resolved, protocol, store)
+        self.homes = homes
 
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         try:
-            made_of = image_folder.fingerprint(self._files(subject, name))
+            made_of = image_folder.fingerprint(self._files(subject))
         except InputError as error:
             made_of = str(error)
-        return digest([self.resolved.name, subject, name, self.protocol.generation_hash, made_of, SUPPLIED_VERSION])
+        wordings = self.protocol.wordings(name, indirect)
+        return digest([self.resolved.name, subject, wordings, self.protocol.generation_hash, made_of, SUPPLIED_VERSION])
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         about: dict[str, Any] = {"model_version": self.resolved.name, "subject": subject}
         try:
-            files = self._files(subject, name)
-            return image_folder.supplied_rows(files, self.protocol, name=name, store=self.store, **about)
+            files = self._files(subject)
+            return image_folder.supplied_rows(
+                files, self.protocol, name=name, indirect=indirect, store=self.store, **about
+            )
         except InputError as error:
             return imitation_table(absent_rows(self.protocol, problem=str(error), **about))
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
         return doubled(rows, subject)
 
-    def _files(self, subject: str, name: str) -> list[Path]:
-        return supplied_files(self.resolved.path, subject, name)
+    def _files(self, subject: str) -> list[Path]:
+        return supplied_files(self.homes.own.get(subject, []))
 
 
-def maker(resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> Maker:
-    """The maker of a model version, chosen by its source."""
+def maker(
+    resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int, names: Callable[[], Names]
+) -> Maker:
+    """The maker of a model version, chosen by its source. `names` gives the names and aliases of the subjects."""
     if resolved.source == "image_folder":
-        return SuppliedImages(resolved, protocol, store)
+        return SuppliedImages(resolved, protocol, store, homes(resolved.path, names()))
     return AskedModel(resolved, protocol, store, batch_size)

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from audit_assets.errors import InputError
-from audit_assets.generation import image_folder
+from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.registry import register, resolve_model
+from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_table
+from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.workspace import Workspace
@@ -41,8 +43,7 @@ class ImitationStage:
             yield from (Cell(s, self._retired(model, where, s), False) for where, s in known.items())
             return
         if ws.audit.model(model).source == "image_folder":
-            names = {s: p.name for s, p in prompted.items()}
-            image_folder.check_names(resolve_model(ws.audit, ws.audit.model(model)).path, names)
+            image_folder.check_names(self._homes(model))
         with self._maker(model) as maker:
             for where in self.cells.in_turn(list(known)):
                 subject = known[where]
@@ -56,6 +57,10 @@ class ImitationStage:
                     ws.warehouse.write(where, rows, inputs)
                 register(ws.audit, maker.resolved)
                 yield Cell(subject, rows, made_now)
+        if ws.audit.model(model).source == "image_folder":
+            where, table, inputs = self._unread(model)
+            if ws.warehouse.inputs(where) != inputs:
+                ws.warehouse.write(where, table, inputs)
 
     def done(self, model: str) -> bool:
         """Whether every prompted subject has the images that the audit file asks for now."""
@@ -66,6 +71,9 @@ class ImitationStage:
             )
             if made:
                 register(self.ws.audit, maker.resolved)
+        if self.ws.audit.model(model).source == "image_folder":
+            where, _, inputs = self._unread(model)
+            return made and self.ws.warehouse.inputs(where) == inputs
         return made
 
     def replay(
@@ -100,15 +108,28 @@ class ImitationStage:
 
     def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
         """One sentence per deviation of a folder's images from the protocol. Images of a prompted model cannot deviate."""
-        audit = self.ws.audit
-        entry = audit.model(model)
+        entry = self.ws.audit.model(model)
         if entry.source != "image_folder" or rows.empty:
             return []
-        names = {s: p.name for s, p in self.ws.prompted().items()}
         return [
-            *image_folder.unclaimed(resolve_model(audit, entry).path, names),
+            *(one.sentence() for one in self.unread(model)),
             *image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()),
         ]
+
+    def unread(self, model: str) -> list[Unread]:
+        """Every file and folder of a folder of images that the audit does not read, with the reason."""
+        if self.ws.audit.model(model).source != "image_folder":
+            return []
+        return unread_of(model, self._homes(model), FIELDS)
+
+    def _unread(self, model: str) -> tuple[str, pd.DataFrame, str]:
+        """The table of what is not read in a folder of images: its place, its rows, and the hash of its inputs."""
+        table = unread_table(self.unread(model))
+        return f"unread_images/{model}", table, digest([table.to_json(), SUPPLIED_VERSION])
+
+    def _homes(self, model: str) -> Homes:
+        audit = self.ws.audit
+        return homes(resolve_model(audit, audit.model(model)).path, self.ws.names())
 
     def refused(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files were refused."""
@@ -161,4 +182,4 @@ class ImitationStage:
         if not audit.model(model).approved:
             raise InputError(f"{audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(audit, audit.model(model))
-        return maker(resolved, self.ws.protocol, store or self.ws.images, audit.batch_size)
+        return maker(resolved, self.ws.protocol, store or self.ws.images, audit.batch_size, self.ws.names)

@@ -44,6 +44,8 @@ class PublicationStage:
         tables = {name: [name] for name in once}
         tables["model_files"] = ["model_files", "encoder_files"]
         tables["mined_names"] = ["mined_names"] if ws.warehouse.made("mined_names") else []
+        unread = ["unread_works", *(f"unread_images/{m.name}" for m in ws.audit.models if m.name in audited)]
+        tables["unread_files"] = [name for name in unread if ws.warehouse.made(name)]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         for e in ws.audit.encoders:

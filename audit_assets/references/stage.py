@@ -1,6 +1,6 @@
 """The stage that reads real works: one table per artist, and the works in the image store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +21,9 @@ class ReferenceStage:
 
     def make(self, subjects: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each subject with the rows of its works. The files are read only if they changed since the last time."""
-        names = self.ws.subjects().set_index("subject")["name"]
+        works = self.ws.works().files
         for subject in subjects:
-            where, files, inputs = self._source(subject, str(names.get(subject, "")))
+            where, files, inputs = self._source(subject, works)
             rows = self.cells.done(where, inputs, images=True)
             if rows is None:
                 rows = reference_works(files, subject, self.ws.images)
@@ -32,15 +32,15 @@ class ReferenceStage:
 
     def done(self) -> bool:
         """Whether the current files of every subject were read."""
-        names = self.ws.subjects().set_index("subject")["name"]
-        found = (self._source(s, str(names[s])) for s in self.ws.referenced())
+        works = self.ws.works().files
+        found = (self._source(s, works) for s in self.ws.referenced())
         return all(self.cells.done(where, inputs, images=True) is not None for where, _, inputs in found)
 
     def tables(self) -> list[str]:
         """The table of each subject that has real works."""
         return [f"reference_works/{s}" for s in self.ws.referenced()]
 
-    def _source(self, subject: str, name: str) -> tuple[str, list[Path], str]:
+    def _source(self, subject: str, works: Mapping[str, list[Path]]) -> tuple[str, list[Path], str]:
         """The table of a subject's works, the files that it is made of, and their hash."""
-        files = self.ws.work_files(subject, name)
+        files = works.get(subject, [])
         return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import INDIRECT, Protocol
+from audit_assets.config import Protocol
 from audit_assets.measurement.name_controls import beside_names, beside_recombined, label_set_to_use
 from audit_assets.results.label_sets import label_counts
 from audit_assets.results.matched import strata_of
@@ -53,7 +53,7 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
 
 def _counted(trials: pd.DataFrame) -> pd.DataFrame:
     """Count shown and identified images per (label_set, subject), and take the mean margin of the shown images."""
-    own = trials[(trials["template"] == trials["label_template"]) & (trials["template"] != INDIRECT)]
+    own = trials[(trials["template"] == trials["label_template"]) & (trials["template"] >= 0)]
     own = own[own["predicted_label"].notna()]  # a blank image shows nothing
     groups = own.groupby(["label_set", "subject"], observed=True)
     return groups.agg(shown=("correct", "size"), identified=("correct", "sum"), margin=("margin", "mean"))

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import INDIRECT, EncoderEntry
+from audit_assets.config import EncoderEntry
 from audit_assets.measurement.name_controls import script_of, stratum_of
 from audit_assets.measurement.near_copies import (
     PIXELS,
@@ -158,7 +158,7 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     columns = subjects[(subjects["kind"] != "background") & ~shares]
     names = columns["subject"].astype(str).tolist()
-    images = images[(images["template"] != INDIRECT) & images["subject"].isin(names)]
+    images = images[(images["template"] >= 0) & images["subject"].isin(names)]
     images = images.sort_values(["subject", "template", "trial"], kind="stable", ignore_index=True)
     shown: BoolArray = (images["status"] == "ok").to_numpy()
     made = vectors(images["embedding"])

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit_assets.config import INDIRECT, Protocol
+from audit_assets.config import Protocol
 from audit_assets.measurement import matching
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
@@ -105,7 +105,7 @@ def paper_test_findings(
 
 def _supplied(images: pd.DataFrame) -> pd.DataFrame:
     """Return the images of prompts that name the subject."""
-    return images[(images["status"] != "not_supplied") & (images["template"] != INDIRECT)]
+    return images[(images["status"] != "not_supplied") & (images["template"] >= 0)]
 
 
 def _in_order(references: pd.DataFrame) -> pd.DataFrame:

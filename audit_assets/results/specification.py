@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import INDIRECT, EncoderEntry, Protocol
+from audit_assets.config import EncoderEntry, Protocol
 from audit_assets.measurement.answers import NO, UNTESTED, YES, word
 from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.own_cell import own_cell_in_strata
@@ -134,7 +134,7 @@ def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.D
     all_p = deciding_p(of_tables(works, images, subjects), subjects)
     if len(trials):
         yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol))
-    named = sorted(t for t in images["template"].unique() if t != INDIRECT)
+    named = sorted(t for t in images["template"].unique() if t >= 0)
     for template in named if len(named) > 1 else []:
         alone = trials[(trials["template"] == template) & (trials["label_template"] == template)]
         p = deciding_p(of_tables(works, images[images["template"] == template], subjects), subjects)

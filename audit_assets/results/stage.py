@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from audit_assets.hashing import sha256_once
 from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
@@ -61,10 +62,8 @@ class ResultStage:
         ws, protocol = self.ws, self.ws.protocol
         subjects = ws.subjects()
         referenced = set(ws.referenced())
-        works = {
-            str(s): len(ws.work_files(s, name)) if s in referenced else 0
-            for s, name in zip(subjects["subject"], subjects["name"], strict=True)
-        }
+        files = ws.works().files if referenced else {}
+        works = {str(s): len({sha256_once(file) for file in files.get(str(s), ())}) for s in subjects["subject"]}
         strata = planned_strata(subjects, works)
         if not strata:
             return None

@@ -27,11 +27,15 @@ from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.runs.home import opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
+from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
+
+MOST_LINES = 40
+"""Of files that are not read, in the terminal."""
 
 CAPTIONS = ("captions", "artist_mentions")
 ROSTER = ("artist_roster", "random_names", "subjects")
@@ -113,6 +117,14 @@ class Driver:
             raise InputError("\n".join(known.refused.values()))
         self.refused, self.notes = dict(known.refused), known.notes
         return [*known.refused.values(), *known.problems]
+
+    def unread(self) -> list[str]:
+        """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""
+        found = [*self.ws.unread_works(), *(one for m in self.models() for one in self.imitations.unread(m))]
+        said = [f"not read: {one.sentence()}" for one in found[:MOST_LINES]]
+        if len(found) > MOST_LINES:
+            said.append(f"not read: {len(found) - MOST_LINES} more files; the table unread_files names them all")
+        return [one_line(line) for line in (*said, *self.ws.shared_works())]
 
     def models(self) -> list[str]:
         """Models to audit: those that are approved, not retired, and not refused so far."""
@@ -260,6 +272,8 @@ def run_audit(
         for steps in (d.roster_steps, d.registry_steps):
             for step in steps():
                 d.run_or_refuse(step, say)
+        for line in d.unread():
+            tell(line)
         design = d.results.design()
         for one in statements(design) if design else ():
             if one.answer != YES:

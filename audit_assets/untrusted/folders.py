@@ -1,83 +1,97 @@
 """These functions read folders and manifests that a person filled, one folder per artist.
 
-No link is followed, and no name leads out of the folder.
+No link is followed, and no name leads out of the folder. Whatever is not read is listed with the reason.
 """
 
 import csv
 import datetime
-import os
+import difflib
+import io
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from audit_assets.errors import InputError
-from audit_assets.untrusted.images import HEIC_IS_READ, check_header
+from audit_assets.untrusted.images import HEIC_IS_READ, NEEDS_HEIC, check_header
 
 _HEIC = {".heic", ".heif", ".hif"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"} | (
     _HEIC if HEIC_IS_READ else set()
 )
+MANIFEST = "manifest.csv"
+NESTED = "is a folder within an artist's, whose files are not read; move its images up"
+_DROPPINGS = re.compile(
+    r"\..*|thumbs\.db|ehthumbs\.db|desktop\.ini|@eadir|__macosx|\$recycle\.bin|system volume information|icon\r|#recycle",
+    re.I | re.S,
+)
 
 
-def artist_folder(folder: Path, subject: str, name: str) -> Path | None:
-    """Return the folder of an artist, by slug or else by name, if one exists. A name never leads out of `folder`."""
-    for candidate in (subject, name):
-        if candidate in ("", ".", "..") or "/" in candidate or "\\" in candidate or "\0" in candidate:
-            continue
-        if os.path.isdir(folder / candidate):  # Path.is_dir raises if a name has more bytes than a file system allows
-            return folder / candidate
-    return None
+def is_dropping(name: str) -> bool:
+    """Return whether a file or folder was left by a program for itself, such as `._0.png`, `.DS_Store` or `Thumbs.db`.
 
-
-def works_of(folder: Path, subject: str, name: str) -> list[Path]:
-    """Return the files of an artist's real works in order of name. Links are refused.
-
-    The list is empty if no folder exists.
+    Every name that begins with a dot counts.
     """
-    own = artist_folder(folder, subject, name)
-    return [] if own is None else images_in(own)
+    return _DROPPINGS.fullmatch(name) is not None
 
 
-def images_in(own: Path) -> list[Path]:
-    """Return the image files that lie in a folder itself, in the order of their names.
+class Contents(NamedTuple):
+    """This is what lies in one folder."""
 
-    It raises InputError if a link or a folder is among them.
+    images: list[Path]
+    unread: list[tuple[str, str]]
+    """The name of each other file or folder that the audit does not read, with the reason."""
+    droppings: list[str]
+
+
+def contents(own: Path, *, check: bool = True) -> Contents:
+    """Sort what lies in a folder itself, in the order of the names.
+
+    With `check`, InputError is raised if the folder or an image is a link, or if a folder has the name of an image.
     """
-    files = sorted(p for p in own.iterdir() if p.suffix.lower() in SUFFIXES)
-    for file in (own, *files):
-        if file.is_symlink():
-            raise InputError(f"{file}: is a link; copy the file itself into the folder.")
-        if file != own and not file.is_file():
-            raise InputError(f"{file}: is not a file; rename it or move it out of the folder.")
-    return files
+    if check and own.is_symlink():
+        raise InputError(f"{own}: is a link; copy the file itself into the folder.")
+    found = Contents([], [], [])
+    for file in sorted(own.iterdir()):
+        if is_dropping(file.name):
+            found.droppings.append(file.name)
+        elif file.suffix.lower() in SUFFIXES:
+            if not file.is_symlink() and file.is_file():
+                found.images.append(file)
+            elif check:
+                raise InputError(
+                    f"{file}: is a link; copy the file itself into the folder."
+                    if file.is_symlink()
+                    else f"{file}: is not a file; rename it or move it out of the folder."
+                )
+            else:
+                found.unread.append((file.name, "is a link, or not a file"))
+        elif file.name != MANIFEST or file.is_symlink():
+            found.unread.append((file.name, _reason(file)))
+    return found
 
 
-def read_manifest(folder: Path, fields: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a folder's `manifest.csv`, whose first column is `file`.
-
-    The list is empty if no manifest exists.
-    """
-    path = folder / "manifest.csv"
-    if path.is_symlink():
-        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
-    if not path.exists():
-        return []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
-    if "file" not in columns:
-        raise InputError(f"{path}, row 1: no column 'file'; the columns are {', '.join(fields)}.")
-    return rows
+def _reason(file: Path) -> str:
+    if file.is_symlink():
+        return "is a link; copy the file itself into the folder"
+    if file.is_dir():
+        return NESTED
+    if file.suffix.lower() in _HEIC:
+        return NEEDS_HEIC
+    if file.name.lower() == MANIFEST:
+        return f"is not read; rename it to {MANIFEST}"
+    return "is in no format that the audit reads; if it is an image, save it as PNG, JPEG or TIFF"
 
 
-_FIELDS = ("file", "prompt", "date", "seed")
+def images_of(folders: Sequence[Path]) -> list[Path]:
+    """Return the image files of an artist's folders, in the order of their names. Links are refused."""
+    return [file for own in folders for file in contents(own).images]
 
 
 def artist_folders(folder: Path) -> list[Path]:
     """Return one folder per artist, in order of name. Links are left out, because they may lead anywhere."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not is_dropping(p.name))
 
 
 def folder_files(own: Path) -> list[Path]:
@@ -85,66 +99,143 @@ def folder_files(own: Path) -> list[Path]:
 
     Links and the contents of folders below it are left out.
     """
-    return sorted(
-        p
-        for p in own.iterdir()
-        if (p.suffix.lower() in SUFFIXES or p.name == "manifest.csv") and p.is_file() and not p.is_symlink()
-    )
+    manifest = own / MANIFEST
+    also = [manifest] if manifest.is_file() and not manifest.is_symlink() else []
+    return sorted([*contents(own, check=False).images, *also])
 
 
-def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
-    """Return a subject's images in order of name. Only their headers are checked.
+def supplied_files(folders: Sequence[Path]) -> list[Path]:
+    """Return the images of a subject's folders in order of name. Only their headers are checked.
 
-    The list is empty if the subject has no folder. InputError names a folder that is empty or nested, a link, and a
-    file that is not a still RGB image of usual size.
+    InputError names a folder that is empty or nested, a link, and a file that `open_image` would refuse.
     """
-    own = artist_folder(folder, subject, name)
-    if own is None:
-        return []
-    files = works_of(folder, subject, name)
-    if nested := sorted(p for p in own.iterdir() if p.is_dir()):
-        raise InputError(f"{nested[0]}: is a folder within an artist's; move its images up, or take it away.")
-    if not files:
-        raise InputError(f"{own}: holds no .png, .jpg or .webp; put the artist's images there, or delete the folder.")
-    for file in files:
-        check_header(file)
+    files = []
+    for own in folders:
+        found = contents(own)
+        if nested := [name for name, why in found.unread if why == NESTED]:
+            raise InputError(f"{own / nested[0]}: is a folder within an artist's; move its images up, or take it away.")
+        if not found.images:
+            raise InputError(
+                f"{own}: holds no image that the audit reads (such as .png, .jpg or .webp); put the artist's images there, or delete the folder."
+            )
+        for file in found.images:
+            check_header(file)
+        files += found.images
     return files
 
 
 def folder_problems(folder: Path) -> list[str]:
     """List the folder's faults that can be found without decoding an image, one sentence per artist's folder."""
     problems = []
-    for entry in sorted(p for p in folder.iterdir() if p.is_dir() or p.is_symlink()):
+    for entry in sorted(p for p in folder.iterdir() if (p.is_dir() or p.is_symlink()) and not is_dropping(p.name)):
         try:
-            _manifest(supplied_files(folder, entry.name, ""))
+            manifests(supplied_files([entry]))
         except InputError as error:
             problems.append(str(error))
     return problems
 
 
-def _manifest(files: list[Path]) -> dict[str, dict[str, str]]:
-    """Return the manifest's fields of each file. Only filled-in fields with possible values are returned."""
-    if not files:
-        return {}
-    path = files[0].parent / "manifest.csv"
-    there = {file.name for file in files}
+# ---- manifests
+REFERENCE_FIELDS = ("file", "licence", "source", "series")
+FIELDS = ("file", "prompt", "date", "seed")
+_SPELLINGS = {"license": "licence", "filename": "file", "file name": "file", "file_name": "file"}
+_ALIKE = 0.75
+"""From this likeness (of 1), an unknown column is taken for a misspelt one."""
+
+
+class Manifest(NamedTuple):
+    """This is the manifest of one folder."""
+
+    rows: dict[str, dict[str, str]]
+    """The filled-in fields of each file, by the file's name."""
+    unread: list[str]
+    """What is not read, or not known, in words."""
+
+
+def read_manifest(folder: Path, fields: Sequence[str], files: Sequence[str]) -> Manifest:
+    """Read a folder's `manifest.csv`. `fields` are its columns, of which `file` comes first; `files` are the images there.
+
+    Without a manifest, no field is known. InputError names the row and the field of a file that does not exist or is
+    given twice, of a misspelt column, and of a cell too many.
+    """
+    path = folder / MANIFEST
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
+    if not path.exists():
+        return Manifest({}, [])
+    header, rows = _table(path)
+    columns = [_SPELLINGS.get(name := cell.strip().lower(), name) for cell in header]
+    if "file" not in columns:
+        raise InputError(f"{path}, row 1: no column 'file'; the columns are {', '.join(fields)}.")
+    unread = []
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputError(f"{path}, row 1: the column {column!r} is given twice; keep one.")
+        if column not in fields:
+            if near := difflib.get_close_matches(column, fields, n=1, cutoff=_ALIKE):
+                raise InputError(f"{path}, row 1: there is no column {column!r}; if it is {near[0]!r}, rename it.")
+            unread.append(f"its column {column!r} is not read; the columns are {', '.join(fields)}")
     said: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(read_manifest(files[0].parent, _FIELDS), 2):
-        name = row["file"]
-        if name in said:
-            raise InputError(f"{path}, row {number}, file: {name!r} is given twice; keep one row.")
-        if name not in there:
+    known = {unicodedata.normalize("NFC", file): file for file in files}
+    for line, cells in rows:
+        if len(cells) > len(columns):
             raise InputError(
-                f"{path}, row {number}, file: there is no image {name!r}; correct the name or delete the row."
+                f"{path}, row {line}: {len(cells)} cells, but the header has {len(columns)}; put double quotes around a cell that contains a comma."
             )
-        said[name] = {field: value for field in _FIELDS[1:] if (value := (row.get(field) or "").strip())}
-        _check_values(said[name], f"{path}, row {number}")
+        row = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+        file = known.get(unicodedata.normalize("NFC", row.get("file", "")))
+        if file is None:
+            near = difflib.get_close_matches(row.get("file", "").lower(), [f.lower() for f in known], n=1, cutoff=0.6)
+            hint = next((f" (did you mean {f!r}?)" for f in known if near and f.lower() == near[0]), "")
+            raise InputError(
+                f"{path}, row {line}, file: there is no image {row.get('file', '')!r}{hint}; correct the name or delete the row."
+            )
+        if file in said:
+            raise InputError(f"{path}, row {line}, file: {file!r} is given twice; keep one row.")
+        said[file] = {field: value for field in fields[1:] if (value := row.get(field, ""))}
+        _check_values(said[file], f"{path}, row {line}")
+    if missing := [file for file in files if file not in said]:
+        more = ", ..." if len(missing) > 5 else ""
+        unread.append(f"it has no row for {len(missing)} of {len(files)} images ({', '.join(missing[:5])}{more})")
+    return Manifest(said, unread)
+
+
+def manifests(files: Sequence[Path], fields: Sequence[str] = FIELDS) -> dict[Path, dict[str, str]]:
+    """Return the fields that the manifests beside some files give, by file."""
+    said: dict[Path, dict[str, str]] = {}
+    for folder in dict.fromkeys(file.parent for file in files):
+        own = [file.name for file in files if file.parent == folder]
+        said |= {folder / name: row for name, row in read_manifest(folder, fields, own).rows.items()}
     return said
+
+
+def manifest_files(files: Sequence[Path]) -> list[Path]:
+    """Return the manifests that lie beside some files."""
+    beside = (folder / MANIFEST for folder in dict.fromkeys(file.parent for file in files))
+    return [manifest for manifest in beside if manifest.is_file()]
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV file, and the line and the cells of each row that is not blank. Its delimiter is found."""
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        first = text.partition("\n")[0]
+        delimiter = max((",", ";", "\t"), key=first.count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows, line = [], 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((line, cells))
+            line = reader.line_num + 1
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
+    return (rows[0][1], rows[1:]) if rows else ([], [])
 
 
 def _check_values(said: Mapping[str, str], where: str) -> None:
     seed, date = said.get("seed"), said.get("date")
-    if seed is not None and not (seed.isdecimal() and seed.isascii() and int(seed) < 2**64):
+    if seed is not None and not (seed.isdecimal() and seed.isascii() and len(seed) <= 20 and int(seed) < 2**64):
         raise InputError(f"{where}, seed: {seed!r} is no whole number below 2^64; correct it, or leave it empty.")
     if date is not None:
         try:

@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from audit_assets.config import Protocol
+from audit_assets.config import OTHER, Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import check_names, deviations, supplied_rows, unclaimed
+from audit_assets.generation.image_folder import check_names, deviations, supplied_rows
 from audit_assets.generation.makers import SuppliedImages
 from audit_assets.generation.tables import COLUMNS
 from audit_assets.models.pipelines import resolve_folder
-from audit_assets.untrusted.folders import folder_problems, supplied_files
+from audit_assets.roster.homes import homes
+from audit_assets.untrusted.folders import folder_problems
+from audit_assets.untrusted.folders import supplied_files as files_in
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
 
@@ -25,6 +27,17 @@ SEED = 2**63 + 12345
 SUBJECTS = pd.DataFrame(
     {"subject": ["ada", "bo", "zed", "rita"], "kind": ["artist", "artist", "artist", "random_name"]}
 )
+
+
+NAMES = {"ada": ["Ada"], "bo": ["Bo Dahl"]}
+
+
+def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
+    return files_in(homes(folder, {subject: [name]}).own.get(subject, []))
+
+
+def maker_of(folder: Path, store: Path) -> SuppliedImages:
+    return SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(store), homes(folder, NAMES))
 
 
 def picture(seed: int) -> Image.Image:
@@ -81,7 +94,7 @@ def test_a_manifest_gives_prompts_templates_dates_and_seeds_to_the_last_digit(fo
     drawing = rows[rows["template"] == 1]
     assert drawing["file"].tolist()[0] == "ada/c.png"
     assert drawing["date"].tolist()[0] == "2026-10-31"
-    assert rows[rows["template"] == 0]["prompt"].tolist()[0] == "something else"
+    assert rows[rows["template"] == OTHER]["prompt"].tolist() == ["something else"]
     warehouse = Warehouse(tmp_path / "warehouse")
     warehouse.write("imitations/closed/ada", rows, "x")
     warehouse.write("imitations/closed/zed", taken(folder, tmp_path, "zed", "Zed"), "x")
@@ -120,7 +133,7 @@ def spoil(folder: Path, how: str) -> Path:
         Image.new("1", (10_000, 10_000)).save(file)
     elif how == "animated":
         picture(1).save(file, save_all=True, append_images=[picture(2)])
-    elif how == "cmyk":
+    elif how == "cmyk without a profile":
         file = own / "d.jpg"
         Image.new("CMYK", (8, 8)).save(file)
     elif how == "no image":
@@ -148,7 +161,17 @@ def spoil(folder: Path, how: str) -> Path:
     return file
 
 
-SPOILT = ["huge", "animated", "cmyk", "no image", "cut short", "nested", "empty", "link", "linked folder"]
+SPOILT = [
+    "huge",
+    "animated",
+    "cmyk without a profile",
+    "no image",
+    "cut short",
+    "nested",
+    "empty",
+    "link",
+    "linked folder",
+]
 
 
 @pytest.mark.parametrize("how", SPOILT)
@@ -156,7 +179,7 @@ def test_what_cannot_be_taken_refuses_its_artist_by_name_and_the_others_go_on(
     folder: Path, tmp_path: Path, how: str
 ) -> None:
     file = spoil(folder, how)
-    with SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path / "images")) as maker:
+    with maker_of(folder, tmp_path / "images") as maker:
         ada, bo = maker.make("ada", "Ada"), maker.make("bo", "Bo Dahl")
         before = maker.inputs("ada", "Ada")
     assert set(ada["status"]) == {"not_supplied"}
@@ -178,14 +201,14 @@ def test_what_cannot_be_taken_refuses_its_artist_by_name_and_the_others_go_on(
         file.unlink()
     repaired.mkdir(exist_ok=True)
     picture(9).save(repaired / "a.png")
-    with SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path / "images")) as maker:
+    with maker_of(folder, tmp_path / "images") as maker:
         assert maker.inputs("ada", "Ada") != before
         assert (maker.make("ada", "Ada")["status"] == "ok").any()
 
 
 def test_another_artists_images_change_nothing_of_this_ones(folder: Path, tmp_path: Path) -> None:
     def inputs() -> str:
-        maker = SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(tmp_path))
+        maker = maker_of(folder, tmp_path)
         return maker.inputs("ada", "Ada")
 
     before = inputs()
@@ -215,13 +238,16 @@ def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path:
 
 
 def test_a_folder_that_is_nobodys_is_named(folder: Path) -> None:
-    names = {"ada": "Ada", "bo-dahl": "Bo Dahl", "zed": "Zed"}
-    assert unclaimed(folder, names) == []
+    names = {"ada": ["Ada"], "bo-dahl": ["Bo Dahl"], "zed": ["Zed"]}
+    assert homes(folder, names).strays == []
     (folder / "Bo Dahl").rename(folder / "Bo Dhal")
-    assert unclaimed(folder, names) == ["Bo Dhal: this folder belongs to no subject"]
-    check_names(folder, names)
+    found = homes(folder, names)
+    assert [(entry.name, why) for entry, why in found.strays] == [
+        ("Bo Dhal", "this folder belongs to no subject; if it is 'Bo Dahl', rename it")
+    ]
+    check_names(found)
     with pytest.raises(InputError, match="none of its 2 folders, such as 'Bo Dhal', has the name of a subject"):
-        check_names(folder, {"zed": "Zed"})
+        check_names(homes(folder, {"zed": ["Zed"]}))
 
 
 def test_images_as_the_protocol_asks_for_them_differ_in_nothing(folder: Path, tmp_path: Path) -> None:
@@ -241,3 +267,31 @@ def test_a_blank_image_is_kept_and_flagged(folder: Path, tmp_path: Path) -> None
     rows = taken(folder, tmp_path)
     assert rows["status"].tolist()[:2] == ["blank", "ok"]
     assert json.loads(rows.to_json(orient="records"))[0]["image_sha256"]
+
+
+def test_images_of_other_prompts_are_counted_apart_and_said(folder: Path, tmp_path: Path) -> None:
+    own = folder / "Bo Dahl"
+    rows = [f'{n}.png,"portrait of an elf, by Alphonse Mucha",{n}' for n in range(5)]
+    (own / "manifest.csv").write_text("\n".join(["file,prompt,seed", *rows, "5.png,art  by Bo Dahl,5"]) + "\n")
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    images = table[table["image_sha256"].notna()]
+    assert images["template"].tolist() == [OTHER] * 5 + [0]
+    (said,) = (s for s in deviations(table, PROTOCOL, SUBJECTS) if "prompt" in s)
+    assert said.startswith(
+        "bo: 5 of 6 images have another prompt than the protocol's (such as 'portrait of an elf, by Al"
+    )
+    assert "bo: 1 images, not 6; not auditable" in deviations(table, PROTOCOL, SUBJECTS)
+
+
+def test_copies_of_an_image_count_once_and_are_said(folder: Path, tmp_path: Path) -> None:
+    own = folder / "Bo Dahl"
+    for n in range(6):
+        Image.open(folder / "ada" / "c.png").save(own / f"{n}.png", compress_level=n)
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    assert (table["status"] == "ok").sum() == 1
+    assert (table["status"] == "copy").sum() == 5
+    assert table.loc[table["status"] == "copy", "image_sha256"].isna().all()
+    assert not table.duplicated(["template", "trial"]).any()
+    said = deviations(table, PROTOCOL, SUBJECTS)
+    assert "bo: 6 images, 1 different; copies count once" in said
+    assert "bo: 1 images, not 6; not auditable" in said

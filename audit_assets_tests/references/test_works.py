@@ -7,8 +7,13 @@ from PIL import Image
 
 from audit_assets.errors import InputError
 from audit_assets.references.works import COLUMNS, fingerprint, reference_works
-from audit_assets.untrusted.folders import works_of
+from audit_assets.roster.homes import homes
+from audit_assets.untrusted.folders import images_of
 from audit_assets.warehouse.images import ImageStore
+
+
+def works_of(folder: Path, subject: str, name: str) -> list[Path]:
+    return images_of(homes(folder, {subject: [name]}).own.get(subject, []))
 
 
 @pytest.fixture
@@ -32,11 +37,11 @@ def test_works_are_numbered_in_order_of_name(folder: Path, tmp_path: Path) -> No
     assert table.loc[1, "licence"] == "CC0"
 
 
-def test_a_folder_may_carry_the_slug_or_the_name_and_the_slug_wins(folder: Path) -> None:
+def test_a_folder_may_carry_the_slug_or_the_name_and_all_folders_of_an_artist_count(folder: Path) -> None:
     (folder / "Bo | Dahl").mkdir()
     Image.new("RGB", (4, 4)).save(folder / "Bo | Dahl" / "x.png")
     assert [f.name for f in works_of(folder, "bo-dahl", "Bo | Dahl")] == ["x.png"]
-    assert len(works_of(folder, "ada", "Bo | Dahl")) == 3
+    assert len(works_of(folder, "ada", "Bo | Dahl")) == 4
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from audit_assets.untrusted.folders import (
     artist_folders,
     folder_files,
     folder_problems,
+    images_of,
     read_manifest,
     supplied_files,
-    works_of,
 )
 from audit_assets.untrusted.images import check_header, open_image
 from audit_assets.warehouse.images import ImageStore
@@ -90,17 +90,17 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_link_to_an_image_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
     (folder / "ada" / "1.png").symlink_to(tmp_path / "outside" / "secret.png")
-    for read in (works_of, supplied_files):
+    for read in (images_of, supplied_files):
         with pytest.raises(InputError, match=r"1\.png: is a link"):
-            read(folder, "ada", "Ada")
+            read([folder / "ada"])
     assert [p.name for p in folder_files(folder / "ada")] == ["0.png"]
 
 
 def test_a_link_to_a_folder_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
     (folder / "bo").symlink_to(tmp_path / "outside")
-    for read in (works_of, supplied_files):
+    for read in (images_of, supplied_files):
         with pytest.raises(InputError, match="bo: is a link"):
-            read(folder, "bo", "Bo")
+            read([folder / "bo"])
     assert [p.name for p in artist_folders(folder)] == ["ada"]
     assert folder_problems(folder) == [f"{folder / 'bo'}: is a link; copy the file itself into the folder."]
 
@@ -108,7 +108,7 @@ def test_a_link_to_a_folder_is_refused_by_name(folder: Path, tmp_path: Path) -> 
 def test_a_link_to_a_manifest_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
     (folder / "ada" / "manifest.csv").symlink_to(tmp_path / "outside" / "manifest.csv")
     with pytest.raises(InputError, match=r"manifest\.csv: is a link"):
-        read_manifest(folder / "ada", ("file",))
+        read_manifest(folder / "ada", ("file",), [])
 
 
 @pytest.mark.parametrize("key", ["../../x", "/etc/passwd", "a" * 63, "A" * 64, "g" * 64, "a" * 64 + "/..", ""])

@@ -14,8 +14,8 @@ from audit_assets.config import KEY, Protocol
 from audit_assets.defs.metadata import as_markdown
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import _key
+from audit_assets.roster.homes import homes
 from audit_assets.roster.slugs import slug
-from audit_assets.untrusted.folders import artist_folder
 from audit_assets.untrusted.spreadsheet import as_csv, neutral, plain
 from audit_assets.warehouse.database import publish, table_suffix
 from audit_assets.warehouse.store import Warehouse
@@ -59,8 +59,10 @@ def test_a_caption_file_as_a_key_is_a_plain_file_name(path: str) -> None:
 def test_a_name_leads_out_of_no_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "references").mkdir()
-    found = artist_folder(tmp_path / "references", name, f"../{name}")
-    assert found is None or found.parent == tmp_path / "references"
+    (tmp_path / "references" / "ada").mkdir()
+    found = homes(tmp_path / "references", {name: [f"../{name}", name]})
+    assert [entry.parent for entry, _ in found.strays] == [tmp_path / "references"]
+    assert found.own == {}
 
 
 @pytest.mark.parametrize("table", ["../x", "a/../../x", "/etc/x", "a/../../../etc/cron.d/x"])

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
+from audit_assets.config import INDIRECT, OTHER
 from audit_assets.errors import InputError
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
@@ -215,9 +216,12 @@ def _lineup(
     return found
 
 
+_APART = {INDIRECT: "described, not named, ", OTHER: "another prompt than the protocol’s, "}
+
+
 def _where(template: int, trial: int) -> str:
     """An image's template and trial, as in the appendix and the database."""
-    asked = "described, not named, " if template < 0 else f"template {template}, " if template else ""
+    asked = _APART[template] if template < 0 else f"template {template}, " if template else ""
     return f"{asked}trial {trial}"
 
 

@@ -76,6 +76,11 @@ class ModelResults:
             "HAVING count(*) > 0"
         )
 
+    def unread_files(self) -> pd.DataFrame:
+        """Files of real works, and of this version's folder of images, that the audit did not read."""
+        found = read.optional(self.connection, "unread_files")
+        return found if found.empty else found[found["place"].isin(["references", "background", self.model_version])]
+
     def image_statuses(self) -> pd.DataFrame:
         """How many images are 'ok', 'blank', 'blocked' or 'not_supplied', per kind of subject."""
         return self.ask(

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from audit_assets.config import INDIRECT, OTHER
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
@@ -171,6 +172,16 @@ def statuses(results: ModelResults) -> Table:
     )  # fmt: skip
 
 
+def unread(results: ModelResults) -> Table:
+    """Files of real works and of supplied images that the audit did not read."""
+    rows = results.unread_files().to_dict("records")
+    return Table(
+        "Files and folders that the audit did not read, with the reason. They had no effect on any figure.",
+        columns("Folder", "File", "Reason"),
+        [(row["place"], row["file"], row["why"]) for row in rows],
+    )
+
+
 def tests(results: ModelResults) -> Table:
     """Every test, and how often it is significant with works of another artist."""
     found = [
@@ -285,7 +296,7 @@ def templates(results: ModelResults) -> Table:
 
 
 def _template(index: int) -> str:
-    return "described, not named" if index < 0 else str(index)
+    return {INDIRECT: "described, not named", OTHER: "another prompt than the protocol’s"}.get(index, str(index))
 
 
 def flips(results: ModelResults) -> Table:

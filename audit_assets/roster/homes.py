@@ -1,0 +1,254 @@
+"""Which folder belongs to which artist, and which files of a folder the audit does not read.
+
+People spell folders in their own way: lower case, underscores, surname first, an alias, decomposed accents. A folder
+belongs to the subject whose name or alias has the same tokens, and else to the only one that has them in another order.
+Whatever is not read is listed with the reason.
+"""
+
+import difflib
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from audit_assets.config import Audit
+from audit_assets.errors import InputError
+from audit_assets.hashing import sha256_once
+from audit_assets.roster.artists import read_artists
+from audit_assets.roster.normalise import tokens
+from audit_assets.untrusted.folders import (
+    MANIFEST,
+    NESTED,
+    REFERENCE_FIELDS,
+    Contents,
+    contents,
+    is_dropping,
+    read_manifest,
+)
+
+Names = Mapping[str, Sequence[str]]
+"""The name and the aliases of each subject, the name first."""
+
+
+class Unread(NamedTuple):
+    """This is a file or a folder that the audit does not read."""
+
+    place: str
+    """'references', 'background', or the name of a model version."""
+    file: str
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.place}: {self.file}: {self.why}"
+
+
+def unread_table(found: Sequence[Unread]) -> pd.DataFrame:
+    """The rows of the table `unread_files`."""
+    return pd.DataFrame(found, columns=list(Unread._fields)).astype("str")
+
+
+class Homes(NamedTuple):
+    """This is the folder of artists' folders, sorted by their owners."""
+
+    folder: Path
+    own: dict[str, list[Path]]
+    """The folders of each subject that has any, in order of name."""
+    strays: list[tuple[Path, str]]
+    """Each entry that belongs to no subject, with the reason."""
+
+
+def homes(folder: Path, names: Names) -> Homes:
+    """Sort the folders in `folder` by the subjects that they belong to.
+
+    A folder that could be two subjects' belongs to neither. A link that has a subject's name is that subject's, and is
+    refused when its images are listed.
+    """
+    claims = _Claims(names)
+    own: dict[str, list[Path]] = {}
+    strays = []
+    for entry in sorted(folder.iterdir()):
+        if is_dropping(entry.name) or not (entry.is_symlink() or os.path.isdir(entry)):
+            continue
+        subjects = claims.of(entry.name)
+        if len(subjects) == 1:
+            own.setdefault(subjects[0], []).append(entry)
+        else:
+            strays.append((entry, claims.why(entry.name, subjects)))
+    for folders in own.values():
+        folders.sort(key=lambda f: (unicodedata.normalize("NFC", f.name), f.name))
+    return Homes(folder, own, strays)
+
+
+class _Claims:
+    """The subjects by each spelling of their names."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.exact: dict[str, list[str]] = defaultdict(list)
+        self.words: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self.bag: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for subject, own in names.items():
+            for spelling in dict.fromkeys([subject, own[0]]):
+                self.exact[spelling].append(subject)
+            for name in dict.fromkeys(own):
+                if words := tuple(tokens(name)):
+                    self.words[words].append(subject)
+                    self.bag[tuple(sorted(words))].append(subject)
+
+    def of(self, folder: str) -> list[str]:
+        words = tuple(tokens(folder))
+        found = self.exact.get(folder) or self.words.get(words) or self.bag.get(tuple(sorted(words))) or []
+        return sorted(set(found))
+
+    def why(self, folder: str, subjects: Sequence[str]) -> str:
+        if subjects:
+            return f"this folder belongs to no one subject: {' and '.join(repr(self.names[s][0]) for s in subjects)} have this name; rename it to the slug of one"
+        spelt = {" ".join(words): subjects[0] for words, subjects in self.words.items()}
+        near = difflib.get_close_matches(" ".join(tokens(folder)), list(spelt), n=1, cutoff=0.75)
+        hint = f"; if it is {self.names[spelt[near[0]]][0]!r}, rename it" if near else ""
+        return f"this folder belongs to no subject{hint}"
+
+
+class Works(NamedTuple):
+    """These are the real works of an audit, as they lie in its folders."""
+
+    files: dict[str, list[Path]]
+    """The files of each artist that has any. InputError if a link is among them."""
+    homes: list[tuple[str, Homes]]
+    """The folders of `references` and of `background`."""
+    loose: Path | None
+    """The folder of the only artist's works, if they lie in `references` itself."""
+
+
+def works_of(audit: Audit, names: Names) -> Works:
+    """Find the real works of the subjects. The works of an audit of one artist may lie in `references` itself."""
+    places = [("references", audit.references), *([("background", audit.background)] if audit.background else [])]
+    found = [(place, homes(folder, names)) for place, path in places if (folder := audit.local(path)).is_dir()]
+    files: dict[str, list[Path]] = {}
+    for _, home in found:
+        for subject, folders in home.own.items():
+            images = [file for own in folders for file in contents(own).images]
+            if images and subject not in files:
+                files[subject] = images
+    loose = None
+    if audit.artist is not None and found and found[0][0] == "references":
+        one = next((s for s, own in names.items() if own[0] == audit.artist.name), None)
+        if one is not None and one not in files and (images := contents(found[0][1].folder).images):
+            files[one], loose = images, found[0][1].folder
+    return Works(files, found, loose)
+
+
+def unread_works(works: Works) -> list[Unread]:
+    """List every file and folder of real works that is not read, with the reason."""
+    found = []
+    for place, home in works.homes:
+        found += unread_of(place, home, REFERENCE_FIELDS, loose=works.loose == home.folder)
+    return found
+
+
+def unread_of(place: str, home: Homes, fields: Sequence[str], *, loose: bool = False) -> list[Unread]:
+    """List every file and folder in a folder of artists' folders that is not read.
+
+    `fields` are the columns of its manifests. With `loose`, the images that lie in no artist's folder are read.
+    """
+    found = [Unread(place, entry.name, why) for entry, why in home.strays]
+    here = contents(home.folder, check=False)
+    own = [f for folders in home.own.values() for f in folders if not f.is_symlink()]
+    if loose:
+        found += _unread(place, "", here)
+        own.append(home.folder)
+    else:
+        found += [Unread(place, file.name, "this image lies in no artist's folder") for file in here.images]
+        found += [Unread(place, name, why) for name, why in here.unread if why != NESTED]
+        found += _droppings(place, "", here)
+    for folder in own:
+        prefix = "" if folder == home.folder else f"{folder.name}/"
+        if prefix:
+            found += _unread(place, prefix, contents(folder, check=False))
+        found += _of_manifest(place, prefix, folder, fields)
+        found += _copies(place, prefix, folder)
+    return sorted(found)
+
+
+def _of_manifest(place: str, prefix: str, folder: Path, fields: Sequence[str]) -> list[Unread]:
+    try:
+        said = read_manifest(folder, fields, [file.name for file in contents(folder, check=False).images]).unread
+    except InputError as error:
+        said = [str(error)]
+    return [Unread(place, prefix + MANIFEST, why) for why in said]
+
+
+def _unread(place: str, prefix: str, own: Contents) -> list[Unread]:
+    return [*(Unread(place, prefix + name, why) for name, why in own.unread), *_droppings(place, prefix, own)]
+
+
+def _droppings(place: str, prefix: str, own: Contents) -> list[Unread]:
+    if not own.droppings:
+        return []
+    names = ", ".join(own.droppings[:5]) + (", ..." if len(own.droppings) > 5 else "")
+    why = f"{len(own.droppings)} files or folders that programs left are ignored ({names})"
+    return [Unread(place, prefix or "./", why)]
+
+
+def _copies(place: str, prefix: str, folder: Path) -> list[Unread]:
+    """List each file that has the same bytes as an earlier one of the folder."""
+    found, first = [], dict[str, str]()
+    for file in contents(folder, check=False).images:
+        same = first.setdefault(sha256_once(file), file.name)
+        if same != file.name:
+            found.append(Unread(place, prefix + file.name, f"is the same file as {same!r}; copies count once"))
+    return found
+
+
+def shared(files: Mapping[str, Sequence[Path]], names: Names) -> list[str]:
+    """One sentence per pair of artists who have the same files among their works."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for subject, own in files.items():
+        for file in own:
+            owners[sha256_once(file)].add(subject)
+    pairs: dict[tuple[str, str], int] = defaultdict(int)
+    for subjects in owners.values():
+        ordered = sorted(subjects)
+        for i, one in enumerate(ordered):
+            for other in ordered[i + 1 :]:
+                pairs[one, other] += 1
+    return [
+        f"{names[one][0]} and {names[other][0]} share {count} {'work' if count == 1 else 'works'}; if one is an alias of the other, list it in `aliases` "
+        "and keep one folder"
+        for (one, other), count in sorted(pairs.items())
+    ]
+
+
+def names_of(audit: Audit, subjects: pd.DataFrame) -> dict[str, list[str]]:
+    """The name and the aliases of each subject of a table `subjects`.
+
+    An imported audit may lack the table of artists; it has no aliases then, and no folders either.
+    """
+    aliases = _aliases(audit)
+    return {
+        str(s): [str(name), *aliases.get(str(name), ())]
+        for s, name in zip(subjects["subject"], subjects["name"], strict=True)
+    }
+
+
+def _aliases(audit: Audit) -> dict[str, list[str]]:
+    if audit.artist is not None:
+        return {audit.artist.name: list(audit.artist.aliases)}
+    assert audit.roster.artists is not None
+    table = audit.local(audit.roster.artists)
+    if not table.is_file():
+        return {}
+    stat = table.stat()
+    return _read_aliases(str(table), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _read_aliases(path: str, mtime_ns: int, size: int) -> dict[str, list[str]]:
+    """The aliases of each artist of a table, which is read again only if it changed."""
+    table = read_artists(path)
+    return dict(zip(table["name"], table["aliases"], strict=True))
