@@ -309,6 +309,34 @@ def verify(
 
 
 @app.command()
+def sort(
+    download: Path,
+    into: Annotated[Path, typer.Option(help="the folder of artists' folders, such as the path of an image_folder")],
+    config: Config = DEFAULT,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="copy the files; the default only shows what would be done")
+    ] = False,
+) -> None:
+    """Sort a flat download of images into artists' folders, by the prompts in the files or else by their names."""
+    from audit_assets.generation.sorting import copy_all, sorted_into
+    from audit_assets.workspace import Workspace
+
+    try:
+        placed = sorted_into(download, into, Workspace.open(config).known_names())
+        table = Table("file", "to", "why")
+        for one in placed:
+            table.add_row(one_line(one.file.name), one_line(str(one.target or "stays")), one_line(one.why))
+        console.print(table)
+        wanted = sum(one.target is not None for one in placed)
+        copied = copy_all(placed) if apply else 0
+    except InputError as error:
+        raise _stop(error) from None
+    console.print(
+        f"{copied if apply else wanted} of {len(placed)} files {'were copied' if apply else 'would be copied; --apply copies them'}"
+    )
+
+
+@app.command()
 def sign(
     model: Annotated[str, typer.Option(help="the model version")],
     key: Annotated[Path, typer.Option(help="a private Ed25519 key (PEM, without a password)")],

@@ -13,7 +13,9 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
+from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Unread, Works, names_of, shared, unread_works, works_of
+from audit_assets.roster.slugs import slug
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
@@ -111,6 +113,16 @@ class Workspace:
     def names(self) -> dict[str, list[str]]:
         """Return the name and the aliases of each subject that images are made of."""
         return names_of(self.audit, prompted(self.subjects()))
+
+    def known_names(self) -> dict[str, list[str]]:
+        """Return the name and the aliases of every subject. Before the roster exists, these are the artists of the table."""
+        if self.warehouse.inputs("subjects") is not None:
+            return self.names()
+        artists = artists_of(self.audit)
+        return {
+            slug(str(name)): [str(name), *aliases]
+            for name, aliases in zip(artists["name"], artists["aliases"], strict=True)
+        }
 
     def unread_works(self) -> list[Unread]:
         """List each file and folder of real works that the audit does not read, with the reason."""

@@ -1,12 +1,14 @@
 """Images that an operator saved from a model that only its owner can run: `<folder>/<artist>/<image files>`.
 
-Files count in order of name. An optional `manifest.csv` beside them gives the `prompt`, `date` and `seed` of each `file`. Images
+Files count in order of name. An optional `manifest.csv` beside them gives the `prompt`, `date` and `seed` of each `file`;
+without one, prompt, seed and model are read from the file. Images
 that deviate from the protocol (more or fewer images, other prompts, copies, unknown seeds, no control names) are kept, and the
 deviations are reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
 """
 
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,15 @@ from audit_assets.errors import InputError
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.roster.homes import Homes
-from audit_assets.untrusted.folders import manifest_files, manifests
+from audit_assets.roster.normalise import tokens
+from audit_assets.untrusted.folders import MANIFEST, manifest_files, manifests
 from audit_assets.untrusted.images import open_image
+from audit_assets.untrusted.saved_images import FILE_NAME, said_in
 from audit_assets.warehouse.images import ImageStore, status_of
+
+_WORDS_OF_A_USER = 3
+_CUT = 45
+"""In characters. Midjourney cuts longer prompts off in the names of its files."""
 
 
 def check_names(found: Homes) -> None:
@@ -48,30 +56,29 @@ def supplied_rows(
 ) -> pd.DataFrame:
     """One row per image, and one `not_supplied` row per missing image that the protocol asks for.
 
-    An image belongs to the template whose prompt its manifest gives, and to template OTHER if that prompt is none of the
-    protocol's. An image whose prompt is not known belongs to the first template. Trials are numbered in order of name. A file
+    Prompt and seed come from the manifest, else from what the program that drew the image wrote into the file; `origin` says
+    which. An image belongs to the template that has its prompt, and to template OTHER if none has. An image whose prompt is not
+    known belongs to the first template. Trials are numbered in order of name. A file
     with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for. Seed,
     prompt and date are NULL if they are not known. InputError names a file that cannot be read.
     """
     manifest = manifests(files)
-    wordings = {_plain(prompt): t for t, (prompt, _) in protocol.wordings(name, indirect).items()}
+    wordings = {prompt: t for t, (prompt, _) in protocol.wordings(name, indirect).items()}
     rows: list[dict[str, Any]] = []
     trials: Counter[int] = Counter()
     seen: set[str] = set()
     for file in files:
-        said = manifest.get(file, {})
+        said = _said(file, manifest.get(file, {}))
         image = open_image(file)
         sha256 = store.put(image)
-        template = wordings.get(_plain(said["prompt"]), OTHER) if "prompt" in said else 0
+        template = _template(said["prompt"], said["origin"], wordings) if said["prompt"] is not None else 0
         row = {
             "model_version": model_version,
             "subject": subject,
             "template": template,
-            "prompt": said.get("prompt"),
-            "seed": int(said["seed"]) if "seed" in said else None,
             "generation_hash": protocol.generation_hash,
             "file": f"{file.parent.name}/{file.name}",
-            "date": said.get("date"),
+            **said,
         }
         if sha256 in seen:
             rows.append({**row, "status": "copy"})
@@ -88,6 +95,53 @@ def supplied_rows(
     absent = absent_rows(protocol, model_version=model_version, subject=subject)
     rows += [row for row in absent if row["trial"] >= trials[row["template"]]]
     return imitation_table(rows)
+
+
+def _said(file: Path, manifest: Mapping[str, str]) -> dict[str, Any]:
+    """What is known of an image's making: prompt, seed, date, model, and the origin of prompt and seed.
+
+    The manifest's word counts. If the file says otherwise, the origin says so.
+    """
+    found = said_in(file)
+    prompt, seed = manifest.get("prompt"), int(manifest["seed"]) if "seed" in manifest else None
+    said = {"prompt": prompt, "seed": seed, "date": manifest.get("date"), "model": found.model if found else None}
+    origin = MANIFEST if (prompt, seed) != (None, None) else None
+    if found is not None:
+        if _differs(prompt, found.prompt) and not found.origin.startswith(FILE_NAME):
+            origin = f"{origin}{OTHERWISE}prompt {str(found.prompt)[:200]!r} ({found.origin})"
+        elif _differs(seed, found.seed):
+            origin = f"{origin}{OTHERWISE}seed {found.seed} ({found.origin})"
+        new = [v for v, known in ((found.prompt, prompt), (found.seed, seed)) if v is not None and known is None]
+        said |= {"prompt": prompt or found.prompt, "seed": found.seed if seed is None else seed}
+        if new:
+            origin = f"{origin}, {found.origin}" if origin else found.origin
+    return {**said, "origin": origin}
+
+
+OTHERWISE = "; the file says "
+
+
+def _differs(one: object, other: object) -> bool:
+    texts = (_plain(v) if isinstance(v, str) else v for v in (one, other))
+    return one is not None and other is not None and len(set(texts)) == 2
+
+
+def _template(prompt: str, origin: str | None, wordings: Mapping[str, int]) -> int:
+    """The template of a prompt. The name of a file has the words of the prompt alone, behind those of the user's name, and
+    may end within one."""
+    exact = {_plain(wording): t for wording, t in wordings.items()}
+    if origin is None or not origin.startswith(FILE_NAME):
+        return exact.get(_plain(prompt), OTHER)
+    words = tokens(prompt)
+    for wording, template in wordings.items():
+        wanted = tokens(wording)
+        if words[-len(wanted) :] == wanted and len(words) - len(wanted) <= _WORDS_OF_A_USER:
+            return template
+        if len(prompt) >= _CUT and any(
+            " ".join(wanted).startswith(" ".join(words[n:])) for n in range(min(_WORDS_OF_A_USER + 1, len(words) - 2))
+        ):
+            return template
+    return OTHER
 
 
 def _plain(prompt: str) -> str:
@@ -130,6 +184,16 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     for subject, own in copies.groupby("subject"):
         different = int((images["subject"] == subject).sum())
         found.append(f"{subject}: {len(own) + different} images, {different} different; copies count once")
+    origin = table["origin"].fillna("").astype(str)
+    for _, row in table[origin.str.contains(OTHERWISE, regex=False)].iterrows():
+        found.append(f"{row['file']}: {row['origin']}; the manifest counts, correct the one that is wrong")
+    read = origin[(table["image_sha256"].notna()) & (origin != "") & ~origin.str.startswith(MANIFEST)]
+    found += [
+        f"{n} of {len(images)} images: prompt or seed come from {where}" for where, n in read.value_counts().items()
+    ]
+    models = sorted(set(images["model"].dropna().astype(str)))
+    if len(models) > 1:
+        found.append(f"the images name {len(models)} models: {', '.join(models[:5])}")
     if unknown := int(images["seed"].isna().sum()):
         found.append(f"{unknown} of {len(images)} images have no known seed")
     if unsaid := int(images["prompt"].isna().sum()):

@@ -20,8 +20,8 @@ PUBLISHED = [
     "height",
     "status",
 ]
-COLUMNS = [*PUBLISHED, "file", "date", "problem", "plan"]
-"""`file` and `date` belong to an image that an operator supplied. `problem` is the reason why a subject has no images. `plan` is JSON
+COLUMNS = [*PUBLISHED, "file", "date", "origin", "model", "problem", "plan"]
+"""`file`, `date`, `origin` (of prompt and seed) and `model` (that the file names) belong to an image that an operator supplied. `problem` is the reason why a subject has no images. `plan` is JSON
 of device, dtype, threads and batch size, on which the bytes of an image depend."""
 
 
@@ -54,10 +54,11 @@ def origins(imitations: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Two published tables on the origin of images, from columns that the published `imitations` does not have.
 
     `generation_plans` has device, dtype, threads and batch size (JSON), and the number of images that each model version made
-    with them. `supplied_images` has the file of each image that an operator supplied, and the date that its manifest gives.
+    with them. `supplied_images` has the file of each image that an operator supplied, the date that its manifest gives, where prompt and seed
+    were found, and the model that the file names.
     """
     made = imitations[imitations["plan"].notna()]
-    supplied = imitations.loc[imitations["file"].notna(), [*_IMAGE, "file", "date"]]
+    supplied = imitations[imitations["file"].notna()].reindex(columns=[*_IMAGE, "file", "date", "origin", "model"])
     plans = made.groupby(["model_version", "plan"], sort=True).size().rename("images").reset_index()
     return {"generation_plans": plans, "supplied_images": supplied.reset_index(drop=True)}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from audit_assets.config import OTHER, Protocol
 from audit_assets.errors import InputError
@@ -295,3 +295,63 @@ def test_copies_of_an_image_count_once_and_are_said(folder: Path, tmp_path: Path
     said = deviations(table, PROTOCOL, SUBJECTS)
     assert "bo: 6 images, 1 different; copies count once" in said
     assert "bo: 1 images, not 6; not auditable" in said
+
+
+def save(path: Path, seed: int, parameters: str) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("parameters", parameters)
+    picture(seed).save(path, pnginfo=text)
+
+
+def test_prompt_seed_and_model_are_read_from_the_files_and_their_origin_is_kept(folder: Path, tmp_path: Path) -> None:
+    own = folder / "Bo Dahl"
+    for n in range(6):
+        asked = "art by Bo Dahl" if n < 3 else "a drawing by Bo Dahl" if n < 5 else "an elf"
+        save(own / f"{n}.png", n, f"{asked}\nSteps: 20, Seed: {SEED + n}, Model: my-model")
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    images = table[table["image_sha256"].notna()]
+    assert images["template"].tolist() == [OTHER, 0, 0, 0, 1, 1]
+    assert images["seed"].tolist() == [SEED + n for n in (5, 0, 1, 2, 3, 4)]
+    assert set(images["origin"]) == {"parameters (web UI)"}
+    assert set(images["model"]) == {"my-model"}
+    said = deviations(table, PROTOCOL, SUBJECTS)
+    assert "6 of 6 images: prompt or seed come from parameters (web UI)" in said
+    assert not any("no known" in sentence for sentence in said)
+
+
+def test_a_manifest_counts_and_a_file_that_contradicts_it_is_said(folder: Path, tmp_path: Path) -> None:
+    own = folder / "ada"
+    for name in ("a.JPG", "b.webp", "c.png"):
+        (own / name).unlink()
+    for n in range(3):
+        save(own / f"{n}.png", n, f"art by Ada\nSteps: 20, Seed: {n}")
+    (own / "manifest.csv").write_text(
+        "file,prompt,seed\n0.png,art by Ada,0\n1.png,a drawing by Ada,1\n2.png,art by Ada,77\n"
+    )
+    table = taken(folder, tmp_path)
+    images = table[table["image_sha256"].notna()].set_index("file")
+    assert images.loc["ada/2.png", "seed"] == 77
+    assert images.loc["ada/1.png", "template"] == 1
+    assert images.loc["ada/0.png", "origin"] == "manifest.csv"
+    said = [sentence for sentence in deviations(table, PROTOCOL, SUBJECTS) if "the file says" in sentence]
+    assert [sentence.split(":")[0] for sentence in said] == ["ada/1.png", "ada/2.png"] or len(said) == 2
+    assert "seed 2 (parameters (web UI))" in " ".join(said)
+    assert "prompt 'art by Ada'" in " ".join(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        ("ben_art_by_Bo_Dahl", 0),
+        ("ben_the_great_a_drawing_by_Bo_Dahl", 1),
+        ("ben_an_elf_by_someone", OTHER),
+        ("ben_art_by_Bo_Dahl_and_an_elf", OTHER),
+    ],
+)
+def test_a_name_of_midjourney_is_compared_by_its_words(folder: Path, tmp_path: Path, name: str, template: int) -> None:
+    own = folder / "Bo Dahl"
+    (own / "0.png").rename(own / f"{name}_0123abcd-0123-4567-89ab-0123456789ab.png")
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    row = table[table["origin"].notna()].iloc[0]
+    assert row["template"] == template
+    assert row["origin"] == "file name (Midjourney)"

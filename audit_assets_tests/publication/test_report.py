@@ -182,3 +182,24 @@ def test_a_report_says_of_an_adapter_what_it_states_and_what_it_changed() -> Non
     ]
     assert adapters(settings, []) == adapters(settings, [json.dumps({"device": "cpu"})])
     assert adapters('{"steps": 8}', []) == adapters(None, []) == []
+
+
+def test_files_that_were_not_read_are_named_in_the_report_of_their_version(
+    database: Path, tmp_path: Path, shared_load: Load
+) -> None:
+    copy = tmp_path / "audit.duckdb"
+    copy.write_bytes(database.read_bytes())
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("CREATE TABLE unread_files (place VARCHAR, file VARCHAR, why VARCHAR)")
+        connection.execute(
+            "INSERT INTO unread_files VALUES ('references', '<b>Carl</b>', 'this folder belongs to no subject'), (?, 'ada/x.psd', 'no format'), ('other', 'y', 'z')",
+            [MODELS[0]],
+        )
+    text = parsed(write_report(copy, MODELS[0], shared_load, tmp_path / "report").read_text()).text
+    assert "Files that were not read" in text
+    assert "<b>Carl</b>" in text
+    assert "ada/x.psd" in text
+    assert (
+        "Files that were not read"
+        not in parsed(write_report(database, MODELS[0], shared_load, tmp_path / "other").read_text()).text
+    )

@@ -1,0 +1,90 @@
+"""Sort a flat download of images into artists' folders, by the prompt that each file states, or else by the file's name.
+
+A plan comes first; nothing is moved or overwritten. Files are copied, so that the download stays as it was.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from audit_assets.errors import InputError, writing
+from audit_assets.hashing import sha256_once
+from audit_assets.roster.homes import Names, homes
+from audit_assets.roster.normalise import tokens
+from audit_assets.untrusted.folders import contents
+from audit_assets.untrusted.saved_images import said_in
+
+
+class Placed(NamedTuple):
+    """This is where one file of a download belongs."""
+
+    file: Path
+    target: Path | None
+    """The file's place in its artist's folder. It is None if the file stays where it is."""
+    why: str
+
+
+def sorted_into(download: Path, into: Path, names: Names) -> list[Placed]:
+    """Find the place of each file in `download` below `into`. Nothing is written.
+
+    `names` are those of the subjects. A file stays where it is if it names none of them, or more than one.
+    """
+    if not download.is_dir():
+        raise InputError(f"{download}: there is no such folder; name the folder of the download.")
+    found = contents(download, check=False)
+    own = homes(into, names).own if into.is_dir() else {}
+    placed = [Placed(download / name, None, why) for name, why in found.unread]
+    taken: dict[Path, Path] = {}
+    for file in found.images:
+        said = said_in(file)
+        text, where = (said.prompt, said.origin) if said and said.prompt else (file.stem, "file name")
+        subjects = named(text, names)
+        if len(subjects) != 1:
+            who = " and ".join(repr(names[s][0]) for s in subjects)
+            placed.append(Placed(file, None, f"names {who} ({where})" if subjects else f"names no subject ({where})"))
+            continue
+        folders = own.get(subjects[0], [])
+        target = (folders[0] if folders else into / subjects[0]) / file.name
+        if target.is_symlink() or target.exists() or target in taken:
+            other = taken.get(target, target)
+            same = other.is_file() and sha256_once(other) == sha256_once(file)
+            placed.append(
+                Placed(file, None, f"is there already as {target}" if same else f"{target} is another file; rename one")
+            )
+            continue
+        taken[target] = file
+        placed.append(Placed(file, target, f"names {names[subjects[0]][0]!r} ({where})"))
+    return sorted(placed)
+
+
+def named(text: str, names: Names) -> list[str]:
+    """The subjects whose name or alias occurs in a text, in words. A name within a longer name does not count."""
+    words = tokens(text)
+    spans: dict[tuple[int, int], set[str]] = {}
+    for subject, own in names.items():
+        for name in own:
+            wanted = tokens(name)
+            for start in _occurrences(words, wanted):
+                spans.setdefault((start, start + len(wanted)), set()).add(subject)
+    whole = [s for s in spans if not any(o != s and o[0] <= s[0] and s[1] <= o[1] for o in spans)]
+    return sorted({subject for span in whole for subject in spans[span]})
+
+
+def _occurrences(words: Sequence[str], wanted: Sequence[str]) -> Iterator[int]:
+    if wanted:
+        yield from (i for i in range(len(words) - len(wanted) + 1) if words[i : i + len(wanted)] == list(wanted))
+
+
+def copy_all(placed: Sequence[Placed]) -> int:
+    """Copy the files that have a place, and return their number. An existing file is never overwritten."""
+    copied = 0
+    for one in placed:
+        if one.target is None:
+            continue
+        with writing(one.target.parent):
+            one.target.parent.mkdir(parents=True, exist_ok=True)
+            with open(one.file, "rb") as source, open(one.target, "xb") as target:
+                shutil.copyfileobj(source, target)
+        copied += 1
+    return copied
