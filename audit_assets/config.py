@@ -231,6 +231,9 @@ class EncoderEntry(_Strict):
     path: str = Field(min_length=1)
     revision: str | None = None
     processor: Literal["pil"] = "pil"
+    code: str | None = Field(
+        None, description="a plug-in: a Python file in the folder `path`, which runs only with allow_code"
+    )
 
 
 Entry = TypeVar("Entry", ModelEntry, EncoderEntry)
@@ -251,6 +254,7 @@ class Audit(_Strict):
     )
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
+    allow_code: bool = Field(False, description="whether the code of plug-ins runs on this machine")
     warehouse: str = Field("warehouse/", min_length=1, description="a folder, or s3://bucket/prefix")
     batch_size: int = Field(10, gt=0, description="images per call of a pipeline; part of the batch plan")
     base: Path = Field(exclude=True)

@@ -31,6 +31,8 @@ class TransformersEncoder:
         self.kind = resolved.kind
         self.device = device or best_device()
         self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
+        if resolved.pooling is None:
+            raise ValueError(f"{resolved.path} is a plug-in, which transformers does not load")
         self.pooling = resolved.pooling
         self.lower_case = resolved.lower_case
         with loading(resolved.path, "the encoder"):
@@ -118,6 +120,8 @@ OUTPUTS: Mapping[Output, Callable[[Any, Mapping[str, torch.Tensor]], torch.Tenso
 }
 """How each output of `models.architectures` is read from a model."""
 
+_PREPARES_PIL_IMAGES = {"TimmWrapperImageProcessor"}
+"""Processors that need torchvision, and resize with PIL because they are given images of PIL."""
 _PIL_IN_PLACE_OF = {"DINOv3ViTImageProcessor": "ViTImageProcessorPil"}
 """Image processors that transformers has for torchvision alone, and the PIL processor with the same steps."""
 
@@ -128,7 +132,7 @@ def _pil_processor(resolved: ResolvedEncoder) -> Any:
         processor = getattr(transformers, _PIL_IN_PLACE_OF[said]).from_pretrained(resolved.path, **SAFE)
     else:
         processor = AutoImageProcessor.from_pretrained(resolved.path, backend="pil", **SAFE)
-    if not isinstance(processor, PilBackend):
+    if not isinstance(processor, PilBackend) and type(processor).__name__ not in _PREPARES_PIL_IMAGES:
         raise InputError(
             f"{resolved.path}: its image processor {type(processor).__name__} works with torchvision alone, whose pixels differ from "
             "those of PIL that all encoders of an audit are given; give another encoder, or write a plug-in (docs/models.md)."

@@ -18,6 +18,7 @@ from audit_assets.evidence.manifest import (
     protocol_content,
 )
 from audit_assets.hashing import sha256
+from audit_assets.models.encoders import encoder_files
 from audit_assets.models.files import read_files
 from audit_assets.models.registry import folder_here, lora_files
 from audit_assets.roster.captions import caption_shards
@@ -188,7 +189,7 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
 def _readable(folder: Path, entry: ModelEntry | EncoderEntry) -> list[Path]:
     if isinstance(entry, ModelEntry) and entry.source == "image_folder":
         return [file for own in artist_folders(folder) for file in folder_files(own)]
-    return read_files(folder)
+    return encoder_files(folder, entry.code) if isinstance(entry, EncoderEntry) else read_files(folder)
 
 
 def _altered_file(path: Path, file: ModelFile) -> str | None:

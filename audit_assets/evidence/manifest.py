@@ -304,7 +304,9 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
 
     Ids on the hub stay. An imported audit looks for everything else beside the file, where the operator may put it.
     """
-    content: dict[str, Any] = audit.model_dump(mode="json")
+    content: dict[str, Any] = audit.model_dump(
+        mode="json", exclude={"allow_code"}
+    )  # each reader decides what code runs
     for kind in ("models", "encoders"):
         for entry in content[kind]:
             entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"

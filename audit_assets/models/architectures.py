@@ -110,6 +110,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "regnet": _pooled("encoder.stages.*.layers.*.layer.*.normalization"),
     "efficientnet": _pooled("encoder.top_bn"),
     "mobilenet_v2": _pooled("conv_1x1.normalization"),
+    "timm_wrapper": _pooled("forward_head"),
 }
 
 REFUSED: Mapping[str, str] = {

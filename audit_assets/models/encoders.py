@@ -6,7 +6,7 @@ Its family, pooling, dimension and scale are read from its files without torch.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,17 @@ import numpy as np
 from audit_assets.errors import InputError
 from audit_assets.models.architectures import PLUG_IN, Pooling, architecture_of, pooling_of
 from audit_assets.models.files import KNOWN_FAMILIES, files_sha256, local_folder, read_files, text_encoder_family
+from audit_assets.models.plug_ins import code_of, plug_in_files, plug_in_sha256, stated
 from audit_assets.models.pretrained import check_configuration
+from audit_assets.models.timm import TIMM, check_timm, timm_config, timm_features
 from audit_assets.models.tokenizers import check_tokenizer_config
-from audit_assets.untrusted.layout import weights_by_variant
+from audit_assets.untrusted.layout import PICKLES, weights_by_variant
 from audit_assets.untrusted.weights import (
     check_configured_size,
     check_processor_size,
     check_safetensors,
     check_weights,
+    is_torchscript,
     read_json,
 )
 
@@ -43,11 +46,43 @@ class ResolvedEncoder:
     logit_scale: float | None
     logit_bias: float | None
     processor: str
-    pooling: Pooling
+    pooling: Pooling | None
+    """The output that is the vector of an image. None if a plug-in makes the vector."""
     layer: str
-    """The last layer with weights that an image passes, as the weights name it."""
-    lower_case: bool
+    """The last layer with weights that an image passes, as the weights name it. A plug-in describes it in words."""
+    lower_case: bool = False
     """Whether the audit writes labels in lower case, as this encoder was trained."""
+    code: str | None = None
+    """The file of the plug-in, in `path`."""
+
+    def files(self) -> list[Path]:
+        """Return the files that the encoder is loaded from."""
+        return encoder_files(self.path, self.code)
+
+
+def encoder_files(folder: Path, code: str | None) -> list[Path]:
+    """Return the files that an encoder is loaded from: those that transformers may open, or all of a plug-in's."""
+    return read_files(folder) if code is None else plug_in_files(folder)
+
+
+def resolve_plug_in(name: str, kind: str, folder: Path, code: str, revision: str | None = None) -> ResolvedEncoder:
+    """Resolve an encoder that a plug-in runs. Its code is read and not run. InputError names what it does not state."""
+    said = stated(code_of(folder, code), kind)
+    return ResolvedEncoder(
+        name=name,
+        kind=kind,
+        path=folder,
+        family=f"plug-in {code}",
+        revision=revision,
+        files_sha256=plug_in_sha256(folder, code),
+        dimension=said.dimension,
+        logit_scale=said.logit_scale if kind == "image_text" else None,
+        logit_bias=said.logit_bias if kind == "image_text" else None,
+        processor="plug-in",
+        pooling=None,
+        layer=said.layer,
+        code=code,
+    )
 
 
 def resolve_encoder(
@@ -56,12 +91,16 @@ def resolve_encoder(
     """Raise InputError if the folder is not an encoder of this kind, or a file is a pickle, truncated or missing."""
     folder, found = local_folder(path, revision)
     _check_library(folder)
-    config = read_json(folder / "config.json")
+    config = timm_config(read_json(folder / "config.json"))
     check_configuration(folder / "config.json", config)
     model_type, architecture = architecture_of(folder / "config.json", config, kind)
     shapes = check_weights(folder)
     check_configured_size(folder / "config.json", config, shapes)
-    pooling, layer, dimension = pooling_of(folder, model_type, architecture, shapes)
+    if model_type == TIMM:
+        check_timm(folder)
+        pooling, layer, dimension = architecture.poolings[0], *timm_features(folder / "config.json", config)
+    else:
+        pooling, layer, dimension = pooling_of(folder, model_type, architecture, shapes)
     tensors = _tensors(folder)
     processor_settings(folder)
     scale = _scale(folder, tensors, architecture.scale) if kind == "image_text" else None
@@ -93,6 +132,19 @@ def _check_library(folder: Path) -> None:
         raise InputError(
             f"{folder}: has the weights of OpenCLIP alone; take a repository with the conversion for transformers (config.json and "
             f"model.safetensors), {PLUG_IN}."
+        )
+    exported = next(
+        (p for p in sorted(folder.iterdir()) if p.suffix in (".pt", ".pth", ".ts") and is_torchscript(p)), None
+    )
+    alone = next((name for name in sorted(names) if PurePosixPath(name).suffix in PICKLES), None)
+    if exported is not None and not weights_by_variant(names):
+        raise InputError(
+            f"{exported}: is TorchScript, which is code; take the model's weights in safetensors, {PLUG_IN}."
+        )
+    if alone is not None and "config.json" not in names and not weights_by_variant(names):
+        raise InputError(
+            f"{folder / alone}: is a checkpoint of another library than transformers, and a pickle, which can run code; take a "
+            f"conversion for transformers (config.json and model.safetensors), {PLUG_IN}."
         )
 
 
@@ -128,6 +180,8 @@ def processor_settings(folder: Path) -> dict[str, Any]:
     """Return what the encoder's files say of how images are prepared. InputError if they do not say it."""
     names = ("preprocessor_config.json", "processor_config.json")
     file = next((folder / n for n in names if (folder / n).exists()), None)
+    if timm_config(read_json(folder / "config.json")).get("model_type") == TIMM:
+        file = file or folder / "config.json"  # timm writes how images are prepared beside the architecture
     if file is None:
         raise InputError(
             f"{folder}: has neither {names[0]} nor {names[1]}, which say how images are prepared; copy the file of the model "

@@ -108,9 +108,15 @@ def loading(folder: Path, what: str) -> Iterator[None]:
         if {"sentencepiece", "tiktoken"} & set(re.findall(r"\w+", str(error).lower())):
             package = "sentencepiece" if any(folder.rglob("*.model")) else "sentencepiece or tiktoken"
             raise InputError(
-                f"{folder}: a tokenizer needs the package {package}; install it, or save the tokenizer with its tokenizer.json."
+                f"{folder}: a tokenizer needs the package {package}; install it with `pip install 'audit_assets[sentencepiece]'`, or save "
+                "the tokenizer with its tokenizer.json."
             ) from error
-        said = (str(error).splitlines() or [""])[0]
+        # transformers begins some messages with an empty line.
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "it says no more")
+        if needed := re.search(r"requires the (\w+) library", said):
+            raise InputError(f"{folder}: {what} needs the package {needed[1].lower()}; install it ({said}).") from error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise InputError(f"{folder}: {what} needs the package {error.name}; install it.") from error
         raise InputError(
             f"{folder}: {what} cannot be loaded ({type(error).__name__}: {said}); copy it again, or save it with the installed version of its library."
         ) from error

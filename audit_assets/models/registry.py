@@ -15,7 +15,7 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.adapters import PEFT_CONFIG, resolve_lora
-from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
+from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder, resolve_plug_in
 from audit_assets.models.files import is_on_hub, local_folder, read_files
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
@@ -184,12 +184,27 @@ def lora_files(audit: Audit, entry: ModelEntry, name: str) -> list[Path]:
 def resolve_encoder_entry(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
     """InputError names the entry, the file and the remedy."""
     try:
-        found = resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+        found = _resolved(audit, entry)
         _check_registered(audit, found)
         _check_not_renamed(audit, found)
         return found
     except InputError as error:
         raise InputError(f"{audit.file}, encoder {entry.name!r}: {error}") from None
+
+
+def _resolved(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
+    if entry.code is None:
+        return resolve_encoder(entry.name, entry.kind, _location(audit, entry.path), entry.revision, entry.processor)
+    if not audit.allow_code:
+        raise InputError(
+            f"`code: {entry.code}` would run code; read the file, and write `allow_code: true` into the audit file if you trust it."
+        )
+    if is_on_hub(entry.path):
+        raise InputError(
+            f"{entry.path}: code is not taken from the hub; copy the folder to this machine, and give its path."
+        )
+    folder = local_folder(_location(audit, entry.path), entry.revision)[0]
+    return resolve_plug_in(entry.name, entry.kind, folder, entry.code, entry.revision)
 
 
 def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
@@ -248,7 +263,7 @@ def encoder_files_table(audit: Audit) -> pd.DataFrame:
 def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
     """Return FILE_COLUMNS of the files that loading reads."""
     if isinstance(found, ResolvedEncoder):
-        return _file_rows("encoder", found.name, found.path, read_files(found.path))
+        return _file_rows("encoder", found.name, found.path, found.files())
     adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, a.files)]
     return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
 
@@ -277,7 +292,7 @@ def encoders_table(audit: Audit) -> pd.DataFrame:
                 "logit_scale": e.logit_scale,
                 "logit_bias": e.logit_bias,
                 "processor": e.processor,
-                "pooling": e.pooling.output,
+                "pooling": e.pooling.output if e.pooling else "plug-in",
                 "layer": e.layer,
                 "is_primary": e.name == audit.deciding_encoder.name,
             }

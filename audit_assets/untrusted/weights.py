@@ -6,6 +6,7 @@ They accept only safetensors files that are whole, and JSON and model cards of b
 import json
 import re
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,15 @@ def check_safetensors(file: Path) -> dict[str, Any]:
     except Exception as error:  # SafetensorError derives from Exception alone
         raise InputError(f"{file}: its header does not fit its bytes ({error}); copy it again.") from None
     return dict(header)
+
+
+def is_torchscript(file: Path) -> bool:
+    """Return whether a file is a program that torch saved. It is a ZIP archive with a folder `code`; nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.split("/")[1:2] == ["code"] for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 _CARD = 100_000

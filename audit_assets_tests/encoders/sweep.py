@@ -86,6 +86,7 @@ def table() -> str:
 
 def _cells(found: Tried) -> str:
     pooling = found.resolved.pooling
+    assert pooling is not None
     return f"| `{found.model_type}` | {pooling.output} | `{pooling.layer}` | {found.labels} |"
 
 
