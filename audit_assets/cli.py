@@ -65,6 +65,10 @@ def run(config: Config = DEFAULT) -> None:
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
+    if deviations := driver.deviations():
+        console.print("\nsupplied images differ from the protocol:", style="bold")
+        for line in deviations:
+            console.print(line, markup=False)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
         for problem in problems:

@@ -126,6 +126,15 @@ class Driver:
             said.append(f"not read: {len(found) - MOST_LINES} more files; the table unread_files names them all")
         return [one_line(line) for line in (*said, *self.ws.shared_works())]
 
+    def deviations(self) -> list[str]:
+        """One sentence per deviation of supplied images from the protocol: counts, other prompts, copies, unknown seeds."""
+        found = []
+        for model in self.models():
+            if self.audit.model(model).source == "image_folder":
+                rows = self.ws.warehouse.read_all([f"imitations/{model}/{s}" for s in self.ws.prompted()])
+                found += [one_line(f"{model}: {said}") for said in self.imitations.deviations(model, rows)]
+        return found
+
     def models(self) -> list[str]:
         """Models to audit: those that are approved, not retired, and not refused so far."""
         return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
