@@ -52,7 +52,7 @@ class Table:
 
     ``similarity`` (rows, columns); ``lengths`` (rows,). ``rows``, ``columns`` (n,): own cells, -1 for an artist without.
     ``kept_rows``, ``kept_columns``: positions in the matrix that was given. ``same_rows``, ``same_columns``: how many rows and
-    columns were left out because an earlier one is the same.
+    columns were left out because an earlier one is the same. ``given_rows``: rows of the matrix that was given.
     """
 
     similarity: FloatArray
@@ -64,6 +64,7 @@ class Table:
     kept_columns: IntArray
     same_rows: int
     same_columns: int
+    given_rows: int
 
 
 @dataclass(frozen=True)
@@ -197,22 +198,30 @@ def too_few(table: Table, artist: int) -> str:
     """Why this artist cannot be tested in this table, and what would settle it; empty if nothing is in the way."""
     rows, columns = table.similarity.shape
     if table.rows[artist] < 0:
-        return (
-            "The mean of the artist's works equals the mean of all artists' works; add works that differ from theirs."
-        )
+        return own_row_missing(table)
     copies = f", not counting {table.same_columns} with the same images as another" if table.same_columns else ""
     if columns - 1 < FEWEST_COLUMNS:
         return (
             f"{columns - 1} other names have images of their own{copies}; the test needs {FEWEST_COLUMNS}. "
             f"{FEWEST_COLUMNS + 1 - columns} more control names would settle it."
         )
+    return _too_few_rows(table, rows - 1)
+
+
+def own_row_missing(table: Table) -> str:
+    """Why an artist with works has no row in the table: without other artists, every mean of the pool is the artist's own."""
+    same = "The mean of the artist's works equals the mean of all artists' works; add works that differ from theirs."
+    return _too_few_rows(table, table.given_rows - 1) or same
+
+
+def _too_few_rows(table: Table, others: int) -> str:
     copies = f", not counting {table.same_rows} with the same works as another" if table.same_rows else ""
-    if rows - 1 < FEWEST_ROWS:
-        return (
-            f"{rows - 1} other artists have works{copies}; the test needs {FEWEST_ROWS}. "
-            f"{FEWEST_ROWS + 1 - rows} more background artists would settle it."
-        )
-    return ""
+    if others >= FEWEST_ROWS:
+        return ""
+    return (
+        f"{others} other artists have works{copies}; the test needs {FEWEST_ROWS}. "
+        f"{FEWEST_ROWS - others} more background artists would settle it."
+    )
 
 
 def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -> Table:
@@ -251,6 +260,7 @@ def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCe
         kept_columns=kept_columns,
         same_rows=int((real & ~first_rows).sum()),
         same_columns=int((~first_columns).sum()),
+        given_rows=len(values),
     )
 
 

@@ -13,7 +13,7 @@ from math import lgamma, log
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCells, RowEffects, Table, distinct_table
+from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCells, RowEffects, Table, distinct_table, own_row_missing
 from audit_assets.measurement.studentized import FLAT
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
@@ -209,8 +209,10 @@ def _reasons(table: Table, count: int, have: str, what: str, needed: int) -> lis
         if count >= needed
         else f"{count} {have}; the test needs {needed}. {needed - count} more {what} would settle it."
     )
-    same = "The mean of the artist's works equals the mean of all artists' works; add works that differ from theirs."
-    return [why or (same if row < 0 else few) for why, row in zip(table.missing, table.rows, strict=True)]
+    return [
+        why or few or (own_row_missing(table) if row < 0 else "")
+        for why, row in zip(table.missing, table.rows, strict=True)
+    ]
 
 
 def _few_rows(others: int, of: str = "") -> str:

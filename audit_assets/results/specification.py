@@ -21,16 +21,15 @@ from audit_assets.results.own_cells import names_in_strata
 from audit_assets.results.recipe import images_of
 from audit_assets.workspace import Workspace
 
-OWN = "own_cell"
+OWN = "verdict"
 """The choice of the audit itself, from which changes are counted."""
 TESTS = (
-    (OWN, "closer"),
     ("name_test", "closer"),
     ("own_rank", "closer"),
     ("rank_sum_exact", "closer"),
     ("rank_sum_asymptotic", "two_sided"),
 )
-"""Tests of matching that could have decided. The first one decides; the last two are the paper's, by Bonferroni."""
+"""Tests of matching that could have decided. The last two are the paper's, by Bonferroni."""
 
 JOINT, WORKS, ROSTER, TEMPLATE = "joint_labels", "half_of_the_works", "half_of_the_roster", "template "
 
@@ -74,17 +73,15 @@ def judged(
 
 
 def by_tests(own: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.DataFrame:
-    """Judge the artists of one encoder by every test of matching: subject, setting, verdict."""
-    tables = []
+    """Judge the artists of one encoder as the audit does, and by every other test of matching: subject, setting, verdict."""
+    tables = [_rows(own, OWN, own["steers"].tolist(), own["towards"].tolist())]
     passed = _passed(own["steers"])
     for test, alternative in TESTS:
         of_test = matching[
             (matching["test"] == test) & (matching["control"] == "none") & (matching["alternative"] == alternative)
         ].drop_duplicates("subject").set_index("subject").reindex(own["subject"])  # fmt: skip
         p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
-        if test == OWN:  # the audit's own answers, also if the name test decides for want of other artists
-            tables.append(_rows(own, test, own["steers"].tolist(), own["towards"].tolist()))
-        elif not np.isnan(p).all():
+        if not np.isnan(p).all():
             adjusted = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan)
             yes = adjusted < alpha if test.startswith("rank_sum") else _found(p, passed, alpha)
             tables.append(_rows(own, test, own["steers"].tolist(), _answers(p, yes)))

@@ -172,6 +172,8 @@ def test_an_artist_whose_mean_work_is_that_of_the_pool_cannot_be_tested_and_the_
     assert found.others[0] == 10 * 30 - 1
     everyone = own_cell(values, np.zeros(12), own_at((0, 0)))
     assert "equals the mean" in everyone.reason[0]
+    alone = own_cell(values[:1], np.zeros(1), own_at((0, 0)))
+    assert alone.reason[0].startswith("0 other artists have works; the test needs 5. 5 more background artists")
 
 
 def test_artists_without_works_or_images_are_reported_and_keep_their_place() -> None:

@@ -18,7 +18,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text()
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
 MAY_BE_EMPTY = (
     "-- Images that are not usable",
-    "-- Whose mentions may be somebody else's?",
+    "-- Whose mentions may be another person's?",
     "-- What could not be tested",
     "-- Did the artists who opted out move",
     "-- Artists whose real works the encoder cannot tell",

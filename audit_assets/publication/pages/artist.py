@@ -273,6 +273,8 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
         return []
     lines = []
     for whose, rows in found.items():
+        if rows.empty:
+            continue
         own = whose in ("imitations", "real works")
         called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(
             whose, f"images of {whose}"
@@ -297,8 +299,8 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
 def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
     return Table(
         "Every matching test on this artist. Re-assigned: how often the same test is significant with works that were assigned to this artist at "
-        "random. The paper's rank sum does not keep its level if images of one artist resemble each other. Own cell decides; the name test and own rank assume "
-        "less and see less. Not tested because: why a test did not run, and what would settle it.",
+        "random. The paper's rank sum does not keep its level if images of one artist resemble each other. Own cell decides, or the name test if fewer than five other artists have works; the name test "
+        "and own rank assume less and see less. Not tested because: why a test did not run, and what would settle it.",
         columns(
             "Version", "Encoder", "Test", "Alternative", "Adjustment", "Real works", "p", "p adjusted", "Significant", "Re-assigned", "Not tested because",
             number=("Real works", "p", "p adjusted", "Re-assigned"),

@@ -200,9 +200,9 @@ def _counted(row: dict[Any, Any]) -> str:
 
 def _identification(results: ModelResults, folder: Path) -> Chart:
     summary = results.identification_summary()
-    artists = headline.summary_row(summary, "criteria", "artist")
+    artists = headline.summary_row(summary, results.labels("criteria"), "artist")
     chance = 0.0 if artists is None else float(artists["chance"])
-    bars = _bars(summary)
+    bars = _bars(results, summary)
     figure = figures.identification_bars(bars, chance)
     figures.save(figure, folder, "identification")
     said = "; ".join(f"{bar.label} {percent(bar.share)}".replace("\n", " ") for bar in bars)
@@ -219,16 +219,16 @@ def _identification(results: ModelResults, folder: Path) -> Chart:
     )
 
 
-def _bars(summary: pd.DataFrame) -> list[figures.Bar]:
+def _bars(results: ModelResults, summary: pd.DataFrame) -> list[figures.Bar]:
     wanted = (
-        ("artists", "criteria", "artist", figures.PAPER_ARTISTS),
-        ("random names", "random_names", "random_name", figures.PAPER_RANDOM_NAMES),
-        ("recombined\nnames", "recombined_names", "random_name", None),
-        ("untrained artists\n(joint labels)", "joint", "untrained_artist", None),
+        ("artist" if results.only_artist else "artists", "criteria", "artist", None, figures.PAPER_ARTISTS),
+        ("random names", "random_names", "random_name", False, figures.PAPER_RANDOM_NAMES),
+        ("recombined\nnames", "recombined_names", "random_name", True, None),
+        ("untrained artists\n(joint labels)", "joint", "untrained_artist", None, None),
     )
     found = []
-    for label, label_set, kind, paper in wanted:
-        row = headline.summary_row(summary, label_set, kind)
+    for label, label_set, kind, shares, paper in wanted:
+        row = headline.summary_row(summary, results.labels(label_set), kind, shares_name_parts=shares)
         share = None if row is None else known(row["image_accuracy"])
         if row is not None and share is not None:
             low, high = known(row["image_accuracy_low"]), known(row["image_accuracy_high"])

@@ -5,6 +5,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -33,6 +34,19 @@ class ModelResults:
         own = {"protocol": self.protocol, "model_version": self.model_version, "encoder": self.encoder}
         return read.rows(self.connection, sql, {k: v for k, v in own.items() if k in named} | more)
 
+    @cached_property
+    def only_artist(self) -> str | None:
+        """The slug of the artist if the audit is of one artist; None if it has a roster."""
+        found = read.only_artist(self.connection)
+        return None if found is None else found["subject"]
+
+    def labels(self, own: str) -> str:
+        """The label set of a kind of subjects: its ``own`` set in a roster, "joint" in an audit of one artist.
+
+        One artist's own set has four labels, so chance alone would identify a quarter of the images.
+        """
+        return own if self.only_artist is None else "joint"
+
     # ---- identification (experiment 1)
     def identification_summary(self) -> pd.DataFrame:
         """One row per label set, kind of subject and kind of name."""
@@ -42,7 +56,7 @@ class ModelResults:
             "ORDER BY label_set, kind, shares_name_parts"
         )
 
-    def confusion(self, label_set: str = "criteria") -> pd.DataFrame:
+    def confusion(self) -> pd.DataFrame:
         """Which labels the artists' images received: one row for 'own name', 'another name', each default label, and 'no label' (blank)."""
         return self.ask(
             """
@@ -57,7 +71,7 @@ class ModelResults:
             SELECT label, is_default, count(*) AS images, count(*) / sum(count(*)) OVER () AS share
             FROM trials GROUP BY ALL ORDER BY images DESC, label
             """,
-            label_set=label_set,
+            label_set=self.labels("criteria"),
         )
 
     def contrasts(self) -> pd.DataFrame:
@@ -70,6 +84,13 @@ class ModelResults:
 
     def real_work_accuracy(self) -> pd.DataFrame:
         """The positive control, one row: artists, their real works, and works identified. No row if it was not measured."""
+        if self.only_artist is not None:
+            return self.ask(
+                "SELECT count(DISTINCT subject) AS artists, count(*) AS real_works, count(*) FILTER (correct) AS correct "
+                "FROM reference_trials WHERE protocol = $protocol AND encoder = $encoder AND label_set = 'joint' "
+                "AND subject = $subject HAVING count(*) > 0",
+                subject=self.only_artist,
+            )
         return self.ask(
             "SELECT count(*) AS artists, sum(real_works) AS real_works, sum(correct) AS correct FROM auditability "
             "WHERE protocol = $protocol AND encoder = $encoder AND kind::VARCHAR = 'artist' AND correct IS NOT NULL "
@@ -196,7 +217,7 @@ class ModelResults:
             FROM subjects s
             LEFT JOIN (
               SELECT * FROM identification_by_subject WHERE protocol = $protocol AND model_version = $model_version
-                AND encoder = $encoder AND label_set = 'criteria' AND kind = 'artist'
+                AND encoder = $encoder AND label_set = $label_set AND kind = 'artist'
             ) i ON i.subject = s.subject
             LEFT JOIN subjects p ON p.subject = i.plurality_label
             LEFT JOIN (
@@ -207,7 +228,8 @@ class ModelResults:
             WHERE s.kind = 'artist' AND list_contains(s.rosters, 'criteria') AND s.subject IN (
               SELECT subject FROM imitations WHERE model_version = $model_version)
             ORDER BY strip_accents(lower(s.name)), s.subject
-            """
+            """,
+            label_set=self.labels("criteria"),
         )
 
     def verdict_counts(self) -> pd.DataFrame:

@@ -78,8 +78,7 @@ def of_one_artist(results: ModelResults, artist: Mapping[str, str]) -> list[tupl
             (a.question, a.answer if a.number == "–" else f"{a.answer} ({a.number})", done, "artist")
             for a in three_answers(answers, figures_of)
         ]
-    joint = summary_row(results.identification_summary(), "joint", "artist")
-    found = figures(results) | {"chance": NOT_MEASURED if joint is None else percent(known(joint["chance"]))}
+    found = figures(results)
     rows += [(f"real works of {name} identified", found["real_works"], done, "work")]
     return rows + [(m.words, found[m.key], m.paper, m.counted_by) for m in MEASURES if m.key in OF_NAMES]
 
@@ -91,8 +90,9 @@ def figures(results: ModelResults) -> dict[str, str]:
 
 def _identification(results: ModelResults) -> dict[str, str]:
     summary = results.identification_summary()
-    artists = summary_row(summary, "criteria", "artist")
-    random = summary_row(summary, "random_names", "random_name")
+    artists = summary_row(summary, results.labels("criteria"), "artist")
+    random = summary_row(summary, results.labels("random_names"), "random_name", shares_name_parts=False)
+    recombined = summary_row(summary, results.labels("recombined_names"), "random_name", shares_name_parts=True)
     return {
         "artists_images": images(artists),
         "artists_plurality": subjects(artists),
@@ -100,7 +100,7 @@ def _identification(results: ModelResults) -> dict[str, str]:
         "random_plurality": subjects(random),
         "chance": NOT_MEASURED if artists is None else percent(known(artists["chance"])),
         "untrained_images": images(summary_row(summary, "joint", "untrained_artist")),
-        "recombined_images": images(summary_row(summary, "recombined_names", "random_name")),
+        "recombined_images": images(recombined),
         "real_works": real_works(results),
     }
 
@@ -141,8 +141,13 @@ def _corrected(results: ModelResults) -> dict[str, str]:
     }
 
 
-def summary_row(summary: pd.DataFrame, label_set: str, kind: str) -> dict[str, Any] | None:
+def summary_row(
+    summary: pd.DataFrame, label_set: str, kind: str, *, shares_name_parts: bool | None = None
+) -> dict[str, Any] | None:
+    """One row of `identification_summary` as a mapping, None if it does not exist."""
     found = summary[(summary["label_set"] == label_set) & (summary["kind"] == kind)]
+    if shares_name_parts is not None:
+        found = found[found["shares_name_parts"].astype("boolean").fillna(False) == shares_name_parts]
     return None if found.empty else {str(key): value for key, value in found.iloc[0].to_dict().items()}
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audit_assets.measurement.intervals import exact_binomial, wilson_interval
+from audit_assets.measurement.intervals import exact_binomial
 
 NOT_MEASURED = "not measured"
-NORMAL_QUANTILE = 1.959963984540054
 """Of the standard normal distribution, for 95 % intervals."""
 
 LABEL_SETS = {
@@ -32,13 +31,14 @@ KINDS = {
 TESTS = {
     "rank_sum_asymptotic": "the paper's rank sum",
     "rank_sum_exact": "rank sum, exact, all works",
-    "own_cell": "own cell (decides)",
+    "own_cell": "own cell",
     "name_test": "name test (works held fixed)",
     "own_rank": "own rank (images held fixed)",
     "pairing": "pairing, all artists together",
     "pairing_within_peers": "pairing within peers",
 }
 CHOICES = {
+    "verdict": "as the audit decides",
     "joint_labels": "every prompted name as a label",
     "half_of_the_works": "the first half of each artist’s works",
     "half_of_the_roster": "every second artist alone",
@@ -101,8 +101,9 @@ def subjects_counted(found: Any, of: Any) -> str:
 
 
 def images_interval(correct: float, images: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of one subject's share of images, which are independent given the subject. ``images`` is 1 or more."""
-    return wilson_interval(correct / images, images, NORMAL_QUANTILE)
+    """Exact 95 % interval of one subject's share of images, as the answers give it. ``images`` is 1 or more."""
+    interval = exact_binomial(int(correct), int(images))
+    return interval.low, interval.high
 
 
 def p_text(value: float | None) -> str:

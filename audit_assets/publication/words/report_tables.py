@@ -205,7 +205,7 @@ def tests(results: ModelResults) -> Table:
     return Table(
         "Artists significant by each test, then two controls. Re-assigned: the share still significant if real works are assigned to artists "
         "at random. Re-assigned, no own works: the same, if every artist gets the works of another. –: the control was not made. Tests whose adjustment is "
-        "“none” find about one artist in twenty by chance. Own cell decides; its two companions assume less and see less. Pairing rejects “works and names are "
+        "“none” find about one artist in twenty by chance. Own cell decides, or the name test if fewer than five other artists have works; the companions of own cell assume less and see less. Pairing rejects “works and names are "
         "unrelated”, for which a genre that works and images share is enough; within peers, only artists of one origin, school and medium are exchanged.",
         columns(
             "Encoder",
@@ -235,7 +235,7 @@ def positive_control(results: ModelResults) -> Table:
                 row["encoder"],
                 KINDS.get(row["kind"], row["kind"]),
                 count(row["called"], row["subjects"]),
-                str(row["untested"]),
+                f"{row['untested']:.0f}",
             )
             for row in results.positive_control().to_dict("records")
         ],
@@ -280,7 +280,7 @@ def calibration(results: ModelResults) -> Table:
 
 def templates(results: ModelResults) -> Table:
     rows = results.of_model("template_matrix")
-    rows = rows[(rows["label_set"] == "criteria") & (rows["kind"] == "artist")]
+    rows = rows[(rows["label_set"] == results.labels("criteria")) & (rows["kind"] == "artist")]
     return Table(
         f"{heading('artists_images')}, by the template of the prompt and the template of the labels. A fall off the diagonal is the share of "
         "images that is identified only if prompt and label have the same words.",
@@ -376,7 +376,7 @@ def encoders(results: ModelResults) -> Table:
                 row["encoder"],
                 row["kind"].replace("_", "-"),
                 shares_family(relations, row["encoder"]),
-                headline.images(headline.summary_row(summary, "criteria", "artist")),
+                headline.images(headline.summary_row(summary, results.labels("criteria"), "artist")),
                 headline.matching(matching, "two_sided", "none"),
                 headline.matching(matching, "two_sided", "reassigned"),
                 shown(row["pooling"]) or "–",
