@@ -142,3 +142,36 @@ def test_the_command_lines_table_of_one_artist_has_three_answers_and_counts_no_a
     assert found["Does the name steer the model?"].startswith("yes (100 %")
     assert found["Could this audit have seen an imitation?"].startswith("yes (found in")
     assert not found.str.contains("1 / 1|of 1").any()
+
+
+def test_every_figure_about_one_artist_is_among_every_prompted_name(alone: Workspace, tmp_path: Path) -> None:
+    with duckdb.connect(str(alone.database), read_only=True) as connection:
+        labels, chance, share = connection.execute(
+            "SELECT labels, chance, image_accuracy FROM identification_summary WHERE label_set = 'joint' AND kind = 'artist' "
+            "AND encoder = 'sim-clip' AND model_version = $1",
+            [MODELS[0]],
+        ).fetchall()[0]
+        works, correct = connection.execute(
+            "SELECT count(*), count(*) FILTER (correct) FROM reference_trials WHERE label_set = 'joint' AND subject = 'artist-0' "
+            "AND encoder = 'sim-clip'"
+        ).fetchall()[0]
+    assert labels > 30
+    found = paper_comparison(alone.database, MODELS[0]).set_index("measure")["this_audit"]
+    assert found["images that chance alone identifies"] == f"{100 * chance:.1f} %"
+    assert found["real works of Ana Lima identified"] == f"{correct} / {works} = {100 * correct / works:.1f} %"
+    report = read_as_text(write_report(alone.database, MODELS[0], picture, tmp_path))
+    assert f"chance {100 * chance:.1f} %" in report or f"chance: {100 * chance:.1f} %" in report
+    assert "chance: 25" not in report
+    assert f"artist {100 * share:.1f} %" in report or f"{100 * share:.1f} %" in report
+
+
+def test_one_artist_without_other_artists_is_told_to_add_them(miniature: Path, tmp_path: Path) -> None:
+    world = World(artists=1, untrained=0, background=0, works=10, names=("Ana Lima",), able=(1.2, 1.2))
+    ws = simulate(tmp_path, miniature, world)
+    tests = ws.warehouse.read(f"matching_by_subject/{MODELS[0]}")
+    own = tests[(tests["test"] == "own_cell") & (tests["control"] == "none") & (tests["subject"] == "artist-0")]
+    assert own["reason"].str.startswith("0 other artists have works; the test needs 5.").all()
+    page = read_as_text(write_artist_page(ws.database, "Ana Lima", picture, tmp_path / "artists"))
+    assert "add works that differ from theirs" not in page
+    assert "images of other artists" not in page
+    assert "Right: the most similar" not in page
