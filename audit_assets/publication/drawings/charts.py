@@ -143,6 +143,8 @@ def strips(lines: Sequence[Strip], label: str, *, logarithmic: bool, floor: floa
     hover: Hover = {}
     for place, line in enumerate(lines):
         values = np.asarray(line.values, dtype=float)
+        if np.isnan(values).any():
+            raise ValueError(f"{line.label}: a value is missing; leave it out")
         if logarithmic:
             values = np.clip(values, floor, 1.0)
         _strip(axes, place, line, values, hover)

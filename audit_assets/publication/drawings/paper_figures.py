@@ -183,13 +183,15 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
 def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_share: float | None) -> Figure:
     """The paper's matching test: one point per artist, smallest p first, on a log axis, with Bonferroni's threshold.
 
-    ``significant``: booleans beside ``p_values``. ``reassigned_share``: the share of artists for whom the same
+    ``significant``: booleans beside ``p_values``. An artist without p was not tested and has no point. ``reassigned_share``: the share of artists for whom the same
     test is significant with real works of another artist; None if the control was not run.
     """
     figure = canvas(9.0, 4.6)
     axes = figure.add_subplot()
     bare(axes)
     tiny = float(np.finfo(np.float64).tiny)
+    tested = p_values.notna()
+    p_values, significant = p_values[tested], significant[tested]
     values = np.clip(p_values.to_numpy(dtype=float), tiny, 1.0)
     order = np.argsort(values, kind="stable")
     values, passed = values[order], significant.to_numpy(dtype=bool)[order]

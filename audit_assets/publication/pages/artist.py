@@ -269,6 +269,7 @@ def _charts(
 
 def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool) -> list[Chart]:
     """The artist's own pictures as points, other names' as marks; no chart if nothing was measured."""
+    found = {whose: rows[rows["value"].notna()] for whose, rows in found.items()}  # a blank image has no label
     if not found or found["imitations"].empty:
         return []
     lines = []

@@ -172,7 +172,7 @@ def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
     if found.empty:
         return NOT_MEASURED
     row = found.iloc[0]
-    if control == "none":
+    if control == "none" or known(row["significant"]) is None:
         return count(row["significant"], row["subjects"])
     if row["subjects"] == 1:
         return percent(known(row["share"]))

@@ -82,8 +82,11 @@ def points(difference: Any, low: Any = None, high: Any = None) -> str:
     return f"{100 * value:+.1f} points{interval}"
 
 
-def count(found: float, of: float) -> str:
-    """'3 / 4 = 75.0 %'. Of one there is no share: 'yes' or 'no'."""
+def count(found: Any, of: Any) -> str:
+    """'3 / 4 = 75.0 %'. Of one there is no share: 'yes' or 'no'. NULL was not measured."""
+    found, of = known(found), known(of)
+    if found is None or of is None:
+        return NOT_MEASURED
     if of == 1 and found in (0, 1):
         return "yes" if found else "no"
     return f"{found:.0f} / {of:.0f} = {percent(found / of)}" if of else NOT_MEASURED

@@ -47,7 +47,10 @@ def changes(compared: pd.DataFrame) -> Table:
 def _change(row: dict[Any, Any]) -> str:
     if row["measure"] == "accuracy":
         return points(row["difference"], row["low"], row["high"])
-    return f"{row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+    value, low, high = (known(row[column]) for column in ("difference", "low", "high"))
+    if value is None:
+        return "–"
+    return f"{value:+.2f}" + ("" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})")
 
 
 def _within(row: dict[Any, Any]) -> str:
@@ -150,7 +153,9 @@ def trends(found: pd.DataFrame) -> Table:
                 KINDS.get(row["kind"], row["kind"]),
                 COMPARED.get(row["measure"], row["measure"]),
                 str(row["versions"]),
-                points(row["slope"]) if row["measure"] == "accuracy" else f"{row['slope']:+.2f}",
+                points(row["slope"])
+                if row["measure"] == "accuracy" or known(row["slope"]) is None
+                else f"{row['slope']:+.2f}",
                 "could not be tested" if known(row["p_value"]) is None else p_text(known(row["p_value"])),
                 row["reason"] or "–",
             )
