@@ -19,6 +19,7 @@ from audit_assets.roster.slugs import slug
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.left_out import ENCODER, MODEL, LeftOut, records
 from audit_assets.warehouse.store import Warehouse
 
 
@@ -132,10 +133,55 @@ class Workspace:
         """Say in one sentence per pair which artists have the same files among their works."""
         return shared(self.works().files, names_of(self.audit, self.subjects()))
 
-    @property
-    def text_encoders(self) -> list[EncoderEntry]:
-        """Return the encoders that read text."""
-        return [e for e in self.audit.encoders if e.kind == "image_text"]
+    def left_out(self) -> dict[str, list[LeftOut]]:
+        """Return what is left out of the audit now, by the table of its record.
+
+        Records of models, encoders and subjects that the audit no longer has, or no longer runs, are not among them.
+        """
+        recorded = records(self.warehouse)
+        if not recorded:
+            return {}
+        models = {m.name for m in self.audit.models}
+        asleep = {m.name for m in self.audit.models if m.retired or not m.approved}
+        encoders = {e.name for e in self.audit.encoders}
+        subjects = set(self.subjects()["subject"]) if self.warehouse.inputs("subjects") else set()
+        known = (("model_version", models), ("encoder", encoders), ("subject", subjects))
+
+        def concerns(part: LeftOut) -> bool:
+            here = all(not getattr(part, key) or getattr(part, key) in names for key, names in known)
+            return here and not (part.part == MODEL and part.model_version in asleep)
+
+        found = {name: [part for part in parts if concerns(part)] for name, parts in recorded.items()}
+        return {name: parts for name, parts in found.items() if parts}
+
+    def models_left_out(self) -> dict[str, str]:
+        """Return the model versions that are left out now, each with its first reason."""
+        found: dict[str, str] = {}
+        for part in (p for parts in self.left_out().values() for p in parts if p.part == MODEL):
+            found.setdefault(part.model_version, part.reason)
+        return found
+
+    def encoders(self, model: str = "") -> list[EncoderEntry]:
+        """Return the encoders whose embeddings exist: those that are not left out.
+
+        With `model`, encoders that failed at the images of this model version are left out too.
+        """
+        gone = {
+            part.encoder
+            for parts in self.left_out().values()
+            for part in parts
+            if part.part == ENCODER and part.model_version in ("", model)
+        }
+        return [e for e in self.audit.encoders if e.name not in gone]
+
+    def text_encoders(self, model: str = "") -> list[EncoderEntry]:
+        """Return those of `encoders` that read text."""
+        return [e for e in self.encoders(model) if e.kind == "image_text"]
+
+    def is_needed(self, entry: EncoderEntry) -> bool:
+        """Return whether the audit cannot do without this encoder: it decides the headline, or no other reads names."""
+        others = [e for e in self.text_encoders() if e.name != entry.name]
+        return entry.name == self.audit.deciding_encoder.name or not others
 
     def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
         """Return an encoder's scale and bias.

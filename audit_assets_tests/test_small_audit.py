@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
@@ -136,7 +135,7 @@ def test_a_blocking_check_stops_what_is_downstream(copied: Path) -> None:
     rows = ws.warehouse.read(table)
     rows["image_accuracy"] = rows["image_accuracy"] / 2
     ws.warehouse.write(table, rows, ws.warehouse.inputs(table) or "")
-    with pytest.raises(dg.DagsterError, match="identification_follows_from_the_images"):
+    with pytest.raises(InputError, match="identification_follows_from_the_images"):
         drive(copied)
     assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == database
 

@@ -1,9 +1,13 @@
 """Checks of assets: the claim that the UI shows, its result, and the search of result tables for contradictions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from audit_assets.errors import Unwritable, said
+from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
 from audit_assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,5 +35,27 @@ def made_and_searched(
     from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
     results = ResultStage(ws)
-    tables = results.make(recipe, model)
-    return tables, checked(claimed.name, results.searched(recipe, model))
+    with recorded(ws, f"results/{model}/{recipe.tables[0]}", model):
+        tables, problems = results.make(recipe, model), results.searched(recipe, model)
+        if problems and model:
+            _leave_out(ws, f"results/{model}/{recipe.tables[0]}", model, f"{claimed.name}: {problems[0]}")
+        return tables, checked(claimed.name, problems)
+
+
+@contextmanager
+def recorded(ws: Workspace, where: str, model: str) -> Iterator[None]:
+    """Make something of a model version inside this block. If it fails, `where` records it until it is made."""
+    for record in (where, f"results/{model}/publication"):
+        take_back(ws.warehouse, record)
+    try:
+        yield
+    except Unwritable:
+        raise
+    except Exception as error:
+        if model:
+            _leave_out(ws, where, model, said(error))
+        raise
+
+
+def _leave_out(ws: Workspace, where: str, model: str, reason: str) -> None:
+    leave_out(ws.warehouse, where, [LeftOut(MODEL, reason, where.split("/")[0], model_version=model)], ws.audit.base)

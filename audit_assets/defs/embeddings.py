@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 import audit_assets.encoders as embedding
+from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
 from audit_assets.defs.metadata import finished_cells
@@ -18,6 +19,7 @@ from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.hashing import digest
 from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 
 GROUP: dict[str, Any] = {
     "group_name": "embedding",
@@ -33,6 +35,21 @@ def _unit_check(asset: str) -> dg.AssetCheckSpec:
         blocking=True,
         description="Every vector is finite and has length 1.",
     )
+
+
+def _encoder_check(asset: str) -> dg.AssetCheckSpec:
+    return claim(
+        "every_encoder_could_embed",
+        asset,
+        "Every encoder can be loaded and embeds every image. An encoder that fails is left out of the results; the others remain.",
+        blocking=False,
+    )
+
+
+def _encoders_left_out(ws: Workspace, models: Sequence[str]) -> dg.AssetCheckResult:
+    """Names the encoders that are left out of the audit, or of one of these model versions."""
+    parts = [p for parts in ws.left_out().values() for p in parts if p.encoder and p.model_version in ("", *models)]
+    return checked("every_encoder_could_embed", [f"{p.name}: {p.reason}" for p in parts], warn=True)
 
 
 def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = ()) -> dg.MaterializeResult:
@@ -61,7 +78,7 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
     partitions_def=grid,
     deps=[imitations, encoders],
     **GPU,
-    check_specs=[_unit_check("imitation_embeddings")],
+    check_specs=[_unit_check("imitation_embeddings"), _encoder_check("imitation_embeddings")],
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DEPLOYMENT.cells_a_run),
 )
 def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
@@ -69,7 +86,8 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     stage = EmbeddingStage(audit.workspace)
     known = set(stage.ws.subjects()["subject"])
     sources = [f"imitations/{model}/{s}" for model, wanted in cells(context).items() for s in wanted if s in known]
-    return _result([rows for _, _, rows in stage.images("imitation", sources)])
+    tables = [rows for _, _, rows in stage.images("imitation", sources)]
+    return _result(tables, [_encoders_left_out(stage.ws, list(cells(context)))])
 
 
 @dg.asset(
@@ -79,13 +97,15 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     partitions_def=referenced_subject,
     deps=[reference_works, encoders],
     **GPU,
-    check_specs=[_unit_check("reference_embeddings")],
+    check_specs=[_unit_check("reference_embeddings"), _encoder_check("reference_embeddings")],
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of the real works of each artist by every encoder of audit.yaml."""
     sources = [f"reference_works/{s}" for s in context.partition_keys]
-    return _result([rows for _, _, rows in EmbeddingStage(audit.workspace).images("reference", sources)])
+    ws = audit.workspace
+    tables = [rows for _, _, rows in EmbeddingStage(ws).images("reference", sources)]
+    return _result(tables, [_encoders_left_out(ws, [])])
 
 
 @dg.asset(
@@ -95,6 +115,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     deps=["subjects", encoders, dg.AssetDep(reference_works, partition_mapping=everything)],
     check_specs=[
         _unit_check("label_embeddings"),
+        _encoder_check("label_embeddings"),
         dg.AssetCheckSpec(
             "every_label_is_read_whole",
             asset="label_embeddings",
@@ -104,7 +125,8 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
 )
 def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of every label by every encoder that reads text: each name in each template, and the default labels."""
-    tables = EmbeddingStage(audit.workspace).labels()
+    ws = audit.workspace
+    tables = EmbeddingStage(ws).labels()
     lost = [
         f"{encoder}, {row.text!r}: loses {row.lost!r}"
         for encoder, table in tables.items()
@@ -116,4 +138,4 @@ def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"lost": lost[:50]},
     )
-    return _result(list(tables.values()), [check])
+    return _result(list(tables.values()), [check, _encoders_left_out(ws, [])])

@@ -1,6 +1,7 @@
 """Images that the model draws when its prompt names an artist. Section 2.1 of the paper; one cell per subject and model version."""
 
 import time
+from collections.abc import Iterator
 
 import dagster as dg
 import pandas as pd
@@ -12,10 +13,12 @@ from audit_assets.defs.models import model_versions
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
 from audit_assets.defs.roster import subjects
-from audit_assets.generation.stage import ImitationStage
+from audit_assets.errors import InputError, Unwritable, said
+from audit_assets.generation.stage import Cell, ImitationStage
 from audit_assets.generation.tables import no_rows
 from audit_assets.hashing import digest
 from audit_assets.warehouse.images import SHOW_NOTHING
+from audit_assets.workspace import Workspace
 
 _WORTH_A_LINE = 1.0
 """In seconds. If a cell takes longer, its event is logged at once, and the UI counts the cell during the run. The events of all other
@@ -59,7 +62,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
         dg.AssetCheckSpec(
             "every_subject_could_be_asked",
             asset="imitations",
-            description="No tokenizer cuts a name short, and every supplied image can be read. A subject that fails has no images; the audit continues with the others.",
+            description="No tokenizer cuts a name short, the model does not fail at it, and every supplied image can be read. A subject that fails has no images; the audit continues with the others.",
         ),
         dg.AssetCheckSpec(
             "supplied_images_follow_the_protocol",
@@ -69,35 +72,39 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
     ],
 )
 def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Images for each subject's name, with one manifest row per image. Existing images that were made from the same inputs are kept."""
+    """Images for each subject's name, with one manifest row per image. Existing images that were made from the same inputs are kept.
+
+    A model version that fails does not stop the others of the run: their cells are logged one by one, and the run then fails.
+    """
     ws, tables, made = audit.workspace, [no_rows()], 0
     stage = ImitationStage(ws)
     problems: list[str] = []
     deviations: list[str] = []
+    failed: dict[str, Exception] = {}
+    finished: dict[str, int] = {}
     for model, wanted in cells(context).items():
-        rows, said = {}, time.monotonic()
-        for n, (subject, table, new) in enumerate(stage.make(model, wanted), 1):
-            rows[subject] = table
-            if new:
-                made += len(table)
-                seconds, said = time.monotonic() - said, time.monotonic()
-                if seconds > _WORTH_A_LINE:
-                    context.log_event(
-                        dg.AssetMaterialization(
-                            context.asset_key,
-                            description=f"{model}: {subject}, {n} of {len(wanted)}",
-                            partition=f"{model}|{subject}",
-                            metadata={
-                                "images": len(table),
-                                "seconds": seconds,
-                                "pictures": strip(ws.images.get, drawn(table)),
-                            },
-                        )
-                    )
+        rows: dict[str, pd.DataFrame] = {}
+        try:
+            for subject, table, new in _made(context, ws, stage.make(model, wanted), model, len(wanted)):
+                rows[subject] = table
+                finished[f"{model}|{subject}"] = len(table)
+                made += len(table) if new else 0
+        except Unwritable:
+            raise
+        except Exception as error:  # each pipeline raises exceptions of its own
+            failed[model] = error
+            continue
         of_model = pd.concat([no_rows(), *(rows[s] for s in wanted if s in rows)], ignore_index=True)
         tables.append(of_model)
         problems += stage.problems(model, of_model)
-        deviations += [f"{model}: {said}" for said in stage.deviations(model, of_model)]
+        deviations += [f"{model}: {line}" for line in stage.deviations(model, of_model)]
+    if failed:
+        for key, images in finished.items():
+            metadata = {"dagster/row_count": images}
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+        if len(failed) == 1:
+            raise next(iter(failed.values()))
+        raise InputError("\n".join(f"{model}: {said(error)}" for model, error in failed.items()))
     table = pd.concat(tables, ignore_index=True)
     return finished_cells(
         table,
@@ -107,6 +114,29 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         # In a run over many cells, every cell would store the pictures of all cells.
         **({"pictures": strip(ws.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
     )
+
+
+def _made(
+    context: dg.AssetExecutionContext, ws: Workspace, made: Iterator[Cell], model: str, wanted: int
+) -> Iterator[Cell]:
+    """The cells of a model version. A cell that took long is logged as soon as it is made."""
+    before = time.monotonic()
+    for n, cell in enumerate(made, 1):
+        seconds, before = time.monotonic() - before, time.monotonic()
+        if cell.made_now and seconds > _WORTH_A_LINE:
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    description=f"{model}: {cell.subject}, {n} of {wanted}",
+                    partition=f"{model}|{cell.subject}",
+                    metadata={
+                        "images": len(cell.rows),
+                        "seconds": seconds,
+                        "pictures": strip(ws.images.get, drawn(cell.rows)),
+                    },
+                )
+            )
+        yield cell
 
 
 def drawn(table: pd.DataFrame) -> list[str]:

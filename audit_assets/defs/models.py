@@ -17,7 +17,9 @@ from audit_assets.models.registry import (
     model_files_table,
     model_versions_table,
     registry,
+    usable_encoders,
 )
+from audit_assets.warehouse.left_out import ENCODER, MODEL, LeftOut, leave_out
 
 GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": str(models.VERSION)}
 
@@ -44,17 +46,33 @@ def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     inputs = digest([table.to_json(), files.to_json()])
     ws.warehouse.write("model_versions", table, inputs)
     ws.warehouse.write("model_files", files, inputs)
+    refused = [LeftOut(MODEL, why, "registration", model_version=name) for name, why in known.refused.items()]
+    leave_out(ws.warehouse, "models", refused, ws.audit.base)
     add_keys(context, model_version, list(known.resolved))
     problems = [*known.refused.values(), *known.problems]
     return finished(table, inputs, checks=[checked("every_approved_model_can_be_audited", problems)])
 
 
-@dg.asset(**GROUP, kinds={"huggingface", "parquet"})
+@dg.asset(
+    **GROUP,
+    kinds={"huggingface", "parquet"},
+    check_specs=[
+        claim(
+            "every_encoder_can_embed",
+            "encoders",
+            "Every encoder has complete files. A refused encoder does not stop the others, unless it decides the headline.",
+            blocking=False,
+        )
+    ],
+)
 def encoders(audit: AuditResource) -> dg.MaterializeResult:
     """Every encoder of audit.yaml with its family, dimension, logit scale and the hash of its files."""
     ws = audit.workspace
-    table, files = encoders_table(ws.audit), encoder_files_table(ws.audit)
+    known = usable_encoders(ws.audit)
+    table, files = encoders_table(ws.audit, known), encoder_files_table(known)
     inputs = digest([table.to_json(), files.to_json()])
     ws.warehouse.write("encoders", table, inputs)
     ws.warehouse.write("encoder_files", files, inputs)
-    return finished(table, inputs)
+    refused = [LeftOut(ENCODER, why, "registration", encoder=name) for name, why in known.refused.items()]
+    leave_out(ws.warehouse, "encoders", refused, ws.audit.base)
+    return finished(table, inputs, checks=[checked("every_encoder_can_embed", list(known.refused.values()))])

@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets import publication
-from audit_assets.defs.checks import checked, claim
+from audit_assets.defs.checks import checked, claim, recorded
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
@@ -65,7 +65,8 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     """One self-contained HTML file per model version, with the paper's three figures also as PNG and SVG, and the index over all versions."""
     from audit_assets.publication.stage import PublicationStage  # imports scipy and numba, so not at load
 
-    report, files = PublicationStage(audit.workspace).report(context.partition_key)
+    with recorded(audit.workspace, f"reports/{context.partition_key}", context.partition_key):
+        report, files = PublicationStage(audit.workspace).report(context.partition_key)
     index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
     return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)), index=index)
 

@@ -4,6 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets import references
+from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.conditions import MISSING
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import referenced_subject
@@ -11,6 +12,7 @@ from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.roster import subjects
 from audit_assets.hashing import digest
 from audit_assets.references.stage import ReferenceStage
+from audit_assets.warehouse.left_out import FOLDER
 
 
 @dg.asset(
@@ -22,9 +24,21 @@ from audit_assets.references.stage import ReferenceStage
     partitions_def=referenced_subject,
     deps=[subjects],
     backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[
+        claim(
+            "every_work_could_be_read",
+            "reference_works",
+            "Every file of a real work can be read. A file that cannot be read is left out; the artist's other works and the other artists remain.",
+            blocking=False,
+        )
+    ],
 )
 def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Real works with their sha256, source and licence, one row per work."""
-    tables = [rows for _, rows in ReferenceStage(audit.workspace).make(context.partition_keys)]
+    ws = audit.workspace
+    tables = [rows for _, rows in ReferenceStage(ws).make(context.partition_keys)]
     table = pd.concat(tables, ignore_index=True)
-    return finished(table, digest(table["image_sha256"].tolist()), artists=len(tables))
+    left = ws.left_out()
+    problems = [p.reason for s in context.partition_keys for p in left.get(f"{FOLDER}/reference_works/{s}", ())]
+    check = checked("every_work_could_be_read", problems, warn=True)
+    return finished(table, digest(table["image_sha256"].tolist()), checks=[check], artists=len(tables))

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from audit_assets.defs.checks import claim, made_and_searched
+from audit_assets.defs.checks import claim, made_and_searched, recorded
 from audit_assets.defs.conditions import FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.identification import GROUP, OF_A_VERSION, auditability, identification
 from audit_assets.defs.imitations import imitations
@@ -52,7 +52,8 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     from audit_assets.results.sensitivity import SENSITIVITY
     from audit_assets.results.stage import ResultStage  # imports scipy and numba, so not at load
 
-    tables = ResultStage(audit.workspace).make(SENSITIVITY, context.partition_key)
+    with recorded(audit.workspace, f"results/{context.partition_key}/sensitivity", context.partition_key):
+        tables = ResultStage(audit.workspace).make(SENSITIVITY, context.partition_key)
     flips = tables["verdict_flips"]
     return finished(
         flips,

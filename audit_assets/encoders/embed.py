@@ -57,6 +57,8 @@ def check_unit(embeddings: np.ndarray, what: Sequence[str]) -> None:
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     bad = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
     if len(bad):
+        length = lengths[bad[0]]
+        wrong = f"has length {length}, not 1" if np.isfinite(length) else "is not finite"
         raise ValueError(
-            f"the embedding of {what[bad[0]]} has length {lengths[bad[0]]}, not 1: the encoder is broken or its weights are not finite; copy the encoder again"
+            f"the embedding of {what[bad[0]]} {wrong}: the encoder is broken or its weights are not finite; copy the encoder again"
         )

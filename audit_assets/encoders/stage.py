@@ -1,20 +1,26 @@
 """The stage that embeds: images, real works and labels, one table per encoder and cell."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
+from PIL import Image
 
 from audit_assets.config import EncoderEntry
 from audit_assets.encoders import LABELS_VERSION, VERSION
-from audit_assets.encoders.embed import Encoder, embed_labels, embed_stored, label_rows
+from audit_assets.encoders.embed import Encoder, check_unit, embed_labels, embed_stored, label_rows
 from audit_assets.encoders.load import load
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest
 from audit_assets.models.registry import register, resolve_encoder_entry
 from audit_assets.warehouse.cells import Cells
+from audit_assets.warehouse.left_out import ARTIST, ENCODER, FOLDER, LeftOut, leave_out, take_back
 from audit_assets.workspace import Workspace
 
+_PICTURE = Image.linear_gradient("L").convert("RGB")
+"""An encoder that cannot embed this picture is broken."""
 _KEYS = ("model_version", "subject", "template", "trial", "work", "status", "image_sha256")
 
 
@@ -24,28 +30,94 @@ class EmbeddingStage:
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
         self.cells = Cells(ws.warehouse, ws.images)
+        self._registered: set[str] = set()
 
     def images(self, kind: str, sources: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-        """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows)."""
-        hashes = self._hashes(sources)
+        """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows).
+
+        An encoder that fails is left out of these model versions, or of the whole audit if it fails at real works. The
+        error is raised if the audit cannot do without the encoder.
+        """
+        hashes, models = self._hashes(sources), _models(kind, sources)
+        left = self.ws.left_out()
         for entry in self.ws.audit.encoders:
-            encoder = None
-            wanted = {where: (source, inputs) for source, where, inputs in self._tables(kind, entry, hashes)}
-            for where in self.cells.in_turn(list(wanted)):
-                source, inputs = wanted[where]
-                made = self.cells.done(where, inputs)
-                if made is None:
-                    if encoder is None:
-                        encoder = self._encoder(entry)
-                    rows = self.ws.warehouse.read(source)
-                    keys = [c for c in _KEYS if c in rows]
-                    made = embed_stored(encoder, rows[rows["image_sha256"].notna()][keys], self.ws.images)
-                    self.ws.warehouse.write(where, made, inputs)
-                yield entry.name, where, made
+            loaded: list[Encoder] = []
+            gone = _left_out_everywhere(
+                entry, left, ("encoders",) if kind == "reference" else ("encoders", _record(entry, ""))
+            )
+            if gone is not None:
+                for model in filter(None, models):
+                    leave_out(
+                        self.ws.warehouse,
+                        _record(entry, model),
+                        [replace(gone, model_version=model)],
+                        self.ws.audit.base,
+                    )
+                continue
+            for place, model in enumerate(models):
+                own = {s: h for s, h in hashes.items() if not model or s.split("/")[1] == model}
+                try:
+                    yield from self._embedded(kind, entry, own, loaded)
+                    take_back(self.ws.warehouse, _record(entry, model))
+                except Unwritable:
+                    raise
+                except Exception as error:  # whatever one encoder raises stops this encoder alone
+                    for failed in models[place:]:
+                        self._leave_out(entry, error, f"embedding of {kind}s", failed)
+                    break
+
+    def _embedded(
+        self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]], loaded: list[Encoder]
+    ) -> Iterator[tuple[str, str, pd.DataFrame]]:
+        """The cells of one encoder. `loaded` holds the encoder once it is loaded."""
+        wanted = {where: (source, inputs) for source, where, inputs in self._tables(kind, entry, images)}
+        for where in self.cells.in_turn(list(wanted)):
+            source, inputs = wanted[where]
+            made = self.cells.done(where, inputs)
+            if made is None:
+                if not loaded:
+                    loaded.append(self._encoder(entry))
+                made = self._cell(source, where, inputs, entry, loaded[0])
+            yield entry.name, where, made
+
+    def _cell(self, source: str, where: str, inputs: str, entry: EncoderEntry, encoder: Encoder) -> pd.DataFrame:
+        """Embed the images of one table. If the encoder fails at them and not at another image, the artist is left out."""
+        warehouse = self.ws.warehouse
+        rows = warehouse.read(source)
+        kept = rows[rows["image_sha256"].notna()][[c for c in _KEYS if c in rows]]
+        try:
+            made = embed_stored(encoder, kept, self.ws.images)
+        except Unwritable:
+            raise
+        except Exception as error:
+            if not _embeds(encoder):
+                raise
+            _, *keys = source.split("/")
+            about = {"encoder": entry.name, "subject": keys[-1], "model_version": keys[0] if len(keys) > 1 else ""}
+            leave_out(warehouse, where, [LeftOut(ARTIST, said(error), "embedding", **about)], self.ws.audit.base)
+            made = embed_stored(encoder, kept.iloc[:0], self.ws.images)
+            warehouse.write(
+                where, made, digest([inputs, said(error)])
+            )  # other inputs, so that the next run tries again
+            return made
+        warehouse.write(where, made, inputs)
+        take_back(warehouse, where)
+        self._register(entry)
+        return made
+
+    def _leave_out(self, entry: EncoderEntry, error: Exception, stage: str, model: str = "") -> None:
+        """Record that an encoder is left out. Raises the error if the audit cannot do without it."""
+        if self.ws.is_needed(entry):
+            raise _needed(entry, error) from error
+        part = LeftOut(ENCODER, said(error), stage, model_version=model, encoder=entry.name)
+        leave_out(self.ws.warehouse, _record(entry, model), [part], self.ws.audit.base)
 
     def done(self, kind: str, sources: Sequence[str]) -> bool:
         """Whether every encoder has embedded the images that the sources name now."""
         hashes = self._hashes(sources)
+        for model in _models(kind, sources):
+            if len(self.ws.encoders(model)) < len(self.ws.audit.encoders):
+                return False
         for entry in self.ws.audit.encoders:
             tables = self._tables(kind, entry, hashes)
             if any(self.ws.warehouse.inputs(where) != inputs for _, where, inputs in tables):
@@ -63,7 +135,20 @@ class EmbeddingStage:
                 f"label_embeddings/{entry.name}", digest(inputs), lambda: embed_labels(self._encoder(entry), rows)
             )
 
-        return {entry.name: made(entry) for entry in self.ws.text_encoders}
+        found = {}
+        for entry in (e for e in self.ws.audit.encoders if e.kind == "image_text"):
+            try:
+                found[entry.name] = made(entry)
+                self._register(entry)
+                take_back(self.ws.warehouse, f"labels/{entry.name}")
+            except Unwritable:
+                raise
+            except Exception as error:  # whatever one encoder raises stops this encoder alone
+                if self.ws.is_needed(entry):
+                    raise _needed(entry, error) from error
+                part = LeftOut(ENCODER, said(error), "embedding of labels", encoder=entry.name)
+                leave_out(self.ws.warehouse, f"labels/{entry.name}", [part], self.ws.audit.base)
+        return found
 
     def label_rows(self) -> pd.DataFrame:
         """The text of every label: columns label, template, text."""
@@ -71,16 +156,16 @@ class EmbeddingStage:
         named = own[(own["kind"] != "background") | own["subject"].isin(self.ws.referenced())]
         return label_rows(self.ws.protocol, list(zip(named["subject"], named["name"], strict=True)))
 
-    def sigmoid_encoders(self) -> list[EncoderEntry]:
+    def sigmoid_encoders(self, model: str = "") -> list[EncoderEntry]:
         """The encoders trained with a sigmoid loss, which are those with a bias."""
-        return [e for e in self.ws.text_encoders if self.ws.logit(e)[1] is not None]
+        return [e for e in self.ws.text_encoders(model) if self.ws.logit(e)[1] is not None]
 
     def sigmoid_scores(self, model: str) -> pd.DataFrame:
         """Table sigmoid_scores: the scores of encoders trained with a sigmoid loss for each image and its own label. It may be empty."""
         ws = self.ws
         images = {
             e.name: [f"imitation_embeddings/{e.name}/{model}/{s}" for s in ws.prompted()]
-            for e in self.sigmoid_encoders()
+            for e in self.sigmoid_encoders(model)
         }
         sources = [[f"label_embeddings/{encoder}", *tables] for encoder, tables in images.items()]
         inputs = digest([[ws.warehouse.all_inputs(ts) for ts in sources], ws.protocol.name, VERSION])
@@ -116,7 +201,45 @@ class EmbeddingStage:
             yield source, where, digest([files_sha256, hashes, VERSION])
 
     def _encoder(self, entry: EncoderEntry) -> Encoder:
-        resolved = resolve_encoder_entry(self.ws.audit, entry)
-        encoder = load(resolved)
-        register(self.ws.audit, resolved)
-        return encoder
+        return load(resolve_encoder_entry(self.ws.audit, entry))
+
+    def _register(self, entry: EncoderEntry) -> None:
+        """Keep the hashes of an encoder's files once it has embedded something. A broken one may be repaired under the same name."""
+        if entry.name not in self._registered:
+            register(self.ws.audit, resolve_encoder_entry(self.ws.audit, entry))
+            self._registered.add(entry.name)
+
+
+def _models(kind: str, sources: Sequence[str]) -> list[str]:
+    """The model versions whose images the sources name, in order; one empty name for real works."""
+    return list(dict.fromkeys(s.split("/")[1] for s in sources)) if kind == "imitation" else [""]
+
+
+def _record(entry: EncoderEntry, model: str) -> str:
+    """Where it is recorded that an encoder failed at the images of a model version, or at real works."""
+    return f"encoding/{entry.name}/{model}" if model else f"encoding/{entry.name}"
+
+
+def _left_out_everywhere(
+    entry: EncoderEntry, left: Mapping[str, list[LeftOut]], stages: Sequence[str]
+) -> LeftOut | None:
+    """The record of one of these earlier stages that an encoder is left out of the whole audit: it is not tried again here."""
+    parts = [p for where in stages for p in left.get(f"{FOLDER}/{where}", ())]
+    return next((p for p in parts if p.part == ENCODER and p.encoder == entry.name), None)
+
+
+def _needed(entry: EncoderEntry, error: Exception) -> InputError:
+    """The error of an encoder that the audit cannot do without."""
+    return InputError(
+        f"encoder {entry.name!r}: {said(error)} The audit cannot do without it, since it decides the headline or alone reads "
+        "names; repair it, or name another as `primary`."
+    )
+
+
+def _embeds(encoder: Encoder) -> bool:
+    """Whether the encoder can embed any picture at all."""
+    try:
+        check_unit(encoder.embed_images([_PICTURE]), ["a test picture"])
+    except Exception:  # each library raises exceptions of its own
+        return False
+    return True

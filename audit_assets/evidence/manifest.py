@@ -264,7 +264,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
         "protocol": protocol_content(ws.protocol),
         **sources(ws, model),
         "subjects": _subjects(ws, model),
-        "references": _references(ws),
+        "references": _references(ws, model),
         "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
         "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
         "database": {
@@ -286,7 +286,7 @@ def sources(ws: Workspace, model: str) -> dict[str, Any]:
         "model": _source(table_rows(warehouse, "model_versions"), "model_version", model, files),
         "encoders": [
             _source(table_rows(warehouse, "encoders"), "encoder", e.name, table_rows(warehouse, "encoder_files"))
-            for e in ws.audit.encoders
+            for e in ws.encoders(model)
         ],
     }
 
@@ -378,6 +378,7 @@ def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[st
 def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
     places = {row["name"]: row["samples"] for row in table_rows(ws.warehouse, "artist_mentions")}
     own = pa.Table.from_pandas(prompted(ws.subjects()), preserve_index=False).to_pylist()
+    encoders = ws.encoders(model)
 
     def entry(row: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -389,9 +390,7 @@ def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
             "captions": [dict(place) for place in places.get(row["name"]) or []],
             "imitations": f"imitations/{model}/{row['subject']}.parquet",
             "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"imitations/{model}/{row['subject']}")],
-            "embeddings": {
-                e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in ws.audit.encoders
-            },
+            "embeddings": {e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in encoders},
         }
 
     return each(ws.warehouse.root, entry, own)
@@ -405,7 +404,9 @@ def _image(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _references(ws: Workspace) -> list[dict[str, Any]]:
+def _references(ws: Workspace, model: str) -> list[dict[str, Any]]:
+    encoders = ws.encoders(model)
+
     def entry(subject: str) -> dict[str, Any]:
         return {
             "subject": subject,
@@ -417,7 +418,7 @@ def _references(ws: Workspace) -> list[dict[str, Any]]:
                 }
                 for row in table_rows(ws.warehouse, f"reference_works/{subject}")
             ],
-            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in ws.audit.encoders},
+            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in encoders},
         }
 
     return each(ws.warehouse.root, entry, ws.referenced())

@@ -32,13 +32,10 @@ def results(ws: Workspace, model: str) -> Check:
         check.findings += [f"{ws.warehouse.root}: {finding}" for finding in ResultStage(ws).recomputed(model)]
     with finding(check, "label_embeddings"):
         texts = EmbeddingStage(ws).label_rows()
-        for entry in ws.audit.encoders:
-            if entry.kind == "image_text":
-                kept = ws.warehouse.read(f"label_embeddings/{entry.name}")[list(texts.columns)]
-                if kept.to_numpy().tolist() != texts.to_numpy().tolist():
-                    check.findings.append(
-                        f"label_embeddings/{entry.name}.parquet: has other labels than the protocol's"
-                    )
+        for entry in ws.text_encoders(model):
+            kept = ws.warehouse.read(f"label_embeddings/{entry.name}")[list(texts.columns)]
+            if kept.to_numpy().tolist() != texts.to_numpy().tolist():
+                check.findings.append(f"label_embeddings/{entry.name}.parquet: has other labels than the protocol's")
     return check
 
 
@@ -47,7 +44,7 @@ def embeddings(ws: Workspace, manifest: Manifest, sample: int, elsewhere: list[s
     if sample <= 0:
         return Check("a sample embedded again", unchecked=["nothing was asked for"])
     draw = random.SystemRandom()
-    for entry in ws.audit.encoders:
+    for entry in ws.encoders(manifest.model_version):
         if folder_here(ws.audit, entry) is None:
             check.unchecked.append(f"{entry.name}: is not on this machine, so no embedding is made again")
             continue

@@ -39,6 +39,9 @@ class Maker(Interface):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def open(self) -> None:
+        """Load what makes the images, so that an error of the whole model version shows before a subject is blamed."""
+
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         """The hash of all inputs of a subject's rows."""
 
@@ -80,13 +83,16 @@ class AskedModel(_Maker):
             ],
         )
 
+    def open(self) -> None:
+        _ = self.source
+
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         return digest([self.plan, subject, self.protocol.wordings(name, indirect)])
 
     def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
         try:
             return imitations(
-                self._source,
+                self.source,
                 self.protocol,
                 model_version=self.resolved.name,
                 subject=subject,
@@ -107,11 +113,11 @@ class AskedModel(_Maker):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        if self.__dict__.pop("_source", None) is not None:
+        if self.__dict__.pop("source", None) is not None:
             gc.collect()  # a pipeline refers to itself, so only the collector frees its GPU memory, which the encoders need
 
     @cached_property
-    def _source(self) -> Source:
+    def source(self) -> Source:
         from audit_assets.generation.diffusers_source import DiffusersSource
 
         return DiffusersSource(self.resolved)
@@ -127,6 +133,9 @@ class SuppliedImages(_Maker):
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, homes: Homes) -> None:
         super().__init__(resolved, protocol, store)
         self.homes = homes
+
+    def open(self) -> None:
+        """A folder has nothing to load."""
 
     def inputs(self, subject: str, name: str, indirect: str = "") -> str:
         try:

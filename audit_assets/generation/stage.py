@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -15,7 +15,11 @@ from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_ta
 from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
 from audit_assets.workspace import Workspace
+
+FAILURES = 3
+"""A model version that fails at so many subjects in a row is broken. A model that fails at fewer is left out for these subjects alone."""
 
 
 class Cell(NamedTuple):
@@ -34,7 +38,23 @@ class ImitationStage:
         self.cells = Cells(ws.warehouse, ws.images)
 
     def make(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
-        """The cell of each subject, made now or read. Cells that another process makes come last, so that both share the work."""
+        """The cell of each subject, made now or read. Cells that another process makes come last, so that both share the work.
+
+        If the model fails at one subject, this subject has no images, and the next run asks for them again. If the model
+        cannot be loaded, fails at FAILURES subjects in a row, or at every subject, its error is raised and recorded.
+        """
+        where = f"imitations/{model}"
+        try:
+            yield from self._cells(model, subjects)
+        except Unwritable:
+            raise
+        except Exception as error:
+            part = LeftOut(MODEL, said(error), "imitations", model_version=model)
+            leave_out(self.ws.warehouse, where, [part], self.ws.audit.base)
+            raise
+        take_back(self.ws.warehouse, where)
+
+    def _cells(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
         ws, prompted = self.ws, self.ws.prompted()
         known = {
             f"imitations/{model}/{s}": s for s in subjects if s in prompted
@@ -45,18 +65,36 @@ class ImitationStage:
         if ws.audit.model(model).source == "image_folder":
             image_folder.check_names(self._homes(model))
         with self._maker(model) as maker:
+            drawn, in_a_row = False, 0
+            failed: Exception | None = None
             for where in self.cells.in_turn(list(known)):
                 subject = known[where]
                 inputs = maker.inputs(subject, *prompted[subject])
                 rows = self.cells.done(where, inputs, images=True)
                 made_now = rows is None
                 if rows is None:
-                    rows = maker.make(subject, *prompted[subject])
-                    if problems := maker.check(rows, subject):
-                        raise ValueError("; ".join(problems))
+                    maker.open()
+                    try:
+                        rows = maker.make(subject, *prompted[subject])
+                        if problems := maker.check(rows, subject):
+                            raise ValueError("; ".join(problems))
+                        drawn, in_a_row = True, 0
+                    except Unwritable:
+                        raise
+                    except Exception as error:  # each pipeline raises exceptions of its own
+                        failed, in_a_row = error, in_a_row + 1
+                        if in_a_row == FAILURES:
+                            raise
+                        problem = f"the model failed at this name: {said(error)}"
+                        absent = absent_rows(ws.protocol, model_version=model, subject=subject, problem=problem)
+                        # Other inputs, so that the next run asks again.
+                        rows, inputs = imitation_table(absent), digest([inputs, problem])
                     ws.warehouse.write(where, rows, inputs)
-                register(ws.audit, maker.resolved)
+                if in_a_row == 0:  # files that never drew may be repaired under the same name
+                    register(ws.audit, maker.resolved)
                 yield Cell(subject, rows, made_now)
+            if failed is not None and not drawn and not self._drew(model):
+                raise failed
         if ws.audit.model(model).source == "image_folder":
             where, table, inputs = self._unread(model)
             if ws.warehouse.inputs(where) != inputs:
@@ -161,6 +199,11 @@ class ImitationStage:
             for s in self.ws.prompted()
             if self.ws.warehouse.read(f"imitations/{model}/{s}")["image_sha256"].notna().any()
         ]
+
+    def _drew(self, model: str) -> bool:
+        """Whether any image of a model version exists."""
+        tables = [t for s in self.ws.prompted() if self.ws.warehouse.inputs(t := f"imitations/{model}/{s}")]
+        return any(self.ws.warehouse.read(t, ["image_sha256"])["image_sha256"].notna().any() for t in tables)
 
     def first_images(self, model: str, artists: int = 12) -> list[str]:
         """The hash of the first image of each of the first artists that have one, to look at."""

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.adapters import PEFT_CONFIG, resolve_lora
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder, resolve_plug_in
@@ -147,8 +147,10 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
         try:
             found = resolve_model(audit, entry)
             resolved[entry.name] = found
-        except InputError as error:
-            refused[entry.name] = str(error)
+        except Unwritable:
+            raise
+        except Exception as error:  # whatever a file of one model raises stops this model alone
+            refused[entry.name] = _about(audit, "model", entry, error)
             continue
         if entry.source == "image_folder":
             problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
@@ -157,6 +159,41 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
     versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
     files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]
     return Registry(resolved, refused, problems, notes, versions, files)
+
+
+def _about(audit: Audit, kind: str, entry: ModelEntry | EncoderEntry, error: Exception) -> str:
+    """Return what an error says about an entry. An InputError names the entry already."""
+    return str(error) if isinstance(error, InputError) else f"{audit.file}, {kind} {entry.name!r}: {said(error)}"
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """This holds the encoders that can embed, and why the others cannot."""
+
+    resolved: dict[str, ResolvedEncoder]
+    refused: dict[str, str]
+
+
+def usable_encoders(audit: Audit) -> Encoders:
+    """Open every encoder as far as is possible without loading it.
+
+    A refused encoder does not stop the others. InputError is raised if the encoder that decides the headline is refused,
+    or every encoder that reads names.
+    """
+    resolved: dict[str, ResolvedEncoder] = {}
+    refused: dict[str, str] = {}
+    for entry in audit.encoders:
+        try:
+            resolved[entry.name] = resolve_encoder_entry(audit, entry)
+        except Unwritable:
+            raise
+        except Exception as error:  # whatever a file of one encoder raises stops this encoder alone
+            refused[entry.name] = _about(audit, "encoder", entry, error)
+    named = [e.name for e in audit.encoders if e.kind == "image_text" and e.name in resolved]
+    if audit.deciding_encoder.name in refused or not named:
+        # The headline must not pass to another encoder without a word.
+        raise InputError("\n".join(refused.values()))
+    return Encoders(resolved, refused)
 
 
 def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -253,10 +290,9 @@ def model_files_table(known: Registry) -> pd.DataFrame:
     return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)
 
 
-def encoder_files_table(audit: Audit) -> pd.DataFrame:
-    """Return FILE_COLUMNS of every file of every encoder."""
-    found = [resolve_encoder_entry(audit, entry) for entry in audit.encoders]
-    rows = [row for e in found for row in _own_rows(e)]
+def encoder_files_table(known: Encoders) -> pd.DataFrame:
+    """Return FILE_COLUMNS of every file of every encoder that can embed."""
+    rows = [row for e in known.resolved.values() for row in _own_rows(e)]
     return pd.DataFrame(rows, columns=FILE_COLUMNS)
 
 
@@ -273,14 +309,13 @@ def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[Fi
     return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, sha256_once(f), said) for f in files]
 
 
-def encoders_table(audit: Audit) -> pd.DataFrame:
-    """Return the published table `encoders`.
+def encoders_table(audit: Audit, known: Encoders) -> pd.DataFrame:
+    """Return the published table `encoders`, with the encoders that can embed.
 
     `is_primary` marks the encoder that decides the headline. By default it is the first with text.
     """
     rows = []
-    for entry in audit.encoders:
-        e = resolve_encoder_entry(audit, entry)
+    for e in known.resolved.values():
         rows.append(
             {
                 "encoder": e.name,

@@ -1,11 +1,12 @@
 """The stage that publishes: the database of all tables, and from it the reports, their index and the artists' pages."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from audit_assets.encoders.stage import EmbeddingStage
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.tables import origins
 from audit_assets.hashing import digest, sha256, sha256_once
 from audit_assets.publication import REPORT_VERSION, VERSION
@@ -23,9 +24,11 @@ from audit_assets.warehouse.database import (
     schema_columns,
     table_suffix,
 )
+from audit_assets.warehouse.left_out import ARTIST, COLUMNS, ENCODER, MODEL, WORK, LeftOut, leave_out, portable_reason
 from audit_assets.warehouse.places import each, local_copy, whole_files
 from audit_assets.workspace import Workspace
 
+PARTS = (MODEL, ENCODER, ARTIST, WORK)
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 
 
@@ -48,10 +51,11 @@ class PublicationStage:
         tables["unread_files"] = [name for name in unread if ws.warehouse.made(name)]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
-        for e in ws.audit.encoders:
+        embedded = {m: {e.name for e in ws.encoders(m)} for m in audited}
+        for e in ws.encoders():
             suffix = table_suffix(e.name)
             tables[f"imitation_embeddings_{suffix}"] = [
-                f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited for s in own
+                f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited if e.name in embedded[m] for s in own
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
@@ -61,6 +65,7 @@ class PublicationStage:
             tables[name] = [name] if ws.warehouse.made(name) else []
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
+        tables["left_out"] = list(ws.left_out())
         return tables
 
     def inputs(self) -> str:
@@ -76,21 +81,43 @@ class PublicationStage:
         ws, database = self.ws, self.ws.database
         inputs, sources = self.inputs(), self.tables()
         if published_from(database) != inputs or not self._is_whole(inputs):
-            if wrong := [finding for model in self.results.audited() for finding in self.results.findings(model)]:
-                raise InputError(
-                    f"{database}: not replaced, since {len(wrong)} results do not follow from what they are made of "
-                    f"(first: {wrong[0]}); delete that file and materialize its asset again."
-                )
+            self._leave_out_what_does_not_follow()
+            inputs, sources = self.inputs(), self.tables()
             dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(database, self.rows(sources, inputs), {str(e): int(d) for e, d in dimensions.items()})
             ws.warehouse.write("published", pd.DataFrame({"file_sha256": [_once(database)]}), inputs)
         counts = row_counts(database)
-        wanted = {name: sum(each(ws.warehouse.root, ws.warehouse.row_count, parts)) for name, parts in sources.items()}
+        counted = {
+            name: parts for name, parts in sources.items() if name != "left_out"
+        }  # has more than the records' rows
+        wanted = {name: sum(each(ws.warehouse.root, ws.warehouse.row_count, parts)) for name, parts in counted.items()}
         return (
             database,
             counts,
             [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
         )
+
+    def _leave_out_what_does_not_follow(self) -> None:
+        """Leave out each model version whose results do not follow from what they are made of. InputError if none is left."""
+        found = {model: wrong for model in self.results.audited() if (wrong := self._findings(model))}
+        reasons = {
+            model: f"{len(wrong)} results do not follow from what they are made of (first: {wrong[0]}); delete that file "
+            "and materialize its asset again."
+            for model, wrong in found.items()
+        }
+        if reasons and len(reasons) == len(self.results.audited()):
+            raise InputError(f"{self.ws.database}: not replaced, since {next(iter(reasons.values()))}")
+        for model, reason in reasons.items():
+            part = LeftOut(MODEL, reason, "results", model_version=model)
+            leave_out(self.ws.warehouse, f"results/{model}/publication", [part], self.ws.audit.base)
+
+    def _findings(self, model: str) -> list[str]:
+        try:
+            return self.results.findings(model)
+        except Unwritable:
+            raise
+        except Exception as error:  # tables of one version that are missing or damaged stop this version alone
+            return [said(error)]
 
     def _is_whole(self, inputs: str) -> bool:
         """Whether the database has the bytes that were published."""
@@ -104,6 +131,7 @@ class PublicationStage:
         tables = {name: self.ws.warehouse.read_all(parts) for name, parts in sources.items() if parts}
         if "imitations" in tables:
             tables |= origins(tables["imitations"])
+        tables["left_out"] = self._left_out(tables)
         p = self.ws.protocol
         tables["protocols"] = pd.DataFrame(
             {
@@ -119,6 +147,42 @@ class PublicationStage:
             name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
             for name, table in tables.items()
         }
+
+    def left_out(self) -> list[LeftOut]:
+        """Everything that is left out now, in the order of the parts."""
+        parts = [part for found in self.ws.left_out().values() for part in found]
+        whole = {part.encoder for part in parts if part.part == ENCODER and not part.model_version}
+        parts = [p for p in parts if p.part != ENCODER or not p.model_version or p.encoder not in whole]
+        first = {p.encoder: p for p in reversed(parts) if p.part == ENCODER and not p.model_version}
+        parts = [p for p in parts if p.part != ENCODER or p.model_version or p is first[p.encoder]]
+        named = {*self.results.audited(), *(p.model_version for p in parts if p.part == MODEL)}
+        older = "its results were made from other inputs than the audit has now; they are kept, and are not published."
+        parts += [
+            LeftOut(MODEL, older, "results", model_version=m.name)
+            for m in self.ws.audit.models
+            if m.name not in named and self.results.has_results(m.name)
+        ]
+        return sorted(dict.fromkeys(parts), key=lambda p: (PARTS.index(p.part), p.name, p.stage))
+
+    def _left_out(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        """The published table `left_out`: the records, and subjects without images because their name or files were refused."""
+        parts = self.left_out()
+        if "imitations" in tables and len(tables["imitations"]):
+            refused = tables["imitations"][["model_version", "subject", "problem"]].dropna().drop_duplicates()
+            parts += [
+                LeftOut(
+                    ARTIST,
+                    portable_reason(str(row.problem)),
+                    "imitations",
+                    str(row.model_version),
+                    subject=str(row.subject),
+                )
+                for row in refused.itertuples()
+            ]
+        rows = [asdict(part) for part in parts]
+        table = pd.DataFrame(rows, columns=list(COLUMNS)).astype("str").drop_duplicates()
+        keys = ["model_version", "encoder", "subject"]
+        return table.assign(**{key: table[key].where(table[key] != "", None) for key in keys})
 
     def report(self, model: str) -> tuple[Path, pd.DataFrame]:
         """The report's path, and its files with their sha256: table audit_report. Made from the published database alone."""

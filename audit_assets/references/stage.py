@@ -1,14 +1,17 @@
 """The stage that reads real works: one table per artist, and the works in the image store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest
 from audit_assets.references import VERSION
 from audit_assets.references.works import fingerprint, reference_works
+from audit_assets.roster.homes import Works
 from audit_assets.warehouse.cells import Cells
+from audit_assets.warehouse.left_out import ARTIST, WORK, LeftOut, leave_out
 from audit_assets.workspace import Workspace
 
 
@@ -20,27 +23,55 @@ class ReferenceStage:
         self.cells = Cells(ws.warehouse, ws.images)
 
     def make(self, subjects: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Each subject with the rows of its works. The files are read only if they changed since the last time."""
-        works = self.ws.works().files
+        """Each subject with the rows of its works. The files are read only if they changed, or some of them were left out.
+
+        A file that cannot be read is left out alone. An artist whose folder is refused has no works.
+        """
+        works = self.ws.works()
         for subject in subjects:
-            where, files, inputs = self._source(subject, works)
+            yield subject, self._works(subject, works)
+
+    def _works(self, subject: str, works: Works) -> pd.DataFrame:
+        warehouse, where = self.ws.warehouse, f"reference_works/{subject}"
+        refused: dict[str, str] = {}
+        try:
+            files, inputs = self._source(subject, works)
             rows = self.cells.done(where, inputs, images=True)
-            if rows is None:
-                rows = reference_works(files, subject, self.ws.images)
-                self.ws.warehouse.write(where, rows, inputs)
-            yield subject, rows
+            if rows is not None:
+                return rows
+            rows = reference_works(files, subject, self.ws.images, refused)
+        except Unwritable:
+            raise
+        except Exception as error:  # whatever the folder of one artist raises stops this artist alone
+            rows, inputs = reference_works([], subject, self.ws.images), digest([subject, said(error)])
+            left = [LeftOut(ARTIST, said(error), "real works", subject=subject)]
+        else:
+            left = [LeftOut(WORK, why, "real works", subject=subject) for why in refused.values()]
+            if refused:
+                inputs = digest([inputs, refused])  # other inputs, so that the next run reads the files again
+        warehouse.write(where, rows, inputs)
+        leave_out(warehouse, where, left, self.ws.audit.base)
+        return rows
 
     def done(self) -> bool:
-        """Whether the current files of every subject were read."""
-        works = self.ws.works().files
-        found = (self._source(s, works) for s in self.ws.referenced())
-        return all(self.cells.done(where, inputs, images=True) is not None for where, _, inputs in found)
+        """Whether the current files of every subject were read, and none was left out."""
+        works = self.ws.works()
+        return all(self._is_done(s, works) for s in self.ws.referenced())
+
+    def _is_done(self, subject: str, works: Works) -> bool:
+        try:
+            _, inputs = self._source(subject, works)
+        except InputError:
+            return False
+        return self.cells.done(f"reference_works/{subject}", inputs, images=True) is not None
 
     def tables(self) -> list[str]:
         """The table of each subject that has real works."""
         return [f"reference_works/{s}" for s in self.ws.referenced()]
 
-    def _source(self, subject: str, works: Mapping[str, list[Path]]) -> tuple[str, list[Path], str]:
-        """The table of a subject's works, the files that it is made of, and their hash."""
-        files = works.get(subject, [])
-        return f"reference_works/{subject}", files, digest([subject, fingerprint(files), VERSION])
+    def _source(self, subject: str, works: Works) -> tuple[list[Path], str]:
+        """The files that a subject's works are made of, and their hash. InputError if the artist's folder is refused."""
+        if subject in works.refused:
+            raise InputError(works.refused[subject])
+        files = works.files.get(subject, [])
+        return files, digest([subject, fingerprint(files), VERSION])

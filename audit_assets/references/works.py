@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from audit_assets.errors import InputError
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, manifest_files, manifests
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore
@@ -23,8 +24,12 @@ def fingerprint(files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.DataFrame:
-    """One row per different work, COLUMNS; the images go into the store. InputError names a file that cannot be read.
+def reference_works(
+    files: list[Path], subject: str, store: ImageStore, refused: dict[str, str] | None = None
+) -> pd.DataFrame:
+    """One row per different work, COLUMNS; the images go into the store.
+
+    A file that cannot be read has no row, and `refused` gets its name and the reason. Without `refused`, InputError names it.
 
     Files with equal pixels are one work, with what the manifest says of the first in order of name.
 
@@ -36,7 +41,14 @@ def reference_works(files: list[Path], subject: str, store: ImageStore) -> pd.Da
     for file in files:
         said = manifest.get(file, {})
         about = (said.get(field) or None for field in ("source", "licence", "series"))
-        rows.append((subject, 0, store.put(open_image(file)), *about))
+        try:
+            image = open_image(file)
+        except InputError as error:
+            if refused is None:
+                raise
+            refused[file.name] = str(error)
+            continue
+        rows.append((subject, 0, store.put(image), *about))
     table = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates("image_sha256")
     table = table.sort_values("image_sha256", kind="stable", ignore_index=True)
     table["work"] = range(len(table))

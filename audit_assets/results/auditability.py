@@ -213,13 +213,13 @@ def confusable_rows(
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*works_of(ws, ws.audit.encoders), *labels_of(ws)]
+    return [*works_of(ws, ws.encoders()), *labels_of(ws)]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     subjects = ws.subjects()
     trials, calibrations, rows, alike = [], [], [], []
-    for e in ws.audit.encoders:
+    for e in ws.encoders():
         if not (tables := works_of(ws, [e])):
             continue
         real = ws.warehouse.read_all(tables)

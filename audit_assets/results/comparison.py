@@ -20,10 +20,11 @@ from audit_assets.measurement.versions import (
 )
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
-from audit_assets.results.recipe import Recipe
+from audit_assets.results.recipe import Recipe, inputs
 from audit_assets.results.sensitivity import SENSITIVITY
 from audit_assets.results.verdicts import VERDICTS
 from audit_assets.warehouse.database import columns
+from audit_assets.warehouse.left_out import FOLDER, MODEL
 from audit_assets.workspace import Workspace
 
 PERMUTATIONS = 9_999
@@ -232,13 +233,31 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
 PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY)
 MODEL_TABLES = tuple(table for recipe in PER_MODEL for table in recipe.tables)
 """The result tables that have one file per model version."""
+RESULTS = f"{FOLDER}/results/"
+"""Records of results that could not be made, or that contradict what they were made from."""
 _COMPARED = ("identification_by_subject", "matching_by_subject", "verdicts")
 
 
 def audited(ws: Workspace) -> list[str]:
-    """List the model versions whose results exist, in the order of audit.yaml. Raise InputError if one is damaged."""
+    """List the model versions whose results exist, in the order of audit.yaml. Raise InputError if one is damaged.
+
+    A version that is left out now, or retired, counts if its earlier results are those of the audit as it is now. If its
+    results contradict what they were made from, it does not count.
+    """
     models = [m.name for m in ws.audit.models]
-    return [m for m in models if all(ws.warehouse.made(f"{table}/{m}") for table in MODEL_TABLES)]
+    found = [m for m in models if all(ws.warehouse.made(f"{table}/{m}") for table in MODEL_TABLES)]
+    left = ws.left_out()
+    wrong = {part.model_version for where, parts in left.items() if where.startswith(RESULTS) for part in parts}
+    asleep = {part.model_version for parts in left.values() for part in parts if part.part == MODEL}
+    asleep |= {m.name for m in ws.audit.models if m.retired or not m.approved}
+    return [m for m in found if m not in wrong and (m not in asleep or is_current(ws, m))]
+
+
+def is_current(ws: Workspace, model: str) -> bool:
+    """Say whether the results of a model version were made from what the audit has now."""
+    return all(
+        ws.warehouse.inputs(recipe.place(recipe.tables[0], model)) == inputs(ws, recipe, model) for recipe in PER_MODEL
+    )
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:

@@ -190,7 +190,7 @@ def text_side(ws: Workspace, encoder: EncoderEntry, temperature: float) -> TextS
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*images_of(ws, ws.text_encoders, model), *labels_of(ws), "reference_trials", "calibration"]
+    return [*images_of(ws, ws.text_encoders(model), model), *labels_of(ws, model), "reference_trials", "calibration"]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
@@ -209,7 +209,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
                 encoder=e.name,
                 text=text_side(ws, e, float(temperatures.get(e.name, 1.0))),
             )
-            for e in ws.text_encoders
+            for e in ws.text_encoders(model)
         ],
         ignore_index=True,
     )
@@ -235,7 +235,7 @@ def _findings(ws: Workspace, model: str) -> list[str]:
     trials, by_subject, summary = (ws.warehouse.read(f"{t}/{model}") for t in IDENTIFICATION.tables[:3])
     found = verification.trial_findings(trials, labels=labels)
     found += verification.aggregate_findings(trials, by_subject, summary, subjects, labels=labels)
-    for e in ws.text_encoders:
+    for e in ws.text_encoders(model):
         found += trials_unlike_embeddings(
             trials[trials["encoder"] == e.name],
             ws.warehouse.read_all(images_of(ws, [e], model)),

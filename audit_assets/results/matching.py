@@ -245,7 +245,7 @@ def _reassigned(
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+    return [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
@@ -270,7 +270,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
 
 def _embeddings(ws: Workspace, model: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Return, for each encoder, the embeddings of images and of real works, if real works exist."""
-    for e in ws.audit.encoders:
+    for e in ws.encoders(model):
         if real := works_of(ws, [e]):
             yield e.name, ws.warehouse.read_all(images_of(ws, [e], model)), ws.warehouse.read_all(real)
 

@@ -108,9 +108,15 @@ def works_of(ws: Workspace, encoders: Sequence[EncoderEntry]) -> list[str]:
     return [f"reference_embeddings/{e.name}/{s}" for e in encoders for s in ws.referenced()]
 
 
-def labels_of(ws: Workspace) -> list[str]:
+def encoders_used(ws: Workspace, model: str) -> pd.DataFrame:
+    """Return the rows of the table `encoders` whose embeddings the results of a model version have."""
+    table = ws.warehouse.read("encoders")
+    return table[table["encoder"].isin([e.name for e in ws.encoders(model)])].reset_index(drop=True)
+
+
+def labels_of(ws: Workspace, model: str = "") -> list[str]:
     """List the tables with the embeddings of labels."""
-    return [f"label_embeddings/{e.name}" for e in ws.text_encoders]
+    return [f"label_embeddings/{e.name}" for e in ws.text_encoders(model)]
 
 
 def together(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

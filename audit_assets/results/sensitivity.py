@@ -11,7 +11,7 @@ from audit_assets.measurement import sensitivity
 from audit_assets.measurement.dose_response import dose_response
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.models.files import KNOWN_FAMILIES
-from audit_assets.results.recipe import Recipe, images_of, works_of
+from audit_assets.results.recipe import Recipe, encoders_used, images_of, works_of
 from audit_assets.results.specification import judged
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
@@ -85,7 +85,7 @@ def dose_responses(
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     results = ("identification_trials", "matching_by_subject", "verdicts")
-    embeddings = [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+    embeddings = [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
     return [*(f"{t}/{model}" for t in results), "model_versions", "encoders", *embeddings]
 
 
@@ -101,7 +101,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
         "score_correlations": score_correlations(trials, tests).assign(**common),
         "verdict_flips": verdict_flips(again).assign(**common),
         "encoder_independence": independence(
-            models[models["model_version"] == model], read("encoders"), named=KNOWN_FAMILIES
+            models[models["model_version"] == model], encoders_used(ws, model), named=KNOWN_FAMILIES
         ),
         "dose_response": dose_responses(by_subject, tests, ws.subjects(), protocol=ws.protocol),
     }

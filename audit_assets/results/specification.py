@@ -57,7 +57,7 @@ def judged(
     """
     tables = [pd.DataFrame(columns=["subject", "setting", "verdict"])]
     deciding = ws.audit.deciding_encoder.name
-    for encoder in sorted(ws.audit.encoders, key=lambda e: e.name != deciding):
+    for encoder in sorted(ws.encoders(model), key=lambda e: e.name != deciding):
         of = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
         own, tests, identified = of
         own = own[(own["kind"] == "artist") & own["towards"].notna()]

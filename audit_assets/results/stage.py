@@ -57,6 +57,10 @@ class ResultStage:
         """List the model versions whose results exist, in the order of audit.yaml."""
         return audited(self.ws)
 
+    def has_results(self, model: str) -> bool:
+        """Say whether every result table of a model version exists, whatever it was made from."""
+        return all(self.ws.warehouse.made(f"{table}/{model}") for table in MODEL_TABLES)
+
     def design(self) -> Design | None:
         """Return the design that the run will use; None if no artist is audited."""
         ws, protocol = self.ws, self.ws.protocol

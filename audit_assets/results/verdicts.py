@@ -31,7 +31,7 @@ from audit_assets.results.positive_control import (
     copy_rows,
     imitated_perfectly,
 )
-from audit_assets.results.recipe import Recipe, images_of, together, works_of
+from audit_assets.results.recipe import Recipe, encoders_used, images_of, together, works_of
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -280,7 +280,7 @@ def _results(model: str) -> list[str]:
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     works = [f"reference_works/{s}" for s in ws.referenced()]
-    embeddings = [*images_of(ws, ws.audit.encoders, model), *works_of(ws, ws.audit.encoders)]
+    embeddings = [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
     return [*_results(model), *works, *embeddings]
 
 
@@ -288,10 +288,10 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     beside, tests = (ws.warehouse.read(f"{t}/{model}") for t in ("name_controls", "matching_by_subject"))
     works, models = ws.warehouse.read("reference_trials"), ws.warehouse.read("model_versions")
     relations = independence(
-        models[models["model_version"] == model], ws.warehouse.read("encoders"), named=KNOWN_FAMILIES
+        models[models["model_version"] == model], encoders_used(ws, model), named=KNOWN_FAMILIES
     ).set_index("encoder")["relation"]
     made: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
-    for e in ws.audit.encoders:
+    for e in ws.encoders(model):
         tables = evidence(
             ws,
             model,

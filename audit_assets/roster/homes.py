@@ -118,11 +118,13 @@ class Works(NamedTuple):
     """These are the real works of an audit, as they lie in its folders."""
 
     files: dict[str, list[Path]]
-    """The files of each artist that has any. InputError if a link is among them."""
+    """The files of each artist that has any. An artist whose folder is refused has none, and is listed too."""
     homes: list[tuple[str, Homes]]
     """The folders of `references` and of `background`."""
     loose: Path | None
     """The folder of the only artist's works, if they lie in `references` itself."""
+    refused: dict[str, str]
+    """Why an artist's folder is refused, such as a link in it. The other artists' works are read."""
 
 
 def works_of(audit: Audit, names: Names) -> Works:
@@ -130,9 +132,15 @@ def works_of(audit: Audit, names: Names) -> Works:
     places = [("references", audit.references), *([("background", audit.background)] if audit.background else [])]
     found = [(place, homes(folder, names)) for place, path in places if (folder := audit.local(path)).is_dir()]
     files: dict[str, list[Path]] = {}
+    refused: dict[str, str] = {}
     for _, home in found:
         for subject, folders in home.own.items():
-            images = [file for own in folders for file in contents(own).images]
+            try:
+                images = [file for own in folders for file in contents(own).images]
+            except InputError as error:
+                files.setdefault(subject, [])
+                refused.setdefault(subject, str(error))
+                continue
             if images and subject not in files:
                 files[subject] = images
     loose = None
@@ -140,7 +148,7 @@ def works_of(audit: Audit, names: Names) -> Works:
         one = next((s for s, own in names.items() if own[0] == audit.artist.name), None)
         if one is not None and one not in files and (images := contents(found[0][1].folder).images):
             files[one], loose = images, found[0][1].folder
-    return Works(files, found, loose)
+    return Works(files, found, loose, refused)
 
 
 def unread_works(works: Works) -> list[Unread]:

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from audit_assets.config import load_audit
 from audit_assets.encoders.stage import EmbeddingStage
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError, Unwritable, said, writing
 from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
@@ -25,7 +25,7 @@ from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
-from audit_assets.runs.home import opened, prepare_home, usable
+from audit_assets.runs.home import of_database, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.places import check
@@ -70,7 +70,9 @@ class Step:
     keys: frozenset[str] = frozenset()
     """The partitions of a range."""
     model: str | None = None
-    """The only model version that the step concerns. Bad input stops this model; the audit continues with the others."""
+    """The only model version that the step concerns. An error stops this model; the audit continues with the others."""
+    shared: bool = False
+    """Whether several drivers work at the step at once, cell by cell. Of the other steps, each is one driver's at a time."""
 
 
 class Driver:
@@ -95,9 +97,9 @@ class Driver:
     def preflight(self) -> list[str]:
         """Read every input that can be read cheaply, so that an error appears before any expensive work starts.
 
-        Returns the problems of single models and of single artists in image folders. The audit continues without these.
+        Returns the problems of single models and encoders, and of single artists in image folders. The audit continues without these.
         """
-        from audit_assets.models.registry import encoders_table, registry
+        from audit_assets.models.registry import registry, usable_encoders
 
         check(self.ws.warehouse.root)
         artists_of(self.audit)
@@ -107,7 +109,7 @@ class Driver:
             raise InputError(
                 f"{self.audit.file}, references: the folder {self.audit.local(self.audit.references)} does not exist; make it, with one folder of works per artist."
             )
-        encoders_table(self.audit)
+        encoders = usable_encoders(self.audit)
         if not any(m.approved and not m.retired for m in self.audit.models):
             raise InputError(
                 f"{self.audit.file}, models: no model is approved; set `approved: true` for the model to audit."
@@ -116,7 +118,7 @@ class Driver:
         if not known.resolved:
             raise InputError("\n".join(known.refused.values()))
         self.refused, self.notes = dict(known.refused), known.notes
-        return [*known.refused.values(), *known.problems]
+        return [*known.refused.values(), *encoders.refused.values(), *known.problems]
 
     def unread(self) -> list[str]:
         """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""
@@ -140,8 +142,14 @@ class Driver:
         return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
 
     def problems(self) -> list[str]:
-        """What was refused while the audit continued: whole models, and single subjects of the audited models."""
-        return [*self.refused.values(), *(f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))]
+        """What was left out while the audit continued: models, encoders, artists and real works, each with its reason."""
+        from audit_assets.publication.stage import PublicationStage
+
+        recorded = [p for p in PublicationStage(self.ws).left_out() if p.model_version not in self.refused]
+        subjects = (f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))
+        return list(
+            dict.fromkeys([*self.refused.values(), *(f"{p.part} {p.name}: {p.reason}" for p in recorded), *subjects])
+        )
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -166,12 +174,8 @@ class Driver:
                 keys=frozenset(references),
             )
         subjects = list(self.ws.prompted())
-        first, last = self._ends("subject", subjects)
         for model in self.models():
-            tags = {
-                "dagster/asset_partition_range_start": f"{model}|{first}",
-                "dagster/asset_partition_range_end": f"{model}|{last}",
-            }
+            tags = self._grid(model, subjects)
             yield Step(
                 f"imitations of {model}",
                 IMITATIONS,
@@ -180,16 +184,38 @@ class Driver:
                 done=partial(self._imitations_are_done, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
+                shared=True,
+            )
+        retired = self._retired_versions_of_another_audit()
+        for model in retired:
+            # Subjects that came later have no images. No model is loaded.
+            yield Step(
+                f"cells of {model}, which is retired", IMITATIONS, self._grid(model, subjects), model=model, shared=True
             )
         yield Step("positive control", POSITIVE_CONTROL, {})
-        for model in self.models():
-            yield Step(f"experiments on {model}", EXPERIMENTS, {}, model)
+        for model in [*self.models(), *(m for m in retired if m not in self.refused)]:
+            yield Step(f"experiments on {model}", EXPERIMENTS, {}, model, model=model)
         yield Step("comparison of versions", COMPARISON, {})
         yield Step("database", DATABASE, {})
         # The database has retired versions too, so their reports and manifests must follow the current database.
         known = self.instance.get_dynamic_partitions("model_version")
         for model in (m for m in self.results.audited() if m in known):
-            yield Step(f"report of {model}", REPORT, {}, model)
+            yield Step(f"report of {model}", REPORT, {}, model, model=model)
+
+    def _grid(self, model: str, subjects: list[str]) -> dict[str, str]:
+        """The tags of a run over all cells of a model version."""
+        first, last = self._ends("subject", subjects)
+        return {
+            "dagster/asset_partition_range_start": f"{model}|{first}",
+            "dagster/asset_partition_range_end": f"{model}|{last}",
+        }
+
+    def _retired_versions_of_another_audit(self) -> list[str]:
+        """Retired versions whose results were made from other subjects, encoders or settings than the audit has now."""
+        known = self.instance.get_dynamic_partitions("model_version")
+        current = self.results.audited()
+        retired = [m.name for m in self.audit.models if m.retired and m.approved and m.name in known]
+        return [m for m in retired if m not in current and self.results.has_results(m)]
 
     def _references_are_done(self) -> bool:
         return self.references.done() and self.embeddings.done("reference", self.references.tables())
@@ -225,15 +251,23 @@ class Driver:
             raise KeyboardInterrupt from asked
 
     def run_or_refuse(self, step: Step, say: Callable[[Step], AbstractContextManager[None]]) -> None:
-        """Run the step, if it is not done, inside the context that `say` gives for it. Bad input refuses only the step's model, unless it is the only model."""
+        """Run the step, if it is not done, inside the context that `say` gives for it.
+
+        An error refuses only the step's model. If no model is left, InputError says why each was refused. An error of a
+        place that cannot be written, or of Dagster's database, is nobody's: it ends the audit.
+        """
         try:
-            with say(step), nullcontext() if step.model else self.turn:
+            with say(step), nullcontext() if step.shared else self.turn:
                 if not self.is_done(step):
                     self.run(step)
-        except InputError as error:
-            if step.model is None or self.models() == [step.model]:
+        except Exception as error:
+            if step.model is None or isinstance(error, Unwritable) or of_database(error) is not None:
                 raise
-            self.refused[step.model] = f"{step.title}: {error}"
+            self.refused[step.model] = f"{step.title}: {said(error)}" + (
+                "" if isinstance(error, InputError) else f" (`audit-assets dev --config {self.audit.file}` shows where)"
+            )
+            if not self.models():
+                raise InputError("\n".join(self.refused.values())) from error
 
     def _add(self, definition: str, keys: list[str]) -> None:
         with self.turn:

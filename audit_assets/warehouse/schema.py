@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Every database records this version of `schema.sql`. Raise it with the contract.
 
 An older database is published again when it is next asked for.

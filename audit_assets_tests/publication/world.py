@@ -16,7 +16,7 @@ from PIL import Image
 from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
 from audit_assets.hashing import digest
-from audit_assets.models.registry import encoders_table
+from audit_assets.models.registry import encoders_table, usable_encoders
 from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, PER_MODEL
@@ -141,7 +141,7 @@ def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _registry(ws: Workspace) -> None:
-    encoders = encoders_table(ws.audit)
+    encoders = encoders_table(ws.audit, usable_encoders(ws.audit))
     ws.warehouse.write("encoders", encoders, INPUTS)
     models = pd.DataFrame(
         {

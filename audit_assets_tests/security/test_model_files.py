@@ -199,7 +199,7 @@ def test_weights_that_are_no_numbers_are_not_measured(tiny_encoder: Path, tmp_pa
     embeddings = load(resolve_encoder("e", "image_text", str(folder)), "cpu").embed_images(
         [Image.fromarray(np.zeros((32, 32, 3), np.uint8))]
     )
-    with pytest.raises(ValueError, match="not 1: the encoder is broken"):
+    with pytest.raises(ValueError, match="the encoder is broken"):
         check_unit(embeddings, ["an image"])
 
 

@@ -17,6 +17,7 @@ from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
+from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.measures import heading
 from audit_assets.publication.words.numbers import NOT_MEASURED, shown
@@ -64,6 +65,7 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             ),
             trends=versions.trends(across_models.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
+            left_out=tables.left_out(connection),
             made_from=read.made_from(connection),
         )  # fmt: skip
     return write(folder / "index.html", page)

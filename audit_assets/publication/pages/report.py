@@ -100,6 +100,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         model=tables.model(results),
         protocol=tables.protocol(results.connection, results.protocol),
         software=tables.software(results),
+        left_out=tables.left_out(results.connection),
         made_from=read.made_from(results.connection),
     )
 
@@ -238,6 +239,8 @@ def _bars(results: ModelResults, summary: pd.DataFrame) -> list[figures.Bar]:
 
 def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
     ranked = results.matching_by_artist()
+    untested = int(ranked["p_value"].isna().sum())
+    ranked = ranked[ranked["p_value"].notna()].reset_index(drop=True)
     significant = ranked["significant"] == 1
     matching = results.matching_summary()
     reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
@@ -247,6 +250,7 @@ def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
     alt = (
         f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
         f"after Bonferroni; with re-assigned real works {percent(share)}."
+        + (f" {counted(untested, 'artist')} could not be tested: every image is blank." if untested else "")
     )
     # In the order of the points: the rows are ranked.
     said = [f"{name}: p {p:.1e}" for name, p in zip(ranked["name"], ranked["p_value"], strict=True)]

@@ -93,6 +93,14 @@ def supplied_dates(connection: duckdb.DuckDBPyConnection, model_version: str) ->
     return dates.min() if dates.min() == dates.max() else f"{dates.min()} to {dates.max()}"
 
 
+def left_out(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Every part that is left out, with the name of its subject: models first, then encoders, artists and real works."""
+    return rows(
+        connection,
+        "SELECT l.*, s.name, s.kind::VARCHAR AS kind FROM left_out l LEFT JOIN subjects s USING (subject) ORDER BY l.rowid",
+    )
+
+
 def encoders(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return rows(connection, "SELECT * FROM encoders ORDER BY encoder")
 
@@ -148,7 +156,8 @@ def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, 
     """
     found = rows(
         connection,
-        "SELECT DISTINCT protocol FROM identification_summary WHERE model_version = $model_version "
+        "SELECT DISTINCT protocol FROM (SELECT protocol, model_version FROM identification_summary UNION "
+        "SELECT protocol, model_version FROM verdicts) WHERE model_version = $model_version "
         "ORDER BY protocol <> 'paper_2023', protocol",
         {"model_version": model_version},
     )["protocol"].tolist()

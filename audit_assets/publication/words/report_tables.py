@@ -441,6 +441,24 @@ def protocol(connection: duckdb.DuckDBPyConnection, name: str) -> Table:
     )
 
 
+def left_out(connection: duckdb.DuckDBPyConnection) -> Table:
+    """What the audit was asked for and does not have; no row if it has everything."""
+    return Table(
+        "Parts of the audit that were left out, each with its reason. No figure counts them. The next `audit-assets run` tries them again.",
+        columns("Part", "Model version", "Encoder", "Of", "Reason"),
+        [
+            (
+                row["part"],
+                shown(row["model_version"]) or "–",
+                shown(row["encoder"]) or "–",
+                shown(row["name"]) or shown(row["subject"]) or "–",
+                row["reason"],
+            )
+            for row in read.left_out(connection).to_dict("records")
+        ],
+    )
+
+
 def software(results: ModelResults) -> Table:
     return Table(
         "Versions of the libraries that wrote the database.",
