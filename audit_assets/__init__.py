@@ -6,6 +6,7 @@ definitions.py   the code location that Dagster loads
 defs/            Dagster objects, one module per stage: assets, checks, sensors, schedules, resources
 evidence/        manifest, verification, archive: what ties every figure to images, seeds and models
 publication/     from audit.duckdb to pages: queries, words, drawings, pages
+preparation/     before an audit: its file written from what a person has, and all that it names opened
 results/         stage: the tables of both experiments, of verdicts and of the comparison, one recipe each
 generation/      stage: imitations, drawn by a model or supplied as a folder
 references/      stage: the artists' real works

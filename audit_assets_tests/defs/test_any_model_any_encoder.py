@@ -15,6 +15,7 @@ import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance
 
+from audit_assets.cli import LEFT_OUT
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.evidence.verify import verify
@@ -236,7 +237,7 @@ def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> N
     copied.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(copied)]
     shown = subprocess.run(command, capture_output=True, text=True)
-    assert shown.returncode == 2
+    assert shown.returncode == LEFT_OUT
     assert "These figures measure a capability" in shown.stdout
     first, _, last = shown.stdout.split("not audited:")
     for said in (shown.stdout.removeprefix(first)[:300], last):  # before anything starts, and again at the end

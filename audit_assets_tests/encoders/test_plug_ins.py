@@ -20,7 +20,7 @@ from audit_assets.evidence.manifest import portable
 from audit_assets.models.encoders import resolve_encoder, resolve_plug_in
 from audit_assets.models.files import loading
 from audit_assets.models.plug_ins import stated
-from audit_assets.models.registry import encoder_files_table, encoders_table, resolve_encoder_entry
+from audit_assets.models.registry import encoder_files_table, encoders_table, resolve_encoder_entry, usable_encoders
 from audit_assets.models.timm import NEEDED
 from audit_assets_tests.encoders.sweep import PAGE, pictures
 
@@ -92,9 +92,9 @@ def test_what_a_plug_in_is_made_of_is_in_its_hash_and_in_the_manifests_tables(
     plug_in: Path, small_audit: Callable[..., Path]
 ) -> None:
     audit = load_audit(audit_with(plug_in, small_audit, allow_code=True))
-    files = encoder_files_table(audit).query("name == 'grey'")["file"].tolist()
+    files = encoder_files_table(usable_encoders(audit)).query("name == 'grey'")["file"].tolist()
     assert files == ["grey.py", "matrix.npy"]
-    row = encoders_table(audit).set_index("encoder").loc["grey"]
+    row = encoders_table(audit, usable_encoders(audit)).set_index("encoder").loc["grey"]
     assert (row["pooling"], row["layer"]) == ("plug-in", "a linear map of 8 x 8 grey values")
     before = {row["files_sha256"]}
     np.save(plug_in / "matrix.npy", np.eye(64, 16))

@@ -1,0 +1,258 @@
+"""From a folder of works and a model to an audit file, and what stands in the way of an audit, before it starts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from audit_assets.cli import LEFT_OUT, app
+from audit_assets.config import load_audit
+from audit_assets.errors import InputError
+from audit_assets.preparation.init import Wanted, write_audit
+from audit_assets.roster.artists import artists_of
+from audit_assets.roster.homes import works_of
+from audit_assets.roster.slugs import slug
+from audit_assets.workspace import Workspace
+from audit_assets_tests.encoders import tiny_encoders
+
+SETTINGS = ("--steps", "15", "--guidance", "3", "--size", "32")
+
+
+@pytest.fixture
+def works(miniature: Path, tmp_path: Path) -> Path:
+    """What a person has of one artist: works, and files that are none."""
+    folder = Path(shutil.copytree(miniature / "generated" / "references" / "mara-ulvang", tmp_path / "works"))
+    (folder / "notes.txt").write_text("not a work")
+    (folder / "Scan 3.psd").write_bytes(b"8BPS")
+    (folder / "cut.png").write_bytes((folder / "00.png").read_bytes()[:60])
+    return folder
+
+
+@pytest.fixture
+def wanted(works: Path, miniature: Path) -> Callable[..., Wanted]:
+    def make(**changes: object) -> Wanted:
+        said = {
+            "works": works,
+            "models": [str(miniature / "models" / "miniature-1")],
+            "encoders": [str(miniature / "encoders" / "clip")],
+            "artist": "Mara Ulvang",
+            **changes,
+        }
+        return Wanted(**said)  # type: ignore[arg-type]
+
+    return make
+
+
+def init(works: Path, miniature: Path, config: Path, *more: str) -> Result:
+    model, encoder = miniature / "models" / "miniature-1", miniature / "encoders" / "clip"
+    asked = ["--works", str(works), "--model", str(model), "--encoder", str(encoder), "--config", str(config)]
+    return CliRunner().invoke(app, ["init", *asked, *SETTINGS, *more])
+
+
+def test_init_writes_a_file_that_is_checked_lists_what_it_found_and_plans(
+    works: Path, miniature: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "audit.yaml"
+    shown = init(works, miniature, config, "--artist", "Mara Ulvang")
+    said = " ".join(shown.output.split())
+    assert shown.exit_code == 0, shown.output
+    used, _, rest = said.partition("not used:")
+    number = len(list((miniature / "generated" / "references" / "mara-ulvang").glob("*.png")))
+    assert f"Mara Ulvang: {number} works" in used
+    assert "model miniature-1: StableDiffusionPipeline, steps 15, guidance 3.0, size 32" in used
+    assert "encoder clip: clip, reads names and images" in used
+    for name, why in (
+        ("notes.txt", "no format"),
+        ("Scan 3.psd", "no format"),
+        ("cut.png", "cannot be read as an image"),
+    ):
+        assert name in rest
+        assert why in rest
+    assert "roster and subjects" in said
+    assert "what would settle it" in said
+    assert f"audit-assets run --config {config}" in said.replace(" /", "/").replace("--config/", "--config /")
+    audit = load_audit(config)
+    assert audit.artist is not None
+    assert audit.artist.name == "Mara Ulvang"
+    assert audit.references == "works/"
+    assert audit.models[0].approved
+    assert audit.models[0].settings == {"steps": 15, "guidance": 3.0, "size": 32}
+
+
+def test_init_for_a_folder_per_artist_takes_the_folders_for_names_and_says_so(
+    wanted: Callable[..., Wanted], miniature: Path, tmp_path: Path
+) -> None:
+    roster = tmp_path / "roster"
+    for source, name in (
+        ("mara-ulvang", "mara-ulvang"),
+        ("nils-oduya", "Nils Oduya"),
+        ("olga-ulvang", "Ólga, <b>U"),
+    ):
+        shutil.copytree(miniature / "generated" / "references" / source, roster / name)
+    (roster / "empty").mkdir()
+    config = tmp_path / "audit.yaml"
+    found = write_audit(config, wanted(works=roster, artist=""))
+    audit = load_audit(config)
+    names = artists_of(audit)["name"].tolist()
+    assert sorted(names) == sorted(["Mara Ulvang", "Nils Oduya", "Ólga, <b>U"])
+    assert set(works_of(audit, {slug(n): [n] for n in names}).files) == {slug(n) for n in names}
+    assert any("mara-ulvang is taken for the artist 'Mara Ulvang'" in line for line in found.used)
+    assert any("empty: holds no image" in line for line in found.not_used)
+
+
+@pytest.mark.parametrize("existing", ["audit.yaml", "artists.csv"])
+def test_init_overwrites_nothing(wanted: Callable[..., Wanted], miniature: Path, tmp_path: Path, existing: str) -> None:
+    own = tmp_path / "out" / existing
+    own.parent.mkdir()
+    own.write_text("mine")
+    roster = miniature / "generated" / "references"
+    with pytest.raises(InputError, match=f"{existing}: exists, and is not overwritten"):
+        write_audit(tmp_path / "out" / "audit.yaml", wanted(works=roster, artist=""))
+    assert own.read_text() == "mine"
+    assert [p.name for p in own.parent.iterdir()] == [existing]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"artist": ""}, "give the artist's name with --artist"),
+        ({"models": ["/nowhere/model"]}, "/nowhere/model: there is no such folder"),
+        ({"encoders": ["/nowhere/clip"]}, "/nowhere/clip: there is no such folder"),
+        ({"works": Path("/nowhere/works")}, "/nowhere/works: there is no such folder"),
+        ({"artist": "x" * 300}, "at most 200 characters"),
+        ({"settings": {"steps": 0}}, "settings.steps"),
+    ],
+)
+def test_init_writes_nothing_if_a_part_is_refused(
+    wanted: Callable[..., Wanted], tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        write_audit(tmp_path / "out" / "audit.yaml", wanted(**changes))
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_init_refuses_an_encoder_that_reads_no_names_if_it_is_the_only_one(
+    wanted: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    vision = str(tiny_encoders.save("dinov2", tmp_path / "dinov2"))
+    with pytest.raises(InputError, match="reads images and no names"):
+        write_audit(tmp_path / "a" / "audit.yaml", wanted(encoders=[vision]))
+    both = wanted(encoders=[*wanted().encoders, vision])
+    write_audit(tmp_path / "b" / "audit.yaml", both)
+    assert [e.kind for e in load_audit(tmp_path / "b" / "audit.yaml").encoders] == ["image_text", "image"]
+
+
+def test_init_asks_for_what_is_missing_and_names_the_flag_where_nobody_can_be_asked(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["init", "--config", str(tmp_path / "audit.yaml")])
+    assert shown.exit_code == 2
+    assert "--works: is missing" in shown.output
+
+
+@given(name=st.text(min_size=1, max_size=200))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_artists_name_is_data(
+    name: str, wanted: Callable[..., Wanted], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever a name is, the file has this name, or the name is refused and no file exists."""
+    config = tmp_path_factory.mktemp("name") / "audit.yaml"
+    try:
+        write_audit(config, wanted(artist=name))
+    except InputError:
+        assert not config.exists()
+        return
+    audit = load_audit(config)
+    assert audit.artist is not None
+    assert audit.artist.name == name
+    assert len(audit.models) == len(audit.encoders) == 1
+
+
+# ---- check
+def rows_of(output: str) -> str:
+    """The text of a table without its frame."""
+    return " ".join(output.translate(str.maketrans("│┃┏┓┗┛┡┩├┤└┘┬┴┼╇━─╋┳┻", " " * 21)).split())
+
+
+def test_check_opens_everything_and_says_what_it_understood(works: Path, miniature: Path, tmp_path: Path) -> None:
+    config = tmp_path / "audit.yaml"
+    assert init(works, miniature, config, "--artist", "Mara Ulvang").exit_code == 0
+    (works / "cut.png").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    shown = CliRunner().invoke(app, ["check", "--config", str(config)], env={"COLUMNS": "220"})
+    assert shown.exit_code == 0, shown.output
+    said = rows_of(shown.output)
+    assert "drew 32 x 32 pixels from 'Artwork from Mara Ulvang'" in said
+    assert "clip, 64 values; reads images and names" in said
+    assert "works of 1 artist" in said
+    assert "refused" not in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_check_names_each_part_that_an_audit_would_leave_out(copied: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    for n in range(3):
+        (tmp_path / "saved" / "Nils Oduya").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (n, 9, 9)).save(tmp_path / "saved" / "Nils Oduya" / f"{n}.png")
+    (tmp_path / "saved" / "Nils Oduya" / "3.png").write_bytes(b"no image")
+    content["models"] = [
+        {"name": "gone", "source": "diffusers", "path": "/nowhere/model", "approved": True},
+        {"name": "saved", "source": "image_folder", "path": str(tmp_path / "saved"), "approved": True},
+        *content["models"],
+    ]
+    headless = tiny_encoders.save("dinov2", tmp_path / "headless")
+    (headless / "model.safetensors").unlink()
+    content["encoders"].append({"name": "headless", "kind": "image", "path": str(headless)})
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["check", "--config", str(copied)], env={"COLUMNS": "300"})
+    said = rows_of(shown.output)
+    assert shown.exit_code == LEFT_OUT, shown.output
+    assert "/nowhere/model: there is no such folder" in said
+    assert "3.png: cannot be read as an image" in said
+    assert said.count("refused:") == 3
+    assert "The audit would leave out what is refused." in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"references": "nowhere/"}, "does not exist; make it"),
+        ({"captions": {"path": "nowhere/*.parquet"}}, "matches no file"),
+    ],
+)
+def test_check_fails_if_a_needed_part_is_refused(
+    small_audit: Callable[..., Path], tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    shown = CliRunner().invoke(
+        app, ["check", "--config", str(small_audit(tmp_path, **changes))], env={"COLUMNS": "300"}
+    )
+    assert shown.exit_code == 2
+    assert said in rows_of(shown.output)
+    assert "cannot run before these are repaired" in shown.output
+
+
+def test_check_needs_the_encoder_that_decides(copied: Path) -> None:
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    content["encoders"][0]["path"] = "/nowhere/clip"
+    content["models"] = content["models"][1:]  # none is approved, so none is drawn
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["check", "--config", str(copied)], env={"COLUMNS": "300"})
+    assert shown.exit_code == 2
+    assert "/nowhere/clip: there is no such folder" in rows_of(shown.output)
+
+
+@pytest.mark.long
+def test_two_commands_lead_from_a_folder_of_works_and_a_model_to_a_verdict(
+    works: Path, miniature: Path, tmp_path: Path
+) -> None:
+    (works / "cut.png").unlink()
+    config = tmp_path / "audit.yaml"
+    assert init(works, miniature, config, "--artist", "Mara Ulvang").exit_code == 0
+    shown = CliRunner().invoke(app, ["run", "--config", str(config)])
+    assert shown.exit_code == 0, shown.output
+    verdicts = Workspace.open(config).warehouse.read("verdicts/miniature-1")
+    assert verdicts.loc[verdicts["kind"] == "artist", "verdict"].tolist() == ["imitated"]
