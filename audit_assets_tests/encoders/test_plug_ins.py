@@ -171,7 +171,8 @@ def test_the_plug_in_of_the_page_works(tmp_path: Path) -> None:
     """The example of docs/models.md, with a model that torch saved as TorchScript."""
     import torch
 
-    code = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    blocks = [part.split("```")[0] for part in PAGE.read_text(encoding="utf-8").split("```python\n")[1:]]
+    (code,) = [block for block in blocks if "class Encoder" in block]
     (tmp_path / "style.py").write_text(code)
     found = resolve_plug_in("style", "image", tmp_path, "style.py")
     network = torch.nn.Sequential(
