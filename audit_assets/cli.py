@@ -7,15 +7,32 @@ import warnings
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.table import Table
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted.terminal import Screen, one_line, printable
 
+
+class _Commands(typer.core.TyperGroup):
+    """Every command ends here if its input is bad or the system refuses it: with a sentence and no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, KeyboardInterrupt) as error:
+            raise _stop(error) from None
+        except OSError as error:
+            if error.filename is None:  # of no file: a fault of the program
+                raise
+            raise _stop(InputError(f"{unreadable(os.fsdecode(error.filename), error)}.")) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -55,10 +72,7 @@ def run(config: Config = DEFAULT) -> None:
 
     _quiet()
     started = time.monotonic()
-    try:
-        driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
-    except (InputError, KeyboardInterrupt) as error:
-        raise _stop(error) from None
+    driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
     published = [m for m in driver.models() if m in driver.results.audited()]
     _results(driver.ws.database, published)
     home = driver.audit.dagster_home
@@ -183,20 +197,17 @@ def plan(config: Config = DEFAULT) -> None:
     from audit_assets.runs.progress import shown
 
     _quiet()
-    try:
-        with opened(config) as driver:
-            for problem in driver.preflight():
-                console.print(f"not audited: {problem}", markup=False)
-            for note in driver.notes:
-                console.print(f"assumed: {note}", markup=False)
-            for step in driver.roster_steps():
-                driver.run_or_refuse(step, partial(shown, console))
-            unread = driver.unread()
-            design = driver.results.design()
-    except (InputError, KeyboardInterrupt) as error:
-        raise _stop(error) from None
+    with opened(config) as driver:
+        for problem in driver.preflight():
+            console.print(f"not audited: {problem}", markup=False)
+        for note in driver.notes:
+            console.print(f"assumed: {note}", markup=False)
+        for step in driver.roster_steps():
+            driver.run_or_refuse(step, partial(shown, console))
+        unread = driver.unread()
+        design = driver.results.design()
     if design is None:
-        raise _stop(InputError(f"{config}: no artist is audited; see the table roster_attrition."))
+        raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
     for line in unread:
         console.print(line, markup=False)
     table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
@@ -213,10 +224,7 @@ def roster(config: Config = DEFAULT) -> None:
 
     _quiet()
     started = time.monotonic()
-    try:
-        warehouse = run_roster(config, partial(shown, console)).ws.warehouse
-    except (InputError, KeyboardInterrupt) as error:
-        raise _stop(error) from None
+    warehouse = run_roster(config, partial(shown, console)).ws.warehouse
     table = Table("roster", "criterion", "removed", "remaining", "note")
     for row in warehouse.read("roster_attrition").itertuples():
         table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))
@@ -274,18 +282,15 @@ def report(
     from audit_assets.workspace import Workspace
 
     _quiet()
-    try:
-        publication = PublicationStage(Workspace.open(config))
-        if artist is not None:
-            console.print(f"page      {publication.artist_page(artist)}", markup=False)
-            return
-        if not (versions := publication.results.audited()):
-            raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
-        for version in versions:
-            console.print(f"report    {publication.report(version)[0]}", markup=False)
-        console.print(f"index     {publication.index()}", markup=False)
-    except InputError as error:
-        raise _stop(error) from None
+    publication = PublicationStage(Workspace.open(config))
+    if artist is not None:
+        console.print(f"page      {publication.artist_page(artist)}", markup=False)
+        return
+    if not (versions := publication.results.audited()):
+        raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
+    for version in versions:
+        console.print(f"report    {publication.report(version)[0]}", markup=False)
+    console.print(f"index     {publication.index()}", markup=False)
 
 
 @app.command()
@@ -295,14 +300,11 @@ def dev(config: Config = DEFAULT, port: int = 3000) -> None:
     from audit_assets.runs.lost_runs import hold_ui
     from audit_assets.runs.ui import check_port, serve_ui
 
-    try:
-        audit = load_audit(config)
-        check_port(port)
-        home = hold_ui(audit)
-        environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
-        code = serve_ui(environment, port, lambda line: console.print(line, markup=False))
-    except InputError as error:
-        raise _stop(error) from None
+    audit = load_audit(config)
+    check_port(port)
+    home = hold_ui(audit)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
+    code = serve_ui(environment, port, lambda line: console.print(line, markup=False))
     raise typer.Exit(code)
 
 
@@ -340,8 +342,6 @@ def sql(query: str, config: Config = DEFAULT) -> None:
             )
         with reading(database) as connection:
             console.print(printable(str(connection.sql(query))), markup=False)
-    except InputError as error:
-        raise _stop(error) from None
     except duckdb.Error as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
@@ -374,21 +374,18 @@ def verify(
     from audit_assets.workspace import Workspace
 
     _quiet()
-    try:
-        ws = Workspace.existing(config)
-        if model is not None:
-            ws.audit.model(model)
-        elif root is not None:
-            raise InputError("--root: is the hash of one manifest; name its model version with --model.")
-        # An archive has the evidence of one model version, and the tables of all versions.
-        archive = imported(ws.audit.base)
-        models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
-        if not models:
-            raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
-        if signer is not None and not signer.is_file():
-            raise InputError(f"--signer {signer}: there is no such file; give the signer's public key.")
-    except InputError as error:
-        raise _stop(error) from None
+    ws = Workspace.existing(config)
+    if model is not None:
+        ws.audit.model(model)
+    elif root is not None:
+        raise InputError("--root: is the hash of one manifest; name its model version with --model.")
+    # An archive has the evidence of one model version, and the tables of all versions.
+    archive = imported(ws.audit.base)
+    models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
+    if not models:
+        raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
+    if signer is not None and not signer.is_file():
+        raise InputError(f"--signer {signer}: there is no such file; give the signer's public key.")
     wrong, unchecked = 0, 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
@@ -451,13 +448,10 @@ def sign(
     from audit_assets.evidence.signature import sign as signed
     from audit_assets.workspace import Workspace
 
-    try:
-        ws = Workspace.existing(config)
-        ws.audit.model(model)
-        manifest = read_manifest(manifest_file(ws.warehouse, model))
-        console.print(f"signature {signed(ws.warehouse, manifest, key)}", markup=False)
-    except InputError as error:
-        raise _stop(error) from None
+    ws = Workspace.existing(config)
+    ws.audit.model(model)
+    manifest = read_manifest(manifest_file(ws.warehouse, model))
+    console.print(f"signature {signed(ws.warehouse, manifest, key)}", markup=False)
     console.print(f"root      {manifest.root}")
 
 
@@ -484,12 +478,9 @@ def export(
     from audit_assets.workspace import Workspace
 
     _quiet()
-    try:
-        ws = Workspace.existing(config)
-        ws.audit.model(model)
-        archive = pack(ws, model, out, references=with_references, report=not without_report, scans=not without_scans)
-    except InputError as error:
-        raise _stop(error) from None
+    ws = Workspace.existing(config)
+    ws.audit.model(model)
+    archive = pack(ws, model, out, references=with_references, report=not without_report, scans=not without_scans)
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
     console.print(f"root      {archive_root(archive)}   (give it to the verifier by another way than the archive)")
     if archive.left_out:
@@ -512,10 +503,7 @@ def import_(
     from audit_assets.evidence.archive import import_archive
 
     _quiet()
-    try:
-        found = import_archive(archive, folder, root=root)
-    except InputError as error:
-        raise _stop(error) from None
+    found = import_archive(archive, folder, root=root)
     console.print(f"model     {found.model_version}", markup=False)
     console.print(f"root      {found.root}")
     console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")

@@ -1,5 +1,7 @@
 """The one error whose message an operator can act on, and what one part's failure says to the others."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,34 @@ def said(error: BaseException) -> str:
     """What an error says, for the list of what was left out. An error that is not about input begins with its kind."""
     text = " ".join(str(error).split()) if not isinstance(error, InputError) else str(error)
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text[:500] or 'no message'}"
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError) -> str:
+    """Say in words why an existing file cannot be read, and what to do. A file that cannot be read need not be damaged.
+
+    The sentence has no full stop, so that a caller can continue it.
+    """
+    said = error.strerror or str(error)
+    return f"{path}: cannot be read ({said}); {_READ_REMEDIES.get(error.errno or 0, 'mend that, and run again')}"
+
+
+_FAILING = "its disk or its network mount fails: mend or mount it again, and run again. The file need not be damaged: delete nothing"
+_READ_REMEDIES = {
+    errno.EACCES: "give yourself the right to read it, and to enter each folder above it",
+    errno.EPERM: "give yourself the right to read it, and to enter each folder above it",
+    errno.EIO: _FAILING,
+    errno.ESTALE: _FAILING,
+    errno.ETIMEDOUT: _FAILING,
+    errno.ENOTCONN: _FAILING,
+    errno.EREMOTEIO: _FAILING,
+    errno.ENOENT: "put it there, or correct the path",
+    errno.EISDIR: "a folder is in its place: move the folder away",
+    errno.ENOTDIR: "a file is in the place of a folder above it: move that file away",
+    errno.ELOOP: "its links lead in a circle: correct them",
+    errno.ENAMETOOLONG: "its name is longer than the filesystem allows: shorten it",
+    errno.EMFILE: "this process has too many files open: raise the limit (`ulimit -n`), and run again",
+    errno.ENFILE: "the machine has too many files open: end other programs, and run again",
+}
 
 
 @contextmanager
