@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from audit_assets.errors import InputError, unreadable
+
 
 def digest(value: Any) -> str:
     """Return the hash of a value's canonical JSON."""
@@ -23,10 +25,13 @@ def sha256_once(file: Path) -> str:
     """Return the hash of a local file's bytes.
 
     A process reads the file once while its size and its time of change stay the same. Evidence is checked with
-    ``sha256``, because a forger can set the time of change.
+    ``sha256``, because a forger can set the time of change. InputError is raised if the file cannot be read.
     """
-    stat = file.stat()
-    return _sha256_once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+    try:
+        stat = file.stat()
+        return _sha256_once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}.") from None
 
 
 @lru_cache(maxsize=65536)

@@ -8,6 +8,7 @@ import pandas as pd
 from PIL.Image import Image
 
 from audit_assets.config import Protocol
+from audit_assets.errors import InputError
 from audit_assets.warehouse.images import ImageStore, small_picture
 
 
@@ -53,12 +54,12 @@ def _text_batches(encoder: TextEncoder, texts: list[str], size: int = 100) -> It
 
 
 def check_unit(embeddings: np.ndarray, what: Sequence[str]) -> None:
-    """Raise ValueError that names the first embedding that is not finite or does not have length 1 (within 1e-3)."""
+    """Raise InputError that names the first embedding that is not finite or does not have length 1 (within 1e-3)."""
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     bad = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
     if len(bad):
         length = lengths[bad[0]]
         wrong = f"has length {length}, not 1" if np.isfinite(length) else "is not finite"
-        raise ValueError(
+        raise InputError(
             f"the embedding of {what[bad[0]]} {wrong}: the encoder is broken or its weights are not finite; copy the encoder again"
         )

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +20,30 @@ from audit_assets.models.devices import best_device, is_cuda
 from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
-from audit_assets.models.tokenizers import check_vocabulary, lost_words
+from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words
 from audit_assets.untrusted.layout import used_variant, weights_by_variant
 
 transformers_logging.disable_progress_bar()
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _HasFolder(Protocol):
+    folder: Path
+
+
+T = TypeVar("T", bound=_HasFolder)
+
+
+def _names_its_folder(method: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
+    """Turn every error of the libraries into an InputError: a tokenizer or processor can load and still fail at its first text or image."""
+
+    @wraps(method)
+    def used(self: T, *args: P.args, **kwargs: P.kwargs) -> R:
+        with loading(self.folder, "the encoder", "used"):
+            return method(self, *args, **kwargs)
+
+    return used
 
 
 class TransformersEncoder:
@@ -29,6 +51,7 @@ class TransformersEncoder:
 
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         self.kind = resolved.kind
+        self.folder = resolved.path
         self.device = device or best_device()
         self.dtype = dtype or (torch.float16 if is_cuda(self.device) else torch.float32)
         if resolved.pooling is None:
@@ -53,6 +76,7 @@ class TransformersEncoder:
             )
             if self.tokenizer is not None:
                 check_vocabulary(resolved.path, self.tokenizer)
+                check_lengths(self.tokenizer)
         self.model = model.to(self.device).eval()
         with loading(resolved.path, "the encoder"):
             self._check_one(resolved)
@@ -69,6 +93,7 @@ class TransformersEncoder:
                     "outputs; copy the encoder again."
                 )
 
+    @_names_its_folder
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image.Image], batch_size: int = 50) -> np.ndarray:
         """Unit vectors (n, d), float32."""
@@ -82,11 +107,12 @@ class TransformersEncoder:
             out.append(_unit(OUTPUTS[self.pooling.output](self.model, inputs)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
+    @_names_its_folder
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors (n, d), float32. Every text is padded to the full length, so that its vector does not depend on the other texts of the batch."""
         if self.tokenizer is None:
-            raise ValueError("an image-only encoder embeds no text; use an encoder of kind image_text")
+            raise InputError(f"{self.folder}: an image-only encoder embeds no text; use an encoder of kind image_text")
         tokens = self.tokenizer(
             [self._as_trained(text) for text in texts],
             padding="max_length",
@@ -106,6 +132,7 @@ class TransformersEncoder:
     def _text_length(self) -> int:
         return int(min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings))
 
+    @_names_its_folder
     def lost_words(self, text: str) -> list[str]:
         """The words of a text that the tokenizer cuts off; empty if it reads all of them."""
         return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)

@@ -1,13 +1,14 @@
 """Read `archive.json`, in which an archive says which model version's evidence it has, and which parts are left out."""
 
 import json
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit_assets.config import Key
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.manifest import Sha256
 from audit_assets.hashing import digest
 
@@ -37,13 +38,23 @@ def parse_archive(text: str, where: str) -> Archive:
     try:
         return Archive.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"{where}: is no {FILE} of this version ({error.errors()[0]['msg']}).") from None
+        raise InputError(
+            f"{where}: is no {FILE} of this version ({error.errors()[0]['msg']}); import the archive again."
+        ) from None
 
 
 def imported(folder: Path) -> Archive | None:
     """Return the archive that the audit in a folder was imported from; None if the audit was made here."""
     path = folder / FILE
-    return parse_archive(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
+    if not os.path.isfile(path):
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read ({error}); import the archive again.") from None
+    return parse_archive(text, str(path))
 
 
 def left_out(folder: Path) -> set[LeftOut]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_assets.config import EncoderEntry, ModelEntry
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.archive_file import LeftOut
 from audit_assets.evidence.check import MADE_AGAIN, RESTORE, Check, count, finding
 from audit_assets.evidence.manifest import (
@@ -86,8 +86,10 @@ def altered(path: Path, entry: StoredFile) -> str | None:
             return f"{path}: was altered, it has {size} bytes and not {entry.bytes}; {RESTORE}"
         if sha256(path) != entry.sha256:
             return f"{path}: was altered, its sha256 is not the manifest's {entry.sha256}; {RESTORE}"
+    except FileNotFoundError:
+        return f"{path}: is missing; {RESTORE}"
     except OSError as error:
-        return f"{path}: cannot be read ({error.strerror}); {RESTORE}"
+        return unreadable(path, error)
     return None
 
 
@@ -196,6 +198,8 @@ def _altered_file(path: Path, file: ModelFile) -> str | None:
     try:
         if sha256(path) != file.sha256:
             return f"{path}: is not the file that was audited, its sha256 is not {file.sha256}; put that one back"
+    except FileNotFoundError:
+        return f"{path}: is missing, and the model was audited with it; put it back"
     except OSError as error:
-        return f"{path}: cannot be read ({error.strerror}), and the model was audited with it; put it back"
+        return unreadable(path, error)
     return None

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Audit, Key, Protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.machine import this_machine
 from audit_assets.hashing import digest, sha256
 from audit_assets.models.files import is_on_hub
@@ -209,8 +209,10 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no manifest; run `audit-assets run`, which writes it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); restore it.") from None
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no text ({error}); restore it.") from None
     return parse_manifest(text, str(path))
 
 
@@ -218,13 +220,14 @@ def parse_manifest(text: str, where: str) -> Manifest:
     try:
         content = json.loads(text)
         manifest = Manifest.model_validate(content)
+        roots = (root_hash(content), earlier_root_hash(content))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{where}, {field}: is no manifest of this version ({first['msg']}); restore it.") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a text with half a character has no hash either
         raise InputError(f"{where}: is not JSON ({error}); restore it.") from None
-    if manifest.root not in (root_hash(content), earlier_root_hash(content)):
+    if manifest.root not in roots:
         raise InputError(f"{where}: was altered, it is not what its root hash {manifest.root} was made of; restore it.")
     return manifest
 
@@ -336,10 +339,10 @@ def stored_file(root: Path, path: str) -> dict[str, Any]:
     """Read a file below `root` and return its entry. Raise InputError if it cannot be read."""
     try:
         return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256(root / path)}
+    except FileNotFoundError:
+        raise InputError(f"{root / path}: is missing; materialize what it belongs to again.") from None
     except OSError as error:
-        raise InputError(
-            f"{root / path}: cannot be read ({error.strerror}); materialize what it belongs to again."
-        ) from None
+        raise InputError(f"{unreadable(root / path, error)}.") from None
 
 
 def _same_file(file: Path, entry: StoredFile) -> bool:
@@ -430,10 +433,10 @@ def _size(ws: Workspace, sha256: str | None) -> int | None:
     path = ws.images.path(sha256)
     try:
         return path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing; materialize the imitations or reference works again.") from None
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again."
-        ) from None
+        raise InputError(f"{unreadable(path, error)}.") from None
 
 
 def _check_tables_are_unaltered(path: Path, before: Manifest, now: Manifest) -> None:

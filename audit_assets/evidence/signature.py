@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Key
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.manifest import Manifest, Sha256, manifest_file
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); correct the path.") from None
+        raise InputError(f"{unreadable(path, error)}.") from None
     if len(content) > _LARGEST:
         raise InputError(f"{path}: is too large for a key or a signature; correct the path.")
     return bytes(content)

@@ -106,7 +106,12 @@ def resolve_encoder(
     scale = _scale(folder, tensors, architecture.scale) if kind == "image_text" else None
     if kind == "image_text":
         _check_tokenizer(folder)
-    named = text_encoder_family(config.get("text_config") or {})
+    text = config.get("text_config") or {}
+    if not isinstance(text, dict):
+        raise InputError(
+            f"{folder / 'config.json'}, text_config: {str(text)[:100]!r} is no configuration; copy the encoder again."
+        )
+    named = text_encoder_family(text)
     check_tokenizer_config(folder)
     return ResolvedEncoder(
         name=name,

@@ -94,8 +94,8 @@ def _from_hub(name: str, revision: str | None, *, fetch: bool) -> tuple[Path, st
 
 
 @contextmanager
-def loading(folder: Path, what: str) -> Iterator[None]:
-    """Load a model inside this block.
+def loading(folder: Path, what: str, done: str = "loaded") -> Iterator[None]:
+    """Load or use a model inside this block. ``done`` is the word for it in the message.
 
     Every exception of diffusers or transformers becomes InputError, since it is about the user's files.
     """
@@ -118,7 +118,7 @@ def loading(folder: Path, what: str) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError) and error.name:
             raise InputError(f"{folder}: {what} needs the package {error.name}; install it.") from error
         raise InputError(
-            f"{folder}: {what} cannot be loaded ({type(error).__name__}: {said}); copy it again, or save it with the installed version of its library."
+            f"{folder}: {what} cannot be {done} ({type(error).__name__}: {said}); copy it again, or save it with the installed version of its library."
         ) from error
 
 

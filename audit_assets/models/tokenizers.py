@@ -42,6 +42,31 @@ def check_vocabulary(folder: Path, tokenizer: Any) -> None:
             raise InputError(f"{folder / name}: is missing, and the tokenizer needs it; copy the model again.")
 
 
+LONGEST = 1 << 20
+"""A tokenizer may pad a text to this many tokens. Each token takes some sixty bytes, and no text encoder reads so many."""
+_NO_LIMIT = 10**20
+"""transformers takes a length from here on for none, and pads nothing."""
+
+
+def check_lengths(tokenizer: Any) -> None:
+    """Raise InputError if a tokenizer's files ask for a length that is no number, or would fill the memory with padding."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    padding, truncation = (getattr(backend, part, None) or {} for part in ("padding", "truncation"))
+    said = {
+        "model_max_length": tokenizer.model_max_length,
+        "padding length": padding.get("length"),
+        "pad_to_multiple_of": padding.get("pad_to_multiple_of"),
+        "truncation max_length": truncation.get("max_length"),
+    }
+    for field, value in said.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and (not is_number or not value >= 1 or LONGEST < value < _NO_LIMIT):
+            raise InputError(
+                f"{tokenizer.name_or_path}: the tokenizer's {field} is {str(value)[:100]!r}, and at most {LONGEST} tokens "
+                "are read; copy the model again."
+            )
+
+
 def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
     """Return the words of a prompt that a tokenizer drops or cuts if it keeps `length` tokens.
 
@@ -68,6 +93,7 @@ def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[st
     for name, tokenizer in pipeline.components.items():
         if not name.startswith("tokenizer") or tokenizer is None:
             continue
+        check_lengths(tokenizer)
         length = int(tokenizer.model_max_length)
         if "CLIP" not in type(tokenizer).__name__ and max_sequence_length is not None:
             length = max_sequence_length

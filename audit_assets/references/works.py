@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, manifest_files, manifests
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore
@@ -18,9 +18,11 @@ def fingerprint(files: list[Path]) -> str:
     """The sha256 of the names and bytes of an artist's files and manifest, which are the inputs of the table."""
     total = hashlib.sha256()
     for file in [*files, *manifest_files(files)]:
-        total.update(
-            os.fsencode(f"{file.parent.name}/{file.name}") + b"\0" + hashlib.sha256(file.read_bytes()).digest()
-        )
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{unreadable(file, error)}.") from None
+        total.update(os.fsencode(f"{file.parent.name}/{file.name}") + b"\0" + hashlib.sha256(content).digest())
     return total.hexdigest()
 
 

@@ -409,5 +409,5 @@ def _csv_header(shard: Shard, file: IO[bytes]) -> list[str]:
         raise InputError(f"{shard.url}: the file is empty; fetch or write it anew.")
     try:
         return pa.csv.read_csv(pa.py_buffer(first)).column_names
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{shard.url}, row 1: not readable as a CSV header ({error}).") from error

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.seal import Damaged, check_file, seal_file
@@ -85,7 +85,9 @@ def check_mentions(path: str | os.PathLike[str]) -> None:
         check_file(Path(path))
     except FileNotFoundError:
         raise InputError(f"{path}: the mentions of a shard are missing; scan the shard again.") from None
-    except (OSError, Damaged) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except Damaged as error:
         raise InputError(f"{path}: damaged ({error}); delete the file and materialize artist_mentions again.") from None
 
 

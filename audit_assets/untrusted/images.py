@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import colours, png
 
 try:
@@ -82,6 +82,8 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
             f"{path}: is too large ({error}); reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
         ) from None
     except Exception as error:  # a file that was built to do so makes a decoder raise any exception
+        if isinstance(error, OSError) and error.errno:  # of the system, not of a decoder
+            raise InputError(f"{unreadable(path, error)}.") from None
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None
 
 

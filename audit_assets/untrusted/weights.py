@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from safetensors import safe_open
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import yaml as safe_yaml
 from audit_assets.untrusted.layout import (
     check_variant,
@@ -37,7 +37,9 @@ def read_json(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{file}: is missing; the folder is not a saved model, or was copied in part.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}.") from None
+    except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{file}: is not JSON ({error}); copy the model again.") from None
@@ -145,15 +147,17 @@ def _numbers(value: Any, field: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 def check_safetensors(file: Path) -> dict[str, Any]:
     """Return a safetensors file's header. The file must be as long as the header says, and the library must take it."""
-    size = file.stat().st_size
     try:
+        size = file.stat().st_size
         with open(file, "rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > min(size, LARGEST_JSON):
                 raise ValueError("the header is longer than the file")
             header = json.loads(stream.read(length))
             end = max((int(t["data_offsets"][1]) for name, t in header.items() if name != "__metadata__"), default=0)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}.") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise InputError(f"{file}: is not a safetensors file ({error}); copy it again.") from None
     if 8 + length + end != size:
         raise InputError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.warehouse.places import each, whole
 
 BLOCKED = "blocked by the safety checker"
@@ -80,10 +80,10 @@ class ImageStore:
         path = self.path(sha256)
         try:
             content = path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{path}: is missing; materialize the imitations or reference works again.") from None
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); materialize the imitations or reference works again."
-            ) from None
+            raise InputError(f"{unreadable(path, error)}.") from None
         if hashlib.sha256(content).hexdigest() != sha256:
             raise InputError(
                 f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again."

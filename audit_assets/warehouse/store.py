@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_assets.errors import InputError
-from audit_assets.untrusted.parquet import Bomb, check_declared
+from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
 
@@ -62,9 +62,16 @@ class Warehouse:
         """Return the hash of what the table was made from.
 
         It is None if the table is missing or damaged, so that it is made again. In files larger than WHOLE, and in
-        objects in S3, only the footer is checked.
+        objects in S3, only the footer is checked. InputError is raised if the file exists and cannot be opened.
         """
         path = self.path(table)
+        try:
+            if not isinstance(path, ObjectPath):
+                path.open("rb").close()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise InputError(f"{unreadable(path, error)}.") from None
         try:
             source = footer(path)
             if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
@@ -72,9 +79,9 @@ class Warehouse:
                 check(content)
                 source = pa.BufferReader(content)
             metadata = pq.read_schema(source).metadata or {}
-        except (OSError, pa.ArrowInvalid, Damaged):  # a damaged footer is an OSError
+            return metadata[_INPUTS].decode() if _INPUTS in metadata else None
+        except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
             return None
-        return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
@@ -100,16 +107,15 @@ class Warehouse:
         path = self.path(table)
         try:
             content = path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
+        except OSError as error:
+            raise InputError(f"{unreadable(path, error)}.") from None
+        try:
             check(content)
             check_declared(pa.BufferReader(content), len(content), sys.maxsize, columns)
             return pq.ParquetFile(pa.BufferReader(content)).read(columns).to_pandas()
-        except FileNotFoundError:
-            raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
-        except PermissionError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give yourself the right to read it."
-            ) from None
-        except (pa.ArrowInvalid, OSError, Damaged, Bomb) as error:
+        except Exception as error:  # a damaged footer makes Arrow and pandas raise any exception
             raise InputError(
                 f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
             ) from None
