@@ -44,6 +44,9 @@ Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFI
 DEFAULT = Path("data/miniature/audit.yaml")
 LEFT_OUT = 3
 """The exit code of a command that finished, and left out a model, an encoder, an artist or a real work that it lists."""
+TimestampCertificate = Annotated[
+    Path | None, typer.Option(help="certificates (PEM) of the timestamp authority that must have seen the signature")
+]
 
 
 def _stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
@@ -366,6 +369,7 @@ def verify(
     signer: Annotated[
         Path | None, typer.Option(help="the public key (PEM) that must have signed each manifest")
     ] = None,
+    timestamp_certificate: TimestampCertificate = None,
 ) -> None:
     """Hash every file again, compute every figure again, and draw some images again. Print what does not hold; exit with 1 if anything does not."""
     from audit_assets.evidence.archive_file import imported
@@ -386,10 +390,20 @@ def verify(
         raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
     if signer is not None and not signer.is_file():
         raise InputError(f"--signer {signer}: there is no such file; give the signer's public key.")
+    if timestamp_certificate is not None and signer is None:
+        raise InputError("--timestamp-certificate: a timestamp is about a signature; name its signer with --signer.")
     wrong, unchecked = 0, 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
-        for check in checks(ws, name, replay=0 if no_replay else replay, sample=sample, root=root, signer=signer):
+        for check in checks(
+            ws,
+            name,
+            replay=0 if no_replay else replay,
+            sample=sample,
+            root=root,
+            signer=signer,
+            timestamp=timestamp_certificate,
+        ):
             wrong += len(check.findings)
             unchecked += len(check.unchecked)
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
@@ -441,6 +455,10 @@ def sort(
 def sign(
     model: Annotated[str, typer.Option(help="the model version")],
     key: Annotated[Path, typer.Option(help="a private Ed25519 key (PEM, without a password)")],
+    timestamp_authority: Annotated[
+        str | None,
+        typer.Option(help="address of an RFC 3161 authority that states the time", envvar="AUDIT_TIMESTAMP_AUTHORITY"),
+    ] = None,
     config: Config = DEFAULT,
 ) -> None:
     """Sign the root of a model version's manifest. `verify` first: a signature vouches for what is there now."""
@@ -451,7 +469,7 @@ def sign(
     ws = Workspace.existing(config)
     ws.audit.model(model)
     manifest = read_manifest(manifest_file(ws.warehouse, model))
-    console.print(f"signature {signed(ws.warehouse, manifest, key)}", markup=False)
+    console.print(f"signature {signed(ws.warehouse, manifest, key, timestamp_authority)}", markup=False)
     console.print(f"root      {manifest.root}")
 
 
@@ -498,15 +516,19 @@ def import_(
     archive: Path,
     folder: Path,
     root: Annotated[str | None, typer.Option(help="the root hash that the archive must have")] = None,
+    signer: Annotated[Path | None, typer.Option(help="the public key (PEM) that must have signed the manifest")] = None,
+    timestamp_certificate: TimestampCertificate = None,
 ) -> None:
     """Unpack an archive into a new folder. Refuse the archive if any byte differs from its manifest."""
     from audit_assets.evidence.archive import import_archive
 
     _quiet()
-    found = import_archive(archive, folder, root=root)
+    found = import_archive(archive, folder, root=root, signer=signer, timestamp=timestamp_certificate)
     console.print(f"model     {found.model_version}", markup=False)
     console.print(f"root      {found.root}")
     console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
+    if found.signature and signer is None:
+        console.print("signed    by a key that was not named: give `verify` --signer")
     console.print(
         f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}", markup=False
     )

@@ -37,10 +37,21 @@ from audit_assets.evidence.manifest import (
     parse_manifest,
     portable,
     read_manifest,
+    stored_file,
     was_on_hub,
+)
+from audit_assets.evidence.signature import LARGEST as LARGEST_SIGNATURE
+from audit_assets.evidence.signature import (
+    parse_signature,
+    read_signature,
+    signature_file,
+    signature_path,
+    stamped_when,
+    unsigned,
 )
 from audit_assets.models.files import is_on_hub
 from audit_assets.warehouse import layout
+from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
 WAREHOUSE = "warehouse"
@@ -70,7 +81,9 @@ def export(
         raise InputError(f"{out}: is there already, and is not overwritten; name another file.")
     manifest = read_manifest(manifest_file(ws.warehouse, model))
     wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
-    archive = Archive(model_version=model, root=manifest.root, left_out=[k for k, there in wanted.items() if not there])
+    left_out = [k for k, there in wanted.items() if not there]
+    signature = _signature(ws, manifest)
+    archive = Archive(model_version=model, root=manifest.root, left_out=left_out, signature=signature)
     written, files = _written(archive, manifest), _files(archive, manifest)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -87,6 +100,16 @@ def export(
     finally:
         temporary.unlink(missing_ok=True)
     return archive
+
+
+def _signature(ws: Workspace, manifest: Manifest) -> StoredFile | None:
+    """Return the manifest's signature file, or None if no such file exists. A signature of another root is refused."""
+    path = signature_file(ws.warehouse, manifest.model_version)
+    if not path.exists():
+        return None
+    if read_signature(path).root != manifest.root:
+        raise InputError(f"{path}: signs another root than the manifest's; sign it again, or delete the file.")
+    return StoredFile.model_validate(stored_file(ws.warehouse.root, path.relative_to(ws.warehouse.root).as_posix()))
 
 
 def _plain(source: Path) -> IO[bytes]:
@@ -128,11 +151,17 @@ def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
     pictures: list[Picture] = [image for _, image in manifest.imitations()]
     pictures += [] if "real works" in left else [work for _, work in manifest.works()]
     entries += [p.stored() for p in pictures]
+    entries += [archive.signature] if archive.signature else []
     return {f"{WAREHOUSE}/{e.path}": Member(e.bytes, e.sha256) for e in sorted(entries, key=lambda e: e.path)}
 
 
-def import_archive(file: Path, folder: Path, *, root: str | None = None) -> Archive:
+def import_archive(
+    file: Path, folder: Path, *, root: str | None = None, signer: Path | None = None, timestamp: Path | None = None
+) -> Archive:
     """Unpack an archive into `folder`, which must not exist. `root` is the root hash that the archive must have.
+
+    `signer` is the public key that must have signed its manifest, and `timestamp` is a file of certificates, of which
+    one must vouch for the signature's timestamp.
 
     Raise InputError if any byte differs from an archive that `export` writes. Then `folder` does not exist: the
     function writes only to a temporary folder beside it, which it removes.
@@ -154,6 +183,7 @@ def import_archive(file: Path, folder: Path, *, root: str | None = None) -> Arch
                 with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
                     _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
         _can_be_read(file, beside, written["audit.yaml"])
+        _check_signed(file, beside, archive, signer, timestamp)
         if os.path.lexists(folder):
             raise InputError(f"{folder}: appeared meanwhile, and is not overwritten; name another folder.")
         os.rename(beside, folder)
@@ -196,6 +226,8 @@ def _contents(
         raise _tampered(file, name, "is not the manifest of this archive")
     if root is not None and root not in (manifest.root, archive_root(archive)):
         raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
+    if archive.signature is not None:
+        _check_signature(file, packed, members, archive, manifest)
     written, files = _written(archive, manifest), _files(archive, manifest)
     sizes = {n: len(text.encode()) for n, text in written.items()} | {n: m.bytes for n, m in files.items()}
     for missing in sorted(sizes.keys() - members.keys()):
@@ -206,6 +238,36 @@ def _contents(
         if members[member].file_size != size:
             raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size}")
     return archive, written, files
+
+
+def _check_signature(
+    file: Path, packed: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], archive: Archive, manifest: Manifest
+) -> None:
+    """Raise InputError unless the archive has one signature file in its place, which is of this manifest."""
+    name = f"{WAREHOUSE}/{signature_path(archive.model_version)}"
+    assert archive.signature is not None
+    if f"{WAREHOUSE}/{archive.signature.path}" != name:
+        raise _tampered(file, FILE, "names another file as the signature")
+    found = parse_signature(_text(file, packed, members, name, LARGEST_SIGNATURE).encode(), f"{file}, {name}")
+    if (found.model_version, found.root) != (manifest.model_version, manifest.root):
+        raise _tampered(file, name, "is not the signature of this manifest")
+
+
+def _check_signed(file: Path, beside: Path, archive: Archive, signer: Path | None, timestamp: Path | None) -> None:
+    """Raise InputError unless ``signer`` signed what was unpacked, and an authority of ``timestamp`` saw the signature."""
+    if signer is None:
+        if timestamp is not None:
+            raise InputError(
+                "--timestamp-certificate: a timestamp is about a signature; name its signer with --signer."
+            )
+        return
+    warehouse = Warehouse(beside / WAREHOUSE)
+    manifest = read_manifest(manifest_file(warehouse, archive.model_version))
+    problem = unsigned(warehouse, manifest, signer)
+    if problem is None and timestamp is not None:
+        problem = stamped_when(warehouse, manifest, timestamp).problem
+    if problem is not None:
+        raise InputError(f"{file}: {problem.replace(f'{beside}/', '')}")
 
 
 def _members(file: Path, packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:

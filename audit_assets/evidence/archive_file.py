@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit_assets.config import Key
 from audit_assets.errors import InputError, unreadable
-from audit_assets.evidence.manifest import Sha256
+from audit_assets.evidence.manifest import Sha256, StoredFile
 from audit_assets.hashing import digest
 
 FILE = "archive.json"
@@ -23,10 +23,12 @@ class Archive(BaseModel):
     model_version: Key
     root: Sha256
     left_out: list[LeftOut]
+    signature: StoredFile | None = None
+    """The file with the signature, if the manifest was signed."""
 
 
 def archive_text(archive: Archive) -> str:
-    return json.dumps(archive.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+    return json.dumps(archive.model_dump(mode="json", exclude_none=True), sort_keys=True, indent=1) + "\n"
 
 
 def archive_root(archive: Archive) -> str:

@@ -14,21 +14,28 @@ from audit_assets.evidence.archive_file import archive_root, imported, left_out
 from audit_assets.evidence.check import Check as Check
 from audit_assets.evidence.machine import differences, this_machine
 from audit_assets.evidence.manifest import Manifest, manifest_file, read_manifest
-from audit_assets.evidence.signature import unsigned
+from audit_assets.evidence.signature import said, stamped_when, unsigned
 from audit_assets.workspace import Workspace
 
 
 def verify(
-    ws: Workspace, model: str, *, replay: int = 1, sample: int = 20, root: str | None = None, signer: Path | None = None
+    ws: Workspace,
+    model: str,
+    *,
+    replay: int = 1,
+    sample: int = 20,
+    root: str | None = None,
+    signer: Path | None = None,
+    timestamp: Path | None = None,
 ) -> Iterator[Check]:
     """Run one check after the other. If the manifest cannot be read, run only the first.
 
     `replay` is the number of subjects to draw again with all their images. `sample` is the number of images, real works
     and labels that each encoder embeds again. Both are chosen anew each time, so a forger cannot predict them. `root`
     is the root hash that the manifest must have, as it was kept elsewhere. `signer` is the public key that must have
-    signed it.
+    signed it. `timestamp` is a file of certificates, of which one must vouch for the signature's timestamp.
     """
-    check, manifest = _manifest(ws, model, root, signer)
+    check, manifest = _manifest(ws, model, root, signer, timestamp)
     yield check
     if manifest is None:
         return
@@ -52,7 +59,9 @@ def verify(
     yield redrawn.replay(ws, manifest, replay, [*elsewhere, *of_model.findings])
 
 
-def _manifest(ws: Workspace, model: str, root: str | None, signer: Path | None) -> tuple[Check, Manifest | None]:
+def _manifest(
+    ws: Workspace, model: str, root: str | None, signer: Path | None, timestamp: Path | None
+) -> tuple[Check, Manifest | None]:
     check = Check("manifest")
     path = manifest_file(ws.warehouse, model)
     try:
@@ -67,6 +76,11 @@ def _manifest(ws: Workspace, model: str, root: str | None, signer: Path | None) 
     vouched = [manifest.root, *([archive_root(archive)] if archive else [])]
     if signer is not None and (problem := unsigned(ws.warehouse, manifest, signer)):
         check.findings.append(problem)
+    if signer is not None:
+        when = stamped_when(ws.warehouse, manifest, timestamp)
+        check.seen += f", signed before {said(when.seen)}" if when.seen else ""
+        check.findings += [when.problem] if when.problem else []
+        check.unchecked += [when.unchecked] if when.unchecked else []
     if root is None and signer is None:
         check.unchecked.append(
             "nothing outside this folder vouches for the manifest: a person who can write here can write one that agrees with "

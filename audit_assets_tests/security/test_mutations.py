@@ -31,8 +31,9 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.archive_file import Archive, archive_text, imported
 from audit_assets.evidence.manifest import read_manifest as read_evidence
 from audit_assets.generation.diffusers_source import DiffusersSource
+from audit_assets.models.adapters import resolve_lora
 from audit_assets.models.encoders import resolve_encoder
-from audit_assets.models.pipelines import resolve_diffusers, resolve_lora
+from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.captions import Shard, caption_batches, declared, sample_batches
 from audit_assets.untrusted.folders import folder_problems, read_manifest
