@@ -31,7 +31,6 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.archive_file import Archive, archive_text, imported
 from audit_assets.evidence.manifest import read_manifest as read_evidence
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.models.adapters import resolve_lora
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.roster.artists import read_artists
@@ -111,7 +110,7 @@ def read_folder(folder: Path) -> None:
     shutil.copy(folder / "manifest.csv", own)
     for name in ("0.png", "1.png"):
         (own / name).write_bytes(picture("PNG"))
-    read_manifest(folder, ("file", "source"))
+    read_manifest(folder, ("file", "source"), ("0.png", "1.png"))
     assert all("ada" in problem for problem in folder_problems(folder / "images"))
 
 
@@ -129,7 +128,7 @@ def read_table(folder: Path) -> None:
 
 
 ROWS = pd.DataFrame({"subject": ["ada", "ben"], "n": pd.array([1, None], dtype="Int64"), "e": [[1.0], [2.0]]})
-WEIGHTS: dict[str, np.ndarray] = {"a.lora_A.weight": np.zeros((4, 4), np.float32), "b": np.ones(3, np.float16)}
+WEIGHTS: dict[str, np.ndarray] = {"a": np.zeros((4, 4), np.float32), "b": np.ones(3, np.float16)}
 AUDIT = (
     "protocol: {protocol}\nartist: {{name: Ada Brandvold, aliases: [A. Brandvold]}}\nreferences: works/\n"
     "models:\n  - {{name: m, source: diffusers, path: models/m, approved: true, settings: {{steps: 4, size: 64}}}}\n"
@@ -159,7 +158,6 @@ def table_bytes(*, sealed: bool) -> bytes:
 
 READERS: dict[str, Reader] = {
     "weights": Reader("a.safetensors", lambda: save(WEIGHTS, {"format": "pt"}), lambda f: check_safetensors(f / "a.safetensors")),
-    "an adapter": Reader("a.safetensors", lambda: save(WEIGHTS, {"format": "pt"}), lambda f: resolve_lora(str(f / "a.safetensors"), None, 1.0)),
     "an object of JSON": Reader("a.json", lambda: b'{"a": {"b": [1, 2.5, null, "text"]}}', lambda f: read_json(f / "a.json")),
     "a model card": Reader("README.md", lambda: b"---\nlicense: apache-2.0\ntags: [a, b]\n---\ntext\n", licence),
     **{f"an image in {kind}": Reader("image", lambda kind=kind: picture(kind), read_image)  # type: ignore[misc]
