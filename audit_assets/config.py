@@ -213,14 +213,24 @@ class ModelEntry(_Strict):
         None,
         description="the model that this one is, trained again on the same data: how far artists move without a cause",
     )
+    variant: str | None = Field(
+        None,
+        pattern=r"^\w+$",
+        description="which weights are loaded, such as fp16 for model.fp16.safetensors; by default the plain ones, else the only ones",
+    )
+    config: str | None = Field(
+        None,
+        min_length=1,
+        description="of a model in one .safetensors file: the folder of its configuration, tokenizers and scheduler",
+    )
     settings: dict[str, Any] = {}
     lora: tuple[LoraEntry, ...] = ()
 
     @model_validator(mode="after")
     def _a_folder_is_asked_nothing(self) -> "ModelEntry":
-        if self.source == "image_folder" and (self.settings or self.lora):
+        if self.source == "image_folder" and (self.settings or self.lora or self.variant or self.config):
             raise ValueError(
-                "an image_folder takes no settings and no lora, because its images are made already; delete these fields"
+                "an image_folder takes no settings, lora, variant or config, because its images are made already; delete these fields"
             )
         return self
 

@@ -18,11 +18,8 @@ from audit_assets.evidence.manifest import (
     protocol_content,
 )
 from audit_assets.hashing import sha256
-from audit_assets.models.encoders import encoder_files
-from audit_assets.models.files import read_files
-from audit_assets.models.registry import folder_here, lora_files
+from audit_assets.models.registry import files_here, folder_here, lora_files
 from audit_assets.roster.captions import caption_shards
-from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each
 from audit_assets.workspace import Workspace
@@ -47,8 +44,9 @@ def audit_file(ws: Workspace, manifest: Manifest) -> Check:
 
 def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the paths of models and encoders. Paths are no evidence: the files are compared by their hashes."""
+    places = {"path", "config"}
     entries = {
-        kind: [{k: v for k, v in e.items() if k != "path"} for e in content.get(kind, [])]
+        kind: [{k: v for k, v in e.items() if k not in places and v is not None} for e in content.get(kind, [])]
         for kind in ("models", "encoders")
     }
     return {**content, **entries}
@@ -171,10 +169,14 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
         if folder is None:
             check.unchecked.append(f"{entry.name}: its files are not on this machine ({entry.path})")
             continue
-        own = [f for f in files if f.kind != "lora"]
-        problems = [p for f in own if (p := _altered_file(folder / f.file, f))]
-        extra = sorted({p.relative_to(folder).as_posix() for p in _readable(folder, entry)} - {f.file for f in own})
-        problems += [f"{folder / name}: is not among the files that were audited" for name in extra]
+        here: dict[tuple[str, str], Path] = {}
+        with finding(check, entry.name):
+            here = files_here(ws.audit, entry) or {}
+        own = {(f.kind, f.file): f for f in files if f.kind != "lora"}
+        problems = [p for key, f in own.items() if (p := _altered_file(here.get(key, folder / f.file), f))]
+        problems += [
+            f"{here[key]}: is not among the files that were audited" for key in sorted(here.keys() - own.keys())
+        ]
         check.findings += problems
         seen += len(own)
         for adapter in (f for f in files if f.kind == "lora"):
@@ -186,12 +188,6 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
                 check.findings.append(str(altered[0]))
     check.seen = count(seen, "files")
     return check
-
-
-def _readable(folder: Path, entry: ModelEntry | EncoderEntry) -> list[Path]:
-    if isinstance(entry, ModelEntry) and entry.source == "image_folder":
-        return [file for own in artist_folders(folder) for file in folder_files(own)]
-    return encoder_files(folder, entry.code) if isinstance(entry, EncoderEntry) else read_files(folder)
 
 
 def _altered_file(path: Path, file: ModelFile) -> str | None:

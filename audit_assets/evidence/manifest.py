@@ -313,6 +313,11 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
     for kind in ("models", "encoders"):
         for entry in content[kind]:
             entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
+            if entry.get("config") is not None:
+                entry["path"], entry["config"] = f"./models/{entry['name']}.safetensors", f"./config/{entry['name']}"
+            for field in ("config", "variant"):  # earlier versions had no such fields, and an import compares them
+                if field in entry and entry[field] is None:
+                    del entry[field]
             for adapter in entry.get("lora", []):
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"

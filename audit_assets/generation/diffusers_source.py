@@ -1,23 +1,19 @@
 """Any text-to-image pipeline of diffusers as a source of imitations. This module imports torch: import it only to make images."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL.Image import Image
 from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
 from audit_assets.generation.adapters import add_adapters
+from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
-from audit_assets.models.files import loading
-from audit_assets.models.pipelines import ResolvedModel, left_out
-from audit_assets.models.pretrained import SAFE_WEIGHTS, component_class
-from audit_assets.models.tokenizers import check_vocabulary, lost_words, tokenizer_lengths
-from audit_assets.untrusted.weights import read_json
+from audit_assets.models.pipelines import ResolvedModel
+from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
 from audit_assets.warehouse.images import BLOCKED
 
 diffusers_logging.disable_progress_bar()
@@ -35,16 +31,7 @@ class DiffusersSource:
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
         """The largest batch that fits into memory. None until a batch did not fit."""
-        absent = left_out(resolved.path, self.settings["safety_checker"] is not False)
-        with loading(resolved.path, str(resolved.pipeline_class)):
-            self.pipeline = DiffusionPipeline.from_pretrained(
-                resolved.path,
-                **_text_encoders(resolved.path, self.dtype, absent),
-                **dict.fromkeys(absent),
-                dtype=self.dtype,
-                **SAFE_WEIGHTS,
-            )
-            _check_whole(resolved.path, self.pipeline)
+        self.pipeline = load_pipeline(resolved, self.dtype)
         self._arguments = resolved.arguments
         scheduler = self.settings["scheduler"]
         if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
@@ -149,37 +136,6 @@ class DiffusersSource:
             if blocked:
                 image.info[BLOCKED] = True
         return images
-
-
-def _text_encoders(folder: Path, dtype: torch.dtype, absent: Sequence[str]) -> dict[str, Any]:
-    """The complete text encoders of the pipeline. If the file lacks a tensor, transformers fills it at random and only warns; this raises InputError.
-
-    InputError too if any component is of a class that is not loaded; nothing is loaded then.
-    """
-    found, index = {}, folder / "model_index.json"
-    classes = {
-        component: component_class(index, component, *value)
-        for component, value in read_json(index).items()
-        if isinstance(value, list) and value and value[0] is not None and component not in absent
-    }
-    for component, own in classes.items():
-        if component.startswith("tokenizer"):
-            check_vocabulary(folder / component, own)
-        if not component.startswith("text_encoder") or not own.__module__.startswith("transformers."):
-            continue
-        encoder, loaded = own.from_pretrained(folder / component, dtype=dtype, output_loading_info=True, **SAFE_WEIGHTS)
-        if missing := sorted(loaded["missing_keys"]):
-            raise InputError(f"{folder / component}: the weights lack {missing[0]}; copy the model again.")
-        found[component] = encoder
-    return found
-
-
-def _check_whole(folder: Path, pipeline: Any) -> None:
-    """InputError if a file lacks a tensor. diffusers would leave the tensor without data and fail later, when it is moved."""
-    for component, part in pipeline.components.items():
-        for name, weights in part.named_parameters() if isinstance(part, torch.nn.Module) else ():
-            if weights.is_meta:
-                raise InputError(f"{folder / component}: the weights lack {name}; copy the model again.")
 
 
 def _is_out_of_memory(error: Exception) -> bool:

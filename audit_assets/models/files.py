@@ -6,14 +6,14 @@ The hash ties results to the files. No torch is needed.
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
-from audit_assets.untrusted.layout import INDEX, read_names
+from audit_assets.untrusted.layout import INDEX, is_weight, read_names
 from audit_assets.untrusted.weights import read_json
 
 _KNOWN_TEXT_ENCODERS = {
@@ -122,10 +122,14 @@ def loading(folder: Path, what: str, done: str = "loaded") -> Iterator[None]:
         ) from error
 
 
-def read_files(folder: Path, variant: str | None = None) -> list[Path]:
-    """Return every file that loading may read, in order of path. InputError names a link to a file that is gone."""
+def read_files(folder: Path, variant: str | None = None, in_file: Collection[str] = ()) -> list[Path]:
+    """Return every file that loading may read, in order of path. InputError names a link to a file that is gone.
+
+    The weights of the components `in_file` come from elsewhere, and are not read here.
+    """
     index = read_json(folder / INDEX) if (folder / INDEX).exists() else None
     files = [folder / name for name in read_names(_names(folder), index, variant)]
+    files = [f for f in files if f.parent.name not in in_file or not is_weight(f.name)]
     gone = next((file for file in files if not file.is_file()), None)
     if gone is not None:
         raise InputError(f"{gone}: is a link to a file that is gone; copy the model again, or fetch it again.")
@@ -143,9 +147,13 @@ def _names(folder: Path) -> list[str]:
     return names
 
 
-def files_sha256(folder: Path, variant: str | None = None) -> str:
-    """Return the sha256 over the sorted (relative path, sha256) of every file that loading may read."""
+def files_sha256(
+    folder: Path, variant: str | None = None, one_file: Path | None = None, in_file: Collection[str] = ()
+) -> str:
+    """Return the sha256 over the sorted (relative path, sha256) of every file that loading may read, `one_file` first."""
     total = hashlib.sha256()
-    for file in read_files(folder, variant):
+    if one_file is not None:
+        total.update(f"{sha256_once(one_file)}\n".encode())
+    for file in read_files(folder, variant, in_file):
         total.update(f"{file.relative_to(folder).as_posix()}\0{sha256_once(file)}\n".encode())
     return total.hexdigest()

@@ -6,6 +6,7 @@ This finds its kind, checks that it is whole, and determines the settings that i
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,18 @@ from audit_assets.hashing import sha256_once
 from audit_assets.models.adapters import ResolvedLora
 from audit_assets.models.families import Described, asked, family_of
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
+from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_file
 from audit_assets.models.pipeline_source import PipelineSource, installed, pipeline_source
 from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.folders import artist_folders, folder_files
+from audit_assets.untrusted.layout import (
+    INDEX,
+    components,
+    problem_of_other_formats,
+    used_variant,
+    weights_by_variant,
+)
 from audit_assets.untrusted.weights import (
     check_configured_size,
     check_weights,
@@ -47,6 +56,13 @@ class ResolvedModel:
     arguments: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     not_sent: dict[str, str] = field(default_factory=dict)
+    variant: str | None = None
+    """The variant that audit.yaml asks for. `variants` has the one that is loaded, for each component that has one."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    one_file: Path | None = None
+    """The file of a model in one file. `path` is then the folder `config`."""
+    in_file: tuple[str, ...] = ()
+    """The components whose weights come from that file."""
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -61,18 +77,29 @@ def resolve_diffusers(
     revision: str | None,
     settings: dict[str, Any],
     lora: tuple[ResolvedLora, ...] = (),
+    *,
+    variant: str | None = None,
+    config: str | None = None,
 ) -> ResolvedModel:
-    """Resolve a folder of a diffusers pipeline.
+    """Resolve a folder of a diffusers pipeline, or one file with the folder of its configuration.
 
-    It raises InputError if the folder is not a pipeline, a component is missing, or a weight file is a pickle or
-    truncated.
+    It raises InputError if the folder is not a pipeline, a component is missing, or a weight file is quantized, of
+    another format or truncated.
     """
-    folder, found = local_folder(path, revision)
+    one_file = Path(path) if os.path.isfile(path) else None
+    tensors = check_one_file(one_file, config) if one_file else None
+    if config is not None and one_file is None:
+        raise InputError(f"{path}: is no model in one file, which alone takes a `config`; delete the field.")
+    folder, found = local_folder(config or path, revision if config is None else None)
+    if not (folder / INDEX).exists():
+        raise InputError(_not_a_pipeline(folder))
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str):
         raise InputError(f"{folder / 'model_index.json'}: names no pipeline (_class_name); copy the model again.")
-    configs = _component_configs(folder, index)
+    configs = _component_configs(
+        folder, index, variant, (one_file, tensors) if one_file and tensors is not None else None
+    )
     source = _drawing_source(folder, pipeline)
     families = tuple(text_encoder_family(c) for n, c in configs.items() if n.startswith("text_encoder"))
     if not families and "text_encoder" in source.components:
@@ -89,8 +116,36 @@ def resolve_diffusers(
         said["scheduler"] = scheduler[-1]
     if lora:
         said["lora"] = [a.record() for a in lora]
-    about = (chosen.arguments, chosen.origins, chosen.not_sent)
-    return ResolvedModel(name, "diffusers", folder, pipeline, found, files_sha256(folder), families, said, lora, *about)
+    variants = _variants(folder, index, variant)
+    if variant is not None and variant not in variants.values():
+        raise InputError(f"{folder}: holds no weights of the variant {variant!r}; correct `variant`, or delete it.")
+    if variants:
+        said["variant"] = "+".join(sorted(set(variants.values())))
+    in_file: tuple[str, ...] = ()
+    if one_file is not None and tensors is not None:
+        in_file = tuple(c for c, (_, own) in components(index).items() if is_in_file(c, str(own), tensors.keys()))
+        check_scheduler(
+            one_file, tensors.keys(), folder / "scheduler/scheduler_config.json", configs.get("scheduler", {})
+        )
+        said["one_file"] = {"file": one_file.name, "components": list(in_file)}
+    return ResolvedModel(
+        name=name,
+        source="diffusers",
+        path=folder,
+        pipeline_class=pipeline,
+        revision=found if one_file is None else revision,
+        files_sha256=files_sha256(folder, variant, one_file, in_file),
+        text_encoder_families=families,
+        settings=said,
+        lora=lora,
+        arguments=chosen.arguments,
+        origins=chosen.origins,
+        not_sent=chosen.not_sent,
+        variant=variant,
+        variants=variants,
+        one_file=one_file,
+        in_file=in_file,
+    )
 
 
 def _drawing_source(folder: Path, pipeline: str) -> PipelineSource:
@@ -121,9 +176,46 @@ def _drawing_source(folder: Path, pipeline: str) -> PipelineSource:
     return source
 
 
-def _component_configs(folder: Path, index: dict[str, Any], variant: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return the configuration of each component that model_index.json names, schedulers included."""
+def _not_a_pipeline(folder: Path) -> str:
+    """Return what a folder without model_index.json is, and the remedy."""
+    whole = sorted(folder.glob("*.safetensors"))
+    names = [p.name for p in folder.iterdir() if p.is_file()]
+    if whole:
+        return (
+            f"{folder / INDEX}: is missing; if {whole[0].name} is a model in one file, give that file as `path`, and the folder of "
+            "its configuration as `config`."
+        )
+    return problem_of_other_formats(folder, names, folder) or (
+        f"{folder / INDEX}: is missing; the folder is not a saved model, or was copied in part."
+    )
+
+
+def _variants(folder: Path, index: dict[str, Any], wanted: str | None) -> dict[str, str]:
+    """Return the variant of each component that is loaded from a variant of its weights."""
+    found = {}
+    for component in components(index):
+        names = [p.name for p in (folder / component).glob("*")]
+        if used := used_variant(weights_by_variant(names), wanted):
+            found[component] = used
+    return found
+
+
+def _component_configs(
+    folder: Path,
+    index: dict[str, Any],
+    variant: str | None = None,
+    one_file: tuple[Path, Mapping[str, tuple[int, ...]]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the configuration of each component that model_index.json names, schedulers included.
+
+    `one_file` has the weights of some components: its path, and its tensors' shapes.
+    """
     configs = {}
+    exported = re.match(r"(Onnx|OV|ORT|Flax)[A-Z]", str(index.get("_class_name")))
+    if exported is not None:
+        raise InputError(
+            f"{folder / INDEX}: {index['_class_name']} is no pipeline of PyTorch; give the model as PyTorch saves it."
+        )
     for component, value in index.items():
         if component.startswith("_") or not isinstance(value, list) or not value or value[0] is None:
             continue
@@ -139,7 +231,7 @@ def _component_configs(folder: Path, index: dict[str, Any], variant: str | None 
             raise InputError(f"{own}: the component that model_index.json names is missing; copy the model again.")
         if not any(own.glob("*config.json")):
             raise InputError(f"{own / 'config.json'}: is missing; the model was copied in part, copy it again.")
-        shapes = check_weights(own, variant, pipeline=folder) if (own / "config.json").exists() else {}
+        shapes = _shapes(folder, component, str(value[1]), variant, one_file)
         file = own / ("scheduler_config.json" if component == "scheduler" else "config.json")
         configs[component] = read_json(file) if file.exists() else {}
         check_configuration(file, configs[component])
@@ -147,6 +239,29 @@ def _component_configs(folder: Path, index: dict[str, Any], variant: str | None 
         if shapes:
             check_configured_size(file, configs[component], shapes)
     return configs
+
+
+def _shapes(
+    folder: Path,
+    component: str,
+    class_name: str,
+    variant: str | None,
+    one_file: tuple[Path, Mapping[str, tuple[int, ...]]] | None,
+) -> Mapping[str, tuple[int, ...]]:
+    """Return the shapes of a component's tensors. A component without weights has none."""
+    own = folder / component
+    if not (own / "config.json").exists():
+        return {}
+    if one_file is None:
+        return check_weights(own, variant, pipeline=folder)
+    file, shapes = one_file
+    if is_in_file(component, class_name, shapes.keys()):
+        return shapes
+    if not any(own.glob("*.safetensors")):
+        raise InputError(
+            f"{file}: has no weights of {component}, and neither has {own}; copy the {component} of its family there, with its weights."
+        )
+    return check_weights(own, variant, pipeline=folder)
 
 
 def _is_known_library(name: Any) -> bool:

@@ -3,6 +3,7 @@
 It resolves or refuses the entries of audit.yaml before anything expensive starts.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.adapters import PEFT_CONFIG, resolve_lora
-from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder, resolve_plug_in
+from audit_assets.models.encoders import ResolvedEncoder, encoder_files, resolve_encoder, resolve_plug_in
 from audit_assets.models.files import is_on_hub, local_folder, read_files
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
@@ -30,11 +31,48 @@ def _location(audit: Audit, path: str) -> str:
 
 
 def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
-    """Return the folder of an entry's files if it is on this machine. Nothing is fetched."""
+    """Return the folder of an entry's files if it is on this machine. Nothing is fetched.
+
+    For a model in one file, it is the folder of that file.
+    """
+    file = Path(_location(audit, entry.path))
+    if isinstance(entry, ModelEntry) and entry.source == "diffusers" and os.path.isfile(file):
+        return file.parent
     try:
         return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
     except InputError:
         return None
+
+
+def files_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> dict[tuple[str, str], Path] | None:
+    """Return the files of an entry on this machine by kind and relative path, without adapters. Nothing is fetched.
+
+    The result is None if its folder is not on this machine. InputError if the folder cannot be read.
+    """
+    folder = folder_here(audit, entry)
+    if folder is None:
+        return None
+    if isinstance(entry, EncoderEntry):
+        return _by_place("encoder", folder, encoder_files(folder, entry.code))
+    if entry.source == "image_folder":
+        return _by_place("model", folder, [file for own in artist_folders(folder) for file in folder_files(own)])
+    if entry.config is None:
+        return _by_place("model", folder, read_files(folder, entry.variant))
+    found = resolve_diffusers(
+        entry.name,
+        _location(audit, entry.path),
+        entry.revision,
+        dict(entry.settings),
+        variant=entry.variant,
+        config=str(audit.local(entry.config)),
+    )
+    assert found.one_file is not None
+    own = _by_place("config", found.path, read_files(found.path, found.variant, found.in_file))
+    return {("model", found.one_file.name): found.one_file, **own}
+
+
+def _by_place(kind: str, folder: Path, files: list[Path]) -> dict[tuple[str, str], Path]:
+    return {(kind, file.relative_to(folder).as_posix()): file for file in files}
 
 
 def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
@@ -43,7 +81,15 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
         lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight, a.alpha) for a in entry.lora)
-        found = resolve_diffusers(entry.name, _location(audit, entry.path), entry.revision, dict(entry.settings), lora)
+        found = resolve_diffusers(
+            entry.name,
+            _location(audit, entry.path),
+            entry.revision,
+            dict(entry.settings),
+            lora,
+            variant=entry.variant,
+            config=None if entry.config is None else str(audit.local(entry.config)),
+        )
         _check_registered(audit, found)
         return found
     except InputError as error:
@@ -301,7 +347,11 @@ def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
     if isinstance(found, ResolvedEncoder):
         return _file_rows("encoder", found.name, found.path, found.files())
     adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, a.files)]
-    return _file_rows("model", found.name, found.path, read_files(found.path)) + adapters
+    files = read_files(found.path, found.variant, found.in_file)
+    if found.one_file is None:
+        return _file_rows("model", found.name, found.path, files) + adapters
+    own = _file_rows("model", found.name, found.one_file.parent, [found.one_file])
+    return own + _file_rows("config", found.name, found.path, files) + adapters
 
 
 def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:

@@ -56,13 +56,11 @@ def components(index: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def read_names(
-    names: Iterable[str], index: Mapping[str, Any] | None, variant: str | None = None, also: Collection[str] = ()
-) -> list[str]:
+def read_names(names: Iterable[str], index: Mapping[str, Any] | None, variant: str | None = None) -> list[str]:
     """Return which of a model's files loading may read, in order of path. Paths are relative, with `/`.
 
     A pipeline (`index` is its model_index.json) reads the folders of its components. An encoder, a tokenizer or an
-    adapter reads its own folder. `also` has suffixes of further formats of weights. What lies beside these files is not
+    adapter reads its own folder. What lies beside these files is not
     read: another variant, a checkpoint in one file, an export, a picture.
     """
     folders: dict[str, list[str]] = {}
@@ -71,14 +69,14 @@ def read_names(
         parent = path.parent if path.parent.name != TEMPLATES else path.parent.parent
         folders.setdefault("" if str(parent) == "." else str(parent), []).append(name)
     if index is None:
-        chosen = _read_in(folders.get("", []), variant, also)
+        chosen = _read_in(folders.get("", []), variant)
     else:
-        own = [name for component in components(index) for name in _read_in(folders.get(component, []), variant, also)]
+        own = [name for component in components(index) for name in _read_in(folders.get(component, []), variant)]
         chosen = [name for name in folders.get("", []) if name == INDEX] + own
     return sorted(chosen)
 
 
-def _read_in(names: list[str], variant: str | None, also: Collection[str]) -> list[str]:
+def _read_in(names: list[str], variant: str | None) -> list[str]:
     """Return the files of one folder that loading may read. Without known weights, all safetensors are among them."""
     weights = weights_by_variant(names)
     loaded = weights.get(used_variant(weights, variant), []) if weights else None
@@ -86,12 +84,13 @@ def _read_in(names: list[str], variant: str | None, also: Collection[str]) -> li
         name
         for name in names
         if not PurePosixPath(name).name.startswith(".")
-        and (PurePosixPath(name).suffix.lower() not in _NEVER_READ or PurePosixPath(name).suffix in also)
-        and (loaded is None or not _is_weight(name) or name in loaded)
+        and PurePosixPath(name).suffix.lower() not in _NEVER_READ
+        and (loaded is None or not is_weight(name) or name in loaded)
     ]
 
 
-def _is_weight(name: str) -> bool:
+def is_weight(name: str) -> bool:
+    """Return whether a file has weights in safetensors, or is their index."""
     return name.endswith(".safetensors") or ".safetensors." in name
 
 

@@ -3,6 +3,7 @@
 They accept only safetensors files that are whole, and JSON and model cards of bounded size.
 """
 
+import importlib.util
 import json
 import re
 import struct
@@ -71,6 +72,7 @@ def check_weights(
             else problem_of_other_formats(folder, names, pipeline)
             or f"{folder}: holds no .safetensors weights; copy the model again, or convert it."
         )
+    quantized = check_quantization(folder / "config.json")
     shapes: dict[str, tuple[int, ...]] = {}
     for index in indexes:
         shards = read_json(index).get("weight_map")
@@ -83,12 +85,71 @@ def check_weights(
                 raise InputError(f"{index.parent / shard}: is missing, and {index.name} names it; copy it again.")
     for file in weights:
         header = check_safetensors(file)
+        if not quantized:
+            check_number_types(file, header)
         shapes |= {name: tuple(t["shape"]) for name, t in header.items() if name != "__metadata__"}
     if not indexes and not any("-" not in file.name for file in weights):
         raise InputError(
             f"{weights[0]}: is one of several parts, and their index (*.safetensors.index.json) is missing; copy it beside them."
         )
     return shapes
+
+
+_QUANTIZERS: Mapping[str, tuple[str, str]] = {
+    "bitsandbytes": ("bitsandbytes", "bitsandbytes"),
+    "torchao": ("torchao", "torchao"),
+    "quanto": ("optimum", "optimum-quanto"),
+    "gguf": ("gguf", "gguf"),
+    "gptq": ("gptqmodel", "gptqmodel"),
+    "awq": ("gptqmodel", "gptqmodel"),
+    "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
+    "modelopt": ("modelopt", "nvidia-modelopt"),
+    "sdnq": ("sdnq", "sdnq"),
+}
+"""Method of a quantization -> module and package that it needs."""
+_UNQUANTIZED = "or give the weights that they were quantized from"
+
+
+def check_quantization(config: Path) -> bool:
+    """Return whether a configuration says that its weights are quantized. InputError names the package that is missing."""
+    said = (read_json(config) if config.exists() else {}).get("quantization_config")
+    if not isinstance(said, Mapping):
+        return False
+    method = str(said.get("quant_method", "an unknown method"))
+    where = f"{config}, quantization_config: the weights are quantized with {method!r}"
+    if method not in _QUANTIZERS:
+        raise InputError(f"{where}, which is not loaded; give the weights that they were quantized from.")
+    module, package = _QUANTIZERS[method]
+    if importlib.util.find_spec(module) is None:
+        raise InputError(f"{where}; install the package {package}, which most methods need a GPU for, {_UNQUANTIZED}.")
+    return True
+
+
+_SCALES = (
+    "scale_weight",
+    "weight_scale",
+    "scale_input",
+    "input_scale",
+    "weight_scale_inv",
+    "scaled_fp8",
+    "comfy_quant",
+)
+
+
+def check_number_types(file: Path, header: Mapping[str, Any]) -> None:
+    """Raise InputError if tensors are quantized and nothing beside them says how. Loaded as plain numbers, they are noise."""
+    for name, tensor in header.items():
+        if name == "__metadata__":
+            continue
+        last = name.split(".")[-1]
+        packed = (
+            str(tensor.get("dtype")) in ("U8", "I8", "F4", "F6_E2M3", "F6_E3M2", "F8_E8M0") and len(tensor["shape"]) > 1
+        )
+        if packed or last in _SCALES or last in ("qweight", "absmax", "quant_map"):
+            raise InputError(
+                f"{file}, {name}: the weights are quantized, and no quantization_config says how; give the weights that they "
+                "were quantized from, or save the model with the library that quantized it."
+            )
 
 
 _COUNT = re.compile(r"(num|n)_(\w+_)?(layers?|blocks?)|layers_per_block|depths?|num_single_layers")

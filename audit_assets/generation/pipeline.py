@@ -1,0 +1,108 @@
+"""A pipeline of diffusers from its files: whole, of classes that are allowed, and of the weights that were hashed.
+
+This module imports torch: import it only to make images.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline, ModelMixin
+from diffusers.loaders import FromSingleFileMixin
+from transformers import PreTrainedModel
+
+from audit_assets.errors import InputError
+from audit_assets.models.files import loading
+from audit_assets.models.pipelines import ResolvedModel, left_out
+from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS, component_class
+from audit_assets.models.tokenizers import check_vocabulary
+from audit_assets.untrusted.layout import INDEX, components
+from audit_assets.untrusted.weights import read_json
+
+
+def load_pipeline(resolved: ResolvedModel, dtype: torch.dtype) -> Any:
+    """The pipeline on the CPU. InputError if a file or a tensor is missing, or a class is not allowed."""
+    with loading(resolved.path, str(resolved.pipeline_class)):
+        parts: dict[str, Any] = {**dict.fromkeys(_absent(resolved)), **_models(resolved, dtype)}
+        if resolved.one_file is None:
+            pipeline = DiffusionPipeline.from_pretrained(resolved.path, **parts, dtype=dtype, **SAFE_WEIGHTS)
+        else:
+            pipeline = _from_one_file(resolved, parts, dtype)
+        _check_whole(resolved.path, pipeline)
+    return pipeline
+
+
+def _absent(resolved: ResolvedModel) -> list[str]:
+    """The components that the pipeline is made without, such as the largest text encoder of Stable Diffusion 3.
+
+    diffusers wants to be told of each, although its own file says `[null, null]`.
+    """
+    index = read_json(resolved.path / INDEX)
+    return [*_left_out(resolved), *(name for name, value in index.items() if value == [None, None])]
+
+
+def _left_out(resolved: ResolvedModel) -> list[str]:
+    return left_out(resolved.path, resolved.settings["safety_checker"] is not False)
+
+
+def _models(resolved: ResolvedModel, dtype: torch.dtype) -> dict[str, Any]:
+    """The components that are not left to the pipeline: text encoders, variants, and what a model in one file lacks.
+
+    If the file of a text encoder lacks a tensor, transformers fills it at random and only warns; this raises InputError.
+    InputError too if any component is of a class that is not loaded; nothing is loaded then.
+    """
+    folder, index = resolved.path, resolved.path / INDEX
+    absent = _left_out(resolved)
+    classes = {
+        component: component_class(index, component, *value)
+        for component, value in components(read_json(index)).items()
+        if component not in absent
+    }
+    for component, own in classes.items():
+        if component.startswith("tokenizer"):
+            check_vocabulary(folder / component, own)
+    found = {}
+    for component, own in classes.items():
+        text_encoder = component.startswith("text_encoder") and own.__module__.startswith("transformers.")
+        if component in resolved.in_file or not issubclass(own, ModelMixin | PreTrainedModel):
+            continue
+        if text_encoder or component in resolved.variants or resolved.one_file is not None:
+            found[component] = _model(own, folder / component, resolved.variants.get(component), dtype)
+    return found
+
+
+def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+    chosen = {} if variant is None else {"variant": variant}
+    model, loaded = own.from_pretrained(folder, dtype=dtype, output_loading_info=True, **chosen, **SAFE_WEIGHTS)
+    if missing := sorted(loaded["missing_keys"]):
+        raise InputError(f"{folder}: the weights lack {missing[0]}; copy the model again.")
+    return model
+
+
+def _from_one_file(resolved: ResolvedModel, parts: dict[str, Any], dtype: torch.dtype) -> Any:
+    """Everything but weights comes from the folder `config`, and nothing from elsewhere."""
+    pipeline = getattr(diffusers, str(resolved.pipeline_class), None)
+    if not isinstance(pipeline, type) or not issubclass(pipeline, FromSingleFileMixin):
+        raise InputError(
+            f"{resolved.one_file}: diffusers loads no {resolved.pipeline_class} from one file; give the folder of the whole "
+            "pipeline, as its authors publish it for diffusers."
+        )
+    if "safety_checker" in read_json(resolved.path / INDEX):
+        parts = {**parts, "safety_checker": None}  # no such file has one
+    found: Any = pipeline
+    return found.from_single_file(
+        str(resolved.one_file),
+        config=str(resolved.path),
+        dtype=dtype,
+        local_files_only=SAFE["local_files_only"],
+        **parts,
+    )
+
+
+def _check_whole(folder: Path, pipeline: Any) -> None:
+    """InputError if a file lacks a tensor. diffusers would leave the tensor without data and fail later, when it is moved."""
+    for component, part in pipeline.components.items():
+        for name, weights in part.named_parameters() if isinstance(part, torch.nn.Module) else ():
+            if weights.is_meta:
+                raise InputError(f"{folder / component}: the weights lack {name}; copy the model again.")
