@@ -51,7 +51,15 @@ class Family:
 
 # The first family that fits counts. The values come from the model cards and the pipelines' documented examples.
 FAMILIES: tuple[Family, ...] = (
-    Family("sd-turbo", "StableDiffusionPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
+    Family(
+        "sd-turbo",
+        "StableDiffusionPipeline",
+        {"steps": 1, "guidance": 0.0},
+        {
+            "timestep_spacing": "trailing",
+            "text_width": 1024,
+        },  # made from Stable Diffusion 2.1; the spacing alone is anybody's
+    ),
     Family("sdxl-turbo", "StableDiffusionXLPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
     Family(
         "flux-schnell",

@@ -280,6 +280,7 @@ def marks_of(configs: dict[str, dict[str, Any]], own: dict[str, Any]) -> dict[st
     """
     return {
         "timestep_spacing": configs.get("scheduler", {}).get("timestep_spacing"),
+        "text_width": configs.get("text_encoder", {}).get("hidden_size"),
         "guidance_embeds": configs.get("transformer", {}).get("guidance_embeds"),
         "time_cond_proj_dim": configs.get("unet", {}).get("time_cond_proj_dim"),
         "is_distilled": own.get("is_distilled"),

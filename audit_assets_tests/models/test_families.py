@@ -36,7 +36,7 @@ def test_what_the_audit_file_leaves_out_is_the_pipelines_own() -> None:
 
 
 def test_a_row_of_the_table_stands_between_the_audit_file_and_the_pipeline() -> None:
-    turbo = {**UNET, "scheduler": {"timestep_spacing": "trailing"}}
+    turbo = {**UNET, "scheduler": {"timestep_spacing": "trailing"}, "text_encoder": {"hidden_size": 1024}}
     found = ask("StableDiffusionPipeline", turbo, guidance=1.5)
     assert (found.arguments["num_inference_steps"], found.arguments["guidance_scale"]) == (1, 1.5)
     assert found.origins["steps"] == "the table of families (sd-turbo)"

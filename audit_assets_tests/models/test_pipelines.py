@@ -48,7 +48,12 @@ def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: F
     ("pipeline", "configs", "family"),
     [
         ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionPipeline"),
-        ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sd-turbo"),
+        (
+            "StableDiffusionPipeline",
+            {"scheduler": {"timestep_spacing": "trailing"}, "text_encoder": {"hidden_size": 1024}},
+            "sd-turbo",
+        ),
+        ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "StableDiffusionPipeline"),
         ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionXLPipeline"),
         ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sdxl-turbo"),
         ("FluxPipeline", {"transformer": {"guidance_embeds": True}}, "flux-dev"),
