@@ -1,5 +1,6 @@
 """`audit.yaml` and the protocol that it names. One file describes an audit, one pydantic model checks it, and errors name the line."""
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -142,7 +143,9 @@ class Protocol(_Strict):
 
 
 class Captions(_Strict):
-    path: str = Field(min_length=1, description="parquet or CSV, a file or a glob; local, s3:// or hf://")
+    path: str = Field(
+        min_length=1, description="parquet, CSV, TSV or JSON lines, a file or a glob; local, s3:// or hf://"
+    )
     dataset: str = Field("", description="the name of the data set; it is recorded")
     score_version: Literal["v1", "v2"] | None = Field(
         None,
@@ -151,6 +154,23 @@ class Captions(_Strict):
     minimum_score: float | None = None
     maximum_punsafe: float | None = Field(None, ge=0, le=1)
     maximum_pwatermark: float | None = Field(None, ge=0, le=1)
+    columns: dict[Literal["text", "url", "score", "punsafe", "pwatermark", "status"], str] = Field(
+        {}, description="columns of the files, if their names are not known or another one is to be read"
+    )
+    encoding: str | None = Field(None, description="encoding of the files, such as cp1252; the default is UTF-8")
+    failed_downloads: Literal["leave_out", "count"] = Field(
+        "leave_out", description="what becomes of rows that img2dataset could not download (column status)"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _the_encoding_is_known(cls, encoding: str | None) -> str | None:
+        try:
+            if encoding is not None:
+                codecs.getincrementaldecoder(encoding)().decode(b"").encode()
+        except (LookupError, AttributeError, TypeError) as error:
+            raise ValueError(f"{encoding!r} is no encoding of text; write one such as cp1252 or utf-16") from error
+        return encoding
 
 
 class OneArtist(_Strict):

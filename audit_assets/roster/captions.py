@@ -1,8 +1,8 @@
-"""Caption metadata as LAION publishes it: parquet or CSV files, local or on any store that fsspec reads, streamed in place.
+"""Caption metadata as LAION and others publish it, local or on any store that fsspec reads, streamed in place.
 
 A shard is one file. The scan never copies it. Each batch has the row numbers of the file, so that every figure can be
 traced to a row. Rows that a filter rejects stay in the batch with a mark, so that one pass counts both the rows read and
-the rows kept.
+the rows kept. What a file holds beside captions that can be counted is listed in `Seen` and `Declared`.
 """
 
 import glob
@@ -10,70 +10,38 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
-from audit_assets.untrusted.parquet import Bomb, check_file
+from audit_assets.roster.caption_columns import COLUMN_NAMES, REQUIRED, SCORES, Columns, find_columns, typed
+from audit_assets.roster.caption_files import (
+    AS_FOUND,
+    Reading,
+    Shard,
+    format_of,
+    header_of,
+    parquet,
+    parquet_batches,
+    parquet_columns,
+    text_batches,
+)
+from audit_assets.untrusted.parquet import Bomb
 
-# Names of the columns in LAION-400M, 2B, Aesthetics, Re-LAION and img2dataset's output, in order of preference.
-COLUMN_NAMES: dict[str, tuple[str, ...]] = {
-    "url": ("url",),
-    "text": ("text", "caption"),
-    "score": ("aesthetic_score", "aesthetic"),
-    "similarity": ("similarity",),
-    "punsafe": ("punsafe",),
-    "pwatermark": ("pwatermark",),
-}
-REQUIRED = ("url", "text")
-SCORES = ("score", "similarity", "punsafe", "pwatermark")
 BATCH_ROWS = 65_536
-# A row must fit in a block, and captions of 1 MB occur.
-_CSV_BLOCK = 8 << 20
-_PARQUET_BUFFER = 1 << 20
-_FORMATS = {".parquet": "parquet", ".csv": "csv"}
+_STRAY = 2
+"""So many texts that are not UTF-8 are stray bytes, and are counted; more, in a file without UTF-8, are another encoding."""
 _LONGEST_KEY = 100
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file of captions. `key` is its partition, a pure function of its path below the fixed part of the pattern."""
-
-    key: str
-    url: str
-    format: str
-    filesystem: Any = field(repr=False, compare=False, default=None)
-
-    @property
-    def is_local(self) -> bool:
-        return self.filesystem is None
-
-    def fingerprint(self) -> str:
-        """A value that changes if the file changes: the SHA-256 of a local file, or of the store's metadata of a remote file."""
-        if not self.is_local:
-            return self.stamp()
-        with open(self.url, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def stamp(self) -> str:
-        """A value that changes if the file changes, made without reading the file: from its size and times, or its checksum in the store."""
-        if self.is_local:
-            status = os.stat(self.url)
-            known = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-        else:
-            known = [self.filesystem.ukey(self.url)]
-        return hashlib.sha256(str(known).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -104,16 +72,34 @@ class Filters:
 EVERYTHING = Filters()
 
 
-def caption_shards(pattern: str, base: Path) -> list[Shard]:
+@dataclass
+class Seen:
+    """What the rows of a file turned out to be, counted while `caption_batches` reads them.
+
+    `failed` counts rows that img2dataset could not download. `not_utf8` counts texts with bytes that are not UTF-8, and
+    `beyond_ascii` the other texts that hold more than ASCII. `example` is a row of the first kind.
+    """
+
+    failed: int = 0
+    not_utf8: int = 0
+    beyond_ascii: int = 0
+    example: tuple[int, bytes] | None = None
+
+
+def caption_shards(pattern: str, base: Path, reading: Reading = AS_FOUND) -> list[Shard]:
     """The files that `pattern` (relative to `base`, or a URL that fsspec knows) matches, in order of their keys.
 
-    Raises InputError if it matches no file, if a file is neither .parquet nor .csv, or if the library for the URL is missing.
+    Raises InputError if it matches no file, if a file has a format that is not read, or if the library for the URL is missing.
     """
     if "://" in pattern:
-        shards = _remote_shards(pattern)
+        shards = _remote_shards(pattern, reading)
     else:
         found = {path: os.path.join(base, path) for path in glob.glob(pattern, root_dir=base, recursive=True)}
-        shards = [Shard(_key(path, pattern), url, _format(url)) for path, url in found.items() if os.path.isfile(url)]
+        shards = [
+            Shard(_key(path, pattern), url, format_of(url), reading=reading)
+            for path, url in found.items()
+            if os.path.isfile(url)
+        ]
     if not shards:
         raise InputError(f"captions.path: {pattern!r} matches no file (looked in {base}); correct the path or pattern.")
     return sorted(shards, key=lambda shard: shard.key)
@@ -124,7 +110,7 @@ def new_shards(known: Container[str], found: Iterable[Shard]) -> list[str]:
     return [shard.key for shard in found if shard.key not in known]
 
 
-def _remote_shards(pattern: str) -> list[Shard]:
+def _remote_shards(pattern: str, reading: Reading) -> list[Shard]:
     try:
         filesystem, path = _store(pattern)
         matches = filesystem.glob(path) if glob.has_magic(path) else [path] * bool(filesystem.exists(path))
@@ -141,7 +127,7 @@ def _remote_shards(pattern: str) -> list[Shard]:
             f"captions.path: {pattern!r} could not be listed ({type(error).__name__}: {error}); "
             "check address and access."
         ) from error
-    return [Shard(_key(match, path), match, _format(match), filesystem) for match in matches]
+    return [Shard(_key(match, path), match, format_of(match), filesystem, reading) for match in matches]
 
 
 def _store(pattern: str) -> tuple[AbstractFileSystem, str]:
@@ -157,13 +143,6 @@ def _store(pattern: str) -> tuple[AbstractFileSystem, str]:
     if not region and not endpoint:
         region = resolve_s3_region(path.split("/", 1)[0])
     return ArrowFSWrapper(S3FileSystem(endpoint_override=endpoint, region=region)), path
-
-
-def _format(path: str) -> str:
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix not in _FORMATS:
-        raise InputError(f"captions.path: {path} is neither .parquet nor .csv; narrow the pattern or convert the file.")
-    return _FORMATS[suffix]
 
 
 def _key(path: str, pattern: str) -> str:
@@ -187,41 +166,107 @@ def score_version(dataset: str | None) -> str | None:
 
 
 def caption_batches(
-    shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = BATCH_ROWS
+    shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = BATCH_ROWS, seen: Seen | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Every row of `shard`: `row` (int64, position in the file), `url`, `text`, `kept` (bool), and the scores that
     `filters` use.
 
-    `kept` is false if the text is null or a filter rejects the row. Raises InputError that names the file if it is not
-    readable, or if it lacks a column that is required or that a filter uses.
+    `kept` is false if the text is null, a filter rejects the row, or its download failed. In a file without addresses, `url`
+    is the place of the row, so that no two rows are one. Raises InputError that names the file if it is not readable, lacks a
+    column that is required or that a filter uses, or is not UTF-8.
     """
-    read = _parquet_batches if shard.format == "parquet" else _csv_batches
-    yield from _numbered(shard, filters, read(shard, [*REQUIRED, *filters.needed()], batch_rows))
+    seen = Seen() if seen is None else seen
+    yield from _numbered(shard, filters, _batches(shard, filters, batch_rows), seen)
+    if seen.example is not None and seen.not_utf8 > max(seen.beyond_ascii, _STRAY) and shard.reading.encoding is None:
+        row, text = seen.example
+        raise InputError(
+            f"{shard.url}: {seen.not_utf8} captions hold letters that are not UTF-8, and only {seen.beyond_ascii} hold letters "
+            f"that are, so names with accents cannot be found. Row {row} reads {_quoted(text)} in Windows-1252. Save the file as "
+            "UTF-8, or name its encoding in audit.yaml (captions: {encoding: cp1252}); with `encoding: utf-8` these letters "
+            "are left out."
+        )
 
 
 def sample_batches(shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = 512) -> list[pa.RecordBatch]:
-    """A few batches of `caption_batches`: from the beginning, the middle and the end of a parquet file, or the first of a CSV."""
+    """A few batches of `caption_batches`: from the beginning, the middle and the end of a parquet file, or the first of a text file."""
     if shard.format != "parquet":
         return list(itertools.islice(caption_batches(shard, filters, batch_rows=batch_rows), 1))
-    with _readable(shard), _parquet(shard) as parquet:
-        rows = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    with _readable(shard), parquet(shard) as (file, _):
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     groups = sorted({0, len(rows) // 2, len(rows) - 1}) if rows else []
     found = []
     for group in groups:
-        read = _parquet_batches(shard, [*REQUIRED, *filters.needed()], batch_rows, [group])
-        found += list(itertools.islice(_numbered(shard, filters, read, sum(rows[:group])), 1))
+        read = _batches(shard, filters, batch_rows, [group])
+        found += list(itertools.islice(_numbered(shard, filters, read, Seen(), sum(rows[:group])), 1))
     return found
 
 
+def _batches(
+    shard: Shard, filters: Filters, batch_rows: int, row_groups: list[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    needed = [*REQUIRED, *filters.needed()]
+    wanted = [*needed, "status"]
+    if shard.format == "parquet":
+        return parquet_batches(shard, wanted, needed, batch_rows, row_groups)
+    return text_batches(shard, wanted, needed, batch_rows)
+
+
 def _numbered(
-    shard: Shard, filters: Filters, batches: Iterator[pa.RecordBatch], start: int = 0
+    shard: Shard, filters: Filters, batches: Iterator[pa.RecordBatch], seen: Seen, start: int = 0
 ) -> Iterator[pa.RecordBatch]:
     with _readable(shard) as place:
         for batch in batches:
-            columns = {"row": pa.arange(start, start + batch.num_rows), **_typed(shard, batch)}
+            rows = pa.arange(start, start + batch.num_rows)
+            columns = {"row": rows, "url": pc.binary_join_element_wise(shard.key, rows.cast(pa.string()), "#")}
+            columns |= {
+                name: typed(shard.url, name, column)
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            }
+            status = columns.pop("status", None)
+            columns["text"] = _decoded(shard, columns["text"])
+            _look_at_bytes(columns["text"], start, seen)
             columns["kept"] = filters.kept(columns)
+            if status is not None:
+                failed = pc.fill_null(pc.starts_with(status, "failed"), False)
+                seen.failed += pc.sum(failed).as_py() or 0
+                if shard.reading.failed_downloads == "leave_out":
+                    columns["kept"] = pc.and_not(columns["kept"], failed)
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
             place.row = start = start + batch.num_rows
+
+
+def _decoded(shard: Shard, texts: pa.Array) -> pa.Array:
+    """The texts of a parquet file, if `audit.yaml` says that they are in another encoding than UTF-8."""
+    encoding = shard.reading.encoding
+    if shard.format != "parquet" or encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return texts
+    return pa.array(
+        [None if text is None else text.decode(encoding) for text in texts.cast(pa.large_binary()).to_pylist()],
+        pa.large_string(),
+    )
+
+
+def _look_at_bytes(texts: pa.Array, start: int, seen: Seen) -> None:
+    """Count in `seen` the texts beyond ASCII, by whether they are UTF-8."""
+    ascii_only = pc.fill_null(pc.string_is_ascii(texts), True)
+    if not (others := len(texts) - (pc.sum(ascii_only).as_py() or 0)):
+        return
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        for position in np.flatnonzero(~ascii_only.to_numpy(zero_copy_only=False)).tolist():
+            text = texts[position].as_buffer().to_pybytes()
+            if text != text.decode("utf-8", "replace").encode():
+                others -= 1
+                seen.not_utf8 += 1
+                seen.example = seen.example or (start + position, text)
+    seen.beyond_ascii += others
+
+
+def _quoted(text: bytes) -> str:
+    """The surroundings of the first byte that is not ASCII, as Windows-1252 reads them."""
+    place = next(number for number, byte in enumerate(text) if byte > 0x7F)
+    return repr(text[max(0, place - 20) : place + 20].decode("cp1252", "replace"))
 
 
 @dataclass
@@ -237,7 +282,7 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         yield place
     except InputError:
         raise
-    except (pa.ArrowException, OSError, Bomb) as error:
+    except (pa.ArrowException, OSError, UnicodeError, Bomb) as error:
         what = str(error).strip() or type(error).__name__
         raise InputError(
             f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); fetch or write the file anew."
@@ -249,91 +294,65 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         raise InputError(f"{shard.url}: could not be read from its store ({what}); check your access to it.") from error
 
 
-def _typed(shard: Shard, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    """Columns in fixed types: text as `string` or `large_string`, scores as float64. The scan, not this function, checks UTF-8."""
-    typed = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if name in SCORES:
-            typed[name] = _numbers(shard, name, column)
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            typed[name] = column
-        elif pa.types.is_binary(column.type):
-            typed[name] = column.view(pa.string())
-        elif pa.types.is_large_binary(column.type):
-            typed[name] = column.view(pa.large_string())
-        elif pa.types.is_null(column.type):
-            typed[name] = column.cast(pa.string())
-        else:
-            raise InputError(f"{shard.url}, column {name}: holds {column.type}, not text; name the right column.")
-    return typed
-
-
-def _numbers(shard: Shard, name: str, column: pa.Array) -> pa.Array:
-    try:
-        return pc.cast(column, pa.float64())
-    except pa.ArrowException as error:
-        raise InputError(f"{shard.url}, column {name}: holds {column.type}, not numbers ({error}).") from error
-
-
-def _find_columns(shard: Shard, there: list[str], needed: list[str], wanted: Sequence[str] = ()) -> dict[str, str]:
-    """Our name -> the name in the file, for the needed columns of COLUMN_NAMES and for each wanted column that exists."""
-    found = {}
-    for ours, candidates in COLUMN_NAMES.items():
-        for candidate in candidates:
-            matches = [name for name in there if name.strip().lower() == candidate]
-            if len(matches) > 1:
-                raise InputError(f"{shard.url}: columns {matches} differ only in case or spaces; rename or drop one.")
-            if matches:
-                found[ours] = matches[0]
-                break
-    for ours in needed:
-        if ours not in found:
-            raise InputError(
-                f"{shard.url}: no column {' or '.join(map(repr, COLUMN_NAMES[ours]))} (in any case); "
-                f"the file has {', '.join(map(repr, there)) or 'no columns'}. Rename the column"
-                f"{'' if ours in REQUIRED else ', or remove the filter on it from audit.yaml'}."
-            )
-    return {ours: name for ours, name in found.items() if ours in {*needed, *wanted}}
-
-
 @dataclass(frozen=True)
 class Declared:
-    """What a file declares: its number of rows, and the smallest and greatest value of each score if they are known."""
+    """What a file declares: its number of rows, its columns, and the smallest and greatest value of each score if they are known."""
 
     rows: int
     scores: dict[str, tuple[float, float]]
+    columns: Columns
 
 
 def declared(shard: Shard) -> Declared:
-    """The declaration of a file: from the footer of a parquet file, without reading a row, or from a whole CSV file. InputError if it is not readable."""
+    """The declaration of a file: from the footer of a parquet file, without reading a row, or from a whole text file. InputError if it is not readable."""
     if shard.format != "parquet":
-        return _declared_csv(shard)
-    with _readable(shard), _parquet(shard) as parquet:
-        found = _find_columns(shard, parquet.schema_arrow.names, [], wanted=SCORES)
-        columns = {parquet.schema.column(i).path: i for i in range(len(parquet.schema))}
+        return _declared_text(shard)
+    with _readable(shard), parquet(shard) as (file, _):
+        columns = parquet_columns(shard, file)
+        places = {file.schema.column(i).path: i for i in range(len(file.schema))}
         scores: dict[str, tuple[float, float]] = {}
-        for ours, name in found.items():
-            groups = [parquet.metadata.row_group(g).column(columns[name]) for g in range(parquet.num_row_groups)]
+        for ours, name in columns.only(SCORES).items():
+            if name not in places:
+                continue  # a struct or a list, which declares no values of its own
+            groups = [file.metadata.row_group(g).column(places[name]) for g in range(file.num_row_groups)]
             known = [group.statistics for group in groups if group.statistics and group.statistics.has_min_max]
             if known and len(known) == len(groups) and all(isinstance(s.min, int | float) for s in known):
                 scores[ours] = (min(s.min for s in known) + 0.0, max(s.max for s in known) + 0.0)  # no -0.0
-        return Declared(int(parquet.metadata.num_rows), scores)
+        return Declared(int(file.metadata.num_rows), scores, columns)
 
 
-def _declared_csv(shard: Shard) -> Declared:
+def _declared_text(shard: Shard) -> Declared:
     rows = 0
     scores: dict[str, tuple[float, float]] = {}
     with _readable(shard):
-        for batch in _csv_batches(shard, [], BATCH_ROWS, wanted=SCORES):
+        columns = find_columns(shard.url, header_of(shard).names, shard.reading.columns)
+        for batch in text_batches(shard, SCORES, (), BATCH_ROWS):
             rows += batch.num_rows
             for name in set(SCORES) & set(batch.schema.names):
                 ends = pc.min_max(batch.column(name)).as_py()
                 if ends["min"] is not None:
                     low, high = scores.get(name, (ends["min"], ends["max"]))
                     scores[name] = (min(low, ends["min"]), max(high, ends["max"]))
-    return Declared(rows, scores)
+    return Declared(rows, scores, columns)
+
+
+def notes(row: Any, failed_downloads: str) -> list[str]:
+    """What a reader of the counts must know about a file, one sentence each. `row` is its row of the table `caption_shards`."""
+    said = []
+    if row.other_texts:
+        said.append(
+            f"the captions are those of column {row.text_column!r}; not read, though of the kind: {row.other_texts}."
+        )
+    if not row.url_column:
+        said.append("no column tells images apart, so that every row counts, copies included.")
+    elif row.url_column.strip().lower() not in COLUMN_NAMES["url"]:
+        said.append(f"has no column of addresses; column {row.url_column!r} tells images apart.")
+    if row.rows_failed:
+        done = "are left out" if failed_downloads == "leave_out" else "count"
+        said.append(f"{row.rows_failed} rows that could not be downloaded {done}.")
+    if row.rows_not_utf8:
+        said.append(f"{row.rows_not_utf8} captions hold bytes that are not UTF-8; these separate words.")
+    return said
 
 
 # The possible range of each score. The aesthetic predictor is linear, so its scores leave the scale of 1 to 10 by a little.
@@ -347,67 +366,3 @@ def out_of_range(scores: dict[str, tuple[float, float]]) -> list[str]:
         for name, (low, high) in scores.items()
         if low < SCORE_RANGES[name][0] or high > SCORE_RANGES[name][1]
     ]
-
-
-def _opened(shard: Shard) -> IO[bytes]:
-    try:
-        return shard.filesystem.open(shard.url, "rb") if shard.filesystem else Path(shard.url).open("rb")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{shard.url}: cannot be opened ({error}); check the path and your access to it.") from error
-
-
-@contextmanager
-def _parquet(shard: Shard) -> Iterator[pq.ParquetFile]:
-    with _opened(shard) as file:
-        if shard.is_local:
-            source = pa.OSFile(shard.url)
-        elif isinstance(shard.filesystem, ArrowFSWrapper):
-            source = shard.filesystem.fs.open_input_file(shard.url)  # Arrow reads this file itself, not through Python
-        else:
-            source = pa.PythonFile(file, mode="r")
-        # buffer_size bounds the memory per row group. Without it, Arrow reads a row group of a million rows at once.
-        yield pq.ParquetFile(source, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
-
-
-def _parquet_batches(
-    shard: Shard, needed: list[str], batch_rows: int, row_groups: list[int] | None = None
-) -> Iterator[pa.RecordBatch]:
-    with _parquet(shard) as parquet:
-        found = _find_columns(shard, parquet.schema_arrow.names, needed)
-        columns = list(found.values())
-        if shard.is_local:
-            check_file(Path(shard.url), batch_rows, columns)
-        for batch in parquet.iter_batches(batch_rows, row_groups=row_groups, columns=columns, use_threads=False):
-            yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], names=list(found))
-
-
-def _csv_batches(
-    shard: Shard, needed: list[str], batch_rows: int, wanted: Sequence[str] = ()
-) -> Iterator[pa.RecordBatch]:
-    with _opened(shard) as file:
-        header = _csv_header(shard, file)
-        found = _find_columns(shard, header, needed, wanted=wanted)
-    types = {name: pa.float64() if ours in SCORES else pa.string() for ours, name in found.items()}
-    with _opened(shard) as file:
-        reader = pa.csv.open_csv(
-            file,
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=types, include_columns=list(found.values()) or header[:1], check_utf8=False
-            ),
-        )
-        for block in reader:
-            whole = block.rename_columns(list(found) or header[:1])
-            for offset in range(0, whole.num_rows, batch_rows):
-                yield whole.slice(offset, batch_rows)
-
-
-def _csv_header(shard: Shard, file: IO[bytes]) -> list[str]:
-    first = file.readline()
-    if not first.strip():
-        raise InputError(f"{shard.url}: the file is empty; fetch or write it anew.")
-    try:
-        return pa.csv.read_csv(pa.py_buffer(first)).column_names
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"{shard.url}, row 1: not readable as a CSV header ({error}).") from error

@@ -69,3 +69,34 @@ def _check_texts(source: Any, rows_at_once: int, names: list[str]) -> None:
 def check_file(path: Path, rows_at_once: int, columns: list[str] | None = None) -> None:
     """Run `check_declared` on a local file."""
     check_declared(str(path), path.stat().st_size, rows_at_once, columns)
+
+
+def rows_within(file: pq.ParquetFile, source: Any, group: int, columns: list[str], rows_at_once: int) -> int:
+    """How many rows of a row group may be read at once, at most ``rows_at_once``, so that no text column takes more than LARGEST_BATCH.
+
+    The footer bounds the texts that are written out. Texts of a dictionary can be repeated in every row: the longest of them
+    bounds the rows. Raises Bomb if the texts that are written out take more.
+    """
+    metadata = file.metadata.row_group(group)
+    rows = min(rows_at_once, max(metadata.num_rows, 1))
+    for number in range(metadata.num_columns):
+        column = metadata.column(number)
+        name, size = column.path_in_schema, column.total_uncompressed_size
+        if name.split(".")[0] not in columns or column.physical_type != "BYTE_ARRAY" or rows * size <= LARGEST_BATCH:
+            continue
+        if size > LARGEST_BATCH:
+            raise Bomb(f"a row group of its column {name!r} declares {size} bytes; write smaller row groups")
+        if "DELTA_BYTE_ARRAY" in column.encodings:  # a text may repeat all of the one before
+            rows = max(1, LARGEST_BATCH // size)
+        elif any("DICTIONARY" in encoding for encoding in column.encodings):
+            rows = max(1, min(rows, LARGEST_BATCH // max(_longest(source, group, name, size), 1)))
+    return rows_at_once if rows == metadata.num_rows else rows
+
+
+def _longest(source: Any, group: int, name: str, size: int) -> int:
+    """The bytes of the longest text in the dictionary of a column; `size`, of which it is a part, if pyarrow does not show it."""
+    file = pq.ParquetFile(source, read_dictionary=[name])
+    batch = next(iter(file.iter_batches(1, row_groups=[group], columns=[name], use_threads=False)), None)
+    if batch is None or not pa.types.is_dictionary(batch.column(0).type):
+        return size
+    return int(pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 0)

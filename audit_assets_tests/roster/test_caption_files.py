@@ -1,0 +1,356 @@
+"""Caption files of many makers: which column is read, in which encoding, dialect and compression, and what is said of it."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_assets.errors import InputError
+from audit_assets.roster.caption_files import Reading
+from audit_assets.roster.captions import (
+    Declared,
+    Filters,
+    Seen,
+    caption_batches,
+    caption_shards,
+    declared,
+    notes,
+)
+from audit_assets.roster.scan import scan
+from audit_assets.untrusted import parquet as bounds
+from audit_assets.untrusted.parquet import Bomb
+from audit_assets.untrusted.text_files import as_utf8
+
+ADA = {"ada": ["Ada Example"]}
+
+
+def read(path: Path, seen: Seen | None = None, **reading: Any) -> list[dict]:
+    (shard,) = caption_shards(path.name, path.parent, Reading(**reading))
+    batches = caption_batches(shard, seen=seen or Seen())
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def rows_read(path: Path, seen: Seen | None = None, **reading: Any) -> int:
+    (shard,) = caption_shards(path.name, path.parent, Reading(**reading))
+    return sum(batch.num_rows for batch in caption_batches(shard, seen=seen))
+
+
+def texts(path: Path, **reading: Any) -> list[str]:
+    return [row["text"] for row in read(path, **reading)]
+
+
+def declared_of(path: Path, **reading: Any) -> Declared:
+    (shard,) = caption_shards(path.name, path.parent, Reading(**reading))
+    return declared(shard)
+
+
+def table(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+SETS: list[tuple[str, dict[str, Any], str, str | None, tuple[str, ...]]] = [
+    ("DiffusionDB", {"image_name": ["a"], "prompt": ["by Ada Example"], "image_nsfw": [0.1], "prompt_nsfw": [0.1]}, "prompt", "image_name", ()),
+    ("COYO", {"id": [1], "url": ["u"], "text": ["by Ada Example"], "text_length": [14], "image_phash": ["x"]}, "text", "url", ()),
+    ("DataComp", {"uid": ["x"], "url": ["u"], "text": ["by Ada Example"], "clip_l14_similarity_score": [0.3]}, "text", "url", ()),
+    ("recaptioned", {"url": ["u"], "org_caption": ["by Ada Example"], "re_caption": ["a river"]}, "org_caption", "url", ("re_caption",)),
+    ("two texts", {"URL": ["u"], "TEXT": ["by Ada Example"], "caption": ["a river"]}, "TEXT", "URL", ("caption",)),
+    ("img2dataset", {"url": ["u"], "caption": ["by Ada Example"], "key": ["0"], "status": ["success"]}, "caption", "url", ()),
+    ("a list of texts", {"id": [7], "text": ["by Ada Example"]}, "text", "id", ()),
+    ("texts alone", {"text": ["by Ada Example"]}, "text", None, ()),
+    ("an image of bytes", {"image": [{"bytes": b"x"}], "text": ["by Ada Example"]}, "text", None, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "columns", "text", "url", "others"), SETS, ids=[row[0] for row in SETS])
+def test_the_columns_of_published_sets_are_known(
+    tmp_path: Path, name: str, columns: dict[str, Any], text: str, url: str | None, others: tuple[str, ...]
+) -> None:
+    path = table(tmp_path / "a.parquet", **columns)
+    found = declared_of(path).columns
+    assert (found.ours["text"], found.ours.get("url"), found.other_texts) == (text, url, others), name
+    assert texts(path) == ["by Ada Example"]
+
+
+def test_another_column_is_read_if_audit_yaml_names_it(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.parquet", URL=["u"], TEXT=["alt"], caption=["by Ada Example"], mine=[6.5])
+    assert texts(path) == ["alt"]
+    assert texts(path, columns={"text": "caption"}) == ["by Ada Example"]
+    assert declared_of(path, columns={"text": "caption"}).columns.other_texts == ("TEXT",)
+    (shard,) = caption_shards(path.name, tmp_path, Reading({"score": "mine"}))
+    (batch,) = caption_batches(shard, Filters(minimum_score=7.0))
+    assert batch.column("kept").to_pylist() == [False]
+    with pytest.raises(InputError, match=r"a\.parquet: has no column 'nowhere', which captions\.columns .* for text"):
+        texts(path, columns={"text": "nowhere"})
+    with pytest.raises(InputError, match="column text: holds double, not text; name the right column"):
+        texts(path, columns={"text": "mine"})
+
+
+def test_rows_without_an_address_do_not_become_one(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "by Ada Example"}\n{"text": "by Ada Example"}\n')
+    assert len({row["url"] for row in read(tmp_path / "a.jsonl")}) == 2
+    ids = table(tmp_path / "b.parquet", id=[7, 8], text=["a", "b"])
+    assert [row["url"] for row in read(ids)] == ["7", "8"]
+
+
+def said(**row: Any) -> list[str]:
+    known = {"text_column": "TEXT", "url_column": "URL", "other_texts": "", "rows_failed": 0, "rows_not_utf8": 0}
+    return notes(type("Row", (), {**known, **row}), "leave_out")
+
+
+def test_what_is_special_about_a_file_is_said_and_nothing_else() -> None:
+    assert said() == []
+    assert said(other_texts="caption") == [
+        "the captions are those of column 'TEXT'; not read, though of the kind: caption."
+    ]
+    assert "every row counts" in said(url_column="")[0]
+    assert "'image_name' tells images apart" in said(url_column="image_name")[0]
+    assert said(rows_failed=3, rows_not_utf8=1) == [
+        "3 rows that could not be downloaded are left out.",
+        "1 captions hold bytes that are not UTF-8; these separate words.",
+    ]
+
+
+def test_rows_that_were_never_downloaded_are_counted_apart(tmp_path: Path) -> None:
+    status = ["success", "failed_to_download", "failed_to_resize", None, "archived"]
+    path = table(tmp_path / "a.parquet", url=list("abcde"), caption=["by Ada Example"] * 5, status=status)
+    seen = Seen()
+    assert [row["kept"] for row in read(path, seen)] == [True, False, False, True, True]
+    assert seen.failed == 2
+    assert all(row["kept"] for row in read(path, failed_downloads="count"))
+    (tmp_path / "b.csv").write_text("url,caption,status\na,by Ada Example,failed_to_download\nb,x,success\n")
+    assert [row["kept"] for row in read(tmp_path / "b.csv")] == [False, True]
+
+
+KINDS = [
+    pa.string_view(), pa.binary_view(), pa.large_binary(), pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_text_of_every_type_is_read(tmp_path: Path, kind: pa.DataType) -> None:
+    made = pa.array(["by Ada Example", None, "é"]).cast(kind)
+    path = table(tmp_path / "a.parquet", url=made, text=made)
+    (shard,) = caption_shards(path.name, tmp_path)
+    assert scan(caption_batches(shard), ADA).mentions == {"ada": 1}
+
+
+def test_a_score_within_a_struct_is_ignored_or_named(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.parquet", url=["u"], text=["t"], aesthetic=pa.array([{"score": 5.0}]))
+    assert declared_of(path).scores == {}
+    assert texts(path) == ["t"]
+    (shard,) = caption_shards(path.name, tmp_path)
+    with pytest.raises(InputError, match=r"column score: holds struct<score: double>, not numbers"):
+        list(caption_batches(shard, Filters(minimum_score=5.0)))
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True),
+}  # fmt: skip
+caption = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\x85"), max_size=20)
+rows_of = st.lists(st.tuples(st.uuids().map(str), caption), min_size=1, max_size=8)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=rows_of,
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    packed=st.sampled_from(list(PACKED)),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_a_csv_is_read_as_it_was_written(
+    tmp_path: Path, rows: list[tuple[str, str]], delimiter: str, encoding: str, packed: str, end: str
+) -> None:
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerows([("URL", "TEXT"), *rows])
+    path = tmp_path / f"a.csv{packed}"
+    path.write_bytes(PACKED[packed](written.getvalue().encode(encoding)))
+    assert texts(path) == [text for _, text in rows]
+    assert declared_of(path).rows == len(rows)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=rows_of, escaped=st.booleans(), packed=st.sampled_from(list(PACKED)))
+def test_json_lines_are_read_as_they_were_written(
+    tmp_path: Path, rows: list[tuple[str, str]], escaped: bool, packed: str
+) -> None:
+    lines = [json.dumps({"more": [1], "url": url, "text": text}, ensure_ascii=escaped) for url, text in rows]
+    path = tmp_path / f"a.jsonl{packed}"
+    path.write_bytes(PACKED[packed]("\n".join(lines).encode()))
+    assert texts(path) == [text for _, text in rows]
+
+
+LATIN = st.text(
+    st.characters(codec="cp1252", exclude_categories=["Cc"], exclude_characters="\x81\x8d\x8f\x90\x9d"), max_size=9
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(LATIN, min_size=1, max_size=9), suffix=st.sampled_from([".csv", ".tsv", ".jsonl"]))
+def test_a_file_in_windows_1252_is_read_once_the_encoding_is_named(
+    tmp_path: Path, names: list[str], suffix: str
+) -> None:
+    names = [name.replace('"', "").replace(",", "") for name in names]
+    if suffix == ".jsonl":
+        content = "".join(json.dumps({"url": "u", "text": f"by {n}"}, ensure_ascii=False) + "\n" for n in names)
+    else:
+        mark = "," if suffix == ".csv" else "\t"
+        content = f"URL{mark}TEXT\n" + "".join(f"u{mark}by {name}\n" for name in names)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content.encode("cp1252"))
+    assert texts(path, encoding="cp1252") == [f"by {name}" for name in names]
+
+
+def test_a_file_in_windows_1252_is_refused_and_a_few_stray_bytes_are_counted(tmp_path: Path) -> None:
+    """With the letters left out, no caption would name an artist with an accent, and nobody would know."""
+    lines = [f"u{n},painting by Adèle Example\n" for n in range(100)]
+    (tmp_path / "a.csv").write_bytes(("URL,TEXT\n" + "".join(lines)).encode("cp1252"))
+    binary = pa.array([f"by Adèle Example {n}".encode("cp1252") for n in range(9)], pa.binary())
+    table(tmp_path / "b.parquet", URL=["u"] * 9, TEXT=binary)
+    for name in ("a.csv", "b.parquet"):
+        with pytest.raises(
+            InputError, match=r"hold letters that are not UTF-8.*Row 0 reads '.*by Adèle Exa.*encoding: cp1252"
+        ):
+            rows_read(tmp_path / name)
+        (shard,) = caption_shards(name, tmp_path, Reading(encoding="cp1252"))
+        assert scan(caption_batches(shard), {"adele": ["Adèle Example"]}).mentions["adele"] in (9, 100)
+        seen = Seen()
+        rows_read(tmp_path / name, seen, encoding="utf-8")
+        assert seen.not_utf8 in (9, 100)
+    mixed = "URL,TEXT\n" + "".join(lines)
+    (tmp_path / "c.csv").write_bytes(mixed.encode() + "u,Björn\n".encode("cp1252") * 5)
+    seen = Seen()
+    assert rows_read(tmp_path / "c.csv", seen) == 105
+    assert (seen.not_utf8, seen.beyond_ascii) == (5, 100)
+
+
+def test_the_wrong_encoding_is_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"URL,TEXT\nu,caf\x81\n")
+    with pytest.raises(InputError, match=r"a\.csv: not readable as csv after row 0 \(.*cp1252|charmap"):
+        texts(tmp_path / "a.csv", encoding="cp1252")
+
+
+def test_quotes_in_a_tsv_are_text(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('caption\turl\n"Untitled, by Ada Example\tu\n5" print\tv\n')
+    assert texts(tmp_path / "a.tsv") == ['"Untitled, by Ada Example', '5" print']
+
+
+BROKEN: list[tuple[str, bytes, str]] = [
+    ("headless.tsv", b"by Ada Example\thttps://example.org/1.jpg\n", "no column 'text' or .*'by Ada Example'.*needs a first row"),
+    ("array.json", b'[{"text": "a"}]\n', "row 1: is no JSON object; write one object per line"),
+    ("lines.jsonl", b'{"text": "a"}\nby Ada\n', "row 2: is no JSON .*write one object per line"),
+    ("numbers.jsonl", b'{"text": 5, "url": "u"}\n', "column text: holds int64, not text"),
+    ("late.jsonl", b'{"text": "a"}\n' * 300 + b'{"text": {"a": 1}}\n', "not readable as jsonl"),
+    ("ragged.tsv", b"url\ttext\nu\tt\tmore\n", "not readable as tsv"),
+    ("cut.csv.gz", gzip.compress(b"url,text\n" + b"u,t\n" * 9999)[:-9], "not readable as csv.*Truncated compressed stream"),
+    ("no.csv.gz", b"url,text\nu,t\n", "not readable as csv"),
+    ("sixteen.csv", "url,text\nu,t\n".encode("utf-16-le"), r"row 1: holds NUL .*encoding: utf-16-le"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_a_broken_text_file_is_named_with_its_remedy(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        texts(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    for name in ("a.arrow", "a.tar", "a.txt", "a.parquet.gz", "a.xlsx", "a"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(InputError, match=r"is neither \.parquet nor \.csv"):
+            caption_shards(name, tmp_path)
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.mark.parametrize("line", [b"u,a\n", b"y"], ids=["many rows", "one row"])
+def test_compressed_text_is_bounded_by_what_was_read_of_it(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "a.csv.gz"
+    with gzip.open(path, "wb", 9) as file:
+        file.write(b"url,text\n")
+        for _ in range(400):
+            file.write(line * ((1 << 20) // len(line)))
+    before = peak()
+    with pytest.raises(InputError, match=r"a\.csv\.gz: not readable as csv"):
+        rows_read(path)
+    assert peak() - before < 500_000  # kilobytes
+
+
+def test_a_compressed_file_that_becomes_too_large_is_a_bomb(tmp_path: Path) -> None:
+    packed = io.BytesIO(pa.compress(b"u,a\n" * (1 << 26), "zstd", asbytes=True))
+    with as_utf8(packed, "zstd", None) as stream, pytest.raises(Bomb, match="compressed bytes become more than"):
+        list(iter(lambda: stream.read(1 << 20), b""))
+
+
+def bomb(path: Path, longest: int = 140_000, rows: int = 65_000) -> Path:
+    """A column whose dictionary has one long text, which every row but the first repeats."""
+    indices = np.ones(rows, np.int32)
+    indices[0] = 0
+    texts = pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(["a", "x" * longest]))
+    pq.write_table(pa.table({"url": texts, "text": texts}), path, compression="zstd", store_schema=False)
+    return path
+
+
+def test_a_parquet_file_in_a_store_is_bounded_as_a_local_one(tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/bombs/a.parquet", bomb(tmp_path / "a.parquet").read_bytes())
+    try:
+        (shard,) = caption_shards("memory://bombs/a.parquet", tmp_path)
+        with pytest.raises(InputError, match=r"a\.parquet: .*rows of its column 'url' are"):
+            list(caption_batches(shard))
+    finally:
+        store.rm("/bombs", recursive=True)
+
+
+def test_a_large_parquet_file_is_read_in_batches_that_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file too large to be looked through first: its footer and its dictionary bound the rows that are read at once."""
+    monkeypatch.setattr(bounds, "_SMALL", 0)
+    monkeypatch.setattr(bounds, "LARGEST_BATCH", 1 << 24)
+    path = bomb(tmp_path / "a.parquet", rows=2000)
+    (shard,) = caption_shards(path.name, tmp_path)
+    batches = caption_batches(shard)
+    sizes = [(batch.num_rows, pc.sum(pc.binary_length(batch.column("text"))).as_py()) for batch in batches]
+    assert sum(rows for rows, _ in sizes) == 2000
+    assert max(size for _, size in sizes) <= 1 << 24
+    pq.write_table(
+        pa.table({"url": ["u"] * 200, "text": ["x" * 200_000] * 200}), path, use_dictionary=False, compression="zstd"
+    )
+    (shard,) = caption_shards(path.name, tmp_path)
+    with pytest.raises(
+        InputError, match=r"a row group of its column 'text' declares 40.* bytes; write smaller row groups"
+    ):
+        list(caption_batches(shard))
+
+
+def test_texts_that_repeat_the_one_before_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "_SMALL", 0)
+    monkeypatch.setattr(bounds, "LARGEST_BATCH", 1 << 22)
+    path = tmp_path / "a.parquet"
+    columns = pa.table({"url": ["u"] * 500, "text": ["x" * 100_000] * 500})
+    encoding = {"text": "DELTA_BYTE_ARRAY", "url": "PLAIN"}
+    pq.write_table(columns, path, use_dictionary=False, column_encoding=encoding)
+    (shard,) = caption_shards(path.name, tmp_path)
+    sizes = [batch.num_rows for batch in caption_batches(shard)]
+    assert sum(sizes) == 500
+    assert max(sizes) <= 41
