@@ -5,21 +5,25 @@
 | `name` | required, at most 200 characters, one row per name |
 | `kind` | `artist` (default), `untrained_artist`, `background` |
 | `aliases` | other names, separated by `;` |
-| `born`, `died` | years; `died` empty for the living |
+| `born`, `died` | years, or full dates, of which the year counts; `died` empty for the living |
 | `instagram`, `deviantart`, `artstation` | a handle, an address or `yes`; empty or `no` if the artist is absent there |
 | `sells_work` | `yes`, `no`, or the address of the shop |
 | `source` | the source of the row's facts |
-| `opted_out` | `yes` or `no`; recorded, never a reason for exclusion |
+| `opted_out` | `yes`, `no`, or the day of the opting out, which means yes; recorded, never a reason for exclusion |
+| `opted_out_on` | that day, as it is written; it is also taken from `opted_out` |
 | `indirect_prompt` | a description that does without the name |
 | `locale` | the origin of the name, as a locale of Faker (`no_NO`): control names are drawn from there |
 | `peers` | a group of artists of one origin, school and medium; its members are compared with each other |
+
+A column of another name is not read. What was not read, or was read in another form than it was written, is listed by
+`notes_of`.
 """
 
-import csv
-import io
+import difflib
 import os
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +34,20 @@ from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
 from audit_assets.untrusted.folders import artist_folders
 from audit_assets.untrusted.spreadsheet import plain
+from audit_assets.untrusted.tables import clean, read_rows, year_of_date, yes_or_no
 
 KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
 COLUMNS = (
-    "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "indirect_prompt",
-    "locale", "peers",
+    "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
+    "indirect_prompt", "locale", "peers",
 )  # fmt: skip
 LONGEST_NAME = 200
-_YES = frozenset({"yes", "true", "1"})
-_NO = frozenset({"", "no", "false", "0"})
+_SUFFIX = re.compile(
+    r"(jr|sr|jun|sen|junior|senior|ii|iii|iv|esq|ph\.?d|m\.?d|r\.?a|obe|mbe|[cdk]be|d\. ?[äj])\.?", re.IGNORECASE
+)
+"""What follows a comma in a name that is not turned: "Example, Jr."."""
+_NO_COLUMN = ("", "unnamed: 0", "index", "#")
 _YEARS = range(1, 2200)
 
 
@@ -79,6 +87,16 @@ def artists_of(audit: Audit) -> pd.DataFrame:
     return pd.concat([table, _table(rows)], ignore_index=True) if rows else table
 
 
+def notes_of(audit: Audit) -> list[str]:
+    """What of the file of artists was not read, or was read in another form than it was written, one sentence each."""
+    return notes_on(audit.local(audit.roster.artists)) if audit.roster.artists is not None else []
+
+
+def notes_on(path: str | os.PathLike[str]) -> list[str]:
+    """`notes_of` for the table at `path`. Raises InputError as ``read_artists``."""
+    return _read(Path(path))[1]
+
+
 def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The table at `path`, one row per artist in the order of the file, with all of COLUMNS.
 
@@ -86,11 +104,17 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
     (`opted_out` is never null); every other column holds strings, empty if unknown. Raises InputError that names file, row
     (the line of the file; the header is 1) and column.
     """
-    path = Path(path)
-    rows = []
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    rows, notes = list[dict[str, Any]](), list[str]()
     first_line: dict[tuple[str, ...], tuple[int, str]] = {}
-    for line, cells in _records(path):
-        row = _Row(path, line, cells).parsed()
+    lines = []
+    for line, cells in _records(path, notes):
+        one = _Row(path, line, cells)
+        row = one.parsed()
+        notes += one.notes
         same = first_line.setdefault(tuple(tokens(row["name"])), (line, row["name"]))
         if same[0] != line:
             raise InputError(
@@ -98,9 +122,33 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
                 "(case, accents and punctuation do not distinguish names); remove one of the rows, or make it an alias."
             )
         rows.append(row)
+        lines.append(line)
     if not rows:
         raise InputError(f"{path}: the table has a header but no artist; add at least one row.")
-    return _table(rows)
+    notes += _shared_aliases(path, rows, lines, first_line)
+    return _table(rows), notes
+
+
+def _shared_aliases(
+    path: Path, rows: list[dict[str, Any]], lines: list[int], names: dict[tuple[str, ...], tuple[int, str]]
+) -> Iterator[str]:
+    """A sentence per alias that two artists have. InputError if an alias is the name of another artist: captions would count for both."""
+    owners: dict[tuple[str, ...], tuple[int, str]] = {}
+    for row, line in zip(rows, lines, strict=True):
+        for alias in row["aliases"]:
+            spelling = tuple(tokens(alias))
+            if spelling in names and names[spelling][0] != line:
+                other, name = names[spelling]
+                raise InputError(
+                    f"{path}, row {line}, column aliases: {alias!r} is the name of {name!r} in row {other}, so that each "
+                    "caption would count for both; remove the alias, or one of the rows."
+                )
+            first = owners.setdefault(spelling, (line, row["name"]))
+            if first[0] != line:
+                yield (
+                    f"{path}, rows {first[0]} and {line}: {alias!r} is an alias of {first[1]!r} and of {row['name']!r}; "
+                    "captions that hold it count for both."
+                )
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -112,49 +160,41 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line of the file, column -> cell) of each row that is not blank."""
+def _records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line of the file, column -> cell) of each row that is not blank. Adds to `notes` the columns that are not read."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        rows = read_rows(path, COLUMNS)
+        line, header = next(rows, (1, []))
     except OSError as error:
         raise InputError(
             f"{path}: cannot read the artists table ({error.strerror or error}); check the path. If no list exists "
             "yet, materialize mined_names, which proposes names from the captions."
         ) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}, row {line}: byte {error.start} is not UTF-8; save the file as UTF-8.") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        _check_header(path, header)
-        while True:
-            line = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
-                raise InputError(
-                    f"{path}, row {line}: {len(cells)} cells, but the header has {len(header)}; "
-                    "put double quotes around a cell that contains a comma."
-                )
-            yield line, dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise InputError(f"{path}, row {line}: not readable as CSV ({error}); check the quotes of that row.") from error
+    _check_header(path, line, header)
+    if unread := [column for column in header if column not in COLUMNS and column not in _NO_COLUMN]:
+        notes.append(
+            f"{path}, row {line}: not read: column{'s' if len(unread) > 1 else ''} {', '.join(map(repr, unread))}; the columns that "
+            f"are read are {', '.join(COLUMNS)}."
+        )
+    for line, cells in rows:
+        yield line, {column: cell for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, line: int, header: list[str]) -> None:
     known = ", ".join(COLUMNS)
     if "name" not in header:
-        raise InputError(f"{path}, row 1: no column 'name'; the first row must name the columns ({known}).")
+        raise InputError(f"{path}, row {line}: no column 'name'; the first row must name the columns ({known}).")
     for column in header:
-        if column not in COLUMNS:
-            raise InputError(f"{path}, row 1: unknown column {column!r}; the columns are {known}.")
-        if header.count(column) > 1:
-            raise InputError(f"{path}, row 1: column {column!r} occurs twice; remove one.")
+        if column in COLUMNS and header.count(column) > 1:
+            raise InputError(f"{path}, row {line}: column {column!r} occurs twice; remove one.")
+        if column not in COLUMNS and (close := difflib.get_close_matches(_joined(column), COLUMNS, 1, 0.8)):
+            raise InputError(
+                f"{path}, row {line}: unknown column {column!r}; write {close[0]!r} if it is that, or give it another name."
+            )
+
+
+def _joined(column: str) -> str:
+    return re.sub(r"[\s-]+", "_", column)
 
 
 class _Row:
@@ -162,6 +202,7 @@ class _Row:
 
     def __init__(self, path: Path, line: int, cells: dict[str, str]) -> None:
         self.path, self.line, self.cells = path, line, cells
+        self.notes: list[str] = []
 
     def parsed(self) -> dict:
         kind = self.text("kind").lower() or "artist"
@@ -170,16 +211,19 @@ class _Row:
         born, died = self.year("born"), self.year("died")
         if born is not None and died is not None and died < born:
             raise self.error("died", f"{died} is before the year of birth, {born}; correct one of them")
+        aliases = self.aliases()
+        opted_out, opted_out_on = self.opted_out()
         return {
-            "name": self.name("name", self.text("name")),
+            "name": self.own_name(aliases),
             "kind": kind,
-            "aliases": self.aliases(),
+            "aliases": aliases,
             "born": born,
             "died": died,
             **{column: self.presence(column) for column in PLATFORMS},
             "sells_work": self.yes_or_no("sells_work", or_address=True),
             "source": self.text("source"),
-            "opted_out": self.yes_or_no("opted_out") or False,
+            "opted_out": opted_out,
+            "opted_out_on": opted_out_on,
             "indirect_prompt": self.text("indirect_prompt"),
             "locale": self.locale(),
             "peers": self.text("peers"),
@@ -189,12 +233,17 @@ class _Row:
         return InputError(f"{self.path}, row {self.line}, column {column}: {what}.")
 
     def text(self, column: str) -> str:
-        cell = plain(unicodedata.normalize("NFC", self.cells.get(column, "")).strip())
+        cell, changed = clean(plain(self.cells.get(column, "").strip()))
         for character in cell:
-            # Cc holds controls, NUL and line ends. Joiners and marks of direction (Cf) are allowed, because some names contain them.
+            # Cc holds controls, NUL and line ends.
             if unicodedata.category(character) == "Cc":
                 raise self.error(column, f"control character U+{ord(character):04X}; delete it")
+        if changed:
+            self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
         return cell
+
+    def note(self, column: str, what: str) -> None:
+        self.notes.append(f"{self.path}, row {self.line}, column {column}: {what}.")
 
     def name(self, column: str, name: str) -> str:
         if not name:
@@ -205,6 +254,20 @@ class _Row:
             )
         if not tokens(name):
             raise self.error(column, f"{name!r} has no letter or digit, so that no caption can name it; spell it out")
+        return name
+
+    def own_name(self, aliases: Iterable[str]) -> str:
+        """The name, which is not turned as in a catalogue ("Example, Ada"): the model would be asked for it so."""
+        name = self.name("name", self.text("name"))
+        last, comma, first = (part.strip() for part in name.replace("\uff0c", ",").partition(","))
+        if comma and first and not _SUFFIX.fullmatch(first):
+            turned = f"{first} {last}"
+            if not any(tokens(alias) == tokens(turned) for alias in aliases):
+                raise self.error(
+                    "name",
+                    f"{name!r} has a comma, as in a catalogue; write {turned!r}. If the comma belongs to the name, keep it and add "
+                    f"{turned!r} to the aliases",
+                )
         return name
 
     def locale(self) -> str:
@@ -220,30 +283,48 @@ class _Row:
 
     def aliases(self) -> list[str]:
         aliases = [alias.strip() for alias in self.text("aliases").split(";")]
+        if "," in (several := next((alias for alias in aliases if "," in alias), "")):
+            self.note("aliases", f"{several!r} is one alias, with a comma; ';' separates aliases")
         return list(dict.fromkeys(self.name("aliases", alias) for alias in aliases if alias))
+
+    def opted_out(self) -> tuple[bool, str]:
+        """(whether the artist opted out, the day as it is written). A day means yes."""
+        cell, day = self.text("opted_out"), self.text("opted_out_on")
+        if day and year_of_date(day) is None and not re.fullmatch(r"\d{4}(-\d{2})?", day):
+            raise self.error("opted_out_on", f"{day!r} is not a date; write one such as 2024-05-01, or leave it empty")
+        if year_of_date(cell) is not None:
+            return True, day or cell
+        opted_out = self.yes_or_no("opted_out")
+        if day and opted_out is False:
+            raise self.error("opted_out", f"{cell!r} contradicts the day {day!r} in opted_out_on; correct one of them")
+        return bool(opted_out or day), day
 
     def year(self, column: str) -> int | None:
         cell = self.text(column)
         if not cell:
             return None
-        digits = cell.removesuffix(
-            ".0"
-        )  # a spreadsheet writes integers like this if some cells of the column are empty
+        if (year := year_of_date(cell)) is not None:
+            return year
+        # A spreadsheet writes integers with a decimal if some cells of the column are empty.
+        digits = re.sub(r"[.,]0$", "", cell)
         if not (digits.isascii() and digits.isdigit() and int(digits) in _YEARS):
-            raise self.error(column, f"{cell!r} is not a year; write four digits such as 1969, or leave it empty")
+            raise self.error(
+                column,
+                f"{cell!r} is not a year; write four digits such as 1969, a date such as 1969-12-31, or leave it empty",
+            )
         return int(digits)
 
     def presence(self, column: str) -> str:
         cell = self.text(column)
-        return "" if cell.lower() in _NO else cell
+        return "" if yes_or_no(cell) is False else cell
 
     def yes_or_no(self, column: str, *, or_address: bool = False) -> bool | None:
-        cell = self.text(column).lower()
+        cell = self.text(column)
         if not cell:
             return None
-        if cell in _YES or (or_address and cell.startswith(("http://", "https://"))):
+        if or_address and cell.lower().startswith(("http://", "https://")):
             return True
-        if cell in _NO:
-            return False
-        choice = "yes, no or the address of the shop" if or_address else "yes or no"
+        if (said := yes_or_no(cell)) is not None:
+            return said
+        choice = "yes, no or the address of the shop" if or_address else "yes, no or the day"
         raise self.error(column, f"{cell!r} is neither; write {choice}")

@@ -93,7 +93,7 @@ def roster_table(choice: Choice, artists: pd.DataFrame, merged: pd.DataFrame, co
     ]
     table = pd.DataFrame(rows, columns=["subject", "name", "roster", "rank"])
     table = table.merge(merged[["name", "mentions", "duplicates"]], on="name", how="left")
-    table = table.merge(artists[["name", "opted_out", "source"]], on="name", how="left")
+    table = table.merge(artists[["name", "opted_out", "opted_out_on", "source"]], on="name", how="left")
     beside = collisions.rename(
         columns={
             "key": "name",

@@ -8,7 +8,7 @@ INSERT INTO artist_mentions
 SELECT name, kind, mentions, 1, [{'shard': 'part-0.parquet', 'row': 3}], '' FROM subjects WHERE mentions IS NOT NULL;
 INSERT INTO artist_mentions VALUES ('C', 'artist', NULL, NULL, [], '''C'' is one letter, which captions are full of');
 INSERT INTO artist_roster
-SELECT subject, name, unnest(rosters), row_number() OVER (ORDER BY mentions DESC, name), mentions, 1, opted_out, 'a catalogue',
+SELECT subject, name, unnest(rosters), row_number() OVER (ORDER BY mentions DESC, name), mentions, 1, opted_out, '', 'a catalogue',
        subject = 'bo-dahl', 50, 10, if(subject = 'bo-dahl', 30, 0), 10, if(subject = 'bo-dahl', 0.75, 0), ['Bo Dahl tickets']
 FROM subjects WHERE rosters IS NOT NULL;
 INSERT INTO roster_attrition VALUES

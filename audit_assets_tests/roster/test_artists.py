@@ -1,11 +1,17 @@
 """The criteria table: what is read, and what is refused by row and column."""
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
-from audit_assets.roster.artists import COLUMNS, read_artists
+from audit_assets.roster.artists import COLUMNS, notes_on, read_artists
+from audit_assets.untrusted.spreadsheet import plain
+from audit_assets.untrusted.tables import clean
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -61,7 +67,27 @@ def test_names_of_the_web_work(tmp_path: Path) -> None:
 REFUSED = [
     ("title\nAda", "row 1: no column 'name'"),
     ("", "row 1: no column 'name'"),
-    ("name,shoe_size\nAda,3", "row 1: unknown column 'shoe_size'"),
+    ("name,opted-out?\nAda,yes", "row 1: unknown column 'opted-out\\?'; write 'opted_out' if it is that"),
+    ("name,alias\nAda,A", "row 1: unknown column 'alias'; write 'aliases'"),
+    ("name,born\nAda,02.03.50", "row 2, column born: '02.03.50' is not a year"),
+    (
+        'name\n"Example, Ada"',
+        "row 2, column name: 'Example, Ada' has a comma.*write 'Ada Example'.*add 'Ada Example' to the aliases",
+    ),
+    ("name;born\nExample, Ada;1950", "row 2, column name: 'Example, Ada' has a comma"),
+    (
+        "name,aliases\nAda Example,x; ben SAMPLE\nBen Sample,",
+        "row 2, column aliases: 'ben SAMPLE' is the name of 'Ben Sample' in row 3",
+    ),
+    (
+        "name,aliases\nBen Sample,\nAda Example,Ben-Sample",
+        "row 3, column aliases: 'Ben-Sample' is the name of 'Ben Sample' in row 2",
+    ),
+    (
+        "name,opted_out,opted_out_on\nAda,no,2024-05-01",
+        "row 2, column opted_out: 'no' contradicts the day '2024-05-01'",
+    ),
+    ("name,opted_out_on\nAda,last May", "row 2, column opted_out_on: 'last May' is not a date"),
     ("name,name\nAda,3", "row 1: column 'name' occurs twice"),
     ("name\n", "no artist"),
     ("name,kind\nAda,painter", "row 2, column kind: 'painter'"),
@@ -80,6 +106,13 @@ REFUSED = [
     ("name\nAda,1,2", "row 2: 3 cells, but the header has 1"),
     ('name\n"Ada', "row 2: not readable as CSV"),
     (b"name\nBea\nAd\xe9", "row 3: byte 11 is not UTF-8"),
+    (
+        b"name;born\r\nAd\xe8le Example;1950\r\n",
+        r"row 2: byte 13 is not UTF-8; it is within 'Ad.le Example', which reads 'Adèle Example' in Windows-1252.*CSV UTF-8",
+    ),
+    (b"PK\x03\x04rest", r"is a workbook \(.xlsx, .ods\), not a table in text; save it as CSV \(in Excel.*CSV UTF-8"),
+    (b"\xd0\xcf\x11\xe0rest", r"is a workbook \(.xls\)"),
+    ("name".encode("utf-16")[:-1], "begins like utf-16-le, but is damaged"),
 ]
 
 
@@ -89,6 +122,116 @@ def test_bad_tables_are_refused_by_file_row_and_column(tmp_path: Path, text: str
     with pytest.raises(InputError, match=message) as caught:
         read_artists(path)
     assert str(path) in str(caught.value)
+
+
+FULL = "name,born,opted_out,sells_work\r\nAdèle Example,1950,yes,no\r\nBen Sample,1961,no,yes\r\n"
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
+WORDS = [
+    ("yes", "no"),
+    ("TRUE", "FALSE"),
+    ("WAHR", "FALSCH"),
+    ("VRAI", "FAUX"),
+    ("Ja", "Nein"),
+    ("sí", "no"),
+    ("1", "0"),
+    ("да", "нет"),
+    ("はい", "いいえ"),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_table_is_read_as_any_spreadsheet_saves_it(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    plain = read_artists(written(tmp_path, FULL))
+    for yes, no in WORDS:
+        text = FULL.replace("yes", yes).replace(",no,", f",{no},").replace(",no\r", f",{no}\r").replace(",", delimiter)
+        saved = read_artists(written(tmp_path, (text + 3 * delimiter + "\r\n\r\n").encode(encoding)))
+        assert saved.equals(plain), (yes, no)
+        assert notes_on(tmp_path / "artists.csv") == []
+    marked = read_artists(written(tmp_path, f"sep={delimiter}\r\n" + FULL.replace(",", delimiter)))
+    assert marked.equals(plain)
+
+
+cells = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zs", "Zl", "Zp"], include_characters=" "), max_size=12
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sources=st.lists(cells, min_size=1, max_size=5),
+    dialect=st.sampled_from([csv.excel, csv.unix_dialect]),
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(ENCODINGS),
+)
+def test_cells_come_back_from_every_dialect(
+    tmp_path: Path, sources: list[str], dialect: type[csv.Dialect], delimiter: str, encoding: str
+) -> None:
+    file = io.StringIO()
+    rows = [(f"Ada Example {number}", source) for number, source in enumerate(sources)]
+    csv.writer(file, dialect, delimiter=delimiter).writerows([("name", "source"), *rows])
+    table = read_artists(written(tmp_path, file.getvalue().encode(encoding)))
+    assert table["source"].tolist() == [clean(plain(source.strip()))[0] for source in sources]
+    assert notes_on(tmp_path / "artists.csv") == []
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.one_of(st.binary(max_size=80), st.binary(max_size=60).map(b"name;aliases\nAda;".__add__)))
+def test_any_bytes_are_read_or_refused_with_the_file(tmp_path: Path, content: bytes) -> None:
+    path = written(tmp_path, content)
+    try:
+        assert len(read_artists(path)) > 0
+    except InputError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+def test_columns_that_are_not_read_are_said(tmp_path: Path) -> None:
+    table = read_artists(written(tmp_path, "name,shoe_size,Museum,,\nAda Example,38,here,,\n"))
+    assert len(table) == 1
+    (note,) = notes_on(tmp_path / "artists.csv")
+    assert "row 1: not read: columns 'shoe_size', 'museum'; the columns that are read are name, kind" in note
+
+
+def test_characters_that_nobody_sees_are_taken_out_and_said(tmp_path: Path) -> None:
+    table = read_artists(written(tmp_path, "name,aliases\nAda\u00a0Example\u200b,\ufeffadaex\nअ\u200cब,\n"))
+    assert table["name"].tolist() == ["Ada Example", "अ\u200cब"]
+    assert table["aliases"].tolist() == [["adaex"], []]
+    alias, named = notes_on(tmp_path / "artists.csv")
+    assert named.endswith(
+        "row 2, column name: 'Ada Example' is read without no-break space (U+00A0) and zero width space (U+200B)."
+    )
+    assert "row 2, column aliases: 'adaex' is read without zero width no-break space (U+FEFF)" in alias
+
+
+def test_dates_give_the_year_and_the_day_of_an_opt_out_is_kept(tmp_path: Path) -> None:
+    text = "name,born,died,opted_out,opted_out_on\n" + "\n".join(
+        [
+            "Ada,1950-03-02,,2024-05-01,",
+            "Bea,02.03.1950,1999-01-01 00:00:00,yes,2024-05",
+            "Cleo,3/2/1950,,,01.05.2024",
+            "Dora,,,no,",
+        ]
+    )
+    table = read_artists(written(tmp_path, text))
+    assert table["born"].tolist()[:3] == [1950] * 3
+    assert table["died"].dropna().tolist() == [1999]
+    assert table["opted_out"].tolist() == [True, True, True, False]
+    assert table["opted_out_on"].tolist() == ["2024-05-01", "2024-05", "01.05.2024", ""]
+
+
+def test_a_comma_may_belong_to_a_name(tmp_path: Path) -> None:
+    text = 'name,aliases\n"Ada Example, Jr.",\n"Example, Sample",Sample Example\n"Bea","x, y"\n'
+    table = read_artists(written(tmp_path, text))
+    assert table["name"].tolist() == ["Ada Example, Jr.", "Example, Sample", "Bea"]
+    assert [note.partition("aliases: ")[2] for note in notes_on(tmp_path / "artists.csv")] == [
+        "'x, y' is one alias, with a comma; ';' separates aliases."
+    ]
+
+
+def test_an_alias_of_two_artists_is_said(tmp_path: Path) -> None:
+    written(tmp_path, "name,aliases\nAda,Studio A\nBea,studio-a; B\n")
+    (note,) = notes_on(tmp_path / "artists.csv")
+    assert "rows 2 and 3: 'studio-a' is an alias of 'Ada' and of 'Bea'; captions that hold it count for both." in note
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
