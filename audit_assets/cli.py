@@ -207,10 +207,11 @@ def plan(config: Config = DEFAULT) -> None:
             console.print(f"assumed: {note}", markup=False)
         for step in driver.roster_steps():
             driver.run_or_refuse(step, partial(shown, console))
-        unread = driver.unread()
+        notes, unread = driver.roster_notes(), driver.unread()
         design = driver.results.design()
     if design is None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
+    _notes(notes)
     for line in unread:
         console.print(line, markup=False)
     table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
@@ -227,7 +228,9 @@ def roster(config: Config = DEFAULT) -> None:
 
     _quiet()
     started = time.monotonic()
-    warehouse = run_roster(config, partial(shown, console)).ws.warehouse
+    driver = run_roster(config, partial(shown, console))
+    warehouse = driver.ws.warehouse
+    _notes(driver.roster_notes())
     table = Table("roster", "criterion", "removed", "remaining", "note")
     for row in warehouse.read("roster_attrition").itertuples():
         table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))
@@ -235,6 +238,11 @@ def roster(config: Config = DEFAULT) -> None:
     console.print(f"done in {time.monotonic() - started:.0f} s")
     for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):
         console.print(f"{name:<16}{warehouse.path(name)}", markup=False)
+
+
+def _notes(notes: list[str]) -> None:
+    for note in notes:
+        console.print(f"note: {one_line(note)}", markup=False)
 
 
 def _quiet() -> None:

@@ -21,10 +21,13 @@ from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import (
     SCORES,
     Filters,
+    Reading,
+    Seen,
     Shard,
     caption_batches,
     caption_shards,
     declared,
+    notes,
     out_of_range,
     sample_batches,
     score_version,
@@ -36,6 +39,7 @@ from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
+_COUNTED = ("rows_read", "rows_kept", "rows_naming", "rows_failed", "rows_not_utf8")
 # Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
@@ -55,7 +59,14 @@ class MentionScan:
     def shards(self) -> dict[str, Shard]:
         """Key -> file, in order of the keys; empty if the audit has no captions."""
         captions = self.audit.captions
-        return {s.key: s for s in caption_shards(captions.path, self.audit.base)} if captions else {}
+        return {s.key: s for s in caption_shards(captions.path, self.audit.base, self.reading)} if captions else {}
+
+    @cached_property
+    def reading(self) -> Reading:
+        c = self.audit.captions
+        if c is None:
+            return Reading()
+        return Reading({str(ours): name for ours, name in c.columns.items()}, c.encoding, c.failed_downloads)
 
     @cached_property
     def filters(self) -> Filters:
@@ -98,7 +109,8 @@ class MentionScan:
 
     # ---- shards
     def describe(self, key: str) -> pd.DataFrame:
-        """Table `captions/<shard>`, one row: rows, sha256, smallest and greatest value of each score, and the file's problem.
+        """Table `captions/<shard>`, one row: rows, sha256, the columns that are read, other columns that may hold captions, smallest
+        and greatest value of each score, and the file's problem.
 
         The file is read again only if its size or times changed. A file that cannot be read has a `problem`.
         """
@@ -109,13 +121,16 @@ class MentionScan:
     def _describe(self, key: str) -> pd.DataFrame:
         shard, table = self.shards[key], f"captions/{key}"
         sha256 = self._fingerprint(key)
-        inputs = digest([sha256, VERSION])
+        inputs = digest([sha256, vars(self.reading), VERSION])
         if self.warehouse.inputs(table) != inputs:
             row: dict = {"shard": key, "rows": pd.NA, "sha256": sha256, "problem": ""}
+            row |= {"text_column": "", "url_column": "", "other_texts": ""}
             row |= {f"{score}_{end}": None for score in SCORES for end in ("least", "greatest")}
             try:
                 found = declared(shard)
                 row["rows"], row["problem"] = found.rows, "; ".join(out_of_range(found.scores))
+                row |= {f"{name}_column": found.columns.ours.get(name, "") for name in ("text", "url")}
+                row["other_texts"] = ", ".join(found.columns.other_texts)
                 for score, (least, greatest) in found.scores.items():
                     row |= {f"{score}_least": least, f"{score}_greatest": greatest}
             except InputError as error:
@@ -142,7 +157,9 @@ class MentionScan:
 
     def _inputs(self, key: str) -> str:
         """The hash of everything on which the counts of a shard depend."""
-        return digest([self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), VERSION])
+        return digest(
+            [self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), vars(self.reading), VERSION]
+        )
 
     @cached_property
     def _names_hash(self) -> str:
@@ -152,7 +169,7 @@ class MentionScan:
         """Count one shard, unless this is done. Table `artist_mentions/<shard>` has columns name, mentions (including
         copies), samples (row ids).
 
-        Its `attrs` have inputs, rows_read, rows_kept and rows_naming.
+        Its `attrs` have inputs, rows_read, rows_kept, rows_naming, rows_failed and rows_not_utf8.
         """
         table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self._inputs(key)
         if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
@@ -160,7 +177,8 @@ class MentionScan:
                 scan_shard,
             )  # numba takes a second to load, so it is loaded only for a scan
 
-            batches = caption_batches(self.shards[key], self.filters)
+            seen = Seen()
+            batches = caption_batches(self.shards[key], self.filters, seen=seen)
             result = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
             counted = pd.DataFrame(
                 {
@@ -170,7 +188,8 @@ class MentionScan:
                 }
             )
             counted.attrs = {"inputs": inputs, "rows_read": result.rows_read, "rows_kept": result.rows_kept}
-            counted.attrs["rows_naming"] = result.rows_naming
+            counted.attrs |= {"rows_naming": result.rows_naming, "rows_failed": seen.failed}
+            counted.attrs["rows_not_utf8"] = seen.not_utf8
             self.warehouse.write(table, counted, inputs)
         return self.warehouse.read(table)
 
@@ -252,13 +271,25 @@ class MentionScan:
             counted = self.warehouse.read(f"artist_mentions/{key}").attrs
             rows.append(
                 self.describe(key).iloc[0].drop("problem").to_dict()
-                | {name: counted[name] for name in ("rows_read", "rows_kept", "rows_naming")}
+                | {name: counted[name] for name in _COUNTED}
                 | {"dataset": c.dataset if c else "", "score_version": self.score_version}
                 | vars(self.filters)
             )
-        columns = ["shard", "dataset", "score_version", "sha256", "rows", "rows_read", "rows_kept", "rows_naming"]
+        columns = ["shard", "dataset", "score_version", "sha256", "rows", *_COUNTED]
+        columns += ["text_column", "url_column", "other_texts"]
         columns += [*vars(self.filters), *(f"{score}_{end}" for score in SCORES for end in ("least", "greatest"))]
         return pd.DataFrame(rows, columns=columns)
+
+    def notes(self) -> list[str]:
+        """What a reader of the counts must know about the files, one sentence each: files of which the same holds together."""
+        said: dict[str, list[str]] = {}
+        for row in self.shards_table.itertuples():
+            for note in notes(row, self.reading.failed_downloads):
+                said.setdefault(note, []).append(str(row.shard))
+        return [
+            f"{keys[0]}{f' and {len(keys) - 1} other caption files' if len(keys) > 1 else ''}: {note}"
+            for note, keys in said.items()
+        ]
 
     @property
     def score_version(self) -> str | None:

@@ -14,7 +14,7 @@ from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster import VERSION
-from audit_assets.roster.artists import artists_of
+from audit_assets.roster.artists import artists_of, notes_of
 from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.controls import (
     POOLS,
@@ -77,6 +77,10 @@ class RosterStage:
         return [
             f"{name}: {found.get(name, 0)} of the {n} asked for" for name, n in asked.items() if found.get(name, 0) < n
         ]
+
+    def notes(self) -> list[str]:
+        """What a reader of the roster must know about the table of artists and the caption files, one sentence each."""
+        return [*notes_of(self.audit), *self.scan.notes()]
 
     def missing_rows(self) -> list[str]:
         """Problems of the sum over the shards: files without a row in `caption_shards`, and rows that were not read."""

@@ -25,6 +25,7 @@ from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
+from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import of_database, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.untrusted.terminal import one_line
@@ -150,6 +151,10 @@ class Driver:
         return list(
             dict.fromkeys([*self.refused.values(), *(f"{p.part} {p.name}: {p.reason}" for p in recorded), *subjects])
         )
+
+    def roster_notes(self) -> list[str]:
+        """What a reader must know of the table of artists and the captions: parts that are not read or not counted."""
+        return RosterStage(self.audit, self.ws.warehouse).notes()
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -312,9 +317,12 @@ def run_audit(
             tell(f"not audited: {problem}")
         for note in d.notes:
             tell(f"assumed: {note}")
-        for steps in (d.roster_steps, d.registry_steps):
-            for step in steps():
-                d.run_or_refuse(step, say)
+        for step in d.roster_steps():
+            d.run_or_refuse(step, say)
+        for note in d.roster_notes():
+            tell(f"note: {one_line(note)}")
+        for step in d.registry_steps():
+            d.run_or_refuse(step, say)
         for line in d.unread():
             tell(line)
         design = d.results.design()

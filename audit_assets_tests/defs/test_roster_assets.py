@@ -135,6 +135,36 @@ def test_filters_turn_rows_away_and_a_change_of_one_scans_again(make: Make, tmp_
         assert shards["minimum_score"].fillna(0).tolist() == [filters.get("minimum_score", 0)]
 
 
+def test_what_was_passed_over_in_captions_and_artists_is_listed(make: Make, tmp_path: Path) -> None:
+    everybody = [f"by {name}" for name in ARTISTS]
+    shard(tmp_path, "a.parquet", everybody)
+    d = run_roster(make())
+    assert d.roster_notes() == []
+    assert checks(d)["tables_and_captions_are_read_whole"]
+
+    status = ["success", "failed_to_download", "success", "success", "success"]
+    shard(tmp_path, "b.parquet", everybody, caption=["a river"] * 5, status=status)
+    table = tmp_path / "audit" / "artists.csv"
+    table.write_text("name;museum\n" + "".join(f"{name};here\n" for name in ARTISTS))
+    d = run_roster(make())
+    assert [note.partition(": ")[2] for note in d.roster_notes()[1:]] == [
+        "the captions are those of column 'TEXT'; not read, though of the kind: caption.",
+        "1 rows that could not be downloaded are left out.",
+    ]
+    assert "not read: column 'museum'" in d.roster_notes()[0]
+    assert not checks(d)["tables_and_captions_are_read_whole"]
+    assert (named(d)["Ada Brandvold"], named(d)["Bruno Eklund"]) == (2, 1)
+    shards = d.ws.warehouse.read("caption_shards")
+    assert shards[["rows_failed", "text_column", "other_texts"]].to_numpy().tolist() == [
+        [0, "TEXT", ""], [1, "TEXT", "caption"],
+    ]  # fmt: skip
+
+    captions = {"path": "captions/*", "columns": {"text": "caption"}, "failed_downloads": "count"}
+    (tmp_path / "audit" / "captions" / "a.parquet").unlink()
+    with pytest.raises(InputError, match="no artist is left"):
+        run_roster(make(captions=captions))
+
+
 def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path: Path) -> None:
     everybody = [f"by {name}" for name in ARTISTS]
     for name in ("a.parquet", "b.parquet"):
