@@ -39,6 +39,8 @@ from audit_assets.roster.caption_files import (
 from audit_assets.untrusted.parquet import Bomb
 
 BATCH_ROWS = 65_536
+FAILED = pa.array(["failed_to_download", "failed_to_resize"])
+"""What img2dataset writes into the column status if it has no image."""
 _STRAY = 2
 """So many texts that are not UTF-8 are stray bytes, and are counted; more, in a file without UTF-8, are another encoding."""
 _LONGEST_KEY = 100
@@ -217,7 +219,9 @@ def _numbered(
     with _readable(shard) as place:
         for batch in batches:
             rows = pa.arange(start, start + batch.num_rows)
-            columns = {"row": rows, "url": pc.binary_join_element_wise(shard.key, rows.cast(pa.string()), "#")}
+            columns = {"row": rows}
+            if "url" not in batch.schema.names:
+                columns["url"] = pc.binary_join_element_wise(shard.key, rows.cast(pa.string()), "#")
             columns |= {
                 name: typed(shard.url, name, column)
                 for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -227,7 +231,7 @@ def _numbered(
             _look_at_bytes(columns["text"], start, seen)
             columns["kept"] = filters.kept(columns)
             if status is not None:
-                failed = pc.fill_null(pc.starts_with(status, "failed"), False)
+                failed = pc.is_in(status, FAILED)
                 seen.failed += pc.sum(failed).as_py() or 0
                 if shard.reading.failed_downloads == "leave_out":
                     columns["kept"] = pc.and_not(columns["kept"], failed)
