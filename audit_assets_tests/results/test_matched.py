@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audit_assets.config import INDIRECT, OTHER
+from audit_assets.results.beside_names import _counted
 from audit_assets.results.matched import Matched, Works, of_tables, strata_of
+from audit_assets.results.matching import _supplied
 from audit_assets.results.specification import deciding_p
 
 ARTISTS, NAMES, D = 8, 12, 24
@@ -161,3 +164,15 @@ def test_a_stratum_is_the_declared_locale_or_else_the_script() -> None:
     assert strata["artist-0"] == strata["name-0"] == "locale no_NO"
     assert strata["name-1"] == "script Latin"  # no artist declares en_US
     assert strata["artist-1"] == "script Cyrillic"
+
+
+def test_images_of_other_prompts_are_neither_matched_nor_compared_with_names() -> None:
+    images = pd.DataFrame({"status": "ok", "template": [0, INDIRECT, OTHER, 1]})
+    assert _supplied(images)["template"].tolist() == [0, 1]
+    trials = pd.DataFrame(
+        {
+            "label_set": "criteria", "subject": "ada", "template": [0, INDIRECT, OTHER, OTHER], "label_template": [0, 0, 0, OTHER],
+            "predicted_label": "ada", "correct": True, "margin": 0.5,
+        }
+    )  # fmt: skip
+    assert _counted(trials)["shown"].tolist() == [1]
