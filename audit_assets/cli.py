@@ -204,7 +204,7 @@ def plan(config: Config = DEFAULT) -> None:
         for problem in driver.preflight():
             console.print(f"not audited: {problem}", markup=False)
         for note in driver.notes:
-            console.print(f"assumed: {note}", markup=False)
+            console.print(f"note: {note}", markup=False)
         for step in driver.roster_steps():
             driver.run_or_refuse(step, partial(shown, console))
         notes, unread = driver.roster_notes(), driver.unread()

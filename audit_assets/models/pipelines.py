@@ -70,6 +70,11 @@ class ResolvedModel:
         about = {"call": self.arguments, "origins": self.origins, "not_sent": self.not_sent}
         return {**self.settings, **{name: value for name, value in about.items() if value}}
 
+    def notes(self) -> list[str]:
+        """Return a sentence per assumption about an adapter, and per setting of audit.yaml that is not sent."""
+        unsent = [f"settings.{setting} is not sent: {why}." for setting, why in self.not_sent.items()]
+        return [*(note for adapter in self.lora for note in adapter.notes()), *unsent]
+
 
 def resolve_diffusers(
     name: str,

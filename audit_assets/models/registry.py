@@ -171,7 +171,7 @@ class Registry:
     problems: list[str]
     """These are faults of single artists of image folders that headers show. Only those artists are left out."""
     notes: list[str]
-    """These sentences say what was assumed of a model that can be audited, because its files do not state it."""
+    """These sentences say what was assumed of a model, because its files do not state it, and which settings it is not sent."""
     versions_before: list[dict[str, Any]]
     files_before: list[dict[str, Any]]
     """These are the current rows of the tables `model_versions` and `model_files`.
@@ -200,7 +200,7 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
             continue
         if entry.source == "image_folder":
             problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
-    notes = [f"model {m.name!r}: {note}" for m in resolved.values() for a in m.lora for note in a.notes()]
+    notes = [f"model {m.name!r}: {note}" for m in resolved.values() for note in m.notes()]
     names = {entry.name for entry in audit.models}
     versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
     files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]

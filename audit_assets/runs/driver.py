@@ -316,7 +316,7 @@ def run_audit(
         for problem in d.preflight():
             tell(f"not audited: {problem}")
         for note in d.notes:
-            tell(f"assumed: {note}")
+            tell(f"note: {note}")
         for step in d.roster_steps():
             d.run_or_refuse(step, say)
         for note in d.roster_notes():

@@ -1,5 +1,6 @@
 """What a pipeline is asked for, from audit.yaml, the table of families, and the source of the installed diffusers."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from audit_assets.errors import InputError
 from audit_assets.models.families import OWN, Asked, Described, asked, family_of
 from audit_assets.models.pipeline_size import divisor, own_size
 from audit_assets.models.pipeline_source import PipelineSource, pipeline_source
-from audit_assets.models.pipelines import marks_of
+from audit_assets.models.pipelines import marks_of, resolve_diffusers
 
 Parts = dict[str, Any]
 QWEN: Parts = {"vae": {"temperal_downsample": [False, True, True]}, "transformer": {"guidance_embeds": False}}
@@ -196,3 +197,10 @@ def test_a_pipeline_that_makes_something_else_is_known_by_its_source(pipeline: s
 def test_the_installed_diffusers_is_asked_and_a_name_that_it_lacks_is_no_pipeline() -> None:
     assert pipeline_source("NoSuchPipeline") is None
     assert pipeline_source("DiffusionPipeline") is None
+
+
+def test_plan_and_run_say_what_is_not_sent(stable_diffusion: Path) -> None:
+    resolved = resolve_diffusers("tiny", str(stable_diffusion), None, {"max_sequence_length": 9})
+    (note,) = resolved.notes()
+    assert note == "settings.max_sequence_length is not sent: StableDiffusionPipeline takes no max_sequence_length."
+    assert resolve_diffusers("tiny", str(stable_diffusion), None, {}).notes() == []
