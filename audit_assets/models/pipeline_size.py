@@ -193,7 +193,7 @@ def _first(reckoning: _Reckoning, source: PipelineSource, side: str) -> int | No
         if found is _Unknown:
             return None
         if found is not None:
-            return int(found) if isinstance(found, int | float) and found > 0 else None
+            return int(found) if isinstance(found, int | float) and 0 < found < math.inf else None
     return None
 
 
