@@ -45,6 +45,7 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
     return finished(
         table,
         digest(table.to_json()),
+        published="auditability",
         accuracy_on_real_works=float(named["correct"].sum() / max(1, named["real_works"].sum())),
         told_apart=dg.MetadataValue.md(
             as_markdown(table.groupby("encoder")["told_apart"].agg(["sum", "size"]).reset_index())
@@ -69,6 +70,7 @@ def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     return finished(
         trials,
         digest(trials.to_json()),
+        published="identification_trials",
         checks=[check],
         summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
         contrasts=dg.MetadataValue.md(as_markdown(tables["identification_contrasts"])),

@@ -42,6 +42,7 @@ def matching(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         rows,
         digest(rows.to_json()),
+        published="matching_by_subject",
         checks=[check],
         summary=dg.MetadataValue.md(as_markdown(summary, len(summary))),
         **plotted(artists[artists["control"] == "none"], "share", "test"),

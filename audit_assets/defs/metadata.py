@@ -50,9 +50,16 @@ def strip(
     return dg.MetadataValue.md(f"![imitations](data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()})")
 
 
-def columns(table: pd.DataFrame) -> dict[str, Any]:
-    """The columns of a table, as metadata of an asset's definition or result."""
-    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(str(c), str(t)) for c, t in table.dtypes.items()])}
+def columns(table: pd.DataFrame, name: str = "") -> dict[str, Any]:
+    """The columns of a table, as metadata of an asset's definition or result.
+
+    ``name``: the table of the published database that has the rows, whose words describe the columns.
+    """
+    from audit_assets.warehouse.schema import documented  # imports DuckDB, so not at load
+
+    words = documented()[name].columns if name else {}
+    found = [dg.TableColumn(str(c), str(t), description=words.get(str(c))) for c, t in table.dtypes.items()]
+    return {"dagster/column_schema": dg.TableSchema(found)}
 
 
 def finished_cells(
@@ -71,16 +78,24 @@ def finished_cells(
 
 
 def finished(
-    table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
+    table: pd.DataFrame,
+    inputs: str,
+    checks: Sequence[dg.AssetCheckResult] = (),
+    *,
+    published: str = "",
+    **metadata: Any,
 ) -> dg.MaterializeResult:
-    """The result of an asset that holds `table`. `inputs` is the hash of its inputs."""
+    """The result of an asset that holds `table`. `inputs` is the hash of its inputs.
+
+    `published` names the table of the published database that has these rows, if one has.
+    """
     shown = table.drop(columns=["embedding"], errors="ignore")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(inputs[:32]),
         check_results=list(checks),
         metadata={
             "dagster/row_count": len(table),
-            **columns(table),
+            **columns(table, published),
             "first_rows": dg.MetadataValue.md(as_markdown(shown)),
             **metadata,
         },

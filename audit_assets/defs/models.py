@@ -50,7 +50,9 @@ def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     leave_out(ws.warehouse, "models", refused, ws.audit.base)
     add_keys(context, model_version, list(known.resolved))
     problems = [*known.refused.values(), *known.problems]
-    return finished(table, inputs, checks=[checked("every_approved_model_can_be_audited", problems)])
+    return finished(
+        table, inputs, published="model_versions", checks=[checked("every_approved_model_can_be_audited", problems)]
+    )
 
 
 @dg.asset(
@@ -75,4 +77,6 @@ def encoders(audit: AuditResource) -> dg.MaterializeResult:
     ws.warehouse.write("encoder_files", files, inputs)
     refused = [LeftOut(ENCODER, why, "registration", encoder=name) for name, why in known.refused.items()]
     leave_out(ws.warehouse, "encoders", refused, ws.audit.base)
-    return finished(table, inputs, checks=[checked("every_encoder_can_embed", list(known.refused.values()))])
+    return finished(
+        table, inputs, published="encoders", checks=[checked("every_encoder_can_embed", list(known.refused.values()))]
+    )

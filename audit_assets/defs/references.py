@@ -41,4 +41,6 @@ def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> 
     left = ws.left_out()
     problems = [p.reason for s in context.partition_keys for p in left.get(f"{FOLDER}/reference_works/{s}", ())]
     check = checked("every_work_could_be_read", problems, warn=True)
-    return finished(table, digest(table["image_sha256"].tolist()), checks=[check], artists=len(tables))
+    return finished(
+        table, digest(table["image_sha256"].tolist()), published="reference_works", checks=[check], artists=len(tables)
+    )

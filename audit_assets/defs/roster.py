@@ -55,6 +55,7 @@ def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         table,
         digest(table["sha256"].tolist()),
+        published="caption_shards",
         checks=[checked("files_are_whole_and_scores_within_range", problems, files=len(table))],
         rows=int(table["rows"].fillna(0).sum()),
     )
@@ -159,6 +160,7 @@ def artist_roster(context: dg.AssetExecutionContext, audit: AuditResource) -> dg
     return finished(
         table,
         ws.warehouse.inputs("artist_roster") or "",
+        published="artist_roster",
         checks=checks,
         attrition=dg.MetadataValue.md(as_markdown(attrition, len(attrition))),
         name_collisions=sorted(set(table.loc[table["name_collision"], "name"])),
@@ -193,6 +195,7 @@ def random_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     return finished(
         table,
         ws.warehouse.inputs("controls") or "",
+        published="controls",
         checks=checks,
         controls=dg.MetadataValue.md(as_markdown(counted, len(counted))),
     )
@@ -207,6 +210,7 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     return finished(
         table,
         ws.warehouse.inputs("mined_names") or "",
+        published="mined_names",
         proposed=len(proposed),
         precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
         proposals=dg.MetadataValue.path(str(ws.warehouse.root / "mined_names.csv")),
@@ -242,6 +246,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         table,
         ws.warehouse.inputs("subjects") or "",
+        published="subjects",
         checks=[
             checked("controls_are_present", problems, warn=True, controls=controls),
             checked(

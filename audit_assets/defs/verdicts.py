@@ -40,6 +40,7 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     return finished(
         table,
         digest(table.to_json()),
+        published="verdicts",
         checks=[check],
         counts=dg.MetadataValue.md(as_markdown(counts, len(counts))),
         **plotted(counts[counts["kind"] == "artist"], "subjects", "verdict"),
@@ -58,6 +59,7 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
     return finished(
         flips,
         digest([table.to_json() for table in tables.values()]),
+        published="verdict_flips",
         templates=dg.MetadataValue.md(as_markdown(tables["template_matrix"])),
         independence=dg.MetadataValue.md(as_markdown(tables["encoder_independence"])),
         dose_response=dg.MetadataValue.md(as_markdown(tables["dose_response"])),
@@ -80,6 +82,7 @@ def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
     return finished(
         table,
         digest([table.to_json(), by_subject.to_json()]),
+        published="model_comparison",
         checks=[check],
         overall=dg.MetadataValue.md(as_markdown(table, len(table))),
         changed=dg.MetadataValue.md(as_markdown(changed, len(changed))),

@@ -85,7 +85,7 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
             return f"holds the {kind} {others[0][0]!r}, and a published database holds plain tables alone"
     query = "SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
     found = {str(name): str(sql) for name, sql in connection.execute(query).fetchall()}
-    wanted, labels = _expected(_encoders(connection, found))
+    wanted, labels, words = _expected(_encoders(connection, found))
     for name, sql in found.items():
         # A generated column is an expression that each reader computes.
         if re.search(r"\bGENERATED\b|\bDEFAULT\b|\bAS\b", _QUOTED.sub("", sql), re.I):
@@ -95,6 +95,8 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
     for name, sql in wanted.items():
         if found.get(name) != sql:
             return f"the table {name!r} is not that of the schema" if name in found else f"has no table {name!r}"
+    if _words(connection) != words:
+        return "its comments are not those of the schema"
     types = "SELECT type_name, labels FROM duckdb_types() WHERE NOT internal AND database_name = current_database()"
     if {str(n): tuple(own or ()) for n, own in connection.execute(types).fetchall()} != labels:
         return "its types are not those of the schema"
@@ -112,13 +114,23 @@ def _encoders(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) 
 
 
 @lru_cache(maxsize=16)
-def _expected(encoders: tuple[tuple[str, int], ...]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Return the statement of every table of the schema and the labels of every type, as DuckDB itself writes them."""
+def _expected(
+    encoders: tuple[tuple[str, int], ...],
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]], dict[tuple[str, str | None], str]]:
+    """Return the statement of every table of the schema, the labels of every type, and the comments, as DuckDB writes them."""
     with duckdb.connect() as connection:
         connection.execute(schema(dict(encoders)))
         tables = connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal").fetchall()
         types = connection.execute("SELECT type_name, labels FROM duckdb_types() WHERE NOT internal").fetchall()
-    return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}
+        words = _words(connection)
+    return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}, words
+
+
+def _words(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str | None], str]:
+    """Return the comments by table and column (None for the table). A reader takes them for the words of the schema."""
+    query = """SELECT table_name, NULL, comment FROM duckdb_tables() WHERE NOT internal AND comment IS NOT NULL
+        UNION ALL SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal AND comment IS NOT NULL"""
+    return {(table, column): text for table, column, text in connection.execute(query).fetchall()}
 
 
 def _version(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _SHARED = re.compile(r"^--   (\w+): (.+)$", re.M)
-_TABLE = re.compile(r"((?:^--[^\n]*\n)*)^CREATE TABLE ([\w<>]+) \(\n(.*?)\);([^\n]*)", re.M | re.S)
+_TABLE = re.compile(r"((?:^--[^\n]*\n)*)^CREATE TABLE ([\w<>]+) \(\n((?:  [^\n]*\n)+)", re.M)
 _COLUMN = re.compile(r'(?:^|, )"?(\w+)"? [A-Za-z]\w*')
 
 
@@ -25,7 +25,7 @@ class Described:
 def described(schema: str) -> dict[str, Described]:
     """Return every table of a text like `schema.sql`. ValueError names a column that the text does not explain."""
     shared = dict(_SHARED.findall(schema))
-    return {name: _table(name, shared, above, body + last) for above, name, body, last in _TABLE.findall(schema)}
+    return {name: _table(name, shared, above, body) for above, name, body in _TABLE.findall(schema)}
 
 
 def _table(name: str, shared: Mapping[str, str], above: str, body: str) -> Described:
@@ -46,7 +46,7 @@ def _table(name: str, shared: Mapping[str, str], above: str, body: str) -> Descr
 
 def _names(code: str) -> list[str]:
     """Return the columns that a line of a statement declares. Keys of several columns and fields of a STRUCT declare none."""
-    flat = re.sub(r"\([^()]*\)", "", code.strip())
+    flat = re.sub(r"\([^()]*\)", "", code.strip().removesuffix(");"))
     return [c for c in _COLUMN.findall(flat) if c not in ("PRIMARY", "FOREIGN", "UNIQUE")]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from audit_assets.warehouse.dictionary import Described, comments, described
+
 SCHEMA = Path(__file__).with_name("schema.sql")
 SCHEMA_VERSION = 3
 """Every database records this version of `schema.sql`. Raise it with the contract.
@@ -22,7 +24,10 @@ def table_suffix(encoder: str) -> str:
 
 
 def schema(encoders: Mapping[str, int]) -> str:
-    """Return the statements of `schema.sql`, with one set of embedding tables per encoder (name -> dimension)."""
+    """Return the statements of `schema.sql`, with one set of embedding tables per encoder (name -> dimension).
+
+    The words of `schema.sql` follow as comments on tables and columns.
+    """
     text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
 
     def each(match: re.Match[str]) -> str:
@@ -31,7 +36,17 @@ def schema(encoders: Mapping[str, int]) -> str:
             for name, d in encoders.items()
         )
 
-    return _TEMPLATE.sub(each, text)
+    words = []
+    for table, in_words in documented().items():
+        for name in encoders if "<encoder>" in table else [""]:
+            words += comments({table.replace("<encoder>", table_suffix(name)): in_words})
+    return "\n".join([_TEMPLATE.sub(each, text), *words])
+
+
+@lru_cache(maxsize=1)
+def documented() -> dict[str, Described]:
+    """Return every table of `schema.sql` in words. A table of embeddings has the name with `<encoder>`."""
+    return described(SCHEMA.read_text(encoding="utf-8"))
 
 
 def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
