@@ -36,7 +36,7 @@ def schema(encoders: Mapping[str, int]) -> str:
             for name, d in encoders.items()
         )
 
-    words = []
+    words: list[str] = []
     for table, in_words in documented().items():
         for name in encoders if "<encoder>" in table else [""]:
             words += comments({table.replace("<encoder>", table_suffix(name)): in_words})
