@@ -133,7 +133,7 @@ def test_towers_of_two_dimensions_are_refused_before_the_work_starts(tmp_path: P
 def test_a_processor_of_another_size_is_refused_before_the_work_starts(tmp_path: Path) -> None:
     save("clip", tmp_path)
     transformers.CLIPImageProcessorPil(size={"shortest_edge": 64}, crop_size=64).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"the encoder cannot be loaded .*64"):
+    with pytest.raises(InputError, match=r"the encoder cannot be used .*64"):
         TransformersEncoder(resolve_encoder("e", "image", str(tmp_path)), "cpu")
 
 

@@ -187,5 +187,5 @@ def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path:
 
 @pytest.mark.parametrize("bad", [0.0, 0.9, math.nan, math.inf])
 def test_an_embedding_that_is_no_unit_vector_is_named(bad: float) -> None:
-    with pytest.raises(ValueError, match="the embedding of second has length"):
+    with pytest.raises(ValueError, match=r"the embedding of second (has length|is not finite)"):
         check_unit(np.array([[1.0, 0.0], [bad, 0.0]]), ["first", "second"])

@@ -68,7 +68,7 @@ def test_an_altered_or_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{sha256}.png: was altered"):
         store.get(sha256)
     path.unlink()
-    with pytest.raises(InputError, match=f"{sha256}.png: cannot be read"):
+    with pytest.raises(InputError, match=f"{sha256}.png: is missing"):
         store.get(sha256)
 
 
@@ -175,8 +175,8 @@ def test_a_file_that_is_no_image_is_bad_input(tmp_path: Path, content: bytes) ->
 
 
 def test_a_missing_file_and_a_folder_are_bad_input(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.png"):
-        with pytest.raises(InputError, match="cannot be read as an image"):
+    for path, why in ((tmp_path, "a folder is in its place"), (tmp_path / "missing.png", "put it there")):
+        with pytest.raises(InputError, match=rf"cannot be read \(.*\); {why}"):
             open_image(path)
 
 
