@@ -441,11 +441,11 @@ def sort(
     ] = False,
 ) -> None:
     """Sort a flat download of images into artists' folders, by the prompts in the files or else by their names."""
-    from audit_assets.generation.sorting import copy_all, sorted_into
+    from audit_assets.generation.sorting import copy_all, names_to_sort_by, sorted_into
     from audit_assets.workspace import Workspace
 
     try:
-        placed = sorted_into(download, into, Workspace.open(config).known_names())
+        placed = sorted_into(download, into, names_to_sort_by(Workspace.open(config)))
         table = Table("file", "to", "why")
         for one in placed:
             table.add_row(one_line(one.file.name), one_line(str(one.target or "stays")), one_line(one.why))

@@ -13,9 +13,7 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
-from audit_assets.roster.artists import artists_of
-from audit_assets.roster.homes import Unread, Works, names_of, shared, unread_works, works_of
-from audit_assets.roster.slugs import slug
+from audit_assets.roster.homes import Works, names_of, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
@@ -95,12 +93,8 @@ class Workspace:
         if not self.audit.local(self.audit.references).is_dir():
             own = own[~own["kind"].isin(CONTROL_KINDS)]
             return [str(s) for s in own["subject"] if self.warehouse.inputs(f"reference_works/{s}")]
-        return self.with_works(own)
-
-    def with_works(self, subjects: pd.DataFrame) -> list[str]:
-        """Return the subjects of a table `subjects` that have files of real works in the folder `references`."""
-        files = self.works(subjects).files
-        return [str(s) for s in subjects["subject"] if s in files]
+        files = self.works(own).files
+        return [str(s) for s in own["subject"] if s in files]
 
     def works(self, subjects: pd.DataFrame | None = None) -> Works:
         """Return the files of every artist's real works, by default of the artists of the table `subjects`.
@@ -114,24 +108,6 @@ class Workspace:
     def names(self) -> dict[str, list[str]]:
         """Return the name and the aliases of each subject that images are made of."""
         return names_of(self.audit, prompted(self.subjects()))
-
-    def known_names(self) -> dict[str, list[str]]:
-        """Return the name and the aliases of every subject. Before the roster exists, these are the artists of the table."""
-        if self.warehouse.inputs("subjects") is not None:
-            return self.names()
-        artists = artists_of(self.audit)
-        return {
-            slug(str(name)): [str(name), *aliases]
-            for name, aliases in zip(artists["name"], artists["aliases"], strict=True)
-        }
-
-    def unread_works(self) -> list[Unread]:
-        """List each file and folder of real works that the audit does not read, with the reason."""
-        return unread_works(self.works())
-
-    def shared_works(self) -> list[str]:
-        """Say in one sentence per pair which artists have the same files among their works."""
-        return shared(self.works().files, names_of(self.audit, self.subjects()))
 
     def left_out(self) -> dict[str, list[LeftOut]]:
         """Return what is left out of the audit now, by the table of its record.
@@ -153,13 +129,6 @@ class Workspace:
 
         found = {name: [part for part in parts if concerns(part)] for name, parts in recorded.items()}
         return {name: parts for name, parts in found.items() if parts}
-
-    def models_left_out(self) -> dict[str, str]:
-        """Return the model versions that are left out now, each with its first reason."""
-        found: dict[str, str] = {}
-        for part in (p for parts in self.left_out().values() for p in parts if p.part == MODEL):
-            found.setdefault(part.model_version, part.reason)
-        return found
 
     def encoders(self, model: str = "") -> list[EncoderEntry]:
         """Return the encoders whose embeddings exist: those that are not left out.

@@ -13,7 +13,7 @@ from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
-from audit_assets.roster.homes import unread_table
+from audit_assets.roster.homes import names_of, shared, unread_table, unread_works
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -237,10 +237,11 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     stage = stage_of(ws)
     table = stage.make_subjects()
     add_keys(context, subject, prompted(table)["subject"].tolist())
-    add_keys(context, referenced_subject, ws.with_works(table))
+    works = ws.works()
+    add_keys(context, referenced_subject, [s for s in table["subject"].astype(str) if s in works.files])
     controls = int(table["kind"].isin(CONTROL_KINDS).sum())
     problems = stage.shortages()
-    unread = ws.unread_works()
+    unread = unread_works(works)
     rows = unread_table(unread)
     ws.warehouse.write("unread_works", rows, digest([rows.to_json(), references.VERSION]))
     return finished(
@@ -251,7 +252,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
             checked("controls_are_present", problems, warn=True, controls=controls),
             checked(
                 "every_file_of_real_works_is_read",
-                [*(one.sentence() for one in unread), *ws.shared_works()],
+                [*(one.sentence() for one in unread), *shared(works.files, names_of(ws.audit, table))],
                 warn=True,
             ),
         ],

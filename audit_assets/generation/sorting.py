@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 from audit_assets.errors import InputError, writing
 from audit_assets.hashing import sha256_once
+from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Names, homes
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import contents
 from audit_assets.untrusted.saved_images import said_in
+from audit_assets.workspace import Workspace
 
 
 class Placed(NamedTuple):
@@ -23,6 +26,17 @@ class Placed(NamedTuple):
     target: Path | None
     """The file's place in its artist's folder. It is None if the file stays where it is."""
     why: str
+
+
+def names_to_sort_by(ws: Workspace) -> dict[str, list[str]]:
+    """Return the name and the aliases of every subject. Before the roster exists, these are the artists of the table."""
+    if ws.warehouse.inputs("subjects") is not None:
+        return ws.names()
+    artists = artists_of(ws.audit)
+    return {
+        slug(str(name)): [str(name), *aliases]
+        for name, aliases in zip(artists["name"], artists["aliases"], strict=True)
+    }
 
 
 def sorted_into(download: Path, into: Path, names: Names) -> list[Placed]:

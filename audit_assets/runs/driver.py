@@ -25,6 +25,7 @@ from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
+from audit_assets.roster.homes import names_of, shared, unread_works
 from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import of_database, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
@@ -123,11 +124,12 @@ class Driver:
 
     def unread(self) -> list[str]:
         """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""
-        found = [*self.ws.unread_works(), *(one for m in self.models() for one in self.imitations.unread(m))]
+        works = self.ws.works()
+        found = [*unread_works(works), *(one for m in self.models() for one in self.imitations.unread(m))]
         said = [f"not read: {one.sentence()}" for one in found[:MOST_LINES]]
         if len(found) > MOST_LINES:
             said.append(f"not read: {len(found) - MOST_LINES} more files; the table unread_files names them all")
-        return [one_line(line) for line in (*said, *self.ws.shared_works())]
+        return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
 
     def deviations(self) -> list[str]:
         """One sentence per deviation of supplied images from the protocol: counts, other prompts, copies, unknown seeds."""
