@@ -109,7 +109,7 @@ def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
         warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
 
 
-_CHOICE_OF_FILES = 2
+_CHOICE_OF_FILES = 3
 """This number changes if other files of a folder are hashed. A registration of another number is not compared."""
 
 

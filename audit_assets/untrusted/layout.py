@@ -43,8 +43,9 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
 }
 _NEVER_READ = {
     *PICKLES, *_FORMATS, ".md", ".html", ".pdf", ".ipynb", ".py", ".xml", ".ot",
-    ".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".mp4", ".zip", ".gz", ".tar", ".lock",
+    ".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".mp4", ".zip", ".gz", ".tar", ".lock", "",
 }  # fmt: skip
+"""A name without a suffix is that of a licence or a notice. No tokenizer of transformers has a file of such a name."""
 
 
 def components(index: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

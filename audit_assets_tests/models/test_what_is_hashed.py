@@ -28,7 +28,15 @@ def load_encoder(kind: str) -> Callable[[Path], object]:
 
 def clutter(folder: Path) -> None:
     """What lies in a repository beside the files that are read."""
-    for name in ("README.md", ".gitattributes", "sample.png", "v1-pruned.ckpt", "onnx/model.onnx", "onnx/config.json"):
+    for name in (
+        "README.md",
+        "LICENSE",
+        ".gitattributes",
+        "sample.png",
+        "v1-pruned.ckpt",
+        "onnx/model.onnx",
+        "onnx/config.json",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
 
@@ -57,7 +65,7 @@ def test_every_file_that_an_encoder_opens_is_in_its_hash(family: str, tmp_path: 
         load(found, "cpu")
     assert files >= {folder / "config.json", folder / "model.safetensors"}
     assert files <= set(read_files(folder))
-    assert not {folder / "onnx/config.json", folder / "README.md"} & set(read_files(folder))
+    assert not {folder / "onnx/config.json", folder / "README.md", folder / "LICENSE"} & set(read_files(folder))
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "additional_chat_templates/rag.jinja", "words.tiktoken"])
