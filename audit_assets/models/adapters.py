@@ -15,10 +15,8 @@ from typing import Any
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.models.files import local_folder
-from audit_assets.untrusted.layout import PICKLES
+from audit_assets.untrusted.layout import PEFT_CONFIG, PEFT_WEIGHTS, PICKLES
 from audit_assets.untrusted.weights import check_safetensors, read_json
-
-PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 _KEY = re.compile(
     r"(?P<layer>.+?)[._](?:"
@@ -140,7 +138,7 @@ def resolve_lora(path: str, revision: str | None, weight: float, alpha: float | 
 def _file(path: str, revision: str | None) -> Path:
     file = Path(path)
     if not file.is_file():
-        folder, _ = local_folder(path, revision)
+        folder, _ = local_folder(path, revision, "adapter")
         found = sorted(folder.glob("*.safetensors"))
         if (folder / PEFT_WEIGHTS).is_file():
             found = [folder / PEFT_WEIGHTS]

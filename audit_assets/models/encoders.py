@@ -89,7 +89,7 @@ def resolve_encoder(
     name: str, kind: str, path: str, revision: str | None = None, processor: str = "pil"
 ) -> ResolvedEncoder:
     """Raise InputError if the folder is not an encoder of this kind, or a file is a pickle, truncated or missing."""
-    folder, found = local_folder(path, revision)
+    folder, found = local_folder(path, revision, "encoder")
     _check_library(folder)
     config = timm_config(read_json(folder / "config.json"))
     check_configuration(folder / "config.json", config)

@@ -13,6 +13,7 @@ from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
+from audit_assets.models.hub import HUB, ID, Kind, from_hub, in_cache
 from audit_assets.untrusted.layout import INDEX, is_weight, read_names
 from audit_assets.untrusted.weights import read_json
 
@@ -32,16 +33,6 @@ def text_encoder_family(config: dict[str, Any]) -> str:
     return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
 
 
-HUB = "hub:"
-"""audit.yaml has this before the id of a repository on the hub (`hub:owner/name`).
-
-Everything else is a path on this machine.
-"""
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
-
-
 def is_on_hub(path: str) -> bool:
     """Return whether a path of audit.yaml is the id of a repository on the hub.
 
@@ -55,42 +46,26 @@ def may_fetch() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "1").strip().lower() in ("0", "false", "no", "off")
 
 
-def local_folder(path: str, revision: str | None, *, fetch: bool = True) -> tuple[Path, str | None]:
+def local_folder(
+    path: str, revision: str | None, kind: Kind | None = None, variant: str | None = None, *, fetch: bool = True
+) -> tuple[Path, str | None]:
     """Return the folder of a model, and its revision.
 
-    A `hub:` id is taken from the cache or, with `fetch` and online, from the hub. It raises InputError if no such
-    folder exists, if an id is not pinned to a commit, or if an id is neither in the cache nor may be fetched.
+    A `hub:` id is taken from the cache or, with `fetch` and online, from the hub; `kind` and `variant` choose its files.
+    A path may be in the layout of that cache. InputError if no such folder exists, if an id is not pinned to a commit, if
+    it is neither in the cache nor may be fetched, or if its files in the cache are incomplete.
     """
     if is_on_hub(path):
-        return _from_hub(path.removeprefix(HUB).strip(), revision, fetch=fetch and may_fetch())
+        if kind is None:
+            raise InputError(f"{path}: must be a folder on this machine; fetch the repository, and give the path.")
+        name = path.removeprefix(HUB).strip()
+        return from_hub(name, revision, kind, variant, fetch=fetch and may_fetch())
     folder = Path(path)
     if os.path.isdir(folder):  # Path.is_dir raises if a name is longer than the filesystem allows
-        return folder, revision
+        return in_cache(folder, revision, kind, variant)
     parts = folder.parts[-2:]
-    hint = f", or write `{HUB}{'/'.join(parts)}` for a repository on the hub" if _ID.fullmatch("/".join(parts)) else ""
+    hint = f", or write `{HUB}{'/'.join(parts)}` for a repository on the hub" if ID.fullmatch("/".join(parts)) else ""
     raise InputError(f"{path}: there is no such folder; correct the path{hint}.")
-
-
-def _from_hub(name: str, revision: str | None, *, fetch: bool) -> tuple[Path, str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    if not _ID.fullmatch(name):
-        raise InputError(f"{HUB}{name}: is no id of the hub; write {HUB}owner/name.")
-    if revision is None or not _COMMIT.fullmatch(revision):
-        raise InputError(
-            f"{HUB}{name}: its `revision` is {revision!r}, and a branch or a tag can be moved to other files; give the 40 "
-            "digits of a commit, as the repository's history on the hub shows it."
-        )
-    try:
-        found = snapshot_download(name, revision=revision, local_files_only=not fetch, allow_patterns=list(_FILES))
-    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        said = (str(error).splitlines() or [""])[0]
-        remedy = (
-            "check its name and your access to it" if fetch else "set HF_HUB_OFFLINE=0 to let this command fetch it"
-        )
-        raise InputError(f"{HUB}{name}: is not in the cache of this machine ({said}); {remedy}.") from None
-    return Path(found), revision
 
 
 @contextmanager

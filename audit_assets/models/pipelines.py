@@ -95,7 +95,7 @@ def resolve_diffusers(
     tensors = check_one_file(one_file, config) if one_file else None
     if config is not None and one_file is None:
         raise InputError(f"{path}: is no model in one file, which alone takes a `config`; delete the field.")
-    folder, found = local_folder(config or path, revision if config is None else None)
+    folder, found = local_folder(path, revision, "pipeline", variant) if config is None else local_folder(config, None)
     if not (folder / INDEX).exists():
         raise InputError(_not_a_pipeline(folder))
     index = read_json(folder / "model_index.json")

@@ -15,11 +15,13 @@ import pyarrow as pa
 from audit_assets.config import Audit, EncoderEntry, ModelEntry
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest, sha256_once
-from audit_assets.models.adapters import PEFT_CONFIG, resolve_lora
+from audit_assets.models.adapters import resolve_lora
 from audit_assets.models.encoders import ResolvedEncoder, encoder_files, resolve_encoder, resolve_plug_in
 from audit_assets.models.files import is_on_hub, local_folder, read_files
+from audit_assets.models.hub import Kind
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
+from audit_assets.untrusted.layout import PEFT_CONFIG
 from audit_assets.untrusted.weights import licence
 from audit_assets.warehouse.database import as_json
 from audit_assets.warehouse.store import Warehouse
@@ -38,10 +40,18 @@ def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
     file = Path(_location(audit, entry.path))
     if isinstance(entry, ModelEntry) and entry.source == "diffusers" and os.path.isfile(file):
         return file.parent
+    variant = entry.variant if isinstance(entry, ModelEntry) else None
     try:
-        return local_folder(_location(audit, entry.path), entry.revision, fetch=False)[0]
+        return local_folder(_location(audit, entry.path), entry.revision, _kind(entry), variant, fetch=False)[0]
     except InputError:
         return None
+
+
+def _kind(entry: ModelEntry | EncoderEntry) -> Kind | None:
+    """Return which files of a repository an entry reads. None for a folder of images and for a plug-in."""
+    if isinstance(entry, ModelEntry):
+        return "pipeline" if entry.source == "diffusers" else None
+    return "encoder" if entry.code is None else None
 
 
 def files_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> dict[tuple[str, str], Path] | None:
@@ -256,7 +266,9 @@ def lora_files(audit: Audit, entry: ModelEntry, name: str) -> list[Path]:
         location = _location(audit, adapter.path)
         try:
             here = Path(location)
-            folder = here.parent if here.is_file() else local_folder(location, adapter.revision, fetch=False)[0]
+            folder = (
+                here.parent if here.is_file() else local_folder(location, adapter.revision, "adapter", fetch=False)[0]
+            )
         except InputError:
             continue
         if (folder / name).is_file() and (not here.is_file() or name in (here.name, PEFT_CONFIG)):

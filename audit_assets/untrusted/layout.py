@@ -12,6 +12,8 @@ from audit_assets.errors import InputError
 
 INDEX = "model_index.json"
 """The file of a pipeline of diffusers that names its components. Each has a folder of its own."""
+PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+"""The files of an adapter in a folder of PEFT."""
 TEMPLATES = "additional_chat_templates"
 """A tokenizer or a processor reads this folder beside its other files."""
 _WEIGHTS = re.compile(

@@ -84,28 +84,9 @@ def test_a_path_never_goes_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_repository_on_the_hub_is_pinned_to_a_commit(revision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
     with pytest.raises(InputError, match="give the 40 digits of a commit"):
-        local_folder("hub:owner/name", revision)
+        local_folder("hub:owner/name", revision, "pipeline")
     with pytest.raises(InputError, match="is no id of the hub"):
-        local_folder("hub:../etc", "0" * 40)
-
-
-@pytest.mark.parametrize(("offline", "fetched"), [(None, False), ("1", False), ("yes", False), ("0", True)])
-def test_nothing_is_fetched_unless_the_user_says_so(
-    offline: str | None, fetched: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    asked: list[bool] = []
-
-    def download(name: str, *, local_files_only: bool, **_: object) -> str:
-        asked.append(not local_files_only)
-        return str(tmp_path)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    if offline is not None:
-        monkeypatch.setenv("HF_HUB_OFFLINE", offline)
-    assert local_folder("hub:owner/name", "a" * 40) == (tmp_path, "a" * 40)
-    assert local_folder("hub:owner/name", "a" * 40, fetch=False)
-    assert asked == [fetched, False]
+        local_folder("hub:../etc", "0" * 40, "pipeline")
 
 
 def test_whatever_a_library_says_of_a_model_is_bad_input_and_a_missing_package_is_named(tmp_path: Path) -> None:
