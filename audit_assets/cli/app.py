@@ -1,0 +1,90 @@
+"""The application, its screen, and what every command has in common."""
+
+import os
+import sys
+import warnings
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.terminal import Screen
+
+ORDER = (
+    "init", "check", "plan", "run", "roster", "report", "sql", "dev", "code-server", "sort", "verify", "sign", "export", "import",
+)  # fmt: skip
+"""The commands in the order in which a person needs them, as `--help` lists them."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """Every command ends here if its input is bad or the system refuses it: with a sentence and no traceback."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in ORDER, others after them."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, KeyboardInterrupt) as error:
+            raise stop(error) from None
+        except OSError as error:
+            if error.filename is None:  # of no file: a fault of the program
+                raise
+            raise stop(InputError(f"{unreadable(os.fsdecode(error.filename), error)}.")) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Can this image model imitate this artist?",
+)
+console = Screen()
+
+Config = Annotated[Path, typer.Option(help="the audit file", envvar="AUDIT_CONFIG")]
+DEFAULT = Path("data/miniature/audit.yaml")
+LEFT_OUT = 3
+"""The exit code of a command that finished, and left out a model, an encoder, an artist or a real work that it lists."""
+TimestampCertificate = Annotated[
+    Path | None, typer.Option(help="certificates (PEM) of the timestamp authority that must have seen the signature")
+]
+
+
+def stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
+    """The exit code: 2 after bad input, 130 after Ctrl-C, as in shells."""
+    if isinstance(error, KeyboardInterrupt):
+        console.print("\nstopped: finished work is kept; the same command continues from there")
+        return typer.Exit(130)
+    console.print("cannot audit:", style="bold red")
+    console.print(str(error), markup=False)
+    return typer.Exit(2)
+
+
+@app.callback()
+def _terminal() -> None:
+    """A character that the terminal's encoding lacks is shown as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def quiet() -> None:
+    """Dagster would print every event on stderr. The event log has the events in any case."""
+    import atexit
+    import logging
+
+    # When the interpreter ends, DuckDB's bindings count their remaining objects. If a step loaded a model, they print dozens of
+    # lines about these objects, which tell the operator nothing.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
+
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # otherwise transformers warns that torchvision is missing, which is intended
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -1,0 +1,124 @@
+"""Commands that plan an audit, make it, and serve it."""
+
+import os
+import time
+from functools import partial
+
+import typer
+import typer.core
+from rich.table import Table
+
+from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
+from audit_assets.cli.results import show_results
+from audit_assets.errors import InputError
+from audit_assets.untrusted.terminal import one_line, printable
+
+
+@app.command()
+def run(config: Config = DEFAULT) -> None:
+    """Make every part of the audit that is not made yet, then print the results beside the paper's."""
+    from audit_assets.runs.driver import run_audit
+    from audit_assets.runs.progress import shown
+
+    quiet()
+    started = time.monotonic()
+    driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
+    published = [m for m in driver.models() if m in driver.results.audited()]
+    show_results(driver.ws.database, published)
+    home = driver.audit.dagster_home
+    console.print(f"\ndone in {time.monotonic() - started:.0f} s")
+    console.print(f"database  {driver.ws.database}", markup=False)
+    for model in published:
+        console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
+    console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
+    console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
+    if deviations := driver.deviations():
+        console.print("\nsupplied images differ from the protocol:", style="bold")
+        for line in deviations:
+            console.print(line, markup=False)
+    if problems := driver.problems():
+        console.print("\nnot audited:", style="bold red")
+        for problem in problems:
+            console.print(problem, markup=False)
+        console.print("Repair these, and run the same command: it tries them again, and keeps what is finished.")
+        raise typer.Exit(LEFT_OUT)
+
+
+@app.command()
+def plan(config: Config = DEFAULT) -> None:
+    """Read the captions and the roster, and print what an audit of this size can find, before any image is made."""
+    from audit_assets.measurement.design import statements
+    from audit_assets.runs.driver import driver as opened
+    from audit_assets.runs.progress import shown
+
+    quiet()
+    with opened(config) as driver:
+        for problem in driver.preflight():
+            console.print(f"not audited: {problem}", markup=False)
+        for note in driver.notes:
+            console.print(f"note: {note}", markup=False)
+        for step in driver.roster_steps():
+            driver.run_or_refuse(step, partial(shown, console))
+        notes, unread = driver.roster_notes(), driver.unread()
+        design = driver.results.design()
+    if design is None:
+        raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
+    _notes(notes)
+    for line in unread:
+        console.print(line, markup=False)
+    table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
+    for one in statements(design):
+        table.add_row(printable(one.question), printable(f"{one.answer}. {one.sentence}"), printable(one.settle))
+    console.print(table)
+
+
+@app.command()
+def roster(config: Config = DEFAULT) -> None:
+    """Scan the captions, and choose artists and controls, without opening a model. If no table of artists exists, propose one."""
+    from audit_assets.runs.driver import run_roster
+    from audit_assets.runs.progress import shown
+
+    quiet()
+    started = time.monotonic()
+    driver = run_roster(config, partial(shown, console))
+    warehouse = driver.ws.warehouse
+    _notes(driver.roster_notes())
+    table = Table("roster", "criterion", "removed", "remaining", "note")
+    for row in warehouse.read("roster_attrition").itertuples():
+        table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))
+    console.print(table)
+    console.print(f"done in {time.monotonic() - started:.0f} s")
+    for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):
+        console.print(f"{name:<16}{warehouse.path(name)}", markup=False)
+
+
+def _notes(notes: list[str]) -> None:
+    for note in notes:
+        console.print(f"note: {one_line(note)}", markup=False)
+
+
+@app.command()
+def dev(config: Config = DEFAULT, port: int = 3000) -> None:
+    """Serve the Dagster UI over this audit's own Dagster home, to this machine alone and to no page of another site."""
+    from audit_assets.config import load_audit
+    from audit_assets.runs.lost_runs import hold_ui
+    from audit_assets.runs.ui import check_port, serve_ui
+
+    audit = load_audit(config)
+    check_port(port)
+    home = hold_ui(audit)
+    environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
+    code = serve_ui(environment, port, lambda line: console.print(line, markup=False))
+    raise typer.Exit(code)
+
+
+@app.command()
+def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
+    """Serve the definitions to a webserver and a daemon, and run their runs. Only one such server may run at a time.
+
+    The server ends the runs that died with the server before it. The service in `docker/` uses this command; `dev` starts
+    webserver, daemon and code server together.
+    """
+    from audit_assets.runs.lost_runs import serve
+
+    raise typer.Exit(serve(host, port, lambda line: console.print(line, markup=False)))
