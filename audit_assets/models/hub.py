@@ -225,7 +225,7 @@ def _check_folder(
 ) -> set[str | None]:
     """Return the variants of a folder's weights. InputError if it has no weights that are loaded."""
     found = weights_by_variant(names)
-    check_variant(folder, found, variant)
+    check_variant(folder, found, variant, of_pipeline=pipeline is not None)
     if not found:
         raise InputError(
             problem_of_other_formats(folder, names, pipeline)

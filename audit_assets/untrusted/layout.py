@@ -118,12 +118,16 @@ def used_variant(found: Collection[str | None], wanted: str | None) -> str | Non
     return min((v for v in found if v is not None), default=None)
 
 
-def check_variant(folder: Path, found: Collection[str | None], wanted: str | None) -> None:
-    """Raise InputError if several variants exist, none is plain, and none is chosen."""
+def check_variant(folder: Path, found: Collection[str | None], wanted: str | None, *, of_pipeline: bool) -> None:
+    """Raise InputError if several variants exist, none is plain, and none is chosen. Only a pipeline's can be chosen."""
     if wanted not in found and None not in found and len(found) > 1:
+        remedy = (
+            "choose one with `variant:` in the entry of audit.yaml"
+            if of_pipeline
+            else "copy the encoder with one of them into a folder of its own, and give its path"
+        )
         raise InputError(
-            f"{folder}: holds the variants {', '.join(sorted(str(v) for v in found))} of its weights; choose one with "
-            "`variant:` in the entry of audit.yaml."
+            f"{folder}: holds the variants {', '.join(sorted(str(v) for v in found))} of its weights; {remedy}."
         )
 
 

@@ -59,7 +59,7 @@ def check_weights(
     """
     names = sorted(p.name for p in folder.iterdir() if not p.is_dir())
     found = weights_by_variant(names)
-    check_variant(folder, found, variant)
+    check_variant(folder, found, variant, of_pipeline=pipeline is not None)
     files = [folder / name for name in found.get(used_variant(found, variant), [])]
     weights = [file for file in files if file.suffix == ".safetensors"]
     indexes = [file for file in files if file.suffix == ".json"]

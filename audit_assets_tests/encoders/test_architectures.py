@@ -165,6 +165,11 @@ def test_an_encoder_in_half_precision_alone_is_loaded(tmp_path: Path) -> None:
     (half / "model.safetensors").rename(half / "model.fp16.safetensors")
     ours, theirs = (TransformersEncoder(resolve_encoder("e", "image_text", str(f)), "cpu") for f in (whole, half))
     assert np.array_equal(ours.embed_images(pictures()), theirs.embed_images(pictures()))
+    shutil.copy(half / "model.fp16.safetensors", half / "model.bf16.safetensors")
+    with pytest.raises(
+        InputError, match="holds the variants bf16, fp16 of its weights; copy the encoder with one of them"
+    ):
+        resolve_encoder("e", "image_text", str(half))
 
 
 def test_an_encoder_in_shards_is_read_like_one_file(tmp_path: Path) -> None:

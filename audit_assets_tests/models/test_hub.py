@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.errors import InputError
+from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.files import files_sha256, local_folder
 from audit_assets.models.hub import Kind, files_to_fetch
-from audit_assets.models.pipelines import resolve_diffusers
+from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
 from audit_assets_tests.encoders.tiny_encoders import clip
 from audit_assets_tests.models.hub_server import COMMIT, TOKEN, hub
 
@@ -242,6 +243,11 @@ def test_of_any_listing_weights_and_no_pickles_are_fetched_or_it_is_refused(
         assert any(name.startswith("unet/") and name.endswith(".safetensors") for name in files)
 
 
+def draw(model: ResolvedModel) -> np.ndarray:
+    (image,) = DiffusersSource(model, "cpu").generate(["art by anna"], [7], batch_size=1)
+    return np.asarray(image)
+
+
 def in_cache(folder: Path, cache: Path, commit: str) -> Path:
     """A folder as older clients of the hub keep it, without a listing: files by their content, and links to them by commit."""
     repository = cache / "models--owner--name"
@@ -264,7 +270,10 @@ def test_the_cache_of_a_repository_may_be_given_as_a_path(
     for path in (str(cached), str(snapshot)):
         found = resolve_diffusers("m", path, None, {})
         assert (found.path, found.revision, found.files_sha256) == (snapshot, COMMIT, files_sha256(repository))
-    assert local_folder("hub:owner/name", COMMIT, "pipeline") == (snapshot, COMMIT)
+    settings = {"steps": 2, "guidance": 3.0, "size": 32}
+    of_hub, of_folder = (resolve_diffusers("m", p, COMMIT, settings) for p in ("hub:owner/name", str(repository)))
+    assert (of_hub.path, of_hub.revision) == (snapshot, COMMIT)
+    assert np.array_equal(draw(of_hub), draw(of_folder))
     with pytest.raises(InputError, match=r"is the commit a{40}, and `revision` is 'main'"):
         local_folder(str(snapshot), "main", "pipeline")
     in_cache(repository, tmp_path, "b" * 40)
