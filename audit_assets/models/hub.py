@@ -227,9 +227,12 @@ def _check_folder(
     found = weights_by_variant(names)
     check_variant(folder, found, variant, of_pipeline=pipeline is not None)
     if not found:
+        problem = problem_of_other_formats(folder, names, pipeline)
         raise InputError(
-            problem_of_other_formats(folder, names, pipeline)
-            or f"{folder}: holds no weights that are loaded (model.safetensors or diffusion_pytorch_model.safetensors); give "
+            f"{problem} Often another commit or a pull request of the repository has safetensors: then give its 40 digits as "
+            "`revision`."
+            if problem
+            else f"{folder}: holds no weights that are loaded (model.safetensors or diffusion_pytorch_model.safetensors); give "
             "another repository or commit."
         )
     return set(found)

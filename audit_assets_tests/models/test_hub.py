@@ -174,7 +174,7 @@ def test_what_cannot_be_used_is_refused_before_it_is_fetched(repository: Path, t
         "o/pickles": (
             pickles,
             {},
-            ("unet/pytorch_model.bin: is a pickle", "DiffusionPipeline.from_pretrained('o/pickles'"),
+            ("unet/pytorch_model.bin: is a pickle", "DiffusionPipeline.from_pretrained('o/pickles'", "a pull request of the repository has"),
         ),
         "o/several": (several, {}, ("o/several/vae: holds the variants ema, fp16",)),
         "o/typing": (repository, {"variant": "fp61"}, ("holds no weights of the variant 'fp61'",)),
