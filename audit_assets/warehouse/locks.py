@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def check_locks(folder: Path) -> None:
 
     Without locks the library would wait for ever, or not at all.
     """
-    tried = folder / f".locks-{os.getpid()}"
+    tried = folder / f".locks-{os.getpid()}-{threading.get_ident()}"  # threads of one process try it at the same time
     with writing(tried):
         file = os.open(tried, os.O_RDWR | os.O_CREAT, 0o600)
     try:
