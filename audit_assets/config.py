@@ -25,6 +25,9 @@ FEWEST_IMAGES = 5
 """An artist with fewer images, and fewer than the protocol asks for, is not auditable: four images against some hundred show nothing."""
 _SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_VARIABLE = r"^[A-Z][A-Z0-9_]{0,79}$"
+_A_SECRET_BY_NAME = re.compile(r"key|token|secret|password|credential|auth", re.I)
+_SET_BY_THE_AUDIT = {"prompt", "model", "n", "seed"}
 
 Key = Annotated[
     str,
@@ -222,10 +225,47 @@ class LoraEntry(_Strict):
     )
 
 
+class ApiEntry(_Strict):
+    """How a model behind an images API is asked. Address and key are in variables of the environment, which the file names."""
+
+    address_env: str = Field(
+        "AUDIT_API_ADDRESS", pattern=_VARIABLE, description="the variable that holds the address of the server"
+    )
+    key_env: str = Field(
+        "AUDIT_API_KEY", pattern=_VARIABLE, description="the variable that holds the key, if one is needed"
+    )
+    seeds: bool = Field(False, description="whether the server takes `seed`")
+    seed_bits: int = Field(63, ge=1, le=63, description="the server takes seeds below 2 to the power of this number")
+    concurrency: int = Field(2, ge=1, le=64, description="calls at the same time")
+    timeout: float = Field(
+        180, gt=0, le=3600, description="seconds that one call may take, from connecting to the last byte"
+    )
+    retries: int = Field(4, ge=0, le=20, description="how often one image is asked for again")
+    patience: float = Field(
+        600, gt=0, le=86_400, description="seconds in all that one image may wait for a busy server"
+    )
+    maximum_images: int | None = Field(
+        None, ge=0, description="calls that this warehouse may ever make of this model; checked before each call"
+    )
+    price_per_image: float | None = Field(None, ge=0, allow_inf_nan=False)
+    maximum_cost: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="in the currency of price_per_image; checked before each call"
+    )
+    refusal_codes: tuple[str, ...] = Field((), description="further error codes by which this server refuses a prompt")
+
+    @model_validator(mode="after")
+    def _money_has_a_price(self) -> "ApiEntry":
+        if self.maximum_cost is not None and not self.price_per_image:
+            raise ValueError("maximum_cost needs price_per_image, from which the cost of a call follows; give both")
+        return self
+
+
 class ModelEntry(_Strict):
     name: Key
-    source: Literal["diffusers", "image_folder"]
-    path: str = Field(min_length=1)
+    source: Literal["diffusers", "image_folder", "api"]
+    path: str = ""
+    model: str | None = Field(None, min_length=1, max_length=200, description="of source api: the name that is sent")
+    api: ApiEntry | None = None
     revision: str | None = None
     approved: bool = False
     retired: bool = False
@@ -253,6 +293,37 @@ class ModelEntry(_Strict):
                 "an image_folder takes no settings, lora, variant or config, because its images are made already; delete these fields"
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_source_has_its_own_fields(self) -> "ModelEntry":
+        if self.source != "api":
+            if not self.path:
+                raise ValueError(f"a model of source {self.source} needs a `path`; give its folder")
+            if self.model is not None or self.api is not None:
+                raise ValueError("`model` and `api` belong to source api; delete them, or correct `source`")
+            return self
+        if self.model is None:
+            raise ValueError("source api needs `model`, the name that the server knows the model by")
+        unused = [f for f in ("path", "revision", "lora", "variant", "config") if getattr(self, f)]
+        if unused:
+            raise ValueError(f"source api has no files, and takes no {', '.join(unused)}; delete the fields")
+        for name, value in self.settings.items():
+            if name in _SET_BY_THE_AUDIT:
+                raise ValueError(f"settings.{name} is set by the audit; delete it")
+            if _A_SECRET_BY_NAME.search(name):
+                raise ValueError(
+                    f"settings.{name}: settings are recorded; keep a secret in the variable of api.key_env"
+                )
+            if not isinstance(value, (str, int, float, bool)) or value != value:
+                raise ValueError(f"settings.{name}: must be a text, a number, true or false")
+        if self.settings.get("response_format", "url") not in ("url", "b64_json"):
+            raise ValueError("settings.response_format is url or b64_json; correct it, or leave it to the server")
+        return self
+
+    @property
+    def asked(self) -> ApiEntry:
+        """How a model of source api is asked."""
+        return self.api or ApiEntry()
 
 
 class EncoderEntry(_Strict):

@@ -15,6 +15,10 @@ class Unwritable(InputError):
     """A file cannot be written. This concerns the whole audit, and no single part of it is to blame."""
 
 
+class Stopped(InputError):
+    """A model version cannot go on, whatever subject comes next. No subject is to blame, and finished work is kept."""
+
+
 def said(error: BaseException) -> str:
     """What an error says, for the list of what was left out. An error that is not about input begins with its kind."""
     text = " ".join(str(error).split()) if not isinstance(error, InputError) else str(error)

@@ -56,7 +56,7 @@ def test_a_protocol_can_be_a_file_beside_the_audit(tmp_path: Path) -> None:
     [
         ("protocol: paper_2023", "protocol: paper_2023\nbatchsize: 3", 2, "batchsize", "correct its name"),
         ("path: m}", "path: m, sise: 3}", 4, "models.0.sise", "correct its name"),
-        ("source: diffusers", "source: web", 4, "models.0.source", "'diffusers' or 'image_folder'"),
+        ("source: diffusers", "source: web", 4, "models.0.source", "'diffusers', 'image_folder' or 'api'"),
         ("sd-1.5", "SD 1.5", 4, "models.0.name", "should match pattern"),
         ("sd-1.5", "../up", 4, "models.0.name", "should match pattern"),
         ("{artists: artists.csv}", "{}", 1, "the file", "give either `artist: <name>` or `roster: {artists: artists.csv}`"),

@@ -17,7 +17,7 @@ from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.stage import Cell, ImitationStage
 from audit_assets.generation.tables import no_rows
 from audit_assets.hashing import digest
-from audit_assets.warehouse.images import SHOW_NOTHING
+from audit_assets.warehouse.images import WITHHELD
 from audit_assets.workspace import Workspace
 
 _WORTH_A_LINE = 1.0
@@ -57,7 +57,7 @@ def cells(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
         dg.AssetCheckSpec(
             "no_image_is_blank",
             asset="imitations",
-            description="No image is black or empty, and no safety checker replaced one. Such images are kept and count as wrong.",
+            description="No image is black or empty, no safety checker replaced one, and no server refused one, rewrote its prompt or failed. Such images are kept, and no verdict rests on them.",
         ),
         dg.AssetCheckSpec(
             "every_subject_could_be_asked",
@@ -146,7 +146,8 @@ def drawn(table: pd.DataFrame) -> list[str]:
 
 
 def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> list[dg.AssetCheckResult]:
-    blank, blocked = (int((table["status"] == status).sum()) for status in SHOW_NOTHING)
+    statuses = ("blank", *WITHHELD)
+    counts = {status: n for status in statuses if (n := int((table["status"] == status).sum()))}
     refused = table.loc[table["problem"].notna(), ["model_version", "subject", "problem"]].drop_duplicates()
     return [
         dg.AssetCheckResult(
@@ -155,10 +156,10 @@ def _checks(table: pd.DataFrame, problems: list[str], deviations: list[str]) -> 
             metadata={"images": int(table["image_sha256"].notna().sum()), "problems": problems[:20]},
         ),
         dg.AssetCheckResult(
-            passed=blank + blocked == 0,
+            passed=not counts,
             check_name="no_image_is_blank",
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"blank": blank, "blocked": blocked},
+            metadata={"blank": 0, "blocked": 0, **counts},
         ),
         dg.AssetCheckResult(
             passed=refused.empty,

@@ -166,6 +166,11 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
             sources.append((ws.audit.encoder(str(source.row.get("encoder"))), source.files))
     for entry, files in sources:
         folder = folder_here(ws.audit, entry)
+        if isinstance(entry, ModelEntry) and entry.source == "api":
+            check.unchecked.append(
+                f"{entry.name}: is served behind an API, so its files are not known, and nothing shows whether they changed"
+            )
+            continue
         if folder is None:
             check.unchecked.append(f"{entry.name}: its files are not on this machine ({entry.path})")
             continue

@@ -312,10 +312,16 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
     )  # each reader decides what code runs
     for kind in ("models", "encoders"):
         for entry in content[kind]:
-            entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
+            if entry.get("source") != "api":
+                entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
             if entry.get("config") is not None:
                 entry["path"], entry["config"] = f"./models/{entry['name']}.safetensors", f"./config/{entry['name']}"
-            for field in ("config", "variant"):  # earlier versions had no such fields, and an import compares them
+            for field in (
+                "config",
+                "variant",
+                "model",
+                "api",
+            ):  # earlier versions had no such fields, and an import compares them
                 if field in entry and entry[field] is None:
                     del entry[field]
             for adapter in entry.get("lora", []):

@@ -38,6 +38,11 @@ def replay(ws: Workspace, manifest: Manifest, subjects: int, elsewhere: list[str
     entry = ws.audit.model(model)
     if subjects <= 0:
         return Check("images drawn again", unchecked=["none were asked for"])
+    if entry.source == "api":
+        served = (
+            f"{model}: is served behind an API, so its images cannot be drawn again; they stand as they were answered"
+        )
+        return Check("images drawn again", unchecked=[served])
     absent = folder_here(ws.audit, entry) is None
     if absent or entry.retired or not entry.approved:
         reason = "is not on this machine" if absent else "is retired or not approved"

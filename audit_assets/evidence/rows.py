@@ -19,6 +19,7 @@ from audit_assets.evidence.manifest import (
     sources,
     table_rows,
 )
+from audit_assets.generation.answers import check_answers
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.warehouse.contract import reading
@@ -80,8 +81,14 @@ def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict
         said.pop("bytes")
         if any(kept[key] != value for key, value in said.items()):
             found.append(f"{subject.imitations}: template {image.template}, trial {image.trial} is not the manifest's")
-    if manifest.model.row.get("source") == "diffusers":
-        found += [f"{subject.imitations}: {p}" for p in check_imitations(table, ws.protocol, subject.subject)]
+    if (source := manifest.model.row.get("source")) in ("diffusers", "api"):
+        bits = json.loads(manifest.model.row.get("generation_settings") or "{}").get("seed_bits")
+        problems = (
+            check_imitations(table, ws.protocol, subject.subject)
+            if source == "diffusers"
+            else check_answers(table, ws.protocol, subject.subject, bits)
+        )
+        found += [f"{subject.imitations}: {p}" for p in problems]
         wordings = ws.protocol.wordings(subject.name, row.get("indirect_prompt") or "")
         found += [
             f"{subject.imitations}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the protocol's prompt"

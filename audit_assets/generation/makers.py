@@ -1,4 +1,4 @@
-"""Makers of a subject's rows: a model that is prompted, or a folder of images that an operator supplied. torch is imported only for a model."""
+"""Makers of a subject's rows: a model that is prompted here or behind an API, or a folder of images that an operator supplied. torch is imported only for a model."""
 
 import gc
 from collections import Counter
@@ -23,6 +23,7 @@ from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.roster.homes import Homes, Names, homes
 from audit_assets.untrusted.folders import supplied_files
 from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.store import Warehouse
 
 at_work: Counter[str] = Counter()
 """Images drawn so far for the current subject, per model version. A progress bar in the same process reads it."""
@@ -52,7 +53,9 @@ class Maker(Interface):
         """One sentence per problem of the rows."""
 
 
-class _Maker:
+class MakerOf:
+    """What every maker has: the model version, the protocol, the images, and what is open until it is left."""
+
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore) -> None:
         self.resolved, self.protocol, self.store = resolved, protocol, store
         self._open = ExitStack()
@@ -66,7 +69,7 @@ class _Maker:
         self._open.close()
 
 
-class AskedModel(_Maker):
+class AskedModel(MakerOf):
     """A pipeline, and a thread that writes images at the same time. The pipeline is loaded for the first subject that must be made."""
 
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> None:
@@ -127,7 +130,7 @@ class AskedModel(_Maker):
         return self._open.enter_context(ThreadPoolExecutor(1))
 
 
-class SuppliedImages(_Maker):
+class SuppliedImages(MakerOf):
     """A folder of images. A subject with unreadable images is refused with the reason; the others continue."""
 
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, homes: Homes) -> None:
@@ -163,9 +166,21 @@ class SuppliedImages(_Maker):
 
 
 def maker(
-    resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int, names: Callable[[], Names]
+    resolved: ResolvedModel,
+    protocol: Protocol,
+    store: ImageStore,
+    batch_size: int,
+    names: Callable[[], Names],
+    warehouse: Warehouse,
 ) -> Maker:
-    """The maker of a model version, chosen by its source. `names` gives the names and aliases of the subjects."""
+    """The maker of a model version, chosen by its source. `names` gives the names and aliases of the subjects.
+
+    A served model keeps each answer in the `warehouse`.
+    """
+    if resolved.source == "api":
+        from audit_assets.generation.served import ServedModel
+
+        return ServedModel(resolved, protocol, store, warehouse, names)
     if resolved.source == "image_folder":
         return SuppliedImages(resolved, protocol, store, homes(resolved.path, names()))
     return AskedModel(resolved, protocol, store, batch_size)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from audit_assets.errors import InputError, Unwritable, said
+from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -79,7 +79,9 @@ class ImitationStage:
                         if problems := maker.check(rows, subject):
                             raise ValueError("; ".join(problems))
                         drawn, in_a_row = True, 0
-                    except Unwritable:
+                        if (rows["status"] == "failed").any():  # other inputs, so that the next run asks again
+                            inputs = digest([inputs, rows.to_json()])
+                    except (Unwritable, Stopped):
                         raise
                     except Exception as error:  # each pipeline raises exceptions of its own
                         failed, in_a_row = error, in_a_row + 1
@@ -121,7 +123,7 @@ class ImitationStage:
         template, trial, image_sha256, plan, replayed_sha256, replayed_plan.
 
         The default is one subject in a hundred, chosen by a hash of its key and the model's name, so that no person chooses. All
-        images of a subject are drawn again, because the batch plan decides the bytes.
+        images of a subject are drawn again, because the batch plan decides the bytes. A model behind an API is not asked again.
         """
         prompted = self.ws.prompted()
         if subjects is None:
@@ -130,6 +132,8 @@ class ImitationStage:
         columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
         replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
         tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
+        if self.ws.audit.model(model).source == "api":
+            return tables[0]
         with self._maker(model, store) as maker:
             for subject in subjects:
                 kept = self.ws.warehouse.read(f"imitations/{model}/{subject}")[columns]
@@ -225,4 +229,5 @@ class ImitationStage:
         if not audit.model(model).approved:
             raise InputError(f"{audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(audit, audit.model(model))
-        return maker(resolved, self.ws.protocol, store or self.ws.images, audit.batch_size, self.ws.names)
+        images = store or self.ws.images
+        return maker(resolved, self.ws.protocol, images, audit.batch_size, self.ws.names, self.ws.warehouse)

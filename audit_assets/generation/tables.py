@@ -24,6 +24,10 @@ COLUMNS = [*PUBLISHED, "file", "date", "origin", "model", "problem", "plan"]
 """`file`, `date`, `origin` (of prompt and seed) and `model` (that the file names) belong to an image that an operator supplied. `problem` is the reason why a subject has no images. `plan` is JSON
 of device, dtype, threads and batch size, on which the bytes of an image depend."""
 
+ANSWERED = ["code", "reason", "revised_prompt", "answer_sha256"]
+"""Further columns of a model behind an API. `model` and `date` are then what the server says of itself. `code` is the server's code of an
+error, `reason` says in words what came of the call, and `answer_sha256` is the hash of the image file that the server sent."""
+
 
 _WHOLE_NUMBERS: dict[str, Any] = {
     "template": "int32",
@@ -34,13 +38,14 @@ _WHOLE_NUMBERS: dict[str, Any] = {
 }
 
 
-def imitation_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """COLUMNS in order of template and trial. A missing value is NULL.
+def imitation_table(rows: Sequence[dict[str, Any]], more: Sequence[str] = ()) -> pd.DataFrame:
+    """COLUMNS and `more` in order of template and trial. A missing value is NULL.
 
     Each column gets its type before pandas guesses one. Otherwise a seed beside a NULL would become a float and lose digits.
     """
     columns = {
-        c: pd.Series([row.get(c) for row in rows], dtype=object).astype(_WHOLE_NUMBERS.get(c, "str")) for c in COLUMNS
+        c: pd.Series([row.get(c) for row in rows], dtype=object).astype(_WHOLE_NUMBERS.get(c, "str"))
+        for c in [*COLUMNS, *more]
     }
     return pd.DataFrame(columns).sort_values(["template", "trial"], ignore_index=True)
 
@@ -51,16 +56,23 @@ def no_rows() -> pd.DataFrame:
 
 
 def origins(imitations: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Two published tables on the origin of images, from columns that the published `imitations` does not have.
+    """The published tables on the origin of images, from columns that the published `imitations` does not have.
 
     `generation_plans` has device, dtype, threads and batch size (JSON), and the number of images that each model version made
     with them. `supplied_images` has the file of each image that an operator supplied, the date that its manifest gives, where prompt and seed
-    were found, and the model that the file names.
+    were found, and the model that the file names. `api_answers` has what the server of a model said of each image.
     """
     made = imitations[imitations["plan"].notna()]
     supplied = imitations[imitations["file"].notna()].reindex(columns=[*_IMAGE, "file", "date", "origin", "model"])
     plans = made.groupby(["model_version", "plan"], sort=True).size().rename("images").reset_index()
-    return {"generation_plans": plans, "supplied_images": supplied.reset_index(drop=True)}
+    answers = imitations.reindex(columns=[*_IMAGE, "status", "model", "date", *ANSWERED])
+    answers = answers[answers["code"].notna() | answers["answer_sha256"].notna()]
+    answers = answers.rename(columns={"model": "answered_by", "date": "created"})
+    return {
+        "generation_plans": plans,
+        "supplied_images": supplied.reset_index(drop=True),
+        "api_answers": answers.reset_index(drop=True),
+    }
 
 
 _IMAGE = ["model_version", "subject", "template", "trial"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audit_assets.config import ApiEntry
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.models.adapters import ResolvedLora
@@ -63,6 +64,8 @@ class ResolvedModel:
     """The file of a model in one file. `path` is then the folder `config`."""
     in_file: tuple[str, ...] = ()
     """The components whose weights come from that file."""
+    api: ApiEntry | None = None
+    """How a model that is served behind an API is asked. Such a model has no files, and `path` and `files_sha256` are empty."""
 
     @property
     def recorded(self) -> dict[str, Any]:

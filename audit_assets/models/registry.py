@@ -20,6 +20,7 @@ from audit_assets.models.encoders import ResolvedEncoder, encoder_files, resolve
 from audit_assets.models.files import is_on_hub, local_folder, read_files
 from audit_assets.models.hub import Kind
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
+from audit_assets.models.served import resolve_served
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
 from audit_assets.untrusted.layout import PEFT_CONFIG
 from audit_assets.untrusted.weights import licence
@@ -35,8 +36,10 @@ def _location(audit: Audit, path: str) -> str:
 def folder_here(audit: Audit, entry: ModelEntry | EncoderEntry) -> Path | None:
     """Return the folder of an entry's files if it is on this machine. Nothing is fetched.
 
-    For a model in one file, it is the folder of that file.
+    For a model in one file, it is the folder of that file. A model behind an API has none.
     """
+    if isinstance(entry, ModelEntry) and entry.source == "api":
+        return None
     file = Path(_location(audit, entry.path))
     if isinstance(entry, ModelEntry) and entry.source == "diffusers" and os.path.isfile(file):
         return file.parent
@@ -88,6 +91,8 @@ def _by_place(kind: str, folder: Path, files: list[Path]) -> dict[tuple[str, str
 def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
     """InputError names the entry, the file and the remedy."""
     try:
+        if entry.source == "api":
+            return resolve_served(entry)
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
         lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight, a.alpha) for a in entry.lora)
@@ -112,7 +117,7 @@ def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
     Weights in which one bit has changed load and draw as well as others. Nothing else would tell them apart from the
     weights that the audit began with. A person may change the images that they supply.
     """
-    if isinstance(found, ResolvedModel) and found.source == "image_folder":
+    if isinstance(found, ResolvedModel) and found.source != "diffusers":
         return
     warehouse, where, inputs = _registered(audit, found)
     if warehouse.inputs(where) != inputs:
@@ -212,7 +217,11 @@ def registry(audit: Audit, warehouse: Warehouse) -> Registry:
             problems += [f"model {entry.name!r}: {p}" for p in folder_problems(resolved[entry.name].path)]
     notes = [f"model {m.name!r}: {note}" for m in resolved.values() for note in m.notes()]
     names = {entry.name for entry in audit.models}
-    versions = [r for r in _rows(warehouse, "model_versions") if r["model_version"] in names and r["files_sha256"]]
+    versions = [
+        r
+        for r in _rows(warehouse, "model_versions")
+        if r["model_version"] in names and (r["files_sha256"] or r["source"] == "api")
+    ]
     files = [r for r in _rows(warehouse, "model_files") if r["name"] in names]
     return Registry(resolved, refused, problems, notes, versions, files)
 
@@ -314,14 +323,15 @@ def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
         if resolved is None and entry.name in earlier:
             rows.append({**earlier[entry.name], "approved": entry.approved, "retired": entry.retired})
             continue
-        said = {**entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
+        own = {"model": entry.model} if entry.model else {}
+        said = {**own, **entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
         rows.append(
             {
                 "model_version": entry.name,
                 "source": entry.source,
                 "pipeline_class": resolved.pipeline_class if resolved else None,
                 "revision": resolved.revision if resolved else entry.revision,
-                "files_sha256": resolved.files_sha256 if resolved else None,
+                "files_sha256": (resolved.files_sha256 or None) if resolved else None,
                 "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
                 "generation_settings": as_json(resolved.recorded if resolved else said),
                 "approved": entry.approved,
@@ -342,7 +352,7 @@ def model_files_table(known: Registry) -> pd.DataFrame:
         if model.source == "image_folder":
             images = [f for own in artist_folders(model.path) for f in folder_files(own)]
             rows += _file_rows("model", name, model.path, images)
-        else:
+        elif model.source == "diffusers":
             rows += _own_rows(model)
     kept = [tuple(row[c] for c in FILE_COLUMNS) for row in known.files_before if row["name"] not in known.resolved]
     return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)

@@ -18,6 +18,7 @@ from audit_assets.generation.makers import AskedModel, maker
 from audit_assets.generation.seeds import image_seed
 from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import resolve_encoder_entry, resolve_model
+from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import homes, unread_works, works_of
@@ -25,6 +26,7 @@ from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore, is_blank
+from audit_assets.warehouse.store import Warehouse
 
 _SHOWN = 8
 """Names that a row lists at most."""
@@ -164,10 +166,19 @@ def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
         if strange:
             row.understood += f"; {len(strange)} of them belong to no artist of the table, and count only if they belong to a control name"
         return
+    if found.source == "api":
+        server_of(entry.asked)
+        row.understood = (
+            f"served as {entry.model!r}; address and key are set; not asked, because each answer may be paid"
+        )
+        return
     row.understood = f"{found.pipeline_class}; {_settings(found)}"
     if found.lora:
         row.understood += f"; {_counted(len(found.lora), 'adapter')}"
-    with maker(found, known.protocol, ImageStore(Path("unused")), known.audit.batch_size, known.names) as made:
+    unused = Path("unused")
+    with maker(
+        found, known.protocol, ImageStore(unused), known.audit.batch_size, known.names, Warehouse(unused)
+    ) as made:
         assert isinstance(made, AskedModel)
         source = made.source
         name = str(known.artists["name"].iloc[0])

@@ -1,46 +1,96 @@
-"""A safety checker's images show nothing of what the model can draw, so they must not decide against an imitation.
+"""Images that were withheld show nothing of what the model can draw, so they must not decide against an imitation.
 
-A `no` that the blocked images could have overturned becomes `could not be tested`.
+A safety checker replaced them, a server refused them or rewrote their prompt, or a call failed. A `no` that they could have
+overturned becomes `could not be tested`, and an answer without images says that they were withheld.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from audit_assets.config import INDIRECT, EncoderEntry
-from audit_assets.measurement.answers import NO, UNTESTED, Finding
+from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding
+from audit_assets.warehouse.images import WITHHELD
 from audit_assets.workspace import Workspace
 
-SETTLE = "Images that the safety checker does not replace: audit the model with `settings: {safety_checker: false}`."
+_SAID = {
+    "blocked": "the model's safety checker replaced {}",
+    "refused": "the server refused {}",
+    "rewritten": "the server rewrote the prompt, so that it no longer names the artist, of {}",
+    "failed": "the server gave no usable image for {}",
+}
+_SETTLE = {
+    "blocked": "Images that the safety checker does not replace: audit the model with `settings: {safety_checker: false}`.",
+    "refused": "Images that the server does not refuse: another wording of the prompt, or access without its filter.",
+    "rewritten": "Images of the prompt as it was sent: a setting of the server, or access without its rewriting.",
+    "failed": "The images that failed: the next run asks for them again.",
+}
 
 
-def blocked_and_shown(ws: Workspace, encoder: EncoderEntry, model: str, subject: str) -> tuple[int, int]:
-    """Return how many of a subject's images the model's safety checker replaced, and how many show something."""
-    table = f"imitation_embeddings/{encoder.name}/{model}/{subject}"
-    rows = ws.warehouse.read(table, ["template", "status"])
-    statuses = rows.loc[rows["template"] != INDIRECT, "status"]
-    return int((statuses == "blocked").sum()), int((statuses == "ok").sum())
+@dataclass(frozen=True)
+class Withheld:
+    """How many of the images that were asked for by a subject's name were withheld, by status, and how many show something."""
+
+    counts: dict[str, int]
+    shown: int
+    asked: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        said = [_SAID[status].format(f"{n} of {self.asked}") for status, n in self.counts.items()]
+        text = "; ".join(said)
+        return text[:1].upper() + text[1:]
+
+    @property
+    def settle(self) -> str:
+        return " ".join(_SETTLE[status] for status in self.counts)
 
 
-def identified_but_for(finding: Finding, name: pd.Series, blocked: int) -> Finding:
-    """The first answer: `no` only if it would be `no` even if every blocked image were identified.
+def withheld_of(statuses: Sequence[str]) -> Withheld:
+    """Count the statuses of the images that were asked for by one name."""
+    found = list(statuses)
+    counts = {status: n for status in WITHHELD if (n := found.count(status))}
+    return Withheld(counts, found.count("ok"), sum(s not in ("not_supplied", "copy") for s in found))
+
+
+def withheld(ws: Workspace, model: str, subject: str) -> Withheld:
+    """Return what was withheld of the images that the name of a subject was asked for."""
+    rows = ws.warehouse.read(f"imitations/{model}/{subject}", ["template", "status"])
+    return withheld_of(rows.loc[rows["template"] >= 0, "status"].tolist())
+
+
+def identified_but_for(finding: Finding | None, name: pd.Series | None, found: Withheld) -> Finding | None:
+    """The first answer: `no` only if it would be `no` even if every image that was withheld were identified.
 
     ``name``: the subject's row of `name_controls`, with `needed` as the smallest number of the `shown` images that passes.
+    It is None if no image of the model version could be classified.
     """
-    shown, needed = int(name["shown"]), name["needed"]
+    if finding is None or name is None or finding.answer != NO:
+        return _explained(finding, found)
+    shown, needed, total = int(name["shown"]), name["needed"], found.total
     overturned = (
-        bool(shown) and not pd.isna(needed) and (name["identified"] + blocked) * shown >= needed * (shown + blocked)
+        bool(shown) and not pd.isna(needed) and (name["identified"] + total) * shown >= needed * (shown + total)
     )
-    return _untested(finding, blocked, shown) if blocked and overturned else finding
+    return _untested(finding, found) if total and overturned else finding
 
 
-def matched_but_for(finding: Finding, blocked: int, shown: int) -> Finding:
-    """The second answer: `no` only if more images are shown than blocked, since likeness is judged by the average image."""
-    return _untested(finding, blocked, shown) if blocked and blocked >= shown else finding
+def matched_but_for(finding: Finding | None, found: Withheld) -> Finding | None:
+    """The second answer: `no` only if more images are shown than withheld, since likeness is judged by the average image."""
+    if finding is None or finding.answer != NO:
+        return _explained(finding, found)
+    return _untested(finding, found) if found.total and found.total >= found.shown else finding
 
 
-def _untested(finding: Finding, blocked: int, shown: int) -> Finding:
-    if finding.answer != NO:
+def _explained(finding: Finding | None, found: Withheld) -> Finding | None:
+    """An answer that could not be tested says that images were withheld, since that may be why."""
+    if finding is None or finding.answer == YES or not found.total:
         return finding
-    said = f"The model's safety checker replaced {blocked} of {blocked + shown} images, and the others do not suffice for a no."
-    return replace(finding, answer=UNTESTED, reason=f"{said} Without them: {finding.reason}", settle=SETTLE)
+    return replace(finding, reason=f"{found}. {finding.reason}", settle=f"{found.settle} {finding.settle}")
+
+
+def _untested(finding: Finding, found: Withheld) -> Finding:
+    said = f"{found}, and the other images do not suffice for a no."
+    return replace(finding, answer=UNTESTED, reason=f"{said} Without them: {finding.reason}", settle=found.settle)

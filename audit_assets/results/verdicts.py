@@ -22,7 +22,7 @@ from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_dis
 from audit_assets.measurement.perfect_imitator import PerfectImitator
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
-from audit_assets.results.blocked import blocked_and_shown, identified_but_for, matched_but_for
+from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld
 from audit_assets.results.matched import KINDS, Matched, matched
 from audit_assets.results.positive_control import (
     MODEL,
@@ -123,10 +123,12 @@ def evidence(
         towards, seen = more.get("towards"), more.get("seen")
         if towards is None and kind in KINDS and subject in in_pool:
             towards, seen = _no_matrix(found is None)
-        if NO in [f.answer for f in (steers, towards) if f]:
-            blocked, shown = blocked_and_shown(ws, encoder, model, subject)
-            steers = identified_but_for(steers, name, blocked) if steers and name is not None else steers
-            towards = towards and matched_but_for(towards, blocked, shown)
+        if has_text and steers is None:
+            steers = Finding(UNTESTED, "No image could be classified.", settle="Images that show something.")
+        if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
+            found_withheld = withheld(ws, model, subject)
+            steers = identified_but_for(steers, name, found_withheld)
+            towards = matched_but_for(towards, found_withheld)
         answers = Answers(steers, towards, seen)
         judged = judge(answers)
         findings = {"steers": steers, "towards": towards, "seen": seen}
@@ -281,7 +283,8 @@ def _results(model: str) -> list[str]:
 def _sources(ws: Workspace, model: str) -> list[str]:
     works = [f"reference_works/{s}" for s in ws.referenced()]
     embeddings = [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
-    return [*_results(model), *works, *embeddings]
+    statuses = [f"imitations/{model}/{s}" for s in ws.prompted()]
+    return [*_results(model), *works, *embeddings, *statuses]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:

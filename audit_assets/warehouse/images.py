@@ -14,8 +14,10 @@ from audit_assets.warehouse.places import each, whole
 
 BLOCKED = "blocked by the safety checker"
 """An image has this key in its `info` if the model's safety checker replaced what the model drew."""
-SHOW_NOTHING = ("blank", "blocked")
-"""These statuses of `imitations` belong to images that exist and show nothing of what the model can draw."""
+SHOW_NOTHING = ("blank", "blocked", "rewritten")
+"""These statuses of `imitations` belong to images that exist and show nothing of what the model draws for the name."""
+WITHHELD = ("blocked", "rewritten", "refused", "failed")
+"""These statuses say that the model was asked, and that it is not known what it would have drawn for the name."""
 _BLANK_DEVIATION = 1.0
 """If an image's values vary by fewer grey levels than this, it shows nothing.
 

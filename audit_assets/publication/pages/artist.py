@@ -36,7 +36,7 @@ from audit_assets.publication.words.numbers import (
     yes,
 )
 from audit_assets.publication.words.table import Table, columns
-from audit_assets.publication.words.verdicts import Answered, blocked_images, sentences, three_answers
+from audit_assets.publication.words.verdicts import Answered, sentences, three_answers, withheld_images
 from audit_assets.warehouse.images import SHOW_NOTHING
 
 SIZE = 224
@@ -136,7 +136,8 @@ def _version(
     answers, copies = read_artist.answers(connection, protocol, slug), read_artist.copies(connection, protocol, slug)
     alone = read.only_artist(connection) is not None
     images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
-    blocked = blocked_images(images.loc[images["model_version"] == version, "status"].tolist())
+    named = images[(images["model_version"] == version) & (images["template"] >= 0)]
+    withheld = withheld_images(named["status"].tolist())
 
     def own(table: pd.DataFrame, by: str) -> list[dict[Any, Any]]:
         return table[(table["model_version"] == version) & (table["encoder"] == by)].to_dict("records")
@@ -148,7 +149,7 @@ def _version(
             {
                 "encoder": r["encoder"],
                 "verdict": r["verdict"],
-                "sentences": [*sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone), *blocked],
+                "sentences": [*sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone), *withheld],
                 "answers": _three(three_answers(own(answers, r["encoder"]), r), version, r["encoder"]),
             }
             for r in rows

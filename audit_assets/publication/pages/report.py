@@ -80,6 +80,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         controls=tables.controls(results),
         contrasts=tables.contrasts(results),
         statuses=tables.statuses(results),
+        withheld=tables.withheld(results),
         unread=tables.unread(results),
         tests=tables.tests(results),
         positive_control=tables.positive_control(results),

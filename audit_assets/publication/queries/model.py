@@ -103,10 +103,21 @@ class ModelResults:
         return found if found.empty else found[found["place"].isin(["references", "background", self.model_version])]
 
     def image_statuses(self) -> pd.DataFrame:
-        """How many images are 'ok', 'blank', 'blocked' or 'not_supplied', per kind of subject."""
+        """How many images have each status, per kind of subject."""
         return self.ask(
             "SELECT s.kind::VARCHAR AS kind, i.status, count(*) AS images FROM imitations i JOIN subjects s USING (subject) "
             "WHERE i.model_version = $model_version GROUP BY ALL ORDER BY kind, status"
+        )
+
+    def withheld(self) -> pd.DataFrame:
+        """Subjects of which images were withheld, the most first: name, kind, images asked for, and how many of each status."""
+        return self.ask(
+            "SELECT s.name, s.kind::VARCHAR AS kind, count(*) AS asked, count(*) FILTER (i.status = 'refused') AS refused, "
+            "count(*) FILTER (i.status = 'rewritten') AS rewritten, count(*) FILTER (i.status = 'blocked') AS blocked, "
+            "count(*) FILTER (i.status = 'failed') AS failed, string_agg(DISTINCT a.code, ', ' ORDER BY a.code) AS codes "
+            "FROM imitations i JOIN subjects s USING (subject) LEFT JOIN api_answers a USING (model_version, subject, template, trial) "
+            "WHERE i.model_version = $model_version AND i.status NOT IN ('not_supplied', 'copy') GROUP BY s.subject, s.name, s.kind "
+            "HAVING refused + rewritten + blocked + failed > 0 ORDER BY refused + rewritten + blocked + failed DESC, s.name"
         )
 
     # ---- matching (experiment 2)

@@ -163,11 +163,24 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
 def statuses(results: ModelResults) -> Table:
     rows = results.image_statuses().to_dict("records")
     return Table(
-        "Images per state. The model's safety checker replaced a blocked image. Blank and blocked images show nothing. They are kept and counted as not identified; no verdict rests on them.",
+        "Images per state. The model's safety checker replaced a blocked image. A server refused an image, rewrote its prompt so that it no longer names the artist, or failed to give it. Blank, blocked and rewritten images show nothing of what the model draws for the name. They are kept and counted as not identified; no verdict rests on them.",
         columns("Images of", "State", "Images", number=("Images",)),
         [
             (KINDS.get(row["kind"], row["kind"]), row["status"].replace("_", " "), str(row["images"]))
             for row in rows
+        ],
+    )  # fmt: skip
+
+
+def withheld(results: ModelResults) -> Table:
+    """Names of which images were withheld, so that a verdict could not be tested or rests on fewer images."""
+    kinds = ("refused", "rewritten", "blocked", "failed")
+    return Table(
+        "Names of which images were withheld. Code is what the server gave as the reason. A name of which every image was refused could not be tested.",
+        columns("Name", "Images of", "Asked for", "Refused", "Rewritten", "Blocked", "Failed", "Code", number=("Asked for", "Refused", "Rewritten", "Blocked", "Failed")),
+        [
+            (row["name"], KINDS.get(row["kind"], row["kind"]), str(row["asked"]), *(str(row[k]) for k in kinds), shown(row["codes"]) or "–")
+            for row in results.withheld().to_dict("records")
         ],
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.publication.words.numbers import bracket, counted, isolated, known, one_in, p_text, percent
+from audit_assets.warehouse.images import WITHHELD
 
 Row = Mapping[Any, Any]
 
@@ -101,15 +102,23 @@ def sentences(row: Row, name: str, alpha: float, copies: Sequence[Row] = (), *, 
     return [sentence for sentence in said if sentence]
 
 
-def blocked_images(statuses: Sequence[str]) -> list[str]:
-    """A sentence on the images that the model's safety checker replaced; none if it replaced none."""
-    blocked, made = statuses.count("blocked"), len(statuses) - statuses.count("not_supplied")
-    if not blocked:
+def withheld_images(statuses: Sequence[str]) -> list[str]:
+    """A sentence per way in which images were withheld; none if no image was. ``statuses``: of the images asked for by the name."""
+    asked = sum(status not in ("not_supplied", "copy") for status in statuses)
+    of = {status: f"{n} of {counted(asked, 'image')}" for status in WITHHELD if (n := statuses.count(status))}
+    if not of:
         return []
-    return [
-        f"The model's safety checker replaced {blocked} of {counted(made, 'image')}. They show nothing, and the answers rest on the "
-        "other images. To see what the model draws, audit it without the checker (`settings: {safety_checker: false}`)."
-    ]
+    said = {
+        "blocked": "The model's safety checker replaced {}. To see what the model draws, audit it without the checker (`settings: {{safety_checker: false}}`).",
+        "refused": "The server refused {}.",
+        "rewritten": "The server rewrote the prompt of {}, so that it no longer names the artist.",
+        "failed": "The server gave no usable image for {}. The next run asks again.",
+    }
+    if len(of) == 1 and asked in (statuses.count(status) for status in of):
+        rest = "Whether the model can imitate this artist could not be tested. This is no sign that it cannot."
+    else:
+        rest = "They show nothing, and the answers rest on the other images."
+    return [*(said[status].format(share) for status, share in of.items()), rest]
 
 
 def _verdict(row: Row, name: str) -> str:

@@ -1,0 +1,51 @@
+"""What the answers of a model behind an API must agree with: the protocol's prompts and seeds, and the name that was asked for."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from audit_assets.config import INDIRECT, Protocol
+from audit_assets.generation.imitate import doubled
+from audit_assets.generation.seeds import image_seed
+from audit_assets.roster.normalise import names_in, tokens
+
+_SURNAME = 3
+"""A last name of so many letters or more names its artist alone."""
+
+
+def seed_for(subject: str, text: str, trial: int, bits: int | None) -> int | None:
+    """The seed that a server is sent: the lowest bits of the audit's own."""
+    return None if bits is None else image_seed(subject, text, trial) & ((1 << bits) - 1)
+
+
+def rewritten(revised: str | None, names: Sequence[str]) -> bool:
+    """Whether a server's own wording of a prompt no longer names the artist.
+
+    It names the artist if it has all words of the name or an alias, one after the other or surname first, or the last name alone.
+    """
+    if revised is None:
+        return False
+    spellings: set[tuple[str, ...]] = set()
+    for name in names:
+        own = tuple(tokens(name))
+        spellings |= {own, (*own[-1:], *own[:-1])}
+        if own and len(own[-1]) >= _SURNAME:
+            spellings.add(own[-1:])
+    return not names_in(revised, {" ".join(spelling): spelling for spelling in spellings})
+
+
+def check_answers(rows: pd.DataFrame, protocol: Protocol, subject: str, bits: int | None) -> list[str]:
+    """One sentence per problem of a subject's rows: images that were not asked for, and wrong seeds."""
+    problems = doubled(rows, subject)
+    templates = {*range(len(protocol.templates)), *({INDIRECT} & set(rows["template"]))}
+    wanted = {(t, k) for t in templates for k in range(protocol.trials)}
+    if missing := sorted(wanted - set(zip(rows["template"], rows["trial"], strict=True))):
+        problems.append(f"{subject}: no row for (template, trial) {missing[0]}")
+    texts = dict(enumerate(protocol.templates))
+    for row in rows.to_dict("records"):
+        text = texts.get(row["template"], str(row["prompt"]))
+        seed = None if pd.isna(row["seed"]) else int(row["seed"])
+        if row["status"] != "not_supplied" and seed != seed_for(subject, text, row["trial"], bits):
+            problems.append(f"{subject}: the seed of ({row['template']}, {row['trial']}) is not the protocol's")
+            break
+    return problems

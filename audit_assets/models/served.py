@@ -1,0 +1,76 @@
+"""Models that are served behind an images API (`/v1/images/generations`). No file of such a model is here, and none is hashed."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from audit_assets.config import ApiEntry, ModelEntry
+from audit_assets.errors import InputError
+from audit_assets.models.pipelines import ResolvedModel
+
+ENDPOINT = "/images/generations"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def resolve_served(entry: ModelEntry) -> ResolvedModel:
+    """Resolve a model by what it is sent. Neither the address nor the key is part of it, so the environment is not read."""
+    seeds = entry.asked.seed_bits if entry.asked.seeds else None
+    settings = {"model": entry.model, **entry.settings, "seed_bits": seeds}
+    return ResolvedModel(entry.name, "api", Path(), None, None, "", (), settings, api=entry.asked)
+
+
+def sent(resolved: ResolvedModel) -> dict[str, Any]:
+    """Return what each call is sent beside the prompt and the seed. One call asks for one image."""
+    body = {name: value for name, value in resolved.settings.items() if name != "seed_bits"}
+    if isinstance(size := body.get("size"), int):
+        body["size"] = f"{size}x{size}"
+    return {**body, "n": 1}
+
+
+@dataclass(frozen=True)
+class Server:
+    """The address that calls go to, and the key. Both are secrets: nothing that is kept or shown has them."""
+
+    url: str
+    key: str | None
+
+    def __repr__(self) -> str:
+        return "Server(...)"
+
+    def without_secrets(self, text: str) -> str:
+        """Return a server's text without the key and the address, which a server may repeat."""
+        parts = urlsplit(self.url)
+        for secret in (self.key, self.url, parts.netloc, parts.query):
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+
+def server_of(asked: ApiEntry) -> Server:
+    """Read address and key from the environment. InputError names the variable, and never what it holds."""
+    said = os.environ.get(asked.address_env, "").strip()
+    if not said:
+        raise InputError(f"the variable {asked.address_env} is not set; set it to the address of the images API.")
+    try:
+        parts = urlsplit(said)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = SplitResult("", "", "", "", ""), None
+    if parts.scheme not in ("http", "https") or not host or not said.isascii() or re.search(r"\s", said):
+        raise InputError(f"the variable {asked.address_env} holds no address such as https://host/v1; correct it.")
+    if "@" in parts.netloc:
+        raise InputError(f"the variable {asked.address_env} holds a password; keep the key in {asked.key_env}.")
+    key = os.environ.get(asked.key_env, "").strip() or None
+    if key is not None and not re.fullmatch(r"[!-~]+", key):
+        raise InputError(f"the variable {asked.key_env} holds characters that no key has; correct it.")
+    if key is not None and parts.scheme == "http" and host not in _LOOPBACK:
+        raise InputError(
+            f"the variable {asked.address_env} begins with http, so the key would be sent unencrypted; give an https address, or no key."
+        )
+    path = parts.path.rstrip("/")
+    if not path.endswith(ENDPOINT):
+        path = f"{path or '/v1'}{ENDPOINT}"
+    return Server(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), key)
