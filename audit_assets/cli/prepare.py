@@ -1,6 +1,7 @@
-"""Commands before an audit: write its file, open all that it names, and sort a download."""
+"""Commands before an audit: write its file, open all that it names, sort a download, and list what to ask by hand."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -135,3 +136,35 @@ def sort(
     console.print(
         f"{copied if apply else wanted} of {len(placed)} files {'were copied' if apply else 'would be copied; --apply copies them'}"
     )
+
+
+@app.command()
+def prompts(
+    into: Annotated[Path, typer.Option(help="the folder for the sheet: prompts.csv and prompts.html")],
+    images: Annotated[
+        str, typer.Option(help="the folder in which the images will be saved, as the sheet names it")
+    ] = "images",
+    config: Config = DEFAULT,
+) -> None:
+    """Write a sheet of what to ask a model that has no API, in which order, and where to save each image.
+
+    Give the folder of the images as the `path` of an image_folder afterwards.
+    """
+    from audit_assets.errors import writing
+    from audit_assets.generation.prompt_sheet import lines, table
+    from audit_assets.publication.pages.page import write
+    from audit_assets.publication.pages.prompts import prompts_page
+    from audit_assets.runs.driver import run_roster
+    from audit_assets.runs.progress import shown
+    from audit_assets.untrusted.spreadsheet import as_csv
+
+    quiet()
+    ws = run_roster(config, partial(shown, console)).ws
+    found = lines(ws.prompted(), ws.protocol)
+    with writing(into):
+        into.mkdir(parents=True, exist_ok=True)
+    sheet = write(into / "prompts.csv", as_csv(table(found)))
+    page = write(into / "prompts.html", prompts_page(found, ws.protocol.name, images))
+    console.print(f"{len(found)} images to ask for", markup=False)
+    console.print(f"table     {sheet}", markup=False)
+    console.print(f"to print  {page}", markup=False)

@@ -1,14 +1,14 @@
 """Images that an operator saved from a model that only its owner can run: `<folder>/<artist>/<image files>`.
 
 Files count in order of name. An optional `manifest.csv` beside them gives the `prompt`, `date` and `seed` of each `file`;
-without one, prompt, seed and model are read from the file. Images
+without one, prompt, seed and model are read from the file, or from a name that the prompt sheet gives. Images
 that deviate from the protocol (more or fewer images, other prompts, copies, unknown seeds, no control names) are kept, and the
 deviations are reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from audit_assets.config import FEWEST_IMAGES, OTHER, Protocol
 from audit_assets.errors import InputError
+from audit_assets.generation.prompt_sheet import ORIGIN, answered
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.roster.homes import Homes
@@ -69,6 +70,8 @@ def supplied_rows(
     seen: set[str] = set()
     for file in files:
         said = _said(file, manifest.get(file, {}))
+        if said["prompt"] is None and (prompt := _by_sheet(file, wordings)) is not None:
+            said |= {"prompt": prompt, "origin": f"{said['origin']}, {ORIGIN}" if said["origin"] else ORIGIN}
         image = open_image(file)
         sha256 = store.put(image)
         template = _template(said["prompt"], said["origin"], wordings) if said["prompt"] is not None else 0
@@ -116,6 +119,14 @@ def _said(file: Path, manifest: Mapping[str, str]) -> dict[str, Any]:
         if new:
             origin = f"{origin}, {found.origin}" if origin else found.origin
     return {**said, "origin": origin}
+
+
+def _by_sheet(file: Path, prompts: Iterable[str]) -> str | None:
+    """The prompt that a file answers, if it has the name that a prompt sheet gives it."""
+    try:
+        return answered(file.stem, prompts)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 OTHERWISE = "; the file says "
