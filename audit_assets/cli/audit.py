@@ -59,7 +59,7 @@ def plan(config: Config = DEFAULT) -> None:
             console.print(f"note: {note}", markup=False)
         for step in driver.roster_steps():
             driver.run_or_refuse(step, partial(shown, console))
-        notes, unread = driver.roster_notes(), driver.unread()
+        notes, unread = driver.roster_notes(), [*driver.unread(), *driver.imitations.bills(driver.models())]
         design = driver.results.design()
     if design is None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")

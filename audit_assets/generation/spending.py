@@ -29,6 +29,28 @@ class Spending:
         """The calls so far. InputError if their table exists and is damaged: a lost count must not free the cap."""
         return int(self.warehouse.read(self.where)["calls"].iloc[0]) if self.warehouse.made(self.where) else 0
 
+    def forecast(self, images: int) -> str:
+        """Say what the images of an audit cost, and whether a cap stops them."""
+        asked = self.asked
+        said = f"{images} images to ask for in all, {self.calls} calls made so far"
+        if asked.price_per_image:
+            said += f"; {images * Decimal(str(asked.price_per_image)):f} in all at {asked.price_per_image:g} per image"
+        most = self.most
+        if most is None:
+            return f"{said}. Neither api.maximum_images nor api.maximum_cost limits it."
+        return f"{said}. The caps allow {most} calls" + (
+            ", fewer than the audit needs: the model version stops there." if most < images else "."
+        )
+
+    @property
+    def most(self) -> int | None:
+        """The calls that the caps allow in all. None if there is no cap."""
+        asked, most = self.asked, self.asked.maximum_images
+        if asked.maximum_cost is None or not asked.price_per_image:
+            return most
+        paid = int(Decimal(str(asked.maximum_cost)) / Decimal(str(asked.price_per_image)))
+        return paid if most is None else min(most, paid)
+
     def reserve(self) -> None:
         """Count a call that is about to be made. Stopped if a cap does not allow it."""
         asked = self.asked

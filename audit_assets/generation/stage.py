@@ -8,6 +8,7 @@ import pandas as pd
 from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.makers import Maker, maker
+from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.registry import register, resolve_model
@@ -182,6 +183,12 @@ class ImitationStage:
         """The number of images per subject that the protocol asks of one model version. Indirect prompts are included."""
         protocol = self.ws.protocol
         return {s: len(protocol.wordings(*p)) * protocol.trials for s, p in self.ws.prompted().items()}
+
+    def bills(self, models: Sequence[str]) -> list[str]:
+        """One sentence per model behind an API on what its images cost."""
+        images = sum(self.asked().values())
+        served = [self.ws.audit.model(m) for m in models if self.ws.audit.model(m).source == "api"]
+        return [f"{m.name}: {Spending(self.ws.warehouse, m.name, m.asked).forecast(images)}" for m in served]
 
     def cost(self, models: Sequence[str], seconds_per_image: float | None) -> str:
         """A sentence on how many images some model versions need, and how long they take at the pace of the last run."""

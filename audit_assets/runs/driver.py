@@ -325,7 +325,7 @@ def run_audit(
             tell(f"note: {one_line(note)}")
         for step in d.registry_steps():
             d.run_or_refuse(step, say)
-        for line in d.unread():
+        for line in (*d.unread(), *d.imitations.bills(d.models())):
             tell(line)
         design = d.results.design()
         for one in statements(design) if design else ():

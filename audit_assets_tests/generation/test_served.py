@@ -224,6 +224,20 @@ def test_a_cap_of_fifty_images_makes_fifty_calls_by_several_processes(tmp_path: 
     assert len(allowed) == 50
 
 
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [
+        ({}, "Neither api.maximum_images nor api.maximum_cost limits it."),
+        ({"maximum_images": 100}, "The caps allow 100 calls."),
+        ({"maximum_images": 99}, "The caps allow 99 calls, fewer than the audit needs"),
+        ({"price_per_image": 0.1, "maximum_cost": 0.3}, "10.0 in all at 0.1 per image. The caps allow 3 calls, fewer"),
+        ({"price_per_image": 0.1, "maximum_cost": 30, "maximum_images": 7}, "The caps allow 7 calls, fewer"),
+    ],
+)
+def test_a_plan_says_what_the_images_cost(api: dict[str, Any], said: str, tmp_path: Path) -> None:
+    assert said in Spending(Warehouse(tmp_path), "served", ApiEntry(**api)).forecast(100)
+
+
 def test_a_count_that_is_damaged_frees_no_cap(tmp_path: Path) -> None:
     spending = Spending(Warehouse(tmp_path), "served", ApiEntry(maximum_images=50))
     spending.reserve()
