@@ -190,7 +190,6 @@ def test_files_that_were_not_read_are_named_in_the_report_of_their_version(
     copy = tmp_path / "audit.duckdb"
     copy.write_bytes(database.read_bytes())
     with duckdb.connect(str(copy)) as connection:
-        connection.execute("CREATE TABLE unread_files (place VARCHAR, file VARCHAR, why VARCHAR)")
         connection.execute(
             "INSERT INTO unread_files VALUES ('references', '<b>Carl</b>', 'this folder belongs to no subject'), (?, 'ada/x.psd', 'no format'), ('other', 'y', 'z')",
             [MODELS[0]],
