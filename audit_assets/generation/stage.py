@@ -185,9 +185,11 @@ class ImitationStage:
         return {s: len(protocol.wordings(*p)) * protocol.trials for s, p in self.ws.prompted().items()}
 
     def bills(self, models: Sequence[str]) -> list[str]:
-        """One sentence per model behind an API on what its images cost."""
-        images = sum(self.asked().values())
+        """One sentence per model behind an API on what its images cost. Before the subjects are chosen, none is known."""
         served = [self.ws.audit.model(m) for m in models if self.ws.audit.model(m).source == "api"]
+        if not served or self.ws.warehouse.inputs("subjects") is None:
+            return []
+        images = sum(self.asked().values())
         return [f"{m.name}: {Spending(self.ws.warehouse, m.name, m.asked).forecast(images)}" for m in served]
 
     def cost(self, models: Sequence[str], seconds_per_image: float | None) -> str:

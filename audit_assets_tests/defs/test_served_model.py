@@ -94,6 +94,8 @@ def test_an_artist_whom_the_server_withholds_could_not_be_tested(
     assert answers["reason"].str.contains(words).all(), answers["reason"].tolist()
     report = (ws.warehouse.root / "reports" / "served" / "report.html").read_text(encoding="utf-8")
     assert "Images that were withheld" in report
+    index = (ws.warehouse.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "a version that refuses is not one that cannot imitate" in index
     if subject == REFUSED:
         assert "content_policy_violation" in report
 

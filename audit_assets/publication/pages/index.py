@@ -63,6 +63,7 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             changed=versions.changed_subjects(
                 across_models.compared_subjects(connection, main), "Artists whose share of identified images changed, or whose verdict changed, from one version to another."
             ),
+            withheld=versions.withheld(across_models.withheld(connection)),
             trends=versions.trends(across_models.trends(connection, main)),
             pages=_pages(connection, folder / ARTISTS),
             left_out=tables.left_out(connection),

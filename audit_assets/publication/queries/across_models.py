@@ -50,6 +50,21 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
     )
 
 
+def withheld(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """One row per version that withheld images of artists: artists asked for, artists of whom nothing is shown, images of each status."""
+    return read.rows(
+        connection,
+        "WITH artists AS (SELECT model_version, subject, count(*) FILTER (i.status = 'ok') AS shown, "
+        "count(*) FILTER (i.status = 'refused') AS refused, count(*) FILTER (i.status = 'rewritten') AS rewritten, "
+        "count(*) FILTER (i.status = 'blocked') AS blocked, count(*) FILTER (i.status = 'failed') AS failed "
+        "FROM imitations i JOIN subjects s USING (subject) WHERE s.kind IN ('artist', 'untrained_artist') AND i.template >= 0 "
+        "AND i.status NOT IN ('not_supplied', 'copy') GROUP BY ALL) "
+        "SELECT model_version, count(*) AS artists, count_if(shown = 0 AND refused + rewritten + blocked + failed > 0) AS untested, "
+        "sum(refused) AS refused, sum(rewritten) AS rewritten, sum(blocked) AS blocked, sum(failed) AS failed "
+        "FROM artists GROUP BY model_version HAVING sum(refused + rewritten + blocked + failed) > 0 ORDER BY model_version",
+    )
+
+
 def groups(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
     """One row per pair of versions, encoder, declared group and measure: whether the group moved further than the others."""
     return read.rows(

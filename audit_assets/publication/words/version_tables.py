@@ -162,3 +162,14 @@ def trends(found: pd.DataFrame) -> Table:
             for row in found.to_dict("records")
         ],
     )
+
+
+def withheld(rows: pd.DataFrame) -> Table:
+    """Images of artists that a version withheld. ``rows``: `across_models.withheld`."""
+    numbers = ("Artists asked for", "Of whom nothing is shown", "Refused", "Rewritten", "Blocked", "Failed")
+    fields = ("artists", "untested", "refused", "rewritten", "blocked", "failed")
+    return Table(
+        "Images of artists that were withheld. An artist of whom nothing is shown could not be tested: a version that refuses is not one that cannot imitate.",
+        columns("Version", *numbers, number=numbers),
+        [(row["model_version"], *(f"{row[field]:.0f}" for field in fields)) for row in rows.to_dict("records")],
+    )
