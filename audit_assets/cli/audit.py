@@ -10,7 +10,7 @@ from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
 from audit_assets.cli.results import show_results
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable
 from audit_assets.untrusted.terminal import one_line, printable
 
 
@@ -48,19 +48,28 @@ def run(config: Config = DEFAULT) -> None:
 def plan(config: Config = DEFAULT) -> None:
     """Read the captions and the roster, and print what an audit of this size can find, before any image is made."""
     from audit_assets.measurement.design import statements
+    from audit_assets.results.stage import ResultStage
     from audit_assets.runs.driver import driver as opened
     from audit_assets.runs.progress import shown
+    from audit_assets.workspace import Workspace
 
     quiet()
-    with opened(config) as driver:
-        for problem in driver.preflight():
-            console.print(f"not audited: {problem}", markup=False)
-        for note in driver.notes:
-            console.print(f"note: {note}", markup=False)
-        for step in driver.roster_steps():
-            driver.run_or_refuse(step, partial(shown, console))
-        notes, unread = driver.roster_notes(), [*driver.unread(), *driver.imitations.bills(driver.models())]
-        design = driver.results.design()
+    try:
+        with opened(config) as driver:
+            for problem in driver.preflight():
+                console.print(f"not audited: {problem}", markup=False)
+            for note in driver.notes:
+                console.print(f"note: {note}", markup=False)
+            for step in driver.roster_steps():
+                driver.run_or_refuse(step, partial(shown, console))
+            notes, unread = driver.roster_notes(), [*driver.unread(), *driver.imitations.bills(driver.models())]
+            design = driver.results.design()
+    except Unwritable as error:
+        ws = Workspace.existing(config)
+        if ws.warehouse.inputs("subjects") is None:
+            raise
+        notes, unread = [f"the roster is the one that was made before, because nothing can be written here: {error}"], []
+        design = ResultStage(ws).design()
     if design is None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
     _notes(notes)

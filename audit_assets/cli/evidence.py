@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 import typer.core
 
-from audit_assets.cli.app import DEFAULT, Config, TimestampCertificate, app, console, quiet
+from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, TimestampCertificate, app, console, quiet
 from audit_assets.errors import InputError
 from audit_assets.untrusted.terminal import one_line
 
@@ -32,10 +32,11 @@ def verify(
     ] = None,
     timestamp_certificate: TimestampCertificate = None,
 ) -> None:
-    """Hash every file again, compute every figure again, and draw some images again. Print what does not hold; exit with 1 if anything does not."""
+    """Hash every file again, compute every figure again, and draw some images again. Print what does not hold; exit with 1 if anything does not, and with 3 if another version made what this one makes otherwise."""
     from audit_assets.evidence.archive_file import imported
+    from audit_assets.evidence.nothing import why_nothing
     from audit_assets.evidence.verify import verify as checks
-    from audit_assets.results.stage import ResultStage
+    from audit_assets.evidence.verify import with_evidence
     from audit_assets.workspace import Workspace
 
     quiet()
@@ -46,14 +47,14 @@ def verify(
         raise InputError("--root: is the hash of one manifest; name its model version with --model.")
     # An archive has the evidence of one model version, and the tables of all versions.
     archive = imported(ws.audit.base)
-    models = [model] if model else [archive.model_version] if archive else ResultStage(ws).audited()
+    models = [model] if model else [archive.model_version] if archive else with_evidence(ws)
     if not models:
-        raise InputError(f"{config}: no model version is audited yet; run `audit-assets run --config {config}`.")
+        raise InputError(why_nothing(ws))
     if signer is not None and not signer.is_file():
         raise InputError(f"--signer {signer}: there is no such file; give the signer's public key.")
     if timestamp_certificate is not None and signer is None:
         raise InputError("--timestamp-certificate: a timestamp is about a signature; name its signer with --signer.")
-    wrong, unchecked = 0, 0
+    wrong, unchecked, untold = 0, 0, 0
     for name in models:
         console.print(f"\n{name}", style="bold", markup=False)
         for check in checks(
@@ -67,6 +68,7 @@ def verify(
         ):
             wrong += len(check.findings)
             unchecked += len(check.unchecked)
+            untold += check.by_another_version
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
             state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
             console.print(f"  {state:<15}", style=style, end="")
@@ -76,11 +78,15 @@ def verify(
             for line in check.unchecked:
                 console.print(f"      not checked: {one_line(line)}", markup=False)
     if wrong:
-        console.print(
-            f"\n{wrong} findings: the files differ from the evidence that the manifest describes.", style="bold red"
-        )
+        console.print(f"\n{wrong} findings: what is named above does not hold.", style="bold red")
         raise typer.Exit(1)
     rest = f" {unchecked} things were not checked; each is named above." if unchecked else ""
+    if untold:
+        console.print(
+            f"\nEvery file is the manifest's. Another version of audit_assets made the evidence, and this one makes {untold} parts "
+            f"otherwise: they hold only for that version.{rest}"
+        )
+        raise typer.Exit(LEFT_OUT)
     console.print(f"\nAll of it holds, as far as it was checked.{rest}")
 
 
@@ -154,12 +160,16 @@ def import_(
 ) -> None:
     """Unpack an archive into a new folder. Refuse the archive if any byte differs from its manifest."""
     from audit_assets.evidence.archive import import_archive
+    from audit_assets.evidence.manifest import read_manifest
+    from audit_assets.evidence.software import said_version
 
     quiet()
     found = import_archive(archive, folder, root=root, signer=signer, timestamp=timestamp_certificate)
     console.print(f"model     {found.model_version}", markup=False)
     console.print(f"root      {found.root}")
     console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
+    made = read_manifest(folder / "warehouse" / "manifests" / f"{found.model_version}.json")
+    console.print(f"made by   {said_version(made.made_by)}", markup=False)
     if found.signature and signer is None:
         console.print("signed    by a key that was not named: give `verify` --signer")
     console.print(

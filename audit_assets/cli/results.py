@@ -8,7 +8,7 @@ import typer.core
 from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, Config, app, console, quiet
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable
 from audit_assets.untrusted.terminal import Screen, printable
 
 
@@ -37,22 +37,32 @@ def report(
         str | None,
         typer.Option(help="the slug or the name of one artist; makes a page with the evidence on this artist"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="the folder for the artist's page, such as one beside an audit that cannot be written"),
+    ] = None,
     config: Config = DEFAULT,
 ) -> None:
     """Make each report that is out of date, and the index, from existing results; or make the page of one artist."""
+    from audit_assets.evidence.nothing import why_nothing
     from audit_assets.publication.stage import PublicationStage
     from audit_assets.workspace import Workspace
 
     quiet()
     publication = PublicationStage(Workspace.open(config))
     if artist is not None:
-        console.print(f"page      {publication.artist_page(artist)}", markup=False)
+        console.print(f"page      {publication.artist_page(artist, out)}", markup=False)
         return
+    if out is not None:
+        raise InputError("--out: is the folder of one artist's page; name the artist with --artist.")
     if not (versions := publication.results.audited()):
-        raise InputError(f"{config}: no model version has results; run `audit-assets run --config {config}` first.")
+        raise InputError(why_nothing(publication.ws))
     for version in versions:
         console.print(f"report    {publication.report(version)[0]}", markup=False)
-    console.print(f"index     {publication.index()}", markup=False)
+    try:
+        console.print(f"index     {publication.index()}", markup=False)
+    except Unwritable as error:  # every report is up to date
+        console.print(f"index     is kept as it is: {error}", markup=False)
 
 
 @app.command()
@@ -61,18 +71,21 @@ def sql(query: str, config: Config = DEFAULT) -> None:
     import duckdb
 
     from audit_assets.config import load_audit
+    from audit_assets.evidence.nothing import why_nothing
     from audit_assets.warehouse.contract import reading
     from audit_assets.warehouse.database import SCHEMA_VERSION, schema_version
+    from audit_assets.workspace import Workspace
 
     try:
         audit = load_audit(config)
         database = audit.local(audit.warehouse) / "audit.duckdb"
         if not database.exists():
-            raise InputError(f"{database}: not made yet; run `audit-assets run --config {config}` first.")
+            raise InputError(f"{database}: is not made yet. {why_nothing(Workspace.of(audit))}")
         if (version := schema_version(database)) != SCHEMA_VERSION:
+            keeps = "no version" if version is None else f"version {version}"
             Screen(stderr=True).print(
-                f"{database}: keeps version {version} of the tables' contract, not {SCHEMA_VERSION}; "
-                f"`audit-assets run --config {config}` publishes it anew.",
+                f"{database}: keeps {keeps} of the tables' contract, not {SCHEMA_VERSION}, so tables and columns may differ from "
+                f"docs/sql.md. Where the audit was made, `audit-assets run --config {config}` publishes it by this version.",
                 markup=False,
             )
         with reading(database) as connection:

@@ -28,6 +28,7 @@ import yaml
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_root, archive_text, parse_archive
+from audit_assets.evidence.audit_file import follows, protocol_as_now
 from audit_assets.evidence.manifest import (
     Manifest,
     Picture,
@@ -35,10 +36,8 @@ from audit_assets.evidence.manifest import (
     manifest_file,
     manifest_text,
     parse_manifest,
-    portable,
     read_manifest,
     stored_file,
-    was_on_hub,
 )
 from audit_assets.evidence.signature import LARGEST as LARGEST_SIGNATURE
 from audit_assets.evidence.signature import (
@@ -49,12 +48,12 @@ from audit_assets.evidence.signature import (
     stamped_when,
     unsigned,
 )
-from audit_assets.models.files import is_on_hub
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
 WAREHOUSE = "warehouse"
+PROTOCOL = "protocol.yaml"
 LARGEST_MANIFEST = 1 << 30
 _LARGEST_NOTE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -132,7 +131,7 @@ def _written(archive: Archive, manifest: Manifest) -> dict[str, str]:
     return {
         FILE: archive_text(archive),
         "audit.yaml": yaml.safe_dump(manifest.audit, allow_unicode=True),
-        "protocol.yaml": yaml.safe_dump(manifest.protocol.get("definition"), allow_unicode=True),
+        PROTOCOL: yaml.safe_dump(manifest.protocol.get("definition"), allow_unicode=True),
         f"{WAREHOUSE}/{layout.FILE}": layout.text(),
         _manifest_name(archive): manifest_text(manifest),
     }
@@ -178,7 +177,7 @@ def import_archive(
                 if packed.read(name) != text.encode():
                     raise _tampered(file, name, "does not follow from the manifest")
             for name in written:
-                _place(beside, name).write_bytes(written[name].encode())
+                _place(beside, name).write_bytes(_as_now(name, written[name]).encode())
             for name, member in files.items():
                 with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
                     _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
@@ -192,6 +191,15 @@ def import_archive(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return archive
+
+
+def _as_now(name: str, text: str) -> str:
+    """Return what is written for a member. A protocol loses the fields of earlier versions, which this one refuses."""
+    if name != PROTOCOL:
+        return text
+    definition = yaml.safe_load(text)
+    now = protocol_as_now(definition)
+    return text if now == definition else yaml.safe_dump(now, allow_unicode=True)
 
 
 @contextmanager
@@ -332,8 +340,7 @@ def _can_be_read(file: Path, folder: Path, text: str) -> None:
     try:
         audit = load_audit(folder / "audit.yaml")
         load_protocol(audit)
-        written = (yaml.safe_dump(portable(audit, on_hub=kind), allow_unicode=True) for kind in (is_on_hub, was_on_hub))
-        if text not in written:
+        if not follows(audit, yaml.safe_load(text)):
             raise _tampered(file, "audit.yaml", "names paths that export never writes")
     except InputError as error:
         said = str(error).replace(f"{folder}/", "")

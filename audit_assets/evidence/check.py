@@ -19,6 +19,8 @@ class Check:
     """Empty where nothing was."""
     findings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    by_another_version: bool = False
+    """Whether what is made again here differs, and another version made the evidence."""
 
 
 def count(number: int, what: str) -> str:

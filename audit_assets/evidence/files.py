@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audit_assets.config import EncoderEntry, ModelEntry
+from audit_assets.config import KEY, PROTOCOLS, EncoderEntry, ModelEntry, Protocol
 from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.archive_file import LeftOut
+from audit_assets.evidence.audit_file import as_now, portable, protocol_of
 from audit_assets.evidence.check import MADE_AGAIN, RESTORE, Check, count, finding
 from audit_assets.evidence.manifest import (
     Imitation,
@@ -14,9 +15,9 @@ from audit_assets.evidence.manifest import (
     ModelFile,
     Picture,
     StoredFile,
-    portable,
     protocol_content,
 )
+from audit_assets.evidence.software import FILES, PROTOCOL
 from audit_assets.hashing import sha256
 from audit_assets.models.registry import files_here, folder_here, lora_files
 from audit_assets.roster.captions import caption_shards
@@ -25,21 +26,59 @@ from audit_assets.warehouse.places import each
 from audit_assets.workspace import Workspace
 
 
-def audit_file(ws: Workspace, manifest: Manifest) -> Check:
-    """Check the fields that this model version's results depend on, and the protocol."""
+def audit_file(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> Check:
+    """Check the fields that this model version's results depend on, and the protocol.
+
+    `differs` has the parts of this package that are of another version than those that made the evidence.
+    """
     check = Check("audit file and protocol", ws.protocol.name)
-    now, then = _without_places(portable(ws.audit)), _without_places(manifest.audit)
-    for key in ("artist", "background", "captions", "roster", "controls", "batch_size", "encoders", "primary"):
-        if now.get(key) != then.get(key):
-            check.findings.append(f"{ws.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}")
+    kept = as_now(manifest.audit) if differs else manifest.audit
+    if kept is None:
+        check.unchecked.append("the fields of the audit file: this version cannot read those that the manifest has")
+    else:
+        check.findings += _unlike_fields(ws, manifest, kept)
+    if protocol_content(ws.protocol) != manifest.protocol:
+        if why := other_protocol(ws, manifest, differs):
+            check.unchecked.append(why)
+        else:
+            check.findings.append(f"{ws.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
+    return check
+
+
+def _unlike_fields(ws: Workspace, manifest: Manifest, kept: Mapping[str, Any]) -> list[str]:
+    now, then = _without_places(portable(ws.audit)), _without_places(kept)
+    found = [
+        f"{ws.audit.file}, {key}: is not what the manifest has; {MADE_AGAIN}"
+        for key in ("artist", "background", "captions", "roster", "controls", "batch_size", "encoders", "primary")
+        if now.get(key) != then.get(key)
+    ]
     mine, its = (_entry(content, manifest.model_version) for content in (now, then))
     if {**mine, "approved": None, "retired": None} != {**its, "approved": None, "retired": None}:
-        check.findings.append(
-            f"{ws.audit.file}, model {manifest.model_version!r}: is not what the manifest has; {MADE_AGAIN}"
-        )
-    if protocol_content(ws.protocol) != manifest.protocol:
-        check.findings.append(f"{ws.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
-    return check
+        found.append(f"{ws.audit.file}, model {manifest.model_version!r}: is not what the manifest has; {MADE_AGAIN}")
+    return found
+
+
+def other_protocol(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> str | None:
+    """Say why an upgrade of this package explains that the protocol is not the manifest's; None if it does not."""
+    kept = protocol_of(manifest.protocol.get("definition"))
+    if PROTOCOL not in differs:
+        return None
+    if kept is None:
+        return f"the protocol: this version cannot read the manifest's, and {differs[PROTOCOL]}"
+    if kept.model_dump() == ws.protocol.model_dump():
+        return None if kept.name != ws.protocol.name else "fields of the protocol that this version no longer has"
+    if not KEY.fullmatch(ws.audit.protocol) or not (PROTOCOLS / f"{ws.audit.protocol}.yaml").is_file():
+        return None
+    return (
+        f"the protocol of the package now: {ws.protocol.name} changed since the manifest ({_first_change(kept, ws.protocol)}). "
+        "What follows is checked by the manifest's own; `audit-assets run` makes the audit by the new one"
+    )
+
+
+def _first_change(kept: Protocol, now: Protocol) -> str:
+    was, new = kept.model_dump(mode="json"), now.model_dump(mode="json")
+    field = next(field for field in new if was[field] != new[field])
+    return f"{field} was {was[field]}, and is {new[field]}"
 
 
 def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +195,7 @@ def captions(ws: Workspace, manifest: Manifest) -> Check:
     return check
 
 
-def model_files(ws: Workspace, manifest: Manifest) -> Check:
+def model_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> Check:
     """Check every file of the model and of the encoders that is on this machine."""
     check, seen = Check("files of model and encoders"), 0
     model = ws.audit.model(manifest.model_version)
@@ -179,10 +218,12 @@ def model_files(ws: Workspace, manifest: Manifest) -> Check:
             here = files_here(ws.audit, entry) or {}
         own = {(f.kind, f.file): f for f in files if f.kind != "lora"}
         problems = [p for key, f in own.items() if (p := _altered_file(here.get(key, folder / f.file), f))]
-        problems += [
-            f"{here[key]}: is not among the files that were audited" for key in sorted(here.keys() - own.keys())
-        ]
+        more = [f"{here[key]}: is not among the files that were audited" for key in sorted(here.keys() - own.keys())]
         check.findings += problems
+        if FILES in differs:
+            check.unchecked += [f"{one}, and {differs[FILES]}: that version may have hashed fewer" for one in more]
+        else:
+            check.findings += more
         seen += len(own)
         for adapter in (f for f in files if f.kind == "lora"):
             found = lora_files(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else []

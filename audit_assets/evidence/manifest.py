@@ -10,18 +10,19 @@ covers the rows, because it covers the tables that the rows are compared with.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from audit_assets.config import Audit, Key, Protocol
+from audit_assets.config import Key, Protocol
 from audit_assets.errors import InputError, unreadable
+from audit_assets.evidence.audit_file import portable
 from audit_assets.evidence.machine import this_machine
+from audit_assets.evidence.software import this_version
 from audit_assets.hashing import digest, sha256
-from audit_assets.models.files import is_on_hub
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
@@ -31,7 +32,8 @@ from audit_assets.warehouse.places import each, whole
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 does not say which version made the manifest. Its manifests stay valid."""
 SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
 """Tables of single caption files, below the published ones."""
 DRAWS = ("control_candidates", "random_names", "name_collisions")
@@ -158,7 +160,7 @@ class Database(StoredFile):
 
 
 class Manifest(_Part):
-    format: Literal[1]
+    format: Literal[1, 2]
     model_version: Key
     made_from: Sha256
     audit: dict[str, Any]
@@ -175,6 +177,8 @@ class Manifest(_Part):
     database: Database
     machine: dict[str, str]
     """That the manifest was made on."""
+    made_by: dict[str, str] | None = None
+    """The versions of this package and of its tables that made the evidence. None in format 1."""
     root: Sha256
 
     def imitations(self) -> Iterable[tuple[str, Imitation]]:
@@ -208,7 +212,9 @@ def read_manifest(path: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no manifest; run `audit-assets run`, which writes it.") from None
+        raise InputError(
+            f"{path}: there is no manifest. It was taken away, or a version that wrote none made this audit; `audit-assets run` writes it, and keeps finished images."
+        ) from None
     except OSError as error:
         raise InputError(f"{unreadable(path, error)}.") from None
     except UnicodeDecodeError as error:
@@ -219,12 +225,19 @@ def read_manifest(path: Path) -> Manifest:
 def parse_manifest(text: str, where: str) -> Manifest:
     try:
         content = json.loads(text)
+        if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > FORMAT:
+            raise InputError(
+                f"{where}: has format {content['format']}, and this version reads formats up to {FORMAT}: a newer version of "
+                "audit_assets wrote it. Install that version."
+            )
         manifest = Manifest.model_validate(content)
         roots = (root_hash(content), earlier_root_hash(content))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{where}, {field}: is no manifest of this version ({first['msg']}); restore it.") from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # a text with half a character has no hash either
         raise InputError(f"{where}: is not JSON ({error}); restore it.") from None
     if manifest.root not in roots:
@@ -241,7 +254,7 @@ def make_manifest(ws: Workspace, model: str) -> Manifest:
     # A report publishes what it reports, and so does a manifest: a parallel run may have changed results since.
     _, report = PublicationStage(ws).report(model)
     audit = portable(ws.audit)
-    made_from = digest([FORMAT, PublicationStage(ws).inputs(), report.to_json(), audit])
+    made_from = digest([FORMAT, this_version(), PublicationStage(ws).inputs(), report.to_json(), audit])
     path = manifest_file(ws.warehouse, model)
     before = read_manifest(path) if path.exists() else None
     if before is not None and before.made_from == made_from and _same_file(ws.database, before.database):
@@ -275,6 +288,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
             "published_from": published_from(ws.database) or "",
         },
         "machine": this_machine(),
+        "made_by": this_version(),
     }
     content = json.loads(json.dumps(content, ensure_ascii=False))
     return Manifest.model_validate({**content, "root": root_hash(content)})
@@ -300,45 +314,6 @@ def protocol_content(protocol: Protocol) -> dict[str, Any]:
         "generation_hash": protocol.generation_hash,
         "measurement_hash": protocol.measurement_hash,
     }
-
-
-def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict[str, Any]:
-    """Return the fields of an audit file without the paths of one machine; an imported audit is read from them.
-
-    Ids on the hub stay. An imported audit looks for everything else beside the file, where the operator may put it.
-    """
-    content: dict[str, Any] = audit.model_dump(
-        mode="json", exclude={"allow_code"}
-    )  # each reader decides what code runs
-    for kind in ("models", "encoders"):
-        for entry in content[kind]:
-            if entry.get("source") != "api":
-                entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
-            if entry.get("config") is not None:
-                entry["path"], entry["config"] = f"./models/{entry['name']}.safetensors", f"./config/{entry['name']}"
-            for field in (
-                "config",
-                "variant",
-                "model",
-                "api",
-            ):  # earlier versions had no such fields, and an import compares them
-                if field in entry and entry[field] is None:
-                    del entry[field]
-            for adapter in entry.get("lora", []):
-                if not on_hub(adapter["path"]):
-                    adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
-    if content["roster"]["artists"] is not None:
-        content["roster"]["artists"] = "artists.csv"
-    if content["background"] is not None:
-        content["background"] = "background/"
-    if content["captions"] and "://" not in content["captions"]["path"]:
-        content["captions"]["path"] = f"captions/*{Path(content['captions']['path']).suffix}"
-    return {**content, "protocol": "protocol.yaml", "references": "references/", "warehouse": "warehouse/"}
-
-
-def was_on_hub(path: str) -> bool:
-    """Whether earlier versions wrote this path for an id on the hub: owner/name, without `hub:`."""
-    return is_on_hub(path) or (path.count("/") == 1 and not path.startswith((".", "/", "~")))
 
 
 def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -468,4 +443,6 @@ def _write(path: Path, manifest: Manifest) -> None:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    return json.dumps(manifest.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
+    without = {"made_by"} if manifest.made_by is None else None
+    content = manifest.model_dump(mode="json", exclude=without)
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1) + "\n"

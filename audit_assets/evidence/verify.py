@@ -5,16 +5,20 @@ image for its hash. It reports what cannot be checked here, and does not count i
 that is not on this machine, files that an archive left out, and a difference that another kind of machine explains.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace as changed_to
 from pathlib import Path
 
 from audit_assets.errors import InputError
 from audit_assets.evidence import again, files, recomputed, redrawn, rows
 from audit_assets.evidence.archive_file import archive_root, imported, left_out
+from audit_assets.evidence.audit_file import protocol_of
 from audit_assets.evidence.check import Check as Check
 from audit_assets.evidence.machine import differences, this_machine
 from audit_assets.evidence.manifest import Manifest, manifest_file, read_manifest
 from audit_assets.evidence.signature import said, stamped_when, unsigned
+from audit_assets.evidence.software import changed, explain, made_by_words
+from audit_assets.results.stage import ResultStage
 from audit_assets.workspace import Workspace
 
 
@@ -39,24 +43,45 @@ def verify(
     yield check
     if manifest is None:
         return
+    differs = changed(manifest.made_by)
+    yield files.audit_file(ws, manifest, differs)
+    kept = protocol_of(manifest.protocol.get("definition"))
+    if kept is not None and files.other_protocol(ws, manifest, differs):
+        ws = changed_to(ws, protocol=kept)
+    yield from _of_files(ws, manifest, differs)
+    yield rows.chain(ws, manifest)
+    for made_again in _made_again(ws, manifest, replay, sample):
+        explain(made_again, differs)
+        yield made_again
+
+
+def with_evidence(ws: Workspace) -> list[str]:
+    """List the model versions that have a manifest, by any version of this package, or results by this one."""
+    audited = ResultStage(ws).audited()
+    return [m.name for m in ws.audit.models if m.name in audited or manifest_file(ws.warehouse, m.name).is_file()]
+
+
+def _of_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> Iterator[Check]:
     left = left_out(ws.audit.base)
-    elsewhere = differences(manifest.machine, this_machine())
-    yield files.audit_file(ws, manifest)
     yield files.tables(ws, manifest, left)
     yield files.pictures(ws, "imitations", manifest.imitations(), set())
     yield files.pictures(ws, "real works", manifest.works(), left & {"real works"})
     yield files.report(ws, manifest, left)
     yield files.database_file(ws, manifest)
     yield files.captions(ws, manifest)
-    of_model = files.model_files(ws, manifest)
-    yield of_model
-    yield rows.chain(ws, manifest)
+    yield files.model_files(ws, manifest, differs)
+
+
+def _made_again(ws: Workspace, manifest: Manifest, replay: int, sample: int) -> Iterator[Check]:
+    left = left_out(ws.audit.base)
+    elsewhere = differences(manifest.machine, this_machine())
     yield rows.database_rows(ws)
     yield again.roster(ws, left)
-    yield recomputed.results(ws, model)
+    yield recomputed.results(ws, manifest.model_version)
     yield again.report(ws, manifest, left, elsewhere)
     yield recomputed.embeddings(ws, manifest, sample, elsewhere, left)
-    yield redrawn.replay(ws, manifest, replay, [*elsewhere, *of_model.findings])
+    other_files = files.model_files(ws, manifest, {}).findings if replay else []
+    yield redrawn.replay(ws, manifest, replay, [*elsewhere, *other_files])
 
 
 def _manifest(
@@ -71,6 +96,8 @@ def _manifest(
         check.findings.append(str(error))
         return check, None
     check.seen = f"root {manifest.root}"
+    if older := made_by_words(manifest.made_by):
+        check.unchecked.append(older)
     if manifest.model_version != model:
         check.findings.append(f"{path}: is the manifest of {manifest.model_version!r}")
     vouched = [manifest.root, *([archive_root(archive)] if archive else [])]

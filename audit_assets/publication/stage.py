@@ -213,15 +213,18 @@ class PublicationStage:
 
         return write_index(self.ws.database, self.ws.warehouse.root / "reports")
 
-    def artist_page(self, artist: str) -> Path:
-        """One artist's page, by slug or name, from the published database. The index then leads to it."""
+    def artist_page(self, artist: str, out: Path | None = None) -> Path:
+        """One artist's page, by slug or name, from the published database. The index then leads to it.
+
+        If `out` is given, the page is written to that folder, and nothing in the warehouse changes.
+        """
         from audit_assets.publication.pages.artist import write_artist_page
         from audit_assets.publication.pages.index import ARTISTS
 
-        page = write_artist_page(
-            self.ws.database, artist, self.ws.images.get, self.ws.warehouse.root / "reports" / ARTISTS
-        )
-        self.index()
+        folder = self.ws.warehouse.root / "reports" / ARTISTS
+        page = write_artist_page(self.ws.database, artist, self.ws.images.get, out or folder)
+        if out is None:
+            self.index()
         return page
 
 

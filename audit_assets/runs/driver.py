@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from audit_assets.config import load_audit
 from audit_assets.encoders.stage import EmbeddingStage
-from audit_assets.errors import InputError, Unwritable, said, writing
+from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
@@ -300,8 +300,7 @@ def driver(config: Path) -> Iterator[Driver]:
     """A driver on the audit's own Dagster home. The runs of drivers that were killed are ended."""
     audit = load_audit(config)
     os.environ["AUDIT_CONFIG"] = str(audit.file)
-    with writing(audit.dagster_home):
-        home = prepare_home(audit)
+    home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
     with usable(home), opened(home) as instance, alive(home / "drivers", instance) as name:
         yield Driver(audit.file, instance, name)

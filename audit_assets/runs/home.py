@@ -13,7 +13,7 @@ from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
 
 from audit_assets.config import Audit
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable, writing
 from audit_assets.warehouse.locks import check_locks
 
 OPENING, SETTINGS = "opening.lock", "dagster.yaml"
@@ -42,12 +42,19 @@ def prepare_home(audit: Audit) -> Path:
         raise InputError(
             f"{home}: the path contains *, ? or [, which Dagster takes for a pattern, so it would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another folder."
         )
-    home.mkdir(parents=True, exist_ok=True)
-    check_locks(home)
-    settings = home / SETTINGS
-    if not settings.exists():
-        settings.write_text(DAGSTER_YAML, encoding="utf-8")
-    (home / OPENING).touch()
+    try:
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
+            check_locks(home)
+            settings = home / SETTINGS
+            if not settings.exists():
+                settings.write_text(DAGSTER_YAML, encoding="utf-8")
+            (home / OPENING).touch()
+    except Unwritable as error:
+        raise Unwritable(
+            f"{error} Or set AUDIT_DAGSTER_HOME to a folder that can be written. `sql`, `verify`, `export` and `report --out` only "
+            "read the audit."
+        ) from error
     return home
 
 

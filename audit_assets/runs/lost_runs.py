@@ -67,8 +67,8 @@ def hold_ui(audit: Audit) -> Path:
 
     The runs of a UI that was killed are ended. If another UI runs over the same home, nothing is ended: the runs belong to that UI.
     """
-    with writing(audit.dagster_home):
-        home = prepare_home(audit)
+    home = prepare_home(audit)
+    with writing(home):
         lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

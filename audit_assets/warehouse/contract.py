@@ -137,7 +137,7 @@ def _version(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -
     if "published_from" not in tables:
         return None
     try:
-        row = connection.execute("SELECT schema_version FROM published_from").fetchone()
+        rows = connection.execute("SELECT schema_version FROM published_from").fetchall()
     except duckdb.Error:
         return None
-    return None if row is None else int(row[0])
+    return int(rows[0][0]) if rows else None

@@ -16,7 +16,7 @@ from audit_assets.config import load_audit
 from audit_assets.encoders.load import load
 from audit_assets.encoders.plug_in import PlugInEncoder
 from audit_assets.errors import InputError
-from audit_assets.evidence.manifest import portable
+from audit_assets.evidence.audit_file import portable
 from audit_assets.models.encoders import resolve_encoder, resolve_plug_in
 from audit_assets.models.files import loading
 from audit_assets.models.plug_ins import stated

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
+from audit_assets.evidence.audit_file import portable
 from audit_assets.evidence.manifest import (
     Manifest,
     earlier_root_hash,
@@ -22,7 +23,6 @@ from audit_assets.evidence.manifest import (
     manifest_file,
     manifest_text,
     parse_manifest,
-    portable,
     read_manifest,
     root_hash,
 )

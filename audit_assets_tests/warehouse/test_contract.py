@@ -118,3 +118,11 @@ def test_a_file_that_another_program_writes_to_or_nobody_may_read_is_not_called_
         monkeypatch.setattr("duckdb.connect", refuse)
         with pytest.raises(InputError, match=remedy), reading(database):
             pass
+
+
+def test_a_database_that_records_an_older_version_answers_queries(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE published_from SET schema_version = 1")
+    assert schema_version(database) == 1
+    with reading(database) as connection:
+        assert "inputs_sha256" in str(connection.sql("SELECT * FROM published_from"))
