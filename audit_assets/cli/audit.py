@@ -68,7 +68,10 @@ def plan(config: Config = DEFAULT) -> None:
         ws = Workspace.existing(config)
         if ws.warehouse.inputs("subjects") is None:
             raise
-        notes, unread = [f"the roster is the one that was made before, because nothing can be written here: {error}"], []
+        notes, unread = (
+            [f"the roster is the one that was made before, because nothing can be written here: {error}"],
+            [],
+        )
         design = ResultStage(ws).design()
     if design is None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")

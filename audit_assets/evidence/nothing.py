@@ -1,6 +1,7 @@
 """Say why an audit has no results to show, and what helps. `audit-assets run` helps only if it was not run yet."""
 
 from audit_assets.evidence.archive_file import imported
+from audit_assets.warehouse.left_out import MODEL
 from audit_assets.workspace import Workspace
 
 
@@ -13,8 +14,9 @@ def why_nothing(ws: Workspace) -> str:
         return f"{file}: another version of audit_assets made the results of this archive, and an archive cannot be run again; {kept}."
     if not any(m.approved and not m.retired for m in ws.audit.models):
         return f"{file}, models: no model is approved; set `approved: true` for the model to audit, and run `audit-assets run --config {file}`."
-    if left := ws.models_left_out():
-        reasons = "\n".join(f"{model}: {reason}" for model, reason in left.items())
+    left = [part for parts in ws.left_out().values() for part in parts if part.part == MODEL]
+    if left:
+        reasons = "\n".join(f"{part.model_version}: {part.reason}" for part in left)
         return f"{file}: the last run left out every model version. Repair what it says, and run `audit-assets run --config {file}`:\n{reasons}"
     return (
         f"{file}: no model version has all results of this version; run `audit-assets run --config {file}` first. It keeps finished "
