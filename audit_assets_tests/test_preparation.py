@@ -100,7 +100,7 @@ def test_init_for_a_folder_per_artist_takes_the_folders_for_names_and_says_so(
     found = write_audit(config, wanted(works=roster, artist=""))
     audit = load_audit(config)
     names = artists_of(audit)["name"].tolist()
-    assert sorted(names) == sorted(["Mara Ulvang", "Nils Oduya", "Ólga, <b>U"])
+    assert sorted(names) == sorted(["Mara Ulvang", "Nils Oduya", "<b>U Ólga"])
     assert set(works_of(audit, {slug(n): [n] for n in names}).files) == {slug(n) for n in names}
     assert any("mara-ulvang is taken for the artist 'Mara Ulvang'" in line for line in found.used)
     assert any("empty: holds no image" in line for line in found.not_used)
@@ -187,7 +187,7 @@ def test_check_opens_everything_and_says_what_it_understood(works: Path, miniatu
     assert shown.exit_code == 0, shown.output
     said = rows_of(shown.output)
     assert "drew 32 x 32 pixels from 'Artwork from Mara Ulvang'" in said
-    assert "clip, 64 values; reads images and names" in said
+    assert "clip, 64 values" in said
     assert "works of 1 artist" in said
     assert "refused" not in said
     assert sorted(tmp_path.rglob("*")) == before

@@ -60,7 +60,8 @@ def supplied_rows(
     Prompt and seed come from the manifest, else from what the program that drew the image wrote into the file; `origin` says
     which. An image belongs to the template that has its prompt, and to template OTHER if none has. An image whose prompt is not
     known belongs to the first template. Trials are numbered in order of name. A file
-    with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for. Seed,
+    with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for; a blank
+    image is no copy, because a model can refuse several times. Seed,
     prompt and date are NULL if they are not known. InputError names a file that cannot be read.
     """
     manifest = manifests(files)
@@ -83,11 +84,11 @@ def supplied_rows(
             "file": f"{file.parent.name}/{file.name}",
             **said,
         }
-        if sha256 in seen:
+        status = status_of(image)
+        if sha256 in seen and status == "ok":
             rows.append({**row, "status": "copy"})
             continue
         seen.add(sha256)
-        status = status_of(image)
         size = {"width": image.width, "height": image.height}
         rows.append({**row, **size, "trial": trials[template], "image_sha256": sha256, "status": status})
         trials[template] += 1

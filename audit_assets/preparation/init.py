@@ -147,19 +147,23 @@ def _write(file: Path, text: str) -> None:
 
 
 def _names(works: Path, found: Found) -> dict[str, str]:
-    """Folder -> the artist's name. A folder with the look of a key gets capitals, and the line says so."""
+    """Folder -> the artist's name. A folder with the look of a key gets capitals, "Last, First" is turned, and a line says so."""
     names = {}
     for own in artist_folders(works):
         if not any(_is_image(p) for p in own.iterdir()):
             found.not_used.append(f"{own}: holds no image")
             continue
         name = own.name
-        if (
+        last, comma, first = (part.strip() for part in name.partition(","))
+        if comma and last and first and "," not in first:
+            name = f"{first} {last}"
+        elif (
             name == name.lower()
             and slug(name.replace("_", "-")) == name.replace("_", "-")
             and ("-" in name or "_" in name)
         ):
             name = name.replace("_", " ").replace("-", " ").title()
+        if name != own.name:
             found.used.append(
                 f"the folder {own.name} is taken for the artist {name!r}; correct artists.csv if that is not the name"
             )

@@ -101,7 +101,13 @@ def _character(entity: re.Match[str]) -> str:
 
 def folded(text: str) -> str:
     """`text` in the letters that are compared, before the possessive rule. Each character is folded on its own."""
-    text = unicodedata.normalize("NFKD", text.translate(APOSTROPHES)).casefold()
+    return "".join(map(_folded, text.translate(APOSTROPHES)))
+
+
+@functools.cache
+def _folded(character: str) -> str:
+    """One character in the letters that are compared. A whole text would be reordered: the mark U+0345 folds to a letter."""
+    text = unicodedata.normalize("NFKD", character).casefold()
     text = unicodedata.normalize("NFKD", text)  # case folding can compose characters again
     return "".join(c for c in text if not removed(c)).translate(FOLD | APOSTROPHES)
 

@@ -185,21 +185,6 @@ def test_caption_files_that_were_copied_restored_or_touched_change_neither_table
     assert findings(files_checked(copied)) == []
 
 
-def test_the_description_of_a_caption_file_by_an_earlier_version_is_kept(copied: Path) -> None:
-    """Its inputs were the file's times. Made anew it would be other bytes under another root."""
-    ws = workspace_of(copied)
-    scan = RosterStage(ws.audit, ws.warehouse).scan
-    key = min(scan.shards)
-    path = ws.warehouse.path(f"captions/{key}")
-    ws.warehouse.write(f"captions/{key}", ws.warehouse.read(f"captions/{key}"), "of times")
-    content = path.read_bytes()
-    scan.describe(key)
-    assert path.read_bytes() == content
-    ws.warehouse.write(f"captions/{key}", ws.warehouse.read(f"captions/{key}").assign(sha256="0" * 64), "of times")
-    RosterStage(ws.audit, ws.warehouse).scan.describe(key)
-    assert ws.warehouse.read(f"captions/{key}")["sha256"].iloc[0] != "0" * 64
-
-
 def test_an_encoder_that_was_renamed_is_refused_with_its_old_name(copied: Path) -> None:
     copied.write_text(copied.read_text(encoding="utf-8").replace("miniature-vision", "vision"), encoding="utf-8")
     audit = load_audit(copied)

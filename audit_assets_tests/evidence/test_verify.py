@@ -157,8 +157,8 @@ def test_an_altered_image_is_named_with_its_row(whole: Path) -> None:
 
 
 def test_a_file_that_loading_would_read_and_nobody_audited_is_named(whole: Path) -> None:
-    more = whole.parent / "models" / "miniature-1" / "unet" / "more.safetensors"
-    more.write_bytes(b"")
+    more = whole.parent / "models" / "miniature-1" / "tokenizer" / "chat_template.jinja"
+    more.write_text("{{ messages }}", encoding="utf-8")
     try:
         assert findings(files_checked(whole)) == [f"{more}: is not among the files that were audited"]
     finally:

@@ -57,6 +57,7 @@ def batch(captions: Sequence[str | bytes | None], **columns: object) -> pa.Recor
     ["j c l", "jc l", "J. C.L", "x j c l", "天野喜孝展", "Monet's展 's天", "a&#39;s b", "&amp;#39;"],
     ["JC L", "天 野", "a's b", "j c l"],
 )
+@example(["\u0345\u3099", "x\u0345\u3099", "\u1fb3\u3099"], ["\u0345\u3099", "\u03b9"])
 @example(
     ["a b c", "ab c", "a bc", "abc", "a b c d e", "x y ab c"], ["ab c", "a bc", "abc", "ab", "bc", "a b c d e", "c"]
 )
