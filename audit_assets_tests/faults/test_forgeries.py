@@ -23,6 +23,7 @@ from audit_assets.evidence.verify import verify
 from audit_assets.hashing import sha256
 from audit_assets.publication.stage import PublicationStage
 from audit_assets_tests.evidence.forging import MODEL, findings, forge_manifest, read, workspace_of
+from audit_assets_tests.faults.conftest import Ledger
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parents[2]
@@ -189,7 +190,9 @@ FORGERIES = (
 
 
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f.make.__name__)
-def test_a_forgery_is_found_by_what_the_table_says(audited: Path, tmp_path: Path, forgery: Forgery) -> None:
+def test_a_forgery_is_found_by_what_the_table_says(
+    audited: Path, tmp_path: Path, ledger: Ledger, forgery: Forgery
+) -> None:
     folder = tmp_path / "audit"
     shutil.copytree(audited.parent, folder)
     config = folder / "audit.yaml"
@@ -207,6 +210,7 @@ def test_a_forgery_is_found_by_what_the_table_says(audited: Path, tmp_path: Path
         everything = len(workspace_of(config).prompted())
         *_, embedded, drawn = verify(workspace_of(config), MODEL, replay=everything, sample=1000)
         assert any(forgery.with_model in line for line in findings([embedded, drawn]))
+    ledger.enter("forgeries", "found as the table says")
 
 
 def test_the_page_prints_this_table() -> None:
