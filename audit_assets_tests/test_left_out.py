@@ -31,6 +31,8 @@ from audit_assets_tests.defs.test_any_model_any_encoder import drive
 from audit_assets_tests.encoders import tiny_encoders
 
 GOOD = "miniature-1"
+pytestmark = pytest.mark.long
+
 ALONE = ("unread_files", "published_from", "left_out", "model_versions", "model_files", "encoders", "software")
 """Tables that list what was asked for, and so the bad parts too."""
 

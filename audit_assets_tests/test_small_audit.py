@@ -105,6 +105,7 @@ def test_a_second_run_makes_nothing_new(copied: Path) -> None:
     assert hashlib.sha256((copied.parent / "warehouse" / "audit.duckdb").read_bytes()).hexdigest() == database
 
 
+@pytest.mark.long
 def test_a_range_that_is_done_is_not_run_again_until_something_of_it_is_missing(copied: Path) -> None:
     def runs_of(asset: str) -> int:
         with DagsterInstance.from_config(str(load_audit(copied).dagster_home)) as instance:
@@ -198,6 +199,7 @@ def test_a_planted_error_is_found_by_the_checks(
     assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == database
 
 
+@pytest.mark.long
 def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> None:
     ws = workspace_of(copied)
     before = files_of(ws.warehouse.root / "images")
