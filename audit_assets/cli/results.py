@@ -44,6 +44,7 @@ def report(
     config: Config = DEFAULT,
 ) -> None:
     """Make each report that is out of date, and the index, from existing results; or make the page of one artist."""
+    from audit_assets.evidence.archive_file import imported
     from audit_assets.evidence.nothing import why_nothing
     from audit_assets.publication.stage import PublicationStage
     from audit_assets.workspace import Workspace
@@ -55,6 +56,10 @@ def report(
         return
     if out is not None:
         raise InputError("--out: is the folder of one artist's page; name the artist with --artist.")
+    archive, reports = imported(publication.ws.audit.base), publication.ws.warehouse.root / "reports"
+    if archive and (page := reports / archive.model_version / "report.html").is_file():
+        console.print(f"report    {page}   (as the archive has it; an archive's files stay as they are)", markup=False)
+        return
     if not (versions := publication.results.audited()):
         raise InputError(why_nothing(publication.ws))
     for version in versions:

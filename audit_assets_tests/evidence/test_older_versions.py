@@ -147,6 +147,10 @@ def test_an_older_archive_is_imported_and_verified(older: Path, tmp_path: Path) 
     assert read(config) == read(older)
     assert findings(checked(config, root=read(older).root)) == []
     assert load_protocol(load_audit(config)).trials == load_protocol(load_audit(older)).trials
+    shown = command("report", "--config", str(config))
+    assert shown.returncode == 0, shown.stdout
+    assert "as the archive has it" in " ".join(shown.stdout.split())
+    assert findings(checked(config)) == []  # nothing was made again by this version
 
 
 def test_an_older_archive_has_no_paths_of_its_own_either(older: Path, tmp_path: Path) -> None:
