@@ -183,6 +183,11 @@ class OneArtist(_Strict):
     aliases: tuple[str, ...] = ()
     locale: str | None = Field(None, description="the origin of the name, as a locale of Faker, such as no_NO")
     indirect_prompt: str = Field("", description="a description of the works that does not name the artist")
+    prompt_name: str = Field(
+        "",
+        max_length=200,
+        description="how models are asked for the artist, if they were taught another word than the name",
+    )
     opted_out: bool = False
 
 
@@ -285,6 +290,22 @@ class ModelEntry(_Strict):
     )
     settings: dict[str, Any] = {}
     lora: tuple[LoraEntry, ...] = ()
+    prompt_name: str | dict[str, str] | None = Field(
+        None,
+        description="how this model is asked for an artist: words with {name} for every subject, or a mapping from an artist's name to the "
+        "words that the model was taught; in an audit of one artist also these words alone",
+    )
+
+    @field_validator("prompt_name")
+    @classmethod
+    def _prompt_names_are_words(cls, said: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for words in [said] if isinstance(said, str) else (said or {}).values():
+            rest = words.replace("{name}", "", 1)
+            if not words.strip() or len(words) > 200 or set("{}") & set(rest) or any(ord(c) < 32 for c in words):
+                raise ValueError(
+                    f"{words[:50]!r} must be words in one line, up to 200 characters, with {{name}} at most once and no other brace"
+                )
+        return said
 
     @model_validator(mode="after")
     def _a_folder_is_asked_nothing(self) -> "ModelEntry":
@@ -384,6 +405,16 @@ class Audit(_Strict):
     def _someone_is_audited(self) -> "Audit":
         if (self.artist is None) == (self.roster.artists is None):
             raise ValueError("give either `artist: <name>` or `roster: {artists: artists.csv}`")
+        return self
+
+    @model_validator(mode="after")
+    def _a_prompt_name_says_of_whom(self) -> "Audit":
+        for m in self.models:
+            if self.artist is None and isinstance(m.prompt_name, str) and "{name}" not in m.prompt_name:
+                raise ValueError(
+                    f"models: {m.name} would be asked for every artist by {m.prompt_name!r}; give `prompt_name` as a mapping from each "
+                    "artist's name to the words, or write {name} where the name stands"
+                )
         return self
 
     @field_validator("artist", mode="before")

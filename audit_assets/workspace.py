@@ -14,6 +14,7 @@ from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
 from audit_assets.roster.homes import Works, names_of, works_of
+from audit_assets.roster.prompt_names import called
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
@@ -27,6 +28,8 @@ class Prompted(NamedTuple):
     name: str
     indirect: str
     """This is the prompt that does not name the artist. It is empty if `artists.csv` gives none."""
+    called: str
+    """This stands in the prompts in place of the name. It is the name, if the model was taught no other words."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,16 @@ class Workspace:
         """Return the table `subjects`."""
         return self.warehouse.read("subjects")
 
-    def prompted(self) -> dict[str, Prompted]:
-        """Return each subject that images are made of, by its slug, in the order of the subjects."""
+    def prompted(self, model: str | None = None) -> dict[str, Prompted]:
+        """Return each subject that images are made of, by its slug, in the order of the subjects, as a model is asked for it."""
         table = prompted(self.subjects())
+        entry = None if model is None else self.audit.model(model)
         indirect = table["indirect_prompt"].fillna("").astype(str)
+        # An audit that was made by an earlier version has no such column.
+        own = table["prompt_name"].fillna("").astype(str) if "prompt_name" in table else [""] * len(table)
         return {
-            str(slug): Prompted(str(name), prompt)
-            for slug, name, prompt in zip(table["subject"], table["name"], indirect, strict=True)
+            str(slug): Prompted(str(name), prompt, called(self.audit, entry, str(name), words))
+            for slug, name, prompt, words in zip(table["subject"], table["name"], indirect, own, strict=True)
         }
 
     def referenced(self) -> list[str]:

@@ -25,7 +25,7 @@ from audit_assets.publication.stage import PublicationStage
 from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import publish, published_from
 from audit_assets.warehouse.places import local_copy
-from audit_assets.workspace import Workspace
+from audit_assets.workspace import Prompted, Workspace
 
 
 def chain(ws: Workspace, manifest: Manifest) -> Check:
@@ -39,10 +39,13 @@ def chain(ws: Workspace, manifest: Manifest) -> Check:
         check.findings += _unlike_sources(ws, manifest)
     with finding(check, "subjects.parquet"):
         known = {row["subject"]: row for row in table_rows(ws.warehouse, "subjects")}
+        asked = ws.prompted(manifest.model_version)
         for subject in manifest.subjects:
             images += len(subject.images)
             with finding(check, subject.imitations):
-                check.findings += _broken_links(ws, manifest, subject, known.get(subject.subject))
+                check.findings += _broken_links(
+                    ws, manifest, subject, known.get(subject.subject), asked.get(subject.subject)
+                )
         for reference in manifest.references:
             with finding(check, reference.reference_works):
                 works = table_rows(ws.warehouse, f"reference_works/{reference.subject}")
@@ -69,7 +72,9 @@ def _unlike_sources(ws: Workspace, manifest: Manifest) -> list[str]:
     ]
 
 
-def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict[str, Any] | None) -> list[str]:
+def _broken_links(
+    ws: Workspace, manifest: Manifest, subject: Subject, row: dict[str, Any] | None, asked: Prompted | None
+) -> list[str]:
     where = f"{subject.subject}"
     if row is None or (row["name"], row["kind"], row["mentions"]) != (subject.name, subject.kind, subject.mentions):
         return [f"subjects.parquet: the row of {where} is not the manifest's"]
@@ -89,7 +94,7 @@ def _broken_links(ws: Workspace, manifest: Manifest, subject: Subject, row: dict
             else check_answers(table, ws.protocol, subject.subject, bits)
         )
         found += [f"{subject.imitations}: {p}" for p in problems]
-        wordings = ws.protocol.wordings(subject.name, row.get("indirect_prompt") or "")
+        wordings = ws.protocol.wordings(asked.called, asked.indirect) if asked else {}
         found += [
             f"{subject.imitations}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the protocol's prompt"
             for i in subject.images

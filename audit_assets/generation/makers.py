@@ -43,10 +43,10 @@ class Maker(Interface):
     def open(self) -> None:
         """Load what makes the images, so that an error of the whole model version shows before a subject is blamed."""
 
-    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
-        """The hash of all inputs of a subject's rows."""
+    def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
+        """The hash of all inputs of a subject's rows. `called` stands in prompts in place of the name, if it is given."""
 
-    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "", called: str = "") -> pd.DataFrame:
         """A subject's rows, with the columns of `generation.tables`."""
 
     def check(self, rows: pd.DataFrame, subject: str) -> list[str]:
@@ -89,17 +89,17 @@ class AskedModel(MakerOf):
     def open(self) -> None:
         _ = self.source
 
-    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
-        return digest([self.plan, subject, self.protocol.wordings(name, indirect)])
+    def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
+        return digest([self.plan, subject, self.protocol.wordings(called or name, indirect)])
 
-    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "", called: str = "") -> pd.DataFrame:
         try:
             return imitations(
                 self.source,
                 self.protocol,
                 model_version=self.resolved.name,
                 subject=subject,
-                name=name,
+                name=called or name,
                 indirect=indirect,
                 batch_size=self.batch_size,
                 store=self.store,
@@ -140,20 +140,20 @@ class SuppliedImages(MakerOf):
     def open(self) -> None:
         """A folder has nothing to load."""
 
-    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
+    def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
         try:
             made_of = image_folder.fingerprint(self._files(subject))
         except InputError as error:
             made_of = str(error)
-        wordings = self.protocol.wordings(name, indirect)
+        wordings = self.protocol.wordings(called or name, indirect)
         return digest([self.resolved.name, subject, wordings, self.protocol.generation_hash, made_of, SUPPLIED_VERSION])
 
-    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
+    def make(self, subject: str, name: str, indirect: str = "", called: str = "") -> pd.DataFrame:
         about: dict[str, Any] = {"model_version": self.resolved.name, "subject": subject}
         try:
             files = self._files(subject)
             return image_folder.supplied_rows(
-                files, self.protocol, name=name, indirect=indirect, store=self.store, **about
+                files, self.protocol, name=called or name, indirect=indirect, store=self.store, **about
             )
         except InputError as error:
             return imitation_table(absent_rows(self.protocol, problem=str(error), **about))

@@ -11,8 +11,11 @@ from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
+from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import register, resolve_model
+from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_table
+from audit_assets.roster.prompt_names import check_prompt_names, spoken, unspoken
 from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
@@ -56,7 +59,7 @@ class ImitationStage:
         take_back(self.ws.warehouse, where)
 
     def _cells(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
-        ws, prompted = self.ws, self.ws.prompted()
+        ws, prompted = self.ws, self.ws.prompted(model)
         known = {
             f"imitations/{model}/{s}": s for s in subjects if s in prompted
         }  # the other subjects have left the roster
@@ -66,6 +69,7 @@ class ImitationStage:
         if ws.audit.model(model).source == "image_folder":
             image_folder.check_names(self._homes(model))
         with self._maker(model) as maker:
+            self.check_words(maker.resolved)
             drawn, in_a_row = False, 0
             failed: Exception | None = None
             for where in self.cells.in_turn(list(known)):
@@ -103,12 +107,29 @@ class ImitationStage:
             if ws.warehouse.inputs(where) != inputs:
                 ws.warehouse.write(where, table, inputs)
 
+    def check_words(self, resolved: ResolvedModel) -> list[str]:
+        """One sentence per trigger word that an adapter's file names and no prompt contains.
+
+        InputError if the audit asks this model for an artist that does not exist, or for two artists by the same words.
+        """
+        audit, protocol = self.ws.audit, self.ws.protocol
+        entry, artists = audit.model(resolved.name), artists_of(audit)
+        check_prompt_names(audit, entry, artists)
+        asked = [words for _, words in spoken(audit, entry, artists[artists["kind"] != "background"])]
+        prompts = [protocol.prompt(t, words) for words in asked for t in range(len(protocol.templates))]
+        return [
+            f"model {resolved.name!r}: {a.file.name} names the trigger {a.trigger!r}, and no prompt contains it; if the model was "
+            "taught an artist under this word, give it as `prompt_name`."
+            for a in resolved.lora
+            if a.trigger and unspoken([a.trigger], prompts)
+        ]
+
     def done(self, model: str) -> bool:
         """Whether every prompted subject has the images that the audit file asks for now."""
         with self._maker(model) as maker:
             made = all(
                 self.cells.done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True) is not None
-                for s, p in self.ws.prompted().items()
+                for s, p in self.ws.prompted(model).items()
             )
             if made:
                 register(self.ws.audit, maker.resolved)
@@ -126,7 +147,7 @@ class ImitationStage:
         The default is one subject in a hundred, chosen by a hash of its key and the model's name, so that no person chooses. All
         images of a subject are drawn again, because the batch plan decides the bytes. A model behind an API is not asked again.
         """
-        prompted = self.ws.prompted()
+        prompted = self.ws.prompted(model)
         if subjects is None:
             made = self.drawn(model)
             subjects = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
@@ -182,7 +203,9 @@ class ImitationStage:
     def asked(self) -> dict[str, int]:
         """The number of images per subject that the protocol asks of one model version. Indirect prompts are included."""
         protocol = self.ws.protocol
-        return {s: len(protocol.wordings(*p)) * protocol.trials for s, p in self.ws.prompted().items()}
+        return {
+            s: len(protocol.wordings(p.called, p.indirect)) * protocol.trials for s, p in self.ws.prompted().items()
+        }
 
     def bills(self, models: Sequence[str]) -> list[str]:
         """One sentence per model behind an API on what its images cost. Before the subjects are chosen, none is known."""

@@ -13,6 +13,7 @@
 | `opted_out_on` | that day, as it is written; it is also taken from `opted_out` |
 | `indirect_prompt` | a description that does without the name |
 | `locale` | the origin of the name, as a locale of Faker (`no_NO`): control names are drawn from there |
+| `prompt_name` | how models are asked for the artist, if they were taught another word than the name (a trigger word) |
 | `peers` | a group of artists of one origin, school and medium; its members are compared with each other |
 
 A column of another name is not read. What was not read, or was read in another form than it was written, is listed by
@@ -40,7 +41,7 @@ KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
 COLUMNS = (
     "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
-    "indirect_prompt", "locale", "peers",
+    "indirect_prompt", "locale", "peers", "prompt_name",
 )  # fmt: skip
 LONGEST_NAME = 200
 _SUFFIX = re.compile(
@@ -66,6 +67,7 @@ def artists_of(audit: Audit) -> pd.DataFrame:
             "aliases": ";".join(a.aliases),
             "locale": a.locale or "",
             "indirect_prompt": a.indirect_prompt,
+            "prompt_name": a.prompt_name,
             "opted_out": "yes" if a.opted_out else "no",
         }
         table = _table([_Row(audit.file, 1, cells).parsed()])
@@ -227,6 +229,7 @@ class _Row:
             "indirect_prompt": self.text("indirect_prompt"),
             "locale": self.locale(),
             "peers": self.text("peers"),
+            "prompt_name": self.prompt_name(),
         }
 
     def error(self, column: str, what: str) -> InputError:
@@ -269,6 +272,12 @@ class _Row:
                     f"{turned!r} to the aliases",
                 )
         return name
+
+    def prompt_name(self) -> str:
+        cell = self.text("prompt_name")
+        if len(cell) > LONGEST_NAME:
+            raise self.error("prompt_name", f"has {len(cell)} characters; shorten it to at most {LONGEST_NAME}")
+        return cell
 
     def locale(self) -> str:
         cell = self.text("locale").replace("-", "_")

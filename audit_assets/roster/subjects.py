@@ -23,6 +23,7 @@ COLUMNS = [
     "indirect_prompt",
     "locale",
     "peers",
+    "prompt_name",
 ]
 
 
@@ -52,6 +53,7 @@ def subjects_table(
                 "indirect_prompt": artist.indirect_prompt,
                 "locale": artist.locale,
                 "peers": artist.peers,
+                "prompt_name": artist.prompt_name,
             }
         )
     for control in controls[controls["pool"].isin(POOLS)].itertuples():
@@ -66,6 +68,7 @@ def subjects_table(
                 "indirect_prompt": "",
                 "locale": control.locale or "",
                 "peers": "",
+                "prompt_name": "",
             }
         )
     table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])

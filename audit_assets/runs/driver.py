@@ -117,10 +117,15 @@ class Driver:
                 f"{self.audit.file}, models: no model is approved; set `approved: true` for the model to audit."
             )
         known = registry(self.audit, self.ws.warehouse)
-        if not known.resolved:
-            raise InputError("\n".join(known.refused.values()))
-        self.refused, self.notes = dict(known.refused), known.notes
-        return [*known.refused.values(), *encoders.refused.values(), *known.problems]
+        self.refused, self.notes = dict(known.refused), list(known.notes)
+        for name, resolved in known.resolved.items():
+            try:
+                self.notes += self.imitations.check_words(resolved)
+            except InputError as error:
+                self.refused[name] = str(error)
+        if not self.models():
+            raise InputError("\n".join(self.refused.values()))
+        return [*self.refused.values(), *encoders.refused.values(), *known.problems]
 
     def unread(self) -> list[str]:
         """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""

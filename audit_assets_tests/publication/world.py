@@ -135,6 +135,7 @@ def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
             "retired": False,
             "indirect_prompt": "",
             "locale": "",
+            "prompt_name": "",
             "peers": [f"school {place % 4}" if a else "" for place, a in enumerate(artist)],
         }
     )

@@ -16,7 +16,7 @@ def artists() -> pd.DataFrame:
     kinds = ["artist"] * 4 + ["untrained_artist", "background", "artist"]
     return pd.DataFrame(
         {"name": names, "kind": kinds, "aliases": [[] for _ in names], "opted_out": [True] + [False] * 6,
-         "indirect_prompt": "", "locale": "", "peers": ""}
+         "indirect_prompt": "", "locale": "", "peers": "", "prompt_name": ""}
     )  # fmt: skip
 
 
