@@ -14,8 +14,9 @@ from PIL import Image
 
 from audit_assets.errors import InputError
 from audit_assets.publication.pages.report import write_report
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words.headline import paper_comparison
-from audit_assets.publication.words.report_tables import adapters
+from audit_assets.publication.words.model_tables import adapters, other_words
 from audit_assets_tests.publication.conftest import ARTISTS, HOSTILE, MODELS
 
 Load = Callable[[str], Image.Image]
@@ -202,3 +203,32 @@ def test_files_that_were_not_read_are_named_in_the_report_of_their_version(
         "Files that were not read"
         not in parsed(write_report(database, MODELS[0], shared_load, tmp_path / "other").read_text()).text
     )
+
+
+def test_a_report_names_the_words_that_a_model_was_asked_by_if_they_are_not_the_name() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE protocols (protocol VARCHAR, generation_hash VARCHAR, measurement_hash VARCHAR, definition JSON)"
+        )
+        connection.execute(
+            "INSERT INTO protocols VALUES ('p', '', '', ?)", [json.dumps({"templates": ["Art by {name}"]})]
+        )
+        connection.execute("CREATE TABLE subjects (subject VARCHAR, name VARCHAR, kind VARCHAR)")
+        connection.execute(
+            "CREATE TABLE imitations (model_version VARCHAR, subject VARCHAR, template INTEGER, trial INTEGER, prompt VARCHAR)"
+        )
+        for subject, kind, prompt in (
+            ("ada", "artist", "Art by sks"),
+            ("nils", "artist", "Art by nils"),
+            ("x", "random_name", "Art by y"),
+        ):
+            connection.execute("INSERT INTO subjects VALUES (?, ?, ?)", [subject, subject, kind])
+            connection.execute("INSERT INTO imitations VALUES ('m', ?, 0, 0, ?), ('other', ?, 0, 0, 'Art by z')", [subject, prompt, subject])  # fmt: skip
+        assert other_words(ModelResults(connection, "p", "m", "clip")) == [
+            "ada was asked for by 'Art by sks'; labels have the name"
+        ]
+        connection.execute("INSERT INTO subjects SELECT 's' || n, 's' || n, 'artist' FROM range(30) t(n)")
+        connection.execute("INSERT INTO imitations SELECT 'm', 's' || n, 0, 0, 'Art by t' || n FROM range(30) t(n)")
+        assert other_words(ModelResults(connection, "p", "m", "clip"))[20:] == [
+            "and 11 more artists by other words than their names"
+        ]

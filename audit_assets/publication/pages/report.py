@@ -17,7 +17,7 @@ from audit_assets.publication.pages.page import Chart, Load, Picture, render, th
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import artist_tables, headline
+from audit_assets.publication.words import artist_tables, headline, model_tables
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -98,7 +98,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         reassigned=headline.matching(matching, "two_sided", "reassigned"),
         reassigned_closer=headline.matching(matching, "closer", "reassigned"),
         encoders=tables.encoders(results),
-        model=tables.model(results),
+        model=model_tables.model(results),
         protocol=tables.protocol(results.connection, results.protocol),
         software=tables.software(results),
         left_out=tables.left_out(results.connection),

@@ -204,6 +204,17 @@ def imitation_hashes(connection: duckdb.DuckDBPyConnection, model_version: str, 
     return [str(value) for value in found["image_sha256"]]
 
 
+def first_prompts(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataFrame:
+    """name and prompt of each artist's first image that has a prompt, of the first template."""
+    return rows(
+        connection,
+        "SELECT s.name, arg_min(i.prompt, i.trial) AS prompt FROM imitations i JOIN subjects s USING (subject) "
+        "WHERE i.model_version = $model_version AND i.template = 0 AND i.prompt IS NOT NULL "
+        "AND s.kind IN ('artist', 'untrained_artist') GROUP BY s.name ORDER BY s.name",
+        {"model_version": model_version},
+    )
+
+
 def first_works(connection: duckdb.DuckDBPyConnection, limit: int) -> dict[str, list[str]]:
     """`reference_hashes` of every subject: subject -> SHA-256s."""
     return _by_subject(

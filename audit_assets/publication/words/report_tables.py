@@ -1,7 +1,6 @@
 """The tables of a model version's report, as text: one function per table, rows in the order of the page."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -408,40 +407,6 @@ def encoders(results: ModelResults) -> Table:
         ),
         found,
     )  # fmt: skip
-
-
-def model(results: ModelResults) -> Table:
-    row = read.model_version_row(results.connection, results.model_version)
-    plans = read.optional(results.connection, "generation_plans")
-    if not plans.empty:
-        plans = plans[plans["model_version"] == results.model_version]
-    return Table(
-        "Model version",
-        columns("Field", "Value", code=("Value",)),
-        [(key.replace("_", " "), shown(value) or "–") for key, value in row.items()]
-        + [("adapter", said) for said in adapters(row.get("generation_settings"), plans.get("plan", []))]
-        + [("batch plan", f"{plan} ({images} images)") for plan, images in zip(plans.get("plan", []), plans.get("images", []), strict=True)],
-    )  # fmt: skip
-
-
-def adapters(settings: Any, plans: Iterable[str]) -> list[str]:
-    """One sentence per adapter of a model version: what its file states, what was assumed, and what it was measured to change."""
-    measured = [one for plan in plans for one in json.loads(plan).get("adapters", [])]
-    said = []
-    for n, own in enumerate(json.loads(settings or "{}").get("lora") or []):
-        changed = measured[n]["layers_changed"] if n < len(measured) else {}
-        parts = [f"{component}, {layers} layers" for component, layers in changed.items()]
-        used = (
-            f"; {measured[n]['keys_used']} of {measured[n]['keys']} keys used; changed: {'; '.join(parts)}"
-            if parts
-            else ""
-        )
-        trained = f"; trained on {own['trained_on']}, as its file says" if own.get("trained_on") else ""
-        kind, alpha = own.get("kind", "LoRA"), own.get("alpha", "not recorded")
-        said.append(
-            f"{own.get('file') or own.get('path')}: {kind}, weight {own.get('weight')}; alpha: {alpha}{trained}{used}"
-        )
-    return said
 
 
 def protocol(connection: duckdb.DuckDBPyConnection, name: str) -> Table:
