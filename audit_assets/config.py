@@ -230,6 +230,16 @@ class LoraEntry(_Strict):
     )
 
 
+class EmbeddingEntry(_Strict):
+    """A textual inversion embedding on top of a model. A model with an embedding is another model version."""
+
+    path: str = Field(min_length=1, description="a .safetensors file, or a folder or hub:owner/name that holds one")
+    revision: str | None = None
+    token: str = Field(
+        pattern=r"^\S{2,100}$", description="the word that stands for the embedding in prompts; `prompt_name` uses it"
+    )
+
+
 class ApiEntry(_Strict):
     """How a model behind an images API is asked. Address and key are in variables of the environment, which the file names."""
 
@@ -290,6 +300,7 @@ class ModelEntry(_Strict):
     )
     settings: dict[str, Any] = {}
     lora: tuple[LoraEntry, ...] = ()
+    embeddings: tuple[EmbeddingEntry, ...] = ()
     prompt_name: str | dict[str, str] | None = Field(
         None,
         description="how this model is asked for an artist: words with {name} for every subject, or a mapping from an artist's name to the "
@@ -309,9 +320,11 @@ class ModelEntry(_Strict):
 
     @model_validator(mode="after")
     def _a_folder_is_asked_nothing(self) -> "ModelEntry":
-        if self.source == "image_folder" and (self.settings or self.lora or self.variant or self.config):
+        if self.source == "image_folder" and (
+            self.settings or self.lora or self.embeddings or self.variant or self.config
+        ):
             raise ValueError(
-                "an image_folder takes no settings, lora, variant or config, because its images are made already; delete these fields"
+                "an image_folder takes no settings, lora, embeddings, variant or config, because its images are made already; delete these fields"
             )
         return self
 

@@ -30,7 +30,7 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
             for field in ("config", "variant", "model", "api"):  # earlier versions had no such fields
                 if field in entry and entry[field] is None:
                     del entry[field]
-            for adapter in entry.get("lora", []):
+            for adapter in [*entry.get("lora", []), *entry.get("embeddings", [])]:
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
     if content["roster"]["artists"] is not None:

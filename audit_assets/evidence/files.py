@@ -25,6 +25,9 @@ from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each
 from audit_assets.workspace import Workspace
 
+BESIDE = ("lora", "embedding")
+"""These files lie beside a model, not in its folder."""
+
 
 def audit_file(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> Check:
     """Check the fields that this model version's results depend on, and the protocol.
@@ -216,7 +219,7 @@ def model_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -
         here: dict[tuple[str, str], Path] = {}
         with finding(check, entry.name):
             here = files_here(ws.audit, entry) or {}
-        own = {(f.kind, f.file): f for f in files if f.kind != "lora"}
+        own = {(f.kind, f.file): f for f in files if f.kind not in BESIDE}
         problems = [p for key, f in own.items() if (p := _altered_file(here.get(key, folder / f.file), f))]
         more = [f"{here[key]}: is not among the files that were audited" for key in sorted(here.keys() - own.keys())]
         check.findings += problems
@@ -225,7 +228,7 @@ def model_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -
         else:
             check.findings += more
         seen += len(own)
-        for adapter in (f for f in files if f.kind == "lora"):
+        for adapter in (f for f in files if f.kind in BESIDE):
             found = lora_files(ws.audit, entry, adapter.file) if isinstance(entry, ModelEntry) else []
             altered = [_altered_file(file, adapter) for file in found]
             if not found:

@@ -10,6 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from audit_assets.errors import InputError
 from audit_assets.generation.adapters import add_adapters
+from audit_assets.generation.embeddings import add_embeddings
 from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.pipelines import ResolvedModel
@@ -37,6 +38,7 @@ class DiffusersSource:
         if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
             self.pipeline.scheduler = _scheduler(scheduler, self.pipeline)
         self._adapters = add_adapters(self.pipeline, resolved.lora)
+        self._embeddings = add_embeddings(self.pipeline, resolved.embeddings)
         lengths = tokenizer_lengths(self.pipeline, self._arguments.get("max_sequence_length"))
         self._tokenizers = [(self.pipeline.components[name], n) for name, n in lengths.items()]
         self._place()
@@ -57,6 +59,7 @@ class DiffusersSource:
         """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend, and what adapters changed."""
         return {
             **({"adapters": self._adapters} if self._adapters else {}),
+            **({"embeddings": self._embeddings} if self._embeddings else {}),
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
@@ -65,7 +68,11 @@ class DiffusersSource:
     def lost_words(self, prompt: str) -> list[str]:
         """The words of a prompt that a tokenizer of the pipeline cuts off; empty if every tokenizer reads the whole prompt."""
         for tokenizer, length in self._tokenizers:
-            if words := lost_words(tokenizer, prompt, length):
+            # A token of several vectors is several tokens.
+            converted = getattr(self.pipeline, "maybe_convert_prompt", lambda prompt, tokenizer: prompt)(
+                prompt, tokenizer
+            )
+            if words := lost_words(tokenizer, converted, length):
                 return words
         return []
 

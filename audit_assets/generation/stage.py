@@ -117,6 +117,11 @@ class ImitationStage:
         check_prompt_names(audit, entry, artists)
         asked = [words for _, words in spoken(audit, entry, artists[artists["kind"] != "background"])]
         prompts = [protocol.prompt(t, words) for words in asked for t in range(len(protocol.templates))]
+        if unused := unspoken([e.token for e in resolved.embeddings], prompts):
+            raise InputError(
+                f"{audit.file}, model {resolved.name!r}, embeddings: no prompt contains {unused[0]!r}, so that the embedding would not be used; "
+                "give the token in `prompt_name`."
+            )
         return [
             f"model {resolved.name!r}: {a.file.name} names the trigger {a.trigger!r}, and no prompt contains it; if the model was "
             "taught an artist under this word, give it as `prompt_name`."

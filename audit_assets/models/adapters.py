@@ -110,7 +110,7 @@ def resolve_lora(path: str, revision: str | None, weight: float, alpha: float | 
 
     InputError names what the path is instead, or which tensors of the file no adapter has.
     """
-    file = _file(path, revision)
+    file = adapter_file(path, revision)
     header = check_safetensors(file)
     metadata = header.pop("__metadata__", None) or {}
     config = file.parent / PEFT_CONFIG
@@ -135,7 +135,8 @@ def resolve_lora(path: str, revision: str | None, weight: float, alpha: float | 
     )  # fmt: skip
 
 
-def _file(path: str, revision: str | None) -> Path:
+def adapter_file(path: str, revision: str | None) -> Path:
+    """Return the file of an adapter or an embedding, which may be the only one of a folder or of a hub id."""
     file = Path(path)
     if not file.is_file():
         folder, _ = local_folder(path, revision, "adapter")

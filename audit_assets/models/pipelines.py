@@ -15,6 +15,7 @@ from audit_assets.config import ApiEntry
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.models.adapters import ResolvedLora
+from audit_assets.models.embeddings import ResolvedEmbedding
 from audit_assets.models.families import Described, asked, family_of
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
 from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_file
@@ -64,6 +65,7 @@ class ResolvedModel:
     """The file of a model in one file. `path` is then the folder `config`."""
     in_file: tuple[str, ...] = ()
     """The components whose weights come from that file."""
+    embeddings: tuple[ResolvedEmbedding, ...] = ()
     api: ApiEntry | None = None
     """How a model that is served behind an API is asked. Such a model has no files, and `path` and `files_sha256` are empty."""
 
@@ -85,6 +87,7 @@ def resolve_diffusers(
     revision: str | None,
     settings: dict[str, Any],
     lora: tuple[ResolvedLora, ...] = (),
+    embeddings: tuple[ResolvedEmbedding, ...] = (),
     *,
     variant: str | None = None,
     config: str | None = None,
@@ -124,6 +127,8 @@ def resolve_diffusers(
         said["scheduler"] = scheduler[-1]
     if lora:
         said["lora"] = [a.record() for a in lora]
+    if embeddings:
+        said["embeddings"] = [e.record() for e in embeddings]
     variants = _variants(folder, index, variant)
     if variant is not None and variant not in variants.values():
         raise InputError(f"{folder}: holds no weights of the variant {variant!r}; correct `variant`, or delete it.")
@@ -153,6 +158,7 @@ def resolve_diffusers(
         variants=variants,
         one_file=one_file,
         in_file=in_file,
+        embeddings=embeddings,
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from audit_assets.config import Audit, EncoderEntry, ModelEntry
+from audit_assets.config import Audit, EmbeddingEntry, EncoderEntry, LoraEntry, ModelEntry
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.models.adapters import resolve_lora
+from audit_assets.models.embeddings import resolve_embedding
 from audit_assets.models.encoders import ResolvedEncoder, encoder_files, resolve_encoder, resolve_plug_in
 from audit_assets.models.files import is_on_hub, local_folder, read_files
 from audit_assets.models.hub import Kind
@@ -96,12 +97,14 @@ def resolve_model(audit: Audit, entry: ModelEntry) -> ResolvedModel:
         if entry.source == "image_folder":
             return resolve_folder(entry.name, audit.local(entry.path))
         lora = tuple(resolve_lora(_location(audit, a.path), a.revision, a.weight, a.alpha) for a in entry.lora)
+        taught = tuple(resolve_embedding(_location(audit, e.path), e.revision, e.token) for e in entry.embeddings)
         found = resolve_diffusers(
             entry.name,
             _location(audit, entry.path),
             entry.revision,
             dict(entry.settings),
             lora,
+            taught,
             variant=entry.variant,
             config=None if entry.config is None else str(audit.local(entry.config)),
         )
@@ -269,9 +272,10 @@ def _rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
 
 
 def lora_files(audit: Audit, entry: ModelEntry, name: str) -> list[Path]:
-    """Return the files of an entry's adapters of that name that are on this machine. Nothing is fetched."""
+    """Return the files of an entry's adapters and embeddings of that name that are on this machine. Nothing is fetched."""
     found = []
-    for adapter in entry.lora:
+    beside: list[LoraEntry | EmbeddingEntry] = [*entry.lora, *entry.embeddings]
+    for adapter in beside:
         location = _location(audit, adapter.path)
         try:
             here = Path(location)
@@ -369,6 +373,7 @@ def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
     if isinstance(found, ResolvedEncoder):
         return _file_rows("encoder", found.name, found.path, found.files())
     adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, a.files)]
+    adapters += [row for e in found.embeddings for row in _file_rows("embedding", found.name, e.file.parent, [e.file])]
     files = read_files(found.path, found.variant, found.in_file)
     if found.one_file is None:
         return _file_rows("model", found.name, found.path, files) + adapters
