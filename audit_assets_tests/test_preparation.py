@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from audit_assets.cli import LEFT_OUT, app
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
+from audit_assets.preparation.check import check
 from audit_assets.preparation.init import Wanted, write_audit
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import works_of
@@ -215,6 +218,45 @@ def test_check_names_each_part_that_an_audit_would_leave_out(copied: Path, tmp_p
     assert "3.png: cannot be read as an image" in said
     assert said.count("refused:") == 3
     assert "The audit would leave out what is refused." in said
+
+
+@pytest.mark.parametrize(
+    ("prompt_name", "prompt"),
+    [("Olga Ulvang", "Artwork from Olga Ulvang"), ("{name} by hand", "Artwork from Mara Ulvang by hand")],
+)
+def test_check_draws_by_the_words_that_the_model_is_asked_by(
+    works: Path, miniature: Path, tmp_path: Path, prompt_name: str, prompt: str
+) -> None:
+    config = tmp_path / "audit.yaml"
+    assert init(works, miniature, config, "--artist", "Mara Ulvang").exit_code == 0
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["models"][0]["prompt_name"] = prompt_name
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    said = {(row.part, row.name): row for row in check(config)}
+    model = said["model", content["models"][0]["name"]]
+    assert model.ok, model.problems
+    assert f"drew 32 x 32 pixels from {prompt!r}" in model.understood
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"prompt_name": {"Mara Ulwang": "sks"}}, "'Mara Ulwang' is the name of no artist"),
+        ({"prompt_name": "sks " * 49}, "its tokenizer cuts short the names 'sks sks"),
+        ({"embeddings": [{"path": "a.safetensors", "token": "<a>"}]}, "no prompt contains '<a>'"),
+    ],
+)
+def test_check_refuses_words_that_would_not_reach_the_model(
+    works: Path, miniature: Path, tmp_path: Path, entry: dict[str, object], problem: str
+) -> None:
+    config = tmp_path / "audit.yaml"
+    assert init(works, miniature, config, "--artist", "Mara Ulvang").exit_code == 0
+    save_file({"emb_params": torch.ones(1, 8)}, tmp_path / "a.safetensors")
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["models"][0] |= entry
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    (model,) = (row for row in check(config) if row.part == "model")
+    assert problem in " ".join(model.problems)
 
 
 @pytest.mark.parametrize(

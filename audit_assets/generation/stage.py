@@ -10,12 +10,12 @@ from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.makers import Maker, maker
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.generation.words import check_words
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import register, resolve_model
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_table
-from audit_assets.roster.prompt_names import check_prompt_names, spoken, unspoken
 from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
@@ -108,26 +108,8 @@ class ImitationStage:
                 ws.warehouse.write(where, table, inputs)
 
     def check_words(self, resolved: ResolvedModel) -> list[str]:
-        """One sentence per trigger word that an adapter's file names and no prompt contains.
-
-        InputError if the audit asks this model for an artist that does not exist, or for two artists by the same words.
-        """
-        audit, protocol = self.ws.audit, self.ws.protocol
-        entry, artists = audit.model(resolved.name), artists_of(audit)
-        check_prompt_names(audit, entry, artists)
-        asked = [words for _, words in spoken(audit, entry, artists[artists["kind"] != "background"])]
-        prompts = [protocol.prompt(t, words) for words in asked for t in range(len(protocol.templates))]
-        if unused := unspoken([e.token for e in resolved.embeddings], prompts):
-            raise InputError(
-                f"{audit.file}, model {resolved.name!r}, embeddings: no prompt contains {unused[0]!r}, so that the embedding would not be used; "
-                "give the token in `prompt_name`."
-            )
-        return [
-            f"model {resolved.name!r}: {a.file.name} names the trigger {a.trigger!r}, and no prompt contains it; if the model was "
-            "taught an artist under this word, give it as `prompt_name`."
-            for a in resolved.lora
-            if a.trigger and unspoken([a.trigger], prompts)
-        ]
+        """`words.check_words` of one model of this audit."""
+        return check_words(self.ws.audit, self.ws.protocol, resolved, artists_of(self.ws.audit))
 
     def done(self, model: str) -> bool:
         """Whether every prompted subject has the images that the audit file asks for now."""

@@ -16,12 +16,14 @@ from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, load_
 from audit_assets.errors import InputError, said
 from audit_assets.generation.makers import AskedModel, maker
 from audit_assets.generation.seeds import image_seed
+from audit_assets.generation.words import check_words
 from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import resolve_encoder_entry, resolve_model
 from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import homes, unread_works, works_of
+from audit_assets.roster.prompt_names import spoken
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
 from audit_assets.untrusted.images import open_image
@@ -157,7 +159,7 @@ def _references(known: _Known) -> Iterator[Row]:
 
 def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
     found = resolve_model(known.audit, entry)
-    names = {subject: own[0] for subject, own in known.names().items()}
+    notes = check_words(known.audit, known.protocol, found, known.artists)
     if found.source == "image_folder":
         folders = artist_folders(found.path)
         row.understood = f"{_counted(len(folders), 'folder')} of images"
@@ -175,19 +177,23 @@ def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
     row.understood = f"{found.pipeline_class}; {_settings(found)}"
     if found.lora:
         row.understood += f"; {_counted(len(found.lora), 'adapter')}"
+    if found.embeddings:
+        row.understood += f"; {_counted(len(found.embeddings), 'embedding')}"
     unused = Path("unused")
     with maker(
         found, known.protocol, ImageStore(unused), known.audit.batch_size, known.names, Warehouse(unused)
     ) as made:
         assert isinstance(made, AskedModel)
         source = made.source
-        name = str(known.artists["name"].iloc[0])
-        cut = [n for n in names.values() if source.lost_words(known.protocol.prompt(0, n))]
+        asked = spoken(known.audit, entry, known.artists[known.artists["kind"] != "background"])
+        cut = [words for _, words in asked if source.lost_words(known.protocol.prompt(0, words))]
         if cut:
             row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
-        prompt, text = known.protocol.wordings(name)[0]
-        (image,) = source.generate([prompt], [image_seed(next(iter(names)), text, 0)], batch_size=1)
+        name, words = asked[0]
+        prompt, text = known.protocol.wordings(words)[0]
+        (image,) = source.generate([prompt], [image_seed(slug(name), text, 0)], batch_size=1)
     row.understood += f"; drew {image.width} x {image.height} pixels from {prompt!r}"
+    row.understood += "".join(f"; {note}" for note in notes)
     known.work = known.work or image
     if is_blank(image):
         row.problems.append(

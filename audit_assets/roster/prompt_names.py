@@ -49,7 +49,7 @@ def check_prompt_names(audit: Audit, entry: ModelEntry, artists: pd.DataFrame) -
             )
 
 
-def spoken(audit: Audit, entry: ModelEntry, artists: pd.DataFrame) -> Iterable[tuple[str, str]]:
+def spoken(audit: Audit, entry: ModelEntry, artists: pd.DataFrame) -> list[tuple[str, str]]:
     """(name, what the model is asked for) of each row."""
     own = artists["prompt_name"] if "prompt_name" in artists else pd.Series("", artists.index)
     return [(str(n), called(audit, entry, str(n), str(o))) for n, o in zip(artists["name"], own, strict=True)]
