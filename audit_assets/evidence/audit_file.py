@@ -27,12 +27,13 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
                 entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
             if entry.get("config") is not None:
                 entry["path"], entry["config"] = f"./models/{entry['name']}.safetensors", f"./config/{entry['name']}"
-            for field in ("config", "variant", "model", "api"):  # earlier versions had no such fields
-                if field in entry and entry[field] is None:
-                    del entry[field]
+            for field in ("config", "variant", "model", "api", "prompt_name", "embeddings"):
+                _leave_out_unset(entry, field)
             for adapter in [*entry.get("lora", []), *entry.get("embeddings", [])]:
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
+    if content["artist"] is not None:
+        _leave_out_unset(content["artist"], "prompt_name")
     if content["roster"]["artists"] is not None:
         content["roster"]["artists"] = "artists.csv"
     if content["background"] is not None:
@@ -40,6 +41,12 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
     if content["captions"] and "://" not in content["captions"]["path"]:
         content["captions"]["path"] = f"captions/*{Path(content['captions']['path']).suffix}"
     return {**content, "protocol": "protocol.yaml", "references": "references/", "warehouse": "warehouse/"}
+
+
+def _leave_out_unset(content: dict[str, Any], field: str) -> None:
+    """Leave out a field that earlier versions did not have, if the audit does not use it: the same audit has the same root."""
+    if not content.get(field):
+        content.pop(field, None)
 
 
 def was_on_hub(path: str) -> bool:

@@ -211,3 +211,23 @@ def test_a_manifest_under_the_root_of_an_earlier_version_is_not_accused(copied: 
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match="was altered"):
         read(copied)
+
+
+def test_the_portable_audit_file_has_the_later_fields_only_if_they_are_used(copied: Path) -> None:
+    later = {"config", "variant", "prompt_name", "embeddings"}
+    assert not any(later & entry.keys() for entry in portable(load_audit(copied))["models"])
+    content = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    content["models"][0] |= {
+        "prompt_name": "{name}, sks",
+        "embeddings": [{"path": "own/a.safetensors", "token": "<a>"}],
+    }
+    copied.write_text(yaml.safe_dump(content), encoding="utf-8")
+    audit = load_audit(copied)
+    first, *others = portable(audit)["models"]
+    assert first["prompt_name"] == "{name}, sks"
+    assert first["embeddings"] == [{"path": f"./lora/{first['name']}/a.safetensors", "revision": None, "token": "<a>"}]
+    assert not any(later & entry.keys() for entry in others)
+    imported = audit.model_copy(
+        update={"models": tuple(m.model_copy(update={"path": f"./models/{m.name}"}) for m in audit.models)}
+    )
+    assert portable(imported) == portable(audit)
