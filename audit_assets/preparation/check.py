@@ -179,13 +179,16 @@ def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
         row.understood += f"; {_counted(len(found.lora), 'adapter')}"
     if found.embeddings:
         row.understood += f"; {_counted(len(found.embeddings), 'embedding')}"
+    asked = spoken(known.audit, entry, known.artists[known.artists["kind"] != "background"])
+    if not asked:
+        row.understood += "; not asked, because no artist is audited"
+        return
     unused = Path("unused")
     with maker(
         found, known.protocol, ImageStore(unused), known.audit.batch_size, known.names, Warehouse(unused)
     ) as made:
         assert isinstance(made, AskedModel)
         source = made.source
-        asked = spoken(known.audit, entry, known.artists[known.artists["kind"] != "background"])
         cut = [words for _, words in asked if source.lost_words(known.protocol.prompt(0, words))]
         if cut:
             row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
