@@ -338,7 +338,7 @@ class ModelEntry(_Strict):
             return self
         if self.model is None:
             raise ValueError("source api needs `model`, the name that the server knows the model by")
-        unused = [f for f in ("path", "revision", "lora", "variant", "config") if getattr(self, f)]
+        unused = [f for f in ("path", "revision", "lora", "embeddings", "variant", "config") if getattr(self, f)]
         if unused:
             raise ValueError(f"source api has no files, and takes no {', '.join(unused)}; delete the fields")
         for name, value in self.settings.items():

@@ -144,6 +144,12 @@ def prompts(
     images: Annotated[
         str, typer.Option(help="the folder in which the images will be saved, as the sheet names it")
     ] = "images",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="a model of the audit file whose `prompt_name` the prompts use; the default is that of artists"
+        ),
+    ] = None,
     config: Config = DEFAULT,
 ) -> None:
     """Write a sheet of what to ask a model that has no API, in which order, and where to save each image.
@@ -160,7 +166,8 @@ def prompts(
 
     quiet()
     ws = run_roster(config, partial(shown, console)).ws
-    found = lines(ws.prompted(), ws.protocol)
+    asked = {subject: (p.called, p.indirect) for subject, p in ws.prompted(model).items()}
+    found = lines(asked, ws.protocol)
     with writing(into):
         into.mkdir(parents=True, exist_ok=True)
     sheet = write(into / "prompts.csv", as_csv(table(found)))

@@ -18,10 +18,11 @@ def seed_for(subject: str, text: str, trial: int, bits: int | None) -> int | Non
     return None if bits is None else image_seed(subject, text, trial) & ((1 << bits) - 1)
 
 
-def rewritten(revised: str | None, names: Sequence[str]) -> bool:
+def rewritten(revised: str | None, names: Sequence[str], called: str = "") -> bool:
     """Whether a server's own wording of a prompt no longer names the artist.
 
-    It names the artist if it has all words of the name or an alias, one after the other or surname first, or the last name alone.
+    It names the artist if it has all words of the name or an alias, one after the other or surname first, or the last name alone,
+    or all words by which the model was asked for the artist (`called`).
     """
     if revised is None:
         return False
@@ -31,6 +32,8 @@ def rewritten(revised: str | None, names: Sequence[str]) -> bool:
         spellings |= {own, (*own[-1:], *own[:-1])}
         if own and len(own[-1]) >= _SURNAME:
             spellings.add(own[-1:])
+    if asked := tuple(tokens(called)):
+        spellings.add(asked)
     return not names_in(revised, {" ".join(spelling): spelling for spelling in spellings})
 
 

@@ -29,15 +29,15 @@ class Line(NamedTuple):
     """Without the suffix, which is that of the format that the model gives."""
 
 
-def lines(prompted: Mapping[str, tuple[str, str]], protocol: Protocol) -> list[Line]:
-    """Every image that the protocol asks for, by subject -> (name, indirect prompt).
+def lines(asked: Mapping[str, tuple[str, str]], protocol: Protocol) -> list[Line]:
+    """Every image that the protocol asks for, by subject -> (what stands in prompts for the name, indirect prompt).
 
     Each round has one image of every prompt, in an order that is drawn anew, so that artists and control names alternate and a
     collection that ends early has as many images of each. The same audit has the same order.
     """
     wanted = [
         (subject, template, prompt, trial)
-        for subject, names in prompted.items()
+        for subject, names in asked.items()
         for template, (prompt, _) in protocol.wordings(*names).items()
         for trial in range(protocol.trials)
     ]

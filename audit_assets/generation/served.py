@@ -67,14 +67,14 @@ class ServedModel(MakerOf):
         """Read address and key, so that a variable that is not set stops the model version and not a subject."""
         _ = self._client
 
-    def inputs(self, subject: str, name: str, indirect: str = "") -> str:
-        wordings = self.protocol.wordings(name, indirect)
+    def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
+        wordings = self.protocol.wordings(called or name, indirect)
         names = self._names(subject, name)
         seeds = self.resolved.settings["seed_bits"]
         return digest([self.body, seeds, subject, wordings, names, self.protocol.generation_hash, API_VERSION])
 
-    def make(self, subject: str, name: str, indirect: str = "") -> pd.DataFrame:
-        wanted = self._wanted(subject, name, indirect)
+    def make(self, subject: str, name: str, indirect: str = "", called: str = "") -> pd.DataFrame:
+        wanted = self._wanted(subject, called or name, indirect)
         missing = [one for one in wanted if self._kept(subject, one) is None]
         failed: dict[tuple[int, int], Answer] = {}
         try:
@@ -92,7 +92,7 @@ class ServedModel(MakerOf):
                 answer = failed[(one.template, one.trial)]
                 kept = {"status": "failed", "code": answer.code, "reason": answer.reason}
             about = {"model_version": self.resolved.name, "subject": subject, **one._asdict()}
-            if kept["status"] == "ok" and one.template != INDIRECT and rewritten(kept["revised_prompt"], names):
+            if kept["status"] == "ok" and one.template != INDIRECT and rewritten(kept["revised_prompt"], names, called):
                 kept = {**kept, "status": "rewritten"}
             made = {"plan": plan} if kept.get("image_sha256") else {}
             rows.append({**about, "generation_hash": self.protocol.generation_hash, **kept, **made})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -87,6 +88,28 @@ def test_the_page_escapes_what_it_prints() -> None:
     page = prompts_page(lines({"x": ("<script>alert(1)</script>", "")}, PROTOCOL), "two", "images")
     assert "<script>" not in page
     assert page.count("&lt;script&gt;") == 10
+
+
+def test_the_sheet_of_a_model_has_the_words_that_it_was_taught(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = small_audit(tmp_path / "audit")
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["models"][0]["prompt_name"] = "{name}, sks style"
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def prompts(*more: str) -> list[str]:
+        asked = ["prompts", "--into", str(tmp_path / "sheet"), "--config", str(config), *more]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+        return list(pd.read_csv(tmp_path / "sheet/prompts.csv")["prompt"])
+
+    plain, taught = prompts(), prompts("--model", content["models"][0]["name"])
+    assert plain
+    assert not any("sks style" in prompt for prompt in plain)
+    assert all("sks style" in prompt for prompt in taught)
+    unknown = ["prompts", "--into", str(tmp_path / "other"), "--config", str(config), "--model", "gone"]
+    assert CliRunner().invoke(app, unknown).exit_code != 0
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_command_writes_both_sheets(small_audit: Callable[..., Path], tmp_path: Path) -> None:

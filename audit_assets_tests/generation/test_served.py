@@ -125,6 +125,21 @@ def test_the_served_model_draws_what_the_local_one_draws_image_for_image(
     assert served["image_sha256"].nunique() == 4
 
 
+def test_a_server_is_asked_by_the_words_that_its_model_was_taught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(body: Body, number: int) -> Body:
+        return made(pattern(str(number)), revised_prompt="art, Adabrv style" if number % 2 else "a barn")
+
+    with asking(tmp_path, said, monkeypatch) as (maker, server):
+        plain, taught = (maker.inputs("ada-brandvold", NAME, "", words) for words in (NAME, "adabrv style"))
+        table = maker.make("ada-brandvold", NAME, "", "adabrv style")
+        assert plain == maker.inputs("ada-brandvold", NAME)
+    assert plain != taught
+    assert {body["prompt"] for body in server.asked} == {"art by adabrv style"} == set(table["prompt"])
+    assert sorted(table["status"]) == ["ok", "ok", "rewritten", "rewritten"]
+
+
 def test_a_server_that_takes_short_seeds_is_sent_short_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with asking(tmp_path, good, monkeypatch, seeds=True, seed_bits=31) as (maker, server):
         table = maker.make("ada-brandvold", NAME)
@@ -320,6 +335,19 @@ def test_a_prompt_that_names_the_artist_no_longer_is_rewritten(tmp_path: Path, m
 )
 def test_what_names_an_artist(said: str | None, names: list[str], answer: bool) -> None:
     assert rewritten(said, names) is answer
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("a barn, Adabrv style", False),
+        ("a barn in a painterly style", True),  # one of the words is not the words
+        ("a barn by Ada Brandvold", False),
+        (None, False),
+    ],
+)
+def test_the_words_by_which_a_model_was_asked_name_the_artist_too(said: str | None, answer: bool) -> None:
+    assert rewritten(said, [NAME], "adabrv style") is answer
 
 
 # ---- bad answers
@@ -642,6 +670,7 @@ def test_the_address_may_be_the_servers_or_the_endpoints(
     [
         ({"model": None}, "needs `model`"),
         ({"path": "models/x"}, "takes no path"),
+        ({"embeddings": [{"path": "a.safetensors", "token": "<a>"}]}, "takes no embeddings"),
         ({"settings": {"n": 4}}, r"settings\.n is set by the audit"),
         ({"settings": {"api_key": "x"}}, "settings are recorded"),
         ({"settings": {"size": [1]}}, "must be a text"),
