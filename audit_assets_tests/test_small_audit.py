@@ -212,6 +212,7 @@ def test_a_changed_test_regenerates_nothing(copied: Path, tmp_path: Path) -> Non
         assert connection.execute("SELECT DISTINCT protocol FROM identification_trials").fetchall() == [("other",)]
 
 
+@pytest.mark.long
 def test_a_name_from_the_web_stays_data_everywhere(
     small_audit: Callable[..., Path], miniature: Path, tmp_path: Path
 ) -> None:

@@ -113,6 +113,7 @@ def test_copies_count_once_across_shards_and_one_letter_is_refused_alone(make: M
     assert failed(d) == ["every_file_of_real_works_is_read"]  # works of artists whom this roster does not have
 
 
+@pytest.mark.long
 def test_filters_turn_rows_away_and_a_change_of_one_scans_again(make: Make, tmp_path: Path) -> None:
     shard(
         tmp_path,
@@ -169,6 +170,7 @@ def test_what_was_passed_over_in_captions_and_artists_is_listed(make: Make, tmp_
         run_roster(make(captions=captions))
 
 
+@pytest.mark.long
 def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path: Path) -> None:
     everybody = [f"by {name}" for name in ARTISTS]
     for name in ("a.parquet", "b.parquet"):

@@ -52,6 +52,6 @@ def test_a_blank_image_and_the_default_labels_are_told_apart(database: Path) -> 
     assert found[["label", "is_default", "images"]].to_numpy().tolist() == [
         ["own name", False, 37],
         ["Artwork", True, 2],
-        ["no label (blank image)", False, 1],
+        ["no label (blank or blocked image)", False, 1],
     ]
     assert found["share"].sum() == pytest.approx(1)

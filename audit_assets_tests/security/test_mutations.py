@@ -212,6 +212,7 @@ def test_each_of_these_files_is_read_as_it_is(tmp_path: Path, what: str) -> None
     READERS[what].read(tmp_path)
 
 
+@pytest.mark.long
 @given(seed=SEEDS)
 @changes
 def test_a_manifest_of_evidence_with_changed_bytes_is_read_or_is_bad_input(
@@ -224,6 +225,7 @@ def test_a_manifest_of_evidence_with_changed_bytes_is_read_or_is_bad_input(
         read_evidence(file)
 
 
+@pytest.mark.long
 @given(seed=SEEDS)
 @settings(changes, max_examples=40)
 def test_a_database_with_changed_bytes_is_read_or_is_bad_input(audited: Path, tmp_path: Path, seed: int) -> None:
