@@ -41,7 +41,8 @@ _NO_MONEY = ("insufficient_quota", "billing", "payment", "quota_exceeded")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one image. `status` is 'made', 'refused' or 'failed'. `body` is what a server sent that is of no use, and may be paid."""
+    """What came of one image. `status` is 'made', 'blocked' (an image that the server says it filtered), 'refused' or 'failed'. `body` is
+    what a server sent that is of no use, and may be paid."""
 
     status: str
     image: bytes | None = None
@@ -255,7 +256,7 @@ class ImagesApi:
         if len(data) > 1:
             await run_sync(self.spending.change, len(data) - 1)
             note = f"the server sent {len(data)} images for n=1; the first counts"
-        why = first.get("finish_reason") or first.get("error")
+        why = first.get("finish_reason") or first.get("finishReason") or first.get("error")
         code, message = self._of_error(why) if isinstance(why, dict) else (self._clean(why, 100) if why else None, "")
         if not first.get("b64_json") and not first.get("url"):
             refused = self._refuses(code, message)
@@ -269,6 +270,11 @@ class ImagesApi:
         image, problem = await self._image(first)
         if image is None:
             return Answer("failed", code="no image", reason=problem, body=kept, **about)
+        flags = ((name, v if isinstance(v, list) else [v]) for name, v in {**found, **first}.items())
+        flag = next((n for n, values in flags if self._refuses(n, "") and any(v is True for v in values)), None)
+        if flag or self._refuses(code, message):
+            said = "; ".join(s for s in ("the server says that it filtered this image", message, note) if s)
+            return Answer("blocked", image=image, code=self._clean(flag or code, 100), reason=said, **about)
         return Answer("made", image=image, reason=note, **about)
 
     async def _image(self, item: dict[str, Any]) -> tuple[bytes | None, str]:

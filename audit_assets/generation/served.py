@@ -182,7 +182,7 @@ class ServedModel(MakerOf):
             subject,
             one,
             answer,
-            status=status_of(image),
+            status="blocked" if answer.status == "blocked" else status_of(image),
             image_sha256=self.store.put(image),
             width=image.width,
             height=image.height,

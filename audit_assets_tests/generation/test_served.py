@@ -303,6 +303,29 @@ def test_a_refusal_is_an_outcome_with_the_servers_code(
     pd.testing.assert_frame_equal(table, again)
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"finish_reason": "CONTENT_FILTERED"}, "blocked"),
+        ({"finishReason": "CONTENT_FILTERED"}, "blocked"),
+        ({"nsfw_content_detected": [True]}, "blocked"),
+        ({"nsfw": True}, "blocked"),
+        ({"nsfw": False, "finish_reason": "SUCCESS"}, "ok"),
+        ({"content_filter_results": {"violence": {"filtered": False}}}, "ok"),
+    ],
+)
+def test_an_image_that_the_server_says_it_filtered_is_kept_and_counts_as_blocked(
+    said: Body, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asking(tmp_path, lambda b, n: made(pattern(str(n)), **said), monkeypatch) as (maker, server):
+        table, again = (maker.make("ada-brandvold", NAME) for _ in range(2))
+    assert table["status"].tolist() == [status] * 4
+    assert table["image_sha256"].notna().all()
+    assert table["code"].notna().tolist() == [status == "blocked"] * 4
+    assert len(server.asked) == 4
+    pd.testing.assert_frame_equal(table, again)
+
+
 def test_a_prompt_that_names_the_artist_no_longer_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [
         f"A fjord by {NAME}",
@@ -612,7 +635,7 @@ def test_whatever_json_a_server_sends_is_an_answer_or_a_stop(
         answer = anyio.run(entered)
     except Stopped:
         return
-    assert answer.status in ("made", "refused", "failed")
+    assert answer.status in ("made", "blocked", "refused", "failed")
     for text in (answer.code, answer.reason, answer.revised_prompt, answer.model, answer.created):
         assert text is None or isinstance(text.encode(), bytes)
 

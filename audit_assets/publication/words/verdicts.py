@@ -109,7 +109,7 @@ def withheld_images(statuses: Sequence[str]) -> list[str]:
     if not of:
         return []
     said = {
-        "blocked": "The model's safety checker replaced {}. To see what the model draws, audit it without the checker (`settings: {{safety_checker: false}}`).",
+        "blocked": "The model's safety checker replaced {}. To see what a model draws whose files you have, audit it without the checker (`settings: {{safety_checker: false}}`).",
         "refused": "The server refused {}.",
         "rewritten": "The server rewrote the prompt of {}, so that it no longer names the artist.",
         "failed": "The server gave no usable image for {}. The next run asks again.",
