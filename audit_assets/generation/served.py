@@ -151,8 +151,11 @@ class ServedModel(MakerOf):
         return f"{KEPT}/{self.resolved.name}/{subject}/{one.template}.{one.trial}"
 
     def _call(self, one: Asked) -> str:
-        """The hash of a call. An answer to another call is no answer to this one."""
-        return digest([self.body, list(one), API_VERSION])
+        """The hash of a call. An answer to another call is no answer to this one.
+
+        API_VERSION is no part of it, because a new version makes other rows of answers that are paid, and pays for none again.
+        """
+        return digest([self.body, list(one)])
 
     def _kept(self, subject: str, one: Asked) -> dict[str, Any] | None:
         """The answer to a call, if one is kept and its image exists."""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from audit_assets.config import ApiEntry, ModelEntry, Protocol
 from audit_assets.errors import InputError, Stopped
-from audit_assets.generation import images_api
+from audit_assets.generation import images_api, served
 from audit_assets.generation.answers import check_answers, rewritten
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.makers import AskedModel
@@ -160,6 +160,16 @@ def test_an_image_is_asked_for_once_and_no_more(tmp_path: Path, monkeypatch: pyt
         maker.protocol = other
         assert len(maker.make("ada-brandvold", NAME)) == 6
     assert len(server.asked) == 2  # the four that are kept answer the same calls
+
+
+def test_a_new_version_of_the_rows_pays_for_no_image_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = rows_of(tmp_path, good, monkeypatch)
+    with asking(tmp_path, good, monkeypatch) as (maker, server):
+        before = maker.inputs("ada-brandvold", NAME)
+        monkeypatch.setattr(served, "API_VERSION", served.API_VERSION + 1)
+        assert maker.inputs("ada-brandvold", NAME) != before
+        pd.testing.assert_frame_equal(maker.make("ada-brandvold", NAME), first)
+    assert server.asked == []
 
 
 def test_another_setting_is_another_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
