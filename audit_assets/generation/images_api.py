@@ -130,7 +130,8 @@ class ImagesApi:
 
     def unusable(self, answer: Answer, why: str) -> Answer:
         """The answer whose image cannot be read, as a failed one."""
-        return self._counted(replace(answer, status="failed", code="unreadable image", reason=why, body=answer.image))
+        body = self.server.bytes_without_secrets(answer.image or b"")
+        return self._counted(replace(answer, status="failed", code="unreadable image", reason=why, body=body))
 
     def _stop(self, why: str) -> NoReturn:
         raise Stopped(f"{self._clean(why)}.")
@@ -224,9 +225,7 @@ class ImagesApi:
 
     async def _made(self, head: httpx2.Headers, content: bytes) -> Answer:
         """The image of an answer that says that all went well. Whatever is wrong with it was paid, and is kept."""
-        kept = self.server.without_secrets(content.decode("utf-8", "surrogateescape")).encode(
-            "utf-8", "surrogateescape"
-        )
+        kept = self.server.bytes_without_secrets(content)
         if "html" in head.get("content-type", "").lower() or content.lstrip()[:1] == b"<":
             self._stop(
                 f"what is at {self.asked.address_env} answers with a page (HTML), not with JSON; correct the variable"

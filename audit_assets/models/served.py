@@ -43,10 +43,14 @@ class Server:
     def without_secrets(self, text: str) -> str:
         """Return a server's text without the key and the address, which a server may repeat."""
         parts = urlsplit(self.url)
-        for secret in (self.key, self.url, parts.netloc, parts.query):
+        for secret in (self.key, self.url, parts.netloc, parts.hostname, parts.query):
             if secret:
-                text = text.replace(secret, "***")
+                text = text.replace(secret, "***").replace(secret.replace("/", "\\/"), "***")  # JSON may escape a slash
         return text
+
+    def bytes_without_secrets(self, content: bytes) -> bytes:
+        """Return the bytes of an answer without the key and the address."""
+        return self.without_secrets(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def server_of(asked: ApiEntry) -> Server:

@@ -577,11 +577,14 @@ def test_a_server_that_repeats_the_key_does_not_get_it_kept(tmp_path: Path, monk
             return Reply(error(f"content_policy {KEY}", said), 400)
         if number == 1:
             return {"data": [{"b64_json": "?"}], "model": KEY, "said": KEY}
+        if number == 2:
+            return {"data": [{"b64_json": base64.b64encode(said.encode("utf-8", "replace")).decode()}]}
         return {**made(pattern("x"), revised_prompt=said), "model": KEY}
 
     table = rows_of(tmp_path, echo, monkeypatch, concurrency=1)
-    assert table["status"].tolist() == ["refused", "failed", "ok", "ok"]
-    assert table["model"].tolist()[2:] == ["***", "***"]
+    assert table["status"].tolist() == ["refused", "failed", "failed", "ok"]
+    assert table["model"][3] == "***"
+    assert (tmp_path / "api_kept/served/ada-brandvold/0.2.body").read_bytes() != b""
     assert kept_in(tmp_path, KEY) == []
     assert kept_in(tmp_path, "***") != [] or "***" in str(table.to_dict())
 
@@ -648,6 +651,18 @@ def test_whatever_json_a_server_sends_is_an_answer_or_a_stop(
     assert answer.status in ("made", "blocked", "refused", "failed")
     for text in (answer.code, answer.reason, answer.revised_prompt, answer.model, answer.created):
         assert text is None or isinstance(text.encode(), bytes)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["https://secret.example:8443/v1/images/generations", "no certificate for 'secret.example'", "a/key", "a\\/key"],
+)
+def test_key_and_address_are_taken_out_of_a_text_in_every_spelling(said: str) -> None:
+    server = Server("https://secret.example:8443/v1/images/generations", "a/key")
+    assert "***" in server.without_secrets(said)
+    assert "secret" not in server.without_secrets(said)
+    assert "key" not in server.without_secrets(said)
+    assert server.without_secrets("nothing of it") == "nothing of it"
 
 
 # ---- the environment
