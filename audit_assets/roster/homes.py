@@ -1,8 +1,9 @@
 """Which folder belongs to which artist, and which files of a folder the audit does not read.
 
 People spell folders in their own way: lower case, underscores, surname first, an alias, decomposed accents. A folder
-belongs to the subject whose name or alias has the same tokens, and else to the only one that has them in another order.
-Whatever is not read is listed with the reason.
+belongs to the subject whose name or alias has the same tokens, and else to the only one that has its parts in another
+order. Letters of a script without spaces that touch each other are one part, because 中田太郎 is another person than
+田中太郎. Whatever is not read is listed with the reason.
 """
 
 import difflib
@@ -21,6 +22,7 @@ from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import (
     MANIFEST,
     NESTED,
@@ -98,11 +100,11 @@ class _Claims:
             for name in dict.fromkeys(own):
                 if words := tuple(tokens(name)):
                     self.words[words].append(subject)
-                    self.bag[tuple(sorted(words))].append(subject)
+                    self.bag[parts_in_any_order(name)].append(subject)
 
     def of(self, folder: str) -> list[str]:
         words = tuple(tokens(folder))
-        found = self.exact.get(folder) or self.words.get(words) or self.bag.get(tuple(sorted(words))) or []
+        found = self.exact.get(folder) or self.words.get(words) or self.bag.get(parts_in_any_order(folder)) or []
         return sorted(set(found))
 
     def why(self, folder: str, subjects: Sequence[str]) -> str:

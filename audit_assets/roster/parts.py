@@ -7,11 +7,12 @@ character that stands alone can be a surname and is a part.
 """
 
 import itertools
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from audit_assets.roster.normalise import stands_alone, tokens, words
+from audit_assets.roster.normalise import joined, stands_alone, tokens, words
 
 
 def pieces_of(name: str) -> list[str]:
@@ -22,6 +23,11 @@ def pieces_of(name: str) -> list[str]:
             own = list(run)
             found += ["".join(own)] if alone else own
     return found
+
+
+def parts_in_any_order(name: str) -> tuple[str, ...]:
+    """The parts of a name, sorted. The marks by which people separate them in the name of a folder are spaces."""
+    return tuple(sorted(joined(pieces_of(re.sub(r"[_.,\uff0c\u3001\u30fb-]", " ", name)))))
 
 
 def name_parts(name: str) -> frozenset[str]:

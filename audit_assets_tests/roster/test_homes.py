@@ -20,6 +20,7 @@ from audit_assets.untrusted.folders import images_of as images_in
 from audit_assets.warehouse.images import ImageStore
 
 NAMES = {"ada-example": ["Ada Example", "A. Zee"], "bjorn-example": ["Björn Example"], "ben-sample": ["Ben Sample"]}
+UNSPACED = {"tanaka": ["田中 太郎"], "hong": ["홍 길동"]}
 
 
 def fill(own: Path, images: int = 2, first: int = 0, suffix: str = "png") -> Path:
@@ -45,11 +46,19 @@ def fill(own: Path, images: int = 2, first: int = 0, suffix: str = "png") -> Pat
         ("Ben Sample Jr", None),
         ("Example", None),
         ("Carl Nobody", None),
+        ("Zee, A.", "ada-example"),
+        ("田中太郎", "tanaka"),
+        ("太郎_田中", "tanaka"),
+        ("太郎, 田中", "tanaka"),
+        ("中田太郎", None),
+        ("田中 郎太", None),
+        ("길동 홍", "hong"),
+        ("동길 홍", None),
     ],
 )
 def test_a_folder_is_matched_however_it_is_spelt(tmp_path: Path, folder: str, subject: str | None) -> None:
     fill(tmp_path / folder)
-    found = homes(tmp_path, NAMES)
+    found = homes(tmp_path, {**NAMES, **UNSPACED})
     assert list(found.own) == ([subject] if subject else [])
     assert len(found.strays) == (subject is None)
 
