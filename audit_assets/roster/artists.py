@@ -33,6 +33,7 @@ import pandas as pd
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.roster.normalise import tokens
+from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import artist_folders
 from audit_assets.untrusted.spreadsheet import plain
 from audit_assets.untrusted.tables import clean, read_rows, year_of_date, yes_or_no
@@ -76,14 +77,14 @@ def artists_of(audit: Audit) -> pd.DataFrame:
     folder = audit.local(audit.background)
     if not folder.is_dir():
         raise InputError(f"{audit.file}, background: there is no folder {folder}; make it, with one folder per artist.")
-    known = {
-        tuple(tokens(name)): name for names in ([table["name"]], table["aliases"]) for own in names for name in own
-    }
+    named = [name for names in ([table["name"]], table["aliases"]) for own in names for name in own]
+    known = {parts_in_any_order(name): name for name in named} | {tuple(tokens(name)): name for name in named}
     rows = []
     for own in artist_folders(folder):
-        if same := known.get(tuple(tokens(own.name))):
+        if same := known.get(tuple(tokens(own.name))) or known.get(parts_in_any_order(own.name)):
             raise InputError(
-                f"{own}: is named as {same!r} of {where}; move these works to that artist, or take them away."
+                f"{own}: has the name {same!r} of {where}, or its parts in another order; move these works to that artist. If they "
+                "are another artist's, rename the folder, for example with a middle name."
             )
         rows.append(_Row(folder, 1, {"name": own.name, "kind": "background"}).parsed())
     return pd.concat([table, _table(rows)], ignore_index=True) if rows else table

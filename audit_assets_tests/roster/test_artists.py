@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.roster.artists import COLUMNS, notes_on, read_artists
+from audit_assets.roster.artists import COLUMNS, artists_of, notes_on, read_artists
 from audit_assets.untrusted.spreadsheet import plain
 from audit_assets.untrusted.tables import clean
 
@@ -232,6 +233,22 @@ def test_an_alias_of_two_artists_is_said(tmp_path: Path) -> None:
     written(tmp_path, "name,aliases\nAda,Studio A\nBea,studio-a; B\n")
     (note,) = notes_on(tmp_path / "artists.csv")
     assert "rows 2 and 3: 'studio-a' is an alias of 'Ada' and of 'Bea'; captions that hold it count for both." in note
+
+
+@pytest.mark.parametrize("folder", ["ada example", "Example_Ada", "adaex", "太郎_田中"])
+def test_a_folder_of_the_background_with_the_name_of_an_artist_is_refused(tmp_path: Path, folder: str) -> None:
+    """Its works would be another artist's, with whom the artist is compared."""
+    written(tmp_path, "name,aliases\nAda Example,adaex\n田中 太郎,\n")
+    entries = "models: [{name: m, source: diffusers, path: m}]\nencoders: [{name: e, kind: image_text, path: e}]\n"
+    (tmp_path / "audit.yaml").write_text("roster: {artists: artists.csv}\nbackground: others\n" + entries)
+    for other in ("Ben Sample", "中田太郎"):
+        (tmp_path / "others" / other).mkdir(parents=True)
+    audit = load_audit(tmp_path / "audit.yaml")
+    table = artists_of(audit)
+    assert table.loc[table["kind"] == "background", "name"].tolist() == ["Ben Sample", "中田太郎"]
+    (tmp_path / "others" / folder).mkdir()
+    with pytest.raises(InputError, match=f"{folder}: has the name '.*artists.csv, or its parts in another order; move"):
+        artists_of(audit)
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
