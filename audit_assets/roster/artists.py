@@ -49,7 +49,10 @@ _SUFFIX = re.compile(
     r"(jr|sr|jun|sen|junior|senior|ii|iii|iv|esq|ph\.?d|m\.?d|r\.?a|obe|mbe|[cdk]be|d\. ?[äj])\.?", re.IGNORECASE
 )
 """What follows a comma in a name that is not turned: "Example, Jr."."""
+_OTHER_SEPARATOR = re.compile(r"[,|/\uff0c\uff1b\u3001\u060c\u061b]")
+"""What people write between aliases in place of ';', in any script."""
 _NO_COLUMN = ("", "unnamed: 0", "index", "#")
+"""Columns of row numbers, and those without a name. They are passed over in silence only if they hold nothing but numbers."""
 _YEARS = range(1, 2200)
 
 
@@ -179,7 +182,12 @@ def _records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, str]
             f"{path}, row {line}: not read: column{'s' if len(unread) > 1 else ''} {', '.join(map(repr, unread))}; the columns that "
             f"are read are {', '.join(COLUMNS)}."
         )
+    unnamed = False
     for line, cells in rows:
+        filled = [cell.strip() for column, cell in zip(header, cells, strict=False) if column in _NO_COLUMN]
+        if not unnamed and (cell := next((cell for cell in filled if cell and not cell.isdecimal()), "")):
+            unnamed = True
+            notes.append(f"{path}, row {line}: not read: {cell!r}, whose column has no name; name it if it counts.")
         yield line, {column: cell for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
 
 
@@ -293,8 +301,9 @@ class _Row:
 
     def aliases(self) -> list[str]:
         aliases = [alias.strip() for alias in self.text("aliases").split(";")]
-        if "," in (several := next((alias for alias in aliases if "," in alias), "")):
-            self.note("aliases", f"{several!r} is one alias, with a comma; ';' separates aliases")
+        for alias in aliases:
+            if mark := _OTHER_SEPARATOR.search(alias):
+                self.note("aliases", f"{alias!r} is one alias, with {mark[0]!r} in it; ';' separates aliases")
         return list(dict.fromkeys(self.name("aliases", alias) for alias in aliases if alias))
 
     def opted_out(self) -> tuple[bool, str]:

@@ -193,6 +193,22 @@ def test_columns_that_are_not_read_are_said(tmp_path: Path) -> None:
     assert "row 1: not read: columns 'shoe_size', 'museum'; the columns that are read are name, kind" in note
 
 
+def test_a_cell_without_the_name_of_a_column_is_said_and_row_numbers_are_not(tmp_path: Path) -> None:
+    read_artists(written(tmp_path, ",name,#,\n0,Ada Example,1,\n1,Bea,2,\n"))
+    assert notes_on(tmp_path / "artists.csv") == []
+    read_artists(written(tmp_path, "name,,born\nAda Example,,1950\nBea,opted out,1960\nCleo,opted out,\n"))
+    (note,) = notes_on(tmp_path / "artists.csv")
+    assert note.endswith("row 3: not read: 'opted out', whose column has no name; name it if it counts.")
+
+
+@pytest.mark.parametrize("alias", ["葛飾；北斎", "北斎、葛飾", "x | y", "x/y"])  # noqa: RUF001
+def test_aliases_that_another_mark_separates_are_said(tmp_path: Path, alias: str) -> None:
+    table = read_artists(written(tmp_path, f'name,aliases\nAda Example,"{alias}"\n'))
+    assert table["aliases"].tolist() == [[alias]]
+    (note,) = notes_on(tmp_path / "artists.csv")
+    assert f"{alias!r} is one alias, with" in note
+
+
 def test_characters_that_nobody_sees_are_taken_out_and_said(tmp_path: Path) -> None:
     table = read_artists(written(tmp_path, "name,aliases\nAda\u00a0Example\u200b,\ufeffadaex\nअ\u200cब,\n"))
     assert table["name"].tolist() == ["Ada Example", "अ\u200cब"]
@@ -225,7 +241,7 @@ def test_a_comma_may_belong_to_a_name(tmp_path: Path) -> None:
     table = read_artists(written(tmp_path, text))
     assert table["name"].tolist() == ["Ada Example, Jr.", "Example, Sample", "Bea"]
     assert [note.partition("aliases: ")[2] for note in notes_on(tmp_path / "artists.csv")] == [
-        "'x, y' is one alias, with a comma; ';' separates aliases."
+        "'x, y' is one alias, with ',' in it; ';' separates aliases."
     ]
 
 
