@@ -6,5 +6,5 @@ VERSION = 3
 SUPPLIED_VERSION = 4
 """Of imitations that an operator supplied. Raise it if the same files give other rows."""
 
-API_VERSION = 1
+API_VERSION = 2
 """Of imitations that a server draws. Raise it if the same answers give other rows."""

@@ -1,5 +1,6 @@
 """What the answers of a model behind an API must agree with: the protocol's prompts and seeds, and the name that was asked for."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -21,20 +22,25 @@ def seed_for(subject: str, text: str, trial: int, bits: int | None) -> int | Non
 def rewritten(revised: str | None, names: Sequence[str], called: str = "") -> bool:
     """Whether a server's own wording of a prompt no longer names the artist.
 
-    It names the artist if it has all words of the name or an alias, one after the other or surname first, or the last name alone,
-    or all words by which the model was asked for the artist (`called`).
+    It names the artist if it has all words of the name or an alias, one after the other or surname first, or the last name alone
+    with a capital letter, or all words by which the model was asked for the artist (`called`). A house of weathered wood names no
+    Grant Wood. A script without capital letters has no such rule.
     """
     if revised is None:
         return False
-    spellings: set[tuple[str, ...]] = set()
+    whole: set[tuple[str, ...]] = {tuple(tokens(called))}
+    last: set[tuple[str, ...]] = set()
     for name in names:
         own = tuple(tokens(name))
-        spellings |= {own, (*own[-1:], *own[:-1])}
-        if own and len(own[-1]) >= _SURNAME:
-            spellings.add(own[-1:])
-    if asked := tuple(tokens(called)):
-        spellings.add(asked)
-    return not names_in(revised, {" ".join(spelling): spelling for spelling in spellings})
+        whole |= {own, (*own[-1:], *own[:-1])}
+        if len(own) > 1 and len(own[-1]) >= _SURNAME:
+            last.add(own[-1:])
+    capitals = " ".join(word for word in re.findall(r"\w+", revised) if not word[0].islower())
+    return not _names(revised, whole) and not _names(capitals, last)
+
+
+def _names(text: str, spellings: set[tuple[str, ...]]) -> bool:
+    return bool(names_in(text, {" ".join(spelling): spelling for spelling in spellings}))
 
 
 def check_answers(rows: pd.DataFrame, protocol: Protocol, subject: str, bits: int | None) -> list[str]:

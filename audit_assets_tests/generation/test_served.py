@@ -363,6 +363,11 @@ def test_a_prompt_that_names_the_artist_no_longer_is_rewritten(tmp_path: Path, m
         ("brandvoldish", [NAME], True),
         ("an ox", ["Li Ox"], True),  # a last name of two letters is a word like others
         ("li ox", ["Li Ox"], False),
+        ("a farmhouse of weathered wood", ["Grant Wood"], True),  # a last name that is a word, too
+        ("a farmhouse, as Wood painted it", ["Grant Wood"], False),
+        ("a farmhouse by grant wood", ["Grant Wood"], False),
+        ("a “Brandvold” fjord", [NAME], False),
+        ("banksy on a wall", ["Banksy"], False),
         ("天野喜孝の絵", ["天野喜孝"], False),
     ],
 )
