@@ -1,6 +1,7 @@
 """`audit.yaml` and the protocol that it names. One file describes an audit, one pydantic model checks it, and errors name the line."""
 
 import codecs
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -348,8 +349,8 @@ class ModelEntry(_Strict):
                 raise ValueError(
                     f"settings.{name}: settings are recorded; keep a secret in the variable of api.key_env"
                 )
-            if not isinstance(value, (str, int, float, bool)) or value != value:
-                raise ValueError(f"settings.{name}: must be a text, a number, true or false")
+            if not isinstance(value, (str, int, float, bool)) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"settings.{name}: must be a text, a finite number, true or false")
         if self.settings.get("response_format", "url") not in ("url", "b64_json"):
             raise ValueError("settings.response_format is url or b64_json; correct it, or leave it to the server")
         return self

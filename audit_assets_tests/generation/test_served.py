@@ -727,6 +727,8 @@ def test_the_address_may_be_the_servers_or_the_endpoints(
         ({"settings": {"n": 4}}, r"settings\.n is set by the audit"),
         ({"settings": {"api_key": "x"}}, "settings are recorded"),
         ({"settings": {"size": [1]}}, "must be a text"),
+        ({"settings": {"guidance": float("inf")}}, "a finite number"),
+        ({"settings": {"guidance": float("nan")}}, "a finite number"),
         ({"settings": {"response_format": "png"}}, "url or b64_json"),
         ({"api": {"key_env": "sk-0123"}}, "match pattern"),
         ({"api": {"maximum_cost": 3}}, "needs price_per_image"),
