@@ -28,7 +28,19 @@ _SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credentia
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _VARIABLE = r"^[A-Z][A-Z0-9_]{0,79}$"
 _A_SECRET_BY_NAME = re.compile(r"key|token|secret|password|credential|auth", re.I)
-_SET_BY_THE_AUDIT = {"prompt", "model", "n", "seed"}
+_SET_BY_THE_AUDIT = {
+    *("prompt", "model", "seed"),
+    *(
+        "n",
+        "num_images",
+        "num_images_per_prompt",
+        "num_outputs",
+        "num_samples",
+        "samples",
+        "batch_size",
+    ),  # one, or a cap is passed
+    "stream",
+}
 
 Key = Annotated[
     str,
@@ -349,7 +361,9 @@ class ModelEntry(_Strict):
                 raise ValueError(
                     f"settings.{name}: settings are recorded; keep a secret in the variable of api.key_env"
                 )
-            if not isinstance(value, (str, int, float, bool)) or (isinstance(value, float) and not math.isfinite(value)):
+            if not isinstance(value, (str, int, float, bool)) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
                 raise ValueError(f"settings.{name}: must be a text, a finite number, true or false")
         if self.settings.get("response_format", "url") not in ("url", "b64_json"):
             raise ValueError("settings.response_format is url or b64_json; correct it, or leave it to the server")

@@ -725,6 +725,7 @@ def test_the_address_may_be_the_servers_or_the_endpoints(
         ({"path": "models/x"}, "takes no path"),
         ({"embeddings": [{"path": "a.safetensors", "token": "<a>"}]}, "takes no embeddings"),
         ({"settings": {"n": 4}}, r"settings\.n is set by the audit"),
+        ({"settings": {"num_images": 4}}, r"settings\.num_images is set by the audit"),
         ({"settings": {"api_key": "x"}}, "settings are recorded"),
         ({"settings": {"size": [1]}}, "must be a text"),
         ({"settings": {"guidance": float("inf")}}, "a finite number"),
