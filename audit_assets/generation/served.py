@@ -196,9 +196,10 @@ class ServedModel(MakerOf):
 
     def _unlike(self, width: int, height: int) -> str | None:
         size = re.fullmatch(r"(\d+)x(\d+)", str(self.body.get("size", "")))
-        if size is None or (int(size[1]), int(size[2])) == (width, height):
+        asked: list[Any] = list(size.groups()) if size else [self.body.get("width"), self.body.get("height")]
+        if None in asked or [str(side) for side in asked] == [str(width), str(height)]:
             return None
-        return f"has {width} x {height} pixels, not {size[1]} x {size[2]}"
+        return f"has {width} x {height} pixels, not {asked[0]} x {asked[1]}"
 
     def _keep_other(self, subject: str, one: Asked, answer: Answer) -> None:
         """Keep a refusal, and an answer of no use that may be paid. A call without an answer is not kept, and is made again."""

@@ -557,10 +557,11 @@ def test_a_server_that_drips_is_given_up_in_time(tmp_path: Path, monkeypatch: py
     assert time.monotonic() - begun < 20
 
 
-def test_an_image_of_another_size_counts_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = rows_of(
-        tmp_path, in_the_middle(Reply(made(pattern("big", 64)))), monkeypatch, settings={"size": 32}, concurrency=1
-    )
+@pytest.mark.parametrize("size", [{"size": 32}, {"size": "32x32"}, {"width": 32, "height": 32}])
+def test_an_image_of_another_size_counts_and_is_named(
+    size: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = rows_of(tmp_path, in_the_middle(Reply(made(pattern("big", 64)))), monkeypatch, settings=size, concurrency=1)
     assert table["status"].tolist() == ["ok"] * 4
     assert table["reason"].dropna().tolist() == ["has 64 x 64 pixels, not 32 x 32"]
     assert table["width"].tolist() == [32, 64, 32, 32]
