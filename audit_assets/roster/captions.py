@@ -27,6 +27,7 @@ from audit_assets.errors import InputError
 from audit_assets.roster.caption_columns import COLUMN_NAMES, REQUIRED, SCORES, Columns, find_columns, typed
 from audit_assets.roster.caption_files import (
     AS_FOUND,
+    FORMATS,
     Reading,
     Shard,
     format_of,
@@ -97,14 +98,27 @@ def caption_shards(pattern: str, base: Path, reading: Reading = AS_FOUND) -> lis
         shards = _remote_shards(pattern, reading)
     else:
         found = {path: os.path.join(base, path) for path in glob.glob(pattern, root_dir=base, recursive=True)}
-        shards = [
-            Shard(_key(path, pattern), url, format_of(url), reading=reading)
-            for path, url in found.items()
-            if os.path.isfile(url)
-        ]
+        files = {path: url for path, url in found.items() if os.path.isfile(url)}
+        _check_passed_over(set(found.values()) - set(files.values()), files.values())
+        shards = [Shard(_key(path, pattern), url, format_of(url), reading=reading) for path, url in files.items()]
     if not shards:
         raise InputError(f"captions.path: {pattern!r} matches no file (looked in {base}); correct the path or pattern.")
     return sorted(shards, key=lambda shard: shard.key)
+
+
+def _check_passed_over(others: Iterable[str], files: Iterable[str]) -> None:
+    """InputError for a match that is no file, but has captions by its name: a link that leads nowhere, a folder of parts."""
+    read = [os.path.dirname(file) for file in files]
+    for url in sorted(others):
+        if not os.path.isdir(url):
+            raise InputError(
+                f"captions.path: {url} is a link that leads nowhere, or no file; copy the file itself there."
+            )
+        if Path(url).suffix.lower() in FORMATS and not any(os.path.commonpath([url, own]) == url for own in read):
+            raise InputError(
+                f"captions.path: {url} is a folder, whose files the pattern does not match; write a pattern such as "
+                "'captions/**/*.parquet', or rename the folder."
+            )
 
 
 def new_shards(known: Container[str], found: Iterable[Shard]) -> list[str]:

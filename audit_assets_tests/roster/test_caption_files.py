@@ -280,6 +280,22 @@ def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
             caption_shards(name, tmp_path)
 
 
+def test_a_folder_with_the_name_of_a_file_and_a_link_to_nothing_are_not_passed_over(tmp_path: Path) -> None:
+    """Spark writes a folder `a.parquet` of parts; a cache is full of links to files that may be gone."""
+    for folder in (tmp_path, tmp_path / "parts.parquet"):
+        folder.mkdir(exist_ok=True)
+        table(folder / "a.parquet", url=["u"], text=["t"])
+    with pytest.raises(InputError, match=r"parts\.parquet is a folder, whose files the pattern does not match"):
+        caption_shards("*.parquet", tmp_path)
+    assert len(caption_shards("**/*.parquet", tmp_path)) == 2
+    assert len(caption_shards("**", tmp_path)) == 2
+    (tmp_path / "b.parquet").symlink_to(tmp_path / "a.parquet")
+    assert len(caption_shards("**/*.parquet", tmp_path)) == 3
+    (tmp_path / "c.parquet").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"c\.parquet is a link that leads nowhere"):
+        caption_shards("**/*.parquet", tmp_path)
+
+
 def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
