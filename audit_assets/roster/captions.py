@@ -5,13 +5,14 @@ traced to a row. Rows that a filter rejects stay in the batch with a mark, so th
 the rows kept. What a file holds beside captions that can be counted is listed in `Seen` and `Declared`.
 """
 
+import codecs
 import glob
 import hashlib
 import itertools
 import os
 import re
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,15 @@ class Seen:
     """What the rows of a file turned out to be, counted while `caption_batches` reads them.
 
     `failed` counts rows that img2dataset could not download. `not_utf8` counts texts with bytes that are not UTF-8, and
-    `beyond_ascii` the other texts that hold more than ASCII. `example` is a row of the first kind.
+    `beyond_ascii` the other texts that hold more than ASCII. `example` is a row of the first kind. `garbled` counts texts that
+    audit.yaml says are in another encoding, but whose bytes are UTF-8.
     """
 
     failed: int = 0
     not_utf8: int = 0
     beyond_ascii: int = 0
     example: tuple[int, bytes] | None = None
+    garbled: int = 0
 
 
 def caption_shards(pattern: str, base: Path, reading: Reading = AS_FOUND) -> list[Shard]:
@@ -201,6 +204,12 @@ def caption_batches(
             "UTF-8, or name its encoding in audit.yaml (captions: {encoding: cp1252}); with `encoding: utf-8` these letters "
             "are left out."
         )
+    if seen.garbled > max(seen.beyond_ascii - seen.garbled, _STRAY):
+        raise InputError(
+            f"{shard.url}: audit.yaml says that it is in {shard.reading.encoding}, but {seen.garbled} of {seen.beyond_ascii} captions "
+            "with letters beyond ASCII are UTF-8, so names with accents cannot be found. Remove captions.encoding if all files "
+            "are UTF-8; if only some are, save the others as UTF-8."
+        )
 
 
 def sample_batches(shard: Shard, filters: Filters = EVERYTHING, *, batch_rows: int = 512) -> list[pa.RecordBatch]:
@@ -243,6 +252,7 @@ def _numbered(
             status = columns.pop("status", None)
             columns["text"] = _decoded(shard, columns["text"])
             _look_at_bytes(columns["text"], start, seen)
+            _look_for_utf8(columns["text"], shard.reading.encoding, seen)
             columns["kept"] = filters.kept(columns)
             if status is not None:
                 failed = pc.is_in(status, FAILED)
@@ -256,7 +266,7 @@ def _numbered(
 def _decoded(shard: Shard, texts: pa.Array) -> pa.Array:
     """The texts of a parquet file, if `audit.yaml` says that they are in another encoding than UTF-8."""
     encoding = shard.reading.encoding
-    if shard.format != "parquet" or encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+    if shard.format != "parquet" or encoding is None or codecs.lookup(encoding).name == "utf-8":
         return texts
     return pa.array(
         [None if text is None else text.decode(encoding) for text in texts.cast(pa.large_binary()).to_pylist()],
@@ -279,6 +289,16 @@ def _look_at_bytes(texts: pa.Array, start: int, seen: Seen) -> None:
                 seen.not_utf8 += 1
                 seen.example = seen.example or (start + position, text)
     seen.beyond_ascii += others
+
+
+def _look_for_utf8(texts: pa.Array, encoding: str | None, seen: Seen) -> None:
+    """Count in `seen` the texts that were UTF-8 before they were decoded in the encoding that audit.yaml names."""
+    if encoding is None or codecs.lookup(encoding).name == "utf-8":
+        return
+    for text in texts.filter(pc.invert(pc.string_is_ascii(texts))).drop_null().to_pylist():
+        with suppress(UnicodeError):
+            content = text.encode(encoding)
+            seen.garbled += not content.isascii() and bool(content.decode("utf-8"))
 
 
 def _quoted(text: bytes) -> str:

@@ -241,6 +241,25 @@ def test_a_file_in_windows_1252_is_refused_and_a_few_stray_bytes_are_counted(tmp
     assert (seen.not_utf8, seen.beyond_ascii) == (5, 100)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "gb18030"])
+def test_a_file_in_utf_8_is_refused_under_another_encoding(tmp_path: Path, encoding: str) -> None:
+    """Of many files one was in Windows-1252, and audit.yaml then named that encoding for all of them."""
+    lines = "".join(f"u{n},painting by Adèle Muñoz\n" for n in range(50))
+    (tmp_path / "a.csv").write_bytes(("URL,TEXT\n" + lines).encode())
+    table(tmp_path / "b.parquet", URL=["u"] * 9, TEXT=["by Adèle Muñoz"] * 8 + [None])
+    for name in ("a.csv", "b.parquet"):
+        with pytest.raises(
+            InputError, match=rf"says that it is in {encoding}, but (50 of 50|8 of 8) captions .* are UTF-8"
+        ):
+            rows_read(tmp_path / name, encoding=encoding)
+        assert rows_read(tmp_path / name, encoding="utf_8") in (50, 9)
+    seen = Seen()
+    right = "é 天野" if encoding == "gb18030" else "Adèle"
+    (tmp_path / "c.csv").write_bytes(("URL,TEXT\n" + f"u,by {right}\n" * 9).encode(encoding) + "u,è\n".encode() * 2)
+    assert rows_read(tmp_path / "c.csv", seen, encoding=encoding) == 11
+    assert (seen.garbled, seen.beyond_ascii) == (2, 11)
+
+
 def test_the_wrong_encoding_is_named_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"URL,TEXT\nu,caf\x81\n")
     with pytest.raises(InputError, match=r"a\.csv: not readable as csv after row 0 \(.*cp1252|charmap"):
