@@ -126,8 +126,8 @@ def _profile(image: Image.Image, path: Path, own: png.Colours | None) -> bytes |
         if "srgb" in image.info:
             return None
         return colours.by_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
-    if (profile := image.info.get("icc_profile")) is not None and len(profile):
-        return bytes(profile)
+    if "icc_profile" in image.info and (image.format in ("JPEG", "MPO", "TIFF") or image.info["icc_profile"]):
+        return bytes(image.info["icc_profile"] or b"")  # Pillow gives None if a part of the profile is missing
     if image.format in ("AVIF", "HEIF") and (codes := _codes(path)) is not None:
         return colours.by_codes(*codes)
     return colours.adobe_rgb() if image.mode == "RGB" and _is_adobe_rgb(image) else None

@@ -150,6 +150,18 @@ def test_a_damaged_profile_is_refused_by_name(tmp_path: Path, content: bytes) ->
         open_image(tmp_path / "damaged.jpg")
 
 
+def test_a_jpeg_that_lost_a_part_of_its_profile_is_refused(tmp_path: Path) -> None:
+    patches().save(tmp_path / "part.jpg", icc_profile=profiles.rgb(TO_D50 @ P3, 2.2) + bytes(70_000))
+    content = (tmp_path / "part.jpg").read_bytes()
+    at = content.rindex(b"ICC_PROFILE\0") - 4
+    (length,) = struct.unpack_from(">H", content, at + 2)
+    (tmp_path / "part.jpg").write_bytes(content[:at] + content[at + 2 + length :])
+    with Image.open(tmp_path / "part.jpg") as image:
+        assert image.info["icc_profile"] is None
+    with pytest.raises(InputError, match=r"part\.jpg: has a damaged colour profile"):
+        open_image(tmp_path / "part.jpg")
+
+
 def png_with(tmp_path: Path, *chunks: tuple[bytes, bytes]) -> Path:
     buffer = io.BytesIO()
     patches().save(buffer, "PNG")
