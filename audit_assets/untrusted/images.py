@@ -74,6 +74,10 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
                         f"has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
                     )
                 _check_still(image)
+                if _has_deep_key(image):
+                    raise InputError(
+                        "has 16 bits and one transparent colour, which cannot be told apart in 8 bits; save it with an alpha channel."
+                    )
                 yield image, own
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -114,6 +118,12 @@ def _check_still(image: Image.Image) -> None:
         return  # Pillow shows the primary image of several; the others are bursts and depth maps
     elif image.format != "MPO" and getattr(image, "is_animated", False):
         raise InputError("is animated; save the frame that counts as a still image.")
+
+
+def _has_deep_key(image: Image.Image) -> bool:
+    """Return whether a PNG has RGB pixels of 16 bits, one of whose colours is transparent. Pillow compares it with 8 bits."""
+    tiles = image.tile  # type: ignore[attr-defined]
+    return image.format == "PNG" and "transparency" in image.info and any("RGB;16" in str(tile) for tile in tiles)
 
 
 def _profile(image: Image.Image, path: Path, own: png.Colours | None) -> bytes | None:

@@ -98,6 +98,17 @@ def test_transparency_of_deep_and_shallow_images_lies_on_white(tmp_path: Path) -
     assert np.abs(half[0, 0].astype(int) - [255, 127, 127]).max() <= 1
 
 
+def test_a_transparent_colour_of_sixteen_bits_is_refused(tmp_path: Path) -> None:
+    """Pillow took its low bytes for a colour of eight bits: other pixels became transparent, and these did not."""
+    values = np.full((4, 4, 3), 0x1234)
+    for read in (open_image, check_header):
+        with pytest.raises(InputError, match=r"deep\.png: has 16 bits and one transparent colour.*alpha channel"):
+            read(png16(tmp_path, 2, values, (b"tRNS", struct.pack(">3H", 0x1234, 0x1234, 0x1234))))
+    shallow = quarters()
+    shallow.save(tmp_path / "key.png", transparency=(220, 30, 30))
+    assert np.asarray(open_image(tmp_path / "key.png"))[0, [0, 16]].tolist() == [[255] * 3, [30, 200, 30]]
+
+
 @pytest.mark.parametrize("mode", ["P", "1", "L", "LA", "RGBA", "YCbCr"])
 def test_palettes_greys_and_other_kinds_of_pixels_show_what_they_mean(tmp_path: Path, mode: str) -> None:
     image = quarters().convert("L").convert(mode) if mode in ("LA", "1") else quarters().convert(mode)
