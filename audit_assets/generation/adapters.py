@@ -97,8 +97,8 @@ class Place:
 def add_adapters(pipeline: Any, adapters: Sequence[ResolvedLora]) -> list[dict[str, Any]]:
     """Merge adapters in turn. Returns what each changed: keys of its file, and layers of each component whose weights differ now.
 
-    InputError if a key of a file is not used, if a file holds a value that is no number, or if a component that a file has keys
-    for is the same as before.
+    InputError if a key of a file is not used, if two of its layers are one layer of the model, if a file holds a value that is no
+    number, or if a component that a file has keys for is the same as before.
     """
     names = _Names(pipeline)
     return [_add(pipeline, names, adapter) for adapter in adapters]
@@ -116,8 +116,15 @@ def _add(pipeline: Any, names: "_Names", adapter: ResolvedLora) -> dict[str, Any
             f"at all.{trained} Give the model that it was trained on."
         )
     changed: dict[str, list[int]] = {}
+    taken: dict[tuple[str, str], Layer] = {}
     for layer in layers:
         for place in places[layer.name]:
+            other = taken.setdefault((place.component, place.path), layer)
+            if other is not layer:
+                raise InputError(
+                    f"{adapter.file}: {next(iter(other.keys.values()))} and {next(iter(layer.keys.values()))} are of one layer of "
+                    f"{place.component}, which would be changed twice; delete the keys of one of the two spellings."
+                )
             module = pipeline.components[place.component].get_submodule(place.path)
             counts = changed.setdefault(place.component, [0, 0])
             counts[0] += _merge(module, layer, place, adapter, where, trained)

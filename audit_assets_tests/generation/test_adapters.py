@@ -326,6 +326,15 @@ def test_the_weight_goes_from_the_plain_model_to_the_adapted_one(saved: Path, we
 
 
 # ---- what cannot be used is an error
+def test_a_layer_that_a_file_has_under_two_names_is_not_changed_twice(saved: Path, tmp_path: Path) -> None:
+    factors = pairs(attention(pipeline_of(saved).unet))
+    path, (down, up) = next(iter(factors.items()))
+    again = tiny_lora.peft({path: (down.clone(), up.clone())}, "unet.")
+    file = write(kohya(factors, "lora_unet_") | again, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"lora_unet_\w+\.\S+ and unet\..*are of one layer of unet"):
+        merged(saved, file)
+
+
 def test_keys_without_a_place_are_counted_and_named_with_the_model_of_the_training(saved: Path, tmp_path: Path) -> None:
     tensors = kohya(pairs(attention(pipeline_of(saved).unet)), "lora_unet_")
     deeper = {k.replace("up_blocks_0", "up_blocks_7"): v for k, v in tensors.items()}
