@@ -211,6 +211,11 @@ def _merge(module: Any, layer: Layer, place: Place, adapter: ResolvedLora, pipel
     if "magnitude" in layer.tensors:
         after = _decomposed(after, layer, place, adapter)
     merged = (before + adapter.weight * (after - before)).to(weight.dtype)
+    if not torch.isfinite(merged).all():
+        raise InputError(
+            f"{adapter.file}: {layer.name} makes weights that are no numbers, or that {weight.dtype} cannot hold; give the model that "
+            "it was trained on, a smaller `weight`, or `settings: {dtype: float32}`."
+        )
     differs = not torch.equal(merged, weight)
     weight.copy_(merged)
     return differs

@@ -381,6 +381,26 @@ def test_values_that_change_nothing_or_are_no_numbers_are_refused(
         merged(saved, write(tensors, tmp_path / "a.safetensors"))
 
 
+def test_weights_that_the_number_type_cannot_hold_are_refused(saved: Path, tmp_path: Path) -> None:
+    pipeline = pipeline_of(saved)
+    file = write(kohya(pairs(attention(pipeline.unet)), "lora_unet_", alpha=1e6), tmp_path / "a.safetensors")
+    add_adapters(pipeline, [resolve_lora(str(file), None, 1.0)])
+    with pytest.raises(InputError, match=r"makes weights that are no numbers, or that torch\.float16 cannot hold"):
+        add_adapters(pipeline_of(saved).to(torch.float16), [resolve_lora(str(file), None, 1.0)])
+
+
+def test_a_magnitude_of_an_output_without_weights_is_refused(saved: Path, tmp_path: Path) -> None:
+    """The direction of a weight of length 0 is 0 / 0."""
+    pipeline = pipeline_of(saved)
+    path, (down, up) = next(iter(pairs(attention(pipeline.unet)).items()))
+    weight = pipeline.unet.get_submodule(path).weight
+    weight.data[0], up[0] = 0, 0
+    tensors = kohya({path: (down, up)}, "lora_unet_")
+    tensors |= {next(iter(tensors)).partition(".")[0] + ".dora_scale": torch.ones(len(weight), 1)}
+    with pytest.raises(InputError, match="makes weights that are no numbers"):
+        add_adapters(pipeline, [resolve_lora(str(write(tensors, tmp_path / "a.safetensors")), None, 1.0)])
+
+
 def test_one_component_of_zeros_beside_one_that_changes_is_named(saved: Path, tmp_path: Path) -> None:
     pipeline = pipeline_of(saved)
     text = {k: torch.zeros_like(v) for k, v in kohya(pairs(attention(pipeline.text_encoder)), "lora_te_").items()}
