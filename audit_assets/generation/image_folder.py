@@ -196,6 +196,20 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     for subject, own in copies.groupby("subject"):
         different = int((images["subject"] == subject).sum())
         found.append(f"{subject}: {len(own) + different} images, {different} different; copies count once")
+    drawn = images[images["status"] == "ok"]
+    pairs = drawn[["image_sha256", "subject"]].drop_duplicates()
+    twice = pairs[pairs.duplicated("image_sha256", keep=False)].groupby("image_sha256")["subject"]
+    shared = Counter(tuple(sorted(subjects)) for _, subjects in twice)
+    for who, n in sorted(shared.items()):
+        found.append(
+            f"images that are the same in the folders of {' and '.join(who)}: {n}; give each name the images that were asked for by that name"
+        )
+    sizes = sorted({(int(w), int(h)) for w, h in zip(drawn["width"], drawn["height"], strict=True)})
+    if len(sizes) > 1:
+        (w, h), (wide, high) = sizes[0], sizes[-1]
+        found.append(
+            f"the images have {len(sizes)} sizes, from {w} x {h} to {wide} x {high} pixels; a difference between names may come from it"
+        )
     origin = table["origin"].fillna("").astype(str)
     for _, row in table[origin.str.contains(OTHERWISE, regex=False)].iterrows():
         found.append(f"{row['file']}: {row['origin']}; the manifest counts, correct the one that is wrong")

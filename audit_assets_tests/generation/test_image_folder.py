@@ -232,6 +232,7 @@ def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path:
         "no control name was supplied: the audit cannot show what the model draws for a name that belongs to no artist",
         "2 of 4 subjects were not supplied",
         "ada: 3 images, not 6; not auditable",
+        "images that are the same in the folders of ada and bo: 1; give each name the images that were asked for by that name",
         "9 of 9 images have no known seed",
         "9 of 9 images have no known prompt",
     ]
@@ -295,6 +296,32 @@ def test_copies_of_an_image_count_once_and_are_said(folder: Path, tmp_path: Path
     said = deviations(table, PROTOCOL, SUBJECTS)
     assert "bo: 6 images, 1 different; copies count once" in said
     assert "bo: 1 images, not 6; not auditable" in said
+
+
+def test_images_that_lie_in_the_folders_of_two_names_are_said(folder: Path, tmp_path: Path) -> None:
+    """Ada's three images are three of Bo's six, in other files. A blank image of both says nothing."""
+    for name in ("ada", "Bo Dahl"):
+        Image.new("RGB", (12, 16)).save(folder / name / "blank.png")
+    Image.open(folder / "ada" / "c.png").save(folder / "Bo Dahl" / "again.png")
+    picture(77).save(folder / "ada" / "a.JPG", "PNG")
+    picture(1).save(folder / "ada" / "b.webp", "PNG")
+    tables = [taken(folder, tmp_path, "ada", "Ada"), taken(folder, tmp_path, "bo", "Bo Dahl")]
+    said = [s for s in deviations(pd.concat(tables, ignore_index=True), PROTOCOL, SUBJECTS) if "the same" in s]
+    assert said == [
+        "images that are the same in the folders of ada and bo: 2; give each name the images that were asked for by that name"
+    ]
+    assert not [s for t in tables for s in deviations(t, PROTOCOL, SUBJECTS) if "the same" in s]
+
+
+def test_images_of_several_sizes_are_said(folder: Path, tmp_path: Path) -> None:
+    def said() -> list[str]:
+        return [s for s in deviations(taken(folder, tmp_path), PROTOCOL, SUBJECTS) if "sizes" in s]
+
+    assert said() == []
+    picture(9).resize((32, 24)).save(folder / "ada" / "d.png")
+    assert said() == [
+        "the images have 2 sizes, from 16 x 12 to 32 x 24 pixels; a difference between names may come from it"
+    ]
 
 
 def save(path: Path, seed: int, parameters: str) -> None:
