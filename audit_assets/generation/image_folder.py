@@ -71,7 +71,9 @@ def supplied_rows(
     seen: set[str] = set()
     for file in files:
         said = _said(file, manifest.get(file, {}))
-        if said["prompt"] is None and (prompt := _by_sheet(file, wordings)) is not None:
+        if said["prompt"] is not None:
+            said["origin"] += _sheet_says_otherwise(file, said["prompt"], wordings)
+        elif (prompt := _by_sheet(file, wordings)) is not None:
             said |= {"prompt": prompt, "origin": f"{said['origin']}, {ORIGIN}" if said["origin"] else ORIGIN}
         image = open_image(file)
         sha256 = store.put(image)
@@ -128,6 +130,15 @@ def _by_sheet(file: Path, prompts: Iterable[str]) -> str | None:
         return answered(file.stem, prompts)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def _sheet_says_otherwise(file: Path, prompt: str, wordings: Iterable[str]) -> str:
+    """What to say if a file has the name of the prompt sheet for another prompt than the one that is known."""
+    try:
+        answered(file.stem, [prompt, *(w for w in wordings if _plain(w) == _plain(prompt))])
+    except InputError:
+        return f"{OTHERWISE}another prompt ({ORIGIN})"
+    return ""
 
 
 OTHERWISE = "; the file says "
@@ -212,7 +223,7 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
         )
     origin = table["origin"].fillna("").astype(str)
     for _, row in table[origin.str.contains(OTHERWISE, regex=False)].iterrows():
-        found.append(f"{row['file']}: {row['origin']}; the manifest counts, correct the one that is wrong")
+        found.append(f"{row['file']}: {row['origin']}; what is named first counts, correct the one that is wrong")
     read = origin[(table["image_sha256"].notna()) & (origin != "") & ~origin.str.startswith(MANIFEST)]
     found += [
         f"{n} of {len(images)} images: prompt or seed come from {where}" for where, n in read.value_counts().items()

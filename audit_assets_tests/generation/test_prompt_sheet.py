@@ -73,6 +73,23 @@ def test_an_image_in_the_folder_of_another_artist_is_refused_by_name(tmp_path: P
         supplied_rows(files, PROTOCOL, store=ImageStore(tmp_path / "images"), **ADA)
 
 
+def test_a_known_prompt_counts_and_a_name_of_the_sheet_that_contradicts_it_is_said(tmp_path: Path) -> None:
+    files = saved(tmp_path, "ada-brandvold")
+    first, second = PROTOCOL.prompt(0, "Ada  Brandvold"), PROTOCOL.prompt(1, "Ada Brandvold")
+    rows = [f"{file.name},{first}" for file in files if file.name.startswith("prompt-1-")]
+    wrong = next(file.name for file in files if file.name.startswith("prompt-described-"))
+    (tmp_path / "ada-brandvold/manifest.csv").write_text("\n".join(["file,prompt", *rows, f"{wrong},{second}"]))
+    table = supplied_rows(files, PROTOCOL, store=ImageStore(tmp_path / "images"), **ADA).set_index("file")
+    said = table["origin"].str.contains("the file says another prompt")
+    assert table.index[said].tolist() == [f"ada-brandvold/{wrong}"]
+    assert table.loc[f"ada-brandvold/{wrong}", "template"] == 1
+    subjects = pd.DataFrame({"subject": ["ada-brandvold"], "kind": ["artist"]})
+    (line,) = (s for s in deviations(table.reset_index(), PROTOCOL, subjects) if "the file says" in s)
+    assert line.startswith(
+        f"ada-brandvold/{wrong}: manifest.csv; the file says another prompt (file name of the prompt"
+    )
+
+
 @given(st.text(max_size=30))
 def test_other_names_of_files_say_nothing(stem: str) -> None:
     assert answered(stem, ["art by Ada"]) is None
