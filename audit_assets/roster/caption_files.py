@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -166,12 +168,44 @@ def text_batches(
     columns = find_columns(shard.url, header.names, shard.reading.columns)
     required(shard.url, columns, header.names, needed)
     ours = columns.only(wanted) or {"any": header.names[0]}
+    swallowed, start = _row_within_a_cell(shard, header, columns), 0
     with _text(shard) as stream:
         for block in _blocks(stream, shard, header, ours):
             arrays = [block.column(name) for name in ours.values()]
             named = pa.RecordBatch.from_arrays(arrays, names=list(ours))
+            if swallowed is not None:
+                _check_quotes(shard, swallowed, named, start)
+            start += named.num_rows
             for offset in range(0, named.num_rows, batch_rows):
                 yield named.slice(offset, batch_rows)
+
+
+def _row_within_a_cell(shard: Shard, header: Header, columns: Columns) -> str | None:
+    """A pattern for a line of a cell that has the columns of the file, with an address at the place of the address.
+
+    None for a file whose cells have one line each, or that has no addresses.
+    """
+    if shard.format != "csv" or header.delimiter is None or "url" not in columns.ours:
+        return None
+    place, mark = header.names.index(columns.ours["url"]), re.escape(header.delimiter)
+    after = len(header.names) - 1 - place
+    return rf'[\r\n](?:[^\r\n]*{mark}){{{place}}}"?(?i:https?)://[^\r\n]*(?:{mark}[^\r\n]*){{{after}}}'
+
+
+def _check_quotes(shard: Shard, swallowed: str, batch: pa.RecordBatch, start: int) -> None:
+    """InputError if a cell holds further rows: a quote begins it that no quote ends, so that the rows up to the next quote are lost."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if not pa.types.is_string(column.type):
+            continue
+        cells = column.view(pa.binary())
+        if not pc.any(pc.match_substring(cells, b"\n")).as_py():
+            continue
+        if (found := pc.index(pc.match_substring_regex(cells, swallowed), True).as_py()) >= 0:
+            cell = cells[found].as_py()[:60].decode("utf-8", "replace")
+            raise InputError(
+                f"{shard.url}, column {name}, row {start + found}: one cell holds further rows ({cell!r}...), because a quote begins it that "
+                "no quote ends; double each quote within a cell and put quotes around it, or save the file as parquet."
+            )
 
 
 def _blocks(
