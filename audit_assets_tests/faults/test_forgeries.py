@@ -125,6 +125,17 @@ def a_report(config: Path) -> None:
     forge_manifest(config, also)
 
 
+def a_report_of_other_tables(config: Path) -> None:
+    ws, table = workspace_of(config), f"audit_report/{MODEL}"
+    a_report(config)
+    ws.warehouse.write(table, ws.warehouse.read(table), "other tables")
+    forge_manifest(config, lambda content: _named(content, f"{table}.parquet").update(inputs="other tables"))
+
+
+def _named(content: dict[str, Any], path: str) -> dict[str, Any]:
+    return next(entry for entry in content["tables"] if entry["path"] == path)
+
+
 def a_row_of_the_database(config: Path) -> None:
     _database(config, "UPDATE verdicts SET verdict = 'not shown to be imitated'")
 
@@ -180,6 +191,7 @@ FORGERIES = (
     Forgery(a_roster, "artist_roster.parquet: has other rows"),
     Forgery(a_count_of_captions, "artist_mentions/"),
     Forgery(a_report, "report.html: says something else"),
+    Forgery(a_report_of_other_tables, "report.html: says something else"),
     Forgery(a_row_of_the_database, "audit.duckdb, table verdicts", root_changes=False),
     Forgery(a_view_in_the_database, "holds the view 'verdicts'", root_changes=False),
     Forgery(a_macro_in_the_database, "holds the macro 'avg'", root_changes=False),
