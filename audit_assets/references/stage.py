@@ -49,8 +49,8 @@ class ReferenceStage:
             left = [LeftOut(WORK, why, "real works", subject=subject) for why in refused.values()]
             if refused:
                 inputs = digest([inputs, refused])  # other inputs, so that the next run reads the files again
+        leave_out(warehouse, where, left, self.ws.audit.base)  # first: a process that ends here makes the table again
         warehouse.write(where, rows, inputs)
-        leave_out(warehouse, where, left, self.ws.audit.base)
         return rows
 
     def done(self) -> bool:
