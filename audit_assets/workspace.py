@@ -18,7 +18,7 @@ from audit_assets.roster.prompt_names import called
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
-from audit_assets.warehouse.left_out import ENCODER, MODEL, LeftOut, records
+from audit_assets.warehouse.left_out import ENCODER, FOLDER, MODEL, LeftOut, records
 from audit_assets.warehouse.store import Warehouse
 
 
@@ -118,7 +118,8 @@ class Workspace:
     def left_out(self) -> dict[str, list[LeftOut]]:
         """Return what is left out of the audit now, by the table of its record.
 
-        Records of models, encoders and subjects that the audit no longer has, or no longer runs, are not among them.
+        Records of models, encoders and subjects that the audit no longer has, or no longer runs, are not among them, nor are
+        those of the real works of an artist who has none any more.
         """
         recorded = records(self.warehouse)
         if not recorded:
@@ -134,7 +135,13 @@ class Workspace:
             return here and not (part.part == MODEL and part.model_version in asleep)
 
         found = {name: [part for part in parts if concerns(part)] for name, parts in recorded.items()}
-        return {name: parts for name, parts in found.items() if parts}
+        of_works = {name for name in found if name.startswith(f"{FOLDER}/reference_")}
+        referenced = set(self.referenced()) if of_works else set()
+        return {
+            name: parts
+            for name, parts in found.items()
+            if parts and (name not in of_works or name.rsplit("/", 1)[-1] in referenced)
+        }
 
     def encoders(self, model: str = "") -> list[EncoderEntry]:
         """Return the encoders whose embeddings exist: those that are not left out.

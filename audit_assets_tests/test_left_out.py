@@ -24,7 +24,7 @@ from audit_assets.generation.stage import FAILURES, ImitationStage
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.references.stage import ReferenceStage
 from audit_assets.runs.driver import Driver
-from audit_assets.warehouse.left_out import MODEL, portable_reason
+from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, portable_reason
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 from audit_assets_tests.defs.test_any_model_any_encoder import drive
@@ -289,6 +289,19 @@ def test_a_folder_of_works_that_is_refused_leaves_out_its_artist_alone(own_refer
     assert ws.left_out() == {}
 
 
+def test_a_work_that_was_left_out_is_forgotten_with_the_folder_of_its_artist(own_references: Path) -> None:
+    ws = Workspace.open(own_references)
+    first = ws.referenced()[0]
+    folder = own_references.parent / "references" / first
+    (folder / "00.png").write_bytes(b"no image")
+    list(ReferenceStage(ws).make([first]))
+    assert list(ws.left_out()) == [f"left_out/reference_works/{first}"]
+    folder.rename(own_references.parent / "elsewhere")
+    assert ws.left_out() == {}
+    (own_references.parent / "elsewhere").rename(folder)
+    assert list(ws.left_out()) == [f"left_out/reference_works/{first}"]
+
+
 @pytest.fixture
 def failing_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], None]:
     """A real model that a library error stops at some names."""
@@ -342,6 +355,18 @@ def test_a_model_that_fails_at_every_name_is_left_out_as_a_whole(
         list(ImitationStage(ws).make(GOOD, subjects))
     assert ws.warehouse.inputs(f"imitations/{GOOD}/{subjects[FAILURES]}") is None  # it was not asked any more
     assert models_left_out(ws) == {GOOD: "RuntimeError: a kernel failed"}
+
+
+def test_a_failure_that_another_process_recorded_last_is_taken_back_by_the_next_run(copied: Path) -> None:
+    """Of two processes that share a model's images, one fails, and writes so after the other made the last image."""
+    ws = Workspace.open(copied)
+    assert ImitationStage(ws).done(GOOD)
+    part = LeftOut(MODEL, "out of memory", "imitations", model_version=GOOD)
+    leave_out(ws.warehouse, f"imitations/{GOOD}", [part], ws.audit.base)
+    assert not ImitationStage(ws).done(GOOD)
+    list(ImitationStage(ws).make(GOOD, list(ws.prompted())))
+    assert ImitationStage(ws).done(GOOD)
+    assert ws.left_out() == {}
 
 
 def test_the_only_model_ends_the_audit_with_what_it_said(

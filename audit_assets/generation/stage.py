@@ -19,7 +19,7 @@ from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_ta
 from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
-from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
+from audit_assets.warehouse.left_out import FOLDER, MODEL, LeftOut, leave_out, take_back
 from audit_assets.workspace import Workspace
 
 FAILURES = 3
@@ -112,7 +112,9 @@ class ImitationStage:
         return check_words(self.ws.audit, self.ws.protocol, resolved, artists_of(self.ws.audit))
 
     def done(self, model: str) -> bool:
-        """Whether every prompted subject has the images that the audit file asks for now."""
+        """Whether every prompted subject has the images that the audit file asks for now, and no failure is recorded."""
+        if self.ws.warehouse.inputs(f"{FOLDER}/imitations/{model}") is not None:
+            return False  # another process failed, and this one went on: `make` takes the record back
         with self._maker(model) as maker:
             made = all(
                 self.cells.done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True) is not None
