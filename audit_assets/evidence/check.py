@@ -20,7 +20,7 @@ class Check:
     findings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     by_another_version: bool = False
-    """Whether what is made again here differs, and another version made the evidence."""
+    """Whether another version made the evidence, and this one makes or reads something of it otherwise."""
 
 
 def count(number: int, what: str) -> str:

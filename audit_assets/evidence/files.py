@@ -21,6 +21,7 @@ from audit_assets.evidence.software import FILES, PROTOCOL
 from audit_assets.hashing import sha256
 from audit_assets.models.registry import files_here, folder_here, lora_files
 from audit_assets.roster.captions import caption_shards
+from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each
 from audit_assets.workspace import Workspace
@@ -38,11 +39,13 @@ def audit_file(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) ->
     kept = as_now(manifest.audit) if differs else manifest.audit
     if kept is None:
         check.unchecked.append("the fields of the audit file: this version cannot read those that the manifest has")
+        check.by_another_version = True
     else:
         check.findings += _unlike_fields(ws, manifest, kept)
     if protocol_content(ws.protocol) != manifest.protocol:
         if why := other_protocol(ws, manifest, differs):
             check.unchecked.append(why)
+            check.by_another_version |= protocol_of(manifest.protocol.get("definition")) != ws.protocol
         else:
             check.findings.append(f"{ws.audit.file}, protocol: is not the manifest's; {MADE_AGAIN}")
     return check
@@ -162,6 +165,8 @@ def report(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
 
 def database_file(ws: Workspace, manifest: Manifest) -> Check:
     check = Check("database file", "audit.duckdb")
+    with finding(check, str(ws.database)), reading(ws.database):
+        pass  # its catalogue holds plain tables alone, whichever version published it
     if problem := altered(ws.database, manifest.database):
         found = published_from(ws.database)
         if found not in (None, manifest.database.published_from):
@@ -225,6 +230,7 @@ def model_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -
         check.findings += problems
         if FILES in differs:
             check.unchecked += [f"{one}, and {differs[FILES]}: that version may have hashed fewer" for one in more]
+            check.by_another_version |= bool(more)
         else:
             check.findings += more
         seen += len(own)

@@ -7,7 +7,7 @@ of this table says what is found without it, with and without the model; `docs/e
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ import pandas as pd
 import pytest
 
 from audit_assets.evidence.archive_file import Archive, archive_text
-from audit_assets.evidence.manifest import stored_file
+from audit_assets.evidence.manifest import protocol_content, stored_file
 from audit_assets.evidence.rows import published_again
 from audit_assets.evidence.verify import verify
-from audit_assets.hashing import sha256
+from audit_assets.hashing import digest, sha256
+from audit_assets.publication import REPORT_VERSION
+from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.stage import PublicationStage
+from audit_assets.warehouse.database import published_from
+from audit_assets.workspace import Workspace
 from audit_assets_tests.evidence.forging import MODEL, findings, forge_manifest, read, workspace_of
 from audit_assets_tests.faults.conftest import Ledger
 
@@ -167,6 +171,58 @@ def a_machine(config: Path) -> None:
     forge_manifest(config, lambda content: content["machine"].update(system="Another", torch="1.0"))
 
 
+def a_result_of_another_version(config: Path) -> None:
+    _table(config, f"verdicts/{MODEL}", lambda t: t.assign(verdict="not shown to be imitated"))
+    ws = workspace_of(config)
+    _published_with_report(ws)
+    forge_manifest(config, _of_version("results", report=ws))
+
+
+def _published_with_report(ws: Workspace) -> None:
+    inputs = PublicationStage(ws).inputs()
+    with published_again(ws, inputs) as again:
+        shutil.copy(again, ws.database)
+    folder = ws.warehouse.root / "reports" / MODEL
+    write_report(ws.database, MODEL, ws.images.get, folder)
+    rows = ws.warehouse.read(f"audit_report/{MODEL}")
+    rows["sha256"] = [sha256(folder / file) for file in rows["file"]]
+    ws.warehouse.write(f"audit_report/{MODEL}", rows, digest([inputs, REPORT_VERSION]))
+
+
+def _of_version(part: str, *, report: Workspace, **fields: Any) -> Callable[[dict[str, Any]], None]:
+    """The change of a manifest that names another version of a part, and the report as it is now."""
+
+    def change(content: dict[str, Any]) -> None:
+        ws = report
+        content["made_by"][part] = "another"
+        content.update(fields)
+        content["database"]["published_from"] = published_from(ws.database)
+        for file in content["report"]:
+            file.update(stored_file(ws.warehouse.root, file["path"]))
+        table = f"audit_report/{MODEL}"
+        _named(content, f"{table}.parquet").update(inputs=ws.warehouse.inputs(table))
+
+    return change
+
+
+def a_protocol_of_another_version(config: Path) -> None:
+    ws = workspace_of(config)
+    wider = ws.protocol.comparison.model_copy(update={"changed": 0.9})
+    protocol = ws.protocol.model_copy(update={"comparison": wider})
+    _published_with_report(replace(ws, protocol=protocol))
+    forge_manifest(config, _of_version("protocols", report=ws, protocol=protocol_content(protocol)))
+
+
+def an_audit_file_of_another_version(config: Path) -> None:
+    audit = {**read(config).audit, "a_field_of_that_version": 1, "batch_size": 3}
+    forge_manifest(config, _of_version("audit_assets", report=workspace_of(config), audit=audit))
+
+
+def a_view_of_another_version(config: Path) -> None:
+    a_view_in_the_database(config)
+    forge_manifest(config, lambda content: content["made_by"].update(database="another"))
+
+
 def a_licence_or_revision(config: Path) -> None:
     forge_manifest(config, lambda content: content["model"]["row"].update(revision="another"))
 
@@ -181,6 +237,8 @@ class Forgery:
     unchecked: str | None = None
     """Words that are said, though it is no finding."""
     root_changes: bool = True
+    by_another_version: bool = False
+    """Whether `verify` ends with 3."""
 
 
 FORGERIES = (
@@ -198,6 +256,12 @@ FORGERIES = (
     Forgery(an_archive_that_declares_parts_left_out, None, None, "only the root of the archive", root_changes=False),
     Forgery(a_licence_or_revision, "model_versions"),
     Forgery(a_machine, None, None, "nothing outside this folder vouches"),
+    Forgery(
+        a_result_of_another_version, None, None, "another version made it (results another", by_another_version=True
+    ),
+    Forgery(a_protocol_of_another_version, None, None, "comparison was", by_another_version=True),
+    Forgery(an_audit_file_of_another_version, None, None, "the fields of the audit file", by_another_version=True),
+    Forgery(a_view_of_another_version, "holds the view 'verdicts'"),
 )
 
 
@@ -213,6 +277,9 @@ def test_a_forgery_is_found_by_what_the_table_says(
     checks = list(verify(workspace_of(config), MODEL, replay=0, sample=0))
     found = findings(checks)
     assert any(forgery.without in line for line in found) if forgery.without else found == []
+    assert any(check.by_another_version for check in checks) == (
+        forgery.by_another_version or forgery.make is a_view_of_another_version
+    )
     if forgery.unchecked:
         assert any(forgery.unchecked in line for check in checks for line in check.unchecked)
     if forgery.root_changes:
@@ -236,4 +303,5 @@ def test_the_page_prints_this_table() -> None:
         root, without, with_model = rows[forgery.make.__name__.replace("_", " ")]
         assert root == ("found" if forgery.root_changes else "-")
         assert (without == "found") == (forgery.without is not None)
+        assert (without == "ends with 3") == forgery.by_another_version
         assert (with_model == "found") == (forgery.without is not None or forgery.with_model is not None)
