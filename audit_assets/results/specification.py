@@ -16,6 +16,7 @@ from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.measurement.vectors import BoolArray
 from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.blocked import withheld
 from audit_assets.results.matched import Matched, Works, of_tables, works_of_everyone
 from audit_assets.results.own_cells import names_in_strata
 from audit_assets.results.recipe import images_of
@@ -58,11 +59,11 @@ def judged(
     tables = [pd.DataFrame(columns=["subject", "setting", "verdict"])]
     deciding = ws.audit.deciding_encoder.name
     for encoder in sorted(ws.encoders(model), key=lambda e: e.name != deciding):
-        of = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
-        own, tests, identified = of
+        own, tests, identified = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
         own = own[(own["kind"] == "artist") & own["towards"].notna()]
         if own.empty:
             continue
+        own = own.assign(withheld=[withheld(ws, model, str(subject)).total > 0 for subject in own["subject"]])
         tables.append(by_tests(own, tests, alpha=ws.protocol.matching.alpha).assign(encoder=encoder.name))
         choices = other_choices(ws, model, encoder, identified)
         again = [by_choice(own, choice, alpha=ws.protocol.matching.alpha) for choice in choices]
@@ -117,6 +118,10 @@ def _answers(p: np.ndarray, yes: BoolArray) -> list[str]:
 
 
 def _rows(own: pd.DataFrame, setting: str, steers: list[str], towards: list[str]) -> pd.DataFrame:
+    """Make the verdicts from the answers. A `no` that withheld images have left open stays open in every choice."""
+    open_steers, open_towards = (own["withheld"] & (own[question] == UNTESTED) for question in ("steers", "towards"))
+    steers = [UNTESTED if left and one == NO else one for left, one in zip(open_steers, steers, strict=True)]
+    towards = [UNTESTED if left and one == NO else one for left, one in zip(open_towards, towards, strict=True)]
     words = [word(first, second, third) for first, second, third in zip(steers, towards, own["seen"], strict=True)]  # type: ignore[arg-type]
     return pd.DataFrame({"subject": own["subject"].to_numpy(), "setting": setting, "verdict": words})
 

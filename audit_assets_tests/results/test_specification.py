@@ -1,6 +1,7 @@
 """Verdicts by other choices: which artists change, and why."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,8 @@ from audit_assets.workspace import Workspace
 IMITATED, NOT_SHOWN, MUTE = "imitated", "not shown to be imitated", "not auditable"
 
 
-def artists(**columns: list[str]) -> pd.DataFrame:
-    same = {"steers": [YES] * 3, "towards": [YES] * 3, "seen": [YES] * 3}
+def artists(**columns: list[Any]) -> pd.DataFrame:
+    same: dict[str, Any] = {"withheld": [False] * 3, "steers": [YES] * 3, "towards": [YES] * 3, "seen": [YES] * 3}
     return pd.DataFrame({"subject": ["a", "b", "c"], "kind": "artist", **same, **columns})
 
 
@@ -52,8 +53,22 @@ def test_an_artist_in_no_family_could_not_be_tested() -> None:
     assert by_choice(artists(), Choice(ROSTER, ()), alpha=0.05)["verdict"].tolist() == [MUTE] * 3
 
 
+def test_a_no_that_withheld_images_left_open_is_no_no_in_another_choice() -> None:
+    p = dict.fromkeys("abc", 0.9)
+    for withheld, verdict in ((True, MUTE), (False, NOT_SHOWN)):
+        own = artists(withheld=[withheld] * 3, steers=[UNTESTED] * 3, towards=[UNTESTED] * 3)
+        found = by_choice(own, Choice(JOINT, (p,), dict.fromkeys("abc", NO)), alpha=0.05)
+        assert found["verdict"].tolist() == [verdict] * 3
+        assert (
+            by_choice(own, Choice(JOINT, (dict.fromkeys("abc", 0.001),), dict.fromkeys("abc", YES)), alpha=0.05)[
+                "verdict"
+            ].tolist()
+            == [IMITATED] * 3
+        )
+
+
 def test_an_encoder_without_text_decides_by_matching_alone() -> None:
-    own = artists(steers=[None, None, None])  # type: ignore[list-item]
+    own = artists(steers=[None, None, None])
     found = by_choice(own, Choice(WORKS, ({"a": 0.001, "b": 0.9, "c": 0.9},)), alpha=0.05)
     assert found["verdict"].tolist() == [IMITATED, NOT_SHOWN, NOT_SHOWN]
 
