@@ -75,4 +75,6 @@ def test_the_page_says_how_many_were_withheld_and_how() -> None:
     refused, rest = withheld_images(["refused"] * 10)
     assert "refused 10 of 10 images" in refused
     assert "could not be tested" in rest
+    for nothing in (["refused"] * 5 + ["failed"] * 5, ["refused"] * 9 + ["blank"]):
+        assert "could not be tested" in withheld_images(nothing)[-1]
     assert withheld_images(["ok", "blank"]) == []

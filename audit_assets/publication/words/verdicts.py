@@ -114,7 +114,7 @@ def withheld_images(statuses: Sequence[str]) -> list[str]:
         "rewritten": "The server rewrote the prompt of {}, so that it no longer names the artist.",
         "failed": "The server gave no usable image for {}. The next run asks again.",
     }
-    if len(of) == 1 and asked in (statuses.count(status) for status in of):
+    if "ok" not in statuses:
         rest = "Whether the model can imitate this artist could not be tested. This is no sign that it cannot."
     else:
         rest = "They show nothing, and the answers rest on the other images."
