@@ -170,8 +170,9 @@ def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
     axes.set_yticks(range(0, 101, 20))
     axes.set_xticks(places, [bar.label for bar in bars], fontsize=10)
     axes.set_ylabel(f"{IDENTIFIED} (%)", color=INK)
+    audited = next((bar.label for bar in bars if not bar.control), "artists")
     for colour, label, hatch in (
-        (OURS, "artists, this audit", None),
+        (OURS, f"{audited}, this audit", None),
         (CONTROL, "controls, this audit", None),
         (PAPER, "paper (Casper et al. 2023; random names: 6 of 70 names)", "//"),
     ):

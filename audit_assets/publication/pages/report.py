@@ -177,8 +177,9 @@ def _sample_grid(results: ModelResults, load: Load, folder: Path) -> Chart:
         "sample_grid",
         picture,
         alt,
-        "Real works beside imitations (the paper's figure 2). The artists are evenly spaced from the best identified to the worst. "
-        "The images are the first ones in order: no person chose them. Under each name: images identified.",
+        "Real works beside imitations (the paper's figure 2). "
+        + ("" if results.only_artist else "The artists are evenly spaced from the best identified to the worst. ")
+        + "The images are the first ones in order: no person chose them. Under each name: images identified.",
     )
 
 
