@@ -311,8 +311,10 @@ def _verdict(design: Design) -> Statement:
         sum(not (works > 0 and able[name]) for works in stratum.works) for name, stratum in design.strata.items()
     )
     if not cannot:
-        needs = "identification and matching" if design.has_text else "matching"
-        return Statement(asked, YES, f"If the evidence of {needs} is positive, whatever else the audit shows.")
+        needs = "Identification and matching" if design.has_text else "Matching"
+        return Statement(
+            asked, YES, f"{needs} must be positive; nothing else that the audit shows can take this verdict back."
+        )
     steers = _steers(design) if design.has_text else []
     missing = [one for one in [*steers, *_towards(design)] if one.answer != YES]
     who = "" if design.artists == 1 else f"{cannot} of {design.artists} artists cannot: "
