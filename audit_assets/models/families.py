@@ -51,16 +51,19 @@ class Family:
 
 # The first family that fits counts. The values come from the model cards and the pipelines' documented examples.
 FAMILIES: tuple[Family, ...] = (
+    # The spacing alone is no mark: models that were tuned to zero terminal SNR, and SDXL Lightning, are saved with it too.
     Family(
         "sd-turbo",
         "StableDiffusionPipeline",
         {"steps": 1, "guidance": 0.0},
-        {
-            "timestep_spacing": "trailing",
-            "text_width": 1024,
-        },  # made from Stable Diffusion 2.1; the spacing alone is anybody's
+        {"timestep_spacing": "trailing", "text_width": 1024, "prediction_type": "epsilon", "sample_size": 64},
     ),
-    Family("sdxl-turbo", "StableDiffusionXLPipeline", {"steps": 1, "guidance": 0.0}, {"timestep_spacing": "trailing"}),
+    Family(
+        "sdxl-turbo",
+        "StableDiffusionXLPipeline",
+        {"steps": 1, "guidance": 0.0},
+        {"timestep_spacing": "trailing", "prediction_type": "epsilon", "sample_size": 64},
+    ),
     Family(
         "flux-schnell",
         "FluxPipeline",

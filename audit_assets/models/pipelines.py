@@ -292,8 +292,11 @@ def marks_of(configs: dict[str, dict[str, Any]], own: dict[str, Any]) -> dict[st
 
     The components' configurations and the pipeline's own fields have them.
     """
+    scheduler = configs.get("scheduler", {})
     return {
-        "timestep_spacing": configs.get("scheduler", {}).get("timestep_spacing"),
+        "timestep_spacing": scheduler.get("timestep_spacing"),
+        "prediction_type": scheduler.get("prediction_type", "epsilon"),  # the schedulers' default
+        "sample_size": configs.get("unet", {}).get("sample_size"),
         "text_width": configs.get("text_encoder", {}).get("hidden_size"),
         "guidance_embeds": configs.get("transformer", {}).get("guidance_embeds"),
         "time_cond_proj_dim": configs.get("unet", {}).get("time_cond_proj_dim"),

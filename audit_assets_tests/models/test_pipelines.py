@@ -38,6 +38,10 @@ def test_the_text_encoder_of_stable_diffusion_is_known_as_clip_vit_l_14(stable_d
     assert resolve_diffusers("tiny", str(stable_diffusion), None, {}).text_encoder_families == ("clip-vit-l-14",)
 
 
+TURBO: dict[str, dict[str, object]] = {"scheduler": {"timestep_spacing": "trailing"}, "unet": {"sample_size": 64}}
+ZERO_TERMINAL_SNR = {"timestep_spacing": "trailing", "prediction_type": "v_prediction"}
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: Family) -> None:
     assert family_of(family.pipeline, family.marks) is family
@@ -48,14 +52,17 @@ def test_each_family_is_found_by_its_own_marks_and_its_defaults_can_be(family: F
     ("pipeline", "configs", "family"),
     [
         ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionPipeline"),
+        ("StableDiffusionPipeline", {**TURBO, "text_encoder": {"hidden_size": 1024}}, "sd-turbo"),
+        ("StableDiffusionPipeline", TURBO, "StableDiffusionPipeline"),
         (
             "StableDiffusionPipeline",
-            {"scheduler": {"timestep_spacing": "trailing"}, "text_encoder": {"hidden_size": 1024}},
-            "sd-turbo",
+            {**TURBO, "scheduler": ZERO_TERMINAL_SNR, "text_encoder": {"hidden_size": 1024}},
+            "StableDiffusionPipeline",
         ),
-        ("StableDiffusionPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "StableDiffusionPipeline"),
         ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "leading"}}, "StableDiffusionXLPipeline"),
-        ("StableDiffusionXLPipeline", {"scheduler": {"timestep_spacing": "trailing"}}, "sdxl-turbo"),
+        ("StableDiffusionXLPipeline", TURBO, "sdxl-turbo"),
+        ("StableDiffusionXLPipeline", {**TURBO, "scheduler": ZERO_TERMINAL_SNR}, "StableDiffusionXLPipeline"),
+        ("StableDiffusionXLPipeline", {**TURBO, "unet": {"sample_size": 128}}, "StableDiffusionXLPipeline"),
         ("FluxPipeline", {"transformer": {"guidance_embeds": True}}, "flux-dev"),
         ("FluxPipeline", {"transformer": {"guidance_embeds": False}}, "flux-schnell"),
         ("KandinskyPipeline", {}, "KandinskyPipeline"),
