@@ -103,15 +103,20 @@ def read_files(folder: Path, variant: str | None = None, in_file: Collection[str
     The weights of the components `in_file` come from elsewhere, and are not read here.
     """
     index = read_json(folder / INDEX) if (folder / INDEX).exists() else None
-    files = [folder / name for name in read_names(_names(folder), index, variant)]
+    files = [folder / name for name in read_names(names_below(folder), index, variant)]
     files = [f for f in files if f.parent.name not in in_file or not is_weight(f.name)]
+    return check_links(files)
+
+
+def check_links(files: list[Path]) -> list[Path]:
+    """Return the files. InputError names a link to a file that is gone."""
     gone = next((file for file in files if not file.is_file()), None)
     if gone is not None:
         raise InputError(f"{gone}: is a link to a file that is gone; copy the model again, or fetch it again.")
     return files
 
 
-def _names(folder: Path) -> list[str]:
+def names_below(folder: Path) -> list[str]:
     """Return the paths of all files below a folder. A link to a folder is followed, because loading follows it."""
     names, seen = [], set()
     for parent, folders, files in os.walk(folder, followlinks=True):

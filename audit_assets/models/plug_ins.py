@@ -8,11 +8,12 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import sha256_once
+from audit_assets.models.files import check_links, names_below
 
 CLASS = "Encoder"
 _LARGEST = 1_000_000
@@ -30,11 +31,16 @@ class Stated:
 
 
 def plug_in_files(folder: Path) -> list[Path]:
-    """Return all files of a plug-in's folder, since its code can open any of them. Hidden ones and Python's own are left out."""
-    found = (p for p in folder.rglob("*") if p.is_file())
-    return sorted(
-        p for p in found if not any(n.startswith(".") or n == "__pycache__" for n in p.relative_to(folder).parts)
-    )
+    """Return all files of a plug-in's folder, since its code can open any of them. Hidden ones and Python's own are left out.
+
+    InputError names a link to a file that is gone.
+    """
+    found = [folder / name for name in names_below(folder) if not _is_passed_over(name)]
+    return check_links(sorted(found))
+
+
+def _is_passed_over(name: str) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in PurePosixPath(name).parts)
 
 
 def plug_in_sha256(folder: Path, code: str) -> str:

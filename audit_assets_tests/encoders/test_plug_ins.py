@@ -106,6 +106,22 @@ def test_what_a_plug_in_is_made_of_is_in_its_hash_and_in_the_manifests_tables(
     assert len(before) == 3
 
 
+def test_a_link_in_a_plug_ins_folder_is_followed_and_one_that_leads_nowhere_is_named(plug_in: Path) -> None:
+    shared = plug_in.parent / "shared"
+    shared.mkdir()
+    (shared / "weights.pt").write_bytes(b"first")
+    (plug_in / "linked").symlink_to(shared)
+    first = resolve_plug_in("grey", "image", plug_in, "grey.py")
+    assert [f.relative_to(plug_in).as_posix() for f in first.files()] == ["grey.py", "linked/weights.pt", "matrix.npy"]
+    (shared / "weights.pt").write_bytes(b"second")
+    assert resolve_plug_in("grey", "image", plug_in, "grey.py").files_sha256 != first.files_sha256
+    (shared / "weights.pt").unlink()
+    (plug_in / "linked").unlink()
+    (plug_in / "linked").symlink_to(shared / "weights.pt")
+    with pytest.raises(InputError, match=r"linked: is a link to a file that is gone"):
+        resolve_plug_in("grey", "image", plug_in, "grey.py")
+
+
 def test_a_manifest_allows_no_code_on_the_machine_of_its_reader(
     plug_in: Path, small_audit: Callable[..., Path]
 ) -> None:
