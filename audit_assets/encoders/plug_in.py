@@ -1,5 +1,6 @@
 """This encoder runs the code of a plug-in, and makes unit vectors of what it returns."""
 
+import sys
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -19,8 +20,9 @@ class PlugInEncoder:
     def __init__(self, resolved: ResolvedEncoder, device: str | None = None) -> None:
         self.file = code_of(resolved.path, resolved.code or "")
         self.kind, self.dimension = resolved.kind, resolved.dimension
-        module = types.ModuleType("audit_plug_in")
+        module = types.ModuleType(f"audit_plug_in_{resolved.files_sha256}")
         module.__file__ = str(self.file)
+        sys.modules[module.__name__] = module  # dataclasses and pickle look for the module of a class there
         # It is compiled here, since an import would write a file into the folder, which is hashed.
         try:
             exec(compile(self.file.read_bytes(), self.file, "exec"), module.__dict__)

@@ -122,6 +122,13 @@ def test_a_link_in_a_plug_ins_folder_is_followed_and_one_that_leads_nowhere_is_n
         resolve_plug_in("grey", "image", plug_in, "grey.py")
 
 
+def test_the_code_may_have_dataclasses(plug_in: Path) -> None:
+    """dataclasses looks for the module of a class, which exists only if the module is registered."""
+    more = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Size:\n    side: int = 8\n"
+    (plug_in / "grey.py").write_text(more + GREY)
+    assert load(resolve_plug_in("grey", "image", plug_in, "grey.py"), "cpu").embed_images(pictures()).shape == (5, 16)
+
+
 def test_a_manifest_allows_no_code_on_the_machine_of_its_reader(
     plug_in: Path, small_audit: Callable[..., Path]
 ) -> None:
