@@ -134,8 +134,10 @@ class TransformersEncoder:
 
     @_names_its_folder
     def lost_words(self, text: str) -> list[str]:
-        """The words of a text that the tokenizer cuts off; empty if it reads all of them."""
-        return [] if self.tokenizer is None else lost_words(self.tokenizer, text, self._text_length)
+        """The words of a text, as the encoder is given it, that the tokenizer cuts off; empty if it reads all of them."""
+        if self.tokenizer is None:
+            return []
+        return lost_words(self.tokenizer, self._as_trained(text), self._text_length)
 
 
 OUTPUTS: Mapping[Output, Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]] = {

@@ -161,6 +161,14 @@ def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
     assert long == "b" * 60
 
 
+def test_lost_words_are_counted_in_the_letters_that_the_encoder_is_given(tmp_path: Path) -> None:
+    """Lower case can be longer: the capital I with a dot becomes two characters, which this tokenizer reads one by one."""
+    encoder = TransformersEncoder(resolve(save("siglip2_of_a_fixed_size", tmp_path), "image_text"), "cpu")
+    assert encoder.lower_case
+    assert encoder.lost_words("İ " * 25)
+    assert encoder.lost_words("I " * 25) == []
+
+
 def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path: Path) -> None:
     resolved = resolve(save("siglip", tmp_path), "image_text")
     encoder = TransformersEncoder(resolved, "cpu")
