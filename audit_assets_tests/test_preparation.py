@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from audit_assets.cli import LEFT_OUT, app
-from audit_assets.config import load_audit
+from audit_assets.config import PROTOCOLS, load_audit
 from audit_assets.errors import InputError
 from audit_assets.preparation.check import check
 from audit_assets.preparation.init import Wanted, write_audit
@@ -236,6 +236,25 @@ def test_check_draws_by_the_words_that_the_model_is_asked_by(
     model = said["model", content["models"][0]["name"]]
     assert model.ok, model.problems
     assert f"drew 32 x 32 pixels from {prompt!r}" in model.understood
+
+
+def test_check_asks_each_template_and_says_which_settings_are_not_sent(
+    works: Path, miniature: Path, tmp_path: Path
+) -> None:
+    """The first template is short. The name stands at the end of the second, after more tokens than are kept."""
+    config = tmp_path / "audit.yaml"
+    assert init(works, miniature, config, "--artist", "Mara Ulvang").exit_code == 0
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    protocol = yaml.safe_load((PROTOCOLS / f"{content['protocol']}.yaml").read_text(encoding="utf-8"))
+    protocol |= {"name": "long", "templates": [*protocol["templates"], f"{'art ' * 90}{{name}}"]}
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")
+    content["protocol"] = "long.yaml"
+    content["models"][0]["settings"]["max_sequence_length"] = 9
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    said = {row.part: row for row in check(config)}
+    for part in ("model", "encoder"):
+        assert "its tokenizer cuts short the names 'Mara Ulvang'" in " ".join(said[part].problems), said[part]
+    assert "settings.max_sequence_length is not sent" in said["model"].understood
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Each model draws one image, each encoder embeds one work and one name, each work
 caption file are read. Nothing is written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pandas as pd
 from PIL import Image
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, load_audit, load_protocol
+from audit_assets.encoders.embed import Encoder, check_unit
 from audit_assets.errors import InputError, said
+from audit_assets.generation.imitate import Source
 from audit_assets.generation.makers import AskedModel, maker
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.words import check_words
@@ -58,11 +60,23 @@ class _Known:
     artists: pd.DataFrame
     work: Image.Image | None = None
     """A picture to embed: a real work, else an image that a model drew."""
+    with_works: set[str] = field(default_factory=set)
+    """The slugs of the artists of whom real works exist."""
 
     def names(self) -> dict[str, list[str]]:
         """The name and the aliases of each artist, by slug."""
         rows = zip(self.artists["name"], self.artists["aliases"], strict=True)
         return {slug(str(name)): [str(name), *aliases] for name, aliases in rows}
+
+    def labelled(self) -> list[str]:
+        """The names that encoders read as labels. Of background artists, these are the ones with real works."""
+        names, kinds = self.artists["name"].map(str), self.artists["kind"]
+        return [n for n, kind in zip(names, kinds, strict=True) if kind != "background" or slug(n) in self.with_works]
+
+    def cut_short(self, source: Source | Encoder, names: Sequence[str]) -> list[str]:
+        """The names of which a tokenizer loses words in a prompt of any template."""
+        prompts = {name: self.protocol.wordings(name).values() for name in names}
+        return [name for name, own in prompts.items() if any(source.lost_words(prompt) for prompt, _ in own)]
 
 
 def check(config: Path) -> Iterator[Row]:
@@ -141,6 +155,7 @@ def _references(known: _Known) -> Iterator[Row]:
             works += 1
             known.work = known.work or image
         matched += bool(files)
+        known.with_works |= {subject} if files else set()
         if not files and subject not in found.refused:
             without.append(name)
     row.needed = False
@@ -159,7 +174,7 @@ def _references(known: _Known) -> Iterator[Row]:
 
 def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
     found = resolve_model(known.audit, entry)
-    notes = check_words(known.audit, known.protocol, found, known.artists)
+    notes = [*found.notes(), *check_words(known.audit, known.protocol, found, known.artists)]
     if found.source == "image_folder":
         folders = artist_folders(found.path)
         row.understood = f"{_counted(len(folders), 'folder')} of images"
@@ -189,7 +204,7 @@ def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
     ) as made:
         assert isinstance(made, AskedModel)
         source = made.source
-        cut = [words for _, words in asked if source.lost_words(known.protocol.prompt(0, words))]
+        cut = known.cut_short(source, [words for _, words in asked])
         if cut:
             row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
         name, words = asked[0]
@@ -211,7 +226,6 @@ def _settings(found: ResolvedModel) -> str:
 
 
 def _encoder(row: Row, entry: EncoderEntry, known: _Known) -> None:
-    from audit_assets.encoders.embed import check_unit
     from audit_assets.encoders.load import load
 
     found = resolve_encoder_entry(known.audit, entry)
@@ -227,7 +241,7 @@ def _encoder(row: Row, entry: EncoderEntry, known: _Known) -> None:
     if entry.kind == "image_text":
         name = known.protocol.prompt(0, str(known.artists["name"].iloc[0]))
         check_unit(encoder.embed_texts([name]), [name])
-        cut = [str(n) for n in known.artists["name"] if encoder.lost_words(known.protocol.prompt(0, str(n)))]
+        cut = known.cut_short(encoder, known.labelled())
         row.understood += "; reads images and names"
         if cut:
             row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
