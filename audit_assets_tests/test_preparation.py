@@ -130,6 +130,7 @@ def test_init_overwrites_nothing(wanted: Callable[..., Wanted], miniature: Path,
         ({"works": Path("/nowhere/works")}, "/nowhere/works: there is no such folder"),
         ({"artist": "x" * 300}, "at most 200 characters"),
         ({"settings": {"steps": 0}}, "settings.steps"),
+        ({"revision": "c" * 40}, "--revision: is the commit of a model or encoder on the hub"),
     ],
 )
 def test_init_writes_nothing_if_a_part_is_refused(
@@ -149,6 +150,28 @@ def test_init_refuses_an_encoder_that_reads_no_names_if_it_is_the_only_one(
     both = wanted(encoders=[*wanted().encoders, vision])
     write_audit(tmp_path / "b" / "audit.yaml", both)
     assert [e.kind for e in load_audit(tmp_path / "b" / "audit.yaml").encoders] == ["image_text", "image"]
+
+
+def test_init_takes_no_encoder_of_names_for_one_of_images_because_its_tokenizer_is_missing(
+    wanted: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    broken = tiny_encoders.save("clip", tmp_path / "broken")
+    for file in broken.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(InputError, match="has no tokenizer, which labels need"):
+        write_audit(tmp_path / "a" / "audit.yaml", wanted(encoders=[*wanted().encoders, str(broken)]))
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "commit"),
+    [("models", f"hub:o/m@{'a' * 40}", "a"), ("encoders", f"hub:o/e@{'a' * 40}", "a"), ("models", "hub:o/m", "b")],
+)
+def test_init_takes_a_commit_of_its_own_for_each_part_on_the_hub(
+    wanted: Callable[..., Wanted], tmp_path: Path, part: str, path: str, commit: str
+) -> None:
+    said = wanted(**{part: [path]}, revision="b" * 40)
+    with pytest.raises(InputError, match=rf"{path.partition('@')[0]}: commit {commit * 40} is not in the cache"):
+        write_audit(tmp_path / "a" / "audit.yaml", said)
 
 
 def test_init_asks_for_what_is_missing_and_names_the_flag_where_nobody_can_be_asked(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def init(
     ] = None,
     locale: Annotated[str, typer.Option(help="where the artists' names come from, such as no_NO")] = "",
     captions: Annotated[str, typer.Option(help="caption files, parquet or CSV; optional")] = "",
-    revision: Annotated[str, typer.Option(help="the commit of a `hub:owner/name`")] = "",
+    revision: Annotated[
+        str, typer.Option(help="the commit of each `hub:owner/name`; with several, write `hub:owner/name@commit`")
+    ] = "",
     steps: Annotated[int | None, typer.Option(help="the sampler's steps; the default is the model's")] = None,
     guidance: Annotated[float | None, typer.Option(help="the default is the model's")] = None,
     size: Annotated[int | None, typer.Option(help="pixels, width and height; the default is the model's")] = None,

@@ -87,6 +87,10 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         raise InputError(
             f"{wanted.works}: holds one folder per artist; leave out --artist, or give the folder of this artist's works."
         )
+    if wanted.revision and not any(is_on_hub(path) for path in (*wanted.models, *wanted.encoders)):
+        raise InputError(
+            "--revision: is the commit of a model or encoder on the hub (`hub:owner/name`), and none is given; leave it out."
+        )
     found = Found()
     base = file.parent
     plan = THOROUGH if wanted.thorough else {
@@ -193,8 +197,17 @@ def _key(path: str) -> str:
     return slug(path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors"))
 
 
+def _pinned(path: str, wanted: Wanted) -> tuple[str, str | None]:
+    """A path, and the commit if it is on the hub: the one behind its `@`, else that of `--revision`."""
+    if not is_on_hub(path):
+        return path, None
+    place, _, commit = path.partition("@")
+    return place, commit or wanted.revision or None
+
+
 def _model(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any]:
     """An entry of `models`, opened as far as is possible without loading it."""
+    path, revision = _pinned(path, wanted)
     entry: dict[str, Any] = {"name": _key(path), "source": "diffusers", "path": _place(path, base)}
     resolved: ResolvedModel
     if (
@@ -207,15 +220,15 @@ def _model(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any
         resolved = resolve_folder(entry["name"], Path(path))
         found.used.append(f"model {entry['name']}: a folder of images that somebody saved")
     else:
-        resolved = resolve_diffusers(entry["name"], path, wanted.revision or None, dict(wanted.settings))
+        resolved = resolve_diffusers(entry["name"], path, revision, dict(wanted.settings))
         shown = ", ".join(
             f"{k} {resolved.settings[k]}" for k in ("steps", "guidance", "size") if k in resolved.settings
         )
         found.used.append(f"model {entry['name']}: {resolved.pipeline_class}, {shown}")
         if wanted.settings:
             entry["settings"] = dict(wanted.settings)
-    if wanted.revision and is_on_hub(path):
-        entry["revision"] = wanted.revision
+    if revision:
+        entry["revision"] = revision
     return {**entry, "approved": True}
 
 
@@ -225,14 +238,17 @@ def _has_images(folder: Path) -> bool:
 
 def _encoder(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any]:
     """An entry of `encoders`. Its kind is the one that its files allow: names and images, or images alone."""
-    name, revision = _key(path), wanted.revision if is_on_hub(path) else None
+    path, revision = _pinned(path, wanted)
+    name = _key(path)
     try:
-        kind, resolved = "image_text", resolve_encoder(name, "image_text", path, revision or None)
+        kind, resolved = "image_text", resolve_encoder(name, "image_text", path, revision)
     except InputError as refused:
         try:
-            kind, resolved = "image", resolve_encoder(name, "image", path, revision or None)
+            kind, resolved = "image", resolve_encoder(name, "image", path, revision)
         except InputError:
             raise refused from None
+        if resolved.pooling is not None and resolved.pooling.output == "get_image_features":
+            raise  # an encoder of names and images, of which a file is missing
         if len(wanted.encoders) == 1:
             raise InputError(
                 f"{path}: reads images and no names ({refused}); give an encoder that reads names too, such as CLIP or SigLIP."
