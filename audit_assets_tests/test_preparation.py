@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
@@ -181,6 +181,7 @@ def test_init_asks_for_what_is_missing_and_names_the_flag_where_nobody_can_be_as
 
 
 @given(name=st.text(min_size=1, max_size=200))
+@example(name="Ana\x85Lima")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_artists_name_is_data(
     name: str, wanted: Callable[..., Wanted], tmp_path_factory: pytest.TempPathFactory

@@ -123,7 +123,7 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         if not one:
             _write(table, _table(names, wanted.locale))
             written.append(table)
-        _write(file, _HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        _write(file, _HEADER + _as_yaml(content))
         written.append(file)
         _works(file, wanted, found)
     except BaseException:
@@ -190,6 +190,12 @@ def _relative(path: Path, base: Path) -> str:
 
 def _place(path: str, base: Path) -> str:
     return path if is_on_hub(path) else _relative(Path(path), base).rstrip("/") or "."
+
+
+def _as_yaml(content: dict[str, Any]) -> str:
+    """The text of a file with this content, in readable letters if that keeps every letter: PyYAML loses U+0085 otherwise."""
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text if yaml.safe_load(text) == content else yaml.safe_dump(content, sort_keys=False)
 
 
 def _key(path: str) -> str:
