@@ -15,7 +15,7 @@ workspace.py     one opened audit: its file, protocol, warehouse and subjects
 miniature/       the embedded world with a known truth, and the training of its models
 roster/          who is audited: caption scan, artists, controls, proposals
 models/          models and encoders of audit.yaml: resolved, hashed, refused
-config.py        audit.yaml and protocols, checked as a whole
+config/          audit.yaml and protocols, checked as a whole
 protocols/       the protocols that the package has
 warehouse/       files in folders or S3, seals, locks, audit.duckdb and its schema
 untrusted/       files of strangers, read with care: YAML, tables, images, folders, weights

@@ -1,0 +1,61 @@
+"""Read and check an audit file and its protocol. Errors name the line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from audit_assets.config.audit import Audit
+from audit_assets.config.fields import KEY
+from audit_assets.config.protocol import Protocol
+from audit_assets.errors import InputError
+from audit_assets.untrusted.yaml import read_mapping
+
+PROTOCOLS = Path(__file__).parent.parent / "protocols"
+
+
+def load_audit(path: str | Path) -> Audit:
+    """Read and check an audit file. InputError names the file, the line, the field and the remedy."""
+    path = Path(path).resolve()
+    content, lines = read_mapping(
+        path,
+        "audit file",
+        "pass --config, or set AUDIT_CONFIG; the miniature's data/miniature/audit.yaml, the default and an example to copy, "
+        "is in the repository and not in the installed package",
+    )
+    if reserved := sorted({"base", "file"} & content.keys()):
+        raise InputError(f"{path}, line {lines[(reserved[0],)]}, {reserved[0]}: no such field exists; delete it.")
+    return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
+
+
+def load_protocol(audit: Audit) -> Protocol:
+    """The protocol that an audit names: one of the package, or a file of the operator."""
+    shipped = PROTOCOLS / f"{audit.protocol}.yaml"
+    path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
+    known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
+    content, lines = read_mapping(
+        path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file"
+    )
+    return _checked(Protocol, content, path, lines)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: dict[tuple[Any, ...], int]) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = []
+        for e in error.errors():
+            location = tuple(e["loc"])
+            line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
+            field = ".".join(str(part) for part in location) or "the file"
+            message = (
+                "no such field exists; delete it or correct its name"
+                if e["type"] == "extra_forbidden"
+                else e["msg"].removeprefix("Value error, ")
+            )
+            problems.append(f"{path}, line {line}, {field}: {message}")
+        raise InputError("\n".join(problems)) from None

@@ -1,0 +1,82 @@
+"""Who is audited: captions, one artist or a roster, and control names."""
+
+import codecs
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from audit_assets.config.fields import Strict
+
+
+class Captions(Strict):
+    path: str = Field(
+        min_length=1, description="parquet, CSV, TSV or JSON lines, a file or a glob; local, s3:// or hf://"
+    )
+    dataset: str = Field("", description="the name of the data set; it is recorded")
+    score_version: Literal["v1", "v2"] | None = Field(
+        None,
+        description="version of the aesthetic scores, which are not comparable; the default comes from the data set's name if it has the version",
+    )
+    minimum_score: float | None = None
+    maximum_punsafe: float | None = Field(None, ge=0, le=1)
+    maximum_pwatermark: float | None = Field(None, ge=0, le=1)
+    columns: dict[Literal["text", "url", "score", "punsafe", "pwatermark", "status"], str] = Field(
+        {}, description="columns of the files, if their names are not known or another one is to be read"
+    )
+    encoding: str | None = Field(None, description="encoding of the files, such as cp1252; the default is UTF-8")
+    failed_downloads: Literal["leave_out", "count"] = Field(
+        "leave_out", description="what becomes of rows that img2dataset could not download (column status)"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _the_encoding_is_known(cls, encoding: str | None) -> str | None:
+        try:
+            if encoding is not None:
+                codecs.getincrementaldecoder(encoding)().decode(b"").encode()
+        except (LookupError, AttributeError, TypeError) as error:
+            raise ValueError(f"{encoding!r} is no encoding of text; write one such as cp1252 or utf-16") from error
+        return encoding
+
+
+class OneArtist(Strict):
+    """The artist of an audit of one artist. In audit.yaml the name alone suffices: `artist: Ada Brandvold`."""
+
+    name: str = Field(min_length=1, max_length=200)
+    aliases: tuple[str, ...] = ()
+    locale: str | None = Field(None, description="the origin of the name, as a locale of Faker, such as no_NO")
+    indirect_prompt: str = Field("", description="a description of the works that does not name the artist")
+    prompt_name: str = Field(
+        "",
+        max_length=200,
+        description="how models are asked for the artist, if they were taught another word than the name",
+    )
+    opted_out: bool = False
+
+
+class Roster(Strict):
+    artists: str | None = Field(None, min_length=1, description="the table artists.csv")
+    criteria: int = Field(70, gt=0)
+    most_mentioned: int = Field(250, ge=0)
+    minimum_mentions: int | None = Field(100, ge=0)
+    mined_captions: int = Field(
+        1_000_000,
+        ge=0,
+        description="number of captions from which names are mined as proposals for artists.csv; 0 for none",
+    )
+
+
+class Controls(Strict):
+    random_names: int = Field(
+        199,
+        ge=0,
+        description="names that share no part with an artist's, for each locale that the artists' names come from",
+    )
+    recombined_names: int = Field(20, ge=0, description="names recombined from the parts of the artists' names")
+    nonsense: int = Field(0, ge=0, description="invented words that the encoder's tokenizer does not break into crumbs")
+    locale: str = "en_US"
+    seed: int = Field(7, ge=0)
+    share_name_parts: bool = Field(
+        False,
+        description="whether random names may share a part with an artist's name; the model may take such a control for that artist",
+    )
