@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from audit_assets.errors import InputError
 from audit_assets.publication.pages.page import render, write
-from audit_assets.publication.queries import across_models
+from audit_assets.publication.queries import across_models, matching
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
@@ -116,7 +116,8 @@ def _statements(connection: DuckDBPyConnection, protocols: dict[str, str]) -> li
     """Of each version, what holds for the roster, by the primary encoder: (version, sentence)."""
     encoder = read.primary_encoder(connection)
     found = [
-        (v, headline.roster_sentence(ModelResults(connection, p, v, encoder).roster())) for v, p in protocols.items()
+        (v, headline.roster_sentence(matching.roster(ModelResults(connection, p, v, encoder))))
+        for v, p in protocols.items()
     ]
     return [(version, sentence) for version, sentence in found if sentence]
 

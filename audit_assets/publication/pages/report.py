@@ -14,7 +14,7 @@ from PIL import Image
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
-from audit_assets.publication.queries import across_models
+from audit_assets.publication.queries import across_models, matching
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import artist_tables, headline, model_tables
@@ -56,7 +56,7 @@ def write_report(
 def _page(results: ModelResults, load: Load, folder: Path) -> str:
     artists = artist_tables.artist_rows(results)
     one = read.only_artist(results.connection)
-    matching = results.matching_summary()
+    paper = matching.paper_test(results)
     compared, subjects = _beside_others(results)
     return render(
         "report.html.j2",
@@ -95,8 +95,8 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         changed=versions.changed_subjects(
             subjects, "Artists whose share of identified images changed, or whose verdict changed."
         ),
-        reassigned=headline.matching(matching, "two_sided", "reassigned"),
-        reassigned_closer=headline.matching(matching, "closer", "reassigned"),
+        reassigned=headline.paper_test(paper, "two_sided", "reassigned"),
+        reassigned_closer=headline.paper_test(paper, "closer", "reassigned"),
         encoders=tables.encoders(results),
         model=model_tables.model(results),
         protocol=tables.protocol(results.connection, results.protocol),
@@ -115,7 +115,7 @@ def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str
     if not sum(found.values()):
         return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
     imitated, not_shown, not_auditable = found.values()
-    at_least = headline.roster_sentence(results.roster())
+    at_least = headline.roster_sentence(matching.roster(results))
     return (f"{at_least} " if at_least else "") + (
         f"Of {counted(len(artists), 'artist')}, the encoder finds {imitated} imitated by name under this protocol; {not_shown} {_are(not_shown)} not shown to be imitated, "
         f"and {not_auditable} {_are(not_auditable)} not auditable."
@@ -240,12 +240,12 @@ def _bars(results: ModelResults, summary: pd.DataFrame) -> list[figures.Bar]:
 
 
 def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
-    ranked = results.matching_by_artist()
+    ranked = matching.paper_test_by_artist(results)
     untested = int(ranked["p_value"].isna().sum())
     ranked = ranked[ranked["p_value"].notna()].reset_index(drop=True)
     significant = ranked["significant"] == 1
-    matching = results.matching_summary()
-    reassigned = matching[(matching["alternative"] == "two_sided") & (matching["control"] == "reassigned")]
+    paper = matching.paper_test(results)
+    reassigned = paper[(paper["alternative"] == "two_sided") & (paper["control"] == "reassigned")]
     share = None if reassigned.empty else known(reassigned["share"].iloc[0])
     figure = figures.ranked_p_values(ranked["p_value"], significant, share)
     figures.save(figure, folder, "ranked_p_values")

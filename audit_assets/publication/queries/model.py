@@ -1,6 +1,6 @@
 """Queries over the published ``audit.duckdb`` on the results of one model version: ``ModelResults``.
 
-``across_models`` has the queries on results that belong to no single version. Values are bound, never formatted into SQL.
+``images`` and ``matching`` have further queries on them, and ``across_models`` those that belong to no single version. Values are bound, never formatted into SQL.
 """
 
 import re
@@ -18,9 +18,8 @@ from audit_assets.publication.queries import database as read
 class ModelResults:
     """The results of one model version by one encoder under one protocol: one selection of rows of the database.
 
-    ``tests``, ``pairing``, ``verdict_counts`` and ``of_model`` return the rows of every encoder, so that a page can show them
-    side by side. ``real_work_accuracy`` depends on no model version, ``image_statuses`` on no encoder. Every other method
-    returns the rows of the whole selection. For another encoder use ``dataclasses.replace``.
+    ``verdict_counts`` and ``of_model`` return the rows of every encoder, so that a page can show them side by side.
+    ``real_work_accuracy`` depends on no model version. Every other method returns the rows of the whole selection. For another encoder use ``dataclasses.replace``.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -97,121 +96,12 @@ class ModelResults:
             "HAVING count(*) > 0"
         )
 
-    def unread_files(self) -> pd.DataFrame:
-        """Files of real works, and of this version's folder of images, that the audit did not read."""
-        found = read.optional(self.connection, "unread_files")
-        return found if found.empty else found[found["place"].isin(["references", "background", self.model_version])]
-
-    def image_statuses(self) -> pd.DataFrame:
-        """How many images have each status, per kind of subject."""
-        return self.ask(
-            "SELECT s.kind::VARCHAR AS kind, i.status, count(*) AS images FROM imitations i JOIN subjects s USING (subject) "
-            "WHERE i.model_version = $model_version GROUP BY ALL ORDER BY kind, status"
-        )
-
-    def withheld(self) -> pd.DataFrame:
-        """Subjects of which images were withheld, the most first: name, kind, images asked for, and how many of each status."""
-        return self.ask(
-            "SELECT s.name, s.kind::VARCHAR AS kind, count(*) AS asked, count(*) FILTER (i.status = 'refused') AS refused, "
-            "count(*) FILTER (i.status = 'rewritten') AS rewritten, count(*) FILTER (i.status = 'blocked') AS blocked, "
-            "count(*) FILTER (i.status = 'failed') AS failed, string_agg(DISTINCT a.code, ', ' ORDER BY a.code) AS codes "
-            "FROM imitations i JOIN subjects s USING (subject) LEFT JOIN api_answers a USING (model_version, subject, template, trial) "
-            "WHERE i.model_version = $model_version AND i.status NOT IN ('not_supplied', 'copy') GROUP BY s.subject, s.name, s.kind "
-            "HAVING refused + rewritten + blocked + failed > 0 ORDER BY refused + rewritten + blocked + failed DESC, s.name"
-        )
-
-    # ---- matching (experiment 2)
-    def matching_summary(self) -> pd.DataFrame:
-        """The paper's test for artists, one row per alternative and control."""
-        return self.ask(
-            "SELECT alternative, control, subjects, significant, share FROM matching_summary "
-            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
-            "AND test = 'rank_sum_asymptotic' AND adjustment = 'bonferroni' AND kind = 'artist' ORDER BY alternative, control"
-        )
-
-    def matching_by_artist(self) -> pd.DataFrame:
-        """The paper's test, two-sided, one row per artist, smallest p first."""
-        return self.ask(
-            "SELECT subject, name, p_value, p_adjusted, significant FROM matching_by_subject JOIN subjects USING (subject) "
-            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
-            "AND test = 'rank_sum_asymptotic' AND adjustment = 'bonferroni' AND alternative = 'two_sided' AND control = 'none' "
-            "AND subjects.kind = 'artist' ORDER BY p_value, subject"
-        )
-
-    def auc_by_subject(self) -> pd.DataFrame:
-        """How much likelier the artist's real works are to lie near the artist's images than near others': subject, auc, its 95 % interval."""
-        return self.ask(
-            "SELECT subject, any_value(auc) AS auc, any_value(auc_low) AS auc_low, any_value(auc_high) AS auc_high "
-            "FROM matching_by_subject WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder "
-            "AND test = 'rank_sum_exact' AND alternative = 'closer' AND control = 'none' GROUP BY subject ORDER BY subject"
-        )
-
-    def tests(self) -> pd.DataFrame:
-        """Every matching test of artists by every encoder: the share significant, and that share with re-assigned works in two ways."""
-        return self.ask(
-            """
-            SELECT * FROM (
-            SELECT encoder, test, alternative, adjustment, max(subjects) AS subjects,
-                   max(significant) FILTER (control = 'none') AS significant, max(share) FILTER (control = 'none') AS share,
-                   max(share) FILTER (control = 'reassigned') AS reassigned, max(share) FILTER (control = 'deranged') AS deranged,
-                   (SELECT bool_and(unreachable) FROM matching_by_subject b
-                    WHERE b.protocol = $protocol AND b.model_version = $model_version AND b.kind = 'artist'
-                      AND b.control = 'none' AND b.subject IS NOT NULL AND b.encoder = m.encoder AND b.test = m.test
-                      AND b.alternative = m.alternative AND b.adjustment = m.adjustment) AS unreachable
-            FROM matching_summary m WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist'
-            GROUP BY ALL)
-            ORDER BY encoder, starts_with(test, 'rank_sum'), test = 'own_cell' DESC, test, alternative, adjustment
-            """
-        )
-
-    def pairing(self) -> pd.DataFrame:
-        """The test of all artists together by every encoder, and the same within peers if the artists' table names any."""
-        return self.ask(
-            """
-            SELECT encoder, test, others AS subjects, statistic, p_value, p_floor, reason FROM matching_by_subject
-            WHERE protocol = $protocol AND model_version = $model_version AND kind = 'artist' AND subject IS NULL
-              AND test IN ('pairing', 'pairing_within_peers') AND control = 'none'
-            ORDER BY encoder, test
-            """
-        )
-
-    def roster(self) -> pd.DataFrame:
-        """At least how many subjects are imitated, with which confidence: one row per kind of subject that is tested."""
-        return self.ask(
-            "SELECT * REPLACE (kind::VARCHAR AS kind) FROM roster_findings "
-            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY kind"
-        )
-
-    def positive_control(self) -> pd.DataFrame:
-        """One row per encoder and kind: subjects, those whose perfect imitator is called imitated, and those not tested."""
-        return self.ask(
-            "SELECT encoder, kind::VARCHAR AS kind, count(*) AS subjects, count_if(would_be_called) AS called, "
-            "count_if(reason <> '') AS untested FROM positive_control "
-            "WHERE protocol = $protocol AND model_version = $model_version GROUP BY ALL ORDER BY ALL"
-        )
-
     def answers(self) -> pd.DataFrame:
         """The answers about artists by this encoder: one row per artist and question, by name."""
         return self.ask(
             "SELECT a.* REPLACE (a.kind::VARCHAR AS kind), s.name FROM answers a JOIN subjects s USING (subject) "
             "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder AND s.kind = 'artist' "
             "ORDER BY strip_accents(lower(s.name)), a.subject, list_position(['steers', 'towards', 'seen'], question)"
-        )
-
-    def confusable(self) -> pd.DataFrame:
-        """Artists whose real works this encoder cannot tell apart: one row per artist and other artist."""
-        return self.ask(
-            "SELECT c.subject, s.name, coalesce(o.name, c.other_subject) AS other, c.gap, c.gap_low FROM confusable_artists c "
-            "JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = c.other_subject "
-            "WHERE protocol = $protocol AND encoder = $encoder ORDER BY strip_accents(lower(s.name)), c.subject, c.gap, other"
-        )
-
-    def copies(self) -> pd.DataFrame:
-        """Near-identical works and images by this encoder."""
-        return self.ask(
-            "SELECT n.what, n.subject, s.name, n.image_sha256, n.other_subject, o.name AS other, n.other_sha256, n.cosine "
-            "FROM near_copies n JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = n.other_subject "
-            "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY n.rowid"
         )
 
     # ---- verdicts, and what they depend on

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.measurement.answers import UNTESTED
+from audit_assets.publication.queries import images, matching
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words.numbers import (
     KINDS,
@@ -26,7 +27,7 @@ from audit_assets.publication.words.verdicts import three_answers
 def artist_rows(results: ModelResults) -> list[dict[str, Any]]:
     """One row per artist of the roster, by name: this encoder's figures, verdict and AUC."""
     verdicts = results.verdicts_by_artist().set_index("subject").to_dict("index")
-    aucs = results.auc_by_subject().set_index("subject").to_dict("index")
+    aucs = matching.auc_by_subject(results).set_index("subject").to_dict("index")
     fields = ("identified_needed", "steers", "towards", "seen", "name_p", "matching_p", "q_value", "called")
     nothing: dict[Any, Any] = {"verdict": NOT_MEASURED, **dict.fromkeys(fields)}
     no_auc = {"auc": None, "auc_low": None, "auc_high": None}
@@ -84,7 +85,7 @@ def confusable(results: ModelResults) -> Table:
         columns("Artist", "Cannot be told from", "Gap", number=("Gap",)),
         [
             (row["name"], row["other"], f"{row['gap']:.3f} ({row['gap_low']:.3f})")
-            for row in results.confusable().to_dict("records")
+            for row in matching.confusable(results).to_dict("records")
         ],
     )
 
@@ -97,14 +98,14 @@ def copies(results: ModelResults) -> Table:
         [
             (row["name"], row["what"], "–" if row["other_subject"] == row["subject"] else shown(row["other"]) or "–", f"{row['cosine']:.4f}",
              row["image_sha256"], row["other_sha256"])
-            for row in results.copies().to_dict("records")
+            for row in images.copies(results).to_dict("records")
         ],
     )  # fmt: skip
 
 
 def roster(results: ModelResults) -> Table:
     """What holds for the artists together; no row in an audit of one artist."""
-    rows = [row for row in results.roster().to_dict("records") if row["subjects"] > 1]
+    rows = [row for row in matching.roster(results).to_dict("records") if row["subjects"] > 1]
     return Table(
         "All artists together. Steered: the name steers the model. At least: the number of subjects that are imitated is at least this one, with the stated "
         "confidence. The statement holds for the number, not for a list of names.",

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import matching
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words.measures import MEASURES
 from audit_assets.publication.words.numbers import (
@@ -106,12 +107,12 @@ def _identification(results: ModelResults) -> dict[str, str]:
 
 
 def _paper_test(results: ModelResults) -> dict[str, str]:
-    tests = results.matching_summary()
+    tests = matching.paper_test(results)
     return {
-        "paper_two_sided": matching(tests, "two_sided", "none"),
-        "paper_closer": matching(tests, "closer", "none"),
-        "paper_two_sided_reassigned": matching(tests, "two_sided", "reassigned"),
-        "paper_closer_reassigned": matching(tests, "closer", "reassigned"),
+        "paper_two_sided": paper_test(tests, "two_sided", "none"),
+        "paper_closer": paper_test(tests, "closer", "none"),
+        "paper_two_sided_reassigned": paper_test(tests, "two_sided", "reassigned"),
+        "paper_closer_reassigned": paper_test(tests, "closer", "reassigned"),
     }
 
 
@@ -121,7 +122,7 @@ def _corrected(results: ModelResults) -> dict[str, str]:
     random = gaps[(gaps["contrast"] == "gap") & (gaps["control_label_set"] == "random_names")]
     ratio = gaps[gaps["contrast"] == "ratio_to_real_works"]
     own = own_cell_row(results)
-    pairing = results.pairing()
+    pairing = matching.pairing(results)
     pairing = pairing[pairing["encoder"] == results.encoder]
     counts = results.verdict_counts()
     counts = counts[counts["encoder"] == results.encoder]
@@ -135,7 +136,7 @@ def _corrected(results: ModelResults) -> dict[str, str]:
         "own_cell_reassigned": NOT_MEASURED if own is None else percent(known(own["reassigned"])),
         "pairing": paired(pairing, "pairing"),
         "pairing_within_peers": paired(pairing, "pairing_within_peers"),
-        "at_least": at_least(results.roster()),
+        "at_least": at_least(matching.roster(results)),
         "imitated": verdict(counts[counts["kind"] == "artist"], "imitated"),
         "above_controls": verdict(names, "identified above controls"),
     }
@@ -166,7 +167,7 @@ def subjects(row: Mapping[Any, Any] | None) -> str:
     return f"{count(row['subjects_correct'], row['subjects'])}{interval}"
 
 
-def matching(summary: pd.DataFrame, alternative: str, control: str) -> str:
+def paper_test(summary: pd.DataFrame, alternative: str, control: str) -> str:
     """The paper's test. It has no interval, since the test does not keep its level."""
     found = summary[(summary["alternative"] == alternative) & (summary["control"] == control)]
     if found.empty:
@@ -187,7 +188,7 @@ def real_works(results: ModelResults) -> str:
 
 def own_cell_row(results: ModelResults) -> dict[Any, Any] | None:
     """The corrected test of the headline, not adjusted, so that its share with re-assigned works is near its level."""
-    tests = results.tests()
+    tests = matching.tests(results)
     own = tests[(tests["encoder"] == results.encoder) & (tests["test"] == "own_cell")]
     return None if own.empty else dict(own.iloc[0].to_dict())
 

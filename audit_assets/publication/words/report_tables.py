@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 
 from audit_assets.config import INDIRECT, OTHER
-from audit_assets.publication.queries import across_models
+from audit_assets.publication.queries import across_models, images, matching
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
@@ -160,7 +160,7 @@ def _contrasted(row: Mapping[Any, Any]) -> tuple[str, str, str]:
 
 
 def statuses(results: ModelResults) -> Table:
-    rows = results.image_statuses().to_dict("records")
+    rows = images.image_statuses(results).to_dict("records")
     return Table(
         "Images per state. The model's safety checker replaced a blocked image. A server refused an image, rewrote its prompt so that it no longer names the artist, or failed to give it. Blank, blocked and rewritten images show nothing of what the model draws for the name. They are kept and counted as not identified; no verdict rests on them.",
         columns("Images of", "State", "Images", number=("Images",)),
@@ -179,14 +179,14 @@ def withheld(results: ModelResults) -> Table:
         columns("Name", "Images of", "Asked for", "Refused", "Rewritten", "Blocked", "Failed", "Code", number=("Asked for", "Refused", "Rewritten", "Blocked", "Failed")),
         [
             (row["name"], KINDS.get(row["kind"], row["kind"]), str(row["asked"]), *(str(row[k]) for k in kinds), shown(row["codes"]) or "–")
-            for row in results.withheld().to_dict("records")
+            for row in images.withheld(results).to_dict("records")
         ],
     )  # fmt: skip
 
 
 def unread(results: ModelResults) -> Table:
     """Files of real works and of supplied images that the audit did not read."""
-    rows = results.unread_files().to_dict("records")
+    rows = images.unread_files(results).to_dict("records")
     return Table(
         "Files and folders that the audit did not read, with the reason. They had no effect on any figure.",
         columns("Folder", "File", "Reason"),
@@ -208,11 +208,11 @@ def tests(results: ModelResults) -> Table:
             _share_or_dash(row["reassigned"]),
             _share_or_dash(row["deranged"]),
         )
-        for row in results.tests().to_dict("records")
+        for row in matching.tests(results).to_dict("records")
     ]
     found += [
         (row["encoder"], TESTS[row["test"]], "closer", "none", headline.paired_words(row), "–", "–")
-        for row in results.pairing().to_dict("records")
+        for row in matching.pairing(results).to_dict("records")
     ]
     return Table(
         "Artists significant by each test, then two controls. Re-assigned: the share still significant if real works are assigned to artists "
@@ -249,7 +249,7 @@ def positive_control(results: ModelResults) -> Table:
                 count(row["called"], row["subjects"]),
                 f"{row['untested']:.0f}",
             )
-            for row in results.positive_control().to_dict("records")
+            for row in matching.positive_control(results).to_dict("records")
         ],
     )
 
@@ -382,15 +382,15 @@ def encoders(results: ModelResults) -> Table:
     found = []
     for row in read.encoders(results.connection).to_dict("records"):
         own = replace(results, encoder=row["encoder"])
-        summary, matching = own.identification_summary(), own.matching_summary()
+        summary, paper = own.identification_summary(), matching.paper_test(own)
         found.append(
             (
                 row["encoder"],
                 row["kind"].replace("_", "-"),
                 shares_family(relations, row["encoder"]),
                 headline.images(headline.summary_row(summary, results.labels("criteria"), "artist")),
-                headline.matching(matching, "two_sided", "none"),
-                headline.matching(matching, "two_sided", "reassigned"),
+                headline.paper_test(paper, "two_sided", "none"),
+                headline.paper_test(paper, "two_sided", "reassigned"),
                 shown(row["pooling"]) or "–",
                 shown(row["layer"]) or "–",
                 shown(row["revision"]) or "–",
