@@ -59,10 +59,10 @@ class MentionScan:
     def shards(self) -> dict[str, Shard]:
         """Key -> file, in order of the keys; empty if the audit has no captions."""
         captions = self.audit.captions
-        return {s.key: s for s in caption_shards(captions.path, self.audit.base, self.reading)} if captions else {}
+        return {s.key: s for s in caption_shards(captions.path, self.audit.base, self._reading)} if captions else {}
 
     @cached_property
-    def reading(self) -> Reading:
+    def _reading(self) -> Reading:
         c = self.audit.captions
         if c is None:
             return Reading()
@@ -121,7 +121,7 @@ class MentionScan:
     def _describe(self, key: str) -> pd.DataFrame:
         shard, table = self.shards[key], f"captions/{key}"
         sha256 = self._fingerprint(key)
-        inputs = digest([sha256, vars(self.reading), VERSION])
+        inputs = digest([sha256, vars(self._reading), VERSION])
         if self.warehouse.inputs(table) != inputs:
             row: dict = {"shard": key, "rows": pd.NA, "sha256": sha256, "problem": ""}
             row |= {"text_column": "", "url_column": "", "other_texts": ""}
@@ -158,7 +158,7 @@ class MentionScan:
     def _inputs(self, key: str) -> str:
         """The hash of everything on which the counts of a shard depend."""
         return digest(
-            [self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), vars(self.reading), VERSION]
+            [self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), vars(self._reading), VERSION]
         )
 
     @cached_property
@@ -284,7 +284,7 @@ class MentionScan:
         """What a reader of the counts must know about the files, one sentence each: files of which the same holds together."""
         said: dict[str, list[str]] = {}
         for row in self.shards_table.itertuples():
-            for note in notes(row, self.reading.failed_downloads):
+            for note in notes(row, self._reading.failed_downloads):
                 said.setdefault(note, []).append(str(row.shard))
         return [
             f"{keys[0]}{f' and {len(keys) - 1} other caption files' if len(keys) > 1 else ''}: {note}"
@@ -340,10 +340,6 @@ class MentionScan:
             for name, count in zip(found["name"], found["mentions"], strict=True):
                 counts[name] += int(count)
         return counts
-
-    def captions_scanned(self) -> int:
-        """The number of captions that passed the filters, including copies."""
-        return int(self.shards_table["rows_kept"].sum())
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
         """Mentions of `names` over all shards, 0 for a name that cannot be counted; None if the audit has no captions.

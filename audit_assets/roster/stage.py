@@ -122,7 +122,7 @@ class RosterStage:
         ]
         inputs = digest([artists.to_json(), roster, counted, c.model_dump(), VERSION])
         if self.warehouse.inputs("controls") != inputs:
-            captions = self.scan.captions_scanned()
+            captions = int(self.scan.shards_table["rows_kept"].sum())
             recombined = draw_recombined(artists, c, set(roster), drawn)
             counts = self._control_counts(drawn["name"].tolist(), recombined["name"].tolist())
             chosen = choose_controls(pd.concat([drawn, recombined], ignore_index=True), counts, roster, c, captions)
