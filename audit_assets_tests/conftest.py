@@ -1,5 +1,6 @@
 """What tests share: the miniature's folder, and a small audit of it in a folder of the test's own."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,12 @@ from filelock import FileLock
 from audit_assets.config import PROTOCOLS
 
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
+
+
+def pytest_collection_finish() -> None:
+    """The modules that collection loaded stay until the end. The garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

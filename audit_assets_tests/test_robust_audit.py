@@ -19,6 +19,7 @@ from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
 TRIALS = 2
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

@@ -160,6 +160,7 @@ def test_a_model_that_is_refused_stops_neither_the_other_nor_its_artists(closed:
     }
 
 
+@pytest.mark.long
 def test_a_model_whose_only_fault_shows_when_it_is_loaded_stops_itself_alone(
     small_audit: Callable[..., Path], saved_images: Path, miniature: Path, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_model_whose_only_fault_shows_when_it_is_loaded_stops_itself_alone(
     assert ResultStage(driver.ws).audited() == ["closed"]
 
 
+@pytest.mark.long
 def test_an_encoder_added_later_embeds_what_is_there_and_generates_nothing(copied: Path, tmp_path: Path) -> None:
     ws = workspace_of(copied)
     made = {p: p.stat().st_mtime_ns for d in ("imitations", "images") for p in (ws.warehouse.root / d).rglob("*.p*")}

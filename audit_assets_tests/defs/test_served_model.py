@@ -22,6 +22,8 @@ from audit_assets_tests.processes import kill, said, start
 
 REFUSED, REWRITTEN = "kira-yamauchi", "mara-ulvang"
 
+pytestmark = pytest.mark.long
+
 
 def query(ws: Workspace, sql: str, *values: str) -> pd.DataFrame:
     with duckdb.connect(str(ws.database), read_only=True) as connection:
@@ -150,7 +152,6 @@ def test_the_evidence_holds_and_says_that_nothing_can_be_drawn_again(
     assert len(server.asked) == before
 
 
-@pytest.mark.long
 def test_a_killed_client_does_not_pay_twice_and_a_cap_holds(
     small_audit: Callable[..., Path], miniature: Path, tmp_path: Path
 ) -> None:
