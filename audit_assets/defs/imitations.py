@@ -21,7 +21,7 @@ from audit_assets.warehouse.images import WITHHELD
 from audit_assets.workspace import Workspace
 
 _WORTH_A_LINE = 1.0
-"""In seconds. If a cell takes longer, its event is logged at once, and the UI counts the cell during the run. The events of all other
+"""A number of seconds. If a cell takes longer, its event is logged at once, and the UI counts the cell during the run. The events of all other
 cells are logged when the run ends, because an event costs some milliseconds. No result depends on this: files show which work is done."""
 
 

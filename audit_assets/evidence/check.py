@@ -16,7 +16,7 @@ class Check:
 
     title: str
     seen: str = ""
-    """Empty where nothing was."""
+    """What was looked at, in words. It is empty if nothing was looked at."""
     findings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     by_another_version: bool = False

@@ -68,7 +68,7 @@ class StoredTable(StoredFile):
     inputs: str
     """The hash of what it was made from, which the file itself carries."""
     published_as: str | None
-    """Its table in the database; None of one that only the published ones are made from."""
+    """Its table in the database. It is None if only published tables are made from it."""
 
     @property
     def of_a_scan(self) -> bool:
@@ -124,7 +124,7 @@ class Subject(_Part):
     rosters: list[str]
     mentions: int | None
     captions: list[CaptionRow]
-    """The first that name the subject."""
+    """The first captions that name the subject."""
     imitations: Place
     images: list[Imitation]
     embeddings: dict[str, Place]
@@ -176,7 +176,7 @@ class Manifest(_Part):
     report: list[StoredFile]
     database: Database
     machine: dict[str, str]
-    """That the manifest was made on."""
+    """The machine on which the manifest was made."""
     made_by: dict[str, str] | None = None
     """The versions of this package and of its tables that made the evidence. None in format 1."""
     root: Sha256

@@ -22,7 +22,7 @@ from rfc3161_client import (
 from audit_assets.errors import InputError, unreadable
 
 LARGEST = 1 << 15
-"""An answer may have this many bytes. With its certificates, one has some six thousand."""
+"""An answer may have this many bytes. An answer with its certificates has about six thousand."""
 _SECONDS = 30
 
 

@@ -1,10 +1,10 @@
 """Imitations: images that a model draws when a prompt names a subject, or images that an operator supplies in a folder."""
 
 VERSION = 3
-"""Of imitations that a model draws. Raise it if the same inputs give other rows."""
+"""The version of imitations that a model draws. Raise it if the same inputs give other rows."""
 
 SUPPLIED_VERSION = 5
-"""Of imitations that an operator supplied. Raise it if the same files give other rows."""
+"""The version of imitations that an operator supplied. Raise it if the same files give other rows."""
 
 API_VERSION = 2
-"""Of imitations that a server draws. Raise it if the same answers give other rows."""
+"""The version of imitations that a server draws. Raise it if the same answers give other rows."""

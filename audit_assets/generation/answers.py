@@ -11,7 +11,7 @@ from audit_assets.generation.seeds import image_seed
 from audit_assets.roster.normalise import names_in, tokens
 
 _SURNAME = 3
-"""A last name of so many letters or more names its artist alone."""
+"""A last name of this many letters or more identifies its artist without the first name."""
 
 
 def seed_for(subject: str, text: str, trial: int, bits: int | None) -> int | None:

@@ -28,7 +28,7 @@ from audit_assets.warehouse.images import ImageStore, status_of
 
 _WORDS_OF_A_USER = 3
 _CUT = 45
-"""In characters. Midjourney cuts longer prompts off in the names of its files."""
+"""The number of characters after which Midjourney cuts a prompt off in the names of its files."""
 
 
 def check_names(found: Homes) -> None:

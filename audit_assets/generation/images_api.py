@@ -29,7 +29,7 @@ FIRST_WAIT = 1.0
 """Seconds before the first retry. Each further wait is twice as long, up to LONGEST_WAIT, unless the server says how long."""
 LONGEST_WAIT = 60.0
 FAILURES = 3
-"""So many images in a row that fail stop the model version."""
+"""The model version stops after this many failed images in a row."""
 _MOST_TEXT = 10_000
 _REFUSALS = (
     "content_policy", "contentpolicy", "contentfilter", "content_filter", "content_filtered", "moderation", "safety", "responsibleai",

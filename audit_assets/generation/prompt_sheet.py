@@ -26,7 +26,7 @@ class Line(NamedTuple):
     prompt: str
     folder: str
     file: str
-    """Without the suffix, which is that of the format that the model gives."""
+    """The name of the file without its suffix. The suffix follows from the format that the model saves."""
 
 
 def lines(asked: Mapping[str, tuple[str, str]], protocol: Protocol) -> list[Line]:

@@ -44,7 +44,7 @@ class Asked(NamedTuple):
     trial: int
     prompt: str
     seed: int | None
-    """What the server is sent. None if it takes no seeds."""
+    """The seed that the server receives. It is None if the server takes no seeds."""
 
 
 class ServedModel(MakerOf):

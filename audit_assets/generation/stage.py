@@ -23,7 +23,7 @@ from audit_assets.warehouse.left_out import FOLDER, MODEL, LeftOut, leave_out, t
 from audit_assets.workspace import Workspace
 
 FAILURES = 3
-"""A model version that fails at so many subjects in a row is broken. A model that fails at fewer is left out for these subjects alone."""
+"""A model version that fails at this many subjects in a row is broken. A model that fails at fewer is left out for these subjects alone."""
 
 
 class Cell(NamedTuple):

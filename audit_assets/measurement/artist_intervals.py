@@ -21,7 +21,7 @@ from audit_assets.measurement.intervals import ShareInterval, wilson_interval
 from audit_assets.measurement.vectors import FloatArray
 
 FEWEST_SCHOOLS = 3
-"""With two, Student's quantile has one degree of freedom, and the interval says nothing."""
+"""An interval needs this many artists. With two, Student's quantile has one degree of freedom, and the interval says nothing."""
 
 
 @dataclass(frozen=True)

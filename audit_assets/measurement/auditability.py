@@ -14,7 +14,7 @@ from scipy import stats
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, unit_rows
 
 FEWEST_WORKS = 3
-"""Two works have only one similarity, and its sampling error cannot be estimated."""
+"""A gap needs this many works. Two works have only one similarity, and its sampling error cannot be estimated."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from audit_assets.measurement.identification import Trials
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
 
 _IMAGES_AT_ONCE = 384
-"""As in ``identification``: the same blocks give the same bits."""
+"""The number of images per block, as in ``identification``, so that the bits are the same."""
 
 
 @dataclass(frozen=True)

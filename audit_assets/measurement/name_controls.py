@@ -42,9 +42,9 @@ from audit_assets.measurement.vectors import FloatArray, IntArray
 LEVEL = 0.01
 """Of names without training images, at most this share passes."""
 FEWEST_NAMES = 49
-"""With fewer names of a stratum even the best of them passes in more than 2 %: nothing is tested."""
+"""The fewest control names of a stratum. With fewer, even the best of them passes in more than 2 % of cases, so nothing is tested."""
 FEWEST_SHOWN = 5
-"""With fewer shown images a share is too coarse: one image more or less is 25 points."""
+"""The fewest shown images. With fewer, one image changes the share by 25 points."""
 MOST_IMAGES = 100
 """No more images than this are proposed to settle a test."""
 

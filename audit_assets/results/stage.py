@@ -19,7 +19,7 @@ from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.workspace import Workspace
 
 RECIPES = (AUDITABILITY, *PER_MODEL, COMPARISON)
-"""In the order in which they are made."""
+"""The recipes, in the order in which they are made."""
 __all__ = ["MODEL_TABLES", "RECIPES", "ResultStage"]
 
 

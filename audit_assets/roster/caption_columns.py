@@ -23,7 +23,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "pwatermark": ("pwatermark",),
     "status": ("status",),
 }
-"""In LAION-400M, 2B, Aesthetics, Re-LAION, COYO, DataComp, DiffusionDB and img2dataset's output, in order of preference."""
+"""The names of the columns in LAION-400M, 2B, Aesthetics, Re-LAION, COYO, DataComp, DiffusionDB and img2dataset's output, in order of preference."""
 IDENTITIES = (
     "image_name",
     "file_name",

@@ -44,7 +44,7 @@ BATCH_ROWS = 65_536
 FAILED = pa.array(["failed_to_download", "failed_to_resize"])
 """What img2dataset writes into the column status if it has no image."""
 _STRAY = 2
-"""So many texts that are not UTF-8 are stray bytes, and are counted; more, in a file without UTF-8, are another encoding."""
+"""Up to this many texts that are not UTF-8 count as stray bytes. More of them, in a file without UTF-8, mean another encoding."""
 _LONGEST_KEY = 100
 
 

@@ -61,7 +61,7 @@ class Homes(NamedTuple):
     own: dict[str, list[Path]]
     """The folders of each subject that has any, in order of name."""
     strays: list[tuple[Path, str]]
-    """Each entry that belongs to no subject, with the reason."""
+    """Each entry that belongs to no subject, and the reason."""
 
 
 def homes(folder: Path, names: Names) -> Homes:

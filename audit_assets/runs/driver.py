@@ -37,7 +37,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
 
 MOST_LINES = 40
-"""Of files that are not read, in the terminal."""
+"""The terminal lists this many files that are not read."""
 
 CAPTIONS = ("captions", "artist_mentions")
 ROSTER = ("artist_roster", "random_names", "subjects")

@@ -28,7 +28,7 @@ ADDED = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""To every answer: no other site shows the UI in a frame, or reads what it answers."""
+"""Headers of every answer. With them, no other site shows the UI in a frame or reads its answers."""
 _READING = {"GET", "HEAD"}
 
 

@@ -297,4 +297,4 @@ _READERS = {
     "comment": _novel,
     "description": _midjourney,
 }
-"""By the keyword of the text, in the order in which they are believed."""
+"""The readers by the keyword of the text. The first one that finds something counts."""

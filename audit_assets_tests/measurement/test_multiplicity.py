@@ -26,7 +26,8 @@ p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 @given(p_lists)
 def test_adjustments_equal_statsmodels(p: list[float]) -> None:
     for ours, theirs in ((bonferroni, "bonferroni"), (holm, "holm"), (benjamini_hochberg, "fdr_bh")):
-        with patch("gc.collect"):  # each call collects garbage, which takes half a second here
+        # Each call of multipletests collects garbage, which takes half a second in a process with many modules.
+        with patch("gc.collect"):
             known = multipletests(p, method=theirs)[1]
         np.testing.assert_allclose(ours(p), known, rtol=0, atol=1e-12)
     np.testing.assert_allclose(benjamini_hochberg(p), false_discovery_control(p), rtol=0, atol=1e-15)

@@ -135,7 +135,7 @@ MEASURES = (
         "verdicts", "verdict", "kind = 'random_name'", f"{_METHOD}.answers.judge",
     ),
 )  # fmt: skip
-"""In the order in which tables show them."""
+"""The measures, in the order in which tables show them."""
 
 WORDS = {measure.key: measure.words for measure in MEASURES}
 
