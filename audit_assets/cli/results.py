@@ -1,15 +1,20 @@
 """Commands that read the results of an audit."""
 
+import os
+import pydoc
+import shutil
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import typer.core
+from rich.cells import cell_len
 from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, Config, app, console, quiet
 from audit_assets.errors import InputError, Unwritable
-from audit_assets.untrusted.terminal import Screen, printable
+from audit_assets.untrusted.terminal import Screen
 
 
 def show_results(database: Path, models: list[str]) -> None:
@@ -71,30 +76,86 @@ def report(
 
 
 @app.command()
-def sql(query: str, config: Config = DEFAULT) -> None:
-    """Run one query on the published database. It reads these tables, and no other file."""
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="one query; `-`, or no query, reads it from standard input")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="a file that holds the query")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json", "parquet"],
+        typer.Option("--format", help="the form of the answer; redirect parquet to a file with `>`"),
+    ] = "table",
+    config: Config = DEFAULT,
+) -> None:
+    """Run one query on the published database, and print every row. It reads these tables, no other file, and changes nothing.
+
+    On a terminal, an answer that is larger than the screen opens in the pager (PAGER, by default less).
+    """
     import duckdb
 
+    from audit_assets.publication.queries.asked import answer, as_table, write
+    from audit_assets.warehouse.contract import reading
+
+    asked = _query(query, file)
+    if form == "parquet" and sys.stdout.isatty():
+        raise InputError("--format parquet: is not text; send it to a file, such as `> answer.parquet`.")
+    try:
+        with reading(_database(config)) as connection:
+            found = answer(connection, asked)
+            if form == "table" and sys.stdout.isatty():
+                _paged(as_table(found))
+            else:
+                write(found, form, typer.get_binary_stream("stdout"))
+    except duckdb.Error as error:
+        Screen(stderr=True).print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+
+
+def _query(query: str | None, file: Path | None) -> str:
+    """The text of the query, from the argument, from a file or from standard input."""
+    if query is not None and file is not None:
+        raise InputError("sql: got a query and --file; give one of them.")
+    if query is not None and query != "-":
+        return query
+    if file is None and query is None and sys.stdin.isatty():
+        raise InputError(
+            'sql: got no query; give one, such as "SELECT * FROM verdicts", or --file, or send it to standard input.'
+        )
+    content = file.read_bytes() if file else typer.get_binary_stream("stdin").read()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file or 'standard input'}: byte {error.start + 1} is not UTF-8; save the query as UTF-8."
+        ) from None
+
+
+def _database(config: Path) -> Path:
+    """The published database of an audit. A person is told if it keeps another version of the tables' contract."""
     from audit_assets.config import load_audit
     from audit_assets.evidence.nothing import why_nothing
-    from audit_assets.warehouse.contract import reading
     from audit_assets.warehouse.database import SCHEMA_VERSION, schema_version
     from audit_assets.workspace import Workspace
 
-    try:
-        audit = load_audit(config)
-        database = audit.local(audit.warehouse) / "audit.duckdb"
-        if not database.exists():
-            raise InputError(f"{database}: is not made yet. {why_nothing(Workspace.of(audit))}")
-        if (version := schema_version(database)) != SCHEMA_VERSION:
-            keeps = "no version" if version is None else f"version {version}"
-            Screen(stderr=True).print(
-                f"{database}: keeps {keeps} of the tables' contract, not {SCHEMA_VERSION}, so tables and columns may differ from "
-                f"docs/sql.md. Where the audit was made, `audit-assets run --config {config}` publishes it by this version.",
-                markup=False,
-            )
-        with reading(database) as connection:
-            console.print(printable(str(connection.sql(query))), markup=False)
-    except duckdb.Error as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(2) from None
+    audit = load_audit(config)
+    database = audit.local(audit.warehouse) / "audit.duckdb"
+    if not database.exists():
+        raise InputError(f"{database}: is not made yet. {why_nothing(Workspace.of(audit))}")
+    if (version := schema_version(database)) != SCHEMA_VERSION:
+        keeps = "no version" if version is None else f"version {version}"
+        Screen(stderr=True).print(
+            f"{database}: keeps {keeps} of the tables' contract, not {SCHEMA_VERSION}, so tables and columns may differ from "
+            f"docs/sql.md. Where the audit was made, `audit-assets run --config {config}` publishes it by this version.",
+            markup=False,
+        )
+    return database
+
+
+def _paged(text: str) -> None:
+    """Print a text, or open it in the pager if it is larger than the screen. `less` then moves sideways and wraps no line."""
+    lines, screen = text.splitlines(), shutil.get_terminal_size()
+    if len(lines) < screen.lines and max(map(cell_len, lines)) <= screen.columns:
+        typer.echo(text)
+        return
+    os.environ.setdefault("LESS", "-S")
+    pydoc.pager(f"{text}\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from audit_assets.errors import InputError
-from audit_assets.warehouse.places import ObjectPath, local_copy
+from audit_assets.warehouse.places import ObjectPath, local_copy, spill_folder
 from audit_assets.warehouse.schema import SCHEMA_VERSION, schema
 
 LOCKED = {"enable_external_access": "false", "lock_configuration": "true"}
@@ -48,7 +48,9 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path.exists():
         raise InputError(f"{path}: does not exist; run `audit-assets run`, which publishes it.")
     try:
-        connection = duckdb.connect(str(local_copy(path)), read_only=True, config=dict(LOCKED))
+        connection = duckdb.connect(
+            str(local_copy(path)), read_only=True, config={**LOCKED, "temp_directory": str(spill_folder())}
+        )
     except duckdb.Error as error:
         raise InputError(f"{path}: {_unreadable(path, error)}") from error
     try:

@@ -282,6 +282,14 @@ def lock_folder(root: Path) -> Path:
     return _private("locks") / _digest(str(root)) if isinstance(root, ObjectPath) else root / ".locks"
 
 
+def spill_folder() -> Path:
+    """Return a path for what one connection of DuckDB has no memory for. DuckDB makes the folder if it needs it, and deletes it.
+
+    By default the folder would lie beside the database, where a reader must change nothing.
+    """
+    return Path(tempfile.gettempdir()) / f"audit-assets-spill-{uuid.uuid4().hex}"
+
+
 def _private(name: str) -> Path:
     """Return a folder that only this user can use, below the machine's temporary folder.
 
