@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import typer
 import typer.core
@@ -12,6 +14,10 @@ from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
 from audit_assets.cli.results import show_results
 from audit_assets.errors import InputError, Unwritable
 from audit_assets.untrusted.terminal import one_line, printable
+from audit_assets.warehouse.left_out import LeftOut
+
+MOST_LINES = 15
+"""Of parts that are left out, in `status`."""
 
 
 @app.command()
@@ -110,17 +116,74 @@ def _notes(notes: list[str]) -> None:
 
 
 @app.command()
-def dev(config: Config = DEFAULT, port: int = 3000) -> None:
-    """Serve the Dagster UI over this audit's own Dagster home, to this machine alone and to no page of another site."""
+def status(config: Config = DEFAULT) -> None:
+    """Show what is made, missing and left out, the roots, and the room on the disk, on one screen. It only reads, also during a run."""
+    from audit_assets.runs.status import status_of
+
+    found = status_of(config)
+    console.print(f"audit      {found.file}", markup=False)
+    if not found.made:
+        console.print(
+            f"warehouse  {found.warehouse}: not made yet; `audit-assets run --config {config}` makes it", markup=False
+        )
+        return
+    room = " + ".join(f"{kind} {_megabytes(size)}" for kind, size in found.room.items())
+    total = f"{_megabytes(sum(found.room.values()))} = {room}" if room else "in S3, where its size is not asked for"
+    total += f"; {_megabytes(found.free)} free" if found.free is not None else ""
+    console.print(f"warehouse  {found.warehouse}", markup=False)
+    console.print(f"room       {total}", markup=False)
+    console.print(f"runs       {found.running or 'none'} of the command line at work")
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.subjects.items())
+    console.print(f"subjects   {kinds or 'not chosen yet'}", markup=False)
+    console.print(f"real works {found.works} artists with a folder of works")
+    console.print(f"missing    {', '.join(found.missing) or 'nothing that an audit has once'}", markup=False)
+    table = Table("model version", "state", "images", "embeddings", "results", "report")
+    for one in found.versions:
+        counts = (str(one.images), str(one.embeddings), str(one.results))
+        table.add_row(one.name, one.state, *counts, "made" if one.report else "none")
+    console.print(table)
+    for one in found.versions:
+        console.print(f"root       {one.name}: {one_line(one.root)}", markup=False)
+    console.print(
+        "Parts are counted by name; `run` also compares what each was made from, and makes what differs again."
+    )
+    _left_out(found.left_out)
+
+
+def _left_out(parts: Sequence[LeftOut]) -> None:
+    if not parts:
+        console.print("left out   nothing")
+        return
+    console.print(f"left out   {len(parts)}; the next run tries each again", style="bold red")
+    for part in parts[:MOST_LINES]:
+        console.print(f"  {part.part} {part.name}: {one_line(part.reason)}", markup=False)
+    if len(parts) > MOST_LINES:
+        console.print(f"  and {len(parts) - MOST_LINES} more; the table left_out of the database names them all")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+@app.command()
+def dev(
+    config: Config = DEFAULT,
+    port: Annotated[int, typer.Option(help="the port; one that is taken is an error")] = 3000,
+    host: Annotated[
+        str, typer.Option(help="the address of this machine to listen on; every program that reaches it can start runs")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the Dagster UI over this audit's own Dagster home, by default to this machine alone, and to no page of another site."""
     from audit_assets.config import load_audit
     from audit_assets.runs.lost_runs import hold_ui
-    from audit_assets.runs.ui import check_port, serve_ui
+    from audit_assets.runs.ui import address_of, check_port, serve_ui
 
     audit = load_audit(config)
-    check_port(port)
+    address = address_of(host)
+    check_port(port, address)
     home = hold_ui(audit)
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
-    code = serve_ui(environment, port, lambda line: console.print(line, markup=False))
+    code = serve_ui(environment, port, lambda line: console.print(line, markup=False), address)
     raise typer.Exit(code)
 
 
