@@ -17,8 +17,9 @@ export GOMP_SPINCOUNT ?= 1000
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
 
+# `make dev PORT=3001 HOST=127.0.0.1`. A variable of the environment has no effect, because shells and containers set both names.
 dev: $(VENV)/.installed $(DRAWN)
-	@$(BIN)/audit-assets dev --config $(CONFIG)
+	@$(BIN)/audit-assets dev --config $(CONFIG) $(if $(filter command,$(origin PORT)),--port $(PORT)) $(if $(filter command,$(origin HOST)),--host $(HOST))
 
 # On two cores at once: the files of tests are independent, and each process makes its own finished audit.
 test: lint $(DRAWN)

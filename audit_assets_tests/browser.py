@@ -44,13 +44,14 @@ def serving(
     log: Path,
     program: Sequence[str] = (sys.executable, "-m", "audit_assets.cli"),
     environment: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
 ) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
     """The same with the process, whose group all that it starts belongs to: it may be killed.
 
     `program` is another `audit-assets`, `environment` all of its environment.
     """
     port = free_port()
-    command = [*program, "dev", "--config", str(config), "--port", str(port)]
+    command = [*program, "dev", "--config", str(config), "--port", str(port), "--host", host]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
@@ -61,7 +62,7 @@ def serving(
             env=environment,
         )
         try:
-            yield process, _when_ready(f"http://127.0.0.1:{port}", process, log)
+            yield process, _when_ready(f"http://{host}:{port}", process, log)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)  # as Ctrl-C does: the UI then ends all that it started

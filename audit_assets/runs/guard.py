@@ -4,7 +4,7 @@ Dagster's UI has no accounts, and answers every caller that reaches it. On loopb
 shows: a page can send requests to 127.0.0.1, and can name its own server 127.0.0.1 after it was loaded. Four rules refuse
 what a page of another site can send:
 
-* a host that is not this machine's own loopback name;
+* a host that is not this machine's own loopback name, or the address that the operator named;
 * an origin that is not the UI's own, whether of a request or of a websocket;
 * a query in an address, since an image or a link sends it without an origin;
 * a frame around the UI.
@@ -32,9 +32,10 @@ ADDED = {
 _READING = {"GET", "HEAD"}
 
 
-def guards() -> list[Middleware]:
-    """The middleware, from the outermost."""
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK), www_redirect=False), Middleware(OwnPages)]
+def guards(address: str = LOOPBACK[0]) -> list[Middleware]:
+    """The middleware, from the outermost. ``address``: where the UI listens."""
+    hosts = sorted({*LOOPBACK, address})
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False), Middleware(OwnPages)]
 
 
 class OwnPages:

@@ -85,7 +85,7 @@ def status_of(config: Path) -> Status:
     here, home = root.is_dir(), audit.dagster_home
     on_disk = here and not isinstance(root, ObjectPath)
     chosen = here and ws.warehouse.inputs("subjects") is not None
-    subjects = ws.subjects()["kind"].astype(str).value_counts().to_dict() if chosen else {}
+    kinds = ws.subjects()["kind"].astype(str).value_counts().items() if chosen else ()
     referenced = ws.referenced() if chosen else []
     left_out = list(dict.fromkeys(part for parts in ws.left_out().values() for part in parts)) if here else []
     return Status(
@@ -93,7 +93,7 @@ def status_of(config: Path) -> Status:
         warehouse=root,
         made=here,
         running=_running(home / "drivers"),
-        subjects=subjects,
+        subjects={str(kind): int(number) for kind, number in kinds},
         works=Count(len(_tables(root / "reference_works") & set(referenced)), len(referenced)),
         versions=tuple(_versions(ws, chosen, left_out)),
         missing=tuple(_missing(root)) if here else (),
