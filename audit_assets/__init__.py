@@ -16,6 +16,7 @@ miniature/       the embedded world with a known truth, and the training of its 
 roster/          who is audited: caption scan, artists, controls, proposals
 models/          models and encoders of audit.yaml: resolved, hashed, refused
 config/          audit.yaml and protocols, checked as a whole
+notify.py        a short message by mail and to a chat
 protocols/       the protocols that the package has
 warehouse/       files in folders or S3, seals, locks, audit.duckdb and its schema
 untrusted/       files of strangers, read with care: YAML, tables, images, folders, weights

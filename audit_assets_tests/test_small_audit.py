@@ -54,10 +54,18 @@ def test_every_image_of_the_protocol_is_there_and_is_what_its_row_says(audited: 
 def test_what_a_batch_will_cost_is_said_in_images_and_in_minutes(audited: Path) -> None:
     ws = workspace_of(audited)
     made = sum(len(ws.warehouse.read(f"imitations/miniature-1/{s}")) for s in ImitationStage(ws).asked())
-    said = ImitationStage(ws).cost(["miniature-1", "miniature-2"], 0.5)
-    assert said.startswith(f"{2 * made} images to make: {made} for each of miniature-1, miniature-2; about ")
+    said = ImitationStage(ws).cost(["miniature-2"], ["miniature-1"], 0.5)
+    assert said.startswith(f"{2 * made} images to make: {made} of miniature-2, {made} of miniature-1; about ")
     assert f"about {2 * made * 0.5 / 60:.1f} minutes" in said
-    assert "no earlier run" in ImitationStage(ws).cost(["miniature-2"], None)
+    assert "no earlier run" in ImitationStage(ws).cost(["miniature-2"], [], None)
+
+
+def test_the_first_ui_after_a_finished_audit_announces_no_images_to_make(audited: Path) -> None:
+    ws = workspace_of(audited)
+    made = sum(ImitationStage(ws).asked().values())
+    said = ImitationStage(ws).cost(["miniature-1"], [], 0.5)
+    kept = f"{made} images are there, and are kept if they were made from the same inputs"
+    assert said == f"0 images to make: 0 of miniature-1; {kept}"
 
 
 def test_trained_artists_are_identified_far_more_often_than_names_nobody_trained_on(audited: Path) -> None:

@@ -181,7 +181,7 @@ def dev(
     audit = load_audit(config)
     address = address_of(host)
     check_port(port, address)
-    home = hold_ui(audit)
+    home = hold_ui(audit, lambda line: console.print(line, markup=False))
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
     code = serve_ui(environment, port, lambda line: console.print(line, markup=False), address)
     raise typer.Exit(code)

@@ -83,7 +83,8 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
     if not changes:
         return dg.SkipReason("audit.yaml has the same models and encoders as before")
     stage, asked = ImitationStage(audit.workspace), [*changes.new, *changes.changed]
-    context.log.info("; ".join([str(changes), stage.cost(asked, pace(context.instance)), *stage.bills(asked)]))
+    cost = stage.cost(changes.new, changes.changed, pace(context.instance))
+    context.log.info("; ".join([str(changes), cost, *stage.bills(asked)]))
     requests = [dg.RunRequest(run_key=f"registry {digest(now)}", asset_selection=[model_versions.key, encoders.key])]
     subjects = context.instance.get_dynamic_partitions("subject")
     requests += [

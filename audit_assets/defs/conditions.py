@@ -51,5 +51,6 @@ FOLLOWS_WHAT_IS_THERE = (
 )
 """The same over all model versions. A version that is not audited yet is missing, and `eager()` would wait for it for ever."""
 
-LOOKED_AT_EVERY_WEEK = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=8), fail_window=timedelta(days=15))
+LATE = timedelta(days=8)
+LOOKED_AT_EVERY_WEEK = dg.FreshnessPolicy.time_window(warn_window=LATE, fail_window=timedelta(days=15))
 """The UI shows this beside each asset that the weekly re-audit makes again: one missed week is a warning, two are a failure."""

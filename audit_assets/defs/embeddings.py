@@ -1,6 +1,7 @@
 """Embeddings of images and labels by each encoder: unit vectors, one file per partition and encoder."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -52,8 +53,14 @@ def _encoders_left_out(ws: Workspace, models: Sequence[str]) -> dg.AssetCheckRes
     return checked("every_encoder_could_embed", [f"{p.name}: {p.reason}" for p in parts], warn=True)
 
 
-def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = ()) -> dg.MaterializeResult:
-    """The check reads the stored vectors, not the vectors in memory before they were stored."""
+def _result(
+    context: dg.AssetExecutionContext,
+    tables: list[pd.DataFrame],
+    cells: Mapping[str, int],
+    checks: Sequence[dg.AssetCheckResult] = (),
+    **metadata: Any,
+) -> dg.MaterializeResult:
+    """The check reads the stored vectors, not the vectors in memory before they were stored. `cells`: partition -> its vectors."""
     worst = max(
         (
             float(np.abs(np.linalg.norm(vectors(t["embedding"]).astype(np.float64), axis=1) - 1).max())
@@ -68,7 +75,9 @@ def _result(tables: list[pd.DataFrame], checks: Sequence[dg.AssetCheckResult] = 
     check = dg.AssetCheckResult(
         passed=passed, check_name="embeddings_are_finite_and_of_unit_norm", metadata={"largest_deviation": worst}
     )
-    return finished_cells(table, digest([table[k].tolist() for k in keys]), checks=[check, *checks])
+    described = {key: {"dagster/row_count": vectors} for key, vectors in cells.items()}
+    inputs = digest([table[k].tolist() for k in keys])
+    return finished_cells(context, described, inputs, checks=[check, *checks], **metadata)
 
 
 @dg.asset(
@@ -86,8 +95,18 @@ def imitation_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     stage = EmbeddingStage(audit.workspace)
     known = set(stage.ws.subjects()["subject"])
     sources = [f"imitations/{model}/{s}" for model, wanted in cells(context).items() for s in wanted if s in known]
-    tables = [rows for _, _, rows in stage.images("imitation", sources)]
-    return _result(tables, [_encoders_left_out(stage.ws, list(cells(context)))])
+    embedded = [(source, rows) for _, source, rows in stage.images("imitation", sources)]
+    counted = _counted(("|".join(source.split("/")[1:]), rows) for source, rows in embedded)
+    left_out = _encoders_left_out(stage.ws, list(cells(context)))
+    return _result(context, [rows for _, rows in embedded], counted, [left_out])
+
+
+def _counted(embedded: Iterable[tuple[str, pd.DataFrame]]) -> Counter[str]:
+    """Partition -> vectors by all encoders."""
+    found: Counter[str] = Counter()
+    for key, rows in embedded:
+        found[key] += len(rows)
+    return found
 
 
 @dg.asset(
@@ -104,8 +123,9 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
     """Embeddings of the real works of each artist by every encoder of audit.yaml."""
     sources = [f"reference_works/{s}" for s in context.partition_keys]
     ws = audit.workspace
-    tables = [rows for _, _, rows in EmbeddingStage(ws).images("reference", sources)]
-    return _result(tables, [_encoders_left_out(ws, [])])
+    embedded = [(source, rows) for _, source, rows in EmbeddingStage(ws).images("reference", sources)]
+    counted = _counted((source.split("/")[1], rows) for source, rows in embedded)
+    return _result(context, [rows for _, rows in embedded], counted, [_encoders_left_out(ws, [])])
 
 
 @dg.asset(
@@ -123,7 +143,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
         ),
     ],
 )
-def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
+def label_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Embeddings of every label by every encoder that reads text: each name in each template, and the default labels."""
     ws = audit.workspace
     tables = EmbeddingStage(ws).labels()
@@ -138,4 +158,5 @@ def label_embeddings(audit: AuditResource) -> dg.MaterializeResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"lost": lost[:50]},
     )
-    return _result(list(tables.values()), [check, _encoders_left_out(ws, [])])
+    rows = {"dagster/row_count": sum(map(len, tables.values()))}
+    return _result(context, list(tables.values()), {}, [check, _encoders_left_out(ws, [])], **rows)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from audit_assets import generation
 from audit_assets.defs.conditions import MISSING_CELLS
-from audit_assets.defs.metadata import columns, finished_cells, strip
+from audit_assets.defs.metadata import columns, finished_cells, pictures
 from audit_assets.defs.models import model_versions
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
@@ -77,18 +78,20 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
     A model version that fails does not stop the others of the run: their cells are logged one by one, and the run then fails.
     """
     ws, tables, made = audit.workspace, [no_rows()], 0
+    described: dict[str, dict[str, Any]] = {}
     stage = ImitationStage(ws)
     problems: list[str] = []
     deviations: list[str] = []
     failed: dict[str, Exception] = {}
-    finished: dict[str, int] = {}
+    finished: list[str] = []
     for model, wanted in cells(context).items():
         rows: dict[str, pd.DataFrame] = {}
         try:
             for subject, table, new in _made(context, ws, stage.make(model, wanted), model, len(wanted)):
                 rows[subject] = table
                 if table["image_sha256"].notna().any():  # a subject at which a broken model failed is not finished
-                    finished[f"{model}|{subject}"] = len(table)
+                    finished.append(f"{model}|{subject}")
+                described[f"{model}|{subject}"] = _described(ws, table)
                 made += len(table) if new else 0
         except Unwritable:
             raise
@@ -100,20 +103,18 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         problems += stage.problems(model, of_model)
         deviations += [f"{model}: {line}" for line in stage.deviations(model, of_model)]
     if failed:
-        for key, images in finished.items():
-            metadata = {"dagster/row_count": images}
-            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+        for key in finished:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=described[key]))
         if len(failed) == 1:
             raise next(iter(failed.values()))
         raise InputError("\n".join(f"{model}: {said(error)}" for model, error in failed.items()))
     table = pd.concat(tables, ignore_index=True)
     return finished_cells(
-        table,
+        context,
+        described,
         digest(table["image_sha256"].tolist()),
         checks=_checks(table, problems, deviations),
         images_made_now=made,
-        # In a run over many cells, every cell would store the pictures of all cells.
-        **({"pictures": strip(ws.images.get, drawn(table))} if len(context.partition_keys) == 1 else {}),
     )
 
 
@@ -130,14 +131,15 @@ def _made(
                     context.asset_key,
                     description=f"{model}: {cell.subject}, {n} of {wanted}",
                     partition=f"{model}|{cell.subject}",
-                    metadata={
-                        "images": len(cell.rows),
-                        "seconds": seconds,
-                        "pictures": strip(ws.images.get, drawn(cell.rows)),
-                    },
+                    metadata={"seconds": seconds, **_described(ws, cell.rows)},
                 )
             )
         yield cell
+
+
+def _described(ws: Workspace, rows: pd.DataFrame) -> dict[str, Any]:
+    """What the UI shows of one cell, whether a person or the command line started its run."""
+    return {"dagster/row_count": len(rows), "images": len(drawn(rows)), **pictures(ws, drawn(rows))}
 
 
 def drawn(table: pd.DataFrame) -> list[str]:

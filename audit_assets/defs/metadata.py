@@ -3,14 +3,19 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
 
+from audit_assets.errors import InputError
+
 if TYPE_CHECKING:
     from PIL import Image
+
+    from audit_assets.workspace import Workspace
 
 # Names come from the web: a link or an image in a name would make the UI send requests to other servers.
 _MARKUP = frozenset("&<>|[]()!`*_~#\\:@")
@@ -45,9 +50,25 @@ def strip(
     for position, sha256 in enumerate(hashes[:images]):
         shown = ImageOps.contain(load(sha256), (side, side), Image.Resampling.BICUBIC)
         row.paste(shown, (position * side, 0))
+    return _shown(row, max(row.size))
+
+
+def picture_of(file: Path, side: int = 900) -> dict[str, Any]:
+    """A picture of the warehouse in the metadata itself, at most `side` pixels wide and high. Nothing if it does not exist."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(file.read_bytes()), formats=("PNG",)) as image:
+            return {file.stem: _shown(image.convert("RGB"), side)}
+    except FileNotFoundError:
+        return {}
+
+
+def _shown(image: "Image.Image", side: int) -> dg.MarkdownMetadataValue:
+    image.thumbnail((side, side))
     content = io.BytesIO()
-    row.save(content, "WEBP", quality=75)
-    return dg.MetadataValue.md(f"![imitations](data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()})")
+    image.save(content, "WEBP", quality=75)
+    return dg.MetadataValue.md(f"![pictures](data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()})")
 
 
 def columns(table: pd.DataFrame, name: str = "") -> dict[str, Any]:
@@ -63,18 +84,36 @@ def columns(table: pd.DataFrame, name: str = "") -> dict[str, Any]:
 
 
 def finished_cells(
-    table: pd.DataFrame, inputs: str, checks: Sequence[dg.AssetCheckResult] = (), **metadata: Any
+    context: dg.AssetExecutionContext,
+    cells: Mapping[str, Mapping[str, Any]],
+    inputs: str,
+    checks: Sequence[dg.AssetCheckResult] = (),
+    **metadata: Any,
 ) -> dg.MaterializeResult:
-    """The result of a run over many partitions, without columns and first rows.
+    """The result of a run over many partitions, without columns and first rows. `cells`: key of a partition -> its own metadata.
 
     Dagster stores the result twice per partition: for 70 artists, columns and first rows would add 2 MB and one second. The asset's
     definition has the columns.
     """
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(inputs[:32]),
-        check_results=list(checks),
-        metadata={"dagster/row_count": len(table), **metadata},
-    )
+    if cells:
+        describe(context, cells)
+    return dg.MaterializeResult(data_version=dg.DataVersion(inputs[:32]), check_results=list(checks), metadata=metadata)
+
+
+def describe(context: dg.AssetExecutionContext, cells: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give each partition of a run its own metadata: without it, each would show the number of rows of the whole run."""
+    wanted = set(context.partition_keys)
+    for key, metadata in cells.items():
+        if key in wanted:
+            context.add_asset_metadata(metadata, partition_key=key)
+
+
+def pictures(ws: "Workspace", hashes: Sequence[str], *, images: int = 6) -> dict[str, Any]:
+    """The first images of a cell as metadata. An image that is missing or altered is named, and does not stop the run."""
+    try:
+        return {"pictures": strip(ws.images.get, hashes[:images], images=images)} if hashes else {}
+    except InputError as error:
+        return {"pictures": str(error)}
 
 
 def finished(

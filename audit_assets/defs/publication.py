@@ -10,9 +10,9 @@ from audit_assets.defs.checks import checked, claim, recorded
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
 from audit_assets.defs.matching import matching
-from audit_assets.defs.metadata import finished
+from audit_assets.defs.metadata import finished, picture_of
 from audit_assets.defs.partitions import everything, model_version
-from audit_assets.defs.resources import AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, AuditResource
 from audit_assets.defs.verdicts import model_comparison, sensitivity, verdicts
 from audit_assets.hashing import digest
 
@@ -67,8 +67,14 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
 
     with recorded(audit.workspace, f"reports/{context.partition_key}", context.partition_key):
         report, files = PublicationStage(audit.workspace).report(context.partition_key)
-    index = dg.MetadataValue.path(str(report.parent.parent / "index.html"))
-    return finished(files, digest(files.to_json()), report=dg.MetadataValue.path(str(report)), index=index)
+    root = audit.workspace.warehouse.root
+    return finished(
+        files,
+        digest(files.to_json()),
+        report=DEPLOYMENT.file(root, f"reports/{context.partition_key}/{report.name}"),
+        index=DEPLOYMENT.file(root, "reports/index.html"),
+        **picture_of(report.parent / "sample_grid.png"),
+    )
 
 
 @dg.asset(
@@ -95,5 +101,7 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
         manifest.root,
         root=manifest.root,
         images=sum(1 for _ in manifest.imitations()),
-        manifest=dg.MetadataValue.path(str(manifest_file(ws.warehouse, context.partition_key))),
+        manifest=DEPLOYMENT.file(
+            ws.warehouse.root, f"manifests/{manifest_file(ws.warehouse, context.partition_key).name}"
+        ),
     )

@@ -6,7 +6,7 @@ import pandas as pd
 from audit_assets import references
 from audit_assets.defs.checks import checked, claim
 from audit_assets.defs.conditions import MISSING
-from audit_assets.defs.metadata import finished
+from audit_assets.defs.metadata import as_markdown, describe, finished, pictures
 from audit_assets.defs.partitions import referenced_subject
 from audit_assets.defs.resources import AuditResource
 from audit_assets.defs.roster import subjects
@@ -36,11 +36,22 @@ from audit_assets.warehouse.left_out import FOLDER
 def reference_works(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Real works with their sha256, source and licence, one row per work."""
     ws = audit.workspace
-    tables = [rows for _, rows in ReferenceStage(ws).make(context.partition_keys)]
-    table = pd.concat(tables, ignore_index=True)
+    works = dict(ReferenceStage(ws).make(context.partition_keys))
+    table = pd.concat(works.values(), ignore_index=True)
+    describe(
+        context,
+        {
+            subject: {
+                "dagster/row_count": len(rows),
+                "first_rows": dg.MetadataValue.md(as_markdown(rows)),
+                **pictures(ws, rows["image_sha256"].dropna().tolist()),
+            }
+            for subject, rows in works.items()
+        },
+    )
     left = ws.left_out()
     problems = [p.reason for s in context.partition_keys for p in left.get(f"{FOLDER}/reference_works/{s}", ())]
     check = checked("every_work_could_be_read", problems, warn=True)
     return finished(
-        table, digest(table["image_sha256"].tolist()), published="reference_works", checks=[check], artists=len(tables)
+        table, digest(table["image_sha256"].tolist()), published="reference_works", checks=[check], artists=len(works)
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -63,6 +64,8 @@ class Deployment:
     gpu_tags: Callable[[GpuPod], dict[str, Any]]
     run_launcher: Mapping[str, str]
     cells_a_run: int
+    file: Callable[[Path, str], dg.MetadataValue[Any]]
+    """How the UI shows a file of the warehouse, from its root and its place below it."""
 
 
 def _in_process() -> dg.ExecutorDefinition:
@@ -79,17 +82,30 @@ def _no_tags(pod: GpuPod) -> dict[str, Any]:
     return {}
 
 
+PAGES = "/audit/"
+"""Below this address, the webserver of `audit-assets dev` serves files of the warehouse (`runs/pages.py`)."""
+
+
+def _linked(root: Path, place: str) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.url(f"{PAGES}{quote(place)}")
+
+
+def _named(root: Path, place: str) -> dg.MetadataValue[Any]:
+    """Dagster's own webserver, which a service has, serves no file."""
+    return dg.MetadataValue.path(str(root / place))
+
+
 DEPLOYMENTS: Mapping[str, Deployment] = {
     # Each run is one process: a process per step would cost 2 s each. The pool `gpu` prevents two models on one device.
     "local": Deployment(
-        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
+        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, 1000, _linked
     ),
     # Runs are processes of the code server: a container per run would need the Docker socket, which gives root rights on the host.
     "docker": Deployment(
-        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, cells_a_run=1000
+        _in_process, _no_tags, {"module": "dagster._core.launcher", "class": "DefaultRunLauncher"}, 1000, _named
     ),
     # Each step is a job, so only steps that use a GPU request one. A run has fewer cells, so the loss of a node costs less.
-    "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, cells_a_run=70),
+    "k8s": Deployment(_k8s_jobs, GpuPod.tags, {"module": "dagster_k8s", "class": "K8sRunLauncher"}, 70, _named),
 }
 
 

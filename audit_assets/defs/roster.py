@@ -7,9 +7,9 @@ import pandas as pd
 
 from audit_assets import references, roster
 from audit_assets.defs.checks import checked, claim
-from audit_assets.defs.metadata import as_markdown, finished
+from audit_assets.defs.metadata import as_markdown, describe, finished
 from audit_assets.defs.partitions import add_keys, referenced_subject, shard, subject
-from audit_assets.defs.resources import AuditResource
+from audit_assets.defs.resources import DEPLOYMENT, AuditResource
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
@@ -49,8 +49,13 @@ def scan_of(ws: Workspace) -> MentionScan:
 def captions(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """Caption metadata in LAION's columns, one shard per file. The scan reads each file in place, copies nothing, and recognises the file by its fingerprint."""
     scan = scan_of(audit.workspace)
-    tables = [scan.describe(key) for key in context.partition_keys if key in scan.shards]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"rows": [], "sha256": [], "problem": []})
+    tables = {key: scan.describe(key) for key in context.partition_keys if key in scan.shards}
+    describe(context, {key: {"dagster/row_count": len(rows)} for key, rows in tables.items()})
+    table = (
+        pd.concat(tables.values(), ignore_index=True)
+        if tables
+        else pd.DataFrame({"rows": [], "sha256": [], "problem": []})
+    )
     problems = [text for text in table["problem"] if text]
     return finished(
         table,
@@ -113,11 +118,11 @@ def artist_mentions(context: dg.AssetExecutionContext, audit: AuditResource) -> 
             captions=sum(n for n, _ in recounted.values()),
         ),
     ]
+    describe(context, {key: {"dagster/row_count": said["names"]} for key, said in landed.items()})
     return finished(
         shown,
         digest({key: said["inputs"] for key, said in landed.items()}),
         checks=checks,
-        **{"dagster/row_count": sum(said["names"] for said in landed.values())},
         rows_read=sum(read for read, _ in rows.values()),
         names_not_counted=scan.refused,
     )
@@ -213,7 +218,7 @@ def mined_names(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
         published="mined_names",
         proposed=len(proposed),
         precision_estimate=float(proposed["probability"].mean()) if len(proposed) else 0.0,
-        proposals=dg.MetadataValue.path(str(ws.warehouse.root / "mined_names.csv")),
+        proposals_file=DEPLOYMENT.file(ws.warehouse.root, "mined_names.csv"),
     )
 
 

@@ -204,17 +204,29 @@ class ImitationStage:
         images = sum(self.asked().values())
         return [f"{m.name}: {Spending(self.ws.warehouse, m.name, m.asked).forecast(images)}" for m in served]
 
-    def cost(self, models: Sequence[str], seconds_per_image: float | None) -> str:
-        """A sentence on how many images some model versions need, and how long they take at the pace of the last run."""
-        if not models:
+    def cost(self, new: Sequence[str], changed: Sequence[str], seconds_per_image: float | None) -> str:
+        """A sentence on how many images some model versions need, and how long they take at the pace of the last run.
+
+        A new version may have images already, of a run that was not the UI's. They are counted by the names of the tables.
+        """
+        if not new and not changed:
             return "no images to make"
         if self.ws.warehouse.inputs("subjects") is None:
             return "the subjects are not chosen yet"
-        each = sum(self.asked().values())
-        images = f"{each * len(models)} images to make: {each} for each of {', '.join(models)}"
+        asked = self.asked()
+        there = {
+            m: sum(n for s, n in asked.items() if self.ws.warehouse.path(f"imitations/{m}/{s}").exists()) for m in new
+        }
+        wanted = {m: sum(asked.values()) - there.get(m, 0) for m in (*new, *changed)}
+        missing = sum(wanted.values())
+        images = f"{missing} images to make: {', '.join(f'{n} of {m}' for m, n in wanted.items())}"
+        if kept := sum(there.values()):
+            images += f"; {kept} images are there, and are kept if they were made from the same inputs"
+        if not missing:
+            return images
         if seconds_per_image is None:
             return f"{images}; no earlier run made images, so the time is unknown"
-        minutes = each * len(models) * seconds_per_image / 60
+        minutes = missing * seconds_per_image / 60
         return f"{images}; about {minutes:.1f} minutes at the pace of the last run that made images"
 
     def drawn(self, model: str) -> list[str]:

@@ -27,7 +27,7 @@ from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.homes import names_of, shared, unread_works
 from audit_assets.roster.stage import RosterStage
-from audit_assets.runs.home import of_database, opened, prepare_home, usable
+from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.places import check
@@ -83,7 +83,7 @@ class Driver:
     def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
         self.ws = Workspace.open(config)
         self.audit = self.ws.audit
-        self.instance = instance
+        self.instance = of_location(instance, location_name(self.audit))
         self.name = name
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """If two drivers run at once, one takes each step for the whole audit, and the other finds it done. They share the cells."""
@@ -249,12 +249,12 @@ class Driver:
 
     def run(self, step: Step) -> None:
         """Run a step. Raises the error of a failed asset unchanged, and KeyboardInterrupt if the process is asked to end."""
-        keys = {dg.AssetKey(name) for name in step.selection}
-        job = self.repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+        job = self.repository.get_implicit_global_asset_job_def()
         try:
             job.execute_in_process(
                 instance=self.instance,
                 partition_key=step.partition,
+                asset_selection=[dg.AssetKey(name) for name in step.selection],
                 tags={**step.tags, DRIVER: self.name, "dagster/max_retries": "0"},
                 run_config=QUIET,
                 raise_on_error=True,

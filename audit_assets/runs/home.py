@@ -1,22 +1,31 @@
 """The Dagster home of an audit: its settings, its first opening, and the remedy for a damaged log of events."""
 
 import glob
+import os
 import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import yaml
+from anyascii import anyascii
+from dagster._core.definitions.repository_definition.valid_definitions import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError, Unwritable, writing
 from audit_assets.warehouse.locks import check_locks
+from audit_assets.warehouse.places import whole
 
 OPENING, SETTINGS = "opening.lock", "dagster.yaml"
+LOCATION = "audit_assets"
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 """What Dagster's programs load: this package as a code location, in a checkout or installed."""
 
@@ -105,6 +114,49 @@ def opened(home: Path) -> dg.DagsterInstance:
                 raise
             shutil.rmtree(history)
             instance = _instance(home)
+    return instance
+
+
+def location_name(audit: Audit) -> str:
+    """The name of the code location, by which the UI says which audit it shows: the folder of the audit file, and the file's own name.
+
+    A home that `AUDIT_DAGSTER_HOME` names may be that of a service, whose workspace has the package's name.
+    """
+    if os.environ.get("AUDIT_DAGSTER_HOME"):
+        return LOCATION
+    stem = audit.file.stem
+    named = audit.base.name if stem == "audit" else f"{audit.base.name}-{stem}"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", anyascii(named)).strip("-.") or LOCATION
+
+
+def write_workspace(audit: Audit, home: Path) -> Path:
+    """The file of Dagster's workspace in the home: the package's definitions under the name of the audit."""
+    (entry,) = yaml.safe_load(WORKSPACE.read_text(encoding="utf-8"))["load_from"]
+    module = entry["python_module"]
+    module |= {
+        "location_name": location_name(audit),
+        "working_directory": str((WORKSPACE.parent / module["working_directory"]).resolve()),
+    }
+    with whole(home / WORKSPACE.name) as file:
+        file.write_text(yaml.safe_dump({"load_from": [entry]}), encoding="utf-8")
+    return home / WORKSPACE.name
+
+
+def of_location(instance: dg.DagsterInstance, location: str) -> dg.DagsterInstance:
+    """The instance, which records for each run that a process makes by itself the code location that it belongs to.
+
+    Dagster does so for runs that it launches. The UI shows a run without a location in no timeline, and no sensor on failed
+    runs sees it.
+    """
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), SINGLETON_REPOSITORY_NAME)
+    create = instance.create_run_for_job
+
+    def created(job_def: dg.JobDefinition, *arguments: Any, **named: Any) -> dg.DagsterRun:
+        named["remote_job_origin"] = RemoteJobOrigin(repository, job_def.name)
+        named["tags"] = {**(named.get("tags") or {}), REPOSITORY_LABEL_TAG: repository.get_label()}
+        return create(job_def, *arguments, **named)
+
+    instance.create_run_for_job = created  # type: ignore[method-assign]
     return instance
 
 

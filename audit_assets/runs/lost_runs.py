@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
 from filelock import FileLock, Timeout
 
 from audit_assets.config import Audit
 from audit_assets.errors import writing
-from audit_assets.runs.home import opened, prepare_home, usable
+from audit_assets.runs.home import location_name, opened, prepare_home, usable, write_workspace
 
 DRIVER = "audit/driver"
 SETTLED = 90
@@ -36,7 +37,8 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
     for left in folder.glob("*.lock"):
         try:
             with FileLock(left).acquire(timeout=0):
-                _end(instance, instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED)))
+                runs = instance.get_runs(dg.RunsFilter(tags={DRIVER: left.stem}, statuses=UNFINISHED))
+                _end(instance, [run for run in runs if is_a_drivers(run)])
                 left.unlink(missing_ok=True)
         except Timeout:
             continue
@@ -52,7 +54,12 @@ def lost_runs(instance: dg.DagsterInstance) -> list[str]:
     Runs of drivers are not among them (`alive` ends those).
     """
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run.run_id for run in unfinished if DRIVER not in run.tags]
+    return [run.run_id for run in unfinished if not is_a_drivers(run)]
+
+
+def is_a_drivers(run: dg.DagsterRun) -> bool:
+    """Whether a driver's process is this run. A run that a person started again in the UI has the tags of the first one."""
+    return DRIVER in run.tags and run.parent_run_id is None
 
 
 def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
@@ -62,12 +69,14 @@ def end_lost_runs(instance: dg.DagsterInstance, lost: list[str]) -> None:
     _end(instance, unfinished, "the code server whose process was this run has ended")
 
 
-def hold_ui(audit: Audit) -> Path:
+def hold_ui(audit: Audit, tell: Callable[[str], None] = lambda line: None) -> Path:
     """Dagster's home of an audit, with the lock of the UI. This process holds the lock while it lives, also after `exec`.
 
-    The runs of a UI that was killed are ended. If another UI runs over the same home, nothing is ended: the runs belong to that UI.
+    The runs of a UI that was killed are ended, and `tell` receives a line per schedule and sensor that is on under another name of the
+    code location, where Dagster does not find it. If another UI runs over the same home, nothing is ended: the runs belong to that UI.
     """
     home = prepare_home(audit)
+    write_workspace(audit, home)
     with writing(home):
         lock = os.open(home / "ui.lock", os.O_RDWR | os.O_CREAT)
     try:
@@ -78,7 +87,19 @@ def hold_ui(audit: Audit) -> Path:
     os.set_inheritable(lock, True)
     with usable(home), opened(home) as instance:
         end_lost_runs(instance, lost_runs(instance))
+        for line in on_elsewhere(instance, location_name(audit)):
+            tell(line)
     return home
+
+
+def on_elsewhere(instance: dg.DagsterInstance, location: str) -> list[str]:
+    """One line per schedule or sensor that a person switched on while the code location had another name."""
+    return [
+        f"{state.instigator_name} was switched on while the audit was called {old}, so it does not run; switch it on again in the UI"
+        for state in instance.all_instigator_state()
+        if state.status == InstigatorStatus.RUNNING
+        and (old := state.origin.repository_origin.code_location_origin.location_name) != location
+    ]
 
 
 def _end(

@@ -12,6 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
+
+from starlette.middleware import Middleware
 
 from audit_assets.errors import InputError
 from audit_assets.runs.guard import LOOPBACK
@@ -35,7 +38,7 @@ def serve_ui(environment: Mapping[str, str], port: int, tell: Callable[[str], No
             f"--host {address}: the UI has no accounts, so every program that reaches this address can start runs and delete their "
             "records; SECURITY.md says how to put accounts in front of it"
         )
-    workspace = ["-w", str(WORKSPACE)]
+    workspace = ["-w", str(Path(environment["DAGSTER_HOME"]) / WORKSPACE.name)]
     ending = threading.Event()
     before = {asked: signal.signal(asked, lambda *_: ending.set()) for asked in (signal.SIGTERM, signal.SIGINT)}
     processes = {
@@ -144,13 +147,14 @@ def main(name: str, arguments: Sequence[str]) -> None:
 
 
 def _guard_the_webserver(address: str) -> None:
-    """Dagster builds its webserver's middleware in one method. `serve_ui` asks the running server whether this had effect."""
+    """Put the guard and the audit's files in front of Dagster. It builds its webserver's middleware in one method. `serve_ui` asks the running server whether this had effect."""
     from dagster_webserver.webserver import DagsterWebserver
 
     from audit_assets.runs.guard import guards
+    from audit_assets.runs.pages import Pages
 
     own = DagsterWebserver.build_middleware
-    DagsterWebserver.build_middleware = lambda self: [*guards(address), *own(self)]  # type: ignore[method-assign]
+    DagsterWebserver.build_middleware = lambda self: [*guards(address), Middleware(Pages), *own(self)]  # type: ignore[method-assign]
 
 
 def _end_with(parent: int) -> None:
