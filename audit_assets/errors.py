@@ -2,13 +2,30 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
+def in_utf8(text: str) -> str:
+    """Write each byte of a file's name that is not UTF-8 as its code, such as `\\xe9`: tables and hashes hold UTF-8 alone."""
+    return _NOT_UTF8.sub(
+        lambda found: (
+            f"\\x{ord(found[0]) - 0xDC00:02x}" if 0xDC80 <= ord(found[0]) <= 0xDCFF else f"\\u{ord(found[0]):04x}"
+        ),
+        text,
+    )
+
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+
+
 class InputError(ValueError):
     """Bad input from the operator's files. The message names file, field or row, and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(in_utf8(message))
 
 
 class Unwritable(InputError):
@@ -21,7 +38,7 @@ class Stopped(InputError):
 
 def said(error: BaseException) -> str:
     """What an error says, for the list of what was left out. An error that is not about input begins with its kind."""
-    text = " ".join(str(error).split()) if not isinstance(error, InputError) else str(error)
+    text = " ".join(in_utf8(str(error)).split()) if not isinstance(error, InputError) else str(error)
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text[:500] or 'no message'}"
 
 
@@ -63,6 +80,10 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}); move away what lies in its place or above it, and run again. Finished work is kept."
         ) from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(
+                f"{path}: cannot be written, because its name is longer than this filesystem allows; shorten it."
+            ) from error
         raise Unwritable(
             f"{path}: cannot be written ({error.strerror or error}); make room, or correct the rights, and run again. Finished work is kept."
         ) from error

@@ -3,7 +3,8 @@
 import gc
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,14 @@ def copied(audited: Path, tmp_path: Path) -> Path:
     """The finished small audit in a folder that the test may spoil."""
     shutil.copytree(audited.parent, tmp_path / "audit")
     return tmp_path / "audit" / "audit.yaml"
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that other users can enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory(prefix="audit-assets-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from audit_assets.config.audit import Audit
 from audit_assets.config.fields import KEY, Key
-from audit_assets.config.load import PROTOCOLS, load_audit, load_protocol
+from audit_assets.config.load import PROTOCOLS, load_audit, load_protocol, protocol_file
 from audit_assets.config.models import ApiEntry, EmbeddingEntry, EncoderEntry, LoraEntry, ModelEntry
 from audit_assets.config.people import Captions, Controls, OneArtist, Roster
 from audit_assets.config.protocol import FEWEST_IMAGES, INDIRECT, OTHER, Comparison, MatchingTests, Protocol
@@ -29,4 +29,5 @@ __all__ = [
     "Roster",
     "load_audit",
     "load_protocol",
+    "protocol_file",
 ]

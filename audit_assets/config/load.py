@@ -1,5 +1,6 @@
 """Read and check an audit file and its protocol. Errors name the line."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +11,10 @@ from audit_assets.config.audit import Audit
 from audit_assets.config.fields import KEY
 from audit_assets.config.protocol import Protocol
 from audit_assets.errors import InputError
-from audit_assets.untrusted.yaml import read_mapping
+from audit_assets.untrusted.yaml import read_mapping, texts
 
 PROTOCOLS = Path(__file__).parent.parent / "protocols"
+_SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 
 
 def load_audit(path: str | Path) -> Audit:
@@ -29,10 +31,15 @@ def load_audit(path: str | Path) -> Audit:
     return _checked(Audit, {**content, "base": path.parent, "file": path}, path, lines)
 
 
+def protocol_file(audit: Audit) -> Path:
+    """The file of the protocol that an audit names."""
+    shipped = PROTOCOLS / f"{audit.protocol}.yaml"
+    return shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
+
+
 def load_protocol(audit: Audit) -> Protocol:
     """The protocol that an audit names: one of the package, or a file of the operator."""
-    shipped = PROTOCOLS / f"{audit.protocol}.yaml"
-    path = shipped if KEY.fullmatch(audit.protocol) and shipped.exists() else audit.local(audit.protocol)
+    path = protocol_file(audit)
     known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.yaml")))
     content, lines = read_mapping(
         path, "protocol", f"protocol in {audit.file} takes one of {known}, or the path of a file"
@@ -44,6 +51,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: dict[tuple[Any, ...], int]) -> Model:
+    for location, text in texts(content):
+        if _SECRET.search(text):  # what the file says is recorded, and the error does not repeat it
+            raise InputError(
+                f"{path}, line {lines.get(location, 1)}, {_field(location)}: holds a password or a token; keep it in the environment, "
+                "and write the address without it"
+            )
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -51,11 +64,14 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
         for e in error.errors():
             location = tuple(e["loc"])
             line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
-            field = ".".join(str(part) for part in location) or "the file"
             message = (
                 "no such field exists; delete it or correct its name"
                 if e["type"] == "extra_forbidden"
                 else e["msg"].removeprefix("Value error, ")
             )
-            problems.append(f"{path}, line {line}, {field}: {message}")
+            problems.append(f"{path}, line {line}, {_field(location)}: {message}")
         raise InputError("\n".join(problems)) from None
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the file"

@@ -84,7 +84,7 @@ def export(
     signature = _signature(ws, manifest)
     archive = Archive(model_version=model, root=manifest.root, left_out=left_out, signature=signature)
     written, files = _written(archive, manifest), _files(archive, manifest)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    temporary = out.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
             for name, text in written.items():
@@ -169,7 +169,7 @@ def import_archive(
         raise InputError(f"{folder}: is there already, and is not overwritten; name another folder.")
     if not folder.parent.is_dir():
         raise InputError(f"{folder.parent}: there is no such folder; make it first.")
-    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    beside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with _opened(file) as packed:
             archive, written, files = _contents(file, packed, root)

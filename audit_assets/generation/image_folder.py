@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.config import FEWEST_IMAGES, OTHER, Protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, in_utf8
 from audit_assets.generation.prompt_sheet import ORIGIN, answered
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
@@ -42,7 +42,7 @@ def check_names(found: Homes) -> None:
 
 def fingerprint(files: list[Path]) -> str:
     """The hash of the inputs of a subject's rows: names and bytes of its images, and its manifest."""
-    return digest([(f"{f.parent.name}/{f.name}", sha256_once(f)) for f in [*files, *manifest_files(files)]])
+    return digest([(in_utf8(f"{f.parent.name}/{f.name}"), sha256_once(f)) for f in [*files, *manifest_files(files)]])
 
 
 def supplied_rows(
@@ -83,7 +83,7 @@ def supplied_rows(
             "subject": subject,
             "template": template,
             "generation_hash": protocol.generation_hash,
-            "file": f"{file.parent.name}/{file.name}",
+            "file": in_utf8(f"{file.parent.name}/{file.name}"),
             **said,
         }
         status = status_of(image)

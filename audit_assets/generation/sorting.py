@@ -3,12 +3,13 @@
 A plan comes first; nothing is moved or overwritten. Files are copied, so that the download stays as it was.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from audit_assets.errors import InputError, writing
+from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import sha256_once
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Names, homes
@@ -16,6 +17,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import contents
 from audit_assets.untrusted.saved_images import said_in
+from audit_assets.warehouse.places import whole
 from audit_assets.workspace import Workspace
 
 
@@ -96,9 +98,14 @@ def copy_all(placed: Sequence[Placed]) -> int:
     for one in placed:
         if one.target is None:
             continue
-        with writing(one.target.parent):
-            one.target.parent.mkdir(parents=True, exist_ok=True)
-            with open(one.file, "rb") as source, open(one.target, "xb") as target:
-                shutil.copyfileobj(source, target)
+        try:
+            source = one.file.open("rb")
+        except OSError as error:
+            raise InputError(f"{unreadable(one.file, error)}.") from None
+        with source, whole(one.target) as target:
+            with target.open("xb") as copy:
+                shutil.copyfileobj(source, copy)
+            if os.path.lexists(one.target):  # another program made it meanwhile
+                raise InputError(f"{one.target}: exists, and is not overwritten; sort again.")
         copied += 1
     return copied

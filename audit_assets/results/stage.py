@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from audit_assets.hashing import sha256_once
 from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
@@ -15,6 +14,7 @@ from audit_assets.results.matched import strata_of
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
+from audit_assets.roster.homes import different
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.workspace import Workspace
 
@@ -67,7 +67,7 @@ class ResultStage:
         subjects = ws.subjects()
         referenced = set(ws.referenced())
         files = ws.works().files if referenced else {}
-        works = {str(s): len({sha256_once(file) for file in files.get(str(s), ())}) for s in subjects["subject"]}
+        works = {str(s): different(files.get(str(s), ())) for s in subjects["subject"]}
         strata = planned_strata(subjects, works)
         if not strata:
             return None

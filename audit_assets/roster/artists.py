@@ -31,7 +31,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.config import Audit
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, in_utf8
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import artist_folders
@@ -250,6 +250,8 @@ class _Row:
             # Cc holds controls, NUL and line ends.
             if unicodedata.category(character) == "Cc":
                 raise self.error(column, f"control character U+{ord(character):04X}; delete it")
+            if unicodedata.category(character) == "Cs":  # a folder's name in another encoding
+                raise self.error(column, f"{in_utf8(cell)!r} is not UTF-8; rename the folder")
         if changed:
             self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
         return cell

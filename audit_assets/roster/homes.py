@@ -11,6 +11,7 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from audit_assets.config import Audit
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, in_utf8, said
 from audit_assets.hashing import sha256_once
 from audit_assets.roster.artists import read_artists
 from audit_assets.roster.normalise import tokens
@@ -29,6 +30,7 @@ from audit_assets.untrusted.folders import (
     REFERENCE_FIELDS,
     Contents,
     contents,
+    entries,
     is_dropping,
     read_manifest,
 )
@@ -73,7 +75,7 @@ def homes(folder: Path, names: Names) -> Homes:
     claims = _Claims(names)
     own: dict[str, list[Path]] = {}
     strays = []
-    for entry in sorted(folder.iterdir()):
+    for entry in entries(folder):
         if is_dropping(entry.name) or not (entry.is_symlink() or os.path.isdir(entry)):
             continue
         subjects = claims.of(entry.name)
@@ -182,7 +184,7 @@ def unread_of(place: str, home: Homes, fields: Sequence[str], *, loose: bool = F
             found += _unread(place, prefix, contents(folder, check=False))
         found += _of_manifest(place, prefix, folder, fields)
         found += _copies(place, prefix, folder)
-    return sorted(found)
+    return sorted(Unread(one.place, in_utf8(one.file), in_utf8(one.why)) for one in found)
 
 
 def _of_manifest(place: str, prefix: str, folder: Path, fields: Sequence[str]) -> list[Unread]:
@@ -209,10 +211,23 @@ def _copies(place: str, prefix: str, folder: Path) -> list[Unread]:
     """List each file that has the same bytes as an earlier one of the folder."""
     found, first = [], dict[str, str]()
     for file in contents(folder, check=False).images:
-        same = first.setdefault(sha256_once(file), file.name)
+        try:
+            same = first.setdefault(sha256_once(file), file.name)
+        except InputError as error:
+            found.append(Unread(place, prefix + file.name, said(error)))
+            continue
         if same != file.name:
             found.append(Unread(place, prefix + file.name, f"is the same file as {same!r}; copies count once"))
     return found
+
+
+def different(files: Sequence[Path]) -> int:
+    """The number of different files among those that can be read. The others are left out when they are read."""
+    found = set()
+    for file in files:
+        with suppress(InputError):
+            found.add(sha256_once(file))
+    return len(found)
 
 
 def shared(files: Mapping[str, Sequence[Path]], names: Names) -> list[str]:
@@ -220,7 +235,8 @@ def shared(files: Mapping[str, Sequence[Path]], names: Names) -> list[str]:
     owners: dict[str, set[str]] = defaultdict(set)
     for subject, own in files.items():
         for file in own:
-            owners[sha256_once(file)].add(subject)
+            with suppress(InputError):  # a file that cannot be read is left out, and listed there
+                owners[sha256_once(file)].add(subject)
     pairs: dict[tuple[str, str], int] = defaultdict(int)
     for subjects in owners.values():
         ordered = sorted(subjects)

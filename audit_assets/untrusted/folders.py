@@ -7,13 +7,15 @@ import csv
 import datetime
 import difflib
 import io
+import os
 import re
+import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted.images import HEIC_IS_READ, NEEDS_HEIC, check_header
 
 _HEIC = {".heic", ".heif", ".hif"}
@@ -48,28 +50,39 @@ class Contents(NamedTuple):
 def contents(own: Path, *, check: bool = True) -> Contents:
     """Sort what lies in a folder itself, in the order of the names.
 
-    With `check`, InputError is raised if the folder or an image is a link, or if a folder has the name of an image.
+    With `check`, InputError is raised if the folder or an image is a link, if a folder has the name of an image, or if
+    the folder cannot be read.
     """
     if check and own.is_symlink():
         raise InputError(f"{own}: is a link; copy the file itself into the folder.")
     found = Contents([], [], [])
+    try:
+        _sort(own, found, check)
+    except OSError as error:
+        if check:
+            raise InputError(f"{unreadable(error.filename or own, error)}.") from None
+        return Contents([], [("", f"cannot be read ({error.strerror})")], [])
+    return found
+
+
+def _sort(own: Path, found: Contents, check: bool) -> None:
     for file in sorted(own.iterdir()):
         if is_dropping(file.name):
             found.droppings.append(file.name)
         elif file.suffix.lower() in SUFFIXES:
-            if not file.is_symlink() and file.is_file():
+            mode = file.lstat().st_mode
+            if stat.S_ISREG(mode):
                 found.images.append(file)
             elif check:
                 raise InputError(
                     f"{file}: is a link; copy the file itself into the folder."
-                    if file.is_symlink()
+                    if stat.S_ISLNK(mode)
                     else f"{file}: is not a file; rename it or move it out of the folder."
                 )
             else:
                 found.unread.append((file.name, "is a link, or not a file"))
         elif file.name != MANIFEST or file.is_symlink():
             found.unread.append((file.name, _reason(file)))
-    return found
 
 
 def _reason(file: Path) -> str:
@@ -91,7 +104,15 @@ def images_of(folders: Sequence[Path]) -> list[Path]:
 
 def artist_folders(folder: Path) -> list[Path]:
     """Return one folder per artist, in order of name. Links are left out, because they may lead anywhere."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not is_dropping(p.name))
+    return [p for p in entries(folder) if os.path.isdir(p) and not p.is_symlink() and not is_dropping(p.name)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in order of name. InputError is raised if the folder cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{unreadable(folder, error)}.") from None
 
 
 def folder_files(own: Path) -> list[Path]:
@@ -100,7 +121,7 @@ def folder_files(own: Path) -> list[Path]:
     Links and the contents of folders below it are left out.
     """
     manifest = own / MANIFEST
-    also = [manifest] if manifest.is_file() and not manifest.is_symlink() else []
+    also = [manifest] if os.path.isfile(manifest) and not os.path.islink(manifest) else []
     return sorted([*contents(own, check=False).images, *also])
 
 
@@ -127,7 +148,7 @@ def supplied_files(folders: Sequence[Path]) -> list[Path]:
 def folder_problems(folder: Path) -> list[str]:
     """List the folder's faults that can be found without decoding an image, one sentence per artist's folder."""
     problems = []
-    for entry in sorted(p for p in folder.iterdir() if (p.is_dir() or p.is_symlink()) and not is_dropping(p.name)):
+    for entry in (p for p in entries(folder) if (os.path.isdir(p) or p.is_symlink()) and not is_dropping(p.name)):
         try:
             manifests(supplied_files([entry]))
         except InputError as error:
@@ -159,10 +180,14 @@ def read_manifest(folder: Path, fields: Sequence[str], files: Sequence[str]) -> 
     given twice, of a misspelt column, and of a cell too many.
     """
     path = folder / MANIFEST
-    if path.is_symlink():
-        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
-    if not path.exists():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return Manifest({}, [])
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    if stat.S_ISLNK(mode):
+        raise InputError(f"{path}: is a link; copy the file itself into the folder.")
     header, rows = _table(path)
     columns = [_SPELLINGS.get(name := cell.strip().lower(), name) for cell in header]
     if "file" not in columns:
@@ -212,7 +237,7 @@ def manifests(files: Sequence[Path], fields: Sequence[str] = FIELDS) -> dict[Pat
 def manifest_files(files: Sequence[Path]) -> list[Path]:
     """Return the manifests that lie beside some files."""
     beside = (folder / MANIFEST for folder in dict.fromkeys(file.parent for file in files))
-    return [manifest for manifest in beside if manifest.is_file()]
+    return [manifest for manifest in beside if os.path.isfile(manifest)]
 
 
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -228,7 +253,9 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             if any(cell.strip() for cell in cells):
                 rows.append((line, cells))
             line = reader.line_num + 1
-    except (OSError, UnicodeError, csv.Error) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except (UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read ({error}); save it as CSV in UTF-8.") from None
     return (rows[0][1], rows[1:]) if rows else ([], [])
 

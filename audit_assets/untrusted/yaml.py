@@ -1,11 +1,12 @@
 """These functions read YAML from others, after a check that it is small to read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, in_utf8
 
 LARGEST_FILE = 1_000_000
 """An audit file or a protocol may have this many bytes. The reader of YAML takes ten seconds per megabyte."""
@@ -44,6 +45,10 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
     InputError names the file, the line and the remedy. ``what`` is the word for such a file in the message, and
     ``remedy`` tells the reader of the message what to do.
     """
+    if in_utf8(str(path)) != str(path):
+        raise InputError(
+            f"{path}: a part of the path of this {what} is not UTF-8, and databases open no such path; rename that folder or file."
+        )
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
@@ -64,7 +69,33 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
         raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
+    for location, text in texts(content):
+        if why := _is_no_text(text):
+            field = ".".join(map(str, location))
+            raise InputError(f"{path}, line {lines.get(location, 1)}, {ascii(field)[1:-1]}: {why}")
     return content, lines
+
+
+def texts(content: Any, location: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield each text of a file, with its path. A key has the path of its value."""
+    if isinstance(content, str):
+        yield location, content
+    elif isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            if isinstance(key, str):
+                yield (*location, key), key
+            yield from texts(value, (*location, key))
+
+
+def _is_no_text(text: str) -> str | None:
+    """Return what a text has that no name, path or prompt can have. YAML can write both as escapes."""
+    if "\0" in text:
+        return "holds a NUL character, which no name and no path can have; delete it"
+    if half := next((letter for letter in text if "\ud800" <= letter <= "\udfff"), None):
+        return (
+            f"holds half a character (U+{ord(half):04X}), which no text in UTF-8 can have; write the character itself"
+        )
+    return None
 
 
 def _collect_lines(node: yaml.Node | None, location: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:

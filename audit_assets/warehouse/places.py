@@ -205,7 +205,7 @@ def whole(path: Path) -> Iterator[Path]:
             yield file
             path.put(file)
         return
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

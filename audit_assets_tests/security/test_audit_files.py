@@ -83,6 +83,37 @@ def test_an_address_without_one_is_read(tmp_path: Path, address: str) -> None:
     assert captions.path == address
 
 
+def settings(value: str) -> str:
+    return (
+        AUDIT.format(**USUAL).replace("approved: true", f"approved: true, settings: {{scheduler: {value}}}")
+        + f"controls: {{locale: en_US}}\nartist: {{name: Ada Example, aliases: [{value}]}}\n"
+    ).replace("roster: {artists: artists.csv}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (r'"a\0b"', "holds a NUL character"),
+        (r'"a\ud800b"', r"holds half a character \(U\+D800\)"),
+        ("https://user:hunter2@host/x", "holds a password or a token; keep it in the environment"),
+    ],
+)
+def test_a_text_that_cannot_be_kept_is_refused_wherever_it_stands(tmp_path: Path, value: str, what: str) -> None:
+    (tmp_path / "audit.yaml").write_text(settings(value), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"line 3, models\.0\.settings\.scheduler: {what}") as refused:
+        load_audit(tmp_path / "audit.yaml")
+    assert "hunter2" not in str(refused.value)
+    (tmp_path / "audit.yaml").write_text(
+        settings("x").replace("aliases: [x]", f"aliases: [x, {value}]"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=rf"line 7, artist\.aliases\.1: {what}"):
+        load_audit(tmp_path / "audit.yaml")
+    (tmp_path / "audit.yaml").write_text(settings("😀").replace("Ada", "風"), encoding="utf-8")
+    artist = load_audit(tmp_path / "audit.yaml").artist
+    assert artist is not None
+    assert artist.aliases == ("😀",)
+
+
 def test_a_path_that_no_file_can_have_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 4, models\.0\.path: holds a NUL character"):
         load_audit(written(tmp_path, path="a\\0b"))
