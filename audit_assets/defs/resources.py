@@ -4,7 +4,8 @@
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Audit, load_audit
 from audit_assets.errors import InputError
+from audit_assets.warehouse.layout import made
 from audit_assets.workspace import Workspace
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / "data" / "miniature" / "audit.yaml"
+
+
+_IN_USE: dict[Path, Workspace] = {}
+"""The audits that drivers of this process opened, by audit file."""
+
+
+@contextmanager
+def in_use(ws: Workspace) -> Iterator[None]:
+    """Let every asset that runs inside this block use one reading of the audit file and its protocol.
+
+    The steps of a run must agree. If they read the file one by one, an edit during the run would measure images of one protocol by
+    another.
+    """
+    _IN_USE[ws.audit.file] = ws
+    try:
+        yield
+    finally:
+        del _IN_USE[ws.audit.file]
 
 
 class AuditResource(dg.ConfigurableResource):
@@ -26,11 +46,20 @@ class AuditResource(dg.ConfigurableResource):
 
     @cached_property
     def audit(self) -> Audit:
-        return load_audit(os.environ.get("AUDIT_CONFIG") or DEFAULT_CONFIG)
+        opened = _IN_USE.get(_audit_file())
+        return load_audit(_audit_file()) if opened is None else opened.audit
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace.of(self.audit, new=True)
+        opened = _IN_USE.get(_audit_file())
+        if opened is None:
+            return Workspace.of(self.audit, new=True)
+        made(opened.warehouse.root)
+        return opened
+
+
+def _audit_file() -> Path:
+    return Path(os.environ.get("AUDIT_CONFIG") or DEFAULT_CONFIG).resolve()
 
 
 class GpuPod(BaseModel):

@@ -14,7 +14,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from filelock import FileLock
 
-from audit_assets.config import load_audit
+from audit_assets.config import load_audit, protocol_file
+from audit_assets.defs.resources import in_use
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.makers import at_work
@@ -87,6 +88,7 @@ class Driver:
         self.name = name
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")
         """If two drivers run at once, one takes each step for the whole audit, and the other finds it done. They share the cells."""
+        self.began_with = self._inputs()
         self.refused: dict[str, str] = {}
         self.notes: list[str] = []
         """What was assumed of the models, because their files do not state it."""
@@ -155,9 +157,23 @@ class Driver:
 
         recorded = [p for p in PublicationStage(self.ws).left_out() if p.model_version not in self.refused]
         subjects = (f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))
-        return list(
-            dict.fromkeys([*self.refused.values(), *(f"{p.part} {p.name}: {p.reason}" for p in recorded), *subjects])
-        )
+        parts = (f"{p.part} {p.name}: {p.reason}" for p in recorded)
+        return list(dict.fromkeys([*self.refused.values(), *parts, *subjects, *self._edits()]))
+
+    def _edits(self) -> list[str]:
+        """One sentence per file that was edited while this driver ran. The run used each as it was before."""
+        now = self._inputs()
+        return [
+            f"{file}: was edited during this run, which goes by the file as it was at the start; run again to audit what it says now."
+            for file, content in self.began_with.items()
+            if now[file] != content
+        ]
+
+    def _inputs(self) -> dict[Path, bytes | None]:
+        """The audit file, its protocol and its table of artists."""
+        named = self.audit.roster.artists
+        files = [self.audit.file, protocol_file(self.audit), *([self.audit.local(named)] if named else [])]
+        return {file: file.read_bytes() if os.path.isfile(file) else None for file in files}
 
     def roster_notes(self) -> list[str]:
         """What a reader must know of the table of artists and the captions: parts that are not read or not counted."""
@@ -308,7 +324,9 @@ def driver(config: Path) -> Iterator[Driver]:
     home = prepare_home(audit)
     os.environ["DAGSTER_HOME"] = str(home)
     with usable(home), opened(home) as instance, alive(home / "drivers", instance) as name:
-        yield Driver(audit.file, instance, name)
+        made = Driver(audit.file, instance, name)
+        with in_use(made.ws):
+            yield made
 
 
 def run_audit(
