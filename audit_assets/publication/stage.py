@@ -99,25 +99,42 @@ class PublicationStage:
 
     def _leave_out_what_does_not_follow(self) -> None:
         """Leave out each model version whose results do not follow from what they are made of. InputError if none is left."""
-        found = {model: wrong for model in self.results.audited() if (wrong := self._findings(model))}
-        reasons = {
-            model: f"{len(wrong)} results do not follow from what they are made of (first: {wrong[0]}); delete that file "
-            "and materialize its asset again."
-            for model, wrong in found.items()
-        }
+        reasons = {model: why for model in self.results.audited() if (why := self._does_not_follow(model))}
         if reasons and len(reasons) == len(self.results.audited()):
             raise InputError(f"{self.ws.database}: not replaced, since {next(iter(reasons.values()))}")
         for model, reason in reasons.items():
             part = LeftOut(MODEL, reason, "results", model_version=model)
             leave_out(self.ws.warehouse, f"results/{model}/publication", [part], self.ws.audit.base)
 
-    def _findings(self, model: str) -> list[str]:
+    def _does_not_follow(self, model: str) -> str | None:
         try:
-            return self.results.findings(model)
+            if self._drawn_by_another_protocol(model):
+                again = (
+                    "it is retired, and is drawn no more"
+                    if self.ws.audit.model(model).retired
+                    else "run the audit again"
+                )
+                return (
+                    "its images were drawn by another protocol (other templates, trials or indirect prompts) than the audit has now; "
+                    f"{again}."
+                )
+            wrong = self.results.findings(model)
         except Unwritable:
             raise
         except Exception as error:  # tables of one version that are missing or damaged stop this version alone
-            return [said(error)]
+            wrong = [said(error)]
+        if not wrong:
+            return None
+        return (
+            f"{len(wrong)} results do not follow from what they are made of (first: {wrong[0]}); delete that file and materialize its "
+            "asset again."
+        )
+
+    def _drawn_by_another_protocol(self, model: str) -> bool:
+        """Whether any image is of another protocol: somebody edited it, and another process measured before the images followed."""
+        tables = (self.ws.warehouse.read(f"imitations/{model}/{s}", ["generation_hash"]) for s in self.ws.prompted())
+        own = self.ws.protocol.generation_hash
+        return any((table["generation_hash"].dropna() != own).any() for table in tables)
 
     def _is_whole(self, inputs: str) -> bool:
         """Whether the database has the bytes that were published."""
