@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.untrusted.images import HEIC_IS_READ, NEEDS_HEIC, check_header
 
 _HEIC = {".heic", ".heif", ".hif"}
@@ -23,6 +24,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", 
     _HEIC if HEIC_IS_READ else set()
 )
 MANIFEST = "manifest.csv"
+_LARGEST_MANIFEST = 100_000_000
 NESTED = "is a folder within an artist's, whose files are not read; move its images up"
 _DROPPINGS = re.compile(
     r"\..*|thumbs\.db|ehthumbs\.db|desktop\.ini|@eadir|__macosx|\$recycle\.bin|system volume information|icon\r|#recycle",
@@ -243,7 +245,7 @@ def manifest_files(files: Sequence[Path]) -> list[Path]:
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header of a CSV file, and the line and the cells of each row that is not blank. Its delimiter is found."""
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, _LARGEST_MANIFEST, "manifest")
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         first = text.partition("\n")[0]
         delimiter = max((",", ";", "\t"), key=first.count)

@@ -11,9 +11,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from audit_assets.errors import InputError
+from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.untrusted.text_files import marked
 
 DELIMITERS = ",;\t|"
+LARGEST_TABLE = 200_000_000
+"""A table that people typed may have this many bytes, which is a million rows."""
 SAVE = 'in Excel: File, Save As, "CSV UTF-8 (Comma delimited)"; in LibreOffice: Text CSV, character set Unicode (UTF-8)'
 _WORKBOOKS = {b"PK\x03\x04": "a workbook (.xlsx, .ods)", b"\xd0\xcf\x11\xe0": "a workbook (.xls)"}
 
@@ -70,7 +73,7 @@ def read_rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[st
 
     The delimiter is the one under which the header names most of the columns `known`. InputError names file and row.
     """
-    text = decoded(path, path.read_bytes())
+    text = decoded(path, read_bounded(path, LARGEST_TABLE, "table of artists"))
     skipped = re.match(r"sep=(.)\r?\n", text)  # Excel's own mark of the delimiter
     delimiter = skipped[1] if skipped else _delimiter(text, known)
     reader = csv.reader(

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import yaml as safe_yaml
+from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.untrusted.layout import (
     check_variant,
     problem_of_other_formats,
@@ -31,11 +32,7 @@ LARGEST_JSON = 100_000_000
 def read_json(file: Path) -> dict[str, Any]:
     """Return a JSON object. InputError names the file."""
     try:
-        if file.stat().st_size > LARGEST_JSON:
-            raise InputError(
-                f"{file}: has more than {LARGEST_JSON} bytes, as no configuration has; copy the model again."
-            )
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(file, LARGEST_JSON, "configuration").decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{file}: is missing; the folder is not a saved model, or was copied in part.") from None
     except OSError as error:

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import yaml
 
-from audit_assets.errors import InputError, in_utf8
+from audit_assets.errors import InputError, in_utf8, unreadable
+from audit_assets.untrusted.bounded import read_bounded
 
 LARGEST_FILE = 1_000_000
 """An audit file or a protocol may have this many bytes. The reader of YAML takes ten seconds per megabyte."""
@@ -50,11 +51,13 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
             f"{path}: a part of the path of this {what} is not UTF-8, and databases open no such path; rename that folder or file."
         )
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path}: has more than {LARGEST_FILE} bytes; {remedy}.")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the {what} ({error}); {remedy}.") from None
+        text = read_bounded(path, LARGEST_FILE, what).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: cannot read the {what} ({error.strerror}); {remedy}.") from None
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error}); save it as UTF-8.") from None
     try:
         check(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -14,9 +14,10 @@ from audit_assets.generation.image_folder import fingerprint
 from audit_assets.generation.sorting import copy_all, sorted_into
 from audit_assets.hashing import digest
 from audit_assets.references.works import reference_works
-from audit_assets.roster.artists import artists_of
+from audit_assets.roster.artists import artists_of, read_artists
 from audit_assets.roster.homes import different, homes, shared, unread_of, unread_table, works_of
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, artist_folders, contents, folder_problems, read_manifest
+from audit_assets.untrusted.weights import read_json
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.left_out import WORK, LeftOut, leave_out, records
 from audit_assets.warehouse.places import whole
@@ -202,3 +203,34 @@ def test_a_download_that_cannot_be_read_leaves_no_half_file(open_place: Path) ->
         assert copy_all(placed) == 1
         copy = place / "images" / "ada-example" / "ada-example.png"
         assert copy.read_bytes() == (download / "ada-example.png").read_bytes()
+
+
+# ---- what is no file
+def test_a_pipe_is_not_waited_for_and_an_endless_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe waits for a writer for ever; a sparse file of a terabyte takes no room on a disk."""
+    config = audit_of(tmp_path, "roster: {artists: artists.csv}\n")
+    own = fill(tmp_path / "ada-example", 1)
+    readers = {
+        config: lambda: load_audit(config),
+        tmp_path / "artists.csv": lambda: read_artists(tmp_path / "artists.csv"),
+        own / "manifest.csv": lambda: read_manifest(own, REFERENCE_FIELDS, ["0.png"]),
+        tmp_path / "config.json": lambda: read_json(tmp_path / "config.json"),
+    }
+    for file, read in readers.items():
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        with pytest.raises(InputError, match=rf"{file.name}: is a pipe or a device, and not a file"):
+            read()
+        file.unlink()
+        with file.open("wb") as sparse:
+            sparse.truncate(1 << 40)
+        with pytest.raises(InputError, match=rf"{file.name}: has more than \d+ bytes"):
+            read()
+
+
+def test_a_pipe_under_an_images_name_is_refused(tmp_path: Path) -> None:
+    own = fill(tmp_path / "ada-example", 1)
+    os.mkfifo(own / "1.png")
+    with pytest.raises(InputError, match=r"1\.png: is not a file"):
+        contents(own)
+    assert ("1.png", "is a link, or not a file") in contents(own, check=False).unread
