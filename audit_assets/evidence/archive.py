@@ -26,7 +26,7 @@ from typing import IO
 import yaml
 
 from audit_assets.config import load_audit, load_protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_root, archive_text, parse_archive
 from audit_assets.evidence.audit_file import follows, protocol_as_now
 from audit_assets.evidence.manifest import (
@@ -116,6 +116,8 @@ def _plain(source: Path) -> IO[bytes]:
         return source.open("rb")
     except FileNotFoundError:
         raise InputError(f"{source}: is missing, and the manifest names it; run `audit-assets verify`.") from None
+    except OSError as error:
+        raise InputError(f"{unreadable(source, error)}.") from None
 
 
 def _info(name: str, member: Member | None = None) -> zipfile.ZipInfo:

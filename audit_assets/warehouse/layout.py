@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, unreadable
 from audit_assets.warehouse.locks import file_lock
 from audit_assets.warehouse.places import lock_folder, whole
 from audit_assets.warehouse.store import Warehouse
@@ -103,7 +103,9 @@ def _layout(root: Path) -> int | None:
         raise
     except NotADirectoryError:
         raise InputError(f"{root}: is not a folder; move it away, or correct `warehouse`.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: does not say which layout the warehouse has ({error}); restore it from a backup, or write "
             f'{{"layout": {LAYOUT}}} into it if this version made the warehouse.'

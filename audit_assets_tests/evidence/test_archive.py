@@ -133,7 +133,10 @@ def test_evidence_that_does_not_hold_is_not_exported(copied: Path, tmp_path: Pat
     path.unlink()
     with pytest.raises(InputError, match=rf"{path}: is missing"):
         export(steps, MODEL, tmp_path / "out.zip")
-    assert list(tmp_path.glob("*out.zip*")) == []
+    path.mkdir()
+    with pytest.raises(InputError, match=rf"{path}: cannot be read \(Is a directory\); .* move the folder away"):
+        export(steps, MODEL, tmp_path / "out.zip")
+    assert [p.name for p in tmp_path.iterdir()] == ["audit"]
 
 
 # ---- archives that were tampered with

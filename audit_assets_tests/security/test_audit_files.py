@@ -40,14 +40,14 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path, bomb: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     (tmp_path / "audit.yaml").write_text(bomb, encoding="utf-8")
     with pytest.raises(InputError, match=r"audit\.yaml"):
         load_audit(tmp_path / "audit.yaml")
     (tmp_path / "p.yaml").write_text(bomb, encoding="utf-8")
     with pytest.raises(InputError, match=r"p\.yaml"):
         load_protocol(load_audit(written(tmp_path, protocol="p.yaml")))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "..", ".hidden", "a|b", "a b", "A", "x" * 81, "a\\nb"])

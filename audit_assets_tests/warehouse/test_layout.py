@@ -96,3 +96,11 @@ def test_a_newer_or_damaged_file_is_refused_and_nothing_is_changed(tmp_path: Pat
         with pytest.raises(InputError, match=said):
             open_it(tmp_path)
     assert contents(tmp_path) == before
+
+
+def test_a_mark_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / layout.FILE).mkdir()
+    with pytest.raises(
+        InputError, match=r"warehouse\.json: cannot be read \(Is a directory\); .* move the folder away"
+    ):
+        layout.opened(tmp_path)
