@@ -13,6 +13,7 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
+from audit_assets.roster.arms import Asked, asked_in
 from audit_assets.roster.homes import Works, names_of, works_of
 from audit_assets.roster.prompt_names import called
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -88,6 +89,23 @@ class Workspace:
             str(slug): Prompted(str(name), prompt, called(self.audit, entry, str(name), words))
             for slug, name, prompt, words in zip(table["subject"], table["name"], indirect, own, strict=True)
         }
+
+    def asked_in_arms(self, model: str) -> dict[str, list[Asked]]:
+        """Return what each arm of the protocol asks of a model, by the arm's name. Without arms it is empty."""
+        if not self.protocol.arms:
+            return {}
+        own, entry = self.subjects(), self.audit.model(model)
+        around = entry.prompt_name if isinstance(entry.prompt_name, str) and "{name}" in entry.prompt_name else "{name}"
+        return {
+            arm.name: asked_in(arm, own, self.protocol, lambda name: around.replace("{name}", name))
+            for arm in self.protocol.arms
+        }
+
+    def arm_tables(self, model: str, kind: str = "arm_images") -> list[str]:
+        """Return the tables of the images that arms have of a model; with another `kind`, the tables that are made from these."""
+        return [
+            f"{kind}/{model}/{arm}/{one.subject}" for arm, found in self.asked_in_arms(model).items() for one in found
+        ]
 
     def referenced(self) -> list[str]:
         """Return the subjects that have real works, in the order of the subjects.

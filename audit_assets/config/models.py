@@ -104,6 +104,11 @@ class ModelEntry(Strict):
         min_length=1,
         description="of a model in one .safetensors file: the folder of its configuration, tokenizers and scheduler",
     )
+    arms: str | None = Field(
+        None,
+        min_length=1,
+        description="of an image_folder: the folder of the images of the protocol's arms, `<arm>/<artist>/<image files>`",
+    )
     settings: dict[str, Any] = Field({}, description="what the sampler or the server is asked for")
     lora: tuple[LoraEntry, ...] = ()
     embeddings: tuple[EmbeddingEntry, ...] = ()
@@ -131,6 +136,14 @@ class ModelEntry(Strict):
         ):
             raise ValueError(
                 "an image_folder takes no settings, lora, embeddings, variant or config, because its images are made already; delete these fields"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_folder_alone_has_a_folder_of_arms(self) -> "ModelEntry":
+        if self.arms is not None and self.source != "image_folder":
+            raise ValueError(
+                f"`arms` is the folder of an image_folder's arms, and a model of source {self.source} is asked for them; delete it"
             )
         return self
 

@@ -52,6 +52,12 @@ class OneArtist(Strict):
         description="how models are asked for the artist, if they were taught another word than the name",
     )
     opted_out: bool = False
+    translated: str = Field("", max_length=200, description="the name in another language or script")
+    described_as: str = Field(
+        "", max_length=200, description="a class that the artist belongs to, such as a Norwegian illustrator"
+    )
+    titles: tuple[str, ...] = Field((), description="titles of works")
+    indirect_prompts: tuple[str, ...] = Field((), description="further descriptions that do not name the artist")
 
 
 class Roster(Strict):

@@ -1,9 +1,11 @@
 """A protocol: how an audit prompts and tests."""
 
 from functools import cached_property
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from audit_assets.config.arms import Arm
 from audit_assets.config.fields import Key, Strict
 from audit_assets.hashing import digest
 
@@ -66,6 +68,17 @@ class Protocol(Strict):
     )
     matching: MatchingTests = MatchingTests()
     comparison: Comparison = Comparison()
+    arms: tuple[Arm, ...] = Field(
+        (), description="other ways to ask; no image and no verdict of the headline depends on them"
+    )
+
+    @field_validator("arms")
+    @classmethod
+    def _arms_have_their_own_names(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.name for arm in arms]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the name {twice!r} occurs twice; rename one arm")
+        return arms
 
     @field_validator("templates")
     @classmethod
@@ -76,6 +89,14 @@ class Protocol(Strict):
         if len(set(templates)) != len(templates):
             raise ValueError("a template occurs twice")
         return templates
+
+    @model_serializer(mode="wrap")
+    def _without_unused_arms(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A protocol without arms is recorded as it was before there were arms."""
+        content: dict[str, Any] = handler(self)
+        if not content.get("arms"):
+            content.pop("arms", None)
+        return content
 
     def prompt(self, template: int, name: str) -> str:
         """The prompt for a name. The template is no format string, because a name is data and may contain braces."""

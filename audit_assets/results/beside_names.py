@@ -8,9 +8,9 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement.name_controls import beside_names, beside_recombined, label_set_to_use
 from audit_assets.results.label_sets import label_counts
-from audit_assets.results.matched import strata_of
 from audit_assets.results.recipe import together
 from audit_assets.roster.parts import name_parts
+from audit_assets.roster.strata import strata_of
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.warehouse.database import columns
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import EncoderEntry
-from audit_assets.measurement.name_controls import script_of, stratum_of
 from audit_assets.measurement.near_copies import (
     PIXELS,
     Copies,
@@ -27,11 +26,11 @@ from audit_assets.measurement.own_cell import OwnCells, own_cells
 from audit_assets.measurement.similarities import Similarities, similarities
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.results.recipe import images_of, works_of
+from audit_assets.roster.strata import TESTED, strata_of
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
-KINDS = ("artist", "untrained_artist")
-"""The kinds of subjects that are tested, each with its own multiplicity."""
+KINDS = TESTED
 
 
 @dataclass(frozen=True)
@@ -96,19 +95,6 @@ class Matched:
         positions = [i for i, name in enumerate(self.names) if kind[name] in kinds]
         found = self.cells.column_of[positions]
         return np.asarray(found[found >= 0], dtype=np.int64)
-
-
-def strata_of(subjects: pd.DataFrame) -> dict[str, str]:
-    """Return the stratum of every prompted subject: the locale if an artist declares it, else the script of the name.
-
-    If no artist declares the locale of a control name, the name belongs to its script, as artists without a locale do.
-    """
-    own = subjects[subjects["kind"].isin(KINDS)]
-    declared = {str(locale) for locale in own["locale"] if locale}
-    return {
-        str(s): stratum_of(str(locale) if locale in declared else None, script_of(str(name)))
-        for s, name, locale in zip(subjects["subject"], subjects["name"], subjects["locale"].fillna(""), strict=True)
-    }
 
 
 def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:

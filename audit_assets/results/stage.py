@@ -10,11 +10,11 @@ from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, audited
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.label_sets import label_counts
-from audit_assets.results.matched import strata_of
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
 from audit_assets.roster.homes import different
+from audit_assets.roster.strata import strata_of
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.workspace import Workspace
 

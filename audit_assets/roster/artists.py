@@ -14,6 +14,10 @@
 | `indirect_prompt` | a description that does without the name |
 | `locale` | the origin of the name, as a locale of Faker (`no_NO`): control names are drawn from there |
 | `prompt_name` | how models are asked for the artist, if they were taught another word than the name (a trigger word) |
+| `indirect_prompts` | further such descriptions, separated by an upright stroke |
+| `translated` | the name in another language or script |
+| `titles` | titles of works, separated by an upright stroke |
+| `described_as` | a class that the artist belongs to (`a Norwegian illustrator`) |
 | `peers` | a group of artists of one origin, school and medium; its members are compared with each other |
 
 A column of another name is not read. What was not read, or was read in another form than it was written, is listed by
@@ -40,9 +44,11 @@ from audit_assets.untrusted.tables import clean, read_rows, year_of_date, yes_or
 
 KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
+OTHER_WAYS = ("indirect_prompts", "translated", "titles", "described_as")
+"""Words by which arms of the protocol ask for an artist."""
 COLUMNS = (
     "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
-    "indirect_prompt", "locale", "peers", "prompt_name",
+    "indirect_prompt", "locale", "peers", "prompt_name", *OTHER_WAYS,
 )  # fmt: skip
 LONGEST_NAME = 200
 _SUFFIX = re.compile(
@@ -73,6 +79,10 @@ def artists_of(audit: Audit) -> pd.DataFrame:
             "indirect_prompt": a.indirect_prompt,
             "prompt_name": a.prompt_name,
             "opted_out": "yes" if a.opted_out else "no",
+            "indirect_prompts": "|".join(a.indirect_prompts),
+            "titles": "|".join(a.titles),
+            "translated": a.translated,
+            "described_as": a.described_as,
         }
         table = _table([_Row(audit.file, 1, cells).parsed()])
     if audit.background is None:
@@ -239,6 +249,10 @@ class _Row:
             "locale": self.locale(),
             "peers": self.text("peers"),
             "prompt_name": self.prompt_name(),
+            "indirect_prompts": self.several("indirect_prompts"),
+            "titles": self.several("titles"),
+            "translated": self.words("translated"),
+            "described_as": self.words("described_as"),
         }
 
     def error(self, column: str, what: str) -> InputError:
@@ -289,6 +303,16 @@ class _Row:
         if len(cell) > LONGEST_NAME:
             raise self.error("prompt_name", f"has {len(cell)} characters; shorten it to at most {LONGEST_NAME}")
         return cell
+
+    def words(self, column: str) -> str:
+        """Words that an arm of the protocol asks by. A template has braces of its own."""
+        cell = self.text(column)
+        if set("{}") & set(cell):
+            raise self.error(column, f"{cell[:40]!r} has a brace; write it without")
+        return cell
+
+    def several(self, column: str) -> list[str]:
+        return list(dict.fromkeys(one.strip() for one in self.words(column).split("|") if one.strip()))
 
     def locale(self) -> str:
         cell = self.text("locale").replace("-", "_")

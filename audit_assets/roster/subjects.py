@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from audit_assets.roster.artists import OTHER_WAYS
 from audit_assets.roster.controls import POOLS
 from audit_assets.roster.slugs import slugs
 
@@ -24,7 +25,10 @@ COLUMNS = [
     "locale",
     "peers",
     "prompt_name",
+    *OTHER_WAYS,
 ]
+
+_NO_OTHER_WAYS = {"indirect_prompts": [], "translated": "", "titles": [], "described_as": ""}
 
 
 def subjects_table(
@@ -54,6 +58,7 @@ def subjects_table(
                 "locale": artist.locale,
                 "peers": artist.peers,
                 "prompt_name": artist.prompt_name,
+                **{column: getattr(artist, column) for column in OTHER_WAYS},
             }
         )
     for control in controls[controls["pool"].isin(POOLS)].itertuples():
@@ -69,6 +74,7 @@ def subjects_table(
                 "locale": control.locale or "",
                 "peers": "",
                 "prompt_name": "",
+                **_NO_OTHER_WAYS,
             }
         )
     table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])

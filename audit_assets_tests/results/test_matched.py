@@ -8,9 +8,10 @@ import pytest
 
 from audit_assets.config import INDIRECT, OTHER
 from audit_assets.results.beside_names import _counted
-from audit_assets.results.matched import Matched, Works, of_tables, strata_of
+from audit_assets.results.matched import Matched, Works, of_tables
 from audit_assets.results.matching import _supplied
 from audit_assets.results.specification import deciding_p
+from audit_assets.roster.strata import strata_of
 
 ARTISTS, NAMES, D = 8, 12, 24
 
