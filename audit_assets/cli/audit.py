@@ -69,6 +69,7 @@ def plan(config: Config = DEFAULT) -> None:
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
             notes, unread = driver.roster_notes(), [*driver.unread(), *driver.imitations.bills(driver.models())]
+            unread += driver.arms_asked()
             design = driver.results.design()
     except Unwritable as error:
         ws = Workspace.existing(config)

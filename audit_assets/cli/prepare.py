@@ -159,7 +159,7 @@ def prompts(
     Give the folder of the images as the `path` of an image_folder afterwards.
     """
     from audit_assets.errors import writing
-    from audit_assets.generation.prompt_sheet import lines, table
+    from audit_assets.generation.prompt_sheet import arm_lines, lines, table
     from audit_assets.publication.pages.page import write
     from audit_assets.publication.pages.prompts import prompts_page
     from audit_assets.runs.driver import run_roster
@@ -177,3 +177,11 @@ def prompts(
     console.print(f"{len(found)} images to ask for", markup=False)
     console.print(f"table     {sheet}", markup=False)
     console.print(f"to print  {page}", markup=False)
+    if in_arms := arm_lines(ws.asked_in_arms(model or ws.audit.models[0].name), ws.protocol):
+        sheet = write(into / "arms.csv", as_csv(table(in_arms)))
+        page = write(into / "arms.html", prompts_page(in_arms, ws.protocol.name, f"{images}-arms"))
+        console.print(
+            f"{len(in_arms)} images of arms to ask for; give their folder as `arms` of the image_folder", markup=False
+        )
+        console.print(f"table     {sheet}", markup=False)
+        console.print(f"to print  {page}", markup=False)

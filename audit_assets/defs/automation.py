@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from audit_assets.config import Audit
+from audit_assets.defs.arms import arm_results
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import identification
 from audit_assets.defs.imitations import imitations
@@ -146,14 +147,14 @@ reaudit_job = dg.define_asset_job(
 @dg.schedule(
     cron_schedule="0 3 * * 1",
     target=dg.AssetSelection.assets(
-        model_versions, encoders, replayed_imitations, identification, matching, verdicts, sensitivity
+        model_versions, encoders, replayed_imitations, identification, matching, verdicts, sensitivity, arm_results
     ),
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
     """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every model version again."""
     week = context.scheduled_execution_time.date().isoformat()
-    measured = [a.key for a in (replayed_imitations, identification, matching, verdicts, sensitivity)]
+    measured = [a.key for a in (replayed_imitations, identification, matching, verdicts, sensitivity, arm_results)]
     assert model_version.name is not None
     models = context.instance.get_dynamic_partitions(model_version.name)
     return [

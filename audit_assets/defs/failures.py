@@ -3,6 +3,7 @@
 import dagster as dg
 from dagster import AssetPartitionStatus
 
+from audit_assets.defs.arms import arm_embeddings, arm_images, arm_results
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
 from audit_assets.defs.identification import identification
 from audit_assets.defs.imitations import imitations
@@ -22,6 +23,9 @@ PARTITIONED = (
     matching,
     verdicts,
     sensitivity,
+    arm_images,
+    arm_embeddings,
+    arm_results,
     audit_report,
 )
 

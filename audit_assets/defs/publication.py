@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from audit_assets import publication
+from audit_assets.defs.arms import arm_results
 from audit_assets.defs.checks import checked, claim, recorded
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.identification import auditability, identification
@@ -33,6 +34,7 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"]}
         dg.AssetDep(matching, partition_mapping=everything),
         dg.AssetDep(verdicts, partition_mapping=everything),
         dg.AssetDep(sensitivity, partition_mapping=everything),
+        dg.AssetDep(arm_results, partition_mapping=everything),
     ],
     check_specs=[
         claim(
@@ -59,7 +61,7 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     code_version=str(publication.REPORT_VERSION),
     kinds={"html", "matplotlib"},
     partitions_def=model_version,
-    deps=[audit_database, verdicts, sensitivity],
+    deps=[audit_database, verdicts, sensitivity, arm_results],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file per model version, with the paper's three figures also as PNG and SVG, and the index over all versions."""

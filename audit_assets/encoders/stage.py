@@ -21,7 +21,7 @@ from audit_assets.workspace import Workspace
 
 _PICTURE = Image.linear_gradient("L").convert("RGB")
 """An encoder that cannot embed this picture is broken."""
-_KEYS = ("model_version", "subject", "template", "trial", "work", "status", "image_sha256")
+_KEYS = ("model_version", "arm", "subject", "template", "trial", "work", "status", "image_sha256")
 
 
 class EmbeddingStage:
@@ -31,6 +31,7 @@ class EmbeddingStage:
         self.ws = ws
         self.cells = Cells(ws.warehouse, ws.images)
         self._registered: set[str] = set()
+        self.arms_failed: dict[str, str] = {}
 
     def images(self, kind: str, sources: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
         """`kind` is 'imitation' or 'reference'; `sources` are tables with `image_sha256`. Yields (encoder, table, rows).
@@ -65,6 +66,29 @@ class EmbeddingStage:
                     for failed in models[place:]:
                         self._leave_out(entry, error, f"embedding of {kind}s", failed)
                     break
+
+    def arms(self, model: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+        """Embed the images of the arms of a model version. Yields (encoder, table, rows).
+
+        An encoder that fails here has no figures of arms, and its results of the headline stay; `arms_failed` has the error.
+        """
+        hashes = self._hashes(self.ws.arm_tables(model))
+        for entry in self.ws.encoders(model) if hashes else ():
+            try:
+                yield from self._embedded("arm", entry, hashes, [])
+            except Unwritable:
+                raise
+            except Exception as error:  # whatever one encoder raises stops this encoder alone
+                self.arms_failed[entry.name] = said(error)
+
+    def arms_done(self, model: str) -> bool:
+        """Whether every encoder has embedded the images that the arms of a model version have now."""
+        hashes = self._hashes(self.ws.arm_tables(model))
+        return all(
+            self.ws.warehouse.inputs(where) == inputs
+            for entry in (self.ws.encoders(model) if hashes else ())
+            for _, where, inputs in self._tables("arm", entry, hashes)
+        )
 
     def _embedded(
         self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]], loaded: list[Encoder]

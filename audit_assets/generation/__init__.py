@@ -8,3 +8,6 @@ SUPPLIED_VERSION = 5
 
 API_VERSION = 2
 """The version of imitations that a server draws. Raise it if the same answers give other rows."""
+
+ARM_VERSION = 1
+"""The version of images of a protocol's arms. Raise it if the same inputs give other rows."""

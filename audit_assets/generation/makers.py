@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +20,12 @@ from audit_assets.generation.imitate import Source, check_imitations, doubled, i
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
-from audit_assets.roster.homes import Homes, Names, homes
-from audit_assets.untrusted.folders import supplied_files
+from audit_assets.roster.arms import PROMPT
+from audit_assets.roster.homes import Homes, Names, Unread, homes, unread_of
+from audit_assets.untrusted.folders import FIELDS, is_dropping, supplied_files
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
+from audit_assets.workspace import Workspace
 
 at_work: Counter[str] = Counter()
 """Images drawn so far for the current subject, per model version. A progress bar in the same process reads it."""
@@ -39,6 +41,9 @@ class Maker(Interface):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    def ask(self, protocol: Protocol, arm: str, *, named: bool) -> None:
+        """From now on, make what this protocol asks for. Images of an `arm` are kept apart; `named`: whether prompts name the artist."""
 
     def open(self) -> None:
         """Load what makes the images, so that an error of the whole model version shows before a subject is blamed."""
@@ -58,7 +63,11 @@ class MakerOf:
 
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore) -> None:
         self.resolved, self.protocol, self.store = resolved, protocol, store
+        self.arm, self.named = "", True
         self._open = ExitStack()
+
+    def ask(self, protocol: Protocol, arm: str, *, named: bool) -> None:
+        self.protocol, self.arm, self.named = protocol, arm, named
 
     def __enter__(self) -> Self:
         return self
@@ -75,15 +84,12 @@ class AskedModel(MakerOf):
     def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, batch_size: int) -> None:
         super().__init__(resolved, protocol, store)
         self.batch_size = batch_size
-        self.plan = digest(
-            [
-                resolved.files_sha256,
-                resolved.settings,
-                resolved.arguments,
-                protocol.generation_hash,
-                batch_size,
-                VERSION,
-            ],
+
+    @property
+    def plan(self) -> str:
+        own = self.resolved
+        return digest(
+            [own.files_sha256, own.settings, own.arguments, self.protocol.generation_hash, self.batch_size, VERSION]
         )
 
     def open(self) -> None:
@@ -133,9 +139,12 @@ class AskedModel(MakerOf):
 class SuppliedImages(MakerOf):
     """A folder of images. A subject with unreadable images is refused with the reason; the others continue."""
 
-    def __init__(self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, homes: Homes) -> None:
+    def __init__(
+        self, resolved: ResolvedModel, protocol: Protocol, store: ImageStore, homes_of: Callable[[str], Homes]
+    ) -> None:
+        """`homes_of` gives the folders of the subjects, in the headline (an empty name) or in an arm."""
         super().__init__(resolved, protocol, store)
-        self.homes = homes
+        self.homes = cache(homes_of)
 
     def open(self) -> None:
         """A folder has nothing to load."""
@@ -162,7 +171,31 @@ class SuppliedImages(MakerOf):
         return doubled(rows, subject)
 
     def _files(self, subject: str) -> list[Path]:
-        return supplied_files(self.homes.own.get(subject, []))
+        return supplied_files(self.homes(self.arm).own.get(subject, []))
+
+
+def arm_homes(arms: Path | None, arm: str, names: Names) -> Homes:
+    """The folders of one arm, `<arms>/<arm>/<name or prompt.001>`. There are none if no such folder exists."""
+    folder = (arms or Path()) / arm
+    if arms is None or not folder.is_dir():
+        return Homes(folder, {}, [])
+    prompts = {entry.name: [entry.name] for entry in folder.iterdir() if entry.name.startswith(PROMPT)}
+    return homes(folder, {**names, **prompts})
+
+
+def unread_in_arms(ws: Workspace, model: str, arms: Path) -> list[Unread]:
+    """Every file and folder below the folder of arms that the audit does not read, with the reason."""
+    known = {arm.name for arm in ws.protocol.arms}
+    entries = sorted(arms.iterdir()) if arms.is_dir() else []
+    found = [
+        Unread(model, f"{arms.name}/{entry.name}", "no arm of the protocol has this name")
+        for entry in entries
+        if entry.name not in known and not is_dropping(entry.name)
+    ]
+    for name in sorted(known & {entry.name for entry in entries if entry.is_dir()}):
+        of_arm = unread_of(model, arm_homes(arms, name, ws.names()), FIELDS)
+        found += [one._replace(file=f"{arms.name}/{name}/{one.file}") for one in of_arm]
+    return found
 
 
 def maker(
@@ -172,15 +205,21 @@ def maker(
     batch_size: int,
     names: Callable[[], Names],
     warehouse: Warehouse,
+    arms: Path | None = None,
 ) -> Maker:
     """The maker of a model version, chosen by its source. `names` gives the names and aliases of the subjects.
 
-    A served model keeps each answer in the `warehouse`.
+    A served model keeps each answer in the `warehouse`. `arms` is the folder of the images that an operator supplied for arms.
     """
     if resolved.source == "api":
         from audit_assets.generation.served import ServedModel
 
         return ServedModel(resolved, protocol, store, warehouse, names)
     if resolved.source == "image_folder":
-        return SuppliedImages(resolved, protocol, store, homes(resolved.path, names()))
+        return SuppliedImages(
+            resolved,
+            protocol,
+            store,
+            lambda arm: arm_homes(arms, arm, names()) if arm else homes(resolved.path, names()),
+        )
     return AskedModel(resolved, protocol, store, batch_size)

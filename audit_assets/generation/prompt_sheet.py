@@ -6,7 +6,7 @@ the folder is read as it is, and an image in the wrong folder is noticed.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,6 +14,7 @@ import pandas as pd
 from audit_assets.config import INDIRECT, Protocol
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+from audit_assets.roster.arms import Asked
 
 ORIGIN = "file name of the prompt sheet"
 _NAME = re.compile(r"prompt-(?:\d+|described)-image-\d+-([0-9a-f]{8})(?![0-9a-f])", re.I)
@@ -35,12 +36,28 @@ def lines(asked: Mapping[str, tuple[str, str]], protocol: Protocol) -> list[Line
     Each round has one image of every prompt, in an order that is drawn anew, so that artists and control names alternate and a
     collection that ends early has as many images of each. The same audit has the same order.
     """
-    wanted = [
+    return _in_rounds(
         (subject, template, prompt, trial)
         for subject, names in asked.items()
         for template, (prompt, _) in protocol.wordings(*names).items()
         for trial in range(protocol.trials)
-    ]
+    )
+
+
+def arm_lines(asked: Mapping[str, Sequence[Asked]], protocol: Protocol) -> list[Line]:
+    """Every image that the arms of the protocol ask for, by arm; the folders are `<arm>/<subject>`."""
+    return _in_rounds(
+        (f"{arm.name}/{one.subject}", template, prompt, trial)
+        for arm in protocol.arms
+        for one in asked[arm.name]
+        for template, prompt in enumerate(one.prompts)
+        for trial in range(arm.trials)
+    )
+
+
+def _in_rounds(images: Iterable[tuple[str, int, str, int]]) -> list[Line]:
+    """The images, (folder, template, prompt, trial), one round after the other."""
+    wanted = list(images)
     wanted.sort(key=lambda one: (one[3], digest([one[0], one[1], one[3]])))
     return [
         Line(number, prompt, subject, file_name(template, trial, prompt))

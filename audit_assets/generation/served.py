@@ -34,7 +34,8 @@ from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
 KEPT = "api_kept"
-"""The folder of the answers, below the warehouse: `api_kept/<model version>/<subject>/<template>.<trial>`."""
+"""The folder of the answers, below the warehouse: `api_kept/<model version>/<subject>/<template>.<trial>`, of an arm
+`api_kept/<model version>/<subject>/<arm>/<template>.<trial>`."""
 
 
 class Asked(NamedTuple):
@@ -92,7 +93,8 @@ class ServedModel(MakerOf):
                 answer = failed[(one.template, one.trial)]
                 kept = {"status": "failed", "code": answer.code, "reason": answer.reason}
             about = {"model_version": self.resolved.name, "subject": subject, **one._asdict()}
-            if kept["status"] == "ok" and one.template != INDIRECT and rewritten(kept["revised_prompt"], names, called):
+            named = self.named and one.template != INDIRECT
+            if kept["status"] == "ok" and named and rewritten(kept["revised_prompt"], names, called):
                 kept = {**kept, "status": "rewritten"}
             made = {"plan": plan} if kept.get("image_sha256") else {}
             rows.append({**about, "generation_hash": self.protocol.generation_hash, **kept, **made})
@@ -148,7 +150,8 @@ class ServedModel(MakerOf):
 
     # ---- what is kept
     def _place(self, subject: str, one: Asked) -> str:
-        return f"{KEPT}/{self.resolved.name}/{subject}/{one.template}.{one.trial}"
+        folder = f"{subject}/{self.arm}" if self.arm else subject
+        return f"{KEPT}/{self.resolved.name}/{folder}/{one.template}.{one.trial}"
 
     def _call(self, one: Asked) -> str:
         """The hash of a call. An answer to another call is no answer to this one.

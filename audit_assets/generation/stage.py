@@ -7,13 +7,14 @@ import pandas as pd
 
 from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
-from audit_assets.generation.makers import Maker, maker
+from audit_assets.generation.makers import Maker, maker, unread_in_arms
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.generation.words import check_words
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import register, resolve_model
+from audit_assets.roster.arms import images_in
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_table
 from audit_assets.untrusted.folders import FIELDS
@@ -68,7 +69,7 @@ class ImitationStage:
             return
         if ws.audit.model(model).source == "image_folder":
             image_folder.check_names(self._homes(model))
-        with self._maker(model) as maker:
+        with self.maker(model) as maker:
             self.check_words(maker.resolved)
             drawn, in_a_row = False, 0
             failed: Exception | None = None
@@ -115,7 +116,7 @@ class ImitationStage:
         """Whether every prompted subject has the images that the audit file asks for now, and no failure is recorded."""
         if self.ws.warehouse.inputs(f"{FOLDER}/imitations/{model}") is not None:
             return False  # another process failed, and this one went on: `make` takes the record back
-        with self._maker(model) as maker:
+        with self.maker(model) as maker:
             made = all(
                 self.cells.done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True) is not None
                 for s, p in self.ws.prompted(model).items()
@@ -145,7 +146,7 @@ class ImitationStage:
         tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
         if self.ws.audit.model(model).source == "api":
             return tables[0]
-        with self._maker(model, store) as maker:
+        with self.maker(model, store) as maker:
             for subject in subjects:
                 kept = self.ws.warehouse.read(f"imitations/{model}/{subject}")[columns]
                 again = maker.make(subject, *prompted[subject])[["template", "trial", *replayed]]
@@ -156,7 +157,7 @@ class ImitationStage:
         """One sentence per problem of the rows of some subjects. Rows of a retired model version are not checked."""
         if self.ws.audit.model(model).retired:
             return []
-        with self._maker(model) as maker:
+        with self.maker(model) as maker:
             return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
 
     def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
@@ -173,7 +174,8 @@ class ImitationStage:
         """Every file and folder of a folder of images that the audit does not read, with the reason."""
         if self.ws.audit.model(model).source != "image_folder":
             return []
-        return unread_of(model, self._homes(model), FIELDS)
+        found, arms = unread_of(model, self._homes(model), FIELDS), self.ws.audit.model(model).arms
+        return found if arms is None else [*found, *unread_in_arms(self.ws, model, self.ws.audit.local(arms))]
 
     def _unread(self, model: str) -> tuple[str, pd.DataFrame, str]:
         """The table of what is not read in a folder of images: its place, its rows, and the hash of its inputs."""
@@ -196,13 +198,16 @@ class ImitationStage:
             s: len(protocol.wordings(p.called, p.indirect)) * protocol.trials for s, p in self.ws.prompted().items()
         }
 
+    def _asked_in_arms(self, model: str) -> int:
+        return sum(images_in(self.ws.protocol, self.ws.asked_in_arms(model)).values())
+
     def bills(self, models: Sequence[str]) -> list[str]:
         """One sentence per model behind an API on what its images cost. Before the subjects are chosen, none is known."""
         served = [self.ws.audit.model(m) for m in models if self.ws.audit.model(m).source == "api"]
         if not served or self.ws.warehouse.inputs("subjects") is None:
             return []
-        images = sum(self.asked().values())
-        return [f"{m.name}: {Spending(self.ws.warehouse, m.name, m.asked).forecast(images)}" for m in served]
+        images = {m.name: sum(self.asked().values()) + self._asked_in_arms(m.name) for m in served}
+        return [f"{m.name}: {Spending(self.ws.warehouse, m.name, m.asked).forecast(images[m.name])}" for m in served]
 
     def cost(self, new: Sequence[str], changed: Sequence[str], seconds_per_image: float | None) -> str:
         """A sentence on how many images some model versions need, and how long they take at the pace of the last run.
@@ -222,6 +227,8 @@ class ImitationStage:
         images = f"{missing} images to make: {', '.join(f'{n} of {m}' for m, n in wanted.items())}"
         if kept := sum(there.values()):
             images += f"; {kept} images are there, and are kept if they were made from the same inputs"
+        if in_arms := sum(self._asked_in_arms(m) for m in (*new, *changed)):
+            images += f"; arms of the protocol ask for {in_arms} more"
         if not missing:
             return images
         if seconds_per_image is None:
@@ -257,10 +264,20 @@ class ImitationStage:
             self.ws.warehouse.write(where, imitation_table(rows), digest(problem))
         return self.ws.warehouse.read(where)
 
-    def _maker(self, model: str, store: ImageStore | None = None) -> Maker:
+    def maker(self, model: str, store: ImageStore | None = None) -> Maker:
+        """The maker of a model version, which has to be approved."""
         audit = self.ws.audit
         if not audit.model(model).approved:
             raise InputError(f"{audit.file}, model {model!r}: is not approved; set `approved: true` to audit it.")
         resolved = resolve_model(audit, audit.model(model))
         images = store or self.ws.images
-        return maker(resolved, self.ws.protocol, images, audit.batch_size, self.ws.names, self.ws.warehouse)
+        arms = audit.model(model).arms
+        return maker(
+            resolved,
+            self.ws.protocol,
+            images,
+            audit.batch_size,
+            self.ws.names,
+            self.ws.warehouse,
+            None if arms is None else audit.local(arms),
+        )

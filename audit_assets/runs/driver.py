@@ -18,6 +18,7 @@ from audit_assets.config import load_audit, protocol_file
 from audit_assets.defs.resources import in_use
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, Unwritable, said
+from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
@@ -46,14 +47,15 @@ MINED = ("mined_names",)
 REGISTRY = ("model_versions", "encoders")
 REAL_WORKS = ("reference_works", "reference_embeddings")
 IMITATIONS = ("imitations", "imitation_embeddings")
+ARMS = ("arm_images", "arm_embeddings")
 POSITIVE_CONTROL = ("label_embeddings", "auditability")
-EXPERIMENTS = ("identification", "matching", "verdicts", "sensitivity")
+EXPERIMENTS = ("identification", "matching", "verdicts", "sensitivity", "arm_results")
 COMPARISON = ("model_comparison",)
 DATABASE = ("audit_database",)
 REPORT = ("audit_report", "evidence_manifest")
 ORDER = (
     *(*CAPTIONS, *ROSTER, *MINED, *REGISTRY, *REAL_WORKS, *IMITATIONS),
-    *(*POSITIVE_CONTROL, *EXPERIMENTS, *COMPARISON, *DATABASE, *REPORT),
+    *(*ARMS, *POSITIVE_CONTROL, *EXPERIMENTS, *COMPARISON, *DATABASE, *REPORT),
 )
 """Every asset that the driver makes, step by step. Images are drawn a second time by the weekly schedule alone."""
 
@@ -93,6 +95,7 @@ class Driver:
         self.notes: list[str] = []
         """What was assumed of the models, because their files do not state it."""
         self.imitations, self.references = ImitationStage(self.ws), ReferenceStage(self.ws)
+        self.arms = ArmStage(self.ws)
         self.embeddings, self.results = EmbeddingStage(self.ws), ResultStage(self.ws)
         from audit_assets.definitions import defs
 
@@ -138,6 +141,10 @@ class Driver:
             said.append(f"not read: {len(found) - MOST_LINES} more files; the table unread_files names them all")
         return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
 
+    def arms_asked(self) -> list[str]:
+        """One sentence per model version and arm: how many images it asks for, and whom it cannot ask."""
+        return [one_line(line) for model in self.models() for line in self.arms.cost(model)]
+
     def deviations(self) -> list[str]:
         """One sentence per deviation of supplied images from the protocol: counts, other prompts, copies, unknown seeds."""
         found = []
@@ -156,7 +163,7 @@ class Driver:
         from audit_assets.publication.stage import PublicationStage
 
         recorded = [p for p in PublicationStage(self.ws).left_out() if p.model_version not in self.refused]
-        subjects = (f"{m}: {p}" for m in self.models() for p in self.imitations.refused(m))
+        subjects = (f"{m}: {p}" for m in self.models() for p in (*self.imitations.refused(m), *self.arms.failed(m)))
         parts = (f"{p.part} {p.name}: {p.reason}" for p in recorded)
         return list(dict.fromkeys([*self.refused.values(), *parts, *subjects, *self._edits()]))
 
@@ -214,6 +221,17 @@ class Driver:
                 model=model,
                 shared=True,
             )
+        for model in self.models() if self.ws.protocol.arms else ():
+            yield Step(
+                f"arms of {model}",
+                ARMS,
+                {},
+                model,
+                progress=partial(self._arm_images, model, sum(self.arms.asked(model).values())),
+                done=partial(self._arms_are_done, model),
+                keys=frozenset({model}),
+                model=model,
+            )
         retired = self._retired_versions_of_another_audit()
         for model in retired:
             # Subjects that came later have no images. No model is loaded.
@@ -222,7 +240,10 @@ class Driver:
             )
         yield Step("positive control", POSITIVE_CONTROL, {})
         for model in [*self.models(), *(m for m in retired if m not in self.refused)]:
-            yield Step(f"experiments on {model}", EXPERIMENTS, {}, model, model=model)
+            apart = self.ws.protocol.arms and model not in retired
+            yield Step(
+                f"experiments on {model}", EXPERIMENTS if apart else (*ARMS, *EXPERIMENTS), {}, model, model=model
+            )
         yield Step("comparison of versions", COMPARISON, {})
         yield Step("database", DATABASE, {})
         # The database has retired versions too, so their reports and manifests must follow the current database.
@@ -251,6 +272,14 @@ class Driver:
     def _imitations_are_done(self, model: str) -> bool:
         tables = [f"imitations/{model}/{s}" for s in self.ws.prompted()]
         return self.imitations.done(model) and self.embeddings.done("imitation", tables)
+
+    def _arms_are_done(self, model: str) -> bool:
+        return self.arms.done(model) and self.embeddings.arms_done(model)
+
+    def _arm_images(self, model: str, asked: int) -> tuple[int, int]:
+        made = (self.ws.warehouse.root / "arm_images" / model).glob("*/*.parquet")
+        trials = {arm.name: arm.trials for arm in self.ws.protocol.arms}
+        return min(asked, sum(trials.get(path.parent.name, 0) for path in made) + at_work[model]), asked
 
     def _images(self, model: str, asked: Mapping[str, int]) -> tuple[int, int]:
         made = {path.stem for path in (self.ws.warehouse.root / "imitations" / model).glob("*.parquet")}
@@ -347,7 +376,7 @@ def run_audit(
             tell(f"note: {one_line(note)}")
         for step in d.registry_steps():
             d.run_or_refuse(step, say)
-        for line in (*d.unread(), *d.imitations.bills(d.models())):
+        for line in (*d.unread(), *d.imitations.bills(d.models()), *d.arms_asked()):
             tell(line)
         design = d.results.design()
         for one in statements(design) if design else ():

@@ -37,7 +37,9 @@ def supplied_files(folder: Path, subject: str, name: str) -> list[Path]:
 
 
 def maker_of(folder: Path, store: Path) -> SuppliedImages:
-    return SuppliedImages(resolve_folder("closed", folder), PROTOCOL, ImageStore(store), homes(folder, NAMES))
+    return SuppliedImages(
+        resolve_folder("closed", folder), PROTOCOL, ImageStore(store), lambda arm: homes(folder, NAMES)
+    )
 
 
 def picture(seed: int) -> Image.Image:

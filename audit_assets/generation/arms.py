@@ -1,0 +1,170 @@
+"""The images of a protocol's arms: other ways to ask for an artist, apart from the images that verdicts rest on.
+
+A cell is one subject in one arm of one model version. Nothing that fails here stops the model version: the rows of the
+cell say why there is no image, the arm's result says that it could not be tested, and the next run tries again.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from audit_assets.config import Arm
+from audit_assets.errors import Unwritable, said
+from audit_assets.generation import ARM_VERSION
+from audit_assets.generation.makers import Maker
+from audit_assets.generation.stage import FAILURES, ImitationStage
+from audit_assets.generation.tables import absent_rows, imitation_table
+from audit_assets.hashing import digest
+from audit_assets.roster.arms import Asked, images_in, literal
+from audit_assets.warehouse.cells import Cells
+from audit_assets.workspace import Workspace
+
+
+class ArmStage:
+    """The images of the arms of one audit. The model is loaded once per call, and only if an image does not exist yet."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self.ws = ws
+        self.cells = Cells(ws.warehouse, ws.images)
+        self.imitations = ImitationStage(ws)
+
+    def make(self, model: str) -> pd.DataFrame:
+        """Every row of every arm of a model version, with the columns `arm` and `kind`; made now or read."""
+        tables = list(self._made(model))
+        return pd.concat(tables, ignore_index=True) if tables else _with_arm(imitation_table([]), "", "")
+
+    def done(self, model: str) -> bool:
+        """Whether every cell has the images that the protocol asks for now. A cell that failed is not done."""
+        if not self.ws.protocol.arms or self.ws.audit.model(model).retired:
+            return True
+        with self.imitations.maker(model) as maker:
+            return all(
+                self.cells.done(where, self._inputs(maker, arm, one), images=True) is not None
+                for where, arm, one in self._wanted(model)
+            )
+
+    def asked(self, model: str) -> dict[str, int]:
+        """The number of images that each arm asks of a model version."""
+        return images_in(self.ws.protocol, self.ws.asked_in_arms(model))
+
+    def cost(self, model: str) -> list[str]:
+        """One sentence per arm on how many images it asks for, and on artists whom it cannot ask."""
+        lines = []
+        for arm, images in self.asked(model).items():
+            found = self.ws.asked_in_arms(model)[arm]
+            refused = [one for one in found if one.problem]
+            line = f"{model}, arm {arm}: {images} images"
+            if refused:
+                first = refused[0]
+                more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+                line += f"; {first.subject}{more} could not be asked: {first.problem}"
+            lines.append(line)
+        return lines
+
+    def failed(self, model: str) -> list[str]:
+        """One sentence per arm and reason for which subjects that the arm can ask have no image."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for where, arm, one in self._wanted(model):
+            if not one.problem and self.ws.warehouse.inputs(where) is not None:
+                for problem in self.ws.warehouse.read(where, ["problem"])["problem"].dropna().unique():
+                    found.setdefault((arm.name, str(problem)), []).append(one.subject)
+        return [
+            f"arm {arm}: {who[0]}{f' and {len(who) - 1} more' if len(who) > 1 else ''}: {problem}"
+            for (arm, problem), who in found.items()
+        ]
+
+    def problems(self, model: str) -> list[str]:
+        """One sentence per problem of the kept rows: missing or doubled images, wrong seeds, and prompts that the arm does not ask."""
+        if self.ws.audit.model(model).retired or not self.ws.protocol.arms:
+            return []
+        found = []
+        with self.imitations.maker(model) as maker:
+            for where, arm, one in self._wanted(model):
+                rows = self.ws.warehouse.read(where)
+                if rows["problem"].notna().all():
+                    continue
+                maker.ask(literal(arm, one), arm.name, named=arm.names_the_artist)
+                found += [f"arm {arm.name}, {problem}" for problem in maker.check(rows, one.subject)]
+        return found
+
+    def _wanted(self, model: str) -> Iterator[tuple[str, Arm, Asked]]:
+        arms = {arm.name: arm for arm in self.ws.protocol.arms}
+        for name, found in self.ws.asked_in_arms(model).items():
+            for one in found:
+                yield f"arm_images/{model}/{name}/{one.subject}", arms[name], one
+
+    def _made(self, model: str) -> Iterator[pd.DataFrame]:
+        wanted = {where: (arm, one) for where, arm, one in self._wanted(model)}
+        if not wanted:
+            return
+        if self.ws.audit.model(model).retired:
+            for where, (arm, one) in wanted.items():
+                if self.ws.warehouse.inputs(where) is None:
+                    self._write(
+                        where, arm, one, self._absent(model, arm, one, f"the model version {model} is retired"), ""
+                    )
+                yield self.ws.warehouse.read(where)
+            return
+        in_a_row = 0
+        with self.imitations.maker(model) as maker:
+            for where in self.cells.in_turn(list(wanted)):
+                arm, one = wanted[where]
+                inputs = self._inputs(maker, arm, one)
+                rows = self.cells.done(where, inputs, images=True)
+                if rows is None:
+                    rows, failed = self._drawn(maker, arm, one) if in_a_row < FAILURES else (None, _STOPPED)
+                    in_a_row = in_a_row + 1 if failed else 0
+                    if rows is None:
+                        rows = self._absent(model, arm, one, failed)
+                    if failed or (rows["status"] == "failed").any():  # other inputs, so that the next run asks again
+                        inputs = digest([inputs, rows.to_json()])
+                    rows = self._write(where, arm, one, rows, inputs)
+                yield rows
+
+    def _drawn(self, maker: Maker, arm: Arm, one: Asked) -> tuple[pd.DataFrame | None, str]:
+        """The rows of a cell, or why there are none."""
+        if one.problem:
+            return self._absent(maker.resolved.name, arm, one, one.problem), ""
+        try:
+            maker.open()
+            rows = maker.make(one.subject, one.words)
+            if problems := maker.check(rows, one.subject):
+                raise ValueError("; ".join(problems))
+        except Unwritable:
+            raise
+        except Exception as error:  # each pipeline raises exceptions of its own, and a served model stops at its cap
+            return None, f"the model failed in this arm: {said(error)}"
+        if (
+            maker.resolved.source == "image_folder"
+            and not rows["image_sha256"].notna().any()
+            and rows["problem"].isna().all()
+        ):
+            rows["problem"] = (
+                f"no image of the arm {arm.name} was supplied; `audit-assets prompts` says what to ask and where to save it."
+            )
+        return rows, ""
+
+    def _inputs(self, maker: Maker, arm: Arm, one: Asked) -> str:
+        maker.ask(literal(arm, one), arm.name, named=arm.names_the_artist)
+        return digest([ARM_VERSION, arm.name, one, maker.inputs(one.subject, one.words)])
+
+    def _absent(self, model: str, arm: Arm, one: Asked, problem: str) -> pd.DataFrame:
+        protocol = literal(
+            arm, one._replace(prompts=one.prompts or ("",))
+        )  # a subject without a prompt has rows that say why
+        return imitation_table(absent_rows(protocol, model_version=model, subject=one.subject, problem=problem))
+
+    def _write(self, where: str, arm: Arm, one: Asked, rows: pd.DataFrame, inputs: str) -> pd.DataFrame:
+        table = _with_arm(rows, arm.name, one.kind)
+        self.ws.warehouse.write(where, table, inputs or digest([ARM_VERSION, where]))
+        return table
+
+
+_STOPPED = f"the model failed at {FAILURES} prompts of the arms in a row, so no further one was asked"
+
+
+def _with_arm(rows: pd.DataFrame, arm: str, kind: str) -> pd.DataFrame:
+    table = rows.copy()
+    table.insert(1, "arm", pd.Series([arm] * len(rows), index=rows.index, dtype="str"))
+    table.insert(3, "kind", pd.Series([kind] * len(rows), index=rows.index, dtype="str"))
+    return table
