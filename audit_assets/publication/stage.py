@@ -50,12 +50,20 @@ class PublicationStage:
         unread = ["unread_works", *(f"unread_images/{m.name}" for m in ws.audit.models if m.name in audited)]
         tables["unread_files"] = [name for name in unread if ws.warehouse.made(name)]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
+        tables["arm_images"] = [table for m in audited for table in ws.arm_tables(m)]
         tables["reference_works"] = [f"reference_works/{s}" for s in referenced]
         embedded = {m: {e.name for e in ws.encoders(m)} for m in audited}
         for e in ws.encoders():
             suffix = table_suffix(e.name)
             tables[f"imitation_embeddings_{suffix}"] = [
                 f"imitation_embeddings/{e.name}/{m}/{s}" for m in audited if e.name in embedded[m] for s in own
+            ]
+            tables[f"arm_embeddings_{suffix}"] = [
+                table
+                for m in audited
+                if e.name in embedded[m]
+                for table in ws.arm_tables(m, f"arm_embeddings/{e.name}")
+                if ws.warehouse.made(table)
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []

@@ -18,6 +18,7 @@ from audit_assets.measurement.versions import (
     trend,
     version_shares,
 )
+from audit_assets.results.arms import ARMS
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe, inputs
@@ -230,7 +231,7 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
     return pd.DataFrame(lines, columns=columns("model_trends"))
 
 
-PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY)
+PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY, ARMS)
 MODEL_TABLES = tuple(table for recipe in PER_MODEL for table in recipe.tables)
 """The result tables that have one file per model version."""
 RESULTS = f"{FOLDER}/results/"

@@ -196,7 +196,7 @@ def _towards(
     match: Matching, filtered: Filtered, i: int, at: int, members: int, alpha: float, contaminated: bool
 ) -> Finding:
     q = None if members == 1 or np.isnan(filtered.q_value[at]) else float(filtered.q_value[at])
-    reason, settle = _split(match.reason[i])
+    reason, settle = split_reason(match.reason[i])
     if contaminated:
         settle = settle or "Works that the model did not make."
     found = from_matching(
@@ -210,7 +210,7 @@ def _towards(
     return replace(found, reason=" ".join(said))
 
 
-def _split(reason: str) -> tuple[str, str]:
+def split_reason(reason: str) -> tuple[str, str]:
     """Split a reason from its last sentence, as in '... needs 10. 3 more control names would settle it.'"""
     first, dot, rest = reason.partition(". ")
     if dot:
@@ -221,7 +221,7 @@ def _split(reason: str) -> tuple[str, str]:
 
 def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
     if perfect.reason[i]:
-        reason, settle = _split(perfect.reason[i])
+        reason, settle = split_reason(perfect.reason[i])
         return Finding(UNTESTED, reason, settle=settle)
     called = float(perfect.called[i])
     said = f"With half of the real works in place of images, {100 * called:.0f} % of the splits are called imitated"

@@ -4,9 +4,10 @@ Artists have a direction of their own; an imitation leans towards it by what the
 the artists that opted out. Nothing is drawn as a picture: `picture` makes one of a hash, with as much detail as a photograph.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, PER_MODEL
 from audit_assets.results.stage import ResultStage
+from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import schema_columns
 from audit_assets.workspace import Workspace
 
@@ -55,6 +57,12 @@ class World:
     names: Sequence[str] = ()
     templates: Sequence[str] = (TEMPLATE,)
     seed: int = 1
+    arms: Sequence[dict[str, Any]] = ()
+    """Of the protocol."""
+    strength: Mapping[str, float] = field(default_factory=dict)
+    """Arm -> how much of what the model can do for an artist this way still brings about, 0 by default."""
+    house: float = 0.0
+    """How far every image leans towards the hand of the first artist, whoever is asked for."""
 
 
 def simulate(folder: Path, miniature: Path, world: World) -> Workspace:
@@ -98,6 +106,7 @@ def _audit(folder: Path, miniature: Path, world: World) -> Workspace:
     protocol = {
         "name": "paper_2023", "templates": list(world.templates), "trials": world.images,
         "matching": {"reassignments": 20, "permutations": 500},
+        **({"arms": [dict(arm) for arm in world.arms]} if world.arms else {}),
     }  # fmt: skip
     (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")
     (folder / "artists.csv").write_text("name\nsomebody\n", encoding="utf-8")
@@ -136,6 +145,12 @@ def _subjects(world: World, rng: np.random.Generator) -> pd.DataFrame:
             "indirect_prompt": "",
             "locale": "",
             "prompt_name": "",
+            "indirect_prompts": [
+                [f"a view of hill {place}"] if k in TESTED and place != 1 else [] for place, k in enumerate(kinds)
+            ],
+            "translated": "",
+            "titles": [[f"Work {place}"] if k in TESTED else [] for place, k in enumerate(kinds)],
+            "described_as": "",
             "peers": [f"school {place % 4}" if a else "" for place, a in enumerate(artist)],
         }
     )
@@ -184,6 +199,7 @@ def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Ge
         prompted = subjects[subjects["kind"] != "background"]
         for subject, name in zip(prompted["subject"], prompted["name"], strict=True):
             ws.warehouse.write(f"imitations/{model}/{subject}", _images(ws, world, model, subject, name), INPUTS)
+        _draw_arms(ws, model)
     for entry in ws.audit.encoders:
         dimension = int(ws.warehouse.read("encoders").set_index("encoder")["dimension"][entry.name])
         _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng, world)
@@ -221,6 +237,32 @@ def _images(ws: Workspace, world: World, model: str, subject: str, name: str) ->
     return frame.astype({"template": "int32", "trial": "int32"})
 
 
+def _draw_arms(ws: Workspace, model: str) -> None:
+    """The images of the arms. The second artist is refused in the arm `described`, if there is one."""
+    arms = {arm.name: arm for arm in ws.protocol.arms}
+    for name, found in ws.asked_in_arms(model).items():
+        for one in found:
+            asked = [(p, t) for p in range(len(one.prompts)) for t in range(arms[name].trials)] or [(0, 0)]
+            refused = one.problem or (name, one.subject) == ("described", "artist-2")
+            table = pd.DataFrame(
+                {
+                    "model_version": model, "arm": name, "subject": one.subject, "kind": one.kind,
+                    "template": [p for p, _ in asked], "trial": [t for _, t in asked],
+                    "prompt": [one.prompts[p] if one.prompts else None for p, _ in asked],
+                    "seed": pd.array([None if refused else t for _, t in asked], dtype="UInt64"), "generation_hash": "g",
+                    "image_sha256": [None if refused else digest([model, name, one.subject, p, t]) for p, t in asked],
+                    "width": pd.array([None if refused else 512 for _ in asked], dtype="Int32"),
+                    "height": pd.array([None if refused else 512 for _ in asked], dtype="Int32"),
+                    "status": "not_supplied" if one.problem else "refused" if refused else "ok", "problem": one.problem or None,
+                }
+            )  # fmt: skip
+            ws.warehouse.write(
+                f"arm_images/{model}/{name}/{one.subject}",
+                table.astype({"template": "int32", "trial": "int32"}),
+                INPUTS,
+            )
+
+
 def _embed(
     ws: Workspace,
     subjects: pd.DataFrame,
@@ -253,9 +295,26 @@ def _embed(
             made = made[["model_version", "subject", "template", "trial", "status", "image_sha256"]]
             # What images of one name have in common beside the artist's hand.
             made = made.assign(
-                embedding=unit(lean * hands[place] + noise(1, 0.5) + noise(len(made), 0.5)), picture=_pictures(made)
+                embedding=unit(lean * hands[place] + world.house * hands[0] + noise(1, 0.5) + noise(len(made), 0.5)),
+                picture=_pictures(made),
             )
             ws.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
+    for model in MODELS:
+        for arm, found in ws.asked_in_arms(model).items():
+            for one in found:
+                made = ws.warehouse.read(f"arm_images/{model}/{arm}/{one.subject}")
+                made = made.loc[
+                    made["image_sha256"].notna(),
+                    ["model_version", "arm", "subject", "template", "trial", "status", "image_sha256"],
+                ]
+                at = subjects.index[subjects["subject"] == one.subject]
+                lean = float(able[at[0]]) * world.strength.get(arm, 0.0) if len(at) else 0.0
+                towards = lean * hands[at[0]] if len(at) else 0 * hands[0]
+                made = made.assign(
+                    embedding=unit(towards + world.house * hands[0] + noise(1, 0.5) + noise(len(made), 0.5)),
+                    picture=_pictures(made),
+                )
+                ws.warehouse.write(f"arm_embeddings/{encoder}/{model}/{arm}/{one.subject}", made, INPUTS)
     if encoder == "sim-clip":
         labels = label_rows(ws.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
         places = {subject: at for at, subject in enumerate(subjects["subject"])}

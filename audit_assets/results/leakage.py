@@ -1,0 +1,107 @@
+"""Make the rows of unprompted leakage: whose images a model makes if no artist is asked for, or an invented name."""
+
+import numpy as np
+import pandas as pd
+
+from audit_assets.config import UNPROMPTED, EncoderEntry
+from audit_assets.measurement.answers import UNTESTED
+from audit_assets.measurement.leakage import leak
+from audit_assets.results.label_sets import label_sets
+from audit_assets.roster.strata import TESTED
+from audit_assets.warehouse.database import columns
+from audit_assets.workspace import Workspace
+
+INVENTED, NO_NAME = "invented names", "no name"
+"""What the images were asked for."""
+
+
+def leakage_rows(
+    ws: Workspace, model: str, encoder: EncoderEntry, rows: pd.DataFrame, trials: pd.DataFrame
+) -> pd.DataFrame:
+    """The rows of `unprompted_leakage` of one encoder: per tested subject, one for invented names, and one for each prompt without a name.
+
+    ``rows`` and ``trials`` are the images of the arms and their labels.
+    """
+    subjects = ws.subjects()
+    headline = ws.warehouse.read(f"identification_trials/{model}")
+    invented = _invented(headline[headline["encoder"] == encoder.name], subjects)
+    habits = _of_works(ws, encoder)
+    tables = [_of_prompts(invented, subjects, habits).assign(asked_for=INVENTED, prompt=None)]
+    arms = [arm.name for arm in ws.protocol.arms if arm.way == UNPROMPTED]
+    unprompted = trials.merge(
+        rows[["arm", "subject", "template", "trial", "prompt"]], on=["arm", "subject", "template", "trial"]
+    )
+    for prompt in [p for a in ws.protocol.arms if a.name in arms for p in a.templates]:
+        own = unprompted[unprompted["arm"].isin(arms) & (unprompted["prompt"] == prompt)]
+        tables.append(_of_prompts(own, subjects, habits).assign(asked_for=NO_NAME, prompt=prompt))
+    if not arms:
+        nothing = _of_prompts(unprompted.iloc[:0], subjects, habits)
+        tables.append(
+            nothing.assign(
+                asked_for=NO_NAME,
+                prompt=None,
+                answer=UNTESTED,
+                reason="The protocol asks for nothing without a name.",
+                settle="An arm of the way `unprompted` in the protocol.",
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _invented(trials: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """Images of names that belong to nobody and share no part with an artist's, labelled among all names."""
+    shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
+    names = set(subjects.loc[subjects["kind"].isin(["random_name", "nonsense"]) & ~shares, "subject"])
+    own = (
+        (trials["label_set"] == "joint") & (trials["template"] == trials["label_template"]) & (trials["template"] >= 0)
+    )
+    return trials[own & trials["subject"].isin(names)]
+
+
+def _of_works(ws: Workspace, encoder: EncoderEntry) -> dict[str, tuple[int, int]]:
+    """For each artist, how many of other artists' real works the encoder takes for this artist's, and of how many."""
+    found = ws.warehouse.read("reference_trials")
+    found = found[(found["encoder"] == encoder.name) & found["predicted_label"].notna()]
+    found = found[found["label_set"] == ("referenced" if "referenced" in set(found["label_set"]) else "criteria")]
+    taken = found[found["predicted_label"] != found["subject"]]["predicted_label"].value_counts()
+    own = found["subject"].value_counts()
+    return {str(s): (int(taken.get(s, 0)), len(found) - int(n)) for s, n in own.items()}
+
+
+def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: dict[str, tuple[int, int]]) -> pd.DataFrame:
+    """One row per tested subject: the images of these prompts that fall to it. ``images`` has subject, template and predicted_label."""
+    names = label_sets(subjects)["joint"]
+    place = {name: i for i, name in enumerate(names)}
+    shown = images[images["predicted_label"].notna()]
+    prompts = shown["subject"].astype(str).unique().tolist()
+    at = {prompt: i for i, prompt in enumerate(prompts)}
+    fell = np.zeros((len(prompts), len(names)), dtype=np.int64)
+    total = np.zeros(len(prompts), dtype=np.int64)
+    for prompt, label in zip(shown["subject"].astype(str), shown["predicted_label"].astype(str), strict=True):
+        total[at[prompt]] += 1
+        if label in place:
+            fell[at[prompt], place[label]] += 1
+    own = np.array([at.get(name, -1) for name in names], dtype=np.int64)
+    shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
+    invented = set(subjects.loc[(subjects["kind"] == "random_name") & ~shares, "subject"])
+    controls = [place[name] for name in names if name in invented]
+    lines = []
+    for subject, kind in zip(subjects["subject"].astype(str), subjects["kind"].astype(str), strict=True):
+        if kind not in TESTED:
+            continue
+        works = habits.get(subject, (0, 0))
+        one = leak(fell, total, own, place[subject], controls, works=works)
+        lines.append(
+            {
+                "subject": subject, "kind": kind, "images": one.images, "fell": one.fell, "share": one.share, "low": one.low,
+                "high": one.high, "expected": one.expected, "controls": one.controls, "reaching": one.reaching, "p_value": one.p_value,
+                "p_floor": 1 / (1 + one.controls), "level": one.level, "works_share": works[0] / works[1] if works[1] else np.nan, "answer": one.finding.answer,
+                "reason": one.finding.reason, "settle": one.finding.settle,
+            }
+        )  # fmt: skip
+    wanted = [
+        c
+        for c in columns("unprompted_leakage")
+        if c not in ("protocol", "model_version", "encoder", "asked_for", "prompt")
+    ]
+    return pd.DataFrame(lines, columns=wanted)
