@@ -31,14 +31,13 @@ from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_r
 from audit_assets.evidence.audit_file import follows, protocol_as_now
 from audit_assets.evidence.manifest import (
     Manifest,
-    Picture,
-    StoredFile,
     manifest_file,
     manifest_text,
     parse_manifest,
     read_manifest,
     stored_file,
 )
+from audit_assets.evidence.parts import Picture, StoredFile
 from audit_assets.evidence.signature import LARGEST as LARGEST_SIGNATURE
 from audit_assets.evidence.signature import (
     parse_signature,

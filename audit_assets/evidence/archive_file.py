@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit_assets.config import Key
 from audit_assets.errors import InputError, unreadable
-from audit_assets.evidence.manifest import Sha256, StoredFile
+from audit_assets.evidence.parts import Sha256, StoredFile
 from audit_assets.hashing import digest
 
 FILE = "archive.json"

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from audit_assets.config import Audit, Protocol
 from audit_assets.models.files import is_on_hub
+from audit_assets.roster.artists import OTHER_WAYS
 
 _REMOVED_FROM_PROTOCOL = (("bootstraps",), ("matching", "works"))
 """Fields of a protocol that earlier versions had. No result depends on them now."""
@@ -27,13 +28,16 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
                 entry["path"] = entry["path"] if on_hub(entry["path"]) else f"./{kind}/{entry['name']}"
             if entry.get("config") is not None:
                 entry["path"], entry["config"] = f"./models/{entry['name']}.safetensors", f"./config/{entry['name']}"
-            for field in ("config", "variant", "model", "api", "prompt_name", "embeddings"):
+            if entry.get("arms") is not None:
+                entry["arms"] = f"./arms/{entry['name']}"
+            for field in ("config", "variant", "model", "api", "prompt_name", "embeddings", "arms"):
                 _leave_out_unset(entry, field)
             for adapter in [*entry.get("lora", []), *entry.get("embeddings", [])]:
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
     if content["artist"] is not None:
-        _leave_out_unset(content["artist"], "prompt_name")
+        for field in ("prompt_name", *OTHER_WAYS):
+            _leave_out_unset(content["artist"], field)
     if content["roster"]["artists"] is not None:
         content["roster"]["artists"] = "artists.csv"
     if content["background"] is not None:

@@ -9,14 +9,8 @@ from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.archive_file import LeftOut
 from audit_assets.evidence.audit_file import as_now, portable, protocol_of
 from audit_assets.evidence.check import MADE_AGAIN, RESTORE, Check, count, finding
-from audit_assets.evidence.manifest import (
-    Imitation,
-    Manifest,
-    ModelFile,
-    Picture,
-    StoredFile,
-    protocol_content,
-)
+from audit_assets.evidence.manifest import Manifest, protocol_content
+from audit_assets.evidence.parts import Imitation, ModelFile, Picture, StoredFile
 from audit_assets.evidence.software import FILES, PROTOCOL
 from audit_assets.hashing import sha256
 from audit_assets.models.registry import files_here, folder_here, lora_files
@@ -83,13 +77,13 @@ def other_protocol(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]
 
 def _first_change(kept: Protocol, now: Protocol) -> str:
     was, new = kept.model_dump(mode="json"), now.model_dump(mode="json")
-    field = next(field for field in new if was[field] != new[field])
-    return f"{field} was {was[field]}, and is {new[field]}"
+    field = next(field for field in (*new, *was) if was.get(field) != new.get(field))
+    return f"{field} was {was.get(field)}, and is {new.get(field)}"
 
 
 def _without_places(content: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the paths of models and encoders. Paths are no evidence: the files are compared by their hashes."""
-    places = {"path", "config"}
+    places = {"path", "config", "arms"}
     entries = {
         kind: [{k: v for k, v in e.items() if k not in places and v is not None} for e in content.get(kind, [])]
         for kind in ("models", "encoders")

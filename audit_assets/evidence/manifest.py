@@ -11,21 +11,36 @@ covers the rows, because it covers the tables that the rows are compared with.
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from audit_assets.config import Key, Protocol
 from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.audit_file import portable
 from audit_assets.evidence.machine import this_machine
+from audit_assets.evidence.parts import (
+    Database,
+    Imitation,
+    InArm,
+    Part,
+    Reference,
+    Sha256,
+    Source,
+    StoredFile,
+    StoredTable,
+    Subject,
+    Work,
+)
 from audit_assets.evidence.software import this_version
 from audit_assets.hashing import digest, sha256
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
+from audit_assets.roster.arms import Asked
 from audit_assets.roster.subjects import prompted
 from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import each, whole
@@ -34,6 +49,8 @@ from audit_assets.workspace import Workspace
 
 FORMAT = 2
 """Format 1 does not say which version made the manifest. Its manifests stay valid."""
+WITH_ARMS = 3
+"""The format of a manifest that has images of arms. An audit without arms has the manifest that it always had."""
 SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
 """Tables of single caption files, below the published ones."""
 DRAWS = ("control_candidates", "random_names", "name_collisions")
@@ -44,123 +61,15 @@ MADE_ONCE = (
     "reference_embeddings",
     "label_embeddings",
     "sigmoid_scores",
+    "arm_images",
+    "arm_embeddings",
     *(table for recipe in RECIPES if recipe is not COMPARISON for table in recipe.tables),
 )
 """Tables that are written when what they are made from changed, and at no other time."""
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=500)]
-"""A path below the warehouse. None of its parts begins with a dot, so it never leads out."""
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StoredFile(_Part):
-    path: Place
-    bytes: int = Field(ge=0)
-    sha256: Sha256
-
-
-class StoredTable(StoredFile):
-    rows: int = Field(ge=0)
-    inputs: str
-    """The hash of what it was made from, which the file itself carries."""
-    published_as: str | None
-    """Its table in the database. It is None if only published tables are made from it."""
-
-    @property
-    def of_a_scan(self) -> bool:
-        """Whether the table is of single caption files or of a draw, from which the published tables were made."""
-        return self.published_as is None and not self.path.startswith("audit_report/")
-
-
-class Picture(_Part):
-    """An image of the store, `images/<first two digits>/<sha256>.png`.
-
-    It is None if no image exists (`not_supplied`, a refused prompt).
-    """
-
-    image_sha256: Sha256 | None
-    bytes: int | None = Field(ge=0)
-
-    @property
-    def path(self) -> str:
-        return image_path(self.image_sha256 or "")
-
-    def stored(self) -> StoredFile:
-        return StoredFile(path=self.path, bytes=self.bytes or 0, sha256=self.image_sha256 or "")
-
-
-class Imitation(Picture):
-    template: int
-    trial: int
-    prompt: str | None
-    seed: str | None = Field(pattern=r"^[0-9]+$")
-    """Decimal, as a text: many readers of JSON lose digits beyond 2^53."""
-    status: str
-
-
-class Work(Picture):
-    work: int
-    source: str | None
-    licence: str | None
-
-
-class CaptionRow(_Part):
-    """The file and the row of a caption that names a subject."""
-
-    shard: str
-    row: int
-
-
-class Subject(_Part):
-    """A prompted subject: from the captions and the roster to the images and their embeddings."""
-
-    subject: Key
-    name: str
-    kind: str
-    rosters: list[str]
-    mentions: int | None
-    captions: list[CaptionRow]
-    """The first captions that name the subject."""
-    imitations: Place
-    images: list[Imitation]
-    embeddings: dict[str, Place]
-    """Encoder -> table."""
-
-
-class Reference(_Part):
-    """Real works of a subject, and their embeddings."""
-
-    subject: Key
-    reference_works: Place
-    works: list[Work]
-    embeddings: dict[str, Place]
-
-
-class ModelFile(_Part):
-    kind: str
-    file: str
-    bytes: int = Field(ge=0)
-    sha256: Sha256
-    licence: str | None
-
-
-class Source(_Part):
-    """A model version or an encoder: its row in the table, and every file of it."""
-
-    row: dict[str, Any]
-    files: list[ModelFile]
-
-
-class Database(StoredFile):
-    published_from: str
-
-
-class Manifest(_Part):
-    format: Literal[1, 2]
+class Manifest(Part):
+    format: Literal[1, 2, 3]
     model_version: Key
     made_from: Sha256
     audit: dict[str, Any]
@@ -172,6 +81,7 @@ class Manifest(_Part):
     encoders: list[Source]
     subjects: list[Subject]
     references: list[Reference]
+    arms: list[InArm] = Field(default_factory=list)
     tables: list[StoredTable]
     report: list[StoredFile]
     database: Database
@@ -182,14 +92,14 @@ class Manifest(_Part):
     root: Sha256
 
     def imitations(self) -> Iterable[tuple[str, Imitation]]:
-        return ((s.subject, image) for s in self.subjects for image in s.images if image.image_sha256)
+        found = ((s.subject, image) for s in self.subjects for image in s.images if image.image_sha256)
+        in_arms = (
+            (f"{a.subject} in arm {a.arm}", image) for a in self.arms for image in a.images if image.image_sha256
+        )
+        return chain(found, in_arms)
 
     def works(self) -> Iterable[tuple[str, Work]]:
         return ((r.subject, work) for r in self.references for work in r.works if work.image_sha256)
-
-
-def image_path(sha256: str) -> str:
-    return f"images/{sha256[:2]}/{sha256}.png"
 
 
 def root_hash(content: dict[str, Any]) -> str:
@@ -225,9 +135,9 @@ def read_manifest(path: Path) -> Manifest:
 def parse_manifest(text: str, where: str) -> Manifest:
     try:
         content = json.loads(text)
-        if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > FORMAT:
+        if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > WITH_ARMS:
             raise InputError(
-                f"{where}: has format {content['format']}, and this version reads formats up to {FORMAT}: a newer version of "
+                f"{where}: has format {content['format']}, and this version reads formats up to {WITH_ARMS}: a newer version of "
                 "audit_assets wrote it. Install that version."
             )
         manifest = Manifest.model_validate(content)
@@ -272,8 +182,9 @@ def make_manifest(ws: Workspace, model: str) -> Manifest:
 def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
     warehouse, root = ws.warehouse, ws.warehouse.root
     report = table_rows(warehouse, f"audit_report/{model}")
+    arms = _arms(ws, model)
     content = {
-        "format": FORMAT,
+        "format": WITH_ARMS if arms else FORMAT,
         "model_version": model,
         "made_from": made_from,
         "audit": audit,
@@ -281,6 +192,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
         **sources(ws, model),
         "subjects": _subjects(ws, model),
         "references": _references(ws, model),
+        **({"arms": arms} if arms else {}),
         "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
         "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
         "database": {
@@ -385,6 +297,27 @@ def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
     return each(ws.warehouse.root, entry, own)
 
 
+def _arms(ws: Workspace, model: str) -> list[dict[str, Any]]:
+    encoders = ws.encoders(model)
+
+    def entry(found: tuple[str, Asked]) -> dict[str, Any]:
+        arm, one = found
+        cell = f"{model}/{arm}/{one.subject}"
+        tables = {e.name: f"arm_embeddings/{e.name}/{cell}" for e in encoders}
+        return {
+            "arm": arm,
+            "subject": one.subject,
+            "kind": one.kind,
+            "arm_images": f"arm_images/{cell}.parquet",
+            "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"arm_images/{cell}")],
+            "embeddings": {e: f"{table}.parquet" for e, table in tables.items() if ws.warehouse.made(table)},
+        }
+
+    return each(
+        ws.warehouse.root, entry, [(arm, one) for arm, of_arm in ws.asked_in_arms(model).items() for one in of_arm]
+    )
+
+
 def _image(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: row[key] for key in ("template", "trial", "prompt", "status", "image_sha256")},
@@ -443,6 +376,6 @@ def _write(path: Path, manifest: Manifest) -> None:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    without = {"made_by"} if manifest.made_by is None else None
+    without = {field for field in ("made_by", "arms") if not getattr(manifest, field)}
     content = manifest.model_dump(mode="json", exclude=without)
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1) + "\n"

@@ -13,9 +13,7 @@ from audit_assets.encoders.load import load
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.evidence.archive_file import LeftOut
 from audit_assets.evidence.check import Check, count, finding
-from audit_assets.evidence.manifest import (
-    Manifest,
-)
+from audit_assets.evidence.manifest import Manifest
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
 from audit_assets.results.stage import ResultStage
 from audit_assets.warehouse.store import vectors

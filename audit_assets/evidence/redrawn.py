@@ -12,9 +12,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError
 from audit_assets.evidence.check import Check, finding
-from audit_assets.evidence.manifest import (
-    Manifest,
-)
+from audit_assets.evidence.manifest import Manifest
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.generation.tables import redrawn_otherwise
 from audit_assets.models.registry import folder_here

@@ -13,15 +13,12 @@ from typing import Any
 import duckdb
 
 from audit_assets.evidence.check import Check, finding
-from audit_assets.evidence.manifest import (
-    Manifest,
-    Subject,
-    sources,
-    table_rows,
-)
+from audit_assets.evidence.manifest import Manifest, sources, table_rows
+from audit_assets.evidence.parts import Imitation, InArm, Subject
 from audit_assets.generation.answers import check_answers
 from audit_assets.generation.imitate import check_imitations, doubled
 from audit_assets.publication.stage import PublicationStage
+from audit_assets.roster.arms import Asked, literal
 from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import publish, published_from
 from audit_assets.warehouse.places import local_copy
@@ -46,6 +43,13 @@ def chain(ws: Workspace, manifest: Manifest) -> Check:
                 check.findings += _broken_links(
                     ws, manifest, subject, known.get(subject.subject), asked.get(subject.subject)
                 )
+        in_arms = {
+            (arm, one.subject): one for arm, of in ws.asked_in_arms(manifest.model_version).items() for one in of
+        }
+        for cell in manifest.arms:
+            images += len(cell.images)
+            with finding(check, cell.arm_images):
+                check.findings += _broken_arm(ws, manifest, cell, in_arms.get((cell.arm, cell.subject)))
         for reference in manifest.references:
             with finding(check, reference.reference_works):
                 works = table_rows(ws.warehouse, f"reference_works/{reference.subject}")
@@ -79,13 +83,7 @@ def _broken_links(
     if row is None or (row["name"], row["kind"], row["mentions"]) != (subject.name, subject.kind, subject.mentions):
         return [f"subjects.parquet: the row of {where} is not the manifest's"]
     table = ws.warehouse.read(f"imitations/{manifest.model_version}/{subject.subject}")
-    found = []
-    rows = table_rows(ws.warehouse, f"imitations/{manifest.model_version}/{subject.subject}")
-    for kept, image in zip(rows, subject.images, strict=True):
-        said = {**image.model_dump(), "seed": None if image.seed is None else int(image.seed)}
-        said.pop("bytes")
-        if any(kept[key] != value for key, value in said.items()):
-            found.append(f"{subject.imitations}: template {image.template}, trial {image.trial} is not the manifest's")
+    found = _unlike_rows(ws, subject.imitations, subject.images)
     if (source := manifest.model.row.get("source")) in ("diffusers", "api"):
         bits = json.loads(manifest.model.row.get("generation_settings") or "{}").get("seed_bits")
         problems = (
@@ -104,6 +102,37 @@ def _broken_links(
         found += [f"{subject.imitations}: {p}" for p in doubled(table, subject.subject)]
     hashes = [(i.template, i.trial, i.image_sha256) for i in subject.images if i.image_sha256]
     return found + _unlike_images(ws, subject.embeddings, ("template", "trial"), hashes)
+
+
+def _broken_arm(ws: Workspace, manifest: Manifest, cell: InArm, asked: Asked | None) -> list[str]:
+    """List where the images of an arm differ from the manifest, from the prompts that the arm asks by, and from their seeds."""
+    if asked is None:
+        return [f"{cell.arm_images}: the protocol has no such arm, or the arm does not ask {cell.subject}"]
+    found = _unlike_rows(ws, cell.arm_images, cell.images)
+    arm = next(arm for arm in ws.protocol.arms if arm.name == cell.arm)
+    table = ws.warehouse.read(cell.arm_images.removesuffix(".parquet"))
+    if manifest.model.row.get("source") == "diffusers" and not table["problem"].notna().all():
+        problems = check_imitations(table, literal(arm, asked), cell.subject)
+        found += [f"{cell.arm_images}: {p}" for p in problems]
+    found += [
+        f"{cell.arm_images}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the arm's prompt"
+        for i in cell.images
+        if i.image_sha256 and (i.template >= len(asked.prompts) or i.prompt != asked.prompts[i.template])
+        if manifest.model.row.get("source") in ("diffusers", "api")
+    ]
+    hashes = [(i.template, i.trial, i.image_sha256) for i in cell.images if i.image_sha256]
+    return found + _unlike_images(ws, cell.embeddings, ("template", "trial"), hashes)
+
+
+def _unlike_rows(ws: Workspace, where: str, images: Sequence[Imitation]) -> list[str]:
+    """List the rows of a table of images that are not the manifest's."""
+    found = []
+    for kept, image in zip(table_rows(ws.warehouse, where.removesuffix(".parquet")), images, strict=True):
+        said = {**image.model_dump(), "seed": None if image.seed is None else int(image.seed)}
+        said.pop("bytes")
+        if any(kept[key] != value for key, value in said.items()):
+            found.append(f"{where}: template {image.template}, trial {image.trial} is not the manifest's")
+    return found
 
 
 def _unlike_images(

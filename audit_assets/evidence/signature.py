@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_assets.config import Key
 from audit_assets.errors import InputError, unreadable
-from audit_assets.evidence.manifest import Manifest, Sha256
+from audit_assets.evidence.manifest import Manifest
+from audit_assets.evidence.parts import Sha256
 from audit_assets.evidence.timestamp import LARGEST as LARGEST_TIMESTAMP
 from audit_assets.evidence.timestamp import asked, claimed, stated
 from audit_assets.warehouse.places import whole

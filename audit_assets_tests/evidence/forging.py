@@ -6,14 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audit_assets.evidence.manifest import (
-    Manifest,
-    manifest_file,
-    manifest_text,
-    read_manifest,
-    root_hash,
-    stored_file,
-)
+from audit_assets.evidence.manifest import Manifest, manifest_file, manifest_text, read_manifest, root_hash, stored_file
 from audit_assets.evidence.verify import Check, verify
 from audit_assets.workspace import Workspace
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.archive_file import FILE
-from audit_assets.evidence.manifest import Manifest, image_path, manifest_text, root_hash
+from audit_assets.evidence.manifest import Manifest, manifest_text, root_hash
+from audit_assets.evidence.parts import image_path
 from audit_assets.evidence.verify import verify
 from audit_assets.publication.stage import PublicationStage
 from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, flipped, read, workspace_of
