@@ -15,8 +15,10 @@ from audit_assets.errors import InputError
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.words import arm_tables
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -41,6 +43,8 @@ from audit_assets.warehouse.images import SHOW_NOTHING
 
 SIZE = 224
 """Pixels of a picture: a person can judge it by eye, and three versions of forty images stay below 10 MB."""
+IN_AN_ARM = 5
+"""Pictures of an artist per arm and version."""
 _LEAST_SHARED_FIRST = ("independent", "image only", "unknown", "shared")
 
 
@@ -80,6 +84,8 @@ def _page(
             for w in works.to_dict("records")
         ],
         tests=_tests(connection, protocol, slug),
+        still_works=arm_tables.of_one_artist(read_arms.of_artist(connection, protocol, slug), name),
+        in_arms=_in_arms(connection, audited, subject, load),
         compared=versions.changed_subjects(compared, "Two versions with the same prompts and seeds; the difference is the later minus the earlier version."),
         images=_images(connection, slug),
         real_works=_real_works(works),
@@ -97,6 +103,25 @@ def _facts(subject: dict[str, Any], works: int) -> str:
     if true(subject["opted_out"]):
         facts.append("has opted out of training (the audit records this and treats the artist like any other)")
     return "; ".join(facts)
+
+
+def _in_arms(
+    connection: DuckDBPyConnection, audited: list[str], subject: dict[str, Any], load: Load
+) -> list[dict[str, Any]]:
+    """The first images of each arm and version, to look at."""
+    found = []
+    for version in audited:
+        rows = read_arms.pictures(connection, version, subject["subject"], IN_AN_ARM)
+        for arm, own in rows.groupby("arm", sort=False):
+            prompts = ", ".join(f"“{prompt}”" for prompt in own["prompt"].dropna().unique())
+            pictures = [
+                thumbnail(load(sha256), f"Image {i} of {version} in the arm {arm}", SIZE // 2)
+                for i, sha256 in enumerate(own["image_sha256"], 1)
+            ]
+            found.append(
+                {"version": version, "arm": arm, "prompts": prompts or "prompt not known", "pictures": pictures}
+            )
+    return found
 
 
 def _headline(connection: DuckDBPyConnection, verdicts: pd.DataFrame) -> list[dict[str, Any]]:
@@ -134,6 +159,7 @@ def _version(
     row = read.model_version_row(connection, version)
     encoder, alpha = _least_shared(connection, version), read.alpha(connection, protocol)
     answers, copies = read_artist.answers(connection, protocol, slug), read_artist.copies(connection, protocol, slug)
+    leaks = read_arms.leakage_of(connection, protocol, slug)
     alone = read.only_artist(connection) is not None
     images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
     named = images[(images["model_version"] == version) & (images["template"] >= 0)]
@@ -149,7 +175,11 @@ def _version(
             {
                 "encoder": r["encoder"],
                 "verdict": r["verdict"],
-                "sentences": [*sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone), *withheld],
+                "sentences": [
+                    *sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone),
+                    *withheld,
+                    *arm_tables.house_style(own(leaks, r["encoder"]), name),
+                ],
                 "answers": _three(three_answers(own(answers, r["encoder"]), r), version, r["encoder"]),
             }
             for r in rows

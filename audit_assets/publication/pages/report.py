@@ -15,9 +15,10 @@ from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import across_models, matching
+from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import artist_tables, headline, model_tables
+from audit_assets.publication.words import arm_tables, artist_tables, headline, model_tables
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -58,6 +59,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
     one = read.only_artist(results.connection)
     paper = matching.paper_test(results)
     compared, subjects = _beside_others(results)
+    in_arms = read_arms.arms(results)
     return render(
         "report.html.j2",
         results=results,
@@ -72,6 +74,9 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         verdicts=tables.verdicts(results),
         answers=artist_tables.answers(results),
         confusable=artist_tables.confusable(results),
+        still_works=arm_tables.what_still_works(in_arms),
+        arm_by_arm=arm_tables.arm_by_arm(in_arms),
+        leakage=arm_tables.leakage(read_arms.leakage(results)),
         copies=artist_tables.copies(results),
         artists=artist_tables.artists(artists),
         forest=[] if one else _forest(artists),
