@@ -26,6 +26,7 @@ import pandas as pd
 
 from audit_assets.measurement import (
     auditability,
+    leakage,
     name_controls,
     near_copies,
     own_cell,
@@ -36,7 +37,7 @@ from audit_assets.measurement import (
     versions,
 )
 from audit_assets.measurement.power import accuracy_half_width
-from benchmarks import further_studies, limit_studies, studies
+from benchmarks import arm_studies, further_studies, limit_studies, studies
 from benchmarks.simulation_figure import draw_figure
 from benchmarks.studies import Row
 
@@ -44,7 +45,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 SEED = 2023
 ICCS = studies.ICCS
 SHARES = (0.02, 0.1, 0.3, 0.5, 0.81, 0.93, 0.98)
-STUDIES = studies.STUDIES | further_studies.STUDIES | limit_studies.STUDIES
+STUDIES = studies.STUDIES | further_studies.STUDIES | limit_studies.STUDIES | arm_studies.STUDIES
 LIMITS: Sequence[tuple[str, float, str]] = (
     ("other names with images for `own_cell`", own_cell.FEWEST_COLUMNS, "own_cell.FEWEST_COLUMNS"),
     ("other artists with works for `own_cell`", own_cell.FEWEST_ROWS, "own_cell.FEWEST_ROWS"),
@@ -59,6 +60,7 @@ LIMITS: Sequence[tuple[str, float, str]] = (
     ("cosine of near-identical works", near_copies.THRESHOLD, "near_copies.THRESHOLD"),
     ("correlation of their pixels", near_copies.PIXELS, "near_copies.PIXELS"),
     ("works for a gap between two artists", auditability.FEWEST_WORKS, "auditability.FEWEST_WORKS"),
+    ("share of unprompted images above which an artist is house style", leakage.HOUSE_STYLE, "leakage.HOUSE_STYLE"),
     ("versions for a trend", versions.FEWEST_FOR_TREND, "versions.FEWEST_FOR_TREND"),
 )
 
@@ -97,6 +99,12 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("equivalence", None, "equivalence", "claimed at its margin", 0.05),
     ("trend", None, "trend", "p <= 0.05", 0.05),
     ("paper", None, "own_cell", "p <= 0.05", 0.05),
+    ("other prompts", None, "nearness 0", "passes", 0.02),
+    ("leakage", "0 %", "the artist", "called house style", 0.0),
+    ("leakage", "5 %", "the artist", "called house style", 0.025),
+    ("leakage", "0 %, some labels are near to everything", "the artist", "called house style", 0.01),
+    ("leakage", "0 %, the encoder prefers one artist's label", "the artist", "called house style", 0.05),
+    ("leakage", None, "other artists", "called house style", 0.01),
 )
 """Study, case (None: all), test, figure, and the most that it may be."""
 
@@ -281,6 +289,18 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
             "works of the artist",
         ),
         "splits": page.crossed("imitator splits", page.cases("imitator splits"), [("two seeds give two answers", "two seeds", "differ")], "splits, at the limit of what is seen"),
+        "other prompts": page.crossed(
+            "other prompts", page.cases("other prompts"),
+            [("described like any other", "nearness 0", "passes"), ("cosine 0.2 to the label", "nearness 0.2", "passes"),
+             ("cosine 0.4 to the label", "nearness 0.4", "passes")],
+            "the model knows no artist: descriptions that pass",
+        ),
+        "leakage": page.crossed(
+            "leakage", page.cases("leakage"),
+            [("called house style", "the artist", "called house style"), ("not tested", "the artist", "not tested"),
+             ("another artist is called", "other artists", "called house style")],
+            "unprompted images that truly fall to one of 10 artists",
+        ),
         "coverage": covered(coverage, 70),
         "coverage of ten": covered(coverage, 10),
         "widths": widths(),

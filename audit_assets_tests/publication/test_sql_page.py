@@ -24,6 +24,7 @@ MAY_BE_EMPTY = (
     "-- Did the artists who opted out move",
     "-- Artists whose real works the encoder cannot tell",
     "-- Near-identical works",
+    "-- What still works",
 )
 
 
