@@ -47,7 +47,7 @@ def test_every_shipped_protocol_loads_under_its_own_name(path: Path, tmp_path: P
 def test_a_protocol_can_be_a_file_beside_the_audit(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("name: own\ntemplates: ['by {name}']\n")
     assert load_protocol(load(tmp_path, GOOD.replace("paper_2023", "own.yaml"))).templates == ("by {name}",)
-    with pytest.raises(InputError, match=r"nowhere.*paper_2023, paper_2023_small"):
+    with pytest.raises(InputError, match=r"nowhere.*paper_2023, paper_2023_arms, paper_2023_small"):
         load_protocol(load(tmp_path, GOOD.replace("paper_2023", "nowhere")))
 
 

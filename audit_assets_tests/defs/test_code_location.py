@@ -64,6 +64,8 @@ def test_the_code_version_of_an_asset_is_the_version_that_its_hashes_have() -> N
     }
     others = {
         "label_embeddings": encoders.LABELS_VERSION,
+        "arm_images": generation.ARM_VERSION,
+        "arm_embeddings": generation.ARM_VERSION,
         "audit_report": publication.REPORT_VERSION,
         "evidence_manifest": manifest.FORMAT,
     }
@@ -79,7 +81,7 @@ def test_what_depends_on_all_real_works_says_so() -> None:
     assert type(mapping).__name__ == "AllPartitionMapping"
 
 
-GPU_ASSETS = ("imitations", "imitation_embeddings", "reference_embeddings")
+GPU_ASSETS = ("imitations", "imitation_embeddings", "reference_embeddings", "arm_images", "arm_embeddings")
 SHOW = (
     "import json, sys; from audit_assets.definitions import defs; import dagster as dg; location = defs();"
     "graph = location.resolve_asset_graph(); location.get_repository_def();"

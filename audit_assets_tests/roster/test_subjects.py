@@ -16,7 +16,8 @@ def artists() -> pd.DataFrame:
     kinds = ["artist"] * 4 + ["untrained_artist", "background", "artist"]
     return pd.DataFrame(
         {"name": names, "kind": kinds, "aliases": [[] for _ in names], "opted_out": [True] + [False] * 6,
-         "indirect_prompt": "", "locale": "", "peers": "", "prompt_name": ""}
+         "indirect_prompt": "", "locale": "", "peers": "", "prompt_name": "", "indirect_prompts": [[] for _ in names],
+         "translated": "", "titles": [["Fjord"], *([] for _ in names[1:])], "described_as": ""}
     )  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -
     assert ada["rosters"] == ["criteria", "most_mentioned"]
     assert ada["mentions"] == 9
     assert ada["opted_out"]
+    assert ada["titles"] == ["Fjord"]
     is_control = table["kind"].isin(["random_name", "nonsense"])
     assert table["kind"].value_counts()[["random_name", "nonsense"]].tolist() == [4, 1]
     assert table.loc[is_control, "shares_name_parts"].tolist() == [False, False, False, True, True]
