@@ -29,10 +29,10 @@ test-all: lint $(DRAWN)
 	@.ci/services
 	@$(BIN)/python -m pytest -q -m "not faults"
 
-# This target makes more than a hundred faults in copies of the small audit. It takes half an hour on two cores. Some tests need the
-# right to mount and Debian's faketime. Without them, pytest skips these tests and prints the reason.
+# This target makes more than 250 faults in copies of the small audit, two at a time. Some tests need the right to mount and Debian's
+# faketime. Without them, pytest skips these tests and prints the reason.
 test-faults: $(VENV)/.developing $(DRAWN)
-	@$(BIN)/python -m pytest -q -m faults -rs audit_assets_tests/faults
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m faults -rs audit_assets_tests/faults
 
 # This target looks for known vulnerabilities of the installed packages. It asks an advisory service, so it needs a network.
 audit-dependencies: $(VENV)/.developing

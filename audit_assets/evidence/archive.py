@@ -11,6 +11,7 @@ The archive has all tables that `audit.duckdb` is made from, also those of other
 this model version only.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ import stat
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -77,6 +78,8 @@ def export(
     """
     if os.path.lexists(out):
         raise InputError(f"{out}: is there already, and is not overwritten; name another file.")
+    if not os.path.isdir(out.parent):
+        raise InputError(f"{out}: there is no folder {out.parent}; make it, or name another file.")
     manifest = read_manifest(manifest_file(ws.warehouse, model))
     wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
     left_out = [k for k, there in wanted.items() if not there]
@@ -94,9 +97,11 @@ def export(
                     _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
         os.replace(temporary, out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error}); check the folder's rights and free space.") from None
+        remedy = "shorten its name" if error.errno == errno.ENAMETOOLONG else "check the folder's rights and free space"
+        raise InputError(f"{out}: cannot be written ({error.strerror}); {remedy}.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return archive
 
 
@@ -207,10 +212,16 @@ def _as_now(name: str, text: str) -> str:
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     """Open the archive. Raise InputError for any error that the library finds inside."""
     try:
-        with zipfile.ZipFile(file) as packed:
-            yield packed
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe may wait for ever
+            raise InputError(f"{file}: is no file; give an archive of `audit-assets export`.")
+        stream = file.open("rb")
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct the name.") from None
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}.") from None
+    try:
+        with stream, zipfile.ZipFile(stream) as packed:
+            yield packed
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, InputError):
             raise

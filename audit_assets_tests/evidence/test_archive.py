@@ -1,6 +1,7 @@
 """An archive comes out as it went in, or it is refused and leaves nothing behind."""
 
 import json
+import os
 import shutil
 import stat
 import struct
@@ -105,6 +106,25 @@ def test_the_same_evidence_gives_the_same_bytes_with_or_without_what_may_be_left
     assert more == {f"warehouse/{image_path(w.image_sha256 or '')}" for _, w in read(audited).works()}
     import_archive(tmp_path / "least.zip", tmp_path / "least")
     assert findings(files_checked(tmp_path / "least" / "audit.yaml")) == []
+
+
+def test_an_archive_that_cannot_lie_where_it_is_asked_says_why(audited: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"e\.zip: there is no folder .*/none; make it"):
+        export(workspace_of(audited), MODEL, tmp_path / "none" / "e.zip")
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\); shorten its name"):
+        export(workspace_of(audited), MODEL, tmp_path / f"{'e' * 252}.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_not_imported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "folder.zip").mkdir()
+    for file in ("pipe.zip", "folder.zip"):
+        with pytest.raises(InputError, match=rf"{file}: is no file; give an archive"):
+            import_archive(tmp_path / file, tmp_path / "received")
+    with pytest.raises(InputError, match=r"none\.zip: there is no such file"):
+        import_archive(tmp_path / "none.zip", tmp_path / "received")
+    assert not (tmp_path / "received").exists()
 
 
 def test_nothing_is_overwritten(audited: Path, archive: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One artist's page tells the truth of the database, keeps names as text, and refuses whom it cannot speak of."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def test_an_artist_is_found_by_slug_or_by_name_as_people_write_it(simulated: Wor
         ("artst 14", r"not in the audit.*did you mean 'Artist 14'"),
         ("Nobody Whatsoever", r"not in the audit.*add the artist"),
         ("x' OR 1=1; --", r"not in the audit"),
+        (os.fsdecode(b"caf\xe9"), r"'caf.*xe9' is not in the audit"),
         ("control-30", r"is a control \(random_name\)"),
     ],
 )

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, in_utf8
 from audit_assets.measurement.identification import class_probabilities
 from audit_assets.publication.queries import database as read
 from audit_assets.results.label_sets import label_embeddings, label_sets
@@ -28,6 +28,7 @@ def find(connection: duckdb.DuckDBPyConnection, artist: str) -> dict[str, Any]:
     subjects = read.rows(
         connection, "SELECT * REPLACE (kind::VARCHAR AS kind) FROM subjects WHERE kind <> 'background' ORDER BY subject"
     )
+    artist = in_utf8(artist)  # a terminal can send any bytes
     wanted = artist.strip().casefold()
     found = subjects[subjects["subject"] == wanted]
     if found.empty:
