@@ -38,6 +38,8 @@ class Stopped(InputError):
 
 def said(error: BaseException) -> str:
     """What an error says, for the list of what was left out. An error that is not about input begins with its kind."""
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.errno in _READ_REMEDIES:
+        return in_utf8(f"{unreadable(error.filename, error)}.")
     text = " ".join(in_utf8(str(error)).split()) if not isinstance(error, InputError) else str(error)
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text[:500] or 'no message'}"
 

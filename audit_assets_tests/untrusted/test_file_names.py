@@ -41,6 +41,9 @@ def test_a_name_that_is_not_utf_8_is_written_with_its_codes() -> None:
     assert in_utf8(LATIN_1) == r"caf\xe9"
     assert in_utf8("a\ud800") == r"a\ud800"
     assert said(OSError(LATIN_1)) == r"OSError: caf\xe9"
+    assert said(PermissionError(13, "Permission denied", f"/m/{LATIN_1}")).startswith(
+        r"/m/caf\xe9: cannot be read (Permission denied); give yourself the right to read it"
+    )
     assert in_utf8("café 風") == "café 風"
 
 
