@@ -170,10 +170,11 @@ def _pil_processor(resolved: ResolvedEncoder) -> Any:
 
 
 _NOT_USED = re.compile(
-    r"(\w+\.)?(classifier|cls_classifier|distillation_classifier|head|lm_head|decoder|decode_head|auxiliary_head|fpn|pooler|mask_token"
-    r"|text_model|text_projection|logit_scale|logit_bias)(\.|$)"
+    r"(\w+\.)?(classifier|cls_classifier|distillation_classifier|head|lm_head|decoder|decode_head|auxiliary_head|fpn|pooler|mask_token)(\.|$)"
 )
-"""Parts of a checkpoint that its vector of an image does not pass: heads for other tasks, and the text tower beside a vision tower."""
+"""Parts of a checkpoint that no vector passes: heads for other tasks."""
+_OF_TEXTS = re.compile(r"(\w+\.)?(text_model|text_projection|logit_scale|logit_bias)(\.|$)")
+"""The text tower beside a vision tower. An encoder that reads names passes it."""
 
 
 def _check_loaded(resolved: ResolvedEncoder, loaded_as: str, loaded: dict[str, Any]) -> None:
@@ -182,7 +183,8 @@ def _check_loaded(resolved: ResolvedEncoder, loaded_as: str, loaded: dict[str, A
         raise InputError(
             f"{resolved.path}: the weights lack {missing[0]}; copy the model again, or correct config.json."
         )
-    unknown = [name for name in sorted(loaded["unexpected_keys"]) if not _NOT_USED.match(name)]
+    unused = (_NOT_USED,) if resolved.kind == "image_text" else (_NOT_USED, _OF_TEXTS)
+    unknown = [name for name in sorted(loaded["unexpected_keys"]) if not any(part.match(name) for part in unused)]
     if unknown:
         raise InputError(
             f"{resolved.path}: the weights have {len(unknown)} tensors that {loaded_as} does not know, such as {unknown[0]}; config.json "

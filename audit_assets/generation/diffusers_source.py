@@ -32,7 +32,7 @@ class DiffusersSource:
         self.dtype = dtype_for(self.device, self.settings["dtype"])
         self.largest_batch: int | None = None
         """The largest batch that fits into memory. None until a batch did not fit."""
-        self.pipeline = load_pipeline(resolved, self.dtype)
+        self.pipeline, self._unused = load_pipeline(resolved, self.dtype)
         self._arguments = resolved.arguments
         scheduler = self.settings["scheduler"]
         if scheduler and scheduler != type(getattr(self.pipeline, "scheduler", None)).__name__:
@@ -56,10 +56,11 @@ class DiffusersSource:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend, and what adapters changed."""
+        """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend, what adapters changed, and which tensors of text encoders no prompt passes."""
         return {
             **({"adapters": self._adapters} if self._adapters else {}),
             **({"embeddings": self._embeddings} if self._embeddings else {}),
+            **({"not_used": self._unused} if self._unused else {}),
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),

@@ -3,6 +3,7 @@
 This module imports torch: import it only to make images.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,20 @@ from audit_assets.untrusted.layout import INDEX, components
 from audit_assets.untrusted.weights import read_json
 
 
-def load_pipeline(resolved: ResolvedModel, dtype: torch.dtype) -> Any:
-    """The pipeline on the CPU. InputError if a file or a tensor is missing, or a class is not allowed."""
+def load_pipeline(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[Any, dict[str, list[str]]]:
+    """The pipeline on the CPU, and the tensors that its text encoders have and that no prompt passes.
+
+    InputError if a file or a tensor is missing, a part of a model would not be used, or a class is not allowed.
+    """
     with loading(resolved.path, str(resolved.pipeline_class)):
-        parts: dict[str, Any] = {**dict.fromkeys(_absent(resolved)), **_models(resolved, dtype)}
+        models, unused = _models(resolved, dtype)
+        parts: dict[str, Any] = {**dict.fromkeys(_absent(resolved)), **models}
         if resolved.one_file is None:
             pipeline = DiffusionPipeline.from_pretrained(resolved.path, **parts, dtype=dtype, **SAFE_WEIGHTS)
         else:
             pipeline = _from_one_file(resolved, parts, dtype)
         _check_whole(resolved.path, pipeline)
-    return pipeline
+    return pipeline, unused
 
 
 def _absent(resolved: ResolvedModel) -> list[str]:
@@ -46,11 +51,12 @@ def _left_out(resolved: ResolvedModel) -> list[str]:
     return left_out(resolved.path, resolved.settings["safety_checker"] is not False)
 
 
-def _models(resolved: ResolvedModel, dtype: torch.dtype) -> dict[str, Any]:
-    """The components that are not left to the pipeline: text encoders, variants, and what a model in one file lacks.
+def _models(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The models that are loaded from folders, and the tensors of heads that their text encoders do not use.
 
-    If the file of a text encoder lacks a tensor, transformers fills it at random and only warns; this raises InputError.
-    InputError too if any component is of a class that is not loaded; nothing is loaded then.
+    The pipeline would load them too. The libraries fill a tensor that is missing at random, leave out one that the
+    configuration does not use, and only log it; this raises InputError. InputError too if any component is of a class
+    that is not loaded; nothing is loaded then.
     """
     folder, index = resolved.path, resolved.path / INDEX
     absent = _left_out(resolved)
@@ -62,22 +68,36 @@ def _models(resolved: ResolvedModel, dtype: torch.dtype) -> dict[str, Any]:
     for component, own in classes.items():
         if component.startswith("tokenizer"):
             check_vocabulary(folder / component, own)
-    found = {}
+    found, unused = {}, {}
     for component, own in classes.items():
-        text_encoder = component.startswith("text_encoder") and own.__module__.startswith("transformers.")
-        if component in resolved.in_file or not issubclass(own, ModelMixin | PreTrainedModel):
-            continue
-        if text_encoder or component in resolved.variants or resolved.one_file is not None:
-            found[component] = _model(own, folder / component, resolved.variants.get(component), dtype)
-    return found
+        if component not in resolved.in_file and issubclass(own, ModelMixin | PreTrainedModel):
+            found[component], heads = _model(own, folder / component, resolved.variants.get(component), dtype)
+            if heads:
+                unused[component] = heads
+    return found, unused
 
 
-def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+_HEADS = re.compile(
+    r"(\w+\.)?(lm_head|score|classifier|pooler|decoder|vision_model|visual|visual_projection|text_projection|logit_scale|logit_bias)(\.|$)"
+)
+"""Parts beside a text encoder: heads for other tasks, and towers for images. A prompt does not pass them."""
+
+
+def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """A model, and the tensors of heads beside it. InputError if its weights lack a tensor, or have one without a place in the model."""
     chosen = {} if variant is None else {"variant": variant}
     model, loaded = own.from_pretrained(folder, dtype=dtype, output_loading_info=True, **chosen, **SAFE_WEIGHTS)
-    if missing := sorted(loaded["missing_keys"]):
+    own_weights = {name for name, _ in model.named_parameters()}
+    if missing := sorted(own_weights & set(loaded["missing_keys"])):
         raise InputError(f"{folder}: the weights lack {missing[0]}; copy the model again.")
-    return model
+    unused = sorted(loaded["unexpected_keys"])
+    heads = [name for name in unused if issubclass(own, PreTrainedModel) and _HEADS.match(name)]
+    if unknown := [name for name in unused if name not in heads]:
+        raise InputError(
+            f"{folder}: the weights have tensors without a place in the {own.__name__} that config.json describes ({len(unknown)}, such as "
+            f"{unknown[0]}), which would not be used; give the config.json that belongs to these weights."
+        )
+    return model, heads
 
 
 def _from_one_file(resolved: ResolvedModel, parts: dict[str, Any], dtype: torch.dtype) -> Any:

@@ -115,6 +115,16 @@ def test_weights_that_the_configuration_does_not_describe_are_not_left_out_in_si
         TransformersEncoder(resolve_encoder("e", "image", str(tmp_path)), "cpu")
 
 
+def test_a_text_tower_of_fewer_layers_than_its_weights_is_refused(tmp_path: Path) -> None:
+    file = save("clip", tmp_path) / "model.safetensors"
+    more = {"text_model.encoder.layers.1.layer_norm1.weight": torch.zeros(16)}
+    save_file({**load_file(file), **more}, file, {"format": "pt"})
+    with pytest.raises(
+        InputError, match=r"1 tensors that CLIPModel does not know, such as text_model\.encoder\.layers\.1"
+    ):
+        TransformersEncoder(resolve_encoder("e", "image_text", str(tmp_path)), "cpu")
+
+
 def test_towers_of_two_dimensions_are_refused_before_the_work_starts(tmp_path: Path) -> None:
     """SigLIP has no projection of images, so its text tower must end in the width of its image tower."""
     text = {**VISION, "vocab_size": 6, "max_position_embeddings": 16, "projection_size": 24}

@@ -169,6 +169,37 @@ def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(stable_diffusion
         source_of(stable_diffusion)
 
 
+@pytest.mark.parametrize("component", ["unet", "vae", "text_encoder"])
+def test_a_tensor_that_the_configuration_does_not_use_is_bad_input(stable_diffusion: Path, component: str) -> None:
+    """diffusers and transformers would draw without it, and only log it."""
+    add_tensor(stable_diffusion / component, "encoder.further.weight")
+    with pytest.raises(
+        InputError, match=rf"{component}: .* without a place in .* \(1, such as encoder\.further\.weight\)"
+    ):
+        source_of(stable_diffusion)
+
+
+def test_a_text_encoder_of_fewer_layers_than_its_weights_is_bad_input(stable_diffusion: Path) -> None:
+    """The trick by which some people leave out the last layer: it is another model, so its weights must be saved as such."""
+    file = stable_diffusion / "text_encoder" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "num_hidden_layers": 1}))
+    with pytest.raises(InputError, match=r"text_encoder: .* such as .*layers\.1\."):
+        source_of(stable_diffusion)
+
+
+def test_a_head_beside_a_text_encoder_is_recorded_and_changes_no_image(stable_diffusion: Path) -> None:
+    before = [image_bytes(i) for i in draw(source_of(stable_diffusion))]
+    add_tensor(stable_diffusion / "text_encoder", "text_projection.weight")
+    source = source_of(stable_diffusion)
+    assert source.plan["not_used"] == {"text_encoder": ["text_projection.weight"]}
+    assert [image_bytes(i) for i in draw(source)] == before
+
+
+def add_tensor(component: Path, name: str) -> None:
+    (file,) = component.glob("*.safetensors")
+    save_file({**load_file(file), name: np.ones((2, 2), np.float32)}, file, {"format": "pt"})
+
+
 @pytest.mark.parametrize(
     ("file", "field", "value"),
     [
