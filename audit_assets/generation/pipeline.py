@@ -3,6 +3,7 @@
 This module imports torch: import it only to make images.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
 from diffusers.loaders import FromSingleFileMixin
+from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from audit_assets.errors import InputError
 from audit_assets.models.files import loading
+from audit_assets.models.one_file import tensors_of, text_layers
 from audit_assets.models.pipelines import ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS, component_class
 from audit_assets.models.tokenizers import check_vocabulary
 from audit_assets.untrusted.layout import INDEX, components
-from audit_assets.untrusted.weights import read_json
+from audit_assets.untrusted.weights import check_safetensors, read_json
 
 
 def load_pipeline(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[Any, dict[str, list[str]]]:
@@ -111,13 +114,55 @@ def _from_one_file(resolved: ResolvedModel, parts: dict[str, Any], dtype: torch.
     if "safety_checker" in read_json(resolved.path / INDEX):
         parts = {**parts, "safety_checker": None}  # no such file has one
     found: Any = pipeline
-    return found.from_single_file(
+    loaded = found.from_single_file(
         str(resolved.one_file),
         config=str(resolved.path),
         dtype=dtype,
         local_files_only=SAFE["local_files_only"],
         **parts,
     )
+    for component in resolved.in_file:
+        if isinstance(part := loaded.components[component], PreTrainedModel):
+            part.tie_weights()  # a T5 has its embeddings under one of two names
+            part.eval()  # diffusers leaves a T5 as it is in training, with dropout
+    _check_used(resolved, loaded)
+    return loaded
+
+
+def _check_used(resolved: ResolvedModel, pipeline: Any) -> None:
+    """InputError if a part of one file is not used. diffusers renames what the configuration describes, and leaves out the rest."""
+    file = Path(str(resolved.one_file))
+    shapes = {n: tuple(t["shape"]) for n, t in check_safetensors(file).items() if n != "__metadata__"}
+    for component in resolved.in_file:
+        model, own = pipeline.components[component], tensors_of(component, shapes)
+        if isinstance(model, PreTrainedModel):
+            config: Any = model.config
+            has, uses, what = text_layers(own), getattr(config, "num_hidden_layers", None), "layers"
+        else:
+            has, uses, what = (
+                sum(map(math.prod, own.values())),
+                sum(t.numel() for t in model.state_dict().values()),
+                "weights",
+            )
+        if has != uses:
+            raise InputError(
+                f"{file}: has {has} {what} of the {component}, and the {type(model).__name__} that {resolved.path / component / 'config.json'} "
+                f"describes has {uses}; name the folder that belongs to this file as `config`."
+            )
+        for name in own:
+            if name.startswith("text_encoders.clip_l.") and name.endswith("text_projection.weight"):
+                _check_projection(file, name, model)
+
+
+def _check_projection(file: Path, name: str, model: Any) -> None:
+    """InputError if the CLIP-L of one file has a projection of its own, in place of which diffusers puts the identity."""
+    with safe_open(file, "pt") as tensors:
+        own = tensors.get_tensor(name)
+    loaded = getattr(model, "text_projection", None)
+    if loaded is not None and not torch.equal(own.to(loaded.weight.dtype), loaded.weight):
+        raise InputError(
+            f"{file}: diffusers does not use {name}; give the model as a folder, in the layout of diffusers."
+        )
 
 
 def _check_whole(folder: Path, pipeline: Any) -> None:

@@ -4,6 +4,8 @@ The file has weights and nothing else. Its configuration, tokenizers and schedul
 there may be no network to ask for them.
 """
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,10 +75,46 @@ def is_in_file(component: str, class_name: str, names: Collection[str]) -> bool:
     return class_name == "T5EncoderModel" and _has(names, _T5)
 
 
+def tensors_of(component: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in one file that belong to a component, without copies that only training needs."""
+    if component in _DENOISERS:
+        own = [name for name in shapes if name.startswith(_WHOLE)]
+        own = own or [name for name in shapes if "." in name and not name.startswith(_OTHERS)]
+    else:
+        own = [name for name in shapes if name.startswith({"vae": _VAE, **_CLIP}.get(component, ()) or _T5)]
+    return {name: shapes[name] for name in own if not _FOR_TRAINING.search(name)}
+
+
+_WHOLE = "model.diffusion_model."
+_OTHERS = (*_VAE, *(prefix for prefixes in _CLIP.values() for prefix in prefixes), *_T5, "model_ema.", "denoiser.")
+_FOR_TRAINING = re.compile(r"\.(loss|model_ema)\.")
+_LAYER = re.compile(r"\.(?:layers|resblocks|block)\.(\d+)\.")
+_LAST_IS_UNUSED = "cond_stage_model.model."
+"""Stable Diffusion 2 reads the last layer but one. Its configuration has no more than that."""
+
+
+def text_layers(own: Iterable[str]) -> int:
+    """Return the number of layers that a text encoder in one file is read with."""
+    numbers = [(name, int(found[1])) for name in own if (found := _LAYER.search(name))]
+    last, name = max(((number, name) for name, number in numbers), default=(-1, ""))
+    return last if name.startswith(_LAST_IS_UNUSED) else last + 1
+
+
+def not_used(shapes: Mapping[str, tuple[int, ...]], in_file: Iterable[str]) -> dict[str, int]:
+    """Return the groups of tensors of one file that no component takes, each with its number of tensors."""
+    used = {name for component in in_file for name in tensors_of(component, shapes)}
+    return dict(sorted(Counter(name.split(".")[0] for name in shapes if name not in used).items()))
+
+
 def check_scheduler(file: Path, names: Collection[str], scheduler: Path, config: Mapping[str, Any]) -> None:
     """Raise InputError if the file is marked as trained for another prediction than the scheduler of `config` expects."""
     if "v_pred" in names and config.get("prediction_type") != "v_prediction":
         raise InputError(
             f"{scheduler}, prediction_type: is {config.get('prediction_type', 'epsilon')!r}, and {file.name} is marked as trained "
             "to predict the velocity (v_pred); write 'v_prediction' there, or name another folder as `config`."
+        )
+    if "ztsnr" in names and config.get("rescale_betas_zero_snr") is not True:
+        raise InputError(
+            f"{scheduler}, rescale_betas_zero_snr: is not true, and {file.name} is marked as trained with a last step of pure noise "
+            "(ztsnr); write true there, and 'trailing' as timestep_spacing, or name another folder as `config`."
         )

@@ -18,7 +18,7 @@ from audit_assets.models.adapters import ResolvedLora
 from audit_assets.models.embeddings import ResolvedEmbedding
 from audit_assets.models.families import Described, asked, family_of
 from audit_assets.models.files import files_sha256, local_folder, text_encoder_family
-from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_file
+from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_file, not_used
 from audit_assets.models.pipeline_source import PipelineSource, installed, pipeline_source
 from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.models.tokenizers import check_tokenizer_config
@@ -141,6 +141,8 @@ def resolve_diffusers(
             one_file, tensors.keys(), folder / "scheduler/scheduler_config.json", configs.get("scheduler", {})
         )
         said["one_file"] = {"file": one_file.name, "components": list(in_file)}
+        if unused := not_used(tensors, in_file):
+            said["one_file"]["not_used"] = unused
     return ResolvedModel(
         name=name,
         source="diffusers",

@@ -44,12 +44,12 @@ def t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=[(piece, -float(i)) for i, piece in enumerate(pieces)], extra_ids=0)
 
 
-def _clip(projection: bool = False, hidden_act: str = "quick_gelu") -> Any:
+def _clip(projection: bool = False, hidden_act: str = "quick_gelu", width: int = WIDTH) -> Any:
     tokenizer = clip_tokenizer()
     config = CLIPTextConfig(
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        projection_dim=WIDTH,
+        hidden_size=width,
+        intermediate_size=width,
+        projection_dim=width,
         num_attention_heads=2,
         num_hidden_layers=2,
         vocab_size=len(tokenizer),

@@ -22,8 +22,8 @@ from audit_assets_tests.models.opens import opened
 Weights = dict[str, torch.Tensor]
 
 
-def resolved(path: Path, *, variant: str | None = None, config: str | None = None) -> ResolvedModel:
-    settings = {"steps": 2, "guidance": 3.0, "size": 32}
+def resolved(path: Path, *, variant: str | None = None, config: str | None = None, **more: object) -> ResolvedModel:
+    settings = {"steps": 2, "guidance": 3.0, "size": 32, **more}
     return resolve_diffusers("tiny", str(path), None, settings, variant=variant, config=config)
 
 
