@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 from transformers.image_processing_backends import PilBackend
 from transformers.utils import logging as transformers_logging
 
@@ -20,6 +20,7 @@ from audit_assets.models.devices import best_device, is_cuda
 from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
+from audit_assets.models.timm import TIMM
 from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words
 from audit_assets.untrusted.layout import used_variant, weights_by_variant
 
@@ -66,6 +67,7 @@ class TransformersEncoder:
                 dtype=self.dtype,
                 variant=variant,
                 output_loading_info=True,
+                **({"config": _of_timm(resolved.path)} if resolved.family == TIMM else {}),
                 **self.pooling.options,
                 **SAFE_WEIGHTS,
             )
@@ -175,6 +177,15 @@ _NOT_USED = re.compile(
 """Parts of a checkpoint that no vector passes: heads for other tasks."""
 _OF_TEXTS = re.compile(r"(\w+\.)?(text_model|text_projection|logit_scale|logit_bias)(\.|$)")
 """The text tower beside a vision tower. An encoder that reads names passes it."""
+
+
+def _of_timm(folder: Path) -> Any:
+    """The configuration of a model of timm. timm writes the number of classes twice, and transformers sets it itself."""
+    config = AutoConfig.from_pretrained(folder, **SAFE)
+    arguments = dict(getattr(config, "model_args", None) or {})
+    arguments.pop("num_classes", None)
+    config.model_args = arguments or None
+    return config
 
 
 def _check_loaded(resolved: ResolvedEncoder, loaded_as: str, loaded: dict[str, Any]) -> None:

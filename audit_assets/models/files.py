@@ -88,6 +88,11 @@ def loading(folder: Path, what: str, done: str = "loaded") -> Iterator[None]:
             ) from error
         # transformers begins some messages with an empty line.
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), "it says no more")
+        if "torchvision::" in said:
+            raise InputError(
+                f"{folder}: {what} needs a torchvision that was built for the installed torch, and this one was built for another; install "
+                "both from one index, at the versions that belong together."
+            ) from error
         if needed := re.search(r"requires the (\w+) library", said):
             raise InputError(f"{folder}: {what} needs the package {needed[1].lower()}; install it ({said}).") from error
         if isinstance(error, ModuleNotFoundError) and error.name:

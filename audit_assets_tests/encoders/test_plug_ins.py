@@ -241,6 +241,7 @@ def test_a_model_of_timm_names_the_packages_that_it_needs(tmp_path: Path, own: b
     [
         (ImportError("\nSomeImageProcessor requires the Torchvision library but it was not found"), "needs the package torchvision; install it"),
         (ModuleNotFoundError("No module named 'timm'", name="timm"), "needs the package timm; install it"),
+        (RuntimeError("operator torchvision::nms does not exist"), "needs a torchvision that was built for the installed torch"),
         (ImportError("\n\n"), r"cannot be loaded \(ImportError: it says no more\)"),
     ],
 )  # fmt: skip
