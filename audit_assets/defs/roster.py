@@ -17,6 +17,7 @@ from audit_assets.roster.homes import names_of, shared, unread_table, unread_wor
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
+from audit_assets.warehouse.notes import WORKS, keep_notes
 from audit_assets.workspace import Workspace
 
 GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": str(roster.VERSION)}
@@ -249,6 +250,8 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     unread = unread_works(works)
     rows = unread_table(unread)
     ws.warehouse.write("unread_works", rows, digest([rows.to_json(), references.VERSION]))
+    twice = shared(works.files, names_of(ws.audit, table))
+    keep_notes(ws.warehouse, WORKS, twice, ws.audit.base)
     return finished(
         table,
         ws.warehouse.inputs("subjects") or "",
@@ -257,7 +260,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
             checked("controls_are_present", problems, warn=True, controls=controls),
             checked(
                 "every_file_of_real_works_is_read",
-                [*(one.sentence() for one in unread), *shared(works.files, names_of(ws.audit, table))],
+                [*(one.sentence() for one in unread), *twice],
                 warn=True,
             ),
         ],

@@ -21,6 +21,7 @@ from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.left_out import FOLDER, MODEL, LeftOut, leave_out, take_back
+from audit_assets.warehouse.notes import are_kept, keep_notes
 from audit_assets.workspace import Workspace
 
 FAILURES = 3
@@ -103,6 +104,7 @@ class ImitationStage:
                 yield Cell(subject, rows, made_now)
             if failed is not None and not drawn and not self._drew(model):
                 raise failed
+            keep_notes(ws.warehouse, model, self._notes(maker.resolved), ws.audit.base)
         if ws.audit.model(model).source == "image_folder":
             where, table, inputs = self._unread(model)
             if ws.warehouse.inputs(where) != inputs:
@@ -123,6 +125,7 @@ class ImitationStage:
             )
             if made:
                 register(self.ws.audit, maker.resolved)
+                made = are_kept(self.ws.warehouse, model, self._notes(maker.resolved), self.ws.audit.base)
         if self.ws.audit.model(model).source == "image_folder":
             where, _, inputs = self._unread(model)
             return made and self.ws.warehouse.inputs(where) == inputs
@@ -169,6 +172,15 @@ class ImitationStage:
             *(one.sentence() for one in self.unread(model)),
             *image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()),
         ]
+
+    def _notes(self, resolved: ResolvedModel) -> list[str]:
+        """What was assumed of a model version, and how its supplied images differ from the protocol. Files that are not read have a table of their own."""
+        found = [*resolved.notes(), *self.check_words(resolved)]
+        if resolved.source == "image_folder":
+            made = [t for s in self.ws.prompted() if self.ws.warehouse.inputs(t := f"imitations/{resolved.name}/{s}")]
+            rows = self.ws.warehouse.read_all(made)
+            found += image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()) if len(rows) else []
+        return found
 
     def unread(self, model: str) -> list[Unread]:
         """Every file and folder of a folder of images that the audit does not read, with the reason."""

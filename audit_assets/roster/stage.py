@@ -30,6 +30,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
 from audit_assets.untrusted.spreadsheet import as_csv
+from audit_assets.warehouse.notes import ROSTER, keep_notes
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
@@ -66,6 +67,7 @@ class RosterStage:
         inputs = digest([artists.to_json(), self.warehouse.inputs("artist_mentions"), r.model_dump(), VERSION])
         self.warehouse.write("artist_roster", table, inputs)
         self.warehouse.write("roster_attrition", choice.attrition, inputs)
+        keep_notes(self.warehouse, ROSTER, self.notes(), self.audit.base)
         return table
 
     def shortfall(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Whole audits of other sources than one good pipeline: saved images, refused models, an encoder that comes later."""
 
 import hashlib
+import html
 import json
 import shutil
 import subprocess
@@ -68,6 +69,12 @@ def saved_images(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
             shutil.copy(ws.images.path(sha256), folder / subject / f"{n}.png")
     cut = folder / artists[4] / "2.png"
     cut.write_bytes(cut.read_bytes()[:-200])
+    shutil.copytree(folder / artists[0], folder / "Carl Nobody")
+    shutil.copy(folder / artists[0] / "1.png", folder / artists[5] / "copy of another.png")
+    shutil.copy(folder / artists[0] / "1.png", folder / artists[5] / "the same again.png")
+    (folder / artists[5] / "notes.txt").write_text("x")
+    (folder / artists[5] / "._0.png").write_bytes(b"\0\5\26\7")
+    (folder / artists[5]).rename(folder / artists[5].replace("-", " ").upper())
     return folder
 
 
@@ -93,7 +100,7 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     artists = artists_of(ws)
     rows = query(ws, "SELECT * FROM imitations")
     supplied = rows[rows["status"] == "ok"].groupby("subject").size().to_dict()
-    assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (5, 3, 1, 5), strict=True))
+    assert supplied == dict(zip([artists[n] for n in (0, 1, 2, 5)], (5, 3, 1, 6), strict=True))
     absent = rows[rows["status"] == "not_supplied"]
     assert absent[["image_sha256", "seed", "prompt", "width"]].isna().all(axis=None)
     assert set(rows["subject"]) == set(ws.subjects().query("kind != 'background'")["subject"])
@@ -110,8 +117,42 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     judged = query(ws, "SELECT DISTINCT subject, images, verdict FROM verdicts WHERE kind = 'artist'")
     few = judged[judged["images"] < ws.protocol.trials]  # a verdict needs five
     assert set(few["verdict"]) == {"not auditable"}
-    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n == 5}
+    assert set(few["subject"]) == set(artists) - {s for s, n in supplied.items() if n >= 5}
     assert (ws.warehouse.root / "reports" / "closed" / "report.html").exists()
+
+
+def test_what_was_not_read_is_said_by_the_run_the_database_and_the_report(closed: tuple[Path, Driver]) -> None:
+    driver = closed[1]
+    spelt = artists_of(driver.ws)[5].replace("-", " ").upper()
+    expected = {"Carl Nobody", f"{spelt}/notes.txt", f"{spelt}/", f"{spelt}/the same again.png"}
+    said = " ".join(driver.unread())
+    found = query(driver.ws, "SELECT place, file, why FROM unread_files")
+    assert set(found.loc[found["place"] == "closed", "file"]) == expected
+    assert all(f"not read: closed: {file}: " in said for file in expected)
+    page = (driver.ws.warehouse.root / "reports" / "closed" / "report.html").read_text()
+    assert "Files that were not read" in page
+    assert "Carl Nobody" in page
+
+
+def test_how_supplied_images_differ_is_said_by_the_run_the_database_and_the_report(
+    closed: tuple[Path, Driver], audited: Path
+) -> None:
+    driver = closed[1]
+    few, copied = artists_of(driver.ws)[1], artists_of(driver.ws)[5]
+    expected = [
+        f"{copied}: 7 images, 6 different; copies count once",
+        f"{few}: 3 images, not 5; not auditable",
+        "no control name was supplied",
+        "images have no known seed",
+    ]
+    kept = query(driver.ws, "SELECT note FROM notes WHERE place = 'closed'")["note"].tolist()
+    page = html.unescape((driver.ws.warehouse.root / "reports" / "closed" / "report.html").read_text())
+    for sentence in expected:
+        assert any(sentence in said for said in driver.deviations())
+        assert any(sentence in note for note in kept)
+        assert sentence in page
+    assert len(kept) == len(driver.deviations())
+    assert query(workspace_of(audited), "SELECT * FROM notes WHERE place = 'miniature-1'").empty
 
 
 def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with_its_plan(

@@ -205,6 +205,26 @@ def test_files_that_were_not_read_are_named_in_the_report_of_their_version(
     )
 
 
+def test_notes_on_inputs_are_on_the_report_of_the_version_that_they_concern(
+    database: Path, tmp_path: Path, shared_load: Load
+) -> None:
+    copy = tmp_path / "audit.duckdb"
+    copy.write_bytes(database.read_bytes())
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute(
+            "INSERT INTO notes VALUES ('artists and captions', 'captions: 3 of 20 files have no score'), (?, '<i>ana</i>: 3 images, not 10'), (?, 'of the other')",
+            MODELS,
+        )
+    page = write_report(copy, MODELS[0], shared_load, tmp_path / "report").read_text()
+    text = parsed(page).text
+    assert "Notes on the inputs" in text
+    assert "captions: 3 of 20 files have no score" in text
+    assert "<i>ana</i>: 3 images, not 10" in text
+    assert "of the other" not in text
+    without = parsed(write_report(database, MODELS[0], shared_load, tmp_path / "other").read_text()).text
+    assert "Notes on the inputs" not in without
+
+
 def test_a_report_names_the_words_that_a_model_was_asked_by_if_they_are_not_the_name() -> None:
     with duckdb.connect() as connection:
         connection.execute(

@@ -87,6 +87,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         statuses=tables.statuses(results),
         withheld=tables.withheld(results),
         unread=tables.unread(results),
+        notes=model_tables.notes(results),
         tests=tables.tests(results),
         positive_control=tables.positive_control(results),
         auditability=tables.auditability(results),

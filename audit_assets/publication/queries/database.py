@@ -18,6 +18,7 @@ import pandas as pd
 from audit_assets.errors import InputError
 from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import table_suffix
+from audit_assets.warehouse.notes import ROSTER, WORKS
 
 EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
 
@@ -174,6 +175,15 @@ def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
     definitions = protocols(connection).set_index("protocol")["definition"]
     matching = json.loads(str(definitions.get(protocol, "{}"))).get("matching", {})
     return float(matching.get("alpha", 0.05))
+
+
+def notes(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataFrame:
+    """What a reader must know of the inputs of one model version: place, note. Notes on artists and captions come first."""
+    found = optional(connection, "notes")
+    if found.empty:
+        return found
+    own = found[found["place"].isin([ROSTER, WORKS, model_version])]
+    return own.sort_values("place", key=lambda p: p == model_version, kind="stable")
 
 
 def made_from(connection: duckdb.DuckDBPyConnection) -> str:

@@ -1,4 +1,4 @@
-"""The table on a model version: its files and settings, the words that it was asked by, and what its adapters changed."""
+"""The tables on a model version: its files and settings, the words that it was asked by, what its adapters changed, and notes on its inputs."""
 
 import json
 from collections.abc import Iterable
@@ -60,3 +60,13 @@ def adapters(settings: Any, plans: Iterable[str]) -> list[str]:
             f"{own.get('file') or own.get('path')}: {kind}, weight {own.get('weight')}; alpha: {alpha}{trained}{used}"
         )
     return said
+
+
+def notes(results: ModelResults) -> Table:
+    """What was assumed or passed over, and how supplied images differ from the protocol."""
+    found = read.notes(results.connection, results.model_version)
+    return Table(
+        "What was assumed of the inputs, what of them was passed over, and how supplied images differ from the protocol.",
+        columns("About", "Note"),
+        [] if found.empty else found[["place", "note"]].to_numpy().tolist(),
+    )
