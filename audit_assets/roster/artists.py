@@ -36,6 +36,7 @@ import pandas as pd
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8
+from audit_assets.roster.name_forms import EMPTY, misread
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import artist_folders
@@ -51,10 +52,6 @@ COLUMNS = (
     "indirect_prompt", "locale", "peers", "prompt_name", *OTHER_WAYS,
 )  # fmt: skip
 LONGEST_NAME = 200
-_SUFFIX = re.compile(
-    r"(jr|sr|jun|sen|junior|senior|ii|iii|iv|esq|ph\.?d|m\.?d|r\.?a|obe|mbe|[cdk]be|d\. ?[äj])\.?", re.IGNORECASE
-)
-"""What follows a comma in a name that is not turned: "Example, Jr."."""
 _OTHER_SEPARATOR = re.compile(r"[,|/\uff0c\uff1b\u3001\u060c\u061b]")
 """What people write between aliases in place of ';', in any script."""
 _NO_COLUMN = ("", "unnamed: 0", "index", "#")
@@ -235,7 +232,7 @@ class _Row:
         aliases = self.aliases()
         opted_out, opted_out_on = self.opted_out()
         return {
-            "name": self.own_name(aliases),
+            "name": self.own_name(kind, aliases),
             "kind": kind,
             "aliases": aliases,
             "born": born,
@@ -268,10 +265,15 @@ class _Row:
                 raise self.error(column, f"{in_utf8(cell)!r} is not UTF-8; rename the folder")
         if changed:
             self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
+        if column != "name" and cell in EMPTY:
+            self.note(column, f"{cell!r} is read as an empty cell")
+            return ""
         return cell
 
     def note(self, column: str, what: str) -> None:
-        self.notes.append(f"{self.path}, row {self.line}, column {column}: {what}.")
+        note = f"{self.path}, row {self.line}, column {column}: {what}."
+        if note not in self.notes:
+            self.notes.append(note)
 
     def name(self, column: str, name: str) -> str:
         if not name:
@@ -284,18 +286,11 @@ class _Row:
             raise self.error(column, f"{name!r} has no letter or digit, so that no caption can name it; spell it out")
         return name
 
-    def own_name(self, aliases: Iterable[str]) -> str:
-        """The name, which is not turned as in a catalogue ("Example, Ada"): the model would be asked for it so."""
+    def own_name(self, kind: str, aliases: Iterable[str]) -> str:
+        """The name, in the form in which a model is asked for it. A background artist is never asked for."""
         name = self.name("name", self.text("name"))
-        last, comma, first = (part.strip() for part in name.replace("\uff0c", ",").partition(","))
-        if comma and first and not _SUFFIX.fullmatch(first):
-            turned = f"{first} {last}"
-            if not any(tokens(alias) == tokens(turned) for alias in aliases):
-                raise self.error(
-                    "name",
-                    f"{name!r} has a comma, as in a catalogue; write {turned!r}. If the comma belongs to the name, keep it and add "
-                    f"{turned!r} to the aliases",
-                )
+        if kind != "background" and (wrong := misread(name, aliases)):
+            raise self.error("name", wrong)
         return name
 
     def prompt_name(self) -> str:
