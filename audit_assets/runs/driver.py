@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
@@ -39,7 +40,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
 
 MOST_LINES = 40
-"""The terminal lists this many files that are not read."""
+"""The terminal lists this many files that are not read, of each folder of works or images."""
 
 CAPTIONS = ("captions", "artist_mentions")
 ROSTER = ("artist_roster", "random_names", "subjects")
@@ -136,9 +137,12 @@ class Driver:
         """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""
         works = self.ws.works()
         found = [*unread_works(works), *(one for m in self.models() for one in self.imitations.unread(m))]
-        said = [f"not read: {one.sentence()}" for one in found[:MOST_LINES]]
-        if len(found) > MOST_LINES:
-            said.append(f"not read: {len(found) - MOST_LINES} more files; the table unread_files names them all")
+        said = []
+        for place, own in groupby(found, key=lambda one: one.place):
+            lines = [f"not read: {one.sentence()}" for one in own]
+            said += lines[:MOST_LINES]
+            if (more := len(lines) - MOST_LINES) > 0:
+                said.append(f"not read: {place}: {more} more files; the table unread_files names them all")
         return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
 
     def arms_asked(self) -> list[str]:

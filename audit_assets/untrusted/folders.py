@@ -96,7 +96,12 @@ def _reason(file: Path) -> str:
         return NEEDS_HEIC
     if file.name.lower() == MANIFEST:
         return f"is not read; rename it to {MANIFEST}"
+    if file.suffix.lower() in _ARCHIVES:
+        return "is an archive; unpack it, and put its images here"
     return "is in no format that the audit reads; if it is an image, save it as PNG, JPEG or TIFF"
+
+
+_ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".cbz"}
 
 
 def images_of(folders: Sequence[Path]) -> list[Path]:

@@ -109,6 +109,7 @@ def test_whatever_is_not_read_is_listed_by_name(tmp_path: Path) -> None:
     (own / "notes.txt").write_text("x")
     (own / "scan.psd").write_bytes(b"8BPS")
     (own / "Manifest.CSV").write_text("file\n")
+    (own / "works.ZIP").write_bytes(b"PK")
     fill(own / "1920s")
     fill(tmp_path / "Carl Nobody")
     fill(tmp_path, images=1)
@@ -116,8 +117,9 @@ def test_whatever_is_not_read_is_listed_by_name(tmp_path: Path) -> None:
     (own / "link.txt").symlink_to(tmp_path / "0.png")
     found = unread_of("references", homes(tmp_path, NAMES), REFERENCE_FIELDS)
     assert {one.file for one in found} == {
-        "0.png", "Carl Nobody", *(f"ada example/{n}" for n in ("notes.txt", "scan.psd", "Manifest.CSV", "1920s", "copy.png", "link.txt")),
+        "0.png", "Carl Nobody", *(f"ada example/{n}" for n in ("notes.txt", "scan.psd", "Manifest.CSV", "1920s", "copy.png", "link.txt", "works.ZIP")),
     }  # fmt: skip
+    assert "unpack it" in next(one.why for one in found if one.file.endswith("works.ZIP"))
     assert "copies count once" in next(one.why for one in found if one.file.endswith("copy.png"))
     fill(tmp_path / "clean" / "ada-example")
     assert unread_of("references", homes(tmp_path / "clean", NAMES), REFERENCE_FIELDS) == []
