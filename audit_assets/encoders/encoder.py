@@ -20,9 +20,10 @@ from audit_assets.models.devices import best_device, is_cuda
 from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
-from audit_assets.models.timm import TIMM
+from audit_assets.models.timm import TIMM, classifiers
 from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words
 from audit_assets.untrusted.layout import used_variant, weights_by_variant
+from audit_assets.untrusted.weights import read_json
 
 transformers_logging.disable_progress_bar()
 P = ParamSpec("P")
@@ -195,6 +196,9 @@ def _check_loaded(resolved: ResolvedEncoder, loaded_as: str, loaded: dict[str, A
             f"{resolved.path}: the weights lack {missing[0]}; copy the model again, or correct config.json."
         )
     unused = (_NOT_USED,) if resolved.kind == "image_text" else (_NOT_USED, _OF_TEXTS)
+    if resolved.family == TIMM:
+        heads = classifiers(read_json(resolved.path / "config.json"))
+        unused = (*unused, *(re.compile(rf"(timm_model\.)?{re.escape(head)}\.") for head in heads))
     unknown = [name for name in sorted(loaded["unexpected_keys"]) if not any(part.match(name) for part in unused)]
     if unknown:
         raise InputError(

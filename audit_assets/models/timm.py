@@ -36,3 +36,10 @@ def timm_features(file: Path, config: Mapping[str, Any]) -> tuple[str, int]:
             f"{file}: names no num_features, the number of values per image; copy the file from timm's repository."
         )
     return f"forward_head of {config.get('architecture')}, before its classifier", dimension
+
+
+def classifiers(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the layers that classify, which each architecture of timm calls otherwise. No vector passes them."""
+    pretrained = config.get("pretrained_cfg")
+    named = pretrained.get("classifier") if isinstance(pretrained, dict) else None
+    return [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str) and name]

@@ -3,36 +3,34 @@
 python -m audit_assets_tests.encoders.timm_models <empty folder> <architecture> ...
 """
 
-import contextlib
 import json
 import sys
 from pathlib import Path
 
 import torch
 
-from audit_assets.encoders.encoder import TransformersEncoder
-from audit_assets.models.encoders import resolve_encoder
-from audit_assets_tests.encoders.sweep import pictures
+OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 def with_torchvision() -> None:
     """The registry's torchvision is built for CUDA. Beside a torch for the CPU its Python part needs the names of two operators."""
     try:
-        import torchvision
+        import torchvision  # noqa: F401
     except RuntimeError:
         for name in [name for name in sys.modules if name.startswith("torchvision")]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
         for operator in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):
-                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision  # noqa: F401
+            OPERATORS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def cosines(architecture: str, folder: Path) -> list[float]:
     """The smallest cosine between our vectors and timm's, of a repository as timm saves it, and as transformers saves it."""
     import timm
     from timm.models import save_for_hf
+
+    from audit_assets.encoders.encoder import TransformersEncoder
+    from audit_assets.models.encoders import resolve_encoder
+    from audit_assets_tests.encoders.sweep import pictures
 
     torch.manual_seed(1)
     model = timm.create_model(architecture, pretrained=False).eval()
@@ -49,5 +47,5 @@ def cosines(architecture: str, folder: Path) -> list[float]:
 
 
 if __name__ == "__main__":
-    with_torchvision()
+    with_torchvision()  # before transformers, which imports it
     print(json.dumps({name: cosines(name, Path(sys.argv[1]) / name) for name in sys.argv[2:]}))
