@@ -191,6 +191,7 @@ def original_flux(pipeline: Path) -> Tensors:
     for name, tensor in saved.items():
         if name.startswith("norm_out."):
             tensor = _swapped(tensor)
+        renamed: tuple[tuple[str, str], ...]
         if name.startswith("single_"):
             renamed, names = _FLUX_SINGLE, {"to_q": "linear1"}
             if ".proj_mlp." in name:

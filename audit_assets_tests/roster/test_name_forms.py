@@ -80,7 +80,7 @@ def test_the_names_of_every_origin_stay() -> None:
         assert [name for name in names if misread(name)] == []
 
 
-@given(st.text(st.characters(min_codepoint=0xC0, max_codepoint=0x17F, categories=("L",)), min_size=1, max_size=12))
+@given(st.text(st.characters(min_codepoint=0xC0, max_codepoint=0x17F, categories=["L"]), min_size=1, max_size=12))
 def test_letters_that_were_read_in_another_encoding_are_never_taken_for_a_name(name: str) -> None:
     for encoding in ("cp1252", "mac_roman", "cp437"):
         try:
