@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit_assets.measurement.similarities import Similarities
-from audit_assets.measurement.studentized import FLAT, studentized
+from audit_assets.measurement.studentized import FLAT, row_scales, studentized
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
 FEWEST_COLUMNS = 10
@@ -114,7 +114,8 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
        each other has larger residuals of either sign. Without this step, 11 % of such artists had p <= 0.05 (simulated).
     3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
        so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest fifth of the others.
-    4. p = (1 + other cells >= own) / (1 + other cells).
+    4. *Rows.* Each cell over the root mean square of the other cells of its row (``row_scales``); the own cell takes no part.
+    5. p = (1 + other cells >= own) / (1 + other cells).
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not
     exist, if fewer than ``FEWEST_COLUMNS`` other names or ``FEWEST_ROWS`` other artists remain, if the mean work equals that
@@ -128,6 +129,7 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     mine, rank, others = np.full(n, np.nan), np.full(n, np.nan), np.zeros(0)
     if not all(reasons):
         z, flat = z_scores(table)
+        z = np.round(z / scales_of_rows(table, z, flat), 9)
         others = other_cells(table, z, flat)
         for i in np.flatnonzero(table.rows >= 0):
             reasons[i] = reasons[i] or (FLAT_COLUMN if flat[table.columns[i]] else "")
@@ -343,14 +345,23 @@ class RowEffects:
 
 def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
     """Sorted z of the cells that are no subject's own, flat columns left out: what an own cell is ranked among."""
-    kept = np.broadcast_to(~flat, z.shape).copy()
+    return np.sort(z[_counted(table, flat)])
+
+
+def scales_of_rows(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
+    """What each cell of ``z_scores`` is divided by: the scale of its row, (rows, columns). Own cells take no part."""
+    return row_scales(z, _counted(table, flat))
+
+
+def _counted(table: Table, flat: BoolArray) -> BoolArray:
+    kept = np.broadcast_to(~flat, table.similarity.shape).copy()
     exists = table.rows >= 0
     kept[table.rows[exists], table.columns[exists]] = False
-    return np.sort(z[kept])
+    return kept
 
 
 def z_scores(table: Table) -> tuple[FloatArray, BoolArray]:
-    """Standardized residuals (rows, columns), and which columns are flat (columns,): those have z = 0."""
+    """Residuals standardized by column (rows, columns), and which columns are flat (columns,): those have z = 0."""
     exists = table.rows >= 0
     effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
     z, flat = np.empty_like(table.similarity), np.zeros(table.similarity.shape[1], dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""The exact companions of ``own_cell``: they assume less, and see less.
+"""The companions of ``own_cell``: they assume less, and see less.
 
 ``name_test`` holds the artist's works fixed and asks whether the images of the artist's name are nearer to them than the images
 of control names are. ``own_rank`` holds the images fixed and asks whether the artist's works are nearer to them than the works
@@ -13,7 +13,16 @@ from math import lgamma, log
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCells, RowEffects, Table, distinct_table, own_row_missing
+from audit_assets.measurement.own_cell import (
+    FEWEST_ROWS,
+    OwnCells,
+    RowEffects,
+    Table,
+    distinct_table,
+    own_row_missing,
+    scales_of_rows,
+    z_scores,
+)
 from audit_assets.measurement.studentized import FLAT
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
@@ -118,8 +127,8 @@ def own_rank(
     """Rank of the artist's own works among those of other artists, by similarity to the images of the artist's name.
 
     ``similarity``, ``lengths`` and ``own`` as in ``own_cell``. Row effects are fitted without own cells and without the column,
-    rows are divided by their lengths; each rank is then equally likely if the artist is not imitated and the works are not
-    otherwise special, whatever the images look like.
+    rows are divided by their lengths and by their scales in other columns. Each rank is then equally likely if the artist is
+    not imitated and the works are like those of others up to location and scale, whatever the images look like.
 
     ``peers`` (rows,): the group of each row, -1 for none. An artist with a group is ranked among its members only (one origin,
     school and medium), so that a shared genre does not count as imitation; an artist without a group among all rows.
@@ -132,7 +141,7 @@ def own_rank(
     reasons = _reasons(table, table.similarity.shape[1] - 1, "other names have images of their own", "control names", 2)
     exists = table.rows >= 0
     rank, others = np.full(len(own.rows), np.nan), np.zeros(len(own.rows), dtype=np.int64)
-    effects = None
+    effects = scales = None
     for i in np.flatnonzero([not why for why in reasons]):
         row, column = table.rows[i], table.columns[i]
         among = np.ones(len(group), bool) if group[row] < 0 else group == group[row]
@@ -140,9 +149,12 @@ def own_rank(
         if others[i] < FEWEST_ROWS:
             reasons[i] = _few_rows(int(others[i]), " of the artist's peers" if group[row] >= 0 else "")
             continue
-        effects = effects or RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
+        if effects is None or scales is None:
+            effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
+            scales = scales_of_rows(table, *z_scores(table))
         residual = table.similarity[:, column] - effects.without(np.array([column]))[:, 0]
-        value = np.round((residual - np.average(residual, weights=table.lengths**-2.0)) / table.lengths, 12)
+        value = (residual - np.average(residual, weights=table.lengths**-2.0)) / table.lengths / scales[:, column]
+        value = np.round(value, 12)
         rank[i] = (value[among] >= value[row]).sum()
     return _ranks(rank, others, reasons)
 

@@ -1,4 +1,4 @@
-"""Cells of a column, each measured by the others: the last step of ``own_cell``, for whole columns and for own cells alone."""
+"""Cells of a column, then of a row, each measured by the others: the last steps of ``own_cell``."""
 
 from dataclasses import dataclass
 
@@ -41,6 +41,20 @@ def studentized(residual: FloatArray, lengths: FloatArray, own_row: IntArray) ->
         largest = kept & ~chosen
         z[largest] = _Fit.of(about, lengths, fewer).as_own()[largest]
     return np.ascontiguousarray(np.where(flat[:, None], 0.0, np.round(z, 9)).T), flat
+
+
+def row_scales(z: FloatArray, counted: BoolArray) -> FloatArray:
+    """For each cell of z (rows, columns), the root mean square of the other ``counted`` cells of its row.
+
+    An artist of one work has much of the length of the mean work in directions in which images do not vary. By the length
+    alone, the cells of such artists are too small and those of an artist with more works too large: with one work of each
+    other artist and hands in 8 of 48 dimensions, 13 % of artists who were not imitated had p <= 0.05.
+    """
+    squares = np.where(counted, z, 0.0) ** 2
+    number = counted.sum(axis=1, keepdims=True) - counted
+    others = (squares.sum(axis=1, keepdims=True) - squares) / np.maximum(number, 1)
+    # A row without any difference elsewhere keeps its cells.
+    return np.sqrt(np.where(others > FLAT**2, others, 1.0))
 
 
 def own_scores(

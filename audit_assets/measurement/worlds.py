@@ -39,7 +39,8 @@ class World:
     ``house_style``: length of a direction that all images share, and some artists' works too. ``contaminated``: works of each
     audited artist that are images of the artist's name from the model. ``origins``: origins that names come from (0: none);
     names and artists of one origin share a direction by the cosine ``cue``. ``matched``: control names have the origins of the
-    audited artists; otherwise all come from the first origin.
+    audited artists; otherwise all come from the first origin. ``hand_dimension``: coordinates in which hands and images differ
+    (0: all); single works differ in all.
     """
 
     audited: int = 1
@@ -62,6 +63,7 @@ class World:
     origins: int = 0
     cue: float = 0.6
     matched: bool = True
+    hand_dimension: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ def _centres(world: World, rng: np.random.Generator) -> tuple[FloatArray, FloatA
         centres[world.audited :] = 0.2 * centres[world.audited :] + rng.normal(size=d)
     if world.shape == "few_dimensions":
         centres[world.audited :] = rng.normal(size=(world.names, 5)) @ rng.normal(size=(5, d)) / np.sqrt(5)
+    if world.hand_dimension:
+        only = np.where(np.arange(d) < world.hand_dimension, np.sqrt(d / world.hand_dimension), 0.0)
+        hands, centres = hands * only, centres * only
     if not world.origins:
         return hands, centres, np.zeros(pool, dtype=np.int64), np.zeros(columns, dtype=np.int64)
     direction = rng.normal(size=(world.origins, d))

@@ -29,8 +29,12 @@ ODD = (
     World(background=10, names=10, shape="loud_names"),
     World(audited=10, background=0, names=20),
     World(images=2),
+    World(works=1, audited_works=10, hand_dimension=8),
+    World(works=30, audited_works=1, hand_dimension=8),
+    World(works=1, audited_works=10, hand_dimension=8, background=10, names=10),
 )
-"""Worlds that could break the level: unequal works, one or two, series, house style, few rows, few columns, few images."""
+"""Worlds that could break the level: unequal works, one or two, series, house style, few rows, few columns, few images, and
+one work of each other artist if hands and images vary in few directions."""
 
 
 def p_of(drawn: DrawnWorld, *, strata: bool = False) -> FloatArray:
@@ -202,7 +206,7 @@ def test_works_that_are_the_models_own_images_are_found_and_without_them_nothing
     assert at_most(np.array(cleaned), 0.05)
 
 
-@pytest.mark.parametrize("world", [World(), World(shape="dull_names"), World(shape="loud_names")], ids=str)
+@pytest.mark.parametrize("world", [World(), World(shape="dull_names"), World(shape="loud_names"), ODD[-3]], ids=str)
 def test_the_companions_keep_their_level(world: World) -> None:
     names, ranks = [], []
     for i in range(100):

@@ -61,6 +61,14 @@ def z_by_brute_force(values: FloatArray, lengths: FloatArray, own: OwnCells, tri
     return z
 
 
+def scales_by_brute_force(z: FloatArray, own: OwnCells) -> FloatArray:
+    """The root mean square of the other cells of each cell's row."""
+    mask, scales = own_mask((len(z), z.shape[1]), own), np.empty_like(z)
+    for r, s in np.ndindex(z.shape):
+        scales[r, s] = np.sqrt(np.mean([z[r, t] ** 2 for t in range(z.shape[1]) if t != s and not mask[r, t]]))
+    return scales
+
+
 @given(st.integers(0, 10_000), st.integers(0, 6))
 def test_the_closed_form_is_the_fit_by_least_squares_wherever_the_own_cells_lie(seed: int, artists: int) -> None:
     rng = np.random.default_rng(seed)
@@ -74,11 +82,14 @@ def test_the_closed_form_is_the_fit_by_least_squares_wherever_the_own_cells_lie(
 
 
 @pytest.mark.parametrize(("rows", "trimmed"), [(8, 1), (11, 2), (24, 4)])
-def test_each_cell_is_measured_by_the_other_cells_of_its_column_less_the_largest(rows: int, trimmed: int) -> None:
+def test_each_cell_is_measured_by_the_other_cells_of_its_column_less_the_largest_and_of_its_row(
+    rows: int, trimmed: int
+) -> None:
     rng = np.random.default_rng(1)
     values, lengths = rng.normal(size=(rows, 14)), rng.uniform(0.5, 2, size=rows)
     own = own_at((2, 0), (0, 3), (5, 13))
     expected = z_by_brute_force(values, lengths, own, trimmed)
+    expected = expected / scales_by_brute_force(expected, own)
     found = own_cell(values, lengths, own)
     np.testing.assert_allclose(found.z, expected[own.rows, own.columns], atol=1e-8)
     null = expected[~own_mask(values.shape, own)]
