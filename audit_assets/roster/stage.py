@@ -181,7 +181,9 @@ class RosterStage:
         """Table `subjects`: every artist and control name that is audited or compared."""
         artists, ranked = self.scan.artists, self.warehouse.read("artist_roster")
         rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
-        table = subjects_table(artists, rosters, self.scan.total(artists["name"]), self.used_controls())
+        table = subjects_table(
+            artists, rosters, self.scan.total(artists["name"]), self.used_controls(), self.audit.controls.locale
+        )
         self.warehouse.write("subjects", table, digest([table.to_json()]))
         return table
 

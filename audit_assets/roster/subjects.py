@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from audit_assets.roster.artists import OTHER_WAYS
-from audit_assets.roster.controls import POOLS
+from audit_assets.roster.controls import POOLS, locale_of
 from audit_assets.roster.slugs import slugs
 
+ARTIST_KINDS = ("artist", "untrained_artist")
 CONTROL_KINDS = ("random_name", "nonsense")
 COLUMNS = [
     "subject",
@@ -36,10 +37,13 @@ def subjects_table(
     rosters: Mapping[str, Sequence[str]],
     mentions: Mapping[str, int] | None,
     controls: pd.DataFrame,
+    locale: str,
 ) -> pd.DataFrame:
     """One row per subject, with COLUMNS. Artists of no roster are left out. Raises InputError if two names mean one subject.
 
-    `controls` are the used controls of `choose_controls`. Untrained artists come from the artists' table.
+    `controls` are the used controls of `choose_controls`. Untrained artists come from the artists' table. `locale` is that of the
+    control names of artists who declare none. If another artist declares it, one set of names serves both, so the artist gets it
+    too: names that another artist's row takes away would leave this artist without a control.
     """
     rows = []
     for artist in artists.itertuples():
@@ -77,6 +81,10 @@ def subjects_table(
                 **_NO_OTHER_WAYS,
             }
         )
+    declared = {row["locale"] for row in rows if row["kind"] in ARTIST_KINDS}
+    for row in rows:
+        if row["kind"] in ARTIST_KINDS and (shared := locale_of(row["name"], row["locale"], locale)) in declared:
+            row["locale"] = shared
     table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])
     table["subject"] = table["name"].map(slugs(table["name"].tolist()))
     table["retired"] = False

@@ -5,6 +5,7 @@ import pytest
 
 from audit_assets.config import Controls
 from audit_assets.errors import InputError
+from audit_assets.results.matched import strata_of
 from audit_assets.roster.controls import choose_controls, draw_controls, draw_recombined
 from audit_assets.roster.subjects import COLUMNS, prompted, subjects_table
 
@@ -34,7 +35,9 @@ def controls(mentions: dict[str, int] | None = None) -> pd.DataFrame:
 
 
 def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -> None:
-    table = subjects_table(artists(), {"criteria": ROSTER, "most_mentioned": ROSTER[:1]}, {ROSTER[0]: 9}, controls({}))
+    table = subjects_table(
+        artists(), {"criteria": ROSTER, "most_mentioned": ROSTER[:1]}, {ROSTER[0]: 9}, controls({}), "en_US"
+    )
     assert list(table) == COLUMNS
     assert table["subject"].is_unique
     assert "Left Out" not in table["name"].tolist()
@@ -50,21 +53,36 @@ def test_the_table_has_one_row_a_subject_and_leaves_out_artists_of_no_roster() -
 
 
 def test_without_captions_mentions_are_unknown_and_not_zero() -> None:
-    assert subjects_table(artists(), {"criteria": ROSTER}, None, controls())["mentions"].isna().all()
+    assert subjects_table(artists(), {"criteria": ROSTER}, None, controls(), "en_US")["mentions"].isna().all()
 
 
 def test_the_background_is_never_prompted() -> None:
-    table = subjects_table(artists(), {"criteria": ROSTER}, {}, controls({}))
+    table = subjects_table(artists(), {"criteria": ROSTER}, {}, controls({}), "en_US")
     assert set(table["kind"]) - set(prompted(table)["kind"]) == {"background"}
 
 
 def test_two_names_for_one_subject_are_refused() -> None:
     control = controls({}).head(1).assign(name="ADA  brandvold")
     with pytest.raises(InputError, match="cannot be told apart"):
-        subjects_table(artists(), {"criteria": ROSTER}, {}, control)
+        subjects_table(artists(), {"criteria": ROSTER}, {}, control, "en_US")
 
 
 def test_nobody_is_an_empty_table_with_all_columns() -> None:
-    table = subjects_table(artists().head(1), {"criteria": []}, {}, controls({}).iloc[:0])
+    table = subjects_table(artists().head(1), {"criteria": []}, {}, controls({}).iloc[:0], "en_US")
     assert table.empty
     assert list(table) == COLUMNS
+
+
+def test_an_artist_without_a_locale_shares_the_names_of_the_locale_that_another_artist_declares() -> None:
+    """One set of names is drawn for both, and the row of the second artist must not take it from the first."""
+    table = artists()
+    table.loc[1, "locale"] = "en_US"
+    names = controls({}).assign(locale="en_US")
+    found = subjects_table(table, {"criteria": ROSTER}, {}, names, "en_US")
+    strata = strata_of(found)
+    of = found.set_index("name")["subject"]
+    assert strata[of["Ada Brandvold"]] == strata[of["Bruno Eklund"]] == "locale en_US"
+    assert strata[of["Una West"]] == "locale en_US"
+    assert {strata[s] for s in found.loc[found["kind"] == "random_name", "subject"]} == {"locale en_US"}
+    other = subjects_table(table, {"criteria": ROSTER}, {}, names.assign(locale="de_DE"), "de_DE")
+    assert strata_of(other)[of["Ada Brandvold"]] == "script Latin"  # names of de_DE, which nobody declares
