@@ -102,18 +102,29 @@ def in_stratum(stratum: str, locales: pd.Series, scripts: pd.Series) -> npt.NDAr
     return np.ones(len(locales), dtype=np.bool_)
 
 
-def label_set_to_use(own_labels: int, control_labels: int, joint_labels: int) -> tuple[str, str]:
+def label_set_to_use(
+    own_labels: int, control_labels: int, joint_labels: int, of_stratum: tuple[int, int] = (0, 0)
+) -> tuple[str, str]:
     """Which label set an artist is identified among, and why: ("own" or "joint", sentence).
 
     ``own_labels``: labels of the roster's own set, ``control_labels``: labels that control names compete against, and
     ``joint_labels``: both together, defaults included in each. "own", the paper's design, needs equal numbers, or
     chance differs: an artist alone among 4 labels is identified by chance in 25 %, its control names in 1.4 %. "joint"
     pads the artist's labels with the control names, and every subject then competes against the same labels.
+    ``of_stratum``: the labels of the artist's stratum in the first two sets. An artist who is the only one of an origin would
+    be identified by the origin alone, and control names that are many of one origin would not, so "own" needs at least as
+    many of them among the artists.
 
     Raises ValueError if no set has two labels.
     """
     if max(own_labels, joint_labels) < 2:
         raise ValueError(f"{own_labels} and {joint_labels} labels: identification needs two; add control names.")
+    artists, names = of_stratum
+    if own_labels == control_labels and own_labels >= 2 and artists < names:
+        return "joint", (
+            f"Among the artists {artists} labels are of this stratum, and among the control names {names}, so chance would differ. All "
+            f"subjects compete against the {joint_labels} labels of artists and control names together."
+        )
     if own_labels == control_labels and own_labels >= 2:
         return "own", f"Artists and control names compete against {own_labels} labels each."
     return "joint", (

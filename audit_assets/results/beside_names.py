@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement.name_controls import beside_names, beside_recombined, label_set_to_use
-from audit_assets.results.label_sets import label_counts
+from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.recipe import together
 from audit_assets.roster.parts import name_parts
 from audit_assets.roster.strata import strata_of
@@ -24,9 +24,11 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
 
     It has one row per subject and encoder.
 
-    A subject competes in its own label set if control names compete against equally many labels, else in `joint`.
+    A subject competes in its own label set if control names compete against equally many labels, of which no more are of its
+    stratum, else in `joint`.
     """
     strata, labels = strata_of(subjects), label_counts(subjects, protocol)
+    of_stratum = labels_of_strata(subjects, strata)
     control_labels = labels.get("random_names", 0)
     joint = labels["joint"]
     tables = []
@@ -37,7 +39,9 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
             if kind == "background":
                 continue
             own = next((s for s in _OWN_SETS if (s, subject) in counts.index), None)
-            used = own if own and label_set_to_use(labels[own], control_labels, joint)[0] == "own" else "joint"
+            stratum = strata[subject]
+            beside = of_stratum[own or "joint", stratum], of_stratum["random_names", stratum]
+            used = own if own and label_set_to_use(labels[own], control_labels, joint, beside)[0] == "own" else "joint"
             chosen.append((subject, name, kind, used))
         table = pd.DataFrame(chosen, columns=["subject", "name", "kind", "label_set"])
         keys = pd.MultiIndex.from_frame(table[["label_set", "subject"]])

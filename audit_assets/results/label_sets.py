@@ -1,6 +1,7 @@
 """Define the label sets of the published schema: which names compete for an image."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,11 @@ def in_roster(subjects: pd.DataFrame, roster: str) -> pd.Series:
 def label_counts(subjects: pd.DataFrame, protocol: Protocol) -> dict[str, int]:
     """Count the labels in each set with the default labels; the paper has 73."""
     return {name: len(members) + len(protocol.default_labels) for name, members in label_sets(subjects).items()}
+
+
+def labels_of_strata(subjects: pd.DataFrame, strata: Mapping[str, str]) -> Counter[tuple[str, str]]:
+    """Count the subjects of each label set and stratum: (label set, stratum) -> number."""
+    return Counter((name, strata[subject]) for name, members in label_sets(subjects).items() for subject in members)
 
 
 def label_embeddings(labels: pd.DataFrame, members: Sequence[str], template: int) -> tuple[list[str], np.ndarray]:

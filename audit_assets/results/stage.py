@@ -9,7 +9,7 @@ from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, audited
 from audit_assets.results.identification import IDENTIFICATION
-from audit_assets.results.label_sets import label_counts
+from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
@@ -107,6 +107,7 @@ def planned_strata(subjects: pd.DataFrame, works: Mapping[str, int]) -> dict[str
     rows = rows[~rows["shares_name_parts"].astype("boolean").fillna(False).astype(bool)]
     stratum = rows["subject"].astype(str).map(strata_of(subjects))
     number = rows["subject"].astype(str).map(works).fillna(0).astype(int)
+    labels = labels_of_strata(subjects, strata_of(subjects))
     found = {}
     for name in dict.fromkeys(stratum[rows["kind"] == "artist"]):
         here = stratum == name
@@ -116,5 +117,6 @@ def planned_strata(subjects: pd.DataFrame, works: Mapping[str, int]) -> dict[str
             names=int((here & rows["kind"].isin(CONTROL_KINDS)).sum()),
             others=int(other.sum()),
             others_with_works=int((other & (number > 0)).sum()),
+            labels=(labels["criteria", str(name)], labels["random_names", str(name)]),
         )
     return found

@@ -183,6 +183,9 @@ def test_the_script_is_that_of_most_letters(name: str, script: str | None) -> No
 def test_a_single_artist_competes_in_the_joint_set_and_a_roster_of_seventy_in_its_own() -> None:
     assert label_set_to_use(4, 73, 203)[0] == "joint"
     assert label_set_to_use(73, 73, 143)[0] == "own"
+    assert label_set_to_use(73, 73, 143, (70, 70))[0] == "own"
+    assert label_set_to_use(143, 143, 283, (139, 70))[0] == "own"
+    assert label_set_to_use(143, 143, 283, (1, 70))[0] == "joint"
     with pytest.raises(ValueError, match="needs two"):
         label_set_to_use(1, 1, 1)
 
