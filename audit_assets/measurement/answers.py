@@ -195,6 +195,7 @@ def from_matching(
     q: float | None,
     smallest_p: float | None,
     alpha: float = 0.05,
+    needed: float | None = None,
     reason: str = "",
     settle: str = "",
     estimate: float | None = None,
@@ -203,27 +204,28 @@ def from_matching(
 ) -> Finding:
     """The second answer, from the p-value of the matching test and its q-value.
 
-    ``q``: Benjamini-Hochberg over the artists whose identification passed; None for an artist outside that family and
-    in an audit of one artist, where p itself is compared with ``alpha`` (p <= alpha, q < alpha). ``smallest_p``: what
-    the test could have reached. ``p`` None or NaN: the test did not run, ``reason`` and ``settle`` say why and what to
-    do.
+    ``q``: adjusted over all artists (``discoveries.filtered_bh``); None for an artist whose identification did not pass and in
+    an audit of one artist, where p itself is compared with ``alpha``. ``smallest_p``: what the test could have reached.
+    ``needed``: the largest p with which the artist would be found, ``alpha`` by default. ``p`` None or NaN: the test did
+    not run, ``reason`` and ``settle`` say why and what to do.
 
     Raises ValueError as ``Finding``.
     """
     p, q, smallest_p = (_number(value) for value in (p, q, smallest_p))
     if p is None:
         return Finding(UNTESTED, reason, settle=settle, estimate=estimate, low=low, high=high)
-    if smallest_p is None or smallest_p > alpha:
+    limit = alpha if needed is None else needed
+    if smallest_p is None or smallest_p > limit + 1e-12:
         least = "none that is known" if smallest_p is None else f"{smallest_p:.3g}"
         return Finding(
             UNTESTED,
-            f"The smallest p-value that this test can reach is {least}, so that nothing could be below {alpha}.",
+            f"The smallest p-value that this test can reach is {least}, and {limit:.3g} or less would be needed.",
             estimate=estimate,
             low=low,
             high=high,
             settle=settle or "More control names: the smallest p-value is 1 / (1 + other cells).",
         )
-    found = p <= alpha if q is None else q < alpha
+    found = p <= alpha if q is None else q <= alpha
     said = f"p = {p:.3g} of matching, not adjusted" if q is None else f"p = {p:.3g} of matching, q = {q:.3g}"
     return Finding(YES if found else NO, f"{said}; the limit is {alpha}.", p if q is None else q, estimate, low, high)
 

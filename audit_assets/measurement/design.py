@@ -3,8 +3,8 @@
 Each statement is a question, an answer and a sentence, and, if the answer is not "yes", what would change it. The limits
 are those of the modules that apply them: control names of a stratum and shown images (``name_controls``), images per name
 (``similarities``), other names and other artists with works (``own_cell``), control names if too few other artists have works
-(``own_cell_companions.name_test_alone``), independent works (``perfect_imitator``), and Benjamini-Hochberg over the artists
-whose identification passed. Blank images and copied works show only in the run, so a plan counts what is asked for.
+(``own_cell_companions.name_test_alone``), independent works (``perfect_imitator``), and Benjamini-Hochberg over all
+artists with works. Blank images and copied works show only in the run, so a plan counts what is asked for.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,14 @@ class Stratum:
 
     ``works``: number of works of each audited artist, 0 for one without. ``names``: its control names. ``others``: further
     names with images that are no controls (untrained artists), of which ``others_with_works`` have own cells of their own.
+    ``labels``: labels of the stratum in the own set of the artists and in that of the control names.
     """
 
     works: tuple[int, ...]
     names: int
     others: int = 0
     others_with_works: int = 0
+    labels: tuple[int, int] = (0, 0)
 
     @property
     def matched(self) -> int:
@@ -230,7 +232,7 @@ def _steers_in(design: Design, asked: str, name: str, stratum: Stratum) -> State
     reach = {0: "no control name", 1: "at most one control name"}.get(may, f"at most {may} control names")
     chance = ""
     if max(design.labels) >= 2:
-        chance = " " + name_controls.label_set_to_use(*design.labels)[1]
+        chance = " " + name_controls.label_set_to_use(*design.labels, stratum.labels)[1]
     who = "This artist" if design.artists == 1 else "An artist"
     return Statement(
         asked, YES,
@@ -264,6 +266,13 @@ def _seen(design: Design) -> Statement:
     tests = _tests(design)
     if not any(test.possible for test in tests.values()):
         return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(s.settle for s in _towards(design)))
+    if not design.has_text and any(test.test == NAME_TEST for test in tests.values()):
+        return Statement(
+            asked, UNTESTED,
+            f"{design.rows - 1} other artists have works, and the encoder has no text, so nothing shows whether real works resemble each "
+            "other by the hand or because they are real. Only 'imitated' could be a verdict.",
+            f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
+        )  # fmt: skip
     needed = perfect_imitator.FEWEST_WORKS
     enough = [
         works
@@ -324,37 +333,17 @@ def _verdict(design: Design) -> Statement:
     )  # fmt: skip
 
 
-def family(design: Design, imitated: int) -> int:
-    """Artists that matching is adjusted over if so many are imitated: those and, by its level, others whose identification passes.
-
-    All artists with works if the encoder has no text. The level is that of the stratum with the fewest names.
-    """
-    if not design.has_text:
-        return design.matched
-    level = max(name_controls.level_of(s.names) for s in design.strata.values() if s.works)
-    return min(design.matched, imitated + ceil(level * (design.matched - imitated)))
-
-
 def smallest_p(design: Design) -> float:
     """Of the strata that can be tested, the smallest p-value of the one that can reach least; NaN if none can."""
     return max((test.smallest_p for test in _tests(design).values() if test.possible), default=np.nan)
 
 
-def fewest_imitated(design: Design, *, all_pass: bool = False) -> int | None:
-    """The smallest number of imitated artists that Benjamini-Hochberg lets matching find; None if no number suffices.
-
-    ``all_pass``: if every name is identified, so that the filter leaves all artists. One artist is compared with alpha itself.
-    """
+def fewest_imitated(design: Design) -> int | None:
+    """The smallest number of imitated artists that Benjamini-Hochberg lets matching find; None if no number suffices."""
     floor = smallest_p(design)
     if np.isnan(floor):
         return None
-    if design.matched == 1:
-        return 1
-    for imitated in range(1, design.matched + 1):
-        members = design.matched if all_pass else family(design, imitated)
-        if floor * members / imitated < design.alpha:
-            return imitated
-    return None
+    return next((k for k in range(1, design.matched + 1) if floor * design.matched <= design.alpha * k), None)
 
 
 def _single(design: Design) -> Statement:
@@ -362,21 +351,14 @@ def _single(design: Design) -> Statement:
     floor = smallest_p(design)
     if np.isnan(floor):
         return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(s.settle for s in _towards(design)))
-    fewest, worst = fewest_imitated(design), fewest_imitated(design, all_pass=True)
-    after = family(design, 1)
-    passing = f"About {_artists(after)} would remain after identification"
-    if not design.has_text:
-        passing = f"All {_artists(after)} with works are matched"
+    fewest = fewest_imitated(design)
+    least = f"All {_artists(design.matched)} with works are adjusted together, so q can be as small as {floor * design.matched:.1e}"
     if fewest == 1:
-        sentence = f"{passing}, so q can be as small as {floor * after:.1e}."
-        if worst != 1:
-            least = "no number" if worst is None else f"at least {worst}"
-            sentence += f" If all names were identified, {least} of the {design.matched} would have to be imitated."
-        return Statement(asked, YES, sentence)
-    least = "no number would do" if fewest is None else f"at least {fewest} must be imitated"
+        return Statement(asked, YES, f"{least}.")
+    several = "no number would do" if fewest is None else f"at least {fewest} must be imitated"
     return Statement(
-        asked, NO, f"q cannot be below {floor * after:.2g}; {least}.",
-        f"More control names or background artists: {ceil(after / design.alpha):,} other cells per stratum.",
+        asked, NO, f"{least}, and {design.alpha} is the limit: {several}.",
+        f"More control names or background artists: {ceil(design.matched / design.alpha):,} other cells per stratum.",
     )  # fmt: skip
 
 

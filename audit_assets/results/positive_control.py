@@ -36,7 +36,9 @@ class Needed:
 def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: np.ndarray) -> PerfectImitator:
     """Run the audit on a perfect imitator of each tested subject.
 
-    ``controls`` has the columns of control names, for subjects whose matching is decided without other artists.
+    ``controls`` has the columns of control names, for subjects whose matching is decided without other artists. If the encoder has
+    no text, such subjects cannot be tested: real works resemble each other because they are no images of the model, whether
+    or not the encoder sees the hand, and no other artist's works show how much. With text, the works must also be identified.
     """
     artists = np.array([found.works.pool.index(s) for s in found.tested], dtype=np.int64)
     split = halves(
@@ -53,11 +55,18 @@ def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: n
         # If no share of images would pass, a perfect imitator is not called either.
         needed_share=np.nan_to_num(needed.share, nan=2.0),
     )
-    return _with_those_alone(result, found, needed, split, controls) if needed.alone.any() else result
+    if needed.identified is None or not needed.alone.any():
+        return result
+    return _with_those_alone(result, found, needed, needed.identified, split, controls)
 
 
 def _with_those_alone(
-    result: PerfectImitator, found: Matched, needed: Needed, split: Halves, controls: np.ndarray
+    result: PerfectImitator,
+    found: Matched,
+    needed: Needed,
+    works_identified: BoolArray,
+    split: Halves,
+    controls: np.ndarray,
 ) -> PerfectImitator:
     """Replace the result of the subjects in ``needed.alone`` by that of the name test, which needs no other artist."""
     reasons, called = list(result.reason), result.called.copy()
@@ -71,11 +80,9 @@ def _with_those_alone(
         made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
         theirs = found.cells.mean_images[names]
         p = np.array([name_test_alone(w, m, theirs)[0] for m, w in zip(made, left, strict=True)])
-        passes, shares = np.ones(split.splits, dtype=np.bool_), np.full(split.splits, np.nan)
-        if needed.identified is not None:
-            counted = (split.images[at] > 0).astype(np.float64)
-            shares = np.asarray(counted @ needed.identified.astype(float)) / np.maximum(counted.sum(axis=1), 1)
-            passes = shares >= np.nan_to_num(needed.share[i], nan=2.0) - 1e-12
+        counted = (split.images[at] > 0).astype(np.float64)
+        shares = np.asarray(counted @ works_identified.astype(float)) / np.maximum(counted.sum(axis=1), 1)
+        passes = shares >= np.nan_to_num(needed.share[i], nan=2.0) - 1e-12
         called[i], p_value[i], identified[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p), np.median(shares)
         reasons[i] = ""
     return PerfectImitator(

@@ -103,9 +103,9 @@ def by_choice(own: pd.DataFrame, choice: Choice, *, alpha: float) -> pd.DataFram
 
 
 def _found(p: np.ndarray, passed: BoolArray, alpha: float) -> BoolArray:
-    """Return who is found, as the verdict decides it: by q within the family, by p outside it and for one artist alone."""
+    """Return who is found, as the verdict decides it: by q if the artist passed, by p if not and for one artist alone."""
     q = filtered_bh(p, passed, alpha=alpha).q_value if len(p) > 1 else np.full(len(p), np.nan)
-    return np.where(np.isnan(q), p <= alpha, q < alpha)
+    return np.where(np.isnan(q), p <= alpha, q <= alpha)
 
 
 def _passed(steers: pd.Series) -> BoolArray:

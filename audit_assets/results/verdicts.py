@@ -152,7 +152,7 @@ def _of_names(name: pd.Series | None) -> dict[str, Any]:
 
 
 def _family(found: Matched, match: Matching, passed: np.ndarray, kind: str, alpha: float) -> tuple[list[int], Filtered]:
-    """Return the tested subjects of a kind, and their p-values adjusted over those whose identification passed."""
+    """Return the tested subjects of a kind, and their adjusted p-values."""
     members = [i for i, k in enumerate(found.kinds) if k == kind]
     return members, filtered_bh(match.p[members], passed[members], alpha=alpha)
 
@@ -200,7 +200,8 @@ def _towards(
     if contaminated:
         settle = settle or "Works that the model did not make."
     found = from_matching(
-        p=match.p[i], q=q, smallest_p=match.floor[i], alpha=alpha, reason=reason, settle=settle, estimate=_known(match.auc[i])
+        p=match.p[i], q=q, smallest_p=match.floor[i], alpha=alpha, needed=None if q is None else float(filtered.needed[at]),
+        reason=reason, settle=settle, estimate=_known(match.auc[i]),
     )  # fmt: skip
     said = [found.reason]
     if match.test[i] == "name_test" and found.answer != UNTESTED:

@@ -112,7 +112,8 @@ def test_works_bring_both_findings_or_neither() -> None:
 
 def test_matching_compares_q_below_and_p_at_most_alpha() -> None:
     assert from_matching(p=0.05, q=None, smallest_p=0.001).answer == YES
-    assert from_matching(p=0.01, q=0.05, smallest_p=0.001).answer == NO
+    assert from_matching(p=0.01, q=0.05, smallest_p=0.001).answer == YES
+    assert from_matching(p=0.01, q=0.0501, smallest_p=0.001).answer == NO
     found = from_matching(p=0.01, q=0.049, smallest_p=0.001, estimate=0.8, low=0.6, high=0.9)
     assert (found.answer, found.number, found.low) == (YES, 0.049, 0.6)
     assert "not adjusted" in from_matching(p=0.5, q=np.nan, smallest_p=0.001).reason
@@ -123,6 +124,10 @@ def test_matching_that_cannot_reach_alpha_was_not_tested() -> None:
     assert (found.answer, found.number) == (UNTESTED, None)
     assert "0.0909" in found.reason
     assert "control names" in found.settle
+    of_five = from_matching(p=1 / 71, q=5 / 71, smallest_p=1 / 71, needed=0.05 / 5)
+    assert (of_five.answer, of_five.number) == (UNTESTED, None)
+    assert "0.0141, and 0.01 or less would be needed" in of_five.reason
+    assert from_matching(p=1 / 71, q=5 / 142, smallest_p=1 / 71, needed=0.05 * 2 / 5).answer == YES
     missing = from_matching(p=np.nan, q=None, smallest_p=None, reason="No image is shown.", settle="10 images.")
     assert (missing.answer, missing.reason) == (UNTESTED, "No image is shown.")
     with pytest.raises(ValueError, match="needs a reason"):

@@ -14,7 +14,6 @@ from audit_assets.measurement.design import (
     Statement,
     Stratum,
     can_be_imitated,
-    family,
     fewest_imitated,
     identification,
     matching,
@@ -76,6 +75,8 @@ def test_a_plan_for_one_artist_speaks_of_one_artist(design: Design) -> None:
         (one(background=0, names=12, has_text=False), "resemble", UNTESTED, "7 more control names of locale it_IT."),
         (one(names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT."),
         (one(4), "perfect imitator", UNTESTED, "2 more works."),
+        (one(background=3, has_text=False), "perfect imitator", UNTESTED, "Works of 2 more background artists."),
+        (one(background=5, has_text=False), "perfect imitator", YES, ""),
         (one(4), "called imitated", YES, ""),
         (one(0), "resemble", UNTESTED, "Works of this artist."),
     ],
@@ -222,18 +223,9 @@ def test_the_fewest_imitated_artists_are_those_that_benjamini_hochberg_lets_thro
         fewest = fewest_imitated(design)
         assert fewest is not None
         for imitated, found in ((fewest, True), (fewest - 1, False)):
-            p = np.ones(family(design, max(imitated, 1)))
+            p = np.ones(artists)
             p[:imitated] = smallest_p(design)
-            assert bool((benjamini_hochberg(p)[:imitated] < 0.05).any()) == found
-
-
-def test_a_roster_whose_names_all_pass_is_the_worst_case() -> None:
-    design = Design(strata={"audit": Stratum((8,) * 40, 60)}, background=0)
-    assert family(design, 1) == 2
-    best, worst = fewest_imitated(design), fewest_imitated(design, all_pass=True)
-    assert best is not None
-    assert worst is not None
-    assert best <= worst
+            assert bool((benjamini_hochberg(p)[:imitated] <= 0.05).any()) == found
 
 
 def test_versions_of_a_declared_group_have_their_power_stated() -> None:
@@ -263,9 +255,12 @@ def test_the_strata_of_a_plan_are_those_of_the_run() -> None:
             ("bg", "Bo Ek", "background", "", None),
         ],
         columns=["subject", "name", "kind", "locale", "shares_name_parts"],
-    )  # fmt: skip
+    ).assign(rosters=[["criteria"], ["criteria"], *[[]] * 7])  # fmt: skip
     found = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
-    assert found == {"locale ja_JP": Stratum((3,), 1), "script Latin": Stratum((0,), 3, 1, 1)}
+    assert found == {
+        "locale ja_JP": Stratum((3,), 1, labels=(1, 1)),
+        "script Latin": Stratum((0,), 3, 1, 1, labels=(1, 2)),
+    }
 
 
 def test_the_test_of_many_others_is_the_own_cell() -> None:

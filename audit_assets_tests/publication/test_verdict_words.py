@@ -28,7 +28,7 @@ def test_an_imitated_artist_is_told_by_what_how_likely_by_chance_and_how_it_foll
     assert "Ana Lima is imitated by sd under this protocol, according to clip." in text
     assert ROW["because"] in text
     assert "in about 1 in 500 cases (p of matching = 0.002)" in text
-    assert "q = 0.010 allows for the 12 subjects whose name steers the model" in text
+    assert "q = 0.010 allows for the 12 subjects that were compared with their works" in text
     assert "That concerns the list, not Ana Lima alone." in text
     assert "Of the 2 encoders of this audit, 2 can audit Ana Lima, and 1 finds an imitation." in text
 

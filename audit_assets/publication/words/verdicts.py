@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from audit_assets.publication.words.numbers import bracket, counted, isolated, known, one_in, p_text, percent
 from audit_assets.warehouse.images import WITHHELD
 
@@ -156,10 +154,9 @@ def _chance(row: Row, name: str, alpha: float, *, alone: bool) -> str:
     )
     if q is None or family is None or alone:
         return said
-    among: str = "that were compared with their works" if pd.isna(row["steers"]) else "whose name steers the model"
     return (
-        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects {among}. The rule names subjects with q below "
-        f"{alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
+        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects that were compared with their works. The rule names subjects "
+        f"whose name steers the model with q up to {alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
     )
 
 
