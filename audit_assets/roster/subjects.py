@@ -10,8 +10,8 @@ import pandas as pd
 from audit_assets.roster.artists import OTHER_WAYS
 from audit_assets.roster.controls import POOLS, locale_of
 from audit_assets.roster.slugs import slugs
+from audit_assets.roster.strata import TESTED
 
-ARTIST_KINDS = ("artist", "untrained_artist")
 CONTROL_KINDS = ("random_name", "nonsense")
 COLUMNS = [
     "subject",
@@ -81,9 +81,9 @@ def subjects_table(
                 **_NO_OTHER_WAYS,
             }
         )
-    declared = {row["locale"] for row in rows if row["kind"] in ARTIST_KINDS}
+    declared = {row["locale"] for row in rows if row["kind"] in TESTED}
     for row in rows:
-        if row["kind"] in ARTIST_KINDS and (shared := locale_of(row["name"], row["locale"], locale)) in declared:
+        if row["kind"] in TESTED and (shared := locale_of(row["name"], row["locale"], locale)) in declared:
             row["locale"] = shared
     table = pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in ("subject", "retired")])
     table["subject"] = table["name"].map(slugs(table["name"].tolist()))

@@ -5,8 +5,8 @@ import pytest
 
 from audit_assets.config import Controls
 from audit_assets.errors import InputError
-from audit_assets.roster.strata import strata_of
 from audit_assets.roster.controls import choose_controls, draw_controls, draw_recombined
+from audit_assets.roster.strata import strata_of
 from audit_assets.roster.subjects import COLUMNS, prompted, subjects_table
 
 ROSTER = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya"]
