@@ -40,8 +40,10 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
                 continue
             own = next((s for s in _OWN_SETS if (s, subject) in counts.index), None)
             stratum = strata[subject]
-            beside = of_stratum[own or "joint", stratum], of_stratum["random_names", stratum]
-            used = own if own and label_set_to_use(labels[own], control_labels, joint, beside)[0] == "own" else "joint"
+            in_stratum = of_stratum[own or "joint", stratum], of_stratum["random_names", stratum]
+            used = (
+                own if own and label_set_to_use(labels[own], control_labels, joint, in_stratum)[0] == "own" else "joint"
+            )
             chosen.append((subject, name, kind, used))
         table = pd.DataFrame(chosen, columns=["subject", "name", "kind", "label_set"])
         keys = pd.MultiIndex.from_frame(table[["label_set", "subject"]])

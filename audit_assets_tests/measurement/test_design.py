@@ -255,7 +255,8 @@ def test_the_strata_of_a_plan_are_those_of_the_run() -> None:
             ("bg", "Bo Ek", "background", "", None),
         ],
         columns=["subject", "name", "kind", "locale", "shares_name_parts"],
-    ).assign(rosters=[["criteria"], ["criteria"], *[[]] * 7])  # fmt: skip
+    )  # fmt: skip
+    table["rosters"] = pd.Series([["criteria"], ["criteria"], *([] for _ in range(7))])
     found = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
     assert found == {
         "locale ja_JP": Stratum((3,), 1, labels=(1, 1)),
