@@ -60,7 +60,7 @@ class Tuning:
         torch.manual_seed(seed)
         self.random, self.numpy = random.Random(seed), np.random.default_rng(seed)
         self.pipeline: Any = StableDiffusionPipeline.from_pretrained(
-            MINIATURE / "models" / "miniature-1", torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+            MINIATURE / "models" / "miniature-1", dtype=torch.float32, use_safetensors=True, local_files_only=True
         )
         self.unet, self.text = self.pipeline.unet, self.pipeline.text_encoder
         for part in (self.unet, self.text, self.pipeline.vae):

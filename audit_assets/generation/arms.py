@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from audit_assets.config import Arm
+from audit_assets.config import OTHER, Arm
 from audit_assets.errors import Unwritable, said
 from audit_assets.generation import ARM_VERSION
 from audit_assets.generation.makers import Maker
@@ -62,12 +62,16 @@ class ArmStage:
         return lines
 
     def failed(self, model: str) -> list[str]:
-        """One sentence per arm and reason for which subjects that the arm can ask have no image."""
+        """One sentence per arm and reason for which subjects that the arm can ask have no image, or images that do not count."""
         found: dict[tuple[str, str], list[str]] = {}
         for where, arm, one in self._wanted(model):
             if not one.problem and self.ws.warehouse.inputs(where) is not None:
-                for problem in self.ws.warehouse.read(where, ["problem"])["problem"].dropna().unique():
-                    found.setdefault((arm.name, str(problem)), []).append(one.subject)
+                rows = self.ws.warehouse.read(where, ["problem", "template", "image_sha256"])
+                problems = [str(problem) for problem in rows["problem"].dropna().unique()]
+                if n := int(((rows["template"] == OTHER) & rows["image_sha256"].notna()).sum()):
+                    problems.append(f"{n} images have another prompt than the arm's, and do not count")
+                for problem in problems:
+                    found.setdefault((arm.name, problem), []).append(one.subject)
         return [
             f"arm {arm}: {who[0]}{f' and {len(who) - 1} more' if len(who) > 1 else ''}: {problem}"
             for (arm, problem), who in found.items()

@@ -210,7 +210,7 @@ def _matched(
         return {}
     with_works = [s for s in subjects.loc[subjects["kind"].isin(TESTED), "subject"].astype(str) if s in set(works.pool)]
     names = _columns(images, subjects)
-    found = of_tables(works, images.embedded.assign(template=images.embedded["template"].abs()), names)
+    found = of_tables(works, images.embedded, names)
     nothing = Finding(
         UNTESTED, "No image of the arm shows anything.", settle="Five shown images of the artist and of the controls."
     )
@@ -276,7 +276,10 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
         works = works_of_everyone(ws, encoder) if arms else None
         about = {"protocol": ws.protocol.name, "model_version": model, "encoder": encoder.name}
         for arm in (arm for arm in arms if arm.way != UNPROMPTED):
-            own = Images(arm, *(table[table["arm"] == arm.name] for table in (rows, embedded, trials)))
+            # A supplied image of another prompt than the arm's has the template OTHER, and counts nowhere.
+            own = Images(
+                arm, *(t[(t["arm"] == arm.name) & (t["template"].astype(int) >= 0)] for t in (rows, embedded, trials))
+            )
             found = arm_rows(ws, model, encoder, own, works)
             if not whole:
                 found = found.assign(
