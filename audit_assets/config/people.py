@@ -76,10 +76,15 @@ class Controls(Strict):
     random_names: int = Field(
         199,
         ge=0,
+        le=100_000,
         description="names that share no part with an artist's, for each locale that the artists' names come from",
     )
-    recombined_names: int = Field(20, ge=0, description="names recombined from the parts of the artists' names")
-    nonsense: int = Field(0, ge=0, description="invented words that the encoder's tokenizer does not break into crumbs")
+    recombined_names: int = Field(
+        20, ge=0, le=100_000, description="names recombined from the parts of the artists' names"
+    )
+    nonsense: int = Field(
+        0, ge=0, le=100_000, description="invented words that the encoder's tokenizer does not break into crumbs"
+    )
     locale: str = "en_US"
     seed: int = Field(7, ge=0)
     share_name_parts: bool = Field(

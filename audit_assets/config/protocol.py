@@ -20,10 +20,13 @@ FEWEST_IMAGES = 5
 class MatchingTests(Strict):
     """Experiment 2's settings."""
 
-    reassignments: int = Field(1000, gt=0, description="random assignments of real works to artists in the control")
+    reassignments: int = Field(
+        1000, gt=0, le=1_000_000, description="random assignments of real works to artists in the control"
+    )
     permutations: int = Field(
         100_000,
         gt=0,
+        le=100_000_000,
         description="permutations of the global pairing test; its p-value cannot be below 1 / (1 + this number)",
     )
     alpha: float = Field(0.05, gt=0, lt=1)
@@ -71,6 +74,15 @@ class Protocol(Strict):
     arms: tuple[Arm, ...] = Field(
         (), description="other ways to ask; no image and no verdict of the headline depends on them"
     )
+
+    @field_validator("default_labels")
+    @classmethod
+    def _default_labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(label.strip() for label in labels):
+            raise ValueError("a label is empty; write its words, or delete it")
+        if len(set(labels)) != len(labels):
+            raise ValueError("a label occurs twice, and would take two shares of the answer; delete one")
+        return labels
 
     @field_validator("arms")
     @classmethod

@@ -68,10 +68,16 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
-    except ValueError as error:  # a date such as 2023-99-99
-        raise InputError(f"{path}: not YAML ({error}); put quotes around a text that looks like a date.") from None
+    except (
+        ValueError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # a date such as 2023-99-99, a value that its tag does not fit
+        raise InputError(
+            f"{path}: not YAML ({error}); put quotes around a text that looks like a date or a number, and write no tags (`!!`)."
+        ) from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a {what} is a mapping of fields; {remedy}.")
+        raise InputError(f"{path}: the {what} is no mapping of fields; {remedy}.")
     for location, text in texts(content):
         if why := _is_no_text(text):
             field = ".".join(map(str, location))

@@ -121,3 +121,30 @@ def test_a_path_that_no_file_can_have_is_bad_input(tmp_path: Path) -> None:
         audit = load_audit(written(tmp_path, path=path))
         with pytest.raises(InputError, match=r"no file can have this name|leads nowhere"):
             audit.local(audit.models[0].path)
+
+
+@pytest.mark.parametrize("value", ["!!timestamp 2020", "!!float x", "2020-13-45", "9" * 5000])
+def test_a_value_that_its_tag_does_not_fit_is_bad_input(tmp_path: Path, value: str) -> None:
+    config = written(tmp_path)
+    config.write_text(config.read_text(encoding="utf-8") + f"batch_size: {value}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"audit\.yaml: not YAML .*put quotes around a text"):
+        load_audit(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("matching: {permutations: 100000000000000}", r"line 3, matching\.permutations: .*less than or equal"),
+        ("matching: {reassignments: 99999999999}", r"line 3, matching\.reassignments: .*less than or equal"),
+        ("default_labels: [Artwork, '  ']", r"line 3, default_labels: a label is empty"),
+        ("default_labels: [Artwork, Artwork]", r"line 3, default_labels: a label occurs twice"),
+    ],
+)
+def test_a_protocol_asks_for_no_work_without_end_and_counts_no_label_twice(
+    tmp_path: Path, field: str, said: str
+) -> None:
+    (tmp_path / "p.yaml").write_text(f"name: p\ntemplates: ['Artwork from {{name}}']\n{field}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        load_protocol(load_audit(written(tmp_path, protocol="p.yaml")))
+    (tmp_path / "p.yaml").write_text("name: p\ntemplates: ['Artwork from {name}']\n", encoding="utf-8")
+    assert load_protocol(load_audit(written(tmp_path, protocol="p.yaml"))).name == "p"

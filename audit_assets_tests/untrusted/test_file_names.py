@@ -13,6 +13,7 @@ from audit_assets.errors import InputError, in_utf8, said, writing
 from audit_assets.generation.image_folder import fingerprint
 from audit_assets.generation.sorting import copy_all, sorted_into
 from audit_assets.hashing import digest
+from audit_assets.models.registry import registry
 from audit_assets.references.works import reference_works
 from audit_assets.roster.artists import artists_of, read_artists
 from audit_assets.roster.homes import different, homes, shared, unread_of, unread_table, works_of
@@ -237,3 +238,23 @@ def test_a_pipe_under_an_images_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1\.png: is not a file"):
         contents(own)
     assert ("1.png", "is a link, or not a file") in contents(own, check=False).unread
+
+
+def test_a_model_whose_folder_cannot_be_read_is_left_out_alone(open_place: Path) -> None:
+    place = open_place / "place"
+    for model in ("closed", "open"):
+        fill(place / model / "ada-example", 1)
+    models = "".join(
+        f"  - {{name: {m}, source: image_folder, path: {m}, approved: true}}\n" for m in ("closed", "open")
+    )
+    (place / "audit.yaml").write_text(
+        f"artist: Ada Example\nmodels:\n{models}encoders: [{{name: e, kind: image_text, path: e}}]\n"
+    )
+    with without_rights(place):
+        (place / "closed").chmod(0)
+        known = registry(load_audit(place / "audit.yaml"), Warehouse(place / "warehouse"))
+        assert set(known.resolved) == {"open"}
+        assert "closed: cannot be read (Permission denied); give yourself the right" in known.refused["closed"]
+        (place / "closed").chmod(0o755)
+        known = registry(load_audit(place / "audit.yaml"), Warehouse(place / "warehouse"))
+        assert (set(known.resolved), known.refused) == ({"closed", "open"}, {})
