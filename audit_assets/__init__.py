@@ -1,6 +1,7 @@
 """Can this image model imitate this artist? The package, floor by floor; a floor imports only the floors below it.
 
 cli/             the commands of audit-assets, one function each
+browse/          the image browser, an optional extra: a marimo app over the published database
 runs/            the driver of an audit, its Dagster home, runs whose process died, progress in the terminal
 definitions.py   the code location that Dagster loads
 defs/            Dagster objects, one module per stage: assets, checks, sensors, schedules, resources

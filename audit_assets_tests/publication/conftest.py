@@ -1,7 +1,11 @@
 """A small published database, built from the contract itself, whose aggregates are counted from its image-level rows."""
 
 import hashlib
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -11,6 +15,7 @@ import pytest
 from PIL import Image
 
 from audit_assets.workspace import Workspace
+from audit_assets_tests.processes import free_port
 from audit_assets_tests.publication import world
 from audit_assets_tests.roster.published import ROSTER_ROWS
 
@@ -259,3 +264,29 @@ def load() -> Callable[[str], Image.Image]:
 def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A simulated audit of two versions, with names that would break a page; only read."""
     return world.simulate(tmp_path_factory.mktemp("simulated"), miniature, world.World(names=world.HOSTILE))
+
+
+@pytest.fixture
+def browsing(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
+    """Starts `audit-assets browse` over an audit; returns its address. It ends with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(config: Path) -> str:
+        port = free_port()
+        command = [sys.executable, "-m", "audit_assets.cli", "browse", "--config", str(config), "--port", str(port)]
+        with (tmp_path / "browse.log").open("wb") as log:
+            started.append(subprocess.Popen(command, stdout=log, stderr=log))
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert started[-1].poll() is None, (tmp_path / "browse.log").read_text()
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    return f"http://127.0.0.1:{port}"
+            except OSError:
+                time.sleep(0.5)
+        raise AssertionError((tmp_path / "browse.log").read_text())
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=30)

@@ -7,17 +7,21 @@ other script run, so that a name in the data cannot start one.
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
 from audit_assets.publication.words import numbers as wording
+from audit_assets.publication.words.table import Table
+from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.warehouse.places import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -65,9 +69,40 @@ def data_address(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def render(template: str, **values: Any) -> str:
-    """The page of a template below ``templates/``. Every value is escaped as text, except Markup, which only this package makes."""
+def render(template: str, csv_folder: Path | None = None, **values: Any) -> str:
+    """The page of a template below ``templates/``. Every value is escaped as text, except Markup, which only this package makes.
+
+    If ``csv_folder`` is given, each table is written there as CSV, and the page links to it.
+    """
+    if csv_folder is not None:
+        values = _with_csv(csv_folder, values)
     return _environment().get_template(template).render(**values)
+
+
+def _with_csv(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Write each table that has rows as CSV, named by its place in the page. CSV files of an earlier page are deleted."""
+    for earlier in folder.glob("*.csv"):
+        earlier.unlink()
+    found = dict(values)
+    for name, value in values.items():
+        if isinstance(value, Table) and value.rows:
+            rows = pd.DataFrame([[_cell(cell) for cell in row] for row in value.rows], dtype=object)
+            rows.columns = pd.Index([_DIRECTION.sub("", heading) for heading in value.columns])
+            (folder / f"{name}.csv").write_text(as_csv(rows), encoding="utf-8-sig", newline="")
+            found[name] = replace(value, file=f"{name}.csv")
+    return found
+
+
+def _cell(text: str) -> str | int | float:
+    """A number, or a text without the marks that keep the direction of a name apart from the text around it."""
+    plain = _DIRECTION.sub("", str(text))
+    if not _NUMBER.fullmatch(plain):
+        return plain
+    return float(plain) if set(plain) & set(".e") else int(plain)
+
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
+_DIRECTION = re.compile("[\u2066-\u2069]")
 
 
 def write(path: Path, page: str) -> Path:
@@ -75,6 +110,12 @@ def write(path: Path, page: str) -> Path:
     with whole(path) as file:
         file.write_text(page, encoding="utf-8")
     return path
+
+
+def policy_of(script: str) -> str:
+    """The policy (CSP) of a page with this script: no other script runs, and nothing is asked for."""
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
 
 
 @cache
@@ -87,11 +128,10 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals.update(
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'",
+        policy=policy_of(script),
         percent=wording.percent,
     )
     environment.tests["photograph"] = lambda drawing: isinstance(drawing, Picture)

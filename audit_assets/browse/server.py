@@ -1,0 +1,44 @@
+"""The web server of the image browser: the app, its small pictures, and the same guard as the Dagster UI has."""
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from audit_assets.errors import InputError
+from audit_assets.runs.guard import guards
+
+APP = Path(__file__).with_name("app.py")
+
+
+def serve(config: Path, port: int) -> None:
+    """Serve the app on loopback until the process is asked to end. InputError if marimo is not installed."""
+    import uvicorn  # comes with Dagster's webserver
+
+    os.environ["AUDIT_CONFIG"] = str(config)
+    uvicorn.run(application(), host="127.0.0.1", port=port, log_level="warning")
+
+
+def application() -> Starlette:
+    """The pictures and the app behind the guard."""
+    os.environ["MARIMO_SKIP_UPDATE_CHECK"] = "1"
+    try:
+        import marimo
+    except ImportError:
+        raise InputError("browse: needs marimo; install it with `pip install 'audit_assets[browse]'`.") from None
+    app = marimo.create_asgi_app(include_code=False, quiet=True).with_app(path="", root=str(APP)).build()
+    routes = [Route("/image/{sha256}", _image), Mount("/", app)]
+    return Starlette(routes=routes, middleware=guards())
+
+
+async def _image(request: Request) -> Response:
+    from audit_assets.browse.view import picture
+
+    content = await run_in_threadpool(picture, request.path_params["sha256"])
+    if content is None:
+        return PlainTextResponse("no such image", status_code=404)
+    return Response(content, media_type="image/webp", headers={"Cache-Control": "private, max-age=86400"})
