@@ -5,6 +5,7 @@ other script run, so that a name in the data cannot start one.
 """
 
 import base64
+import csv
 import hashlib
 import io
 import re
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
 from audit_assets.publication.words import numbers as wording
 from audit_assets.publication.words.table import Table
-from audit_assets.untrusted.spreadsheet import as_csv
+from audit_assets.untrusted.spreadsheet import neutral
 from audit_assets.warehouse.places import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -86,18 +86,19 @@ def _with_csv(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     found = dict(values)
     for name, value in values.items():
         if isinstance(value, Table) and value.rows:
-            rows = pd.DataFrame([[_cell(cell) for cell in row] for row in value.rows], dtype=object)
-            rows.columns = pd.Index([_DIRECTION.sub("", heading) for heading in value.columns])
-            (folder / f"{name}.csv").write_text(as_csv(rows), encoding="utf-8-sig", newline="")
+            with (folder / f"{name}.csv").open("w", encoding="utf-8-sig", newline="") as file:
+                rows = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+                rows.writerow([_cell(heading) for heading in value.columns])
+                rows.writerows([[_cell(cell) for cell in row] for row in value.rows])
             found[name] = replace(value, file=f"{name}.csv")
     return found
 
 
 def _cell(text: str) -> str | int | float:
-    """A number, or a text without the marks that keep the direction of a name apart from the text around it."""
+    """A number, or a text that no spreadsheet runs, without the marks that keep the direction of a name apart."""
     plain = _DIRECTION.sub("", str(text))
     if not _NUMBER.fullmatch(plain):
-        return plain
+        return neutral(plain)
     return float(plain) if set(plain) & set(".e") else int(plain)
 
 

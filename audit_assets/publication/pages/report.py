@@ -62,6 +62,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
     in_arms = read_arms.arms(results)
     return render(
         "report.html.j2",
+        csv_folder=folder,
         results=results,
         alpha=read.alpha(results.connection, results.protocol),
         one=one,

@@ -13,6 +13,8 @@ class Table:
     rows: Sequence[Sequence[str]]
     keys: Sequence[str] = field(default=())
     """One identifier per row (the subject) if other parts of the page refer to rows."""
+    file: str = ""
+    """The table as CSV beside the page, if there is one."""
 
 
 def columns(*headings: str, number: Sequence[str] = (), code: Sequence[str] = ()) -> dict[str, str]:
