@@ -169,9 +169,9 @@ class Driver:
         recorded = [p for p in PublicationStage(self.ws).left_out() if p.model_version not in self.refused]
         subjects = (f"{m}: {p}" for m in self.models() for p in (*self.imitations.refused(m), *self.arms.failed(m)))
         parts = (f"{p.part} {p.name}: {p.reason}" for p in recorded)
-        return list(dict.fromkeys([*self.refused.values(), *parts, *subjects, *self._edits()]))
+        return list(dict.fromkeys([*self.refused.values(), *parts, *subjects, *self.edits()]))
 
-    def _edits(self) -> list[str]:
+    def edits(self) -> list[str]:
         """One sentence per file that was edited while this driver ran. The run used each as it was before."""
         now = self._inputs()
         return [
