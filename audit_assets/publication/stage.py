@@ -8,8 +8,9 @@ import pandas as pd
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.tables import origins
-from audit_assets.hashing import digest, sha256, sha256_once
-from audit_assets.publication import REPORT_VERSION, VERSION
+from audit_assets.hashing import digest, sha256_once
+from audit_assets.publication import ARTISTS, REPORT_VERSION, VERSION
+from audit_assets.publication.sealed import sealed_file
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES
 from audit_assets.results.stage import ResultStage
@@ -30,6 +31,8 @@ from audit_assets.warehouse.places import each, local_copy, whole_files
 from audit_assets.workspace import Workspace
 
 PARTS = (MODEL, ENCODER, ARTIST, WORK)
+ARTIST_PAGES = "artist_pages"
+"""The table of the pages of all artists, which are made once for all model versions."""
 ROSTER_TABLES = ("caption_shards", "artist_mentions", "artist_roster", "roster_attrition", "controls")
 
 
@@ -219,9 +222,8 @@ class PublicationStage:
         report, where = folder / "report.html", f"audit_report/{model}"
         inputs = digest([self.inputs(), REPORT_VERSION])
         done = Cells(ws.warehouse, ws.images).done(where, inputs)
-        if done is not None and all(
-            _of(folder / name) == sha256 for name, sha256 in zip(done["file"], done["sha256"], strict=True)
-        ):
+        if done is not None and not _altered(folder, done):
+            self.artist_pages()
             return report, done
         from audit_assets.publication.pages.report import write_report  # matplotlib
 
@@ -229,6 +231,7 @@ class PublicationStage:
         self.publish()
         with whole_files(folder) as files_here:
             write_report(ws.database, model, ws.images.get, files_here)
+        self.artist_pages()
         self.index()
         files = sorted(p for p in folder.iterdir() if p.is_file())
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_of(p) for p in files]})
@@ -236,7 +239,7 @@ class PublicationStage:
         return report, table
 
     def index(self) -> Path:
-        """`reports/index.html`, over every model version of the published database and every artist's page that exists."""
+        """`reports/index.html`, over every model version of the published database and everybody who has a page."""
         from audit_assets.publication.pages.index import write_index
 
         return write_index(self.ws.database, self.ws.warehouse.root / "reports")
@@ -247,13 +250,38 @@ class PublicationStage:
         If `out` is given, the page is written to that folder, and nothing in the warehouse changes.
         """
         from audit_assets.publication.pages.artist import write_artist_page
-        from audit_assets.publication.pages.index import ARTISTS
 
-        folder = self.ws.warehouse.root / "reports" / ARTISTS
-        page = write_artist_page(self.ws.database, artist, self.ws.images.get, out or folder)
+        page = write_artist_page(self.ws.database, artist, self.ws.images.get, out or self.artists_folder)
         if out is None:
             self.index()
         return page
+
+    def artist_pages(self) -> pd.DataFrame:
+        """The pages of all artists with their sha256: table `artist_pages`. Made from the published database alone."""
+        from audit_assets.publication.pages.artist import write_artist_pages
+
+        ws, inputs = self.ws, digest([self.inputs(), REPORT_VERSION])
+        cells, folder = Cells(ws.warehouse, ws.images), self.artists_folder
+        for cell in cells.in_turn([ARTIST_PAGES]):
+            done = cells.done(cell, inputs)
+            if done is None or _altered(folder, done):
+                with whole_files(folder) as here:
+                    pages = [page.name for page in write_artist_pages(ws.database, ws.images.get, here)]
+                for old in folder.glob("*.html"):  # of artists who have left the roster
+                    if old.name not in pages:
+                        old.unlink()
+                hashes = [_of(folder / page) for page in pages]
+                ws.warehouse.write(cell, pd.DataFrame({"file": pages, "sha256": hashes}, dtype="str"), inputs)
+        return ws.warehouse.read(ARTIST_PAGES)
+
+    @property
+    def artists_folder(self) -> Path:
+        return self.ws.warehouse.root / "reports" / ARTISTS
+
+
+def _altered(folder: Path, files: pd.DataFrame) -> list[str]:
+    """Files of a table of files that are not as it has them."""
+    return [n for n, sha256 in zip(files["file"], files["sha256"], strict=True) if _of(folder / n) != sha256]
 
 
 def _once(database: Path) -> str:
@@ -261,4 +289,4 @@ def _once(database: Path) -> str:
 
 
 def _of(file: Path) -> str | None:
-    return sha256(file) if file.is_file() else None
+    return sealed_file(file)[1] if file.is_file() else None

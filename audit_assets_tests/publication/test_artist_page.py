@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from audit_assets.cli import app
 from audit_assets.errors import InputError
-from audit_assets.publication.pages.artist import write_artist_page
+from audit_assets.publication.pages.artist import write_artist_page, write_artist_pages
 from audit_assets.publication.pages.index import write_index
 from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries.embedded import Embedded
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.workspace import Workspace
 from audit_assets_tests.publication.test_report import parsed
@@ -51,29 +52,26 @@ def test_hostile_names_stay_text_on_the_page(page: Path) -> None:
     assert [tag for tag, _ in found.elements].count("script") == 1
     assert not any(a.startswith("on") for _, attributes in found.elements for a in attributes)
     assert all((a["src"] or "").startswith("data:image/") for tag, a in found.elements if tag == "img")
-    assert {a["href"] for _, a in found.elements if (a.get("href") or "#")[0] != "#" and "href" in a} == {
-        "../index.html"
-    }
+    links = {str(a["href"]) for tag, a in found.elements if tag == "a" and (a.get("href") or "#")[0] != "#"}
+    assert links == {"../index.html", f"../{MODELS[0]}/reliability.html", "artist-0.html"}
 
 
 def test_the_nearest_work_is_the_nearest_by_cosine(simulated: Workspace) -> None:
     with read.opened(simulated.database) as connection:
-        found = read_artist.nearest_works(connection, "artist-3", MODELS[0], "sim-vision")
+        found = Embedded(connection).nearest_works("artist-3", MODELS[0], "sim-vision")
         real = read.embeddings(connection, "reference_embeddings", "sim-vision")
         made = read.embeddings(connection, "imitation_embeddings", "sim-vision")
     image = made[(made["subject"] == "artist-3") & (made["model_version"] == MODELS[0]) & (made["trial"] == 2)]
     own = real[real["subject"] == "artist-3"]
     likeness = [float(np.dot(image["embedding"].iloc[0].astype(float), w.astype(float))) for w in own["embedding"]]
     assert found[0, 2].own_similarity == pytest.approx(max(likeness), abs=1e-6)
-    work = int(own["work"].iloc[int(np.argmax(likeness))])
-    works = simulated.warehouse.read("reference_works/artist-3").set_index("work")["image_sha256"]
-    assert found[0, 2].own_work == works[work]
+    assert found[0, 2].own_work == int(own["work"].iloc[int(np.argmax(likeness))])
     assert found[0, 2].other_name != "Artist 3"
 
 
 def test_probabilities_beside_the_background_are_those_of_the_trials(simulated: Workspace) -> None:
     with read.opened(simulated.database) as connection:
-        found = read_artist.background_probabilities(connection, "artist-2", MODELS[0], "sim-clip", "criteria")
+        found = Embedded(connection).background_probabilities("artist-2", MODELS[0], "sim-clip", "criteria")
         kept = read.rows(
             connection,
             "SELECT probability_of_subject AS p FROM identification_trials WHERE subject = 'artist-2' AND encoder = 'sim-clip' "
@@ -136,13 +134,12 @@ def test_whom_the_audit_does_not_know_as_an_artist_is_refused(simulated: Workspa
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("DELETE FROM reference_works WHERE subject = 'artist-9'", r"has no reference works.*artist-9/ below"),
         ("UPDATE subjects SET retired = true WHERE subject = 'artist-9'", "has left the roster"),
         (
-            "UPDATE model_versions SET retired = true; UPDATE imitations SET image_sha256 = NULL, status = 'not_supplied'",
-            r"no model version has images.*retired, no longer audited: first-version, second-version",
+            "UPDATE model_versions SET retired = true; DELETE FROM imitations WHERE subject = 'artist-9'",
+            r"no model version was asked for.*retired, no longer audited: first-version, second-version",
         ),
-        ("DELETE FROM verdicts; DELETE FROM identification_summary", "no model version has images"),
+        ("DELETE FROM verdicts; DELETE FROM identification_summary", "no model version was asked for"),
         ("UPDATE subjects SET name = 'Artist 10' WHERE subject = 'artist-9'", r"several subjects.*artist-10, artist-9"),
     ],
 )  # fmt: skip
@@ -175,7 +172,7 @@ def test_every_template_has_its_pictures_and_images_are_counted_once(miniature: 
     ws = simulate(tmp_path / "audit", miniature, world)
     html = write_artist_page(ws.database, "artist-3", picture, tmp_path / "pages").read_text()
     assert html.count("(template 1, trial 2)") == 2
-    assert html.count("Nearest of <bdi>Artist 3</bdi>") == 2 * 2 * 3
+    assert html.count("Likeness to work") == 2 * 2 * 3
     assert "Painting by Artist 3" in html
     with read.opened(ws.database) as connection:
         labels = ModelResults(connection, "paper_2023", MODELS[0], "sim-clip").confusion()
@@ -186,16 +183,13 @@ def test_every_template_has_its_pictures_and_images_are_counted_once(miniature: 
 
 # ---- the index
 def test_the_index_leads_to_every_report_and_page_and_says_what_changed(simulated: Workspace, tmp_path: Path) -> None:
-    write_artist_page(simulated.database, "artist-0", picture, tmp_path / "artists")
-    (tmp_path / "artists" / "artist-1.html").write_text('<meta name="made-from" content="0ld">')
     index = write_index(simulated.database, tmp_path)
     found = parsed(index.read_text())
     links = [a["href"] for tag, a in found.elements if tag == "a"]
     for address in [*(f"{m}/report.html" for m in MODELS), "artists/artist-0.html", "artists/artist-1.html"]:
         assert address in links
     text = " ".join(found.text.split())
-    assert f"{HOSTILE[1]} (made from earlier results: make the page again)" in text
-    assert f"{HOSTILE[0]} (made" not in text
+    assert "From first-version to second-version, according to sim-clip, the verdict changed for" in text
     with duckdb.connect(str(simulated.database), read_only=True) as connection:
         changed = connection.execute(
             "SELECT name FROM model_comparison_by_subject c JOIN subjects USING (subject) WHERE changed AND c.kind = 'artist'"
@@ -238,3 +232,46 @@ def test_the_command_makes_a_page_and_says_where_or_why_not(
     refused = CliRunner().invoke(app, [*arguments, "artst 9"])
     assert refused.exit_code == 2
     assert "did you mean 'Artist 9'" in refused.output
+
+
+# ---- the pages of everybody
+def test_everybody_has_a_page_and_every_link_of_the_pages_leads_to_one(simulated: Workspace, tmp_path: Path) -> None:
+    few = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
+    with duckdb.connect(str(few)) as connection:
+        connection.execute(
+            "UPDATE subjects SET retired = true WHERE kind IN ('artist', 'untrained_artist') AND subject NOT IN ('artist-8', 'artist-9', 'untrained-21')"
+        )
+    pages = list(write_artist_pages(few, picture, tmp_path / "artists"))
+    assert {page.stem for page in pages} == {"artist-8", "artist-9", "untrained-21"}
+    for page in pages:  # as if each were asked for alone
+        assert page.read_bytes() == write_artist_page(few, page.stem, picture, tmp_path / "alone").read_bytes()
+    made = [write_index(few, tmp_path), write_report(few, MODELS[0], picture, tmp_path / MODELS[0]), *pages]
+    linked = set()
+    for page in made:
+        for tag, a in parsed(page.read_text()).elements:
+            if tag == "a" and "artist" in str(a.get("href")).rsplit("/", 1)[-1] and str(a["href"])[0] != "#":
+                linked.add((page.parent / str(a["href"])).resolve())
+    assert linked == {page.resolve() for page in pages if page.stem != "untrained-21"} | {
+        (tmp_path / "artists" / "untrained-21.html").resolve()
+    }
+
+
+def test_an_artist_without_works_has_a_page_that_says_so(simulated: Workspace, tmp_path: Path) -> None:
+    database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DELETE FROM reference_works WHERE subject = 'artist-9'")
+        connection.execute("DELETE FROM answers WHERE subject = 'artist-9' AND question <> 'steers'")
+    text = parsed(write_artist_page(database, "artist-9", picture, tmp_path).read_text()).text
+    assert "The audit has no works of Artist 9, so no image could be compared with them." in text
+    assert "The audit has no real works of this artist." in text
+
+
+def test_an_artist_of_whom_every_image_was_refused_has_a_page_that_says_so(
+    simulated: Workspace, tmp_path: Path
+) -> None:
+    database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE imitations SET image_sha256 = NULL, status = 'refused' WHERE subject = 'artist-9'")
+    text = " ".join(parsed(write_artist_page(database, "artist-9", picture, tmp_path).read_text()).text.split())
+    assert "Of 6 images that the audit asked for, 6 were withheld." in text
+    assert "could not be tested. This is no sign that it cannot." in text

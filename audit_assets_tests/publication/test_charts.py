@@ -3,10 +3,10 @@
 from xml.etree import ElementTree
 
 import pytest
-from matplotlib.figure import Figure
 
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings.paper_figures import printable
+from audit_assets.publication.drawings.strips import Strip, strips
 from audit_assets_tests.publication.world import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,20 +59,36 @@ def test_two_charts_of_a_page_share_no_identifier_and_lose_no_reference() -> Non
     assert used <= first
 
 
-def test_the_same_chart_gives_the_same_bytes() -> None:
-    def drawn() -> str:
-        lines = [
-            charts.Strip("own", [0.5, 0.9], ["x", "y"], own=True),
-            charts.Strip("others", [i / 1000 for i in range(999)]),
-        ]
-        figure, hover = charts.strips(lines, "probability", logarithmic=True)
-        return svg.inline(figure, "strips", "strips", hover)
+def strip_chart(lines: list[Strip], *, logarithmic: bool) -> str:
+    return strips(lines, "probability <of> a label", "strips & more", logarithmic=logarithmic)
 
-    assert drawn() == drawn()
+
+def test_the_same_chart_gives_the_same_bytes_and_hides_no_name() -> None:
+    lines = [
+        Strip("own", [0.5, 0.9, 1e-9], [*HOSTILE[:2], "y"], own=True),
+        Strip(HOSTILE[3], [i / 1000 for i in range(999)]),
+    ]
+    drawn = strip_chart(lines, logarithmic=True)
+    assert drawn == strip_chart(lines, logarithmic=True)
+    assert titles(drawn) == [*HOSTILE[:2], "y"]
+    tags = {e.tag.removeprefix(SVG) for e in ElementTree.fromstring(drawn).iter()}
+    assert tags == {"svg", "text", "path", "circle", "title"}
+    assert drawn.count("v12") == 100  # quantiles of 999 values
+
+
+def test_points_lie_where_the_axis_says() -> None:
+    drawn = ElementTree.fromstring(strip_chart([Strip("own", [0.01, 1.0], ["a", "b"], own=True)], logarithmic=True))
+    points = [float(e.attrib["cx"]) for e in drawn.iter(f"{SVG}circle")]
+    ticks = {e.text: float(e.attrib["x"]) for e in drawn.iter(f"{SVG}text") if e.get("text-anchor")}
+    assert points == [ticks["0.01"], ticks["1"]]
+
+
+def test_a_strip_with_a_missing_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="a value is missing"):
+        strip_chart([Strip("own", [0.5, float("nan")])], logarithmic=False)
 
 
 def test_an_empty_strip_and_a_lone_artist_are_drawn() -> None:
-    figure, _ = charts.strips([charts.Strip("nobody", [])], "similarity", logarithmic=False)
-    assert isinstance(figure, Figure)
+    assert "nobody (0)" in strip_chart([Strip("nobody", [])], logarithmic=False)
     figure, hover = charts.dose_response([0], [0.5], ["a"], None)
     assert titles(svg.inline(figure, "lone", "one artist", hover)) == ["a: 50 % of images, 0 captions"]

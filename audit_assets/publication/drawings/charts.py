@@ -1,4 +1,4 @@
-"""Charts that the paper does not have: artists with their intervals, dose and response, one artist beside other names.
+"""Charts that the paper does not have: artists with their intervals, dose and response.
 
 Each function returns the figure, and the text of each point, which the page shows on hovering (``svg.inline``).
 """
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audit_assets.publication.drawings.paper_figures import CONTROL, INK, OURS, bare, canvas, plain
@@ -21,7 +20,6 @@ VERDICT_MARKS = {
     "not shown to be imitated": ("X", CONTROL),
     "not auditable": ("s", "#6b6b6b"),
 }
-QUANTILES = 200
 Hover = dict[str, list[str]]
 
 
@@ -119,58 +117,3 @@ def dose_response(
     return figure, {
         "artists": [f"{n}: {v:.0f} % of images, {m:.0f} captions" for n, v, m in zip(names, y, x, strict=True)]
     }
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One line of a chart: ``values`` as points that show ``names`` on hovering, or as marks if there are no names."""
-
-    label: str
-    values: Sequence[float]
-    names: Sequence[str] = ()
-    own: bool = False
-
-
-def strips(lines: Sequence[Strip], label: str, *, logarithmic: bool, floor: float = 1e-6) -> tuple[Figure, Hover]:
-    """Lines of values, one below the other, on one axis. A median is a tall mark.
-
-    More than QUANTILES values without names are drawn as that many quantiles, so that a chart of 2,500 images is not larger than
-    one of 200. On a log axis a value below ``floor`` is drawn at ``floor``.
-    """
-    figure = canvas(9.0, 0.75 + 0.5 * len(lines))
-    axes = figure.add_subplot()
-    bare(axes)
-    hover: Hover = {}
-    for place, line in enumerate(lines):
-        values = np.asarray(line.values, dtype=float)
-        if np.isnan(values).any():
-            raise ValueError(f"{line.label}: a value is missing; leave it out")
-        if logarithmic:
-            values = np.clip(values, floor, 1.0)
-        _strip(axes, place, line, values, hover)
-    axes.set_yticks(range(len(lines)), [f"{line.label} ({len(line.values)})" for line in lines], fontsize=9)
-    for text in axes.get_yticklabels():
-        plain(text)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.set_xlim(floor / 1.6, 1.6)
-    plain(axes.set_xlabel(label, color=INK))
-    return figure, hover
-
-
-def _strip(axes: Axes, place: int, line: Strip, values: np.ndarray, hover: Hover) -> None:
-    if not len(values):
-        return
-    colour = OURS if line.own else "#6b6b6b"
-    if line.names:
-        # Neighbours are drawn at three heights, so that equal values do not hide each other.
-        order = np.argsort(np.argsort(values, kind="stable"))
-        points = axes.scatter(values, place + (order % 3 - 1) * 0.14, s=34, color=colour, alpha=0.8, zorder=3)
-        points.set_gid(f"strip-{place}")
-        hover[f"strip-{place}"] = list(line.names)
-    else:
-        at = np.quantile(values, (np.arange(QUANTILES) + 0.5) / QUANTILES) if len(values) > QUANTILES else values
-        axes.plot(at, np.full(len(at), place), "|", ms=11, mew=1, color=colour, alpha=0.5)
-    middle = float(np.median(values))
-    axes.plot([middle, middle], [place - 0.36, place + 0.36], color=INK, lw=2, zorder=4)

@@ -1,24 +1,27 @@
 """One artist's page over all model versions, for the artist and for counsel.
 
-It shows each imitation beside the nearest real works, the label that each encoder gave it, the artist's figures beside those of
-other names, the tests, the verdict in sentences, the versions side by side, and the origin of every image. Made on request.
+The three answers come first. The evidence follows in the order of an argument: what was asked, what came beside what the artist's works
+look like, how often a name that means nothing does as well, whether the test could have seen an imitation, and what it does not prove.
+The pages of all artists are made with the reports.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
-from duckdb import DuckDBPyConnection
 
 from audit_assets.config import INDIRECT, OTHER
 from audit_assets.errors import InputError
-from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
+from audit_assets.publication.drawings import strips
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
-from audit_assets.publication.words import arm_tables
+from audit_assets.publication.queries.embedded import Embedded
+from audit_assets.publication.words import argument, arm_tables, training
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -41,153 +44,282 @@ from audit_assets.publication.words.table import Table, columns
 from audit_assets.publication.words.verdicts import Answered, sentences, three_answers, withheld_images
 from audit_assets.warehouse.images import SHOW_NOTHING
 
-SIZE = 224
-"""Pixels of a picture: a person can judge it by eye, and three versions of forty images stay below 10 MB."""
+SIZES = ((60, 224), (1500, 144))
+"""(pictures, pixels): with at most so many pictures on all artists' pages, this is the size of each."""
+SMALLEST = 96
+"""Pixels of a picture on the pages of a large audit: 250 artists with two versions of ten images stay below 40 MB."""
 IN_AN_ARM = 5
 """Pictures of an artist per arm and version."""
+PRINTED = 448
+"""Pixels of a picture for a printed page."""
 _LEAST_SHARED_FIRST = ("independent", "image only", "unknown", "shared")
+_AT_ONCE = 4
+T = TypeVar("T")
+
+
+class ArtistPages:
+    """The pages of one open database. What they share is read once.
+
+    ``size``: pixels of a picture; by default the larger the fewer pictures the audit has.
+    """
+
+    def __init__(
+        self, connection: read.Connection, load: Load, protocol: str | None = None, size: int | None = None
+    ) -> None:
+        self.connection, self.load, self._protocol = connection, load, protocol
+        self.embedded = Embedded(connection)
+        self.everybody = read_artist.with_page(connection)
+        self.size = size or _size(connection)
+        self._kept: dict[tuple[str, ...], Any] = {}
+        self._of_all = False
+
+    def written(self, artist: str, folder: Path) -> Path:
+        """Write ``<slug>.html`` into ``folder`` for the artist of this slug or name; return its path.
+
+        Raises InputError, and replaces nothing, if the artist is unknown, is a control or has left the roster, or if no model
+        version was asked for the artist.
+        """
+        subject = read_artist.find(self.connection, artist)
+        if Path(subject["subject"]).name != subject["subject"]:
+            raise InputError(f"the slug {subject['subject']!r} cannot name a file. Remedy: publish again.")
+        asked = read_artist.versions_asked(self.connection, subject["subject"], subject["name"])
+        chosen = read.primary_protocol(self.connection, asked[0], self._protocol)
+        return write(folder / f"{subject['subject']}.html", _Page(self, subject, chosen, asked).rendered())
+
+    def all_written(self, folder: Path) -> Iterator[Path]:
+        """Write the page of everybody who has one; yield each path."""
+        self._of_all = True
+        for subject in self.everybody["subject"]:
+            yield self.written(str(subject), folder)
+
+    def once(self, make: Callable[[], T], *key: str) -> T:
+        """What ``make`` returns, which all pages share."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast(T, self._kept[key])
+
+    def rows(self, ask: Callable[[str | None], pd.DataFrame], slug: str, *key: str) -> pd.DataFrame:
+        """A query's rows of one artist. If the pages of all are made, one query asks for all artists."""
+        if not self._of_all:
+            return ask(slug)
+        every = self.once(lambda: ask(None), *key)
+        groups = self.once(lambda: dict(iter(every.groupby("subject", sort=False))), *key, "groups")
+        return groups.get(slug, every.iloc[:0])
+
+
+def _size(connection: read.Connection) -> int:
+    (pictures,) = read.rows(
+        connection,
+        "SELECT (SELECT count(*) FROM imitations JOIN subjects USING (subject) WHERE kind IN ('artist', 'untrained_artist')) "
+        "+ (SELECT count(*) FROM reference_works JOIN subjects USING (subject) WHERE kind IN ('artist', 'untrained_artist')) AS n",
+    )["n"]
+    return next((size for most, size in SIZES if pictures <= most), SMALLEST)
 
 
 def write_artist_page(database: Path, artist: str, load: Load, folder: Path, protocol: str | None = None) -> Path:
-    """Write ``<slug>.html`` into ``folder`` for the artist of this slug or name; return its path.
-
-    Raises InputError, and replaces nothing, if the artist is unknown, is a control, has left the roster or has no real works,
-    or if no model version has images of the artist.
-    """
+    """Write the page of one artist of a database, as `ArtistPages.written` does."""
     with read.opened(database) as connection:
-        subject = read_artist.find(connection, artist)
-        if Path(subject["subject"]).name != subject["subject"]:
-            raise InputError(f"{database}: the slug {subject['subject']!r} cannot name a file. Remedy: publish again.")
-        known_versions = read_artist.versions_with_images(connection, subject["subject"], subject["name"])
-        chosen = read.primary_protocol(connection, known_versions[0], protocol)
-        page = _page(connection, subject, chosen, known_versions, load)
-    return write(folder / f"{subject['subject']}.html", page)
+        return ArtistPages(connection, load, protocol).written(artist, folder)
 
 
-def _page(
-    connection: DuckDBPyConnection, subject: dict[str, Any], protocol: str, audited: list[str], load: Load
-) -> str:
-    slug, name = subject["subject"], subject["name"]
-    verdicts = read_artist.verdicts(connection, protocol, slug)
-    compared = read_artist.compared(connection, protocol, slug)
-    works = read_artist.works(connection, slug)
-    return render(
-        "artist.html.j2",
-        name=name,
-        facts=_facts(subject, len(works)),
-        protocol=protocol,
-        answers=[_answer(row, name) for row in _headline(connection, verdicts)],
-        question=f"Does a model that is given the name {isolated(name)} imitate this artist?",
-        versions=[_version(connection, v, subject, protocol, verdicts, load) for v in audited],
-        works=[
-            {"picture": thumbnail(load(w["image_sha256"]), f"Real work {w['work']} of {name}", SIZE), "work": w}
-            for w in works.to_dict("records")
-        ],
-        tests=_tests(connection, protocol, slug),
-        still_works=arm_tables.of_one_artist(read_arms.of_artist(connection, protocol, slug), name),
-        in_arms=_in_arms(connection, audited, subject, load),
-        compared=versions.changed_subjects(compared, "Two versions with the same prompts and seeds; the difference is the later minus the earlier version."),
-        images=_images(connection, slug),
-        real_works=_real_works(works),
-        provenance=_provenance(connection),
-        protocols=tables.protocol(connection, protocol),
-        encoders=_encoders(connection),
-        made_from=read.made_from(connection),
-    )  # fmt: skip
+def write_artist_pages(database: Path, load: Load, folder: Path) -> Iterator[Path]:
+    """Write the page of everybody who has one; yield each path."""
+    with read.opened(database) as connection:
+        yield from ArtistPages(connection, load).all_written(folder)
 
 
-def _facts(subject: dict[str, Any], works: int) -> str:
-    facts = [KINDS.get(subject["kind"], subject["kind"]).removesuffix("s"), counted(works, "real work")]
-    if known(subject["mentions"]) is not None:
-        facts.append(f"named by {counted(subject['mentions'], 'scanned caption')}")
-    if true(subject["opted_out"]):
-        facts.append("has opted out of training (the audit records this and treats the artist like any other)")
-    return "; ".join(facts)
+class _Page:
+    """One page while it is made."""
 
+    def __init__(self, pages: ArtistPages, subject: dict[str, Any], protocol: str, audited: list[str]) -> None:
+        self.connection, self.pages, self.audited, self.protocol = pages.connection, pages, audited, protocol
+        self.slug, self.name, self.subject = str(subject["subject"]), str(subject["name"]), subject
+        self.verdicts = self._rows(read_artist.verdicts)
+        self.answers = self._rows(read_artist.answers)
+        self.taken = self._rows(read_artist.trials)
+        self.leaks = self._rows(read_arms.leakage_of)
+        self.in_arms = pages.rows(lambda s: read_arms.pictures(self.connection, s, IN_AN_ARM), self.slug, "arms")
+        self.works = pages.rows(lambda s: read_artist.works(self.connection, s), self.slug, "works")
+        self.images = pages.rows(lambda s: read_artist.images(self.connection, s), self.slug, "images")
+        self.copies = read_artist.copies(self.connection, protocol, self.slug)
+        self.alpha = pages.once(lambda: read.alpha(self.connection, protocol), "alpha", protocol)
+        self.primary = pages.once(lambda: read.primary_encoder(self.connection), "primary")
+        self.versions = pages.once(
+            lambda: read.versions(self.connection).set_index("model_version", drop=False), "versions"
+        )
+        self.alone = pages.once(lambda: read.only_artist(self.connection) is not None, "alone")
+        self.pictures = self._pictures()
 
-def _in_arms(
-    connection: DuckDBPyConnection, audited: list[str], subject: dict[str, Any], load: Load
-) -> list[dict[str, Any]]:
-    """The first images of each arm and version, to look at."""
-    found = []
-    for version in audited:
-        rows = read_arms.pictures(connection, version, subject["subject"], IN_AN_ARM)
-        for arm, own in rows.groupby("arm", sort=False):
-            prompts = ", ".join(f"“{prompt}”" for prompt in own["prompt"].dropna().unique())
-            pictures = [
-                thumbnail(load(sha256), f"Image {i} of {version} in the arm {arm}", SIZE // 2)
-                for i, sha256 in enumerate(own["image_sha256"], 1)
-            ]
-            found.append(
-                {"version": version, "arm": arm, "prompts": prompts or "prompt not known", "pictures": pictures}
+    def _rows(self, ask: Callable[[read.Connection, str, str | None], pd.DataFrame]) -> pd.DataFrame:
+        return self.pages.rows(
+            lambda slug: ask(self.connection, self.protocol, slug), self.slug, ask.__name__, self.protocol
+        )
+
+    def rendered(self) -> str:
+        compared, once = self._rows(read_artist.compared), self.pages.once
+        return render(
+            "artist.html.j2",
+            paged=frozenset(self.pages.everybody["subject"]),
+            artists_at="",
+            name=self.name,
+            facts=self._facts(),
+            protocol=self.protocol,
+            primary=self.primary,
+            first=self.audited[0],
+            versions=[self._version(v) for v in self.audited],
+            captions=training.captions(self.connection, self.subject),
+            tests=_tests(self._rows(read_artist.tests)),
+            still_works=arm_tables.of_one_artist(self._rows(read_arms.of_artist), self.name),
+            in_arms=self._in_arms(),
+            compared=versions.changed_subjects(compared, "Two versions with the same prompts and seeds; the difference is the later minus the earlier version."),
+            images=_images(self.versions, self.images),
+            real_works=_real_works(self.works),
+            provenance=once(lambda: _provenance(self.versions), "provenance"),
+            protocols=once(lambda: tables.protocol(self.connection, self.protocol), "protocol", self.protocol),
+            encoders=once(lambda: _encoders(self.connection), "encoders"),
+            made_from=once(lambda: read.made_from(self.connection), "made from"),
+        )  # fmt: skip
+
+    def _pictures(self) -> dict[str, Picture]:
+        """SHA-256 -> picture, of every image of the artist's name and every work. Reading and shrinking them takes most of the time."""
+        alts = {str(w["image_sha256"]): f"Real work {w['work']} of {self.name}" for w in self.works.to_dict("records")}
+        for row in self.in_arms.to_dict("records"):
+            alts[str(row["image_sha256"])] = (
+                f"Image of {row['model_version']} in the arm {row['arm']}, trial {row['trial']}"
             )
-    return found
+        numbers = dict.fromkeys(self.audited, 0)
+        for row in self.images[self.images["image_sha256"].notna()].to_dict("records"):
+            version = str(row["model_version"])
+            if version in numbers:
+                numbers[version] += 1
+                alts[str(row["image_sha256"])] = (
+                    f"Image {numbers[version]} that {version} made in the name of {self.name}"
+                )
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            made = pool.map(
+                lambda item: thumbnail(self.pages.load(item[0]), item[1], self.pages.size, quality=55, effort=2),
+                alts.items(),
+            )
+            return dict(zip(alts, made, strict=True))
 
+    def _in_arms(self) -> list[dict[str, Any]]:
+        """The first images of each arm and version, to look at."""
+        found = []
+        for version in self.audited:
+            rows = self.in_arms[self.in_arms["model_version"] == version]
+            for arm, own in rows.groupby("arm", sort=False):
+                prompts = ", ".join(f"“{prompt}”" for prompt in own["prompt"].dropna().unique())
+                pictures = [self.pictures[sha256] for sha256 in own["image_sha256"]]
+                found.append(
+                    {"version": version, "arm": arm, "prompts": prompts or "prompt not known", "pictures": pictures}
+                )
+        return found
 
-def _headline(connection: DuckDBPyConnection, verdicts: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the primary encoder, whose verdicts head the reports."""
-    encoder = read.primary_encoder(connection)
-    return [{str(k): v for k, v in row.items()} for row in verdicts[verdicts["encoder"] == encoder].to_dict("records")]
+    def _facts(self) -> str:
+        facts = [
+            KINDS.get(self.subject["kind"], self.subject["kind"]).removesuffix("s"),
+            counted(len(self.works), "real work"),
+        ]
+        if known(self.subject["mentions"]) is not None:
+            facts.append(f"named by {counted(self.subject['mentions'], 'scanned caption')}")
+        if true(self.subject["opted_out"]):
+            facts.append("has opted out of training (the audit records this and treats the artist like any other)")
+        said = "; ".join(facts)
+        return said[:1].upper() + said[1:]
 
+    def _own(self, table: pd.DataFrame, version: str, encoder: str) -> list[dict[Any, Any]]:
+        return table[(table["model_version"] == version) & (table["encoder"] == encoder)].to_dict("records")
 
-def _answer(row: dict[str, Any], name: str) -> dict[str, str]:
-    words = {
-        "imitated": f"{isolated(name)} is imitated.",
-        "not shown to be imitated": f"{isolated(name)} is not shown to be imitated.",
-        "not auditable": f"This audit cannot say whether {isolated(name)} is imitated.",
-    }
-    verdict = str(row["verdict"])
-    return {
-        "version": row["model_version"],
-        "verdict": verdict,
-        "said": words.get(verdict, f"{verdict}."),
-        "because": row["because"],
-    }
+    def _version(self, version: str) -> dict[str, Any]:
+        rows = self.verdicts[self.verdicts["model_version"] == version].to_dict("records")
+        main = next((r for r in rows if r["encoder"] == self.primary), None)
+        own = self._own(self.answers, version, self.primary)
+        images = self.images[self.images["model_version"] == version]
+        named = images[images["template"] >= 0]
+        encoder = self.pages.once(lambda: _least_shared(self.connection, version), "least shared", version)
+        three = [] if main is None else argument.three_sentences(main, own, self.name, self.alpha)
+        groups, rest = self._beside_works(version, encoder, images)
+        return {
+            "name": version,
+            "retired": true(self.versions["retired"][version]),
+            "verdict": "no verdict" if main is None else str(main["verdict"]),
+            "conclusion": "No encoder that reads text has results." if main is None else argument.conclusion(main, self.name),
+            "because": "" if main is None else str(main["because"]),
+            "three": three,
+            "asked": argument.asked(images, self.name, version),
+            "came": argument.came(images),
+            "withheld": withheld_images(named["status"].tolist()),
+            "encoder": encoder,
+            "groups": groups,
+            "others": any(entry["other"] for group in groups for entry in group["images"]),
+            "rest": rest,
+            "controls": [] if main is None else argument.nothing_does_as_well(main, self.name),
+            "charts": self._charts(version, rows),
+            "seen": three[-1][2] if three else "This was not tested.",
+            "words": [self._by(version, r, named) for r in rows],
+        }  # fmt: skip
 
+    def _by(self, version: str, row: dict[Any, Any], named: pd.DataFrame) -> dict[str, Any]:
+        """One encoder's verdict on one version, with its answers."""
+        encoder = str(row["encoder"])
+        own = self._own(self.copies, version, encoder)
+        withheld = withheld_images(named["status"].tolist())
+        return {
+            "encoder": encoder,
+            "verdict": row["verdict"],
+            "sentences": [
+                *sentences(row, self.name, self.alpha, own, alone=self.alone),
+                *withheld,
+                *arm_tables.house_style(self._own(self.leaks, version, encoder), self.name),
+            ],
+            "answers": _three(three_answers(self._own(self.answers, version, encoder), row), version, encoder),
+        }
 
-# ---- one version
-def _version(
-    connection: DuckDBPyConnection,
-    version: str,
-    subject: dict[str, Any],
-    protocol: str,
-    verdicts: pd.DataFrame,
-    load: Load,
-) -> dict[str, Any]:
-    slug, name = subject["subject"], subject["name"]
-    rows = verdicts[verdicts["model_version"] == version].to_dict("records")
-    row = read.model_version_row(connection, version)
-    encoder, alpha = _least_shared(connection, version), read.alpha(connection, protocol)
-    answers, copies = read_artist.answers(connection, protocol, slug), read_artist.copies(connection, protocol, slug)
-    leaks = read_arms.leakage_of(connection, protocol, slug)
-    alone = read.only_artist(connection) is not None
-    images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
-    named = images[(images["model_version"] == version) & (images["template"] >= 0)]
-    withheld = withheld_images(named["status"].tolist())
+    def _beside_works(
+        self, version: str, encoder: str, images: pd.DataFrame
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Every image beside the artist's work that it resembles most, and the works to which no image is nearest."""
+        nearest = self.pages.embedded.nearest_works(self.slug, version, encoder)
+        taken = self.taken[self.taken["model_version"] == version]
+        groups: dict[int | None, list[dict[str, Any]]] = {}
+        existing = images[images["image_sha256"].notna()].to_dict("records")
+        for number, row in enumerate(existing, 1):
+            key = (int(row["template"]), int(row["trial"]))
+            near = nearest.get(key)
+            own = taken[(taken["template"] == key[0]) & (taken["trial"] == key[1])]
+            groups.setdefault(near.own_work if near else None, []).append(
+                {
+                    "number": number,
+                    "where": _where(*key) + (f", {row['status']}" if row["status"] in SHOW_NOTHING else ""),
+                    "picture": self.pictures[row["image_sha256"]],
+                    "nearest": near,
+                    "other": isolated(near.other_name) if near and near.other_subject else "",
+                    "taken": [_taken_for(r, self.name, row["status"]) for r in own.to_dict("records")],
+                }
+            )
+        works = {
+            int(w["work"]): {"work": int(w["work"]), "picture": self.pictures[w["image_sha256"]]}
+            for w in self.works.to_dict("records")
+        }
+        beside = [
+            {"work": works.get(work) if work is not None else None, "images": groups[work]}
+            for work in sorted(groups, key=lambda w: (w is None, w or 0))
+        ]
+        return beside, [shown_work for work, shown_work in works.items() if work not in groups]
 
-    def own(table: pd.DataFrame, by: str) -> list[dict[Any, Any]]:
-        return table[(table["model_version"] == version) & (table["encoder"] == by)].to_dict("records")
-
-    return {
-        "name": version,
-        "retired": true(row["retired"]),
-        "words": [
-            {
-                "encoder": r["encoder"],
-                "verdict": r["verdict"],
-                "sentences": [
-                    *sentences(r, name, alpha, own(copies, r["encoder"]), alone=alone),
-                    *withheld,
-                    *arm_tables.house_style(own(leaks, r["encoder"]), name),
-                ],
-                "answers": _three(three_answers(own(answers, r["encoder"]), r), version, r["encoder"]),
-            }
-            for r in rows
-        ],
-        "encoder": encoder,
-        "lineup": _lineup(connection, version, subject, protocol, encoder, load),
-        "charts": _charts(connection, version, slug, name, rows),
-    }
+    def _charts(self, version: str, verdicts: list[dict[Any, Any]]) -> list[Chart]:
+        drawn: list[Chart] = []
+        name = figures.printable(self.name, self.slug, width=40, lines=1)
+        for place, row in enumerate(verdicts):
+            encoder = row["encoder"]
+            if not pd.isna(row["label_set"]):
+                found = self.pages.embedded.background_probabilities(self.slug, version, encoder, row["label_set"])
+                label = f"probability of the label “{name}” (log scale)"
+                drawn += _strips(found, f"probability-{version}-{place}", label, encoder, logarithmic=True)
+            found = self.pages.embedded.background_similarities(self.slug, version, encoder)
+            label = f"mean cosine similarity to the real works of {name}"
+            drawn += _strips(found, f"similarity-{version}-{place}", label, encoder, logarithmic=False)
+        return drawn
 
 
 def _three(found: list[Answered], version: str, encoder: str) -> Table:
@@ -198,53 +330,11 @@ def _three(found: list[Answered], version: str, encoder: str) -> Table:
     )
 
 
-def _least_shared(connection: DuckDBPyConnection, version: str) -> str:
+def _least_shared(connection: read.Connection, version: str) -> str:
     """The encoder that has least in common with the model, so that likeness is measured independently of the model."""
     relations = read.encoder_relations(connection, version)
     names = read.encoders(connection)["encoder"].tolist()
     return str(min(names, key=lambda e: _LEAST_SHARED_FIRST.index(relations.get(e, "unknown"))))
-
-
-def _lineup(
-    connection: DuckDBPyConnection,
-    version: str,
-    subject: dict[str, Any],
-    protocol: str,
-    encoder: str,
-    load: Load,
-) -> list[dict[str, Any]]:
-    """Every image of the version, with the artist's nearest real work, the nearest work of another artist, and each encoder's label."""
-    slug, name = subject["subject"], subject["name"]
-    images = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
-    images = images[(images["model_version"] == version) & images["image_sha256"].notna()]
-    nearest = read_artist.nearest_works(connection, slug, version, encoder)
-    taken = read_artist.trials(connection, protocol, slug)
-    taken = taken[taken["model_version"] == version]
-    cache: dict[str, Picture] = {}
-
-    def picture(sha256: str, alt: str) -> Picture:
-        if sha256 not in cache:
-            cache[sha256] = thumbnail(load(sha256), alt, SIZE)
-        return cache[sha256]
-
-    found = []
-    for number, row in enumerate(images.to_dict("records"), 1):
-        key = (int(row["template"]), int(row["trial"]))
-        own = taken[(taken["template"] == key[0]) & (taken["trial"] == key[1])]
-        found.append(
-            {
-                "number": number,
-                "where": _where(*key) + (f", {row['status']}" if row["status"] in SHOW_NOTHING else ""),
-                "imitation": picture(row["image_sha256"], f"Image {number} that {version} made in the name of {name}"),
-                "nearest": nearest.get(key),
-                "own": picture(nearest[key].own_work, f"Real work of {name}") if key in nearest else None,
-                "other": picture(nearest[key].other_work or "", f"Real work of {nearest[key].other_name}")
-                if key in nearest and nearest[key].other_work
-                else None,
-                "taken": [_taken_for(r, name, row["status"]) for r in own.to_dict("records")],
-            }
-        )
-    return found
 
 
 _APART = {INDIRECT: "described, not named, ", OTHER: "another prompt than the protocol’s, "}
@@ -275,30 +365,7 @@ def _taken_for(row: dict[Any, Any], name: str, status: str) -> str:
     )
 
 
-def _charts(
-    connection: DuckDBPyConnection, version: str, slug: str, name: str, verdicts: list[dict[Any, Any]]
-) -> list[Chart]:
-    drawn: list[Chart] = []
-    name = figures.printable(name, slug, width=40, lines=1)
-    for place, row in enumerate(verdicts):
-        encoder = row["encoder"]
-        if not pd.isna(row["label_set"]):
-            found = read_artist.background_probabilities(connection, slug, version, encoder, row["label_set"])
-            drawn += _strips(
-                found, f"probability-{version}-{place}", f"probability of the label “{name}” (log scale)", encoder, True
-            )
-        found = read_artist.background_similarities(connection, slug, version, encoder)
-        drawn += _strips(
-            found,
-            f"similarity-{version}-{place}",
-            f"mean cosine similarity to the real works of {name}",
-            encoder,
-            False,
-        )
-    return drawn  # fmt: skip
-
-
-def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, logarithmic: bool) -> list[Chart]:
+def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str, *, logarithmic: bool) -> list[Chart]:
     """The artist's own pictures as points, other names' as marks; no chart if nothing was measured."""
     found = {whose: rows[rows["value"].notna()] for whose, rows in found.items()}  # a blank image has no label
     if not found or found["imitations"].empty:
@@ -308,27 +375,26 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
         if rows.empty:
             continue
         own = whose in ("imitations", "real works")
-        called = {"imitations": "these imitations", "real works": "the artist's real works"}.get(
+        called = {"imitations": "these images", "real works": "the artist's real works"}.get(
             whose, f"images of {whose}"
         )
         said = [
             f"{called}, {'work' if whose == 'real works' else 'trial'} {i}: {probability(v)}"
             for i, v in zip(rows["image"], rows["value"], strict=True)
         ]
-        lines.append(charts.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
-    figure, hover = charts.strips(lines, label, logarithmic=logarithmic)
+        lines.append(strips.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
     medians = "; ".join(
         f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}"
         for line in lines
         if len(line.values)
     )
     alt = f"By {encoder}, {label}. Medians: {medians}."
-    caption = f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians. If a line has more than 200 images, 200 quantiles of them are drawn."
-    return [Chart(name, svg.inline(figure, name, alt, hover), alt, caption)]
+    caption = f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians. If a line has more than {strips.QUANTILES} images, as many quantiles of them are drawn."
+    return [Chart(name, strips.strips(lines, label, alt, logarithmic=logarithmic), alt, caption)]
 
 
 # ---- tables
-def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
+def _tests(rows: pd.DataFrame) -> Table:
     return Table(
         "Every matching test on this artist. Re-assigned: how often the same test is significant with works that were assigned to this artist at "
         "random. The paper's rank sum does not keep its level if images of one artist resemble each other. Own cell decides, or the name test if fewer than five other artists have works; the name test "
@@ -351,7 +417,7 @@ def _tests(connection: DuckDBPyConnection, protocol: str, slug: str) -> Table:
                 "–" if known(row["reassigned"]) is None else percent(known(row["reassigned"])),
                 shown(row["reason"]) or "–",
             )
-            for row in read_artist.tests(connection, protocol, slug).to_dict("records")
+            for row in rows.to_dict("records")
         ],
     )  # fmt: skip
 
@@ -362,9 +428,7 @@ def _significant(row: dict[Any, Any]) -> str:
     return "cannot be" if true(row["unreachable"]) else yes(row["significant"])
 
 
-def _images(connection: DuckDBPyConnection, slug: str) -> Table:
-    rows = read_artist.rows_of(connection, "imitations", slug, "model_version, template, trial")
-    known_versions = read.versions(connection).set_index("model_version")
+def _images(known_versions: pd.DataFrame, rows: pd.DataFrame) -> Table:
     return Table(
         "Every image of this artist's prompts, with the prompt, the seed and the SHA-256 of its file.",
         columns(
@@ -401,7 +465,7 @@ def _real_works(works: pd.DataFrame) -> Table:
     )  # fmt: skip
 
 
-def _provenance(connection: DuckDBPyConnection) -> Table:
+def _provenance(known_versions: pd.DataFrame) -> Table:
     return Table(
         "Model versions.",
         columns("Version", "Source", "State", "Revision", "SHA-256 of files", "Settings", code=("Revision", "SHA-256 of files", "Settings")),
@@ -414,12 +478,12 @@ def _provenance(connection: DuckDBPyConnection) -> Table:
                 shown(row["files_sha256"]) or "–",
                 shown(row["generation_settings"]) or "–",
             )
-            for row in read.versions(connection).to_dict("records")
+            for row in known_versions.to_dict("records")
         ],
     )  # fmt: skip
 
 
-def _encoders(connection: DuckDBPyConnection) -> Table:
+def _encoders(connection: read.Connection) -> Table:
     found = read.encoders(connection).to_dict("records")
     rows = [
         (row["encoder"], row["kind"].replace("_", "-"), version, tables.shares_family(relations, row["encoder"]),

@@ -1,10 +1,8 @@
-"""`reports/index.html`: every model version of the warehouse with its headline, the changes between versions, and the artists' pages.
+"""`reports/index.html`: every model version of the warehouse with its headline, what changed between versions, and the artists' pages.
 
 The database records no dates except those that the operator gave to supplied images. Versions are in the order of audit.yaml.
 """
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +10,10 @@ from urllib.parse import quote
 from duckdb import DuckDBPyConnection
 
 from audit_assets.errors import InputError
+from audit_assets.publication import ARTISTS
 from audit_assets.publication.pages.page import render, write
 from audit_assets.publication.queries import across_models, matching
+from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import headline
@@ -21,43 +21,37 @@ from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.measures import heading
 from audit_assets.publication.words.numbers import NOT_MEASURED, shown
-from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.table import Name, Table, columns
 
-ARTISTS = "artists"
-"""The folder of artists' pages beside the index."""
 HEADLINE = ("artists_images", "random_images", "own_cell", "own_cell_reassigned", "pairing", "at_least", "imitated")
 """Keys of the measures that the index shows."""
-_MADE_FROM = re.compile(r'<meta name="made-from" content="([0-9a-f]*)">')
 
 
-@dataclass(frozen=True)
-class Page:
-    """An artist's page that exists. ``current``: it was made from the same results as the index."""
-
-    address: str
-    name: str
-    current: bool
-
-
-def write_index(database: Path, folder: Path, protocol: str | None = None) -> Path:
+def write_index(database: Path, folder: Path, protocol: str | None = None, only: str | None = None) -> Path:
     """Write ``index.html`` into ``folder``, the folder of the reports and the artists' pages; return its path.
 
-    Raises InputError if no model version has results yet.
+    ``only``: the model version whose report exists, in an archive; the others are named and not linked. Raises InputError if no model version has results yet.
     """
     with read.opened(database) as connection:
         audited = read.audited_versions(connection)
         if not audited:
             raise InputError(f"{database}: no model version has results. Remedy: run `audit-assets run`.")
         protocols = {v: read.primary_protocol(connection, v, protocol) for v in audited}
-        main = protocols[audited[0]]
+        main, encoder = protocols[audited[0]], read.primary_encoder(connection)
+        everybody = read_artist.with_page(connection)
         page = render(
             "index.html.j2",
             protocols=sorted(set(protocols.values())),
-            encoder=read.primary_encoder(connection),
+            encoder=encoder,
             one=read.only_artist(connection),
             statements=_statements(connection, protocols),
             moved=_moved(connection, main),
-            versions=[_version(connection, row, protocols) for row in read.versions(connection).to_dict("records")],
+            what_changed=versions.what_changed(
+                across_models.verdict_changes(connection, main, encoder), encoder
+            ),
+            paged=frozenset(everybody["subject"]),
+            artists_at=f"{ARTISTS}/",
+            versions=[_version(connection, row, protocols, only) for row in read.versions(connection).to_dict("records")],
             measures=_measures(connection, protocols),
             changes=versions.changes(across_models.comparisons(connection, main)),
             changed=versions.changed_subjects(
@@ -65,21 +59,23 @@ def write_index(database: Path, folder: Path, protocol: str | None = None) -> Pa
             ),
             withheld=versions.withheld(across_models.withheld(connection)),
             trends=versions.trends(across_models.trends(connection, main)),
-            pages=_pages(connection, folder / ARTISTS),
+            pages=[Name(str(n), str(s)) for s, n in zip(everybody["subject"], everybody["name"], strict=True)],
             left_out=tables.left_out(connection),
             made_from=read.made_from(connection),
         )  # fmt: skip
     return write(folder / "index.html", page)
 
 
-def _version(connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dict[str, str]) -> dict[str, str]:
+def _version(
+    connection: DuckDBPyConnection, row: dict[Any, Any], protocols: dict[str, str], only: str | None
+) -> dict[str, str]:
     name = row["model_version"]
     dates = read.supplied_dates(connection, name)
     state = versions.state(row)
     return {
         "name": name,
         # Quoted: a version's name is a slug, but it comes from a file that people write.
-        "address": f"{quote(name, safe='')}/report.html" if name in protocols else "",
+        "address": f"{quote(name, safe='')}/report.html" if name in protocols and only in (None, name) else "",
         "state": state if name in protocols else f"{state}, no results yet",
         "source": row["source"].replace("_", " ") + (f", images of {dates}" if dates else ""),
         "revision": shown(row["revision"]) or "–",
@@ -128,15 +124,3 @@ def _moved(connection: DuckDBPyConnection, protocol: str) -> list[str]:
         return []
     found = across_models.groups(connection, protocol)
     return versions.groups(found[found["encoder"] == read.primary_encoder(connection)])
-
-
-def _pages(connection: DuckDBPyConnection, folder: Path) -> list[Page]:
-    """Artists' pages in the folder, by name. Pages of subjects that the database does not know are left out."""
-    subjects = read.rows(connection, "SELECT subject, name FROM subjects ORDER BY strip_accents(lower(name)), subject")
-    now, there = read.made_from(connection), {path.name for path in folder.glob("*.html")}
-    found = []
-    for subject, name in zip(subjects["subject"], subjects["name"], strict=True):
-        if (name_of_file := f"{subject}.html") in there:
-            said = _MADE_FROM.search((folder / name_of_file).read_text(encoding="utf-8")[:4096])
-            found.append(Page(f"{ARTISTS}/{quote(subject, safe='')}.html", name, said is not None and said[1] == now))
-    return found

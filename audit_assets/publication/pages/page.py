@@ -20,7 +20,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from audit_assets.publication.words import numbers as wording
-from audit_assets.publication.words.table import Table
+from audit_assets.publication.words.table import Name, Table
 from audit_assets.untrusted.spreadsheet import neutral
 from audit_assets.warehouse.places import whole
 
@@ -54,14 +54,17 @@ class Chart:
     caption: str
 
 
-def thumbnail(image: Image.Image, alt: str, size: int = THUMBNAIL, quality: int = 72) -> Picture:
-    """At most ``size`` pixels wide and high, as WebP; an image that is already that small keeps its pixels, without loss."""
+def thumbnail(image: Image.Image, alt: str, size: int = THUMBNAIL, quality: int = 72, effort: int = 4) -> Picture:
+    """At most ``size`` pixels wide and high, as WebP; an image that is already that small keeps its pixels, without loss.
+
+    ``effort``: of the compression, 0 (fast) to 6 (small).
+    """
     shown = image.convert("RGB")
     small = max(shown.size) <= size
     if not small:
-        shown.thumbnail((size, size), Image.Resampling.LANCZOS)
+        shown.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
     content = io.BytesIO()
-    shown.save(content, "WEBP", lossless=small, quality=100 if small else quality, method=4)
+    shown.save(content, "WEBP", lossless=small, quality=100 if small else quality, method=effort)
     return Picture(data_address(content.getvalue(), "image/webp"), alt, *shown.size, sharp=small)
 
 
@@ -134,6 +137,9 @@ def _environment() -> jinja2.Environment:
         script=Markup(script),
         policy=policy_of(script),
         percent=wording.percent,
+        paged=frozenset(),
+        artists_at="../artists/",
     )
+    environment.tests["name"] = lambda cell: isinstance(cell, Name)
     environment.tests["photograph"] = lambda drawing: isinstance(drawing, Picture)
     return environment

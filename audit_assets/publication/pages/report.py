@@ -16,6 +16,7 @@ from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import across_models, matching
 from audit_assets.publication.queries import arms as read_arms
+from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import arm_tables, artist_tables, headline, model_tables
@@ -30,6 +31,7 @@ from audit_assets.publication.words.numbers import (
     p_text,
     percent,
 )
+from audit_assets.publication.words.table import Name
 
 REAL_WORKS, IMITATIONS = 2, 4
 """Pictures per artist in the report. An artist's own page shows all of them."""
@@ -63,6 +65,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
     return render(
         "report.html.j2",
         csv_folder=folder,
+        paged=frozenset(read_artist.with_page(results.connection)["subject"]),
         results=results,
         alpha=read.alpha(results.connection, results.protocol),
         one=one,
@@ -322,7 +325,7 @@ def _gallery(results: ModelResults, artists: list[dict[str, Any]], load: Load) -
     return [
         {
             "subject": row["subject"],
-            "name": row["name"],
+            "name": Name(row["name"], row["subject"]),
             "verdict": row["verdict"],
             "counted": artist_tables.identified(row) + (" images identified" if row["images"] else ""),
             "works": pictures(works.get(row["subject"], []), f"Real work of {row['name']},"),

@@ -50,6 +50,17 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
     )
 
 
+def verdict_changes(connection: duckdb.DuckDBPyConnection, protocol: str, encoder: str) -> pd.DataFrame:
+    """One row per pair of versions and pair of verdicts on artists, by one encoder: artists, and how many changed beyond the margin."""
+    return read.rows(
+        connection,
+        "SELECT model_version, later_version, verdict, later_verdict, count(*) AS artists, count_if(coalesce(changed, false)) AS changed "
+        "FROM model_comparison_by_subject WHERE protocol = $protocol AND encoder = $encoder AND kind IN ('artist', 'untrained_artist') "
+        "GROUP BY ALL ORDER BY min(rowid), artists DESC",
+        {"protocol": protocol, "encoder": encoder},
+    )
+
+
 def withheld(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """One row per version that withheld images of artists: artists asked for, artists of whom nothing is shown, images of each status."""
     return read.rows(

@@ -29,32 +29,32 @@ def leakage(results: ModelResults) -> pd.DataFrame:
     )
 
 
-def of_artist(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
-    """One artist's rows of `arm_results`, over all versions and encoders."""
+def of_artist(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str | None) -> pd.DataFrame:
+    """One artist's rows of `arm_results`, or those of all, over all versions and encoders."""
     return read.rows(
         connection,
-        "SELECT * FROM arm_results WHERE protocol = $protocol AND subject = $subject ORDER BY rowid",
+        "SELECT * FROM arm_results WHERE protocol = $protocol AND (subject = $subject OR $subject IS NULL) ORDER BY rowid",
         {"protocol": protocol, "subject": subject},
     )
 
 
-def leakage_of(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
-    """One artist's rows of `unprompted_leakage`, over all versions and encoders."""
+def leakage_of(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str | None) -> pd.DataFrame:
+    """One artist's rows of `unprompted_leakage`, or those of all, over all versions and encoders."""
     return read.rows(
         connection,
-        "SELECT * FROM unprompted_leakage WHERE protocol = $protocol AND subject = $subject ORDER BY rowid",
+        "SELECT * FROM unprompted_leakage WHERE protocol = $protocol AND (subject = $subject OR $subject IS NULL) ORDER BY rowid",
         {"protocol": protocol, "subject": subject},
     )
 
 
-def pictures(connection: duckdb.DuckDBPyConnection, model_version: str, subject: str, each: int) -> pd.DataFrame:
-    """The first images of an artist in each arm of a version: arm, template, trial, prompt, image_sha256."""
+def pictures(connection: duckdb.DuckDBPyConnection, subject: str | None, each: int) -> pd.DataFrame:
+    """The first images of an artist, or of all, in each arm of every version: model_version, subject, arm, template, trial, prompt, image_sha256."""
     return read.rows(
         connection,
         """
-        SELECT arm, template, trial, prompt, image_sha256 FROM arm_images
-        WHERE model_version = $model_version AND subject = $subject AND image_sha256 IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY arm ORDER BY template, trial) <= $each
+        SELECT model_version, subject, arm, template, trial, prompt, image_sha256 FROM arm_images
+        WHERE (subject = $subject OR $subject IS NULL) AND image_sha256 IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY model_version, subject, arm ORDER BY template, trial) <= $each
         ORDER BY rowid""",
-        {"model_version": model_version, "subject": subject, "each": each},
+        {"subject": subject, "each": each},
     )

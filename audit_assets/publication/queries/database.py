@@ -20,6 +20,7 @@ from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import table_suffix
 from audit_assets.warehouse.notes import ROSTER, WORKS
 
+Connection = duckdb.DuckDBPyConnection
 EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
 
 

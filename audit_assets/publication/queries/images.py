@@ -23,7 +23,7 @@ def image_statuses(results: ModelResults) -> pd.DataFrame:
 def withheld(results: ModelResults) -> pd.DataFrame:
     """Subjects of which images were withheld, the most first: name, kind, images asked for, and how many of each status."""
     return results.ask(
-        "SELECT s.name, s.kind::VARCHAR AS kind, count(*) AS asked, count(*) FILTER (i.status = 'refused') AS refused, "
+        "SELECT s.subject, s.name, s.kind::VARCHAR AS kind, count(*) AS asked, count(*) FILTER (i.status = 'refused') AS refused, "
         "count(*) FILTER (i.status = 'rewritten') AS rewritten, count(*) FILTER (i.status = 'blocked') AS blocked, "
         "count(*) FILTER (i.status = 'failed') AS failed, string_agg(DISTINCT a.code, ', ' ORDER BY a.code) AS codes "
         "FROM imitations i JOIN subjects s USING (subject) LEFT JOIN api_answers a USING (model_version, subject, template, trial) "

@@ -87,7 +87,7 @@ def positive_control(results: ModelResults) -> pd.DataFrame:
 def confusable(results: ModelResults) -> pd.DataFrame:
     """Artists whose real works this encoder cannot tell apart: one row per artist and other artist."""
     return results.ask(
-        "SELECT c.subject, s.name, coalesce(o.name, c.other_subject) AS other, c.gap, c.gap_low FROM confusable_artists c "
+        "SELECT c.subject, s.name, coalesce(o.name, c.other_subject) AS other, c.other_subject, c.gap, c.gap_low FROM confusable_artists c "
         "JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = c.other_subject "
         "WHERE protocol = $protocol AND encoder = $encoder ORDER BY strip_accents(lower(s.name)), c.subject, c.gap, other"
     )

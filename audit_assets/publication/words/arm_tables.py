@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES
 from audit_assets.publication.words.numbers import KINDS, isolated, known, p_text, percent, shown, with_interval
-from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.table import Name, Table, columns
 
 WAYS = {
     "misspelt": "name misspelt",
@@ -60,7 +60,7 @@ def arm_by_arm(rows: pd.DataFrame) -> Table:
             "Artist", "Arm", "Answer", "Identified (95 %)", "By name", "Controls", "p", "Works", "Reason", "What would settle it",
             number=("By name", "Controls", "p", "Works"),
         ),
-        [(row["name"], row["arm"], *_cells(row)) for row in rows.to_dict("records")],
+        [(Name(row["name"], str(row["subject"])), row["arm"], *_cells(row)) for row in rows.to_dict("records")],
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def leakage(rows: pd.DataFrame) -> Table:
         ),
         [
             (
-                row["name"],
+                Name(row["name"], str(row["subject"])),
                 _asked_for(row),
                 with_interval(row["share"], row["low"], row["high"]),
                 str(int(row["images"])),

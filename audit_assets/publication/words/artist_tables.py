@@ -20,7 +20,7 @@ from audit_assets.publication.words.numbers import (
     shown,
     true,
 )
-from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.table import Name, Table, columns
 from audit_assets.publication.words.verdicts import three_answers
 
 
@@ -65,10 +65,24 @@ def answers(results: ModelResults) -> Table:
     for subject, own in asked.groupby("subject", sort=False):
         for found in three_answers(own.to_dict("records"), verdicts[subject]):
             rows.append(
-                (own["name"].iloc[0], found.question, found.answer, found.number, found.reason, found.settle or "–")
+                (
+                    Name(own["name"].iloc[0], str(subject)),
+                    found.question,
+                    found.answer,
+                    found.number,
+                    found.reason,
+                    found.settle or "–",
+                )
             )
         rows.append(
-            (own["name"].iloc[0], "Verdict", verdicts[subject]["verdict"], "–", verdicts[subject]["because"], "–")
+            (
+                Name(own["name"].iloc[0], str(subject)),
+                "Verdict",
+                verdicts[subject]["verdict"],
+                "–",
+                verdicts[subject]["because"],
+                "–",
+            )
         )
     return Table(
         "Three questions per artist, and the verdict that follows from the answers. The last column states what would settle a question that could not "
@@ -84,7 +98,11 @@ def confusable(results: ModelResults) -> Table:
         "works of one artist are than works of both; in brackets its lower 95 % bound.",
         columns("Artist", "Cannot be told from", "Gap", number=("Gap",)),
         [
-            (row["name"], row["other"], f"{row['gap']:.3f} ({row['gap_low']:.3f})")
+            (
+                Name(row["name"], row["subject"]),
+                Name(row["other"], row["other_subject"]),
+                f"{row['gap']:.3f} ({row['gap_low']:.3f})",
+            )
             for row in matching.confusable(results).to_dict("records")
         ],
     )
@@ -96,7 +114,7 @@ def copies(results: ModelResults) -> Table:
         "may have made it. Cosine: 1 for equal pixels.",
         columns("Artist", "What", "Other artist", "Cosine", "SHA-256", "SHA-256 of the other", number=("Cosine",), code=("SHA-256", "SHA-256 of the other")),
         [
-            (row["name"], row["what"], "–" if row["other_subject"] == row["subject"] else shown(row["other"]) or "–", f"{row['cosine']:.4f}",
+            (Name(row["name"], row["subject"]), row["what"], "–" if row["other_subject"] == row["subject"] or not shown(row["other"]) else Name(row["other"], row["other_subject"]), f"{row['cosine']:.4f}",
              row["image_sha256"], row["other_sha256"])
             for row in images.copies(results).to_dict("records")
         ],
@@ -134,7 +152,7 @@ def artists(rows: list[dict[str, Any]]) -> Table:
         ),
         [
             (
-                row["name"] + (" (opted out)" if true(row["opted_out"]) else ""),
+                Name(row["name"] + (" (opted out)" if true(row["opted_out"]) else ""), row["subject"]),
                 row["verdict"],
                 _short(row["steers"], "p = " + p_text(known(row["name_p"]))),
                 _short(row["towards"], "p = " + p_text(known(row["matching_p"]))),
@@ -169,7 +187,9 @@ def _short(answer: Any, number: str) -> str:
 def _plurality(row: Mapping[str, Any]) -> str:
     if row["correct"] is None:
         return "–"
-    return "tie" if pd.isna(row["plurality_name"]) else _label(row["plurality_name"])
+    if pd.isna(row["plurality_name"]):
+        return "tie"
+    return Name(_label(row["plurality_name"]), str(row["plurality_label"]))
 
 
 def _label(name: Any) -> str:

@@ -32,7 +32,7 @@ from audit_assets.publication.words.numbers import (
     with_interval,
     yes,
 )
-from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.table import Name, Table, columns
 
 RELATIONS = {"shared": "yes", "independent": "no", "image only": "no", "unknown": "not known"}
 """Whether an encoder shares a text encoder with the generator."""
@@ -178,7 +178,7 @@ def withheld(results: ModelResults) -> Table:
         "Names of which images were withheld. Code is what the server gave as the reason. A name of which every image was refused could not be tested.",
         columns("Name", "Images of", "Asked for", "Refused", "Rewritten", "Blocked", "Failed", "Code", number=("Asked for", "Refused", "Rewritten", "Blocked", "Failed")),
         [
-            (row["name"], KINDS.get(row["kind"], row["kind"]), str(row["asked"]), *(str(row[k]) for k in kinds), shown(row["codes"]) or "–")
+            (Name(row["name"], str(row["subject"])), KINDS.get(row["kind"], row["kind"]), str(row["asked"]), *(str(row[k]) for k in kinds), shown(row["codes"]) or "–")
             for row in images.withheld(results).to_dict("records")
         ],
     )  # fmt: skip
@@ -429,7 +429,9 @@ def left_out(connection: duckdb.DuckDBPyConnection) -> Table:
                 row["part"],
                 shown(row["model_version"]) or "–",
                 shown(row["encoder"]) or "–",
-                shown(row["name"]) or shown(row["subject"]) or "–",
+                Name(shown(row["name"]) or shown(row["subject"]), shown(row["subject"]))
+                if shown(row["subject"])
+                else "–",
                 row["reason"],
             )
             for row in read.left_out(connection).to_dict("records")

@@ -6,13 +6,48 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.publication.words.measures import COMPARED, IDENTIFIED
-from audit_assets.publication.words.numbers import KINDS, count, counted, known, p_text, percent, points, true, yes
-from audit_assets.publication.words.table import Table, columns
+from audit_assets.publication.words.numbers import (
+    KINDS,
+    count,
+    counted,
+    isolated,
+    known,
+    p_text,
+    percent,
+    points,
+    true,
+    yes,
+)
+from audit_assets.publication.words.table import Name, Table, columns
 
 
 def state(row: Mapping[Any, Any]) -> str:
     """A row of ``model_versions`` in a word."""
     return "retired" if true(row["retired"]) else "approved" if true(row["approved"]) else "not approved"
+
+
+def what_changed(found: pd.DataFrame, encoder: str) -> list[str]:
+    """Rows of `across_models.verdict_changes`: one sentence per pair of versions."""
+    return [
+        _what_changed(str(earlier), str(later), rows, encoder)
+        for (earlier, later), rows in found.groupby(["model_version", "later_version"], sort=False)
+    ]
+
+
+def _what_changed(earlier: str, later: str, rows: pd.DataFrame, encoder: str) -> str:
+    artists, moved = int(rows["artists"].sum()), int(rows["changed"].sum())
+    other = rows[rows["verdict"] != rows["later_verdict"]].sort_values("artists", ascending=False, kind="stable")
+    changed = int(other["artists"].sum())
+    between = f"From {isolated(earlier)} to {isolated(later)}, according to {isolated(encoder)}"
+    if artists == 1:
+        row = rows.iloc[0]
+        words = (
+            f"changed from “{row['verdict']}” to “{row['later_verdict']}”" if changed else f"stayed “{row['verdict']}”"
+        )
+        return f"{between}, the verdict {words}, and the share of identified images {'changed beyond' if moved else 'stayed within'} the margin."
+    how = "; ".join(f"{row.artists} from “{row.verdict}” to “{row.later_verdict}”" for row in other.itertuples())
+    verdicts_changed = f"the verdict changed for {changed} of {artists} artists{f' ({how})' if how else ''}"
+    return f"{between}, {verdicts_changed}, and the share of identified images changed beyond the margin for {moved}."
 
 
 def changes(compared: pd.DataFrame) -> Table:
@@ -101,7 +136,7 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
         ),
         [
             (
-                row["name"] + (" (opted out)" if true(row["opted_out"]) else ""),
+                Name(row["name"] + (" (opted out)" if true(row["opted_out"]) else ""), str(row["subject"])),
                 KINDS.get(row["kind"], row["kind"]),
                 row["model_version"],
                 row["later_version"],
