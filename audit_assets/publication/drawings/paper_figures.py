@@ -215,7 +215,7 @@ def ranked_p_values(p_values: pd.Series, significant: pd.Series, reassigned_shar
     axes.set_ylabel("p of the rank-sum test (log scale)", color=INK)
     control = "not run" if reassigned_share is None else f"{100 * reassigned_share:.1f} % of artists still significant"
     axes.set_title(f"Control with re-assigned real works: {control}", loc="left", fontsize=11, color=INK)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=2)
     return figure
 
 

@@ -14,12 +14,13 @@ from PIL import Image
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.pages.reliability import write_reliability
 from audit_assets.publication.queries import across_models, matching
 from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import arm_tables, artist_tables, headline, model_tables
+from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.numbers import (
@@ -45,7 +46,7 @@ def write_report(
     encoder: str | None = None,
     protocol: str | None = None,
 ) -> Path:
-    """Write ``report.html`` and its figures (PNG and SVG) into ``folder``; return the path of the page.
+    """Write ``report.html``, ``reliability.html`` and the figures (PNG and SVG) into ``folder``; return the path of the page.
 
     ``load`` gives the image of a SHA-256; its errors are passed on. Raises InputError for an unknown model version,
     encoder or protocol.
@@ -53,6 +54,7 @@ def write_report(
     with read.opened(database) as connection:
         results = headline.chosen(connection, model_version, encoder, protocol)
         page = _page(results, load, folder)
+        write_reliability(results, folder)
     return write(folder / "report.html", page)
 
 
@@ -71,6 +73,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         one=one,
         primary=read.primary_encoder(results.connection),
         summary=_summary(results, artists, one),
+        three=_three(results, one),
         moved=[] if one else versions.groups(_groups(results)),
         paper=tables.beside_the_paper(results),
         figures=_figures_of_the_paper(results, load, folder),
@@ -130,6 +133,24 @@ def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str
         f"Of {counted(len(artists), 'artist')}, the encoder finds {imitated} imitated by name under this protocol; {not_shown} {_are(not_shown)} not shown to be imitated, "
         f"and {not_auditable} {_are(not_auditable)} not auditable."
     )
+
+
+def _three(results: ModelResults, one: dict[str, str] | None) -> list[tuple[str, str, str]]:
+    """(question, answer, sentence): about the only artist, or how many artists have which answer."""
+    if one is not None:
+        verdicts = read_artist.verdicts(results.connection, results.protocol, one["subject"])
+        answers = read_artist.answers(results.connection, results.protocol, one["subject"])
+        own = [
+            t[(t["model_version"] == results.model_version) & (t["encoder"] == results.encoder)].to_dict("records")
+            for t in (verdicts, answers)
+        ]
+        if not own[0]:
+            return []
+        return argument.three_sentences(
+            own[0][0], own[1], one["name"], read.alpha(results.connection, results.protocol)
+        )
+    found = results.answers()
+    return argument.counted_answers(found["question"].tolist(), found["answer"].tolist())
 
 
 def _of_one_artist(artists: list[dict[str, Any]], one: dict[str, str]) -> str:

@@ -1,0 +1,147 @@
+"""How often the tests of an audit are wrong: the rows of `simulation.csv` whose design is nearest to the audit's own.
+
+The rows are those of docs/statistics.md, made by `make simulate`. Every row names its own design, so that a reader sees how near it is.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from audit_assets.publication.queries.design import Design
+from audit_assets.publication.words.numbers import counted, percent
+from audit_assets.publication.words.table import Table, columns
+
+SIMULATION = Path(__file__).with_name("simulation.csv")
+EFFECTS = ("0.3", "0.5", "0.8")
+FEW = 10
+"""With fewer other artists than this, the level is that of the worlds with few artists."""
+
+
+@cache
+def simulated() -> pd.DataFrame:
+    return pd.read_csv(SIMULATION, dtype={"case": str, "test": str, "figure": str})
+
+
+def nearest(cases: list[str], wanted: int) -> str:
+    """Of cases that begin with a number, the one nearest to ``wanted``; the smaller of two that are as near."""
+    return min(cases, key=lambda case: (abs(int(case.split()[0]) - wanted), int(case.split()[0])))
+
+
+def wrongly_found(design: Design) -> Table:
+    """How often each step says yes though nothing is there."""
+    rows: list[tuple[str, str, str, str]] = []
+    if design.names is not None and design.level is not None:
+        exact = int(design.level * (1 + design.names.usual) + 1e-9) / (1 + design.names.usual)
+        rows.append(
+            (
+                "The name steers the model",
+                f"{design.names} control names",
+                f"at most {percent(exact)}",
+                "computed: an unknown name takes each place among the control names with equal probability",
+            )
+        )
+    rows += (
+        [_matching(design, "own_cell", design.by_own_cell), _alone(design)]
+        if design.by_own_cell or design.by_name_test
+        else []
+    )
+    if design.reassigned is not None:
+        rows.append(
+            (
+                "Towards this artist’s works, in this very audit",
+                "works of another artist in place of the artist’s",
+                percent(design.reassigned),
+                "measured in this audit, on its own images and works; not adjusted",
+            )
+        )
+    return Table(
+        "Found by mistake: how often each step says yes about a model that does not know the artist. “Imitated” needs yes in both steps.",
+        columns("Step", "This design", "Rate", "Source"),
+        [row for row in rows if row[0]],
+    )
+
+
+def _matching(design: Design, test: str, artists: int) -> tuple[str, str, str, str]:
+    if not artists:
+        return ("", "", "", "")
+    found = simulated()
+    worlds = found[
+        (found["study"] == "level") & (found["test"] == test) & (found["figure"] == f"p <= {design.alpha:g}")
+    ]
+    if worlds.empty:
+        return (
+            "Towards this artist’s works",
+            f"{design.others} other artists",
+            "not simulated",
+            f"no row of the simulation has the level {design.alpha:g}",
+        )
+    few = worlds[worlds["case"].str.startswith("5 other artists")]
+    plain = few if design.others < FEW and not few.empty else worlds[worlds["case"] == "plain"]
+    row = plain.iloc[0].to_dict()
+    return (
+        "Towards this artist’s works (own cell)",
+        f"{counted(design.others, 'other artist')} with works, {counted(artists, 'artist')} tested",
+        f"{_rate(row)}; in {len(worlds)} worlds that strain the assumption {percent(worlds['value'].min())} to {percent(worlds['value'].max())}",
+        f"simulated, “{row['case']}”: {row['audits']:.0f} audits; promised: {percent(design.alpha, 0)}",
+    )
+
+
+def _alone(design: Design) -> tuple[str, str, str, str]:
+    if not design.by_name_test:
+        return ("", "", "", "")
+    found = simulated()
+    worlds = found[(found["study"] == "alone") & (found["test"] == "0")]
+    row = worlds[worlds["case"] == "plain"].iloc[0].to_dict()
+    return (
+        "Towards this artist’s works (name test, without other artists)",
+        f"{counted(design.by_name_test, 'artist')} tested",
+        f"{_rate(row)}; in {len(worlds)} worlds {percent(worlds['value'].min())} to {percent(worlds['value'].max())}",
+        f"simulated, “{row['case']}”: {row['audits']:.0f} audits",
+    )
+
+
+def missed(design: Design) -> Table:
+    """How often an imitation of a given strength is found. Each row changes one number of the simulated design."""
+    found = simulated()
+    rows: list[tuple[str, ...]] = []
+
+    def add(study: str, what: str, unit: str, wanted: int | None) -> None:
+        own = found[(found["study"] == study) & (found["figure"] == "found")]
+        cases = [c for c in own["case"].unique() if (not unit and c.isdigit()) or (unit and c.endswith(f" {unit}"))]
+        if wanted is None or not cases:
+            return
+        case = nearest(cases, wanted)
+        rates = own[own["case"] == case].set_index("test").to_dict("index")
+        rows.append((what, str(wanted), case, *(_rate(rates[e]) if e in rates else "not simulated" for e in EFFECTS)))
+
+    add("one artist", "other artists with works", "", design.others if design.by_own_cell else 0)
+    add("sizes", "works of the artist", "works", design.works.usual if design.works else None)
+    add("sizes", "control names", "names", design.names.usual if design.names else None)
+    add("sizes", "images per name", "images", design.images.usual if design.images else None)
+    return Table(
+        "Missed: how often the matching test finds an imitation that is there. Strength: the cosine between the artist’s hand and the centre of the images; 0 is none, 1 is perfect. "
+        "Each row has the simulated design that is nearest to this audit in one number; the others are ten works, 199 control names, ten images and 20 other artists.",
+        columns(
+            "Number", "This audit", "Simulated", "Found at strength 0.3", "At 0.5", "At 0.8", number=("This audit",)
+        ),
+        rows,
+    )
+
+
+def base_rates() -> Table:
+    """How many of the found are false, by how many artists are truly imitated."""
+    found = simulated()
+    own = found[(found["study"] == "base rates") & (found["test"] == "1 % of names pass")]
+    return Table(
+        "How many of those who are called imitated are called so by mistake. It depends on how many of the audited artists the model truly imitates, which no test can know. "
+        "For audits of one artist each, of strength 0.5.",
+        columns("Truly imitated", "Called by mistake, of those called imitated"),
+        [(percent(float(row["case"]), 0), percent(row["value"])) for row in own.to_dict("records")],
+    )
+
+
+def _rate(row: Mapping[Any, Any]) -> str:
+    return f"{100 * row['value']:.1f} ± {100 * row['error']:.1f} %"
