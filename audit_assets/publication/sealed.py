@@ -24,6 +24,12 @@ def filled(page: bytes, block: str) -> bytes:
     return _BLOCK.sub(lambda _: START + b"\n" + block.encode() + b"\n" + END, page, count=1)
 
 
+def same_block(page: bytes, like: bytes) -> bytes:
+    """``page`` with the block of ``like``."""
+    found = _BLOCK.search(like)
+    return page if found is None else _BLOCK.sub(lambda _: found[0], page, count=1)
+
+
 def is_page(path: Path) -> bool:
     return path.suffix == ".html"
 
