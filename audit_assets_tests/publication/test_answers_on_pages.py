@@ -99,7 +99,12 @@ def test_an_artist_is_imitated_on_the_page_although_the_gate_says_no(simulated: 
             "UPDATE answers SET answer = 'no', number = 0.2, reason = 'Two of nine splits.' WHERE question = 'seen' AND subject = 'artist-9'"
         )
     text = read_as_text(write_artist_page(database, "artist-9", picture, tmp_path))
-    assert f"{MODELS[0]}: imitated. Artist 9 is imitated. {because}" in text
+    assert (
+        f"{MODELS[0]}: imitated. By this audit, the model {MODELS[0]} imitates Artist 9 when it is given the name."
+        in text
+    )
+    assert because in text
+    assert "It called the artist imitated in 20 % of these trials, no more than half of them." in text
     assert "found in 20 % of the trials on real works" in text
     assert "Two of nine splits." in text
 

@@ -48,8 +48,8 @@ def design(connection: read.Connection, protocol: str, model_version: str, encod
         return None if row.isna().any() else Range(*(round(float(row[c])) for c in ("least", "usual", "most")))
 
     def one(sql: str, parameters: dict[str, Any] | None = None) -> Any:
-        found = read.rows(connection, sql, keys if parameters is None else parameters).iloc[0, 0]
-        return None if pd.isna(found) else found
+        found: Any = read.rows(connection, sql, keys if parameters is None else parameters).iloc[0, 0]
+        return None if pd.isna(found) else float(found)
 
     verdicts = f"SELECT count(*) FROM verdicts WHERE {where}"  # noqa: S608
     works = one("SELECT count(DISTINCT subject) FROM reference_works WHERE image_sha256 IS NOT NULL", {})
