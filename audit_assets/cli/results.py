@@ -46,24 +46,33 @@ def report(
         Path | None,
         typer.Option(help="the folder for the artist's page, such as one beside an audit that cannot be written"),
     ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="print what is made to PDF too, beside it")] = False,
     config: Config = DEFAULT,
 ) -> None:
     """Make each report that is out of date, and the index, from existing results; or make the page of one artist."""
     from audit_assets.evidence.archive_file import imported
     from audit_assets.evidence.nothing import why_nothing
+    from audit_assets.publication.pages.printed import check_possible
     from audit_assets.publication.stage import PublicationStage
     from audit_assets.workspace import Workspace
 
     quiet()
     publication = PublicationStage(Workspace.open(config))
     if artist is not None:
-        console.print(f"page      {publication.artist_page(artist, out)}", markup=False)
+        page = publication.artist_page(artist, out)
+        console.print(f"page      {page}", markup=False)
+        if pdf:
+            console.print(f"PDF       {publication.artist_print(artist, page)}", markup=False)
         return
     if out is not None:
         raise InputError("--out: is the folder of one artist's page; name the artist with --artist.")
+    if pdf:
+        check_possible()
     archive, reports = imported(publication.ws.audit.base), publication.ws.warehouse.root / "reports"
     if archive and (page := reports / archive.model_version / "report.html").is_file():
         console.print(f"report    {page}   (as the archive has it; an archive's files stay as they are)", markup=False)
+        if pdf:
+            console.print(f"PDF       {publication.report_print(page)}", markup=False)
         return
     if not (versions := publication.results.audited()):
         raise InputError(why_nothing(publication.ws))
@@ -73,6 +82,8 @@ def report(
         console.print(f"index     {publication.index()}", markup=False)
     except Unwritable as error:  # every report is up to date
         console.print(f"index     is kept as it is: {error}", markup=False)
+    for version in versions if pdf else ():
+        console.print(f"PDF       {publication.report_print(reports / version / 'report.html')}", markup=False)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The stage that publishes: the database of all tables, and from it the reports, their index and the artists' pages."""
 
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -233,7 +234,8 @@ class PublicationStage:
             write_report(ws.database, model, ws.images.get, files_here)
         self.artist_pages()
         self.index()
-        files = sorted(p for p in folder.iterdir() if p.is_file())
+        # A print follows from its page, so it is no file of the report.
+        files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix != ".pdf")
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_of(p) for p in files]})
         ws.warehouse.write(where, table, inputs)
         return report, table
@@ -255,6 +257,23 @@ class PublicationStage:
         if out is None:
             self.index()
         return page
+
+    def artist_print(self, artist: str, page: Path) -> Path:
+        """The artist's page as PDF beside it, with pictures for print."""
+        from audit_assets.publication.pages import printed
+        from audit_assets.publication.pages.artist import PRINTED, ArtistPages
+        from audit_assets.publication.queries.database import opened
+
+        printed.check_possible()
+        with tempfile.TemporaryDirectory() as folder, opened(self.ws.database) as connection:
+            large = ArtistPages(connection, self.ws.images.get, size=PRINTED).written(artist, Path(folder)).read_bytes()
+        return printed.write_pdf(large, page.with_suffix(".pdf"), of=page.read_bytes())
+
+    def report_print(self, report: Path) -> Path:
+        """The report of a model version as PDF beside it."""
+        from audit_assets.publication.pages import printed
+
+        return printed.write_pdf(report.read_bytes(), report.with_suffix(".pdf"))
 
     def artist_pages(self) -> pd.DataFrame:
         """The pages of all artists with their sha256: table `artist_pages`. Made from the published database alone."""
