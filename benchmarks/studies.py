@@ -93,6 +93,8 @@ ODD = {
     "works in series of five (correlation 0.6)": World(series=5),
     "a house style of the model, which some artists share": World(house_style=1.5),
     "two images per name": World(images=2),
+    "one work of each other artist, hands in 8 of 48 dimensions": World(works=1, audited_works=10, hand_dimension=8),
+    "the same, 10 other artists, 10 names": World(works=1, audited_works=10, hand_dimension=8, background=10, names=10),
     "5 other artists": World(background=5),
     "5 other artists, 10 names, heavy tails": World(background=5, names=10, shape="heavy_tails"),
     "10 other artists, 10 names, loud names": World(background=10, names=10, shape="loud_names"),

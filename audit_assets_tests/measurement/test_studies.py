@@ -17,7 +17,9 @@ def table_of(rows: Iterator[Row]) -> pd.DataFrame:
     return pd.DataFrame([astuple(row) for row in rows], columns=[field.name for field in fields(Row)])
 
 
-@pytest.mark.parametrize("study", [name for name in STUDIES if name not in {"level", "sizes", "one artist", "names"}])
+@pytest.mark.parametrize(
+    "study", [name for name in STUDIES if name not in {"level", "sizes", "one artist", "names", "both"}]
+)
 def test_a_study_draws_every_case_and_the_same_one_again(study: str) -> None:
     table = table_of(STUDIES[study](2, 1))
     assert not table.duplicated(["study", "case", "test", "figure"]).any()
@@ -27,7 +29,7 @@ def test_a_study_draws_every_case_and_the_same_one_again(study: str) -> None:
 
 @pytest.mark.long
 def test_the_larger_studies_draw_every_case() -> None:
-    for study in ("level", "sizes", "one artist", "names"):
+    for study in ("level", "sizes", "one artist", "names", "both"):
         table = table_of(STUDIES[study](2, 1))
         assert table["value"].dropna().between(0, 1).all()
 
