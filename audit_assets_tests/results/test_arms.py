@@ -12,6 +12,8 @@ from audit_assets.results.verdicts import VERDICTS
 from audit_assets.workspace import Workspace
 from audit_assets_tests.publication.world import MODELS, World, simulate
 
+pytestmark = pytest.mark.long
+
 OTHER_WAYS = (
     {"name": "misspelt", "way": "misspelt", "templates": ["Artwork from {name}"], "controls": 60},
     {"name": "titled", "way": "titled", "templates": ["{title}, by {name}"], "controls": 60},
