@@ -5,6 +5,7 @@ This module imports torch: import it only to make images.
 
 import math
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> t
     if missing := sorted(own_weights & set(loaded["missing_keys"])):
         raise InputError(f"{folder}: the weights lack {missing[0]}; copy the model again.")
     unused = sorted(loaded["unexpected_keys"])
+    if read_json(folder / "config.json").get("quantization_config"):
+        modules = {name for name, _ in model.named_modules()}
+        unused = [name for name in unused if not is_of_quantization(name, modules)]
     heads = [name for name in unused if issubclass(own, PreTrainedModel) and _HEADS.match(name)]
     if unknown := [name for name in unused if name not in heads]:
         raise InputError(
@@ -101,6 +105,20 @@ def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> t
             f"{unknown[0]}), which would not be used; give the config.json that belongs to these weights."
         )
     return model, heads
+
+
+_OF_QUANTIZATION = re.compile(
+    r"(\.weight)?\.(absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+|SCB|weight_format|_data|_scale|_shift|input_scale|output_scale)"
+)
+
+
+def is_of_quantization(name: str, modules: Container[str]) -> bool:
+    """Whether a tensor belongs to the quantized weights of a layer, as `to_q.weight.absmax` or `to_q.SCB`.
+
+    The quantizers read such tensors, and diffusers still reports them as not used.
+    """
+    found = _OF_QUANTIZATION.search(name)
+    return found is not None and found.end() == len(name) and name[: found.start()] in modules
 
 
 def _from_one_file(resolved: ResolvedModel, parts: dict[str, Any], dtype: torch.dtype) -> Any:

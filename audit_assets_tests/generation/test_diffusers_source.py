@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
+from audit_assets.generation.pipeline import is_of_quantization
 from audit_assets.models.devices import dtype_for
 from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.warehouse.images import image_bytes
@@ -193,6 +194,16 @@ def test_a_head_beside_a_text_encoder_is_recorded_and_changes_no_image(stable_di
     source = source_of(stable_diffusion)
     assert source.plan["not_used"] == {"text_encoder": ["text_projection.weight"]}
     assert [image_bytes(i) for i in draw(source)] == before
+
+
+def test_the_numbers_of_quantized_layers_are_no_unused_tensors() -> None:
+    """As bitsandbytes saves them in four and in eight bits. A layer that the model does not have is none of these."""
+    modules = {"", "blocks", "blocks.0", "blocks.0.to_q"}
+    for name in ("weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4", "SCB", "weight_format"):
+        assert is_of_quantization(f"blocks.0.to_q.{name}", modules)
+        assert not is_of_quantization(f"blocks.7.to_q.{name}", modules)
+    for name in ("blocks.0.to_q.weight", "blocks.0.new.weight", "blocks.0.to_q.bias"):
+        assert not is_of_quantization(name, modules)
 
 
 def add_tensor(component: Path, name: str) -> None:
