@@ -109,7 +109,8 @@ def test_an_edit_during_a_run_is_said_and_mixes_nothing(
     config = copy_of(begun, tmp_path / "audit")
     step = random.Random(edit.__name__).choice(STEPS)
     driver, file = run_with(config, edit, step)
-    wrong = wrong_results(config, undisturbed)
+    # The audit file names a table of artists of its own, and published_from is the hash of that too.
+    wrong = [line for line in wrong_results(config, undisturbed) if not line.startswith("published_from")]
     ledger.wrong += wrong
     assert wrong == []
     said = [line for line in driver.problems() if "was edited during this run" in line]
