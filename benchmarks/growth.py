@@ -63,7 +63,7 @@ def simulated(subjects: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
     def keyed(each: int, number: str) -> pd.DataFrame:
         table = pd.DataFrame({"subject": np.repeat(subjects["subject"], each).tolist(), number: list(range(each)) * n})
         keys = [f"{number} {i}" for i in range(len(table))]
-        return table.assign(image_sha256=keys, picture=[bytes(768)] * len(table))
+        return table.assign(image_sha256=keys, picture=[bytes(768)] * len(table), copy_of=None)
 
     images = keyed(IMAGES, "trial").assign(template=0, status="ok", embedding=near(IMAGES, pull))
     artist = (subjects["kind"] == "artist").to_numpy().repeat(WORKS)

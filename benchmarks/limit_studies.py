@@ -9,8 +9,10 @@ from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
+from scipy import stats
 
 from audit_assets.measurement import own_cell, perfect_imitator, studentized
+from audit_assets.measurement.copy_detection import RATE, threshold
 from audit_assets.measurement.own_cell import own_cells
 from audit_assets.measurement.similarities import similarities
 from audit_assets.measurement.worlds import DrawnWorld, World, draw
@@ -118,4 +120,29 @@ def _auditable(drawn: DrawnWorld, splits: int, seed: int) -> float:
     return mean(perfect_imitator.perfect_imitator(cells, own, drawn.works, split, needed_p=ALPHA).auditable)
 
 
-STUDIES: dict[str, Study] = {"limits": columns_and_rows, "trimmed": trimmed, "imitator": splits_and_works}
+def copy_thresholds(audits: int, seed: int) -> Iterator[Row]:
+    """Vary the images that cannot be copies, and how alike those of one name are: who is called a copy if nothing is one.
+
+    Scores are normal. ``alike`` is the correlation of the scores of two images of one name.
+    """
+    for names, images in ((30, 10), (99, 5), (199, 10)):
+        for alike in (0.0, 0.2, 0.5):
+
+            def one(
+                rng: np.random.Generator, names: int = names, images: int = images, alike: float = alike
+            ) -> dict[tuple[str, str], float]:
+                shared, own = rng.normal(size=(names, 1)), rng.normal(size=(names, images))
+                # Far above the least score, which would hide the threshold.
+                scores = 20 + np.sqrt(alike) * shared + np.sqrt(1 - alike) * own
+                called = float(stats.norm.sf(threshold(scores.ravel()).score - 20))
+                return {("threshold", "called copies"): called, ("threshold", "above 1 %"): float(called > RATE)}
+
+            yield from repeated("copies called", f"{names} names, {images} images, {alike:g}", audits, seed, one)
+
+
+STUDIES: dict[str, Study] = {
+    "limits": columns_and_rows,
+    "trimmed": trimmed,
+    "imitator": splits_and_works,
+    "copies called": copy_thresholds,
+}

@@ -26,12 +26,14 @@ import pandas as pd
 
 from audit_assets.measurement import (
     auditability,
+    copy_detection,
     leakage,
     name_controls,
     near_copies,
     own_cell,
     own_cell_companions,
     perfect_imitator,
+    ratings,
     similarities,
     studentized,
     versions,
@@ -61,6 +63,12 @@ LIMITS: Sequence[tuple[str, float, str]] = (
     ("splits of the perfect imitator", perfect_imitator.SPLITS, "perfect_imitator.SPLITS"),
     ("cosine of near-identical works", near_copies.THRESHOLD, "near_copies.THRESHOLD"),
     ("correlation of their pixels", near_copies.PIXELS, "near_copies.PIXELS"),
+    ("share of false near copies of works", copy_detection.RATE, "copy_detection.RATE"),
+    ("least score of a near copy", copy_detection.LEAST_SCORE, "copy_detection.LEAST_SCORE"),
+    ("least similarity of a near copy", copy_detection.LEAST_SIMILARITY, "copy_detection.LEAST_SIMILARITY"),
+    ("raters who pass their attention checks", ratings.FEWEST_RATERS, "ratings.FEWEST_RATERS"),
+    ("questions per artist", ratings.FEWEST_QUESTIONS, "ratings.FEWEST_QUESTIONS"),
+    ("share of attention checks that a rater may miss", ratings.MISSED_CHECKS, "ratings.MISSED_CHECKS"),
     ("works for a gap between two artists", auditability.FEWEST_WORKS, "auditability.FEWEST_WORKS"),
     ("share of unprompted images above which an artist is house style", leakage.HOUSE_STYLE, "leakage.HOUSE_STYLE"),
     ("versions for a trend", versions.FEWEST_FOR_TREND, "versions.FEWEST_FOR_TREND"),
@@ -99,6 +107,8 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("copies", None, "copies count once", "auditable", 0.05),
     ("contaminated", None, "left out", "p <= 0.05", 0.05),
     ("twins", None, "other twin", "p <= 0.05", 0.05),
+    ("copies called", None, "threshold", "called copies", 0.01),
+    ("copies called", "199 names, 10 images, 0", "threshold", "above 1 %", 0.05),
     ("versions", "0 | 0", "difference in differences", "p <= 0.05", 0.05),
     ("versions", "0 | 0.1", "difference in differences", "p <= 0.05", 0.05),
     ("equivalence", None, "equivalence", "claimed at its margin", 0.05),
@@ -271,6 +281,11 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
         ),
         "forks": markdown(
             [[f"{k}", percent(1 - 0.95**k)] for k in (1, 2, 4, 8, 16)], ["independent choices, the best one quoted", "p <= 0.05 without any imitation, %"]
+        ),
+        "copies called": page.crossed(
+            "copies called", page.cases("copies called"),
+            [("called copies, on average", "threshold", "called copies"), ("audits in which it is more than 1 %", "threshold", "above 1 %")],
+            "control names, images of each, and correlation of their scores",
         ),
         "few names": page.crossed(
             "few names", page.cases("few names"), [("plain", "plain", "p <= 0.05"), ("loud names", "loud names", "p <= 0.05")],

@@ -14,7 +14,7 @@ from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted.terminal import Screen
 
 ORDER = (
-    "init", "check", "plan", "run", "status", "roster", "report", "browse", "sql", "dev", "code-server", "prompts", "sort", "verify", "sign", "export", "import",
+    "init", "check", "plan", "run", "status", "roster", "report", "ratings", "browse", "sql", "dev", "code-server", "prompts", "sort", "verify", "sign", "export", "import",
 )  # fmt: skip
 """The commands in the order in which a person needs them, as `--help` lists them."""
 

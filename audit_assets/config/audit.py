@@ -31,6 +31,12 @@ class Audit(Strict):
     primary: str | None = Field(
         None, description="the encoder that decides the headline; by default the first with text"
     )
+    copies: str | None = Field(
+        None, description="the encoder that finds near copies, trained for it; by default small pictures find them"
+    )
+    text_in_images: bool = Field(
+        False, description="whether text in images is read (extra `ocr`), and blurred in a sensitivity arm"
+    )
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     encoders: tuple[EncoderEntry, ...] = Field(min_length=1)
     allow_code: bool = Field(False, description="whether the code of plug-ins runs on this machine")
@@ -56,6 +62,8 @@ class Audit(Strict):
                 raise ValueError(f"models: {m.name} is a retraining of {m.retraining_of!r}, which is no other model")
         if self.primary is not None and self.primary not in {e.name for e in self.encoders}:
             raise ValueError(f"primary: no encoder is named {self.primary!r}; name one of the encoders")
+        if self.copies is not None and self.copies not in {e.name for e in self.encoders}:
+            raise ValueError(f"copies: no encoder is named {self.copies!r}; name one of the encoders")
         return self
 
     @model_validator(mode="after")

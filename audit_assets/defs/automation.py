@@ -11,8 +11,8 @@ import dagster as dg
 
 from audit_assets.config import Audit
 from audit_assets.defs.arms import arm_results
-from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
-from audit_assets.defs.identification import identification
+from audit_assets.defs.embeddings import image_texts, imitation_embeddings, reference_embeddings
+from audit_assets.defs.identification import identification, image_copies
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.models import encoders, model_versions
@@ -20,7 +20,7 @@ from audit_assets.defs.partitions import model_version
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.replay import replayed_imitations
 from audit_assets.defs.resources import AuditResource
-from audit_assets.defs.verdicts import sensitivity, verdicts
+from audit_assets.defs.verdicts import ratings, sensitivity, verdicts
 from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.hashing import digest
@@ -45,7 +45,7 @@ def registry_state(audit: Audit) -> dict[str, str]:
     """Model version -> the hash of its entry, or '' if it must not be audited; 'encoders' -> the hash of all encoder entries."""
     models = {m.name: digest(m.model_dump()) if m.approved and not m.retired else NOT_AUDITED for m in audit.models}
     return {f"model {name}": state for name, state in models.items()} | {
-        "encoders": digest([audit.primary, [e.model_dump() for e in audit.encoders]])
+        "encoders": digest([audit.primary, audit.copies, [e.model_dump() for e in audit.encoders]])
     }
 
 
@@ -147,14 +147,37 @@ reaudit_job = dg.define_asset_job(
 @dg.schedule(
     cron_schedule="0 3 * * 1",
     target=dg.AssetSelection.assets(
-        model_versions, encoders, replayed_imitations, identification, matching, verdicts, sensitivity, arm_results
+        model_versions,
+        encoders,
+        replayed_imitations,
+        image_texts,
+        image_copies,
+        identification,
+        matching,
+        verdicts,
+        sensitivity,
+        arm_results,
+        ratings,
     ),
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
     """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every model version again."""
     week = context.scheduled_execution_time.date().isoformat()
-    measured = [a.key for a in (replayed_imitations, identification, matching, verdicts, sensitivity, arm_results)]
+    measured = [
+        a.key
+        for a in (
+            replayed_imitations,
+            image_texts,
+            image_copies,
+            identification,
+            matching,
+            verdicts,
+            sensitivity,
+            arm_results,
+            ratings,
+        )
+    ]
     assert model_version.name is not None
     models = context.instance.get_dynamic_partitions(model_version.name)
     return [

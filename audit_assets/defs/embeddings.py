@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 import audit_assets.encoders as embedding
-from audit_assets.defs.checks import checked, claim
+from audit_assets.defs.checks import checked, claim, recorded
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_CELLS
 from audit_assets.defs.imitations import cells, imitations
-from audit_assets.defs.metadata import finished_cells
+from audit_assets.defs.metadata import finished, finished_cells
 from audit_assets.defs.models import encoders
-from audit_assets.defs.partitions import everything, grid, referenced_subject
+from audit_assets.defs.partitions import everything, grid, model_of_grid, model_version, referenced_subject
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.resources import DEPLOYMENT, GPU, AuditResource
 from audit_assets.encoders.stage import EmbeddingStage
@@ -160,3 +160,26 @@ def label_embeddings(context: dg.AssetExecutionContext, audit: AuditResource) ->
     )
     rows = {"dagster/row_count": sum(map(len, tables.values()))}
     return _result(context, list(tables.values()), {}, [check, _encoders_left_out(ws, [])], **rows)
+
+
+@dg.asset(
+    automation_condition=FOLLOWS,
+    **GROUP,
+    code_version=str(embedding.VERSION),
+    partitions_def=model_version,
+    deps=[dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],
+    **GPU,
+)
+def image_texts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """The text that is drawn in images, and whether it names the artist; the images are embedded again with their text blurred. No rows unless `text_in_images` asks for it."""
+    from audit_assets.encoders.text_stage import TextStage
+
+    with recorded(audit.workspace, f"results/{context.partition_key}/image_texts", context.partition_key):
+        table = TextStage(audit.workspace).make(context.partition_key)
+    return finished(
+        table,
+        digest(table.to_json()),
+        published="image_texts",
+        with_text=int((table["texts"].map(len) > 0).sum()),
+        naming_the_artist=int(table["names_artist"].astype(bool).sum()),
+    )

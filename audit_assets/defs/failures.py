@@ -4,14 +4,14 @@ import dagster as dg
 from dagster import AssetPartitionStatus
 
 from audit_assets.defs.arms import arm_embeddings, arm_images, arm_results
-from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
-from audit_assets.defs.identification import identification
+from audit_assets.defs.embeddings import image_texts, imitation_embeddings, reference_embeddings
+from audit_assets.defs.identification import identification, image_copies
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.publication import audit_database, audit_report
 from audit_assets.defs.references import reference_works
 from audit_assets.defs.roster import artist_mentions
-from audit_assets.defs.verdicts import sensitivity, verdicts
+from audit_assets.defs.verdicts import ratings, sensitivity, verdicts
 
 PARTITIONED = (
     artist_mentions,
@@ -19,6 +19,8 @@ PARTITIONED = (
     imitation_embeddings,
     reference_works,
     reference_embeddings,
+    image_texts,
+    image_copies,
     identification,
     matching,
     verdicts,
@@ -26,6 +28,7 @@ PARTITIONED = (
     arm_images,
     arm_embeddings,
     arm_results,
+    ratings,
     audit_report,
 )
 

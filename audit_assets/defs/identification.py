@@ -23,6 +23,11 @@ GROUP: dict[str, Any] = {
 }
 OF_A_VERSION: dict[str, Any] = {**GROUP, "automation_condition": FOLLOWS, "partitions_def": model_version}
 """Arguments of every result that each model version has."""
+FOLLOW_FROM_PICTURES = claim(
+    "copies_follow_from_the_pictures",
+    "image_copies",
+    "The nearest work of every image, its score and the threshold, computed again, are the same.",
+)
 FOLLOWS_FROM_IMAGES = claim(
     "identification_follows_from_the_images",
     "identification",
@@ -56,7 +61,38 @@ def auditability(audit: AuditResource) -> dg.MaterializeResult:
 
 @dg.asset(
     **OF_A_VERSION,
-    deps=[label_embeddings, auditability, dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid)],
+    deps=[
+        dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid),
+        dg.AssetDep(reference_embeddings, partition_mapping=everything),
+    ],
+    check_specs=[FOLLOW_FROM_PICTURES],
+)
+def image_copies(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """Images that are near copies of a real work of any artist, with the share of false ones that the list may have. They count in neither experiment."""
+    from audit_assets.results.copies import COPIES  # imports scipy, so not at load
+
+    tables, check = made_and_searched(audit.workspace, COPIES, FOLLOW_FROM_PICTURES, context.partition_key)
+    table, about = tables["image_copies"], tables["copy_detection"]
+    found = table[table["is_copy"].astype(bool)].sort_values("similarity", ascending=False)
+    return finished(
+        table,
+        digest(table.to_json()),
+        published="image_copies",
+        checks=[check],
+        near_copies=len(found),
+        largest=dg.MetadataValue.md(as_markdown(found.head(20), 20)),
+        detection=dg.MetadataValue.md(as_markdown(about)),
+    )
+
+
+@dg.asset(
+    **OF_A_VERSION,
+    deps=[
+        label_embeddings,
+        auditability,
+        image_copies,
+        dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid),
+    ],
     check_specs=[FOLLOWS_FROM_IMAGES],
 )
 def identification(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:

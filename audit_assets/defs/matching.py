@@ -4,7 +4,7 @@ import dagster as dg
 
 from audit_assets.defs.checks import checked, claim, made_and_searched
 from audit_assets.defs.embeddings import imitation_embeddings, reference_embeddings
-from audit_assets.defs.identification import OF_A_VERSION
+from audit_assets.defs.identification import OF_A_VERSION, image_copies
 from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.partitions import everything, model_of_grid
 from audit_assets.defs.resources import AuditResource
@@ -20,6 +20,7 @@ FOLLOWS_FROM_EMBEDDINGS = claim(
 @dg.asset(
     **OF_A_VERSION,
     deps=[
+        image_copies,
         dg.AssetDep(imitation_embeddings, partition_mapping=model_of_grid),
         dg.AssetDep(reference_embeddings, partition_mapping=everything),
     ],

@@ -9,12 +9,13 @@ from audit_assets import publication
 from audit_assets.defs.arms import arm_results
 from audit_assets.defs.checks import checked, claim, recorded
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
-from audit_assets.defs.identification import auditability, identification
+from audit_assets.defs.embeddings import image_texts
+from audit_assets.defs.identification import auditability, identification, image_copies
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished, picture_of
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import DEPLOYMENT, AuditResource
-from audit_assets.defs.verdicts import model_comparison, sensitivity, verdicts
+from audit_assets.defs.verdicts import model_comparison, ratings, sensitivity, verdicts
 from audit_assets.hashing import digest
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"]}
@@ -30,11 +31,14 @@ GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"]}
     deps=[
         auditability,
         model_comparison,
+        dg.AssetDep(image_texts, partition_mapping=everything),
+        dg.AssetDep(image_copies, partition_mapping=everything),
         dg.AssetDep(identification, partition_mapping=everything),
         dg.AssetDep(matching, partition_mapping=everything),
         dg.AssetDep(verdicts, partition_mapping=everything),
         dg.AssetDep(sensitivity, partition_mapping=everything),
         dg.AssetDep(arm_results, partition_mapping=everything),
+        dg.AssetDep(ratings, partition_mapping=everything),
     ],
     check_specs=[
         claim(
@@ -61,7 +65,7 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     code_version=str(publication.REPORT_VERSION),
     kinds={"html", "matplotlib"},
     partitions_def=model_version,
-    deps=[audit_database, verdicts, sensitivity, arm_results],
+    deps=[audit_database, verdicts, sensitivity, arm_results, ratings],
 )
 def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """One self-contained HTML file per model version, with the paper's three figures also as PNG and SVG, and the index over all versions."""

@@ -4,6 +4,7 @@ import dagster as dg
 
 from audit_assets.defs.checks import claim, made_and_searched, recorded
 from audit_assets.defs.conditions import FOLLOWS_WHAT_IS_THERE
+from audit_assets.defs.embeddings import image_texts
 from audit_assets.defs.identification import GROUP, OF_A_VERSION, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
@@ -17,6 +18,11 @@ FOLLOW_FROM_EVIDENCE = claim(
     "verdicts_follow_from_the_evidence",
     "verdicts",
     "Every verdict, decided again from the tables of both experiments and of the positive control, is the same.",
+)
+FOLLOW_FROM_ANSWERS = claim(
+    "ratings_follow_from_the_answers",
+    "ratings",
+    "The agreement of raters and their verdicts, computed again from the answers and the key, are the same.",
 )
 FOLLOWS_FROM_VERSIONS = claim(
     "comparison_follows_from_each_version",
@@ -47,7 +53,7 @@ def verdicts(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     )
 
 
-@dg.asset(**OF_A_VERSION, deps=[verdicts, model_versions, encoders])
+@dg.asset(**OF_A_VERSION, deps=[verdicts, image_texts, model_versions, encoders])
 def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """How the results depend on template, encoder, label set, test, and the number of captions that name the artist."""
     from audit_assets.results.sensitivity import SENSITIVITY
@@ -63,6 +69,22 @@ def sensitivity(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.M
         templates=dg.MetadataValue.md(as_markdown(tables["template_matrix"])),
         independence=dg.MetadataValue.md(as_markdown(tables["encoder_independence"])),
         dose_response=dg.MetadataValue.md(as_markdown(tables["dose_response"])),
+    )
+
+
+@dg.asset(**OF_A_VERSION, deps=[verdicts], check_specs=[FOLLOW_FROM_ANSWERS])
+def ratings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
+    """What human raters say of each artist, and how far they agree. It has no rows before `audit-assets ratings import` took their answers."""
+    from audit_assets.results.ratings import RATINGS  # imports scipy, so not at load
+
+    tables, check = made_and_searched(audit.workspace, RATINGS, FOLLOW_FROM_ANSWERS, context.partition_key)
+    return finished(
+        tables["ratings"],
+        digest([table.to_json() for table in tables.values()]),
+        published="ratings",
+        checks=[check],
+        verdicts=dg.MetadataValue.md(as_markdown(tables["rater_verdicts"])),
+        agreement=dg.MetadataValue.md(as_markdown(tables["rater_agreement"])),
     )
 
 

@@ -1,6 +1,6 @@
 """Encoders turn images and labels into unit vectors."""
 
-VERSION = 3
+VERSION = 4
 """The version of embeddings of images. Raise it if the same inputs give other rows."""
 LABELS_VERSION = 3
 """The version of embeddings of labels. Raise it if the same inputs give other rows."""

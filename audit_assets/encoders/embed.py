@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
-from audit_assets.warehouse.images import ImageStore, small_picture
+from audit_assets.warehouse.images import ImageStore, grey_picture, small_picture
 
 
 class ImageEncoder(Interface):
@@ -31,7 +31,11 @@ def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -
     images = [store.get(sha256) for sha256 in rows["image_sha256"]]
     embeddings = encoder.embed_images(images) if images else np.zeros((0, 1), np.float32)
     check_unit(embeddings, rows["image_sha256"].tolist())
-    return rows.assign(embedding=list(embeddings), picture=[small_picture(image) for image in images])
+    return rows.assign(
+        embedding=list(embeddings),
+        picture=[small_picture(image) for image in images],
+        grey=[grey_picture(image) for image in images],
+    )
 
 
 def label_rows(protocol: Protocol, names: Sequence[tuple[str, str]]) -> pd.DataFrame:

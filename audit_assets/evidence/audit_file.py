@@ -35,6 +35,8 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
             for adapter in [*entry.get("lora", []), *entry.get("embeddings", [])]:
                 if not on_hub(adapter["path"]):
                     adapter["path"] = f"./lora/{entry['name']}/{Path(adapter['path']).name}"
+    _leave_out_unset(content, "copies")
+    _leave_out_unset(content, "text_in_images")
     if content["artist"] is not None:
         for field in ("prompt_name", *OTHER_WAYS):
             _leave_out_unset(content["artist"], field)

@@ -10,9 +10,11 @@ and no model. Read the modules in this order:
   of the same stratum.
 * ``calibration`` measures how far a reader can believe the probabilities of the encoder.
 * ``similarities`` turns works and images into one matrix. ``near_copies`` finds works that are the same work.
+* ``copy_detection`` and ``registration`` find images that reproduce a work, and keep them apart from style.
 * ``own_cell`` and ``studentized`` hold the test that decides whether the images move towards this artist's works.
 * ``own_cell_companions`` holds the name test, the own rank and the pairing, which assume less and detect less.
 * ``perfect_imitator`` runs the audit on the artist's own works, to test whether this audit could have seen imitation.
+* ``ratings`` says what human raters found, and how far they agree.
 * ``confusable`` and ``auditability`` find artists whom the encoder cannot tell from this one.
 * ``answers`` gives three answers per artist, and the verdict that follows from them.
 * ``discoveries`` and ``multiplicity`` judge many artists in one list, and bound from below how many are imitated.

@@ -73,11 +73,16 @@ class PublicationStage:
                 if ws.warehouse.made(table)
             ]
             tables[f"reference_embeddings_{suffix}"] = [f"reference_embeddings/{e.name}/{s}" for s in referenced]
+            if ws.audit.text_in_images:
+                blurred = [f"blurred_embeddings/{e.name}/{m}" for m in audited if e.name in embedded[m]]
+                tables[f"blurred_embeddings_{suffix}"] = [place for place in blurred if ws.warehouse.made(place)]
             tables[f"label_embeddings_{suffix}"] = [f"label_embeddings/{e.name}"] if e.kind == "image_text" else []
         if EmbeddingStage(ws).sigmoid_encoders():
             tables["sigmoid_scores"] = [f"sigmoid_scores/{m}" for m in audited]
         for name in COMPARISON.tables:
             tables[name] = [name] if ws.warehouse.made(name) else []
+        for name in ("image_texts", "rating_questions", "rating_answers"):
+            tables[name] = [f"{name}/{m}" for m in audited if ws.warehouse.made(f"{name}/{m}")]
         for name in MODEL_TABLES:
             tables[name] = [f"{name}/{m}" for m in audited]
         tables["left_out"] = list(ws.left_out())

@@ -18,6 +18,7 @@ from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.name_controls import FEWEST_SHOWN, beside_names
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld_of
+from audit_assets.results.copies import copies_among
 from audit_assets.results.identification import text_side
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.results.leakage import leakage_rows
@@ -250,7 +251,7 @@ def _columns(images: Images, subjects: pd.DataFrame) -> pd.DataFrame:
 
 # ---- the recipe
 def _sources(ws: Workspace, model: str) -> list[str]:
-    headline = [f"{t}/{model}" for t in ("name_controls", "verdicts", "identification_trials")]
+    headline = [f"{t}/{model}" for t in ("name_controls", "verdicts", "identification_trials", "copy_detection")]
     works = [f"reference_works/{s}" for s in ws.referenced()]
     embedded = [t for e in ws.encoders(model) for t in _embeddings(ws, e, model)]
     return [
@@ -266,10 +267,15 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     arms, made = ws.protocol.arms, {table: list[pd.DataFrame]() for table in TABLES}
     tables = ws.arm_tables(model)
     rows = ws.warehouse.read_all(tables) if tables else pd.DataFrame(columns=[*_IMAGE, "status", "prompt"])
+    copied = copies_among(ws, model, lambda encoder: _embeddings(ws, encoder, model))
     for encoder in ws.encoders(model):
         of_encoder = _embeddings(ws, encoder, model)
         whole = all(ws.warehouse.inputs(table) is not None for table in of_encoder)
         embedded = ws.warehouse.read_all(of_encoder) if of_encoder and whole else rows.iloc[:0].assign(embedding=None)
+        # Near copies show no style, in whatever way they were asked for.
+        if copied:
+            embedded = embedded[~embedded["image_sha256"].isin(copied)].reset_index(drop=True)
+        embedded = embedded.assign(copy_of=None)
         text = encoder.kind == "image_text"
         trials = trials_of(ws, encoder, embedded) if text else pd.DataFrame(columns=columns("arm_trials"))
         made["arm_trials"].append(trials)

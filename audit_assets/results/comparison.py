@@ -19,8 +19,10 @@ from audit_assets.measurement.versions import (
     version_shares,
 )
 from audit_assets.results.arms import ARMS
+from audit_assets.results.copies import COPIES
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
+from audit_assets.results.ratings import RATINGS
 from audit_assets.results.recipe import Recipe, inputs
 from audit_assets.results.sensitivity import SENSITIVITY
 from audit_assets.results.verdicts import VERDICTS
@@ -231,7 +233,7 @@ def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol)
     return pd.DataFrame(lines, columns=columns("model_trends"))
 
 
-PER_MODEL = (IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY, ARMS)
+PER_MODEL = (COPIES, IDENTIFICATION, MATCHING, VERDICTS, SENSITIVITY, ARMS, RATINGS)
 MODEL_TABLES = tuple(table for recipe in PER_MODEL for table in recipe.tables)
 """The result tables that have one file per model version."""
 RESULTS = f"{FOLDER}/results/"

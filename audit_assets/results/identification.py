@@ -12,6 +12,7 @@ from audit_assets.measurement.artist_intervals import gap_of_artists, ratio_to_r
 from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.verification import trial_embedding_findings
 from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.copies import copies_of, images_that_count
 from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, images_of, labels_of
 from audit_assets.warehouse.database import columns
@@ -190,7 +191,8 @@ def text_side(ws: Workspace, encoder: EncoderEntry, temperature: float) -> TextS
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*images_of(ws, ws.text_encoders(model), model), *labels_of(ws, model), "reference_trials", "calibration"]
+    images = images_of(ws, ws.text_encoders(model), model)
+    return [*images, copies_of(model), *labels_of(ws, model), "reference_trials", "calibration"]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
@@ -201,7 +203,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     trials = pd.concat(
         [
             identification_trials(
-                ws.warehouse.read_all(images_of(ws, [e], model)),
+                images_that_count(ws, e, model),
                 ws.warehouse.read(f"label_embeddings/{e.name}"),
                 subjects,
                 protocol=ws.protocol,
@@ -238,7 +240,7 @@ def _findings(ws: Workspace, model: str) -> list[str]:
     for e in ws.text_encoders(model):
         found += trials_unlike_embeddings(
             trials[trials["encoder"] == e.name],
-            ws.warehouse.read_all(images_of(ws, [e], model)),
+            images_that_count(ws, e, model),
             ws.warehouse.read(f"label_embeddings/{e.name}"),
             subjects,
             text=text_side(ws, e, 1.0),

@@ -25,7 +25,8 @@ from audit_assets.measurement.near_copies import (
 from audit_assets.measurement.own_cell import OwnCells, own_cells
 from audit_assets.measurement.similarities import Similarities, similarities
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
-from audit_assets.results.recipe import images_of, works_of
+from audit_assets.results.copies import images_with_copies
+from audit_assets.results.recipe import works_of
 from audit_assets.roster.strata import TESTED, strata_of
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
@@ -123,30 +124,36 @@ def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
     return np.vecdot(standardized(one), standardized(other)) if len(one) else np.zeros(0)
 
 
+def _add_copies(output: IntArray, works: pd.DataFrame, images: pd.DataFrame) -> None:
+    """Note in ``output`` (works,) the image of the same name that is a near copy of the work: it may be the model's own image."""
+    keys = zip(images["subject"], images["copy_of"], strict=True)
+    copied = {key: image for image, key in reversed(list(enumerate(keys))) if not pd.isna(key[1])}
+    for place, key in enumerate(zip(works["subject"], works["image_sha256"], strict=True)):
+        if output[place] < 0 and key in copied:
+            output[place] = copied[key]
+
+
 def matched(ws: Workspace, model: str, encoder: EncoderEntry) -> Matched | None:
     """Make the matrix of one model version and encoder.
 
     Return None if no artist has works, or if no name has enough shown images.
     """
     works = works_of_everyone(ws, encoder)
-    return (
-        None
-        if works is None
-        else of_tables(works, ws.warehouse.read_all(images_of(ws, [encoder], model)), ws.subjects())
-    )
+    return None if works is None else of_tables(works, images_with_copies(ws, encoder, model), ws.subjects())
 
 
 def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Matched | None:
     """Make the matrix of these works and images.
 
-    ``images`` has subject, template, trial, status, image_sha256, picture, embedding.
+    ``images`` has subject, template, trial, status, image_sha256, picture, embedding, copy_of (the work that the image is a
+    near copy of; such an image has no part in the matrix).
     """
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     columns = subjects[(subjects["kind"] != "background") & ~shares]
     names = columns["subject"].astype(str).tolist()
     images = images[(images["template"] >= 0) & images["subject"].isin(names)]
     images = images.sort_values(["subject", "template", "trial"], kind="stable", ignore_index=True)
-    shown: BoolArray = (images["status"] == "ok").to_numpy()
+    shown: BoolArray = ((images["status"] == "ok") & images["copy_of"].isna()).to_numpy()
     made = vectors(images["embedding"])
     if not shown.any():
         return None
@@ -171,6 +178,7 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     near = np.flatnonzero(output >= 0)
     alike = _pixels_alike([pictures[work] for work in near], [made_pictures[output[work]] for work in near])
     output[near[alike < PIXELS]] = -1
+    _add_copies(output, works.rows, images)
     weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
     tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in KINDS]
     tested = [s for s in tested if s in set(works.pool)]

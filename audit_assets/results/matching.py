@@ -19,6 +19,7 @@ from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summa
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
+from audit_assets.results.copies import copies_of, images_that_count
 from audit_assets.results.label_sets import in_roster
 from audit_assets.results.matched import KINDS, Matched, matched
 from audit_assets.results.own_cells import matrix_rows
@@ -245,7 +246,7 @@ def _reassigned(
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
+    return [*images_of(ws, ws.encoders(model), model), copies_of(model), *works_of(ws, ws.encoders(model))]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
@@ -272,7 +273,7 @@ def _embeddings(ws: Workspace, model: str) -> Iterator[tuple[str, pd.DataFrame, 
     """Return, for each encoder, the embeddings of images and of real works, if real works exist."""
     for e in ws.encoders(model):
         if real := works_of(ws, [e]):
-            yield e.name, ws.warehouse.read_all(images_of(ws, [e], model)), ws.warehouse.read_all(real)
+            yield e.name, images_that_count(ws, e, model), ws.warehouse.read_all(real)
 
 
 def _findings(ws: Workspace, model: str) -> list[str]:

@@ -41,6 +41,7 @@ def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
             ws.warehouse.inputs("subjects"),
             ws.protocol.measurement_hash,
             ws.protocol.name,
+            ws.audit.copies,
             VERSION,
         ]
     )

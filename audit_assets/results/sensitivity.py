@@ -11,8 +11,9 @@ from audit_assets.measurement import sensitivity
 from audit_assets.measurement.dose_response import dose_response
 from audit_assets.measurement.sensitivity import independence, template_matrix
 from audit_assets.models.files import KNOWN_FAMILIES
+from audit_assets.results.copies import copies_of
 from audit_assets.results.recipe import Recipe, encoders_used, images_of, works_of
-from audit_assets.results.specification import judged
+from audit_assets.results.specification import blurred_of, judged
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -85,8 +86,10 @@ def dose_responses(
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     results = ("identification_trials", "matching_by_subject", "verdicts")
-    embeddings = [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
-    return [*(f"{t}/{model}" for t in results), "model_versions", "encoders", *embeddings]
+    embeddings = [*images_of(ws, ws.encoders(model), model), copies_of(model), *works_of(ws, ws.encoders(model))]
+    asked = ws.encoders(model) if ws.audit.text_in_images else []
+    without_text = [where for e in asked if ws.warehouse.made(where := blurred_of(e, model))]
+    return [*(f"{t}/{model}" for t in results), "model_versions", "encoders", *embeddings, *without_text]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:

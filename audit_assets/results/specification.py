@@ -17,9 +17,10 @@ from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.measurement.vectors import BoolArray
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.blocked import withheld
+from audit_assets.results.copies import images_with_copies
+from audit_assets.results.identification import identification_trials, text_side
 from audit_assets.results.matched import Matched, Works, of_tables, works_of_everyone
 from audit_assets.results.own_cells import names_in_strata
-from audit_assets.results.recipe import images_of
 from audit_assets.workspace import Workspace
 
 OWN = "verdict"
@@ -33,6 +34,7 @@ TESTS = (
 """Tests of matching that could have decided. The last two are the paper's, by Bonferroni."""
 
 JOINT, WORKS, ROSTER, TEMPLATE = "joint_labels", "half_of_the_works", "half_of_the_roster", "template "
+TEXT = "text_blurred"
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.D
     works = works_of_everyone(ws, encoder)
     if works is None:
         return
-    images = ws.warehouse.read_all(images_of(ws, [encoder], model))
+    images = images_with_copies(ws, encoder, model)
     all_p = deciding_p(of_tables(works, images, subjects), subjects)
     if len(trials):
         yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol))
@@ -141,10 +143,50 @@ def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.D
         alone = trials[(trials["template"] == template) & (trials["label_template"] == template)]
         p = deciding_p(of_tables(works, images[images["template"] == template], subjects), subjects)
         yield Choice(f"{TEMPLATE}{template}", (p,), _steers(alone, subjects, protocol) if len(trials) else None)
+    if (blurred := _without_text(ws, model, encoder, images)) is not None:
+        again = _classified(ws, model, encoder, blurred) if len(trials) else None
+        p = deciding_p(of_tables(works, blurred, subjects), subjects)
+        yield Choice(TEXT, (p,), None if again is None else _steers(again, subjects, protocol))
     yield Choice(WORKS, (deciding_p(of_tables(half_of_works(works), images, subjects), subjects),))
     if len(works.pool) > 1:
         halves = [half_of_the_roster(works, subjects, half) for half in (0, 1)]
         yield Choice(ROSTER, tuple(deciding_p(of_tables(w, images, s), s) for w, s in halves if len(w.rows)))
+
+
+def blurred_of(encoder: EncoderEntry, model: str) -> str:
+    """Return the place of the embeddings of images whose text was blurred."""
+    return f"blurred_embeddings/{encoder.name}/{model}"
+
+
+def _without_text(ws: Workspace, model: str, encoder: EncoderEntry, images: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the images with the embeddings of those in which text was blurred; None if none has text, or text was not looked for."""
+    if not ws.audit.text_in_images or not ws.warehouse.made(where := blurred_of(encoder, model)):
+        return None
+    again = ws.warehouse.read(where)
+    return None if again.empty else replaced(images, again)
+
+
+def replaced(images: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
+    """Return the images with the embeddings of `again` (subject, template, trial, embedding) for those that it has."""
+    keys = ["subject", "template", "trial"]
+    place = {key: i for i, key in enumerate(zip(*(again[k] for k in keys), strict=True))}
+    at = [place.get(key, -1) for key in zip(*(images[k] for k in keys), strict=True)]
+    new = again["embedding"].tolist()
+    embeddings = [old if i < 0 else new[i] for i, old in zip(at, images["embedding"], strict=True)]
+    return images.assign(embedding=pd.Series(embeddings, index=images.index, dtype=object))
+
+
+def _classified(ws: Workspace, model: str, encoder: EncoderEntry, images: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of identification of images other than the audit's own."""
+    return identification_trials(
+        images[images["copy_of"].isna()].reset_index(drop=True),
+        ws.warehouse.read(f"label_embeddings/{encoder.name}"),
+        ws.subjects(),
+        protocol=ws.protocol,
+        model_version=model,
+        encoder=encoder.name,
+        text=text_side(ws, encoder, 1.0),
+    )
 
 
 def deciding_p(found: Matched | None, subjects: pd.DataFrame) -> dict[str, float]:

@@ -8,6 +8,7 @@ from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, audited
+from audit_assets.results.copies import COPIES
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.matching import MATCHING
@@ -39,7 +40,7 @@ class ResultStage:
 
     def findings(self, model: str) -> list[str]:
         """Describe what is wrong in one model version's results. Results with findings must not be published."""
-        return [f for recipe in (IDENTIFICATION, MATCHING, VERDICTS) for f in self.searched(recipe, model)]
+        return [f for recipe in (COPIES, IDENTIFICATION, MATCHING, VERDICTS) for f in self.searched(recipe, model)]
 
     def recomputed(self, model: str) -> list[str]:
         """Describe what is wrong in any table of one model version.

@@ -23,6 +23,7 @@ from audit_assets.measurement.perfect_imitator import PerfectImitator
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld
+from audit_assets.results.copies import but_for_copies, copied, copies_of
 from audit_assets.results.matched import KINDS, Matched, matched
 from audit_assets.results.positive_control import (
     MODEL,
@@ -115,7 +116,7 @@ def evidence(
                 "family": filtered.family if len(members) > 1 else 1,
             }
     lines, answered = [], []
-    in_pool = set(ws.referenced())
+    in_pool, copies = set(ws.referenced()), copied(ws, model)
     for subject, kind in zip(prompted["subject"].astype(str), prompted["kind"].astype(str), strict=True):
         name = pd.Series(named.loc[subject]) if has_text and subject in named.index else None
         steers = from_names(name, has_text=True) if name is not None else None
@@ -129,6 +130,7 @@ def evidence(
             found_withheld = withheld(ws, model, subject)
             steers = identified_but_for(steers, name, found_withheld)
             towards = matched_but_for(towards, found_withheld)
+        steers, towards = (but_for_copies(f, int(copies.get(subject, 0))) for f in (steers, towards))
         answers = Answers(steers, towards, seen)
         judged = judge(answers)
         findings = {"steers": steers, "towards": towards, "seen": seen}
@@ -283,7 +285,7 @@ def _results(model: str) -> list[str]:
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     works = [f"reference_works/{s}" for s in ws.referenced()]
-    embeddings = [*images_of(ws, ws.encoders(model), model), *works_of(ws, ws.encoders(model))]
+    embeddings = [*images_of(ws, ws.encoders(model), model), copies_of(model), *works_of(ws, ws.encoders(model))]
     statuses = [f"imitations/{model}/{s}" for s in ws.prompted()]
     return [*_results(model), *works, *embeddings, *statuses]
 

@@ -18,6 +18,7 @@ from filelock import FileLock
 from audit_assets.config import load_audit, protocol_file
 from audit_assets.defs.resources import in_use
 from audit_assets.encoders.stage import EmbeddingStage
+from audit_assets.encoders.texts import check_installed
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.makers import at_work
@@ -50,7 +51,16 @@ REAL_WORKS = ("reference_works", "reference_embeddings")
 IMITATIONS = ("imitations", "imitation_embeddings")
 ARMS = ("arm_images", "arm_embeddings")
 POSITIVE_CONTROL = ("label_embeddings", "auditability")
-EXPERIMENTS = ("identification", "matching", "verdicts", "sensitivity", "arm_results")
+EXPERIMENTS = (
+    "image_texts",
+    "image_copies",
+    "identification",
+    "matching",
+    "verdicts",
+    "sensitivity",
+    "arm_results",
+    "ratings",
+)
 COMPARISON = ("model_comparison",)
 DATABASE = ("audit_database",)
 REPORT = ("audit_report", "evidence_manifest")
@@ -110,6 +120,8 @@ class Driver:
         from audit_assets.models.registry import registry, usable_encoders
 
         check(self.ws.warehouse.root)
+        if self.audit.text_in_images:
+            check_installed()
         artists_of(self.audit)
         if self.audit.captions is not None:
             caption_shards(self.audit.captions.path, self.audit.base)

@@ -81,7 +81,7 @@ def test_every_picture_and_chart_has_an_alternative_text(page: Path) -> None:
 
 def test_the_papers_three_figures_lie_beside_the_page(page: Path) -> None:
     names = {path.name for path in page.parent.iterdir()}
-    assert names == {"report.html", "reliability.html"} | {
+    assert names == {"report.html", "reliability.html", "copies.html"} | {
         f"{name}.{end}" for name in ("sample_grid", "identification", "ranked_p_values") for end in ("png", "svg")
     }
 

@@ -17,6 +17,7 @@ from PIL import Image
 from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
 from audit_assets.hashing import digest
+from audit_assets.measurement.registration import SIDE
 from audit_assets.models.registry import encoders_table, usable_encoders
 from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
 from audit_assets.results.auditability import AUDITABILITY
@@ -205,6 +206,10 @@ def _draw(ws: Workspace, subjects: pd.DataFrame, world: World, rng: np.random.Ge
         _embed(ws, subjects, referenced, entry.name, rng.normal(size=(len(subjects), dimension)), rng, world)
 
 
+_NO_PICTURE = bytes(SIDE**2)
+"""Nothing is drawn, so nothing is a copy of anything."""
+
+
 def _pictures(rows: pd.DataFrame) -> list[bytes]:
     """What stands for the small picture of each image: 256 grey values, other ones for every hash."""
     return [
@@ -287,7 +292,9 @@ def _embed(
         subject = str(row["subject"])
         if subject in referenced:
             works = ws.warehouse.read(f"reference_works/{subject}")[["subject", "work", "image_sha256"]]
-            works = works.assign(embedding=unit(hands[place] + noise(len(works), 0.6)), picture=_pictures(works))
+            works = works.assign(
+                embedding=unit(hands[place] + noise(len(works), 0.6)), picture=_pictures(works), grey=_NO_PICTURE
+            )
             ws.warehouse.write(f"reference_embeddings/{encoder}/{subject}", works, INPUTS)
         for model in MODELS if row["kind"] != "background" else ():
             lean = 0.0 if row["opted_out"] and model == MODELS[1] else able[place]
@@ -297,6 +304,7 @@ def _embed(
             made = made.assign(
                 embedding=unit(lean * hands[place] + world.house * hands[0] + noise(1, 0.5) + noise(len(made), 0.5)),
                 picture=_pictures(made),
+                grey=_NO_PICTURE,
             )
             ws.warehouse.write(f"imitation_embeddings/{encoder}/{model}/{subject}", made, INPUTS)
     for model in MODELS:
@@ -313,6 +321,7 @@ def _embed(
                 made = made.assign(
                     embedding=unit(towards + world.house * hands[0] + noise(1, 0.5) + noise(len(made), 0.5)),
                     picture=_pictures(made),
+                    grey=_NO_PICTURE,
                 )
                 ws.warehouse.write(f"arm_embeddings/{encoder}/{model}/{arm}/{one.subject}", made, INPUTS)
     if encoder == "sim-clip":

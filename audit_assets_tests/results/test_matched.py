@@ -58,7 +58,7 @@ def tables() -> tuple[Works, pd.DataFrame, pd.DataFrame]:
         {
             "subject": np.repeat(prompted, 6), "template": 0, "trial": np.tile(np.arange(6), len(prompted)), "status": "ok",
             "image_sha256": [f"image {i}" for i in range(len(name))], "picture": pictures(rng, len(name)),
-            "embedding": list(unit(centres[name] + rng.normal(size=(len(name), D)))),
+            "embedding": list(unit(centres[name] + rng.normal(size=(len(name), D)))), "copy_of": None,
         }
     )  # fmt: skip
     return works, images, subjects
@@ -177,3 +177,20 @@ def test_images_of_other_prompts_are_neither_matched_nor_compared_with_names() -
         }
     )  # fmt: skip
     assert _counted(trials)["shown"].tolist() == [1]
+
+
+def test_a_near_copy_has_no_part_in_the_matrix_and_the_work_that_it_copies_does_not_count(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    plain = of_tables(works, images, subjects)
+    images.loc[0, "copy_of"] = "work 3"  # of the same artist
+    images.loc[6, "copy_of"] = "work 3"  # an image of the second artist's name
+    copied = of_tables(works, images, subjects)
+    assert plain is not None
+    assert copied is not None
+    assert (plain.cells.images[:2] == 6).all()
+    assert (copied.cells.images[:2] == 5).all()
+    assert copied.model_output[3] == 0
+    assert copied.weights[3] == 0
+    assert (copied.model_output[6:] == -1).all()

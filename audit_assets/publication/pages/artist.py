@@ -16,14 +16,17 @@ from audit_assets.config import INDIRECT, OTHER
 from audit_assets.errors import InputError
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.drawings import strips
+from audit_assets.publication.pages.copies import pairs_of_artist
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import raters as asked
 from audit_assets.publication.queries.embedded import Embedded
 from audit_assets.publication.words import argument, arm_tables, origins, training
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
+from audit_assets.publication.words.copies import texts_of_version
 from audit_assets.publication.words.numbers import (
     DEFAULT_LABEL,
     KINDS,
@@ -33,6 +36,7 @@ from audit_assets.publication.words.numbers import (
     probability,
     true,
 )
+from audit_assets.publication.words.raters import of_version as words_of_raters
 from audit_assets.publication.words.table import Table, columns
 from audit_assets.publication.words.verdicts import Answered, sentences, three_answers, withheld_images
 from audit_assets.warehouse.images import SHOW_NOTHING
@@ -242,6 +246,9 @@ class _Page:
             "asked": argument.asked(images, self.name, version),
             "came": argument.came(images),
             "withheld": withheld_images(named["status"].tolist()),
+            "texts": texts_of_version(read_artist.texts(self.connection, self.slug), version),
+            "raters": words_of_raters(asked.of_artist(self.connection, self.protocol, self.slug), version),
+            "copied": pairs_of_artist(self.connection, version, self.protocol, self.slug, self.name, self.pages.load),
             "encoder": encoder,
             "groups": groups,
             "others": any(entry["other"] for group in groups for entry in group["images"]),

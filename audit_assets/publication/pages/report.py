@@ -13,16 +13,19 @@ from PIL import Image
 
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
+from audit_assets.publication.pages import copies as copied
 from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.pages.reliability import write_reliability
-from audit_assets.publication.queries import across_models, matching
+from audit_assets.publication.queries import across_models, images, matching
 from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.queries import raters as asked
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables
+from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables, raters
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
+from audit_assets.publication.words.copies import text
 from audit_assets.publication.words.numbers import (
     NOT_MEASURED,
     counted,
@@ -46,7 +49,7 @@ def write_report(
     encoder: str | None = None,
     protocol: str | None = None,
 ) -> Path:
-    """Write ``report.html``, ``reliability.html`` and the figures (PNG and SVG) into ``folder``; return the path of the page.
+    """Write ``report.html``, ``reliability.html``, ``copies.html`` and the figures (PNG and SVG) into ``folder``; return the path of the page.
 
     ``load`` gives the image of a SHA-256; its errors are passed on. Raises InputError for an unknown model version,
     encoder or protocol.
@@ -55,6 +58,7 @@ def write_report(
         results = headline.chosen(connection, model_version, encoder, protocol)
         page = _page(results, load, folder)
         write_reliability(results, folder)
+        copied.write_copies(results, load, folder)
     return write(folder / "report.html", page)
 
 
@@ -85,6 +89,13 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         arm_by_arm=arm_tables.arm_by_arm(in_arms),
         leakage=arm_tables.leakage(read_arms.leakage(results)),
         copies=artist_tables.copies(results),
+        copies_said=copied.said(results),
+        copied=copied.pairs(results, load),
+        text_said=text(**images.texts(results)),
+        raters_said=raters.agreement(asked.agreement(results)),
+        raters=raters.verdicts(
+            [{str(k): v for k, v in row.items()} for row in asked.verdicts(results).to_dict("records")]
+        ),
         artists=artist_tables.artists(artists),
         forest=[] if one else _forest(artists),
         gallery=_gallery(results, artists, load),

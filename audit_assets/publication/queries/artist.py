@@ -194,3 +194,24 @@ def compared(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str 
         "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.subject = $subject OR $subject IS NULL) ORDER BY c.rowid",
         {"protocol": protocol, "subject": subject},
     )
+
+
+def copied(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str) -> pd.DataFrame:
+    """Images that are near copies of a real work, if the name or the work is this artist's: the most similar first."""
+    return read.rows(
+        connection,
+        "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, o.name AS other FROM image_copies c JOIN subjects s USING (subject) "
+        "JOIN subjects o ON o.subject = c.other_subject WHERE protocol = $protocol AND is_copy "
+        "AND $subject IN (c.subject, c.other_subject) ORDER BY c.model_version, c.similarity DESC, c.subject, c.template, c.trial",
+        {"protocol": protocol, "subject": subject},
+    )
+
+
+def texts(connection: duckdb.DuckDBPyConnection, subject: str) -> pd.DataFrame:
+    """The text that was read in the images of one subject: one row per image with text."""
+    return read.rows(
+        connection,
+        "SELECT model_version, template, trial, array_to_string(texts, ' / ') AS text, names_artist FROM image_texts "
+        "WHERE subject = $subject AND len(texts) > 0 ORDER BY model_version, template, trial",
+        {"subject": subject},
+    )

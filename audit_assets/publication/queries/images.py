@@ -39,3 +39,29 @@ def copies(results: ModelResults) -> pd.DataFrame:
         "FROM near_copies n JOIN subjects s USING (subject) LEFT JOIN subjects o ON o.subject = n.other_subject "
         "WHERE protocol = $protocol AND model_version = $model_version AND encoder = $encoder ORDER BY n.rowid"
     )
+
+
+def copy_detection(results: ModelResults) -> dict[str, object] | None:
+    """How near copies of real works were found in this version; None if an earlier version of the audit never looked for them."""
+    rows = results.ask(
+        "SELECT * FROM copy_detection WHERE protocol = $protocol AND model_version = $model_version"
+    ).to_dict("records")
+    return {str(k): v for k, v in rows[0].items()} if rows else None
+
+
+def copies_of_works(results: ModelResults) -> pd.DataFrame:
+    """Images that are near copies of a real work, the most similar first, with the names of both artists."""
+    return results.ask(
+        "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, o.name AS other FROM image_copies c JOIN subjects s USING (subject) "
+        "JOIN subjects o ON o.subject = c.other_subject WHERE protocol = $protocol AND model_version = $model_version AND is_copy "
+        "ORDER BY c.similarity DESC, c.score DESC, c.subject, c.template, c.trial"
+    )
+
+
+def texts(results: ModelResults) -> dict[str, int]:
+    """How many images were read, in how many text was found, and in how many it names the subject."""
+    row = results.ask(
+        "SELECT count(*) AS images, count(*) FILTER (len(texts) > 0) AS with_text, count(*) FILTER (names_artist) AS naming "
+        "FROM image_texts WHERE model_version = $model_version"
+    ).iloc[0]
+    return {name: int(row[name]) for name in ("images", "with_text", "naming")}

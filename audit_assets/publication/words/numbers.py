@@ -40,6 +40,7 @@ TESTS = {
 CHOICES = {
     "verdict": "as the audit decides",
     "joint_labels": "every prompted name as a label",
+    "text_blurred": "text in images blurred",
     "half_of_the_works": "the first half of each artist’s works",
     "half_of_the_roster": "every second artist alone",
 }

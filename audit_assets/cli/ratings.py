@@ -1,0 +1,75 @@
+"""Commands about human raters: write their packets, and take their answers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
+from audit_assets.errors import InputError
+from audit_assets.untrusted.terminal import one_line
+
+ratings = typer.Typer(no_args_is_help=True, help="Human raters: write blinded packets, and take the answers.")
+app.add_typer(ratings, name="ratings")
+
+
+@ratings.command("export")
+def export_packets(
+    model: Annotated[str, typer.Option(help="the model version")],
+    into: Annotated[Path, typer.Option(help="the folder for the packets: one page per rater")],
+    raters: Annotated[int, typer.Option(min=1, max=100, help="number of raters")] = 5,
+    questions: Annotated[int, typer.Option(min=1, max=100, help="number of questions per artist")] = 5,
+    artist: Annotated[
+        list[str] | None,
+        typer.Option(help="the slug of an artist to ask about; several times for several; all by default"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="decides questions, order and sides; it is recorded")] = 0,
+    config: Config = DEFAULT,
+) -> None:
+    """Write one page per rater, which asks what is nearer to an artist's works: an image of the artist's name, or one of a control name.
+
+    The key stays in the warehouse. Give each rater one page; it works without a network, and saves the answers as a file.
+    """
+    from audit_assets.publication.packets import export
+    from audit_assets.results.rating_questions import Wanted
+    from audit_assets.workspace import Workspace
+
+    quiet()
+    ws = Workspace.existing(config)
+    ws.audit.model(model)
+    pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed))
+    for page in pages:
+        console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(
+        "The key is in the warehouse, in the table rating_questions. Give it to no rater, and take the answers with:"
+    )
+    console.print(f"audit-assets ratings import ANSWERS... --config {config}", markup=False)
+
+
+@ratings.command("import")
+def import_answers(
+    files: Annotated[list[Path], typer.Argument(help="files of answers that the pages saved")],
+    config: Config = DEFAULT,
+) -> None:
+    """Check the answers of raters, and publish what they say beside the encoders. Exit with 3 if a file was refused, and with 2 if all were."""
+    from audit_assets.publication.packets import publish_answers
+    from audit_assets.results.rating_answers import take
+    from audit_assets.workspace import Workspace
+
+    quiet()
+    ws = Workspace.existing(config)
+    taken = take(ws, files)
+    for line in (*taken.notes, *taken.refused):
+        console.print(one_line(line), style="red" if line in taken.refused else None, markup=False)
+    if taken.refused and not taken.accepted and not taken.notes:
+        raise InputError("no file of answers could be taken; each is named above.")
+    for model, packets in taken.accepted.items():
+        console.print(
+            f"{model}: answers of {len(packets)} packet{'' if len(packets) == 1 else 's'} taken", markup=False
+        )
+        for line in publish_answers(ws, model):
+            console.print(line, markup=False)
+    if taken.accepted:
+        console.print("`audit-assets run` renews the manifest, so that `verify` covers the answers too.", markup=False)
+    if taken.refused:
+        raise typer.Exit(LEFT_OUT)

@@ -1,0 +1,52 @@
+"""Packets of human raters, from the key in the warehouse to pages, and from their answers to the published tables."""
+
+from pathlib import Path
+
+from audit_assets.errors import InputError, writing
+from audit_assets.hashing import digest, sha256
+from audit_assets.publication.pages.packet import write_packet
+from audit_assets.publication.stage import PublicationStage
+from audit_assets.results.rating_answers import answers_of
+from audit_assets.results.rating_questions import Wanted, drawn, key_of
+from audit_assets.results.ratings import RATINGS
+from audit_assets.workspace import Workspace
+
+
+def export(ws: Workspace, model: str, into: Path, wanted: Wanted) -> list[Path]:
+    """Write the pages into an empty or new folder, and the key into the warehouse.
+
+    InputError if the version has no results, or if answers to other packets of it were taken: a second key would make them meaningless.
+    """
+    if not PublicationStage(ws).results.has_results(model):
+        raise InputError(f"{model}: has no results yet; run the audit first.")
+    key = drawn(ws, model, wanted)
+    if ws.warehouse.made(answers_of(model)) and set(ws.warehouse.read(key_of(model))["packet"]) != set(key["packet"]):
+        raise InputError(
+            f"{model}: raters answered other packets of this version. Export with the options of then, or delete "
+            f"{ws.warehouse.path(answers_of(model))} to begin anew."
+        )
+    if into.exists() and any(into.iterdir()):
+        raise InputError(f"{into}: is not empty; give a new folder, so that no page of other packets lies among these.")
+    with writing(into):
+        into.mkdir(parents=True, exist_ok=True)
+    pages = {}
+    for packet, rows in key.groupby("packet", sort=False):
+        pages[str(packet)] = write_packet(rows, ws.images.get, into)
+    key["page_sha256"] = key["packet"].map({packet: sha256(page) for packet, page in pages.items()})
+    ws.warehouse.write(key_of(model), key, digest(key.to_json()))
+    return list(pages.values())
+
+
+def publish_answers(ws: Workspace, model: str) -> list[str]:
+    """Make the tables of ratings, the database and the report again; return what the raters say, one sentence each."""
+    stage = PublicationStage(ws)
+    tables = stage.results.make(RATINGS, model)
+    stage.publish()
+    report, _ = stage.report(model)
+    agreed = tables["rater_agreement"].iloc[0]
+    said = [
+        f"{agreed['counted']} of {agreed['raters']} raters passed the attention checks; {agreed['packets']} packets were exported"
+    ]
+    answers = tables["rater_verdicts"]["answer"].value_counts()
+    said += [f"nearer to the artist's works: {answer}, {number} artists" for answer, number in answers.items()]
+    return [*said, f"report    {report}"]

@@ -1,0 +1,124 @@
+"""Near copies are found, images in the style of an artist are not called copies, and without a background nothing is promised."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from audit_assets.measurement.copy_detection import (
+    LEAST_SCORE,
+    RATE,
+    Nearest,
+    Threshold,
+    is_copy,
+    nearest_embeddings,
+    nearest_pictures,
+    threshold,
+)
+from audit_assets.measurement.intervals import exact_binomial
+from audit_assets_tests.measurement.planted import PLANTED, grey
+
+FLOOR = Threshold(LEAST_SCORE, 0, 0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def artists(miniature: Path) -> list[list[Image.Image]]:
+    """Ten works of each of twelve artists of the miniature, in every second of which ground and layout are the same."""
+    folders = sorted(p for p in (miniature / "generated" / "references").iterdir() if p.is_dir())[:24:2]
+    return [[Image.open(f).convert("RGB") for f in sorted(folder.glob("*.png"))] for folder in folders]
+
+
+def test_planted_copies_of_real_works_are_found_with_the_work_that_they_copy(artists: list[list[Image.Image]]) -> None:
+    works = [work for own in artists for work in own]
+    draw = np.random.default_rng(5)
+    origin = draw.integers(0, len(works), (len(PLANTED), 6))
+    made = [change(works[i], draw) for change, row in zip(PLANTED.values(), origin, strict=True) for i in row]
+    found = nearest_pictures(grey(made), grey(works))
+    called = is_copy(found, FLOOR)
+    assert called.mean() >= 0.95, dict(zip(PLANTED, called.reshape(origin.shape).mean(axis=1), strict=True))
+    assert (found.work == origin.ravel())[called].mean() >= 0.98
+
+
+def test_another_work_of_the_same_artist_and_noise_are_no_copies(artists: list[list[Image.Image]]) -> None:
+    held_out = [own[0] for own in artists]
+    works = [work for own in artists for work in own[1:]]
+    noise = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (32, 32, 3), dtype=np.uint8)) for i in range(5)]
+    flat = [Image.new("RGB", (32, 32), "grey")]
+    found = nearest_pictures(grey([*held_out, *noise, *flat]), grey(works))
+    assert is_copy(found, FLOOR)[: len(held_out)].sum() <= 1
+    assert not is_copy(found, FLOOR)[len(held_out) :].any()
+
+
+def test_a_work_that_is_there_three_times_is_still_found(artists: list[list[Image.Image]]) -> None:
+    works, draw = [work for own in artists for work in own], np.random.default_rng(0)
+    again = [PLANTED["colour"](works[3], draw), PLANTED["crop"](works[3], draw)]
+    found = nearest_pictures(grey([PLANTED["jpeg"](works[3], draw)]), grey([*works, *again]))
+    assert is_copy(found, FLOOR).all()
+
+
+def test_an_image_is_not_compared_with_works_of_its_own_label(artists: list[list[Image.Image]]) -> None:
+    works = [work for own in artists for work in own[:3]]
+    label = np.repeat(np.arange(len(artists)), 3)
+    found = nearest_pictures(grey(works), grey(works), apart=(label, label))
+    assert (label[found.work] != label).all()
+    alone = nearest_pictures(grey(works[:3]), grey(works[:3]), apart=(label[:3], label[:3]))
+    assert (alone.work == -1).all()
+    assert not is_copy(alone, FLOOR).any()
+
+
+def test_blocks_change_nothing(artists: list[list[Image.Image]], monkeypatch: pytest.MonkeyPatch) -> None:
+    works = grey([work for own in artists[:4] for work in own])
+    whole = nearest_pictures(works[::3], works)
+    for name, size in (("IMAGES", 5), ("WORKS", 7), ("PAIRS", 11)):
+        monkeypatch.setattr(f"audit_assets.measurement.copy_detection.{name}", size)
+    blocks = nearest_pictures(works[::3], works)
+    assert (blocks.work == whole.work).all()
+    np.testing.assert_allclose(blocks.score, whole.score, atol=1e-5)
+
+
+def test_embeddings_of_a_copy_detector_are_scored_in_the_same_way() -> None:
+    draw = np.random.default_rng(1)
+    works = draw.normal(size=(50, 32))
+    works /= np.linalg.norm(works, axis=1, keepdims=True)
+    copy = works[7] + 0.05 * draw.normal(size=32)
+    other = draw.normal(size=32)
+    images = np.stack([copy / np.linalg.norm(copy), other / np.linalg.norm(other)])
+    found = nearest_embeddings(images, works)
+    assert found.work[0] == 7
+    assert is_copy(found, FLOOR, least_similarity=0.0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("units", [299, 2000])
+def test_at_most_one_image_in_a_hundred_is_called_a_copy_if_there_is_none(units: int) -> None:
+    """In 95 % of audits the share of scores above the threshold is below the rate, whatever the distribution is."""
+    draw = np.random.default_rng(units)
+    shares = []
+    for _ in range(200):
+        at = threshold(LEAST_SCORE + draw.exponential(size=units))
+        shares.append(np.exp(-(at.score - LEAST_SCORE)))  # the share of an exponential distribution above the threshold
+        assert at.bound <= RATE
+        assert at.bound == pytest.approx(exact_binomial(at.above, units, confidence=0.9).high)
+    assert np.mean(np.array(shares) > RATE) <= 0.10
+
+
+def test_without_enough_images_that_cannot_be_copies_no_threshold_is_set() -> None:
+    at = threshold(np.zeros(298))
+    assert at.score == np.inf
+    assert "needs 299" in at.reason
+    assert not threshold(np.zeros(299)).reason
+    assert threshold(np.zeros(299)).score == LEAST_SCORE
+    # Pictures that are the same are copies all the same, and nothing else is.
+    found = Nearest(np.array([0, 0]), np.array([0.999, 0.98]), np.array([4.0, 4.0]))
+    assert is_copy(found, at).tolist() == [True, False]
+
+
+def test_scores_without_works_and_bad_labels() -> None:
+    pictures = np.zeros((2, 32, 32), dtype=np.uint8)
+    none = nearest_pictures(pictures, pictures[:0])
+    assert none.work.tolist() == [-1, -1]
+    assert not is_copy(none, FLOOR).any()
+    with pytest.raises(ValueError, match="one per image and per work"):
+        nearest_pictures(pictures, pictures, apart=([0], [0, 1]))
+    with pytest.raises(ValueError, match="NaN"):
+        threshold([np.nan])

@@ -1,0 +1,187 @@
+"""Packets of human raters, and the files of answers that come back: sound, unsound, and of somebody else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_assets.errors import InputError
+from audit_assets.measurement.answers import NO, UNTESTED, YES
+from audit_assets.results.rating_answers import checksum, read_answers, take
+from audit_assets.results.rating_questions import Wanted, key_of, questions
+from audit_assets.results.ratings import RATINGS, agreed, rated, verdicts_of_raters
+from audit_assets.workspace import Workspace
+
+ABOUT = {"protocol": "p", "model_version": "m"}
+
+
+def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Two artists and six control names with six images each, one of which is a near copy; five works per artist."""
+    names = ["artist-0", "artist-1", *(f"name-{i}" for i in range(6))]
+    subjects = pd.DataFrame(
+        {"subject": names, "name": [n.title() for n in names], "kind": ["artist"] * 2 + ["random_name"] * 6, "locale": "",
+         "shares_name_parts": [None] * 2 + [False] * 6}
+    )  # fmt: skip
+    images = pd.DataFrame(
+        [
+            {"subject": s, "template": 0, "trial": t, "status": "ok", "image_sha256": f"{s} image {t}"}
+            for s in names
+            for t in range(6)
+        ]
+    )
+    works = pd.DataFrame(
+        [{"subject": s, "work": w, "image_sha256": f"{s} work {w}"} for s in names[:2] for w in range(5)]
+    )
+    copied = images.assign(is_copy=images["image_sha256"] == "artist-0 image 0")
+    return images, works, copied, subjects
+
+
+def key(**more: object) -> pd.DataFrame:
+    return questions(*tables(), Wanted(**more), ABOUT)  # type: ignore[arg-type]
+
+
+def answered(
+    key: pd.DataFrame, chance: float = 1.0, *, seed: int = 0, wrong_checks: tuple[int, ...] = ()
+) -> pd.DataFrame:
+    """Raters who choose the image of the artist's name with this probability."""
+    draw = np.random.default_rng(seed)
+    right = np.where(key["is_check"], ~key["rater"].isin(wrong_checks), draw.random(len(key)) < chance)
+    other = np.where(key["image_side"] == "left", "right", "left")
+    return key[["packet", "position"]].assign(side=np.where(right, key["image_side"], other))
+
+
+def test_every_rater_has_the_same_questions_in_another_order() -> None:
+    found = key()
+    assert found["rater"].unique().tolist() == [1, 2, 3, 4, 5]
+    by_rater = dict(list(found.groupby("rater")))
+    assert len({tuple(sorted(rows["question"])) for rows in by_rater.values()}) == 1
+    assert len({tuple(rows.sort_values("position")["question"]) for rows in by_rater.values()}) == 5
+    assert found["packet"].nunique() == 5
+    assert 0.3 < (found["image_side"] == "left").mean() < 0.7
+    asked = found[~found["is_check"]]
+    assert asked["image_sha256"].str.startswith("artist").all()
+    assert asked["other_sha256"].str.startswith("name").all()
+    assert "artist-0 image 0" not in set(asked["image_sha256"])  # a near copy would be recognised as a work
+    assert (found[found["is_check"]].groupby("rater").size() == 2).all()
+    checks = found[found["is_check"]]
+    assert all(image in list(works) for image, works in zip(checks["image_sha256"], checks["works"], strict=True))
+    pd.testing.assert_frame_equal(found, key())
+    assert not key(seed=1)["image_side"].equals(found["image_side"])
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    images, works, copied, subjects = tables()
+    with pytest.raises(InputError, match="is no artist of this audit"):
+        key(artists=("name-1",))
+    with pytest.raises(InputError, match="no artist has 3 real works"):
+        questions(images, works[works["work"] < 2], copied, subjects, Wanted(), ABOUT)
+    with pytest.raises(InputError, match="one question per artist"):
+        key(questions=0)
+
+
+def test_raters_say_yes_no_or_cannot_be_tested() -> None:
+    found = key()
+    rows = rated(found, answered(found))
+    assert verdicts_of_raters(found, rows).set_index("subject")["answer"].to_dict() == {
+        "artist-0": YES,
+        "artist-1": YES,
+    }
+    assert agreed(found, rows, 1).iloc[0]["alpha"] == 1.0
+    coins = rated(found, answered(found, 0.5))
+    assert NO in set(verdicts_of_raters(found, coins)["answer"])
+    three_failed = rated(found, answered(found, wrong_checks=(1, 2, 3)))
+    about = agreed(found, three_failed, 1).iloc[0]
+    assert (about["raters"], about["counted"], about["failed_raters"]) == (5, 2, [1, 2, 3])
+    assert set(verdicts_of_raters(found, three_failed)["answer"]) == {UNTESTED}
+
+
+def saved(folder: Path, packet: str, given: dict[str, str], **changes: object) -> Path:
+    content = {"format": 1, "packet": packet, "answers": given, "checksum": checksum(packet, given)} | changes
+    path = folder / f"{len(list(folder.iterdir()))}.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def asked(small_audit: Callable[..., Path], tmp_path: Path) -> Workspace:
+    """An audit of which nothing exists but the key of its packets."""
+    ws = Workspace.open(small_audit(tmp_path / "audit"), new=True)
+    model = ws.audit.models[0].name
+    ws.warehouse.write(key_of(model), key().assign(model_version=model), "key")
+    return ws
+
+
+def answers_by_packet(ws: Workspace) -> dict[str, dict[str, str]]:
+    found = ws.warehouse.read(key_of(ws.audit.models[0].name))
+    rows = answered(found)
+    return {
+        str(p): {str(i): str(s) for i, s in zip(g["position"], g["side"], strict=True)}
+        for p, g in rows.groupby("packet")
+    }
+
+
+def test_sound_files_are_taken_once_and_unsound_ones_are_refused_by_name(asked: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (first, one), (second, two), (third, three), *_ = answers_by_packet(asked).items()
+    last = str(len(one))
+    turned = one | {last: "left" if one[last] == "right" else "right"}
+    bad = {
+        "changed after the page": saved(
+            folder, second, two, answers=two | {"1": "left" if two["1"] == "right" else "right"}
+        ),
+        f"question {last} of": saved(folder, second, {k: v for k, v in two.items() if k != last}),
+        "answers question 999": saved(folder, second, two | {"999": "left"}),
+        "this audit did not export": saved(folder, "0" * 16, two),
+        "otherwise than a file before": saved(folder, first, turned),
+        "packet: ": saved(folder, "abc", two),
+        "is no file that": saved(folder, second, two, more=1),
+        "answers.1": saved(folder, second, two | {"1": "both"}),
+    }
+    good = [saved(folder, first, one), saved(folder, third, three)]
+    # The order matters for one: the file that contradicts comes after the first one.
+    taken = take(asked, [good[0], *bad.values(), good[1], good[0], folder / "none.json"])
+    assert len(taken.refused) == len(bad) + 1
+    for said, path in bad.items():
+        assert any(str(path) in line and said in line for line in taken.refused), (said, taken.refused)
+    assert taken.accepted == {asked.audit.models[0].name: [first, third]}
+    assert len(taken.notes) == 1
+    tables = RATINGS.make(asked, asked.audit.models[0].name)
+    assert tables["rater_agreement"].iloc[0]["raters"] == 2
+    assert set(tables["rater_verdicts"]["answer"]) == {UNTESTED}
+    again = take(asked, [saved(folder, second, two)])
+    assert again.accepted == {asked.audit.models[0].name: [second]}
+    assert set(RATINGS.make(asked, asked.audit.models[0].name)["rater_verdicts"]["answer"]) == {YES}
+
+
+def test_without_a_packet_no_answers_are_taken(small_audit: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no packet"):
+        take(Workspace.open(small_audit(tmp_path / "audit"), new=True), [])
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused_with_the_name_of_the_file(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "answers.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no file that"):
+        read_answers(path)
+
+
+def test_a_file_that_names_an_answer_twice_or_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    twice, deep = tmp_path / "twice.json", tmp_path / "deep.json"
+    twice.write_text('{"format": 1, "format": 1}')
+    deep.write_text("[" * 100_000)
+    for path in (twice, deep):
+        with pytest.raises(InputError, match="is no file that"):
+            read_answers(path)
+    large = tmp_path / "large.json"
+    large.write_bytes(b" " * 5_000_000)
+    with pytest.raises(InputError, match="no page saved it"):
+        read_answers(large)
