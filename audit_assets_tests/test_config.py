@@ -118,7 +118,7 @@ def test_a_missing_or_binary_file_is_named_with_the_remedy(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"absent\.yaml: cannot read the audit file .*AUDIT_CONFIG"):
         load_audit(tmp_path / "absent.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"binary\.yaml: cannot read"):
+    with pytest.raises(InputError, match=r"binary\.yaml: is not UTF-8 .*save it as UTF-8"):
         load_audit(tmp_path / "binary.yaml")
 
 
