@@ -175,7 +175,7 @@ def test_a_report_waits_for_results_that_are_only_asked_for() -> None:
         instance.add_dynamic_partitions("model_version", ["one", "two"])
         for name in ("auditability", "audit_database"):
             instance.report_runless_asset_event(dg.AssetMaterialization(name))
-        for name in ("identification", "matching", "verdicts", "sensitivity"):
+        for name in ("identification", "matching", "verdicts", "sensitivity", "arm_results", "ratings"):
             instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
         settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
         for name in ("identification", "matching"):

@@ -176,8 +176,8 @@ def test_verify_needs_no_name_of_a_model_whose_results_an_older_version_made(old
 
 def test_a_manifest_of_a_newer_version_says_so(audited: Path) -> None:
     content = json.loads(manifest_file(workspace_of(audited).warehouse, MODEL).read_text())
-    with pytest.raises(InputError, match=r"has format 3.*a newer version of audit_assets wrote it") as error:
-        parse_manifest(json.dumps({**content, "format": 3, "later": 1}), "manifest.json")
+    with pytest.raises(InputError, match=r"has format 9.*a newer version of audit_assets wrote it") as error:
+        parse_manifest(json.dumps({**content, "format": 9, "later": 1}), "manifest.json")
     assert "restore" not in str(error.value)
 
 

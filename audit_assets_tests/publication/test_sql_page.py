@@ -25,6 +25,8 @@ MAY_BE_EMPTY = (
     "-- Artists whose real works the encoder cannot tell",
     "-- Near-identical works",
     "-- What still works",
+    "-- Images that reproduce a real work",
+    "-- What human raters say",
 )
 
 

@@ -122,7 +122,7 @@ def test_no_cell_of_an_exported_table_is_a_formula(names: list[str]) -> None:
 
 def test_names_that_were_proposed_come_back_as_they_were(tmp_path: Path) -> None:
     """`mined_names.csv` is opened in a spreadsheet, saved as `artists.csv`, and read."""
-    names = ["=Ada Brandvold", "-Bo Dahl", "@Cleo", "'=Dee", "O'Hara", "+Eve"]
+    names = ["=Ada Brandvold", "-Bo Dahl", "'=Dee", "O'Hara", "+Eve"]
     (tmp_path / "artists.csv").write_text(as_csv(pd.DataFrame({"name": names, "source": "=mined"})), encoding="utf-8")
     table = read_artists(tmp_path / "artists.csv")
     assert table["name"].tolist() == names
