@@ -229,7 +229,8 @@ class PublicationStage:
         inputs = digest([self.inputs(), REPORT_VERSION])
         done = Cells(ws.warehouse, ws.images).done(where, inputs)
         if done is not None and not _altered(folder, done):
-            self.artist_pages()
+            if ws.warehouse.inputs(ARTIST_PAGES) is not None:  # an archive has the pages of its report alone
+                self.artist_pages()
             return report, done
         from audit_assets.publication.pages.report import write_report  # matplotlib
 
@@ -286,6 +287,9 @@ class PublicationStage:
 
         ws, inputs = self.ws, digest([self.inputs(), REPORT_VERSION])
         cells, folder = Cells(ws.warehouse, ws.images), self.artists_folder
+        made = cells.done(ARTIST_PAGES, inputs)
+        if made is not None and not _altered(folder, made):
+            return made  # without a lock, which an audit that cannot be written does not give
         for cell in cells.in_turn([ARTIST_PAGES]):
             done = cells.done(cell, inputs)
             if done is None or _altered(folder, done):
