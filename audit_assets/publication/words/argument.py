@@ -113,7 +113,7 @@ def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
     )
     limit = f"The audit answers yes if p is at most {alpha:g}."
     if q is not None:
-        limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q)}), and answers yes if q is below {alpha:g}."
+        limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q)}), and answers yes if q is at most {alpha:g}."
     compared = {
         YES: f"The images lie nearer to the works of {name} than images of other names lie to works of other artists.",
         NO: f"The images do not lie clearly nearer to the works of {name} than images of other names lie to works of other artists.",
