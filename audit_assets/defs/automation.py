@@ -144,40 +144,29 @@ reaudit_job = dg.define_asset_job(
 )
 
 
+MEASURED_WEEKLY = (
+    replayed_imitations,
+    image_texts,
+    image_copies,
+    identification,
+    matching,
+    verdicts,
+    sensitivity,
+    arm_results,
+    ratings,
+)
+"""What the weekly re-audit makes again per model version."""
+
+
 @dg.schedule(
     cron_schedule="0 3 * * 1",
-    target=dg.AssetSelection.assets(
-        model_versions,
-        encoders,
-        replayed_imitations,
-        image_texts,
-        image_copies,
-        identification,
-        matching,
-        verdicts,
-        sensitivity,
-        arm_results,
-        ratings,
-    ),
+    target=dg.AssetSelection.assets(model_versions, encoders, *MEASURED_WEEKLY),
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
     """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every model version again."""
     week = context.scheduled_execution_time.date().isoformat()
-    measured = [
-        a.key
-        for a in (
-            replayed_imitations,
-            image_texts,
-            image_copies,
-            identification,
-            matching,
-            verdicts,
-            sensitivity,
-            arm_results,
-            ratings,
-        )
-    ]
+    measured = [asset.key for asset in MEASURED_WEEKLY]
     assert model_version.name is not None
     models = context.instance.get_dynamic_partitions(model_version.name)
     return [
