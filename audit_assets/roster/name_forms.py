@@ -16,7 +16,7 @@ _QUOTED = re.compile(
     r"""["'\u201c\u201d\u201e\xab\xbb\u2018\u2019\u2039\u203a\u300c\u300e](.+)["'\u201c\u201d\xab\xbb\u2018\u2019\u2039\u203a\u300d\u300f]"""
 )
 _BRACKETS = re.compile(r"\s*[(\[{\uff08\u3010][^)\]}\uff09\u3011]*[)\]}\uff09\u3011]\s*")
-_ADDRESS = re.compile(r"@\w|https?:|www\.", re.IGNORECASE)
+_ADDRESS = re.compile(r"@\w|https?:|www\.|\S+@\S+\.\w+$", re.IGNORECASE)
 EMPTY = frozenset({"nan", "NaN", "None", "NULL", "null", "NaT", "<NA>", "#N/A", "N/A", "n/a", "#NAME?", "#REF!"})
 """What programs write into a cell that is empty, or that they could not fill."""
 

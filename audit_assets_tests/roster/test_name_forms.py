@@ -38,6 +38,7 @@ def test_a_name_that_a_program_or_a_catalogue_changed_is_refused_with_the_form_t
         ("nan", "an empty cell"),
         ("#N/A", "an empty cell"),
         ("@adaexample", "a handle or an address"),
+        ("ada@example.org", "a handle or an address"),
         ("https://example.org/ada", "a handle or an address"),
         ("Ad\ufffdle Example", "lost a letter"),
         ("Ad?le Example", "lost a letter"),
