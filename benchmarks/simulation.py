@@ -95,9 +95,9 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("names", None, "own origin", "false_pass", 0.01),
     ("one artist", None, "0", "found", 0.05),
     ("alone", None, "0", "found", 0.05),
-    ("roster", None, "filter, then adjust", "false among found", 0.05),
-    ("roster", None, "filter, then adjust", "false of artists", 0.01),
-    ("orders", None, "filter, then adjust", "false among found", 0.05),
+    ("roster", None, "the rule", "false among found", 0.05),
+    ("roster", None, "the rule", "false of artists", 0.01),
+    ("orders", None, "the rule", "false among found", 0.05),
     ("both", None, "all adjusted together", "false among found", 0.05),
     ("both", None, "unknown artists", "pass", 0.01),
     ("both", None, "at least m", "above the truth", 0.05),
@@ -193,7 +193,7 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
     page = Page(table)
     effects = [f"{e:g}" for e in studies.EFFECTS]
     test_names = ("own_cell", "name_test", "own_rank")
-    deciding, last = "filter, then adjust", "adjust, then filter"
+    deciding, last = "the rule", "removed afterwards"
     sizes = page.cases("sizes")
     version_cases = page.cases("versions")
     alike = page.cases("seen")

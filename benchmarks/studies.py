@@ -281,13 +281,13 @@ def roster(audits: int, seed: int) -> Iterator[Row]:
             at_least = true_discoveries(p, passed=passed)
             pair = pairing(cells.similarity, own, permutations=999, rng=rng).p_value
             return {
-                ("filter, then adjust", "found"): mean(first[true & passed]),
-                ("filter, then adjust", "all found"): mean([first[true & passed].all()]) if (true & passed).any() else np.nan,
-                ("filter, then adjust", "false among found"): float((first & ~true).sum() / max(1, first.sum())),
-                ("filter, then adjust", "any false"): float((first & ~true).any()),
-                ("filter, then adjust", "false of artists"): mean(first[~true]),
-                ("adjust, then filter", "found"): mean(last[true & passed]),
-                ("adjust, then filter", "false among found"): float((last & ~true).sum() / max(1, last.sum())),
+                ("the rule", "found"): mean(first[true & passed]),
+                ("the rule", "all found"): mean([first[true & passed].all()]) if (true & passed).any() else np.nan,
+                ("the rule", "false among found"): float((first & ~true).sum() / max(1, first.sum())),
+                ("the rule", "any false"): float((first & ~true).any()),
+                ("the rule", "false of artists"): mean(first[~true]),
+                ("removed afterwards", "found"): mean(last[true & passed]),
+                ("removed afterwards", "false among found"): float((last & ~true).sum() / max(1, last.sum())),
                 ("no text", "found"): mean(every[true]),
                 ("no text", "false among found"): float((every & ~true).sum() / max(1, every.sum())),
                 ("at least m", "above the truth"): float(at_least > true.sum()),
@@ -333,8 +333,8 @@ def orders(audits: int, seed: int) -> Iterator[Row]:
             passed = true & (rng.random(len(p)) < 0.2)
             passed[true.sum() : true.sum() + 2 * NAME_ONLY] = True
             found = {
-                "filter, then adjust": filtered_bh(p, passed, alpha=ALPHA).found,
-                "adjust, then filter": (benjamini_hochberg(p) < ALPHA) & passed,
+                "the rule": filtered_bh(p, passed, alpha=ALPHA).found,
+                "removed afterwards": (benjamini_hochberg(p) < ALPHA) & passed,
             }
             return {
                 (rule, "false among found"): float((f & ~true).sum() / max(1, f.sum())) for rule, f in found.items()
