@@ -39,6 +39,7 @@ from audit_assets.measurement import (
     versions,
 )
 from audit_assets.measurement.power import accuracy_half_width
+from audit_assets.publication.words.reliability import false_among_found
 from benchmarks import arm_studies, both_experiments, further_studies, limit_studies, studies
 from benchmarks.simulation_figure import draw_figure
 from benchmarks.studies import Row
@@ -250,7 +251,7 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
              for n in studies.IMITATED],
             ["imitated of 70", "audits with m above the truth, %", "mean m"],
         ),
-        "base rates": base_rates(page),
+        "base rates": base_rates(table),
         "seen": page.crossed(
             "seen", alike, [("works recognised", "recognised", "share of works"), ("artists auditable", "perfect imitator", "auditable")],
             "correlation of two works of one artist",
@@ -356,19 +357,8 @@ def alone(page: Page) -> str:
     return f"{markdown(rows, head)}\n\nIn %, ± one standard error; {page.audits('alone')} audits drawn per cell."
 
 
-def base_rates(page: Page) -> str:
-    near = page.value("both", f"{both_experiments.NEARNESS[-1]:g} | 0", "unknown artists", "pass and match")
-    rows = []
-    for share in studies.PREVALENCES:
-        independent, every = (
-            page.value("base rates", f"{share:g}", test, "false among found")
-            for test in ("1 % of names pass", "every name passes")
-        )
-        # The share found follows from the first figure: false / (false + found).
-        wrong = (1 - share) * studies.NAME_LEVEL * studies.ALPHA
-        true = wrong * (1 - independent) / independent
-        together = (1 - share) * near
-        rows.append([f"{100 * share:g} %", *(percent(v) for v in (independent, together / (together + true), every))])
+def base_rates(table: pd.DataFrame) -> str:
+    rows = [[f"{100 * share:g} %", *map(percent, rest)] for share, *rest in false_among_found(table)]
     return markdown(
         rows,
         ["truly imitated, of artists audited one by one", "false among `imitated`, %", "if labels are near to hands, %", "if each name passes identification by itself, %"],

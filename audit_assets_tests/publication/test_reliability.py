@@ -59,6 +59,26 @@ def test_a_design_that_was_not_simulated_and_a_test_that_did_not_run_say_so() ->
     assert any("name test" in row[0] for row in alone)
 
 
+def test_the_power_of_one_artist_is_not_promised_to_a_list() -> None:
+    assert "adjusted over all artists" in words.missed(one(artists=10)).caption
+    assert "adjusted over all artists" not in words.missed(one(artists=1)).caption
+
+
+def test_mistakes_among_the_found_are_told_for_the_worst_worlds_too() -> None:
+    """By Bayes' rule. If unknown names that pass also match, many of the found are false, and the page must not keep it to itself."""
+    found = words.simulated()
+    both = found[(found["study"] == "both") & (found["case"] == words.NEAR) & (found["figure"] == "pass and match")]
+    near = float(both["value"].iloc[0])
+    assert near > 2 * words.NAME_LEVEL * words.ALPHA
+    for share, independent, labels_near, every in words.false_among_found(found):
+        power = (1 - share) * words.NAME_LEVEL * words.ALPHA * (1 / independent - 1) / share
+        assert 0 < power <= 1
+        assert labels_near == pytest.approx((1 - share) * near / ((1 - share) * near + share * power))
+        assert independent < labels_near
+        assert independent < every
+    assert [len(row) for row in words.base_rates().rows] == [4] * 5
+
+
 @pytest.mark.parametrize("encoder", ["sim-clip", "sim-vision"])
 def test_the_page_has_the_facts_of_the_audit(simulated: Workspace, tmp_path: Path, encoder: str) -> None:
     with read.opened(simulated.database) as connection:

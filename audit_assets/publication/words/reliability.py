@@ -16,6 +16,10 @@ from audit_assets.publication.words.table import Table, columns
 
 SIMULATION = Path(__file__).with_name("simulation.csv")
 EFFECTS = ("0.3", "0.5", "0.8")
+NEAR = "0.8 | 0"
+"""The case in which labels lie near to hands, and nobody is imitated."""
+NAME_LEVEL, ALPHA = 0.01, 0.05
+"""The levels of the two steps in the simulated audits of one artist."""
 FEW = 10
 """With fewer other artists than this, the level is that of the worlds with few artists."""
 
@@ -121,9 +125,15 @@ def missed(design: Design) -> Table:
     add("sizes", "works of the artist", "works", design.works.usual if design.works else None)
     add("sizes", "control names", "names", design.names.usual if design.names else None)
     add("sizes", "images per name", "images", design.images.usual if design.images else None)
+    several = (
+        " These are audits of one artist. In this audit of several, p-values are adjusted over all artists, so that weaker imitations are found less often."
+        if design.artists > 1
+        else ""
+    )
     return Table(
         "Missed: how often the matching test finds an imitation that is there. Strength: the cosine between the artist’s hand and the centre of the images; 0 is none, 1 is perfect. "
-        "Each row has the simulated design that is nearest to this audit in one number; the others are ten works, 199 control names, ten images and 20 other artists.",
+        "Each row has the simulated design that is nearest to this audit in one number; the others are ten works, 199 control names, ten images and 20 other artists."
+        + several,
         columns(
             "Number", "This audit", "Simulated", "Found at strength 0.3", "At 0.5", "At 0.8", number=("This audit",)
         ),
@@ -133,14 +143,41 @@ def missed(design: Design) -> Table:
 
 def base_rates() -> Table:
     """How many of the found are false, by how many artists are truly imitated."""
-    found = simulated()
-    own = found[(found["study"] == "base rates") & (found["test"] == "1 % of names pass")]
     return Table(
-        "How many of those who are called imitated are called so by mistake. It depends on how many of the audited artists the model truly imitates, which no test can know. "
-        "For audits of one artist each, of strength 0.5.",
-        columns("Truly imitated", "Called by mistake, of those called imitated"),
-        [(percent(float(row["case"]), 0), percent(row["value"])) for row in own.to_dict("records")],
+        "How many of those who are called imitated are called so by mistake. It depends on how many of the audited artists the model truly imitates, which no test can know, "
+        "and on whether an unknown name that passes the first step by chance also passes the second. "
+        "For audits of one artist each, of strength 0.5. In a list, the adjusted q-value bounds the mistakes.",
+        columns(
+            "Truly imitated",
+            "Called by mistake, of those called imitated, if the steps are independent",
+            "If the encoder knows hands by the names",
+            "If each name passes the first step by itself",
+        ),
+        [
+            tuple(percent(share, 0 if place == 0 else 1) for place, share in enumerate(row))
+            for row in false_among_found(simulated())
+        ],
     )
+
+
+def false_among_found(found: pd.DataFrame) -> list[tuple[float, float, float, float]]:
+    """(share truly imitated, and the share of false among the found in three worlds), from the rows of `simulation.csv`.
+
+    In the second world, the labels of names lie near to the hands: an unknown name that passes identification by chance often matches too.
+    """
+    rows = found[(found["study"] == "base rates") & (found["figure"] == "false among found")]
+    figures = rows.set_index(["case", "test"])["value"]
+    both = found[(found["study"] == "both") & (found["case"] == NEAR) & (found["test"] == "unknown artists")]
+    near = float(both.loc[both["figure"] == "pass and match", "value"].iloc[0])
+    told = []
+    for case in rows["case"].unique():
+        share, independent, every = (
+            float(v) for v in (case, figures[case, "1 % of names pass"], figures[case, "every name passes"])
+        )
+        # The share found follows from the first figure: false / (false + found).
+        true = (1 - share) * NAME_LEVEL * ALPHA * (1 - independent) / independent
+        told.append((share, independent, (1 - share) * near / ((1 - share) * near + true), every))
+    return told
 
 
 def _rate(row: Mapping[Any, Any]) -> str:
