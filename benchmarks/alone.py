@@ -16,12 +16,13 @@ from audit_assets.config import EncoderEntry
 from audit_assets.results.auditability import reference_trials
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.identification import identification_trials, text_side
-from audit_assets.results.matched import KINDS, matched
+from audit_assets.results.matched import matched
 from audit_assets.results.matching import BY_SUBJECT_COLUMNS
 from audit_assets.results.own_cells import matrix_rows
 from audit_assets.results.recipe import images_of, works_of
 from audit_assets.results.rows import Writer
 from audit_assets.results.verdicts import evidence
+from audit_assets.roster.strata import TESTED
 from audit_assets.workspace import Workspace
 
 
@@ -34,7 +35,7 @@ class Alone(Workspace):
 
     def subjects(self) -> pd.DataFrame:
         table = super().subjects()
-        own = table[(table["subject"] == self.artist) | ~table["kind"].isin(KINDS)]
+        own = table[(table["subject"] == self.artist) | ~table["kind"].isin(TESTED)]
         if not self.background:
             own = own[own["kind"] != "background"]
         own = own.copy()
@@ -71,7 +72,7 @@ def main(config: str, model: str | None = None) -> None:
     subjects = whole.subjects()
     for encoder in whole.audit.encoders:
         for background in (True, False):
-            for kind in KINDS:
+            for kind in TESTED:
                 called, others = 0, []
                 tested = subjects.loc[subjects["kind"] == kind, "subject"].astype(str).tolist()
                 for subject in tested:

@@ -31,8 +31,6 @@ from audit_assets.roster.strata import TESTED, strata_of
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
-KINDS = TESTED
-
 
 @dataclass(frozen=True)
 class Works:
@@ -180,7 +178,7 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     output[near[alike < PIXELS]] = -1
     _add_copies(output, works.rows, images)
     weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
-    tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in KINDS]
+    tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in TESTED]
     tested = [s for s in tested if s in set(works.pool)]
     cells = similarities(
         works.embeddings, works.artist, made, of_image, pool=len(works.pool), names=len(names), shown=shown, weights=weights

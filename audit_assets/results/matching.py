@@ -21,10 +21,11 @@ from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.copies import copies_of, images_that_count
 from audit_assets.results.label_sets import in_roster
-from audit_assets.results.matched import KINDS, Matched, matched
+from audit_assets.results.matched import Matched, matched
 from audit_assets.results.own_cells import matrix_rows
 from audit_assets.results.recipe import Recipe, images_of, together, works_of
 from audit_assets.results.rows import Writer
+from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.images import SHOW_NOTHING
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
@@ -116,7 +117,7 @@ def _in_order(references: pd.DataFrame) -> pd.DataFrame:
 def _rank_sum_groups(images: pd.DataFrame, real: pd.DataFrame, subjects: pd.DataFrame) -> Iterator[Group]:
     """Group the artists of the roster among themselves, and untrained artists against the roster."""
     roster = subjects.loc[(subjects["kind"] == "artist") & in_roster(subjects, "criteria"), "subject"].tolist()
-    for kind in KINDS:
+    for kind in TESTED:
         tested = roster if kind == "artist" else subjects.loc[subjects["kind"] == kind, "subject"].tolist()
         if group := _group(kind, tested, roster, _supplied(images), real):
             yield group

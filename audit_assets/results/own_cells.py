@@ -17,8 +17,9 @@ from audit_assets.measurement.own_cell_companions import (
     pairing,
 )
 from audit_assets.measurement.vectors import IntArray
-from audit_assets.results.matched import KINDS, Matched
+from audit_assets.results.matched import Matched
 from audit_assets.results.rows import Writer
+from audit_assets.roster.strata import TESTED
 
 REASSIGNED_CELLS, REASSIGNED_LARGE = 20, 3
 """Times that the own-cell test is repeated with works of other artists: fewer in a matrix of more than two million cells."""
@@ -27,10 +28,10 @@ REASSIGNED_CELLS, REASSIGNED_LARGE = 20, 3
 def matrix_rows(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
     """Run the own-cell test with its two companions per artist, and the pairing test of all artists together."""
     for test, ranks in _tests(found, subjects).items():
-        for kind in KINDS:
+        for kind in TESTED:
             _ranked(out, found, kind, test, "none", ranks, protocol)
     reassigned = _reassigned_cells(found, protocol)
-    for kind in KINDS:
+    for kind in TESTED:
         _ranked(out, found, kind, "own_cell", "reassigned", reassigned, protocol)
     _pairings(out, found, subjects, protocol)
 

@@ -24,7 +24,7 @@ from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld
 from audit_assets.results.copies import but_for_copies, copied, copies_of
-from audit_assets.results.matched import KINDS, Matched, matched
+from audit_assets.results.matched import Matched, matched
 from audit_assets.results.positive_control import (
     MODEL,
     Needed,
@@ -33,6 +33,7 @@ from audit_assets.results.positive_control import (
     imitated_perfectly,
 )
 from audit_assets.results.recipe import Recipe, encoders_used, images_of, together, works_of
+from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -98,7 +99,7 @@ def evidence(
     if found is not None and found.tested:
         match = deciding(found, tests)
         passed = np.array([not has_text or named["answer"].get(s) == YES for s in found.tested])
-        families = {kind: _family(found, match, passed, kind, alpha) for kind in KINDS}
+        families = {kind: _family(found, match, passed, kind, alpha) for kind in TESTED}
         needed = _needed(found, match, families, named if has_text else None, works, subjects)
         controls = found.columns_of(("random_name", "nonsense"), subjects)
         perfect = imitated_perfectly(found, needed, seed=ws.protocol.seed, controls=controls)
@@ -122,7 +123,7 @@ def evidence(
         steers = from_names(name, has_text=True) if name is not None else None
         more = tested.get(subject, {})
         towards, seen = more.get("towards"), more.get("seen")
-        if towards is None and kind in KINDS and subject in in_pool:
+        if towards is None and kind in TESTED and subject in in_pool:
             towards, seen = _no_matrix(found is None)
         if has_text and steers is None:
             steers = Finding(UNTESTED, "No image could be classified.", settle="Images that show something.")
@@ -247,7 +248,7 @@ def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:
 def _roster(verdicts: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """One row per tested kind: how many are called, and at least how many are imitated with 95 % confidence."""
     rows = []
-    for kind in KINDS:
+    for kind in TESTED:
         own = verdicts[(verdicts["kind"] == kind) & verdicts["towards"].notna()]
         if own.empty:
             continue
