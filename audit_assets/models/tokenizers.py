@@ -4,6 +4,7 @@ If a name is cut short, the model was never asked for it, and the images say not
 """
 
 import re
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,18 @@ def check_lengths(tokenizer: Any) -> None:
 def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
     """Return the words of a prompt that a tokenizer drops or cuts if it keeps `length` tokens.
 
-    The list is empty if all words are read. `tokenizer` is a tokenizer of transformers with offsets (all that are built
-    on the tokenizers library have them).
+    The list is empty if all words are read. A word is read if the prompt up to its end fits. Tokenizers of sentencepiece
+    do not say which letters a token is of, so the tokens are counted.
     """
-    whole = tokenizer(prompt, truncation=False, verbose=False)["input_ids"]
-    if len(whole) <= length:
+
+    def too_long(end: int) -> bool:
+        return len(tokenizer(prompt[:end], truncation=False, verbose=False)["input_ids"]) > length
+
+    if not too_long(len(prompt)):
         return []
-    kept = tokenizer(prompt, truncation=True, max_length=length, return_offsets_mapping=True)["offset_mapping"]
-    end = max((stop for start, stop in kept if stop > start), default=0)
-    cut_inside_a_word = end < len(prompt) and not prompt[end].isspace() and end and not prompt[end - 1].isspace()
-    start = prompt.rfind(" ", 0, end) + 1 if cut_inside_a_word else end
-    return prompt[start:].split()
+    words = list(re.finditer(r"\S+", prompt))
+    read = bisect_left(words, True, key=lambda word: too_long(word.end()))
+    return [word[0] for word in words[read:]]
 
 
 def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[str, int]:

@@ -1,9 +1,15 @@
 """Names that a tokenizer cuts short: which words are lost, and that nobody is asked for half a name."""
 
+import json
+import os
+import subprocess
+import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import transformers
 
 from audit_assets.config import Protocol
 from audit_assets.generation.diffusers_source import DiffusersSource
@@ -84,6 +90,54 @@ def test_a_name_that_is_cut_short_is_not_asked_for_and_its_rows_say_which_words_
     assert rows["image_sha256"].isna().all()
     assert "it loses 'grand duke of tuscany'" in rows["problem"][0]
     assert check_imitations(rows, protocol, "anna") == []
+
+
+class WithoutOffsets(transformers.PreTrainedTokenizer):
+    """A tokenizer in Python, as SigLIP's is: one token per letter, one at the end, and nothing said of which letters they are."""
+
+    vocab_size = 27
+
+    def get_vocab(self) -> dict[str, int]:
+        return {}
+
+    def _tokenize(self, text: str) -> list[str]:
+        return [letter for letter in text if not letter.isspace()]
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return ord(token)
+
+    def build_inputs_with_special_tokens(self, own: list[int], other: list[int] | None = None) -> list[int]:
+        return [*own, 1]
+
+
+@pytest.mark.parametrize(("length", "lost"), [(15, []), (14, ["maria"]), (10, ["maria"]), (9, ["anna", "maria"])])
+def test_the_words_that_a_tokenizer_without_offsets_cuts_are_named(length: int, lost: list[str]) -> None:
+    assert lost_words(WithoutOffsets(), "art by anna  maria ", length) == lost
+
+
+def run_apart(folder: Path, *packages: Path) -> dict[str, dict[str, list[str] | str]]:
+    path = os.pathsep.join(map(str, [Path(__file__).parents[2], *packages]))
+    command = [sys.executable, "-m", "audit_assets_tests.models.sentencepiece_models", str(folder)]
+    shown = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert shown.returncode == 0, shown.stderr[-3000:]
+    return json.loads(shown.stdout.splitlines()[-1])
+
+
+@pytest.mark.long
+def test_tokenizers_of_sentencepiece_load_with_the_package_and_name_it_without(tmp_path: Path) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (package,) = project["optional-dependencies"]["sentencepiece"]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "packages")]
+    said = subprocess.run([*install, package], capture_output=True, text=True)
+    if said.returncode:
+        pytest.skip(f"{package} cannot be installed: {said.stderr.strip().splitlines()[-1:]}")
+    for name, found in run_apart(tmp_path / "with", tmp_path / "packages").items():
+        assert found.get("short") == [], (name, found)
+        assert found["long"][-2:] == ["nils", "ulvang"], name
+    without = run_apart(tmp_path / "without")
+    assert set(without) == {"siglip", "gemma", "xlm_roberta", "t5"}
+    for name, found in without.items():
+        assert "pip install 'audit_assets[sentencepiece]'" in found.get("refused", ""), (name, found)
 
 
 def test_a_prompt_that_is_cut_short_does_not_take_the_others_with_it(saved: Path, tmp_path: Path) -> None:
