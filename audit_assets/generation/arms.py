@@ -69,7 +69,9 @@ class ArmStage:
                 rows = self.ws.warehouse.read(where, ["problem", "template", "image_sha256"])
                 problems = [str(problem) for problem in rows["problem"].dropna().unique()]
                 if n := int(((rows["template"] == OTHER) & rows["image_sha256"].notna()).sum()):
-                    problems.append(f"{n} images have another prompt than the arm's, and do not count")
+                    problems.append(
+                        f"{n} images have another prompt than the arm's or were made also from another image, and do not count"
+                    )
                 for problem in problems:
                     found.setdefault((arm.name, problem), []).append(one.subject)
         return [

@@ -58,8 +58,8 @@ def supplied_rows(
     """One row per image, and one `not_supplied` row per missing image that the protocol asks for.
 
     Prompt and seed come from the manifest, else from what the program that drew the image wrote into the file; `origin` says
-    which. An image belongs to the template that has its prompt, and to template OTHER if none has. An image whose prompt is not
-    known belongs to the first template. Trials are numbered in order of name. A file
+    which. An image belongs to the template that has its prompt, and to template OTHER if none has, or if its file says that it
+    was made from more than a prompt. An image whose prompt is not known belongs to the first template. Trials are numbered in order of name. A file
     with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for; a blank
     image is no copy, because a model can refuse several times. Seed,
     prompt and date are NULL if they are not known. InputError names a file that cannot be read.
@@ -70,7 +70,7 @@ def supplied_rows(
     trials: Counter[int] = Counter()
     seen: set[str] = set()
     for file in files:
-        said = _said(file, manifest.get(file, {}))
+        said, besides = _said(file, manifest.get(file, {}))
         if said["prompt"] is not None:
             said["origin"] += _sheet_says_otherwise(file, said["prompt"], wordings)
         elif (prompt := _by_sheet(file, wordings)) is not None:
@@ -78,6 +78,8 @@ def supplied_rows(
         image = open_image(file)
         sha256 = store.put(image)
         template = _template(said["prompt"], said["origin"], wordings) if said["prompt"] is not None else 0
+        if besides is not None:
+            template, said["origin"] = OTHER, f"{said['origin']}{ALSO_FROM}{besides}"
         row = {
             "model_version": model_version,
             "subject": subject,
@@ -103,8 +105,8 @@ def supplied_rows(
     return imitation_table(rows)
 
 
-def _said(file: Path, manifest: Mapping[str, str]) -> dict[str, Any]:
-    """What is known of an image's making: prompt, seed, date, model, and the origin of prompt and seed.
+def _said(file: Path, manifest: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
+    """What is known of an image's making (prompt, seed, date, model, and the origin of prompt and seed), and what it was made from besides.
 
     The manifest's word counts. If the file says otherwise, the origin says so.
     """
@@ -121,7 +123,9 @@ def _said(file: Path, manifest: Mapping[str, str]) -> dict[str, Any]:
         said |= {"prompt": prompt or found.prompt, "seed": found.seed if seed is None else seed}
         if new:
             origin = f"{origin}, {found.origin}" if origin else found.origin
-    return {**said, "origin": origin}
+        if found.besides is not None:
+            origin = origin or found.origin
+    return {**said, "origin": origin}, found.besides if found else None
 
 
 def _by_sheet(file: Path, prompts: Iterable[str]) -> str | None:
@@ -142,6 +146,7 @@ def _sheet_says_otherwise(file: Path, prompt: str, wordings: Iterable[str]) -> s
 
 
 OTHERWISE = "; the file says "
+ALSO_FROM = "; made also from "
 
 
 def _differs(one: object, other: object) -> bool:
@@ -181,7 +186,11 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
-    others, copies = images[images["template"] == OTHER], table[table["status"] == "copy"]
+    made_from = images["origin"].fillna("").astype(str).str.partition(ALSO_FROM)[2]
+    others, copies = (
+        images[(images["template"] == OTHER) & (made_from == "")],
+        table[table["status"] == "copy"],
+    )
     counts = (
         images[images["template"] != OTHER].groupby("subject").size().reindex(table["subject"].unique(), fill_value=0)
     )
@@ -203,6 +212,11 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
         found.append(
             f"{subject}: {len(own)} of {int((images['subject'] == subject).sum())} images have another prompt than the protocol's (such as "
             f"{str(own['prompt'].iloc[0])[:200]!r}); they are counted apart; if the prompts name the artist in one way, make them a template of the protocol"
+        )
+    for (whose, besides), own in images[made_from != ""].groupby(["subject", made_from[made_from != ""]]):
+        found.append(
+            f"{whose}: {len(own)} of {int((images['subject'] == whose).sum())} images were made also from {besides}, not from a prompt alone "
+            f"(such as {own['file'].iloc[0]}); they are counted apart"
         )
     for subject, own in copies.groupby("subject"):
         different = int((images["subject"] == subject).sum())
@@ -231,6 +245,8 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     models = sorted(set(images["model"].dropna().astype(str)))
     if len(models) > 1:
         found.append(f"the images name {len(models)} models: {', '.join(models[:5])}")
+    elif models and " with " in models[0]:
+        found.append(f"the images name a model with adapters: {models[0]}")
     if unknown := int(images["seed"].isna().sum()):
         found.append(f"{unknown} of {len(images)} images have no known seed")
     if unsaid := int(images["prompt"].isna().sum()):

@@ -1,36 +1,30 @@
 """These functions read what the program that drew an image wrote into the file: prompt, seed and model.
 
 Known are the web UI and its kin (`parameters`), ComfyUI (`prompt`, `workflow`), InvokeAI (`invokeai_metadata`,
-`sd-metadata`), NovelAI (`Comment`), Midjourney (`Description`, or the name of the file) and DALL-E (the name of the file).
-A value that is not certain is left out: if two samplers of a workflow have different seeds, no seed is known.
+`sd-metadata`), NovelAI (`Comment`), Draw Things (XMP), Easy Diffusion (`prompt` beside `seed`), Midjourney (`Description`,
+or the name of the file) and DALL-E (the name of the file). The prompt is the one that the model was sent, with the words
+that the program added. A value that is not certain is left out: if two samplers of a workflow have different seeds, no
+seed is known.
 """
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
+from audit_assets.untrusted.comfy import of_prompt, of_workflow
 from audit_assets.untrusted.images import FORMATS
+from audit_assets.untrusted.making import ANOTHER_IMAGE, Said, adapters_of, image_in, whole, with_adapters
 from audit_assets.untrusted.png import MAGIC, texts_of
 
 LONGEST_PROMPT = 20_000
 FILE_NAME = "file name"
 """An origin that begins with this is the name of the file."""
-_MOST_NODES = 5_000
-
-
-class Said(NamedTuple):
-    """This is what a file says about its making. None stands for what it does not say."""
-
-    prompt: str | None
-    seed: int | None
-    model: str | None
-    origin: str
-    """Where in the file the values were found."""
 
 
 def said_in(path: Path) -> Said | None:
@@ -38,7 +32,7 @@ def said_in(path: Path) -> Said | None:
 
     No pixel is decoded, and no content of a text raises an error.
     """
-    texts = _texts(path)
+    texts = _together(_texts(path))
     for key, read in _READERS.items():
         if key in texts:
             with suppress(ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
@@ -55,20 +49,15 @@ def _clean(found: Said | None) -> Said | None:
     seed = found.seed
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         seed = None
-    return None if (prompt, seed, model) == (None, None, None) else Said(prompt, seed, model, found.origin)
+    if (prompt, seed, model, found.besides) == (None, None, None, None):
+        return None
+    return Said(prompt, seed, model, found.origin, found.besides)
 
 
 def _text(value: Any) -> str | None:
     if not isinstance(value, str) or len(value) > LONGEST_PROMPT:
         return None
     return value.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip() or None
-
-
-def _whole(value: Any) -> int | None:
-    """Return a whole number that is written as a number or as digits."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 # ---- where texts lie
@@ -88,6 +77,8 @@ def _of_exif(path: Path) -> dict[str, str]:
     with Image.open(path, formats=FORMATS) as image:
         exif, comment = image.getexif(), image.info.get("comment", b"")
         found = {}
+        if xmp := image.info.get("xmp"):
+            found["xml:com.adobe.xmp"] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
         if comment:
             found["parameters"] = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
         user = exif.get_ifd(0x8769).get(0x9286, b"")
@@ -109,6 +100,19 @@ def _user_comment(content: bytes | str) -> str:
     return (body if code in (b"ASCII\0\0\0", bytes(8)) else content).decode("utf-8", "replace")
 
 
+def _together(texts: dict[str, str]) -> dict[str, str]:
+    """The texts, with those in one that two programs spread over several."""
+    if "seed" in texts and not texts.get("prompt", "{").lstrip().startswith("{"):
+        return {**texts, _EASY: json.dumps(texts)}
+    if texts.get("source", "").startswith("NovelAI") and "comment" in texts:
+        with suppress(ValueError, TypeError, RecursionError):
+            return {**texts, "comment": json.dumps({"model": texts["source"], **json.loads(texts["comment"])})}
+    return texts
+
+
+_EASY = "easy diffusion"
+
+
 # ---- the web UI
 def _parameters(text: str) -> Said | None:
     with suppress(ValueError):  # a prompt of the web UI may begin with a brace too
@@ -121,108 +125,59 @@ def _parameters(text: str) -> Said | None:
     settings = dict(re.findall(r'\s*([\w ./-]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', lines[last]))
     above = "\n".join(lines[:last])
     prompt = re.split(r"(?:^|\n)Negative prompt:", above)[0]
-    model = settings.get("Model") or settings.get("Model hash")
+    listed = list(_resources(lines[last]))
+    bases = [name for kind, name in listed if kind == "checkpoint"]
+    model = settings.get("Model") or (bases[0] if len(bases) == 1 else None) or settings.get("Model hash")
+    adapters = [entry.partition(":")[0] for entry in settings.get("Lora hashes", "").strip(' "').split(",")]
+    adapters += [name for kind, name in listed if kind in ("lora", "locon", "lycoris", "dora")]
+    # Denoising is of an image that was given, or of the first pass of a large image.
+    passes = any(key.strip().lower().startswith(("hires", "first pass")) for key in settings)
+    given = "Denoising strength" in settings and not passes
+    given = given or any(key.strip().startswith("ControlNet") for key in settings)
     return Said(
-        prompt, _whole(settings.get("Seed", "").strip()), model.strip(' "') if model else None, "parameters (web UI)"
+        prompt,
+        whole(settings.get("Seed", "").strip()),
+        with_adapters(model.strip(' "') if model else None, adapters),
+        "parameters (web UI)",
+        ANOTHER_IMAGE if given else None,
     )
 
 
-def _parameters_as_json(found: Mapping[str, Any]) -> Said:
+def _resources(line: str) -> Iterator[tuple[str, str]]:
+    """Kind and name of what an online service drew with, which it lists as JSON."""
+    start = line.find("Civitai resources: ")
+    if start >= 0:
+        found, _ = json.JSONDecoder().raw_decode(line, line.index("[", start))
+        for one in found:
+            names = [str(one[key]) for key in ("modelName", "modelVersionName") if one.get(key)]
+            yield str(one.get("type")).lower(), " ".join(names)
+
+
+def _parameters_as_json(found: Mapping[str, Any], origin: str = "parameters (JSON)") -> Said:
     """SwarmUI and Fooocus write JSON where the web UI writes lines."""
     own = found.get("sui_image_params", found)
-    model = own.get("model") or own.get("base_model") or own.get("Model")
-    seed = _whole(own.get("seed", own.get("Seed")))
-    return Said(own.get("prompt") or own.get("Prompt"), seed, model, "parameters (JSON)")
+    models = ("model", "base_model", "Model", "base_model_name", "use_stable_diffusion_model")
+    model = next((own[key] for key in models if own.get(key)), None)
+    prompt = own.get("prompt") or own.get("Prompt")
+    if isinstance(sent := own.get("full_prompt"), list) and sent:  # with the words of styles, and of an expansion
+        prompt = ", ".join(dict.fromkeys(sent))
+    seed = whole(own.get("seed", own.get("Seed")))
+    return Said(prompt, seed, with_adapters(model, adapters_of(own)), origin, image_in(own))
 
 
-# ---- ComfyUI
-_TEXTS = ("text", "text_g", "t5xxl", "clip_l", "prompt", "string", "value", "positive")
-_MODELS = ("ckpt_name", "unet_name", "model_name")
-_WIDGETS = {
-    "CLIPTextEncode": ("text",),
-    "KSampler": ("seed",),
-    "KSamplerAdvanced": ("add_noise", "noise_seed"),
-    "RandomNoise": ("noise_seed",),
-    "CheckpointLoaderSimple": ("ckpt_name",),
-    "UNETLoader": ("unet_name",),
-}
-"""The first values of nodes that a saved workflow lists without their names."""
+def _easy(text: str) -> Said:
+    return _parameters_as_json(json.loads(text), "texts (Easy Diffusion)")
 
 
-def _comfy(text: str) -> Said | None:
-    nodes = json.loads(text)
-    if not isinstance(nodes, dict) or len(nodes) > _MOST_NODES:
+def _draw_things(xmp: str) -> Said | None:
+    comment = xmp.partition("<exif:UserComment>")[2].partition("</exif:UserComment>")[0]
+    content = html.unescape(comment)
+    found, _ = json.JSONDecoder().raw_decode(content, content.index("{"))
+    if "c" not in found:
         return None
-    graph = {
-        str(key): node for key, node in nodes.items() if isinstance(node, dict) and isinstance(node.get("inputs"), dict)
-    }
-    return _of_graph(graph, "prompt (ComfyUI)")
-
-
-def _workflow(text: str) -> Said | None:
-    found = json.loads(text)
-    nodes, links = found["nodes"], found.get("links", [])
-    if len(nodes) > _MOST_NODES:
-        return None
-    sources = {link[0]: [str(link[1]), link[2]] for link in links if isinstance(link, list) and len(link) >= 3}
-    graph = {}
-    for node in nodes:
-        if node.get("mode") in (2, 4):  # muted, bypassed
-            continue
-        values = node.get("widgets_values")
-        inputs: dict[str, Any] = dict(
-            zip(_WIDGETS.get(node.get("type"), ()), values if isinstance(values, list) else (), strict=False)
-        )
-        for port in node.get("inputs") or []:
-            if port.get("link") in sources:
-                inputs[port["name"]] = sources[port["link"]]
-        graph[str(node["id"])] = {"class_type": node.get("type"), "inputs": inputs}
-    return _of_graph(graph, "workflow (ComfyUI)")
-
-
-def _of_graph(graph: Mapping[str, Any], origin: str) -> Said | None:
-    """What all samplers of a graph agree on."""
-    prompts: set[str] = set()
-    seeds: set[int] = set()
-    models: set[str] = set()
-    for node in graph.values():
-        inputs = node["inputs"]
-        if not ({"positive", "guider"} & inputs.keys() and {"seed", "noise_seed", "noise"} & inputs.keys()):
-            continue
-        start = inputs["positive"] if "positive" in inputs else inputs["guider"]
-        prompts |= set(_strings(graph, start, _TEXTS, ("conditioning", "positive", "cond1")))
-        seeds |= set(_numbers(graph, inputs))
-        models |= set(_strings(graph, inputs.get("model", inputs.get("guider")), _MODELS, ("model",)))
-    prompt, model = (next(iter(values)) if len(values) == 1 else None for values in (prompts, models))
-    seed = next(iter(seeds)) if len(seeds) == 1 else None
-    return None if (prompt, seed, model) == (None, None, None) else Said(prompt, seed, model, origin)
-
-
-def _strings(graph: Mapping[str, Any], link: Any, ends: tuple[str, ...], through: tuple[str, ...]) -> Iterator[str]:
-    """The texts at the ends of a link: of the nodes that it leads to, through inputs of some names."""
-    open_links, seen = [link], set()
-    while open_links:
-        link = open_links.pop()
-        if not (isinstance(link, list) and link and str(link[0]) in graph) or str(link[0]) in seen:
-            continue
-        seen.add(str(link[0]))
-        inputs = graph[str(link[0])]["inputs"]
-        own = [inputs[name] for name in ends if name in inputs]
-        yield from dict.fromkeys(value.strip() for value in own if isinstance(value, str) and value.strip())
-        open_links += [value for value in own if isinstance(value, list)]
-        open_links += [inputs[name] for name in through if name in inputs]
-
-
-def _numbers(graph: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[int]:
-    value = next((inputs[name] for name in ("seed", "noise_seed", "noise") if name in inputs), None)
-    for _ in range(8):
-        if (number := _whole(value)) is not None:
-            yield number
-            return
-        if not (isinstance(value, list) and value and str(value[0]) in graph):
-            return
-        of = graph[str(value[0])]["inputs"]
-        value = next((of[name] for name in ("seed", "noise_seed", "value", "int") if name in of), None)
+    given = image_in(found) or (ANOTHER_IMAGE if found.get("strength", 1) < 1 or found.get("control") else None)
+    model = with_adapters(found.get("model"), adapters_of(found))
+    return Said(found["c"], whole(found.get("seed")), model, "XMP (Draw Things)", given)
 
 
 # ---- InvokeAI, NovelAI
@@ -231,7 +186,12 @@ def _invoke(text: str) -> Said:
     model = found.get("model")
     if isinstance(model, dict):
         model = model.get("name") or model.get("model_name") or model.get("key")
-    return Said(found.get("positive_prompt"), _whole(found.get("seed")), model, "invokeai_metadata (InvokeAI)")
+    prompt, style = found.get("positive_prompt"), found.get("positive_style_prompt")
+    if prompt and style and style != prompt:
+        prompt = f"{prompt}, {style}"
+    model = with_adapters(model, adapters_of(found))
+    origin = "invokeai_metadata (InvokeAI)"
+    return Said(prompt, whole(found.get("seed")), model, origin, image_in(found))
 
 
 def _invoke_before(text: str) -> Said:
@@ -240,20 +200,26 @@ def _invoke_before(text: str) -> Said:
     prompt = image.get("prompt")
     if isinstance(prompt, list):
         prompt = ", ".join(part["prompt"] for part in prompt) if all("prompt" in part for part in prompt) else None
-    return Said(prompt, _whole(image.get("seed")), found.get("model_weights"), "sd-metadata (InvokeAI)")
+    model, origin = found.get("model_weights"), "sd-metadata (InvokeAI)"
+    return Said(prompt, whole(image.get("seed")), model, origin, image_in(image))
 
 
 def _dream(text: str) -> Said | None:
     known = re.match(r'"(.*)"(.*)$', text, re.S)
-    seed = re.search(r"(?:^|\s)-S\s*([0-9]{1,20})", known[2]) if known else None
-    return Said(known[1], int(seed[1]) if seed else None, None, "Dream (InvokeAI)") if known else None
+    if known is None:
+        return None
+    seed = re.search(r"(?:^|\s)-S\s*([0-9]{1,20})", known[2])
+    given = ANOTHER_IMAGE if re.search(r"\s(-I|--init_img)\b", known[2]) else None
+    return Said(known[1], int(seed[1]) if seed else None, None, "Dream (InvokeAI)", given)
 
 
 def _novel(text: str) -> Said | None:
     found = json.loads(text)
     if "prompt" not in found or "seed" not in found:
         return None
-    return Said(found["prompt"], _whole(found["seed"]), found.get("model"), "Comment (NovelAI)")
+    characters = (found.get("v4_prompt") or {}).get("caption", {}).get("char_captions", [])
+    prompt = ", ".join([found["prompt"], *(own["char_caption"] for own in characters)])
+    return Said(prompt, whole(found["seed"]), found.get("model"), "Comment (NovelAI)", image_in(found))
 
 
 # ---- Midjourney, DALL-E
@@ -272,7 +238,14 @@ def _with_flags(prompt: str, origin: str) -> Said:
     seed = re.search(r"--(?:seed|sameseed) ([0-9]{1,20})\b", flags)
     version = re.search(r"--(v|version|niji) ([0-9][0-9.]*)", flags)
     model = f"Midjourney {'niji ' if version[1] == 'niji' else ''}{version[2]}" if version else "Midjourney"
-    return Said(words.strip(), int(seed[1]) if seed else None, model, origin)
+    besides = re.search(r"--(sref|cref|oref|iw|profile|p)(?=\s|$)", flags)
+    return Said(
+        words.strip(),
+        int(seed[1]) if seed else None,
+        model,
+        origin,
+        f"what --{besides[1]} refers to" if besides else None,
+    )
 
 
 def _of_name(stem: str) -> Said | None:
@@ -292,9 +265,11 @@ _READERS = {
     "sd-metadata": _invoke_before,
     "dream": _dream,
     "parameters": _parameters,
-    "prompt": _comfy,
-    "workflow": _workflow,
+    _EASY: _easy,
+    "prompt": of_prompt,
+    "workflow": of_workflow,
     "comment": _novel,
+    "xml:com.adobe.xmp": _draw_things,
     "description": _midjourney,
 }
 """The readers by the keyword of the text. The first one that finds something counts."""

@@ -348,6 +348,25 @@ def test_prompt_seed_and_model_are_read_from_the_files_and_their_origin_is_kept(
     assert not any("no known" in sentence for sentence in said)
 
 
+def test_an_image_that_was_made_from_another_image_is_counted_apart_and_said(folder: Path, tmp_path: Path) -> None:
+    """It may begin with a work of the artist, so it shows nothing of what the model draws at the name."""
+    own = folder / "Bo Dahl"
+    for n in range(6):
+        from_image = ", Denoising strength: 0.4" if n < 2 else ""
+        save(own / f"{n}.png", n, f"art by Bo Dahl\nSteps: 20, Seed: {n}{from_image}, Model: my-model")
+    (own / "manifest.csv").write_text("file,prompt,seed\n1.png,art by Bo Dahl,1\n")
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    images = table[table["image_sha256"].notna()].set_index("file")
+    assert images["template"].to_dict() == {f"Bo Dahl/{n}.png": OTHER if n < 2 else 0 for n in range(6)}
+    assert images.loc["Bo Dahl/1.png", "origin"] == "manifest.csv; made also from another image"
+    said = deviations(table, PROTOCOL, SUBJECTS)
+    assert (
+        "bo: 2 of 6 images were made also from another image, not from a prompt alone (such as Bo Dahl/0.png); they are counted apart"
+        in said
+    )
+    assert not any("another prompt" in sentence for sentence in said)
+
+
 def test_a_manifest_counts_and_a_file_that_contradicts_it_is_said(folder: Path, tmp_path: Path) -> None:
     own = folder / "ada"
     for name in ("a.JPG", "b.webp", "c.png"):

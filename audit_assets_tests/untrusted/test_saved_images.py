@@ -58,7 +58,7 @@ PROMPT = "Artwork from Ada Example"
 @pytest.mark.parametrize(
     ("texts", "prompt", "seed", "model"),
     [
-        ({"parameters": A1111}, "Artwork from Ada Example, {a|b}\nsecond line", 1234, "my-model_v1"),
+        ({"parameters": A1111}, "Artwork from Ada Example, {a|b}\nsecond line", 1234, "my-model_v1 with a, b"),
         ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9"}, PROMPT, 9, None),
         ({"parameters": f"{PROMPT}\nsteps to heaven"}, None, None, None),
         ({"parameters": json.dumps({"sui_image_params": {"prompt": PROMPT, "seed": 3, "model": "x"}})}, PROMPT, 3, "x"),
@@ -86,6 +86,87 @@ def test_prompt_seed_and_model_are_read_from_the_file(
     else:
         assert found is not None
         assert found[:3] == (prompt, seed, model)
+
+
+FOOOCUS = {"prompt": PROMPT, "full_prompt": [f"cinematic still {PROMPT}", f"{PROMPT}, elegant"], "seed": "12", "base_model": "jx",
+           "loras": [["None", 1.0, ""], ["offset.safetensors", 0.1, "ab"]], "styles": "['Fooocus V2']"}  # fmt: skip
+WITH_LORA = comfy(**{
+    "5": {"class_type": "LoraLoader", "inputs": {"lora_name": "ada.safetensors", "model": ["4", 0]}},
+    "8": {"class_type": "Power Lora Loader", "inputs": {"lora_1": {"on": True, "lora": "b.safetensors"}, "lora_2": {"on": False, "lora": "c"}, "model": ["5", 0]}},
+    "9": {"class_type": "LoraLoader", "inputs": {"lora_name": "of-nothing.safetensors"}},
+    "3": {"class_type": "KSampler", "inputs": {"seed": 7, "model": ["8", 0], "positive": ["6", 0]}},
+})  # fmt: skip
+XMP = (
+    '<x:xmpmeta><rdf:Description><exif:UserComment><rdf:Alt><rdf:li xml:lang="x-default">'
+    + json.dumps({"c": PROMPT, "uc": "", "seed": 21, "model": "m.ckpt", "strength": 1, "mask_blur": 2.5, "lora": [{"model": "a.ckpt"}]}).replace('"', "&quot;")
+    + "</rdf:li></rdf:Alt></exif:UserComment></rdf:Description></x:xmpmeta>"
+)  # fmt: skip
+RESOURCES = 'Steps: 9, Seed: 2, Civitai resources: [{"type":"checkpoint","modelName":"Big","modelVersionName":"v2"},{"type":"lora","modelName":"Ada"}], Civitai metadata: {}'
+
+
+@pytest.mark.parametrize(
+    ("texts", "prompt", "seed", "model"),
+    [
+        ({"parameters": json.dumps(FOOOCUS)}, f"cinematic still {PROMPT}, {PROMPT}, elegant", 12, "jx with offset.safetensors"),
+        ({"parameters": json.dumps({**FOOOCUS, "full_prompt": [PROMPT], "loras": []})}, PROMPT, 12, "jx"),
+        ({"parameters": f"{PROMPT}\n{RESOURCES}"}, PROMPT, 2, "Big v2 with Ada"),
+        ({"prompt": json.dumps(WITH_LORA)}, PROMPT, 7, "my.safetensors with b.safetensors, ada.safetensors"),
+        ({"prompt": json.dumps(comfy(**{"6": {"class_type": "CLIPTextEncodeSDXL", "inputs": {"text_g": PROMPT, "text_l": "by others"}}}))}, None, 7, "my.safetensors"),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "positive_style_prompt": "oil", "seed": 4, "model": {"name": "x"}, "loras": [{"model": {"name": "ada"}, "weight": 1}]})}, f"{PROMPT}, oil", 4, "x with ada"),
+        ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "v4_prompt": {"caption": {"char_captions": [{"char_caption": "a girl"}]}}}), "Source": "NovelAI Diffusion V4 1234"}, f"{PROMPT}, a girl", 8, "NovelAI Diffusion V4 1234"),
+        ({"prompt": PROMPT, "seed": "31", "use_stable_diffusion_model": "sd", "use_lora_model": "None"}, PROMPT, 31, "sd"),
+        ({"XML:com.adobe.xmp": XMP}, PROMPT, 21, "m.ckpt with a.ckpt"),
+        ({"XML:com.adobe.xmp": "<exif:UserComment>{" * 20_000}, None, None, None),
+    ],
+)  # fmt: skip
+def test_words_that_a_program_added_and_adapters_are_read_too(
+    tmp_path: Path, texts: dict[str, str], prompt: str | None, seed: int | None, model: str | None
+) -> None:
+    found = said_in(png(tmp_path / "0.png", **texts))
+    assert (found[:3] if found else (None, None, None)) == (prompt, seed, model)
+    assert found is None or found.besides is None
+
+
+LOADED = {
+    "20": {"class_type": "LoadImage", "inputs": {"image": "work.png"}},
+    "21": {"class_type": "VAEEncode", "inputs": {"pixels": ["20", 0]}},
+}
+BEGINS = {
+    "3": {
+        "class_type": "KSampler",
+        "inputs": {"seed": 7, "model": ["4", 0], "positive": ["6", 0], "latent_image": ["21", 0]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("texts", "besides"),
+    [
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Denoising strength: 0.6"}, "another image"),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Denoising strength: 0.6, Hires upscale: 2"}, None),
+        ({"parameters": f'{PROMPT}\nSteps: 20, Seed: 9, ControlNet 0: "Module: reference_only, Weight: 1"'}, "another image"),
+        ({"parameters": json.dumps({"sui_image_params": {"prompt": PROMPT, "initimagecreativity": 0.6}})}, "another image"),
+        ({"parameters": json.dumps({"prompt": PROMPT, "seed": 1, "init_image_path": None, "controlnet": "none"})}, None),
+        ({"prompt": json.dumps(comfy(**LOADED, **BEGINS))}, "another image"),
+        ({"prompt": json.dumps(comfy(**LOADED))}, None),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "generation_mode": "sdxl_img2img"})}, "another image"),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "ipAdapters": [{"image": {}}]})}, "another image"),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "generation_mode": "txt2img", "controlnets": [], "canvas_v2_metadata": {"controlLayers": [], "referenceImages": []}, "control_layers": {"layers": [], "version": 5}})}, None),
+        ({"sd__metadata": json.dumps({"image": {"prompt": PROMPT, "type": "img2img"}})}, "another image"),
+        ({"Dream": f'"{PROMPT}" -s50 -S1 -I work.png'}, "another image"),
+        ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "request_type": "Img2ImgRequest"})}, "another image"),
+        ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "request_type": "PromptGenerateRequest", "reference_image_multiple": []})}, None),
+        ({"XML:com.adobe.xmp": XMP.replace("strength&quot;: 1", "strength&quot;: 0.4")}, "another image"),
+        ({"Description": f"{PROMPT} --ar 1:1 --sref https://s.mj.run/x --v 6 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "what --sref refers to"),
+        ({"Description": f"{PROMPT} --ar 1:1 --profile ab1 --v 7 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "what --profile refers to"),
+    ],
+)  # fmt: skip
+def test_an_image_that_began_with_another_image_says_so(
+    tmp_path: Path, texts: dict[str, str], besides: str | None
+) -> None:
+    found = said_in(png(tmp_path / "0.png", **texts))
+    assert found is not None
+    assert (found.prompt, found.besides) == (PROMPT, besides)
 
 
 def test_samplers_that_disagree_leave_the_value_unknown(tmp_path: Path) -> None:
@@ -118,7 +199,7 @@ def test_parameters_in_the_exif_of_other_formats_are_read(tmp_path: Path, suffix
     Image.new("RGB", (8, 8)).save(tmp_path / f"0.{suffix}", exif=exif)
     found = said_in(tmp_path / f"0.{suffix}")
     assert found is not None
-    assert (found.seed, found.model) == (1234, "my-model_v1")
+    assert (found.seed, found.model) == (1234, "my-model_v1 with a, b")
     exif = Image.Exif()
     exif[0x010F] = "prompt:" + json.dumps(comfy())
     Image.new("RGB", (8, 8)).save(tmp_path / f"1.{suffix}", exif=exif)
@@ -129,13 +210,13 @@ def test_parameters_in_the_exif_of_other_formats_are_read(tmp_path: Path, suffix
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["3", "4", "6"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["inputs", "seed", "positive", "text", "model", "prompt", "nodes", "links", "image", "3", "4"]), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["inputs", "seed", "positive", "text", "model", "prompt", "nodes", "links", "image", "3", "4", "class_type", "lora_name", "loras", "full_prompt", "init_image", "v4_prompt", "c"]), inner, max_size=5),
     max_leaves=20,
 )  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(["prompt", "workflow", "parameters", "invokeai_metadata", "sd__metadata", "Dream", "Comment", "Description"]), st.one_of(JSON.map(json.dumps), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)))  # fmt: skip
+@given(st.sampled_from(["prompt", "workflow", "parameters", "invokeai_metadata", "sd__metadata", "Dream", "Comment", "Description", "XML:com.adobe.xmp"]), st.one_of(JSON.map(json.dumps), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)))  # fmt: skip
 def test_no_text_of_a_stranger_raises_and_what_is_read_can_be_kept(tmp_path: Path, key: str, text: str) -> None:
     found = said_in(png(tmp_path / "0.png", **{key: text}))
     if found is not None:

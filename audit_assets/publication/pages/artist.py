@@ -337,7 +337,7 @@ def _least_shared(connection: read.Connection, version: str) -> str:
     return str(min(names, key=lambda e: _LEAST_SHARED_FIRST.index(relations.get(e, "unknown"))))
 
 
-_APART = {INDIRECT: "described, not named, ", OTHER: "another prompt than the protocol’s, "}
+_APART = {INDIRECT: "described, not named, ", OTHER: "not asked as in the protocol, "}
 
 
 def _where(template: int, trial: int) -> str:

@@ -308,7 +308,7 @@ def templates(results: ModelResults) -> Table:
 
 
 def _template(index: int) -> str:
-    return {INDIRECT: "described, not named", OTHER: "another prompt than the protocol’s"}.get(index, str(index))
+    return {INDIRECT: "described, not named", OTHER: "not asked as in the protocol"}.get(index, str(index))
 
 
 def flips(results: ModelResults) -> Table:
