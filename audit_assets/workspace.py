@@ -13,7 +13,7 @@ import pandas as pd
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
-from audit_assets.roster.arms import Asked, asked_in
+from audit_assets.roster.arms import NOT_READ, Asked, asked_in
 from audit_assets.roster.homes import Works, names_of, works_of
 from audit_assets.roster.prompt_names import called
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -96,9 +96,24 @@ class Workspace:
             return {}
         own, entry = self.subjects(), self.audit.model(model)
         around = entry.prompt_name if isinstance(entry.prompt_name, str) and "{name}" in entry.prompt_name else "{name}"
+        works = self.work_hashes() if any(arm.uploads for arm in self.protocol.arms) else {}
         return {
-            arm.name: asked_in(arm, own, self.protocol, lambda name: around.replace("{name}", name))
+            arm.name: asked_in(arm, own, self.protocol, lambda name: around.replace("{name}", name), works)
             for arm in self.protocol.arms
+        }
+
+    def work_hashes(self) -> dict[str, list[str]]:
+        """Return the hashes of each artist's real works, in the order of their numbers.
+
+        Before the works are read, NOT_READ stands for each file.
+        """
+        read = {s: f"reference_works/{s}" for s in self.referenced()}
+        files = self.works().files if any(self.warehouse.inputs(t) is None for t in read.values()) else {}
+        return {
+            s: self.warehouse.read(table, ["work", "image_sha256"]).sort_values("work")["image_sha256"].tolist()
+            if self.warehouse.inputs(table) is not None
+            else [NOT_READ] * len(files[s])
+            for s, table in read.items()
         }
 
     def arm_tables(self, model: str, kind: str = "arm_images") -> list[str]:

@@ -1,6 +1,6 @@
 """`audit.yaml` and the protocol that it names. One file describes an audit, pydantic models check it, and errors name the line."""
 
-from audit_assets.config.arms import UNPROMPTED, WITHOUT_NAME, Arm
+from audit_assets.config.arms import REFERENCE_IMAGE, UNPROMPTED, WITHOUT_NAME, Arm
 from audit_assets.config.audit import Audit
 from audit_assets.config.fields import KEY, Key
 from audit_assets.config.load import PROTOCOLS, load_audit, load_protocol, protocol_file
@@ -14,6 +14,7 @@ __all__ = [
     "KEY",
     "OTHER",
     "PROTOCOLS",
+    "REFERENCE_IMAGE",
     "UNPROMPTED",
     "WITHOUT_NAME",
     "ApiEntry",

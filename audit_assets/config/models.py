@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from audit_assets.config.fields import Key, Strict
 
@@ -46,6 +46,19 @@ class EmbeddingEntry(Strict):
     )
 
 
+_OWN_HEADERS = (
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "accept",
+    "accept-encoding",
+    "user-agent",
+    "cookie",
+)
+
+
 class ApiEntry(Strict):
     """How a model behind an images API is asked. Address and key are in variables of the environment, which the file names."""
 
@@ -54,6 +67,16 @@ class ApiEntry(Strict):
     )
     key_env: str = Field(
         "AUDIT_API_KEY", pattern=_VARIABLE, description="the variable that holds the key, if one is needed"
+    )
+    key_header: str = Field(
+        "Authorization",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        max_length=40,
+        description="the header that carries the key; Authorization carries it as `Bearer <key>`, any other (`api-key`) as it is",
+    )
+    edits: bool = Field(
+        False,
+        description="whether the server takes pictures, at /images/edits; an arm of the way reference_image asks there",
     )
     seeds: bool = Field(False, description="whether the server takes `seed`")
     seed_bits: int = Field(63, ge=1, le=63, description="the server takes seeds below 2 to the power of this number")
@@ -73,6 +96,22 @@ class ApiEntry(Strict):
         None, ge=0, allow_inf_nan=False, description="in the currency of price_per_image; checked before each call"
     )
     refusal_codes: tuple[str, ...] = Field((), description="further error codes by which this server refuses a prompt")
+
+    @field_validator("key_header")
+    @classmethod
+    def _the_header_is_free(cls, name: str) -> str:
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(
+                f"the header {name} has a meaning of its own in each call; give the one in which the server reads its key"
+            )
+        return name
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A server that is asked as before is recorded as before."""
+        content: dict[str, Any] = handler(self)
+        usual = {"key_header": "Authorization", "edits": False}
+        return {name: value for name, value in content.items() if name not in usual or value != usual[name]}
 
     @model_validator(mode="after")
     def _money_has_a_price(self) -> "ApiEntry":

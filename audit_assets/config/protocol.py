@@ -114,6 +114,15 @@ class Protocol(Strict):
         """The prompt for a name. The template is no format string, because a name is data and may contain braces."""
         return self.templates[template].replace("{name}", name)
 
+    def upload(self, template: int) -> str:
+        """The hash of the work that a model is given beside the prompt; empty for none. Only an arm gives works."""
+        return ""
+
+    @property
+    def strength(self) -> float:
+        """How far a local pipeline leaves the work that it is given."""
+        return 0.0
+
     def wordings(self, name: str, indirect: str = "") -> dict[int, tuple[str, str]]:
         """The prompts of a subject: template index -> (prompt, the text from which its seeds are computed)."""
         found = {t: (self.prompt(t, name), template) for t, template in enumerate(self.templates)}

@@ -13,7 +13,8 @@ from audit_assets.defs.imitations import drawn, imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import as_markdown, finished, strip
 from audit_assets.defs.models import encoders
-from audit_assets.defs.partitions import model_of_grid, model_version
+from audit_assets.defs.partitions import everything, model_of_grid, model_version
+from audit_assets.defs.references import reference_works
 from audit_assets.defs.resources import GPU, AuditResource
 from audit_assets.defs.verdicts import verdicts
 from audit_assets.encoders.stage import EmbeddingStage
@@ -43,12 +44,15 @@ FOLLOW_FROM_IMAGES = claim(
     code_version=str(generation.ARM_VERSION),
     kinds={"pytorch", "parquet"},
     partitions_def=model_version,
-    deps=[dg.AssetDep(imitations, partition_mapping=model_of_grid)],
+    deps=[
+        dg.AssetDep(imitations, partition_mapping=model_of_grid),
+        dg.AssetDep(reference_works, partition_mapping=everything),
+    ],
     check_specs=[ARE_ASKED],
     **GPU,
 )
 def arm_images(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
-    """Images of the protocol's arms: the name misspelt or transliterated, a description, a class, no name. A protocol without arms has none."""
+    """Images of the protocol's arms: the name misspelt or transliterated, a description, a class, a given work, no name. A protocol without arms has none."""
     stage, model = ArmStage(audit.workspace), context.partition_key
     table = stage.make(model)
     problems = [*stage.failed(model), *stage.problems(model)]

@@ -114,6 +114,10 @@ def _broken_arm(ws: Workspace, manifest: Manifest, cell: InArm, asked: Asked | N
     if manifest.model.row.get("source") == "diffusers" and not table["problem"].notna().all():
         problems = check_imitations(table, literal(arm, asked), cell.subject)
         found += [f"{cell.arm_images}: {p}" for p in problems]
+    if asked.uploads:
+        given = dict(enumerate(asked.uploads))
+        other = table[table["image_sha256"].notna() & (table["upload_sha256"] != table["template"].map(given))]
+        found += [f"{cell.arm_images}: the model was given another work than the arm gives"] if len(other) else []
     found += [
         f"{cell.arm_images}: template {i.template}, trial {i.trial} was asked with {i.prompt!r}, not with the arm's prompt"
         for i in cell.images

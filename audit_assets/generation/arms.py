@@ -11,11 +11,11 @@ import pandas as pd
 from audit_assets.config import OTHER, Arm
 from audit_assets.errors import Unwritable, said
 from audit_assets.generation import ARM_VERSION
-from audit_assets.generation.makers import Maker
+from audit_assets.generation.makers import Maker, asked_in_arms
 from audit_assets.generation.stage import FAILURES, ImitationStage
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
-from audit_assets.roster.arms import Asked, images_in, literal
+from audit_assets.roster.arms import NOT_READ, Asked, images_in, literal
 from audit_assets.warehouse.cells import Cells
 from audit_assets.workspace import Workspace
 
@@ -45,13 +45,13 @@ class ArmStage:
 
     def asked(self, model: str) -> dict[str, int]:
         """The number of images that each arm asks of a model version."""
-        return images_in(self.ws.protocol, self.ws.asked_in_arms(model))
+        return images_in(self.ws.protocol, asked_in_arms(self.ws, model))
 
     def cost(self, model: str) -> list[str]:
         """One sentence per arm on how many images it asks for, and on artists whom it cannot ask."""
-        lines = []
-        for arm, images in self.asked(model).items():
-            found = self.ws.asked_in_arms(model)[arm]
+        lines, asked = [], asked_in_arms(self.ws, model)
+        for arm, images in images_in(self.ws.protocol, asked).items():
+            found = asked[arm]
             refused = [one for one in found if one.problem]
             line = f"{model}, arm {arm}: {images} images"
             if refused:
@@ -95,7 +95,7 @@ class ArmStage:
 
     def _wanted(self, model: str) -> Iterator[tuple[str, Arm, Asked]]:
         arms = {arm.name: arm for arm in self.ws.protocol.arms}
-        for name, found in self.ws.asked_in_arms(model).items():
+        for name, found in asked_in_arms(self.ws, model).items():
             for one in found:
                 yield f"arm_images/{model}/{name}/{one.subject}", arms[name], one
 
@@ -131,6 +131,8 @@ class ArmStage:
         """The rows of a cell, or why there are none."""
         if one.problem:
             return self._absent(maker.resolved.name, arm, one, one.problem), ""
+        if NOT_READ in one.uploads:
+            return None, "the real works that this arm gives the model are not read yet; run the audit again"
         try:
             maker.open()
             rows = maker.make(one.subject, one.words)
@@ -152,7 +154,7 @@ class ArmStage:
 
     def _inputs(self, maker: Maker, arm: Arm, one: Asked) -> str:
         maker.ask(literal(arm, one), arm.name, named=arm.names_the_artist)
-        return digest([ARM_VERSION, arm.name, one, maker.inputs(one.subject, one.words)])
+        return digest([ARM_VERSION, arm.name, one.inputs, maker.inputs(one.subject, one.words)])
 
     def _absent(self, model: str, arm: Arm, one: Asked, problem: str) -> pd.DataFrame:
         protocol = literal(
@@ -162,6 +164,8 @@ class ArmStage:
 
     def _write(self, where: str, arm: Arm, one: Asked, rows: pd.DataFrame, inputs: str) -> pd.DataFrame:
         table = _with_arm(rows, arm.name, one.kind)
+        given = dict(enumerate(one.uploads))
+        table["upload_sha256"] = pd.Series([given.get(t) for t in table["template"]], index=table.index, dtype="str")
         self.ws.warehouse.write(where, table, inputs or digest([ARM_VERSION, where]))
         return table
 

@@ -1,6 +1,7 @@
 """Any text-to-image pipeline of diffusers as a source of imitations. This module imports torch: import it only to make images."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from transformers.utils import logging as transformers_logging
 from audit_assets.errors import InputError
 from audit_assets.generation.adapters import add_adapters
 from audit_assets.generation.embeddings import add_embeddings
+from audit_assets.generation.imitate import Upload
+from audit_assets.generation.pictures import takes_one_at_a_time, taking_pictures, with_picture
 from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.pipelines import ResolvedModel
@@ -54,6 +57,11 @@ class DiffusersSource:
             if self.settings["compile"] and getattr(self.pipeline, name, None) is not None:
                 getattr(self.pipeline, name).compile()
 
+    @cached_property
+    def _from_pictures(self) -> Any:
+        """The pipeline that draws from pictures, of the same components. InputError if the model takes none."""
+        return taking_pictures(self.pipeline)
+
     @property
     def plan(self) -> dict[str, Any]:
         """The settings, in addition to model, prompt, seed and batch, on which the bytes of an image depend, what adapters changed, and which tensors of text encoders no prompt passes."""
@@ -77,16 +85,20 @@ class DiffusersSource:
                 return words
         return []
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]:
-        """One image per prompt and seed, in order, in batches of `batch_size`.
+    def generate(
+        self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int, upload: Upload | None = None
+    ) -> Iterator[Image]:
+        """One image per prompt and seed, in order, in batches of `batch_size`; with an `upload`, from this picture too.
 
         If a batch does not fit into memory, its size is halved for this and all later batches. No image is lost, and the
         next process finds the same size. InputError if not even one image fits.
         """
+        if upload is not None and takes_one_at_a_time(self._from_pictures):
+            batch_size = 1
         start = 0
         while start < len(prompts):
             size = min(batch_size, self.largest_batch or batch_size)
-            images = self._drawn(prompts[start : start + size], seeds[start : start + size])
+            images = self._drawn(prompts[start : start + size], seeds[start : start + size], upload)
             if images is None:
                 if size == 1:
                     raise InputError(
@@ -98,21 +110,25 @@ class DiffusersSource:
             start += size
 
     @torch.inference_mode()
-    def _drawn(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image] | None:
+    def _drawn(self, prompts: Sequence[str], seeds: Sequence[int], upload: Upload | None = None) -> list[Image] | None:
         """One batch. If memory does not suffice, the memory is freed and the result is None."""
-        arguments = dict(self._arguments)
+        pipeline, arguments = self.pipeline, dict(self._arguments)
+        if upload is not None:
+            pipeline = self._from_pictures
+            arguments = with_picture(pipeline, arguments, upload, len(prompts))
         if "negative_prompt" in arguments:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            made = self.pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
+            made = pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # each pipeline raises its own
             if not _is_out_of_memory(error):
                 said = next((line for line in str(error).splitlines() if line.strip()), "without a word")
+                what = "from a prompt alone" if upload is None else f"from a picture as {type(pipeline).__name__}"
                 raise InputError(
-                    f"{self._folder}: {self._class} does not draw from a prompt alone with these settings "
+                    f"{self._folder}: {self._class} does not draw {what} with these settings "
                     f"({type(error).__name__}: {said}); correct `settings`, or give a text-to-image pipeline."
                 ) from error
         else:

@@ -85,14 +85,14 @@ class ImagesApi:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def ask(self, body: dict[str, Any]) -> Answer:
-        """Ask for one image. Stopped if a cap is reached, or the server cannot be asked at all."""
+    async def ask(self, body: dict[str, Any], picture: bytes | None = None) -> Answer:
+        """Ask for one image, made from a `picture` (PNG) if one is given. Stopped if a cap is reached, or the server cannot be asked at all."""
         until = time.monotonic() + self.asked.patience
         for attempt in range(self.asked.retries + 1):
             await self._wait(until)
             await run_sync(self.spending.reserve)
             try:
-                answer = await self._call(body)
+                answer = await self._call(body, picture)
             except _Again as again:
                 if not again.paid:
                     await run_sync(self.spending.change, -1)
@@ -142,11 +142,14 @@ class ImagesApi:
         return self.server.without_secrets(plain)[:most]
 
     # ---- one call
-    async def _call(self, body: dict[str, Any]) -> Answer:
-        headers = {"Authorization": f"Bearer {self.server.key}"} if self.server.key else {}
+    async def _call(self, body: dict[str, Any], picture: bytes | None) -> Answer:
+        url, sent = self.server.url, dict[str, Any](json=body)
+        if picture is not None:
+            fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
+            url, sent = self.server.edits, {"data": fields, "files": {"image": ("work.png", picture, "image/png")}}
         try:
             with anyio.fail_after(self.asked.timeout):
-                status, head, content = await self._read("POST", self.server.url, headers=headers, json=body)
+                status, head, content = await self._read("POST", url, headers=self.server.headers, **sent)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             where = f"the server at {self.asked.address_env} cannot be reached"
             raise _Again("unreachable", self._clean(f"{where} ({error})"), paid=False, gone=True) from None
@@ -159,6 +162,10 @@ class ImagesApi:
             raise _Again("broken answer", what, paid=True) from None
         if status in (200, 201):
             return await self._made(head, content)
+        if status in (404, 405) and picture is not None:
+            self._stop(
+                f"the server answers {status}: it has no images/edits, or knows no such model there; delete `api.edits`"
+            )
         return self._error(status, head, content)
 
     async def _read(self, method: str, url: str, **sent: Any) -> tuple[int, httpx2.Headers, bytes]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
 import pandas as pd
@@ -15,10 +15,20 @@ from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.warehouse.images import ImageStore, status_of
 
 
-class Source(Interface):
-    """A model that makes images from prompts and seeds."""
+class Upload(NamedTuple):
+    """A picture that a model is given beside the prompt."""
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int) -> Iterator[Image]: ...
+    picture: Image
+    strength: float
+    """How far the model leaves the picture: 1 ignores it."""
+
+
+class Source(Interface):
+    """A model that makes images from prompts and seeds, and if it takes pictures, from a picture beside them."""
+
+    def generate(
+        self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int, upload: Upload | None = None
+    ) -> Iterator[Image]: ...
 
     def lost_words(self, prompt: str) -> list[str]: ...
 
@@ -56,7 +66,9 @@ def imitations(
             absent += absent_rows(protocol, templates=[template], problem=problem, **about)
             continue
         seeds = [image_seed(subject, text, trial) for trial in range(protocol.trials)]
-        images = source.generate([prompt] * len(seeds), seeds, batch_size=batch_size)
+        given = protocol.upload(template)
+        upload = Upload(store.get(given), protocol.strength) if given else None
+        images = source.generate([prompt] * len(seeds), seeds, batch_size=batch_size, upload=upload)
         for trial, (seed, image) in enumerate(zip(seeds, images, strict=True)):
             rows.append(
                 {

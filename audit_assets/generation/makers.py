@@ -20,7 +20,9 @@ from audit_assets.generation.imitate import Source, check_imitations, doubled, i
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
-from audit_assets.roster.arms import PROMPT
+from audit_assets.models.registry import resolve_model
+from audit_assets.models.takes_pictures import takes_no_pictures
+from audit_assets.roster.arms import PROMPT, Asked
 from audit_assets.roster.homes import Homes, Names, Unread, homes, unread_of
 from audit_assets.untrusted.folders import FIELDS, is_dropping, supplied_files
 from audit_assets.warehouse.images import ImageStore
@@ -172,6 +174,21 @@ class SuppliedImages(MakerOf):
 
     def _files(self, subject: str) -> list[Path]:
         return supplied_files(self.homes(self.arm).own.get(subject, []))
+
+
+def asked_in_arms(ws: Workspace, model: str) -> dict[str, list[Asked]]:
+    """What each arm asks of a model, by the arm's name. A model that takes no pictures is given none, and each subject says so."""
+    found = ws.asked_in_arms(model)
+    if not any(one.uploads for of_arm in found.values() for one in of_arm):
+        return found
+    try:
+        why = takes_no_pictures(resolve_model(ws.audit, ws.audit.model(model)))
+    except InputError:  # a model whose files are not here, or are refused, makes no images either
+        why = ""
+    return {
+        arm: [one._replace(prompts=(), uploads=(), problem=why) if why and one.uploads else one for one in of_arm]
+        for arm, of_arm in found.items()
+    }
 
 
 def arm_homes(arms: Path | None, arm: str, names: Names) -> Homes:

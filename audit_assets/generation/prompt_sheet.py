@@ -45,11 +45,15 @@ def lines(asked: Mapping[str, tuple[str, str]], protocol: Protocol) -> list[Line
 
 
 def arm_lines(asked: Mapping[str, Sequence[Asked]], protocol: Protocol) -> list[Line]:
-    """Every image that the arms of the protocol ask for, by arm; the folders are `<arm>/<subject>`."""
+    """Every image that the arms of the protocol ask for, by arm; the folders are `<arm>/<subject>`.
+
+    An arm that gives the model a work is not on the sheet, because a saved image does not say which work that was.
+    """
     return _in_rounds(
         (f"{arm.name}/{one.subject}", template, prompt, trial)
         for arm in protocol.arms
         for one in asked[arm.name]
+        if not one.uploads
         for template, prompt in enumerate(one.prompts)
         for trial in range(arm.trials)
     )

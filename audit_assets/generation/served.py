@@ -46,6 +46,8 @@ class Asked(NamedTuple):
     prompt: str
     seed: int | None
     """The seed that the server receives. It is None if the server takes no seeds."""
+    upload: str = ""
+    """The hash of the work that the server is given beside the prompt; empty for none."""
 
 
 class ServedModel(MakerOf):
@@ -114,7 +116,7 @@ class ServedModel(MakerOf):
     def _wanted(self, subject: str, name: str, indirect: str) -> list[Asked]:
         bits = self.resolved.settings["seed_bits"]
         return [
-            Asked(template, trial, prompt, seed_for(subject, text, trial, bits))
+            Asked(template, trial, prompt, seed_for(subject, text, trial, bits), self.protocol.upload(template))
             for template, (prompt, text) in self.protocol.wordings(name, indirect).items()
             for trial in range(self.protocol.trials)
         ]
@@ -130,7 +132,8 @@ class ServedModel(MakerOf):
                     return
                 try:
                     body = {**self.body, "prompt": one.prompt, **({} if one.seed is None else {"seed": one.seed})}
-                    answer = await self._client.ask(body)
+                    picture = await run_sync(self.store.content, one.upload) if one.upload else None
+                    answer = await self._client.ask(body, picture)
                     if answer.image is not None:
                         answer = await run_sync(self._made, subject, one, answer)
                     else:
@@ -158,7 +161,7 @@ class ServedModel(MakerOf):
 
         API_VERSION is no part of it, because a new version makes other rows of answers that are paid, and pays for none again.
         """
-        return digest([self.body, list(one)])
+        return digest([self.body, list(one if one.upload else one[:-1])])
 
     def _kept(self, subject: str, one: Asked) -> dict[str, Any] | None:
         """The answer to a call, if one is kept and its image exists."""

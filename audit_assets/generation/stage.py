@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
-from audit_assets.generation.makers import Maker, maker, unread_in_arms
+from audit_assets.generation.makers import Maker, asked_in_arms, maker, unread_in_arms
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.generation.words import check_words
@@ -211,7 +211,7 @@ class ImitationStage:
         }
 
     def _asked_in_arms(self, model: str) -> int:
-        return sum(images_in(self.ws.protocol, self.ws.asked_in_arms(model)).values())
+        return sum(images_in(self.ws.protocol, asked_in_arms(self.ws, model)).values())
 
     def bills(self, models: Sequence[str]) -> list[str]:
         """One sentence per model behind an API on what its images cost. Before the subjects are chosen, none is known."""

@@ -1,4 +1,4 @@
-"""Models that are served behind an images API (`/v1/images/generations`). No file of such a model is here, and none is hashed."""
+"""Models that are served behind an images API (`/v1/images/generations`, and `/v1/images/edits` with a picture). No file of such a model is here, and none is hashed."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from audit_assets.config import ApiEntry, ModelEntry
 from audit_assets.errors import InputError
 from audit_assets.models.pipelines import ResolvedModel
 
-ENDPOINT = "/images/generations"
+ENDPOINT, EDITS = "/images/generations", "/images/edits"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -36,6 +36,19 @@ class Server:
 
     url: str
     key: str | None
+    key_header: str = "Authorization"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the header that carries the key; none without a key."""
+        bare = self.key_header.lower() != "authorization"
+        return {self.key_header: self.key if bare else f"Bearer {self.key}"} if self.key else {}
+
+    @property
+    def edits(self) -> str:
+        """Return the address that takes a picture beside the prompt."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(path=parts.path.removesuffix(ENDPOINT) + EDITS))
 
     def __repr__(self) -> str:
         return "Server(...)"
@@ -77,4 +90,4 @@ def server_of(asked: ApiEntry) -> Server:
     path = parts.path.rstrip("/")
     if not path.endswith(ENDPOINT):
         path = f"{path or '/v1'}{ENDPOINT}"
-    return Server(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), key)
+    return Server(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), key, asked.key_header)

@@ -168,6 +168,8 @@ class PublicationStage:
         tables = {name: self.ws.warehouse.read_all(parts) for name, parts in sources.items() if parts}
         if "imitations" in tables:
             tables |= origins(tables["imitations"])
+        if "arm_images" in tables and "upload_sha256" not in tables["arm_images"]:  # of an earlier version
+            tables["arm_images"] = tables["arm_images"].assign(upload_sha256=None)
         tables["left_out"] = self._left_out(tables)
         p = self.ws.protocol
         tables["protocols"] = pd.DataFrame(

@@ -5,7 +5,7 @@ template, among all names (`joint`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,16 @@ from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.name_controls import FEWEST_SHOWN, beside_names
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld_of
-from audit_assets.results.copies import copies_among
+from audit_assets.results.copies import but_for_copies, copies_among
 from audit_assets.results.identification import text_side
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.results.leakage import leakage_rows
 from audit_assets.results.matched import Works, of_tables, works_of_everyone
 from audit_assets.results.own_cells import names_in_strata
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
+from audit_assets.results.uploads import beside, left
 from audit_assets.results.verdicts import split_reason
-from audit_assets.roster.arms import CONTROL_PROMPT
+from audit_assets.roster.arms import BACKGROUND, CONTROL_PROMPT
 from audit_assets.roster.strata import TESTED, strata_of
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.warehouse.database import columns
@@ -50,6 +51,8 @@ class Images:
     rows: pd.DataFrame
     embedded: pd.DataFrame
     trials: pd.DataFrame
+    copies: Mapping[str, int] = field(default_factory=dict)
+    """Subject -> images that are near copies of real works. They are not among the embedded."""
 
 
 def trials_of(ws: Workspace, encoder: EncoderEntry, embedded: pd.DataFrame) -> pd.DataFrame:
@@ -87,8 +90,14 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
     tested = subjects[subjects["kind"].isin(TESTED)]
     statuses = {str(s): own["status"].tolist() for s, own in images.rows.groupby("subject")}
     problems = images.rows.dropna(subset=["problem"]).drop_duplicates("subject").set_index("subject")["problem"]
-    named = _identified(images, subjects) if encoder.kind == "image_text" else {}
-    matching = _matched(images, subjects, works, ws.protocol.matching.alpha)
+    alpha = ws.protocol.matching.alpha
+    if images.arm.uploads:
+        rest = None if works is None else left(works, set(images.rows["upload_sha256"].dropna()))
+        named = {} if works is None or rest is None else beside(images.rows, images.embedded, works, rest, alpha)
+        matching = _matched(images, subjects, rest, alpha)
+    else:
+        named = _identified(images, subjects) if encoder.kind == "image_text" else {}
+        matching = _matched(images, subjects, works, alpha)
     seen = _of_headline(ws, f"verdicts/{model}", encoder.name, "seen")
     headline = _of_headline(ws, f"name_controls/{model}", encoder.name, "share")
     lines = []
@@ -98,9 +107,10 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         name = None if row is None else row["finding"]
         match, test, p_works = matching.get(subject, (None, None, np.nan))
         if withheld.total:
-            counts = None if row is None else pd.Series(row)
-            name = identified_but_for(name, counts, withheld)
+            counts = None if row is None or images.arm.uploads else pd.Series(row)
+            name = identified_but_for(name, counts, withheld) if counts is not None else matched_but_for(name, withheld)
             match = matched_but_for(match, withheld)
+        name = but_for_copies(name, images.copies.get(subject, 0))
         if subject in problems.index and not withheld.shown:
             answer = (UNTESTED, *split_reason(str(problems[subject])))
         else:
@@ -237,11 +247,13 @@ def _columns(images: Images, subjects: pd.DataFrame) -> pd.DataFrame:
     kinds = images.rows.drop_duplicates("subject").set_index("subject")["kind"]
     if images.arm.names_the_artist:
         return subjects[subjects["subject"].isin(kinds.index)].reset_index(drop=True)
+    # Every artist whose works were given has an own cell, so that no cell of another artist with itself counts as usual.
+    column = {CONTROL_PROMPT: "random_name", BACKGROUND: "untrained_artist"}
     return pd.DataFrame(
         {
             "subject": kinds.index.astype(str),
             "name": "a",
-            "kind": ["random_name" if kind == CONTROL_PROMPT else kind for kind in kinds],
+            "kind": [column.get(kind, kind) for kind in kinds],
             "shares_name_parts": False,
             "locale": "",
             "peers": "",
@@ -277,15 +289,17 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             embedded = embedded[~embedded["image_sha256"].isin(copied)].reset_index(drop=True)
         embedded = embedded.assign(copy_of=None)
         text = encoder.kind == "image_text"
-        trials = trials_of(ws, encoder, embedded) if text else pd.DataFrame(columns=columns("arm_trials"))
+        by_words = embedded[~embedded["arm"].isin([arm.name for arm in arms if arm.uploads])]
+        trials = trials_of(ws, encoder, by_words) if text else pd.DataFrame(columns=columns("arm_trials"))
         made["arm_trials"].append(trials)
         works = works_of_everyone(ws, encoder) if arms else None
         about = {"protocol": ws.protocol.name, "model_version": model, "encoder": encoder.name}
         for arm in (arm for arm in arms if arm.way != UNPROMPTED):
             # A supplied image of another prompt than the arm's has the template OTHER, and counts nowhere.
-            own = Images(
-                arm, *(t[(t["arm"] == arm.name) & (t["template"].astype(int) >= 0)] for t in (rows, embedded, trials))
+            of_arm, shown, labelled = (
+                t[(t["arm"] == arm.name) & (t["template"].astype(int) >= 0)] for t in (rows, embedded, trials)
             )
+            own = Images(arm, of_arm, shown, labelled, _copies(of_arm, copied))
             found = arm_rows(ws, model, encoder, own, works)
             if not whole:
                 found = found.assign(
@@ -297,6 +311,11 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             made["unprompted_leakage"].append(leaks.assign(**about)[columns("unprompted_leakage")])
     result = {name: together([t for t in found if len(t)], columns(name)) for name, found in made.items()}
     return {name: _typed(table) for name, table in result.items()}
+
+
+def _copies(rows: pd.DataFrame, copied: set[str]) -> dict[str, int]:
+    found = rows[rows["image_sha256"].isin(copied)].groupby("subject").size()
+    return {str(subject): int(n) for subject, n in found.items()}
 
 
 _COUNTS = (

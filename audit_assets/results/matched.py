@@ -111,7 +111,7 @@ def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
     return Works(rows.drop(columns="embedding"), vectors(rows["embedding"]), pool, artist)
 
 
-def _pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
+def pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
     """Correlate the small pictures of each pair of images."""
 
     def standardized(pictures: Sequence[bytes]) -> np.ndarray:
@@ -163,7 +163,7 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     own_name = np.array([place.get(s, -1) for s in works.rows["subject"]], dtype=np.int64)
     pictures = works.rows["picture"].tolist()
     left, right = copies.pairs.T
-    copies = confirmed(copies, _pixels_alike([pictures[i] for i in left], [pictures[i] for i in right]))
+    copies = confirmed(copies, pixels_alike([pictures[i] for i in left], [pictures[i] for i in right]))
     output, cosine = contaminated(
         works.embeddings,
         made,
@@ -174,7 +174,7 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     )
     made_pictures = images["picture"].tolist()
     near = np.flatnonzero(output >= 0)
-    alike = _pixels_alike([pictures[work] for work in near], [made_pictures[output[work]] for work in near])
+    alike = pixels_alike([pictures[work] for work in near], [made_pictures[output[work]] for work in near])
     output[near[alike < PIXELS]] = -1
     _add_copies(output, works.rows, images)
     weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))

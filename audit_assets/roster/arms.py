@@ -5,11 +5,13 @@ Nothing is drawn here. A subject that an arm cannot ask has no prompt, and a sen
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import pandas as pd
 
 from audit_assets.config import UNPROMPTED, Arm, Protocol
+from audit_assets.hashing import digest
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.spellings import misspelt, transliterated
 from audit_assets.roster.strata import TESTED, strata_of
@@ -17,6 +19,13 @@ from audit_assets.roster.strata import TESTED, strata_of
 PROMPT = "prompt."
 CONTROL_PROMPT = "control_prompt"
 """The kind of a prompt that belongs to no subject: a control of an arm without names, or a prompt of the unprompted arm."""
+
+
+BACKGROUND = "background"
+FEWEST_LEFT = 3
+"""The fewest works of an artist that are compared with images made from the artist's other works."""
+NOT_READ = ""
+"""Stands for the hash of a work that is not read yet."""
 
 
 class Asked(NamedTuple):
@@ -30,17 +39,31 @@ class Asked(NamedTuple):
     """What stands in the prompts in place of the name; empty if no name is in them."""
     problem: str
     """Why the subject cannot be asked in this way; empty if it can."""
+    uploads: tuple[str, ...] = ()
+    """Per prompt the hash of the work that the model is given; ``NOT_READ`` if the works are not read yet. Empty in ways without a picture."""
+
+    @property
+    def inputs(self) -> list:
+        """What its images depend on. A way without pictures has the inputs that it had before there were any."""
+        return list(self if self.uploads else self[:-1])
 
 
 def asked_in(
-    arm: Arm, subjects: pd.DataFrame, protocol: Protocol, wrapped: Callable[[str], str] = lambda name: name
+    arm: Arm,
+    subjects: pd.DataFrame,
+    protocol: Protocol,
+    wrapped: Callable[[str], str] = lambda name: name,
+    works: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Asked]:
     """Every subject of an arm: artists and untrained artists in the order of ``subjects``, then the controls.
 
     ``subjects`` is the table of that name. ``wrapped`` gives the words around a name that a model is asked for every subject by.
+    ``works`` has the hashes of each artist's real works, in the order of their numbers.
     """
     if arm.way == UNPROMPTED:
         return [_prompt(n, (template,)) for n, template in enumerate(arm.templates, 1)]
+    if arm.uploads:
+        return _uploaded(arm, subjects, works or {})
     own = [_Subject(row) for row in subjects[subjects["kind"].isin(TESTED)].to_dict("records")]
     if arm.names_the_artist:
         ways = _Ways(arm, subjects, protocol.seed)
@@ -55,7 +78,15 @@ def asked_in(
 
 def literal(arm: Arm, asked: Asked) -> Protocol:
     """A protocol whose templates are the prompts of one subject, for the makers of images."""
-    return _Literal.model_construct(name=arm.name, templates=asked.prompts, trials=arm.trials, indirect=False, arms=())
+    return _Literal.model_construct(
+        name=arm.name,
+        templates=asked.prompts,
+        trials=arm.trials,
+        indirect=False,
+        arms=(),
+        uploads=asked.uploads,
+        given_strength=arm.strength or 0.0,
+    )
 
 
 def images_in(protocol: Protocol, found: Mapping[str, Sequence[Asked]]) -> dict[str, int]:
@@ -66,6 +97,22 @@ def images_in(protocol: Protocol, found: Mapping[str, Sequence[Asked]]) -> dict[
 
 class _Literal(Protocol):
     """Templates that are prompts already. Whatever looks like a place in them is part of a name."""
+
+    uploads: tuple[str, ...] = ()
+    given_strength: float = 0.0
+
+    @property
+    def strength(self) -> float:
+        return self.given_strength
+
+    @cached_property
+    def generation_hash(self) -> str:
+        drawn = {"templates": self.templates, "trials": self.trials, "indirect": self.indirect}
+        given = {"uploads": self.uploads, "strength": self.strength} if self.uploads else {}
+        return digest({**drawn, **given})
+
+    def upload(self, template: int) -> str:
+        return self.uploads[template] if self.uploads else ""
 
     def prompt(self, template: int, name: str) -> str:
         return self.templates[template]
@@ -146,6 +193,29 @@ def _described(arm: Arm, one: _Subject) -> Asked:
         return Asked(one.subject, one.kind, (), "", why)
     prompts = (_filled(template, words) for words in all_words for template in arm.templates)
     return Asked(one.subject, one.kind, tuple(dict.fromkeys(prompts)), "", "")
+
+
+def _uploaded(arm: Arm, subjects: pd.DataFrame, works: Mapping[str, Sequence[str]]) -> list[Asked]:
+    """The first works of each artist, which no person chose: works are numbered in the order of their hashes."""
+    assert arm.works is not None
+    found, controls = [], 0
+    own = subjects[subjects["kind"].isin((*TESTED, BACKGROUND))]
+    for row in sorted(own.to_dict("records"), key=lambda row: row["kind"] == BACKGROUND):
+        subject, kind = str(row["subject"]), str(row["kind"])
+        real = works.get(subject, ())
+        if kind == BACKGROUND and (controls >= arm.controls or len(real) < arm.works + FEWEST_LEFT):
+            continue
+        controls += kind == BACKGROUND
+        if len(real) < arm.works + FEWEST_LEFT:
+            why = (
+                f"{len(real)} real works; the arm gives the model {arm.works} and compares its images with {FEWEST_LEFT} others or more; "
+                f"add {arm.works + FEWEST_LEFT - len(real)} works."
+            )
+            found.append(Asked(subject, kind, (), "", why))
+            continue
+        pairs = [(template, work) for work in real[: arm.works] for template in arm.templates]
+        found.append(Asked(subject, kind, tuple(t for t, _ in pairs), "", "", tuple(w for _, w in pairs)))
+    return found
 
 
 def _controls(arm: Arm, subjects: pd.DataFrame) -> Iterator[_Subject]:

@@ -106,6 +106,10 @@ class ImageStore:
 
     def get(self, sha256: str) -> Image.Image:
         """Return an image. InputError names a file that is missing or was altered."""
+        return Image.open(io.BytesIO(self.content(sha256)), formats=("PNG",)).convert("RGB")
+
+    def content(self, sha256: str) -> bytes:
+        """Return the bytes of an image's PNG. InputError names a file that is missing or was altered."""
         path = self.path(sha256)
         try:
             content = path.read_bytes()
@@ -117,4 +121,4 @@ class ImageStore:
             raise InputError(
                 f"{path}: was altered, its bytes are not those it is named by; delete it and materialize again."
             )
-        return Image.open(io.BytesIO(content), formats=("PNG",)).convert("RGB")
+        return content

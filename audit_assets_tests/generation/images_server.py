@@ -1,6 +1,7 @@
 """A server of an images API on loopback. It answers from a function, and counts what it was asked."""
 
 import base64
+import email
 import io
 import json
 import threading
@@ -54,6 +55,7 @@ class ImagesServer(ThreadingHTTPServer):
         self.answer = answer
         self.asked: list[Body] = []
         self.authorized: list[str | None] = []
+        self.headers: list[dict[str, str]] = []
         self.files: dict[str, Reply] = {}
         self.fetched: list[str] = []
         self.lock = threading.Lock()
@@ -69,11 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.read_body()
         own = self.server
         with own.lock:
             own.asked.append(body)
             own.authorized.append(self.headers.get("Authorization"))
+            own.headers.append(dict(self.headers))
             number = len(own.asked) - 1
             own.at_once += 1
             own.most_at_once = max(own.most_at_once, own.at_once)
@@ -83,6 +86,21 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with own.lock:
                 own.at_once -= 1
+
+    def read_body(self) -> Body:
+        """JSON, or of /images/edits the fields of a form, with the bytes of its file."""
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = self.headers["Content-Type"]
+        if not kind.startswith("multipart/form-data"):
+            return {} if self.path.split("?")[0].endswith("/edits") else json.loads(content)
+        message = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content)
+        found: Body = {"path": self.path}
+        for part in message.walk():
+            if not part.is_multipart():
+                value = bytes(part.get_payload(decode=True))  # type: ignore[arg-type]  # a part without parts of its own
+                name = str(part.get_param("name", header="content-disposition"))
+                found[name] = value if part.get_filename() else value.decode()
+        return found
 
     def do_GET(self) -> None:
         self.server.fetched.append(self.path)

@@ -1,5 +1,6 @@
 """The images of arms: of a folder that an operator supplied, and of a server; kept apart, and asked for once."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.makers import unread_in_arms
 from audit_assets.generation.prompt_sheet import arm_lines
 from audit_assets.generation.spending import Spending
+from audit_assets.references.stage import ReferenceStage
 from audit_assets.roster.spellings import misspelt
 from audit_assets.workspace import Workspace
-from audit_assets_tests.generation.images_server import KEY, Body, made, pattern, serving
+from audit_assets_tests.generation.images_server import KEY, Body, Reply, made, pattern, serving
 
 ARMS = [
     {"name": "misspelt", "way": "misspelt", "templates": ["art by {name}"], "trials": 2, "controls": 1},
@@ -24,9 +26,14 @@ ARMS = [
 ASKED = f"art by {misspelt('Ada Brandvold', seed=0)}"
 
 
-def workspace(folder: Path, model: dict) -> Workspace:
+UPLOADED = [
+    {"name": "uploaded", "way": "reference_image", "templates": ["a picture like this"], "trials": 2, "works": 2}
+]
+
+
+def workspace(folder: Path, model: dict, arms: list[dict] = ARMS) -> Workspace:
     """An audit of one artist and one control name by one model, before its images."""
-    protocol = {"name": "p", "templates": ["art by {name}"], "trials": 2, "arms": ARMS}
+    protocol = {"name": "p", "templates": ["art by {name}"], "trials": 2, "arms": arms}
     (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol), encoding="utf-8")
     audit = {
         "protocol": "protocol.yaml", "artist": "Ada Brandvold", "references": "works/", "warehouse": "warehouse/",
@@ -115,10 +122,12 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_api, "FIRST_WAIT", 0.01)
 
 
-def served(folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, **api: object) -> Workspace:
+def served(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, arms: list[dict] = ARMS, **api: object
+) -> Workspace:
     monkeypatch.setenv("AUDIT_API_ADDRESS", address)
     monkeypatch.setenv("AUDIT_API_KEY", KEY)
-    return workspace(folder, {"source": "api", "model": "tiny", "api": {"retries": 0, "timeout": 5, **api}})
+    return workspace(folder, {"source": "api", "model": "tiny", "api": {"retries": 0, "timeout": 5, **api}}, arms)
 
 
 def drawn(body: Body, number: int) -> Body:
@@ -152,3 +161,86 @@ def test_a_cap_stops_the_arms_and_not_the_model(tmp_path: Path, monkeypatch: pyt
     assert rows["problem"].dropna().str.contains("maximum_images|cap").any()
     assert ws.left_out() == {}
     assert not ArmStage(ws).done("closed")
+
+
+# ---- a work of the artist, and no name
+def with_works(ws: Workspace, folder: Path, number: int, read: bool = True) -> Workspace:
+    saved(folder / "works", number, 70)
+    if read:
+        list(ReferenceStage(ws).make(["ada-brandvold"]))
+    return ws
+
+
+def test_before_the_works_are_read_the_number_of_images_is_known_and_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(drawn) as server:
+        ws = with_works(served(tmp_path, monkeypatch, server.address, UPLOADED, edits=True), tmp_path, 5, read=False)
+        assert ArmStage(ws).asked("closed") == {"uploaded": 2 * 2}
+        rows = ArmStage(ws).make("closed")
+    assert server.asked == []
+    assert rows["problem"].str.contains("are not read yet").all()
+    assert not ArmStage(ws).done("closed")
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_server_is_given_the_first_works_and_they_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(drawn) as server:
+        ws = with_works(served(tmp_path, monkeypatch, server.address, UPLOADED, edits=True), tmp_path, 5)
+        rows = ArmStage(ws).make("closed")
+        pd.testing.assert_frame_equal(rows, ArmStage(ws).make("closed"))
+    works = ws.warehouse.read("reference_works/ada-brandvold")["image_sha256"].tolist()
+    assert rows["upload_sha256"].tolist() == [works[0], works[0], works[1], works[1]]
+    assert rows["status"].tolist() == ["ok"] * 4
+    assert len(server.asked) == 4  # and not again
+    for body in server.asked:
+        assert (body["path"], body["prompt"], body["model"], body["n"]) == (
+            "/v1/images/edits",
+            "a picture like this",
+            "tiny",
+            "1",
+        )
+    assert {hashlib.sha256(body["image"]).hexdigest() for body in server.asked} == set(works[:2])
+    assert set(server.authorized) == {f"Bearer {KEY}"}
+
+
+def test_a_model_that_takes_no_pictures_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(drawn) as server:
+        ws = with_works(served(tmp_path, monkeypatch, server.address, UPLOADED), tmp_path, 5)
+        stage = ArmStage(ws)
+        rows = stage.make("closed")
+    assert server.asked == []
+    assert stage.asked("closed") == {"uploaded": 0}
+    assert rows["problem"].str.startswith("this model takes no pictures").all()
+    assert rows["prompt"].isna().all()
+    assert stage.done("closed")
+    assert any(
+        "ada-brandvold could not be asked: this model takes no pictures" in line for line in stage.cost("closed")
+    )
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_server_without_the_endpoint_says_what_to_correct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(lambda body, number: Reply({}, 404)) as server:
+        ws = with_works(served(tmp_path, monkeypatch, server.address, UPLOADED, edits=True), tmp_path, 5)
+        rows = ArmStage(ws).make("closed")
+    assert rows["problem"].str.contains("delete `api.edits`").all()
+
+
+def test_an_artist_with_few_works_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(drawn) as server:
+        ws = with_works(served(tmp_path, monkeypatch, server.address, UPLOADED, edits=True), tmp_path, 4)
+        rows = ArmStage(ws).make("closed")
+    assert rows["problem"].str.contains("4 real works; .* add 1 works").all()
+
+
+def test_images_that_a_person_saved_do_not_say_which_work_was_given(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, {"source": "image_folder", "path": "images", "arms": "arms"}, UPLOADED)
+    saved(tmp_path / "images" / "Ada Brandvold", 2, 0)
+    saved(tmp_path / "arms" / "uploaded" / "Ada Brandvold", 2, 10)
+    with_works(ws, tmp_path, 5)
+    assert arm_lines(ws.asked_in_arms("closed"), ws.protocol) == []
+    rows = ArmStage(ws).make("closed")
+    assert rows["problem"].str.contains("do not say which work").all()

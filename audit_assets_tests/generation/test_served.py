@@ -106,6 +106,25 @@ def test_each_image_is_one_call_and_the_row_says_what_the_server_said(
     assert ImageStore(tmp_path / "images").has(table["image_sha256"])
 
 
+def test_the_key_goes_in_the_header_that_the_server_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asking(tmp_path, good, monkeypatch, key_header="api-key") as (maker, server):
+        maker.make("ada-brandvold", NAME)
+    assert {headers.get("api-key") for headers in server.headers} == {KEY}
+    assert set(server.authorized) == {None}
+    assert kept_in(tmp_path, KEY) == []
+
+
+@pytest.mark.parametrize("header", ["Host", "content-length", "Cookie", "api key", "x:y", ""])
+def test_the_header_of_the_key_is_one_that_no_call_has_otherwise(header: str) -> None:
+    with pytest.raises(ValueError, match="key_header"):
+        ApiEntry(key_header=header)
+
+
+def test_a_server_that_is_asked_as_before_is_recorded_as_before() -> None:
+    assert {"key_header", "edits"} & ApiEntry().model_dump().keys() == set()
+    assert ApiEntry(edits=True, key_header="api-key").model_dump(mode="json")["key_header"] == "api-key"
+
+
 def test_the_served_model_draws_what_the_local_one_draws_image_for_image(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from audit_assets.results.comparison import COMPARISON, PER_MODEL
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import schema_columns
+from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
 MODELS = ("first-version", "second-version")
@@ -62,6 +63,8 @@ class World:
     """Of the protocol."""
     strength: Mapping[str, float] = field(default_factory=dict)
     """Arm -> how much of what the model can do for an artist this way still brings about, 0 by default."""
+    echo: float = 1.0
+    """How far an image leans towards the work that the model was given."""
     house: float = 0.0
     """How far every image leans towards the hand of the first artist, whoever is asked for."""
 
@@ -259,6 +262,7 @@ def _draw_arms(ws: Workspace, model: str) -> None:
                     "width": pd.array([None if refused else 512 for _ in asked], dtype="Int32"),
                     "height": pd.array([None if refused else 512 for _ in asked], dtype="Int32"),
                     "status": "not_supplied" if one.problem else "refused" if refused else "ok", "problem": one.problem or None,
+                    "upload_sha256": pd.Series([one.uploads[p] if one.uploads else None for p, _ in asked], dtype="str"),
                 }
             )  # fmt: skip
             ws.warehouse.write(
@@ -283,8 +287,11 @@ def _embed(
         rows = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
         return pd.Series(list(rows), dtype=object)
 
-    def noise(number: int, scale: float) -> np.ndarray:
-        return scale * rng.normal(size=(number, hands.shape[1]))
+    # Images of arms are drawn apart, so that the headline is that of an audit without arms.
+    of_arms = np.random.default_rng([world.seed, len(encoder)])
+
+    def noise(number: int, scale: float, drawn: np.random.Generator = rng) -> np.ndarray:
+        return scale * drawn.normal(size=(number, hands.shape[1]))
 
     # From artists whom anybody would know to those whom the model has hardly a notion of.
     able = np.where(subjects["kind"] == "artist", rng.uniform(*world.able, len(subjects)), 0.0)
@@ -313,13 +320,19 @@ def _embed(
                 made = ws.warehouse.read(f"arm_images/{model}/{arm}/{one.subject}")
                 made = made.loc[
                     made["image_sha256"].notna(),
-                    ["model_version", "arm", "subject", "template", "trial", "status", "image_sha256"],
+                    ["model_version", "arm", "subject", "template", "trial", "status", "image_sha256", "upload_sha256"],
                 ]
                 at = subjects.index[subjects["subject"] == one.subject]
                 lean = float(able[at[0]]) * world.strength.get(arm, 0.0) if len(at) else 0.0
                 towards = lean * hands[at[0]] if len(at) else 0 * hands[0]
-                made = made.assign(
-                    embedding=unit(towards + world.house * hands[0] + noise(1, 0.5) + noise(len(made), 0.5)),
+                if one.uploads:
+                    works = ws.warehouse.read(f"reference_embeddings/{encoder}/{one.subject}").set_index("image_sha256")
+                    given = vectors(works.loc[made["upload_sha256"], "embedding"])
+                    towards = towards + world.echo * np.linalg.norm(hands[at[0]]) * given
+                made = made.drop(columns="upload_sha256").assign(
+                    embedding=unit(
+                        towards + world.house * hands[0] + noise(1, 0.5, of_arms) + noise(len(made), 0.5, of_arms)
+                    ),
                     picture=_pictures(made),
                     grey=_NO_PICTURE,
                 )

@@ -16,6 +16,7 @@ WAYS = {
     "titled": "name with a work’s title",
     "described": "description, no name",
     "classed": "class, no name",
+    "reference_image": "a given work, no name",
 }
 _MOST = 12
 """Rows of unprompted leakage in the report: the largest shares. The database has all."""
@@ -42,7 +43,8 @@ def what_still_works(rows: pd.DataFrame) -> Table:
     return Table(
         "What still works, beside the name as it is written. Yes: the images of this way are identified above controls that were asked in the same way, and "
         "match the artist’s works. No: they are not, and this audit would have seen a perfect imitator. Shares are means over the subjects that could be asked, "
-        "of shown images; by name: of the headline. Controls: control names in this way; of ways without a name, other prompts. Withheld: images that were "
+        "of shown images; by name: of the headline. Controls: control names in this way; of ways without a name, other prompts. Of a given work, shares are of the nearness to the artist’s other "
+        "works that the images keep, and controls are artists of whom nothing is claimed. Withheld: images that were "
         "blocked, refused, rewritten or failed. P-values are not adjusted over arms and artists.",
         columns(
             "Arm", "Way", "Of", "Yes", "No", "Not tested", "Identified", "By name", "Controls", "Withheld",
@@ -90,8 +92,10 @@ def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
 
 
 def _identified(row: dict[Any, Any]) -> str:
+    if row["way"] == "reference_image" and known(row["share"]) is not None:
+        return f"keeps {percent(known(row['share']))}"
     if known(row["identified"]) is None:
-        return "no text side"
+        return "no text side" if row["way"] != "reference_image" else "not asked"
     if not known(row["shown"]):
         return f"{int(row['withheld'])} of {int(row['asked'])} withheld" if known(row["withheld"]) else "not asked"
     return f"{int(row['identified'])} of {int(row['shown'])}: {with_interval(row['share'], row['share_low'], row['share_high'])}"
