@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         found: Body = {"path": self.path}
         for part in message.walk():
             if not part.is_multipart():
-                value = bytes(part.get_payload(decode=True))  # type: ignore[arg-type]  # a part without parts of its own
+                value = bytes(part.get_payload(decode=True))
                 name = str(part.get_param("name", header="content-disposition"))
                 found[name] = value if part.get_filename() else value.decode()
         return found
