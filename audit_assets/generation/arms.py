@@ -70,7 +70,7 @@ class ArmStage:
                 problems = [str(problem) for problem in rows["problem"].dropna().unique()]
                 if n := int(((rows["template"] == OTHER) & rows["image_sha256"].notna()).sum()):
                     problems.append(
-                        f"{n} images have another prompt than the arm's or were made also from another image, and do not count"
+                        f"{n} images have another prompt than the arm's or are not of a prompt alone, and do not count"
                     )
                 for problem in problems:
                     found.setdefault((arm.name, problem), []).append(one.subject)

@@ -59,7 +59,7 @@ def supplied_rows(
 
     Prompt and seed come from the manifest, else from what the program that drew the image wrote into the file; `origin` says
     which. An image belongs to the template that has its prompt, and to template OTHER if none has, or if its file says that it
-    was made from more than a prompt. An image whose prompt is not known belongs to the first template. Trials are numbered in order of name. A file
+    was made from more than a prompt or is a grid. An image whose prompt is not known belongs to the first template. Trials are numbered in order of name. A file
     with the pixels of an earlier one has the status `copy` and no image, after the trials that the protocol asks for; a blank
     image is no copy, because a model can refuse several times. Seed,
     prompt and date are NULL if they are not known. InputError names a file that cannot be read.
@@ -70,7 +70,7 @@ def supplied_rows(
     trials: Counter[int] = Counter()
     seen: set[str] = set()
     for file in files:
-        said, besides = _said(file, manifest.get(file, {}))
+        said, apart = _said(file, manifest.get(file, {}))
         if said["prompt"] is not None:
             said["origin"] += _sheet_says_otherwise(file, said["prompt"], wordings)
         elif (prompt := _by_sheet(file, wordings)) is not None:
@@ -78,8 +78,8 @@ def supplied_rows(
         image = open_image(file)
         sha256 = store.put(image)
         template = _template(said["prompt"], said["origin"], wordings) if said["prompt"] is not None else 0
-        if besides is not None:
-            template, said["origin"] = OTHER, f"{said['origin']}{ALSO_FROM}{besides}"
+        if apart is not None:
+            template, said["origin"] = OTHER, f"{said['origin']}{APART}{apart}"
         row = {
             "model_version": model_version,
             "subject": subject,
@@ -106,7 +106,7 @@ def supplied_rows(
 
 
 def _said(file: Path, manifest: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
-    """What is known of an image's making (prompt, seed, date, model, and the origin of prompt and seed), and what it was made from besides.
+    """What is known of an image's making (prompt, seed, date, model, and the origin of prompt and seed), and why it is counted apart.
 
     The manifest's word counts. If the file says otherwise, the origin says so.
     """
@@ -123,9 +123,9 @@ def _said(file: Path, manifest: Mapping[str, str]) -> tuple[dict[str, Any], str 
         said |= {"prompt": prompt or found.prompt, "seed": found.seed if seed is None else seed}
         if new:
             origin = f"{origin}, {found.origin}" if origin else found.origin
-        if found.besides is not None:
+        if found.apart is not None:
             origin = origin or found.origin
-    return {**said, "origin": origin}, found.besides if found else None
+    return {**said, "origin": origin}, found.apart if found else None
 
 
 def _by_sheet(file: Path, prompts: Iterable[str]) -> str | None:
@@ -146,7 +146,7 @@ def _sheet_says_otherwise(file: Path, prompt: str, wordings: Iterable[str]) -> s
 
 
 OTHERWISE = "; the file says "
-ALSO_FROM = "; made also from "
+APART = "; counted apart, because it "
 
 
 def _differs(one: object, other: object) -> bool:
@@ -186,11 +186,8 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     """
     asked = len(protocol.templates) * protocol.trials
     images = table[table["image_sha256"].notna()]
-    made_from = images["origin"].fillna("").astype(str).str.partition(ALSO_FROM)[2]
-    others, copies = (
-        images[(images["template"] == OTHER) & (made_from == "")],
-        table[table["status"] == "copy"],
-    )
+    apart = images["origin"].fillna("").astype(str).str.partition(APART)[2]
+    others, copies = images[(images["template"] == OTHER) & (apart == "")], table[table["status"] == "copy"]
     counts = (
         images[images["template"] != OTHER].groupby("subject").size().reindex(table["subject"].unique(), fill_value=0)
     )
@@ -213,10 +210,10 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
             f"{subject}: {len(own)} of {int((images['subject'] == subject).sum())} images have another prompt than the protocol's (such as "
             f"{str(own['prompt'].iloc[0])[:200]!r}); they are counted apart; if the prompts name the artist in one way, make them a template of the protocol"
         )
-    for (whose, besides), own in images[made_from != ""].groupby(["subject", made_from[made_from != ""]]):
+    for (whose, why), own in images[apart != ""].groupby(["subject", apart[apart != ""]]):
         found.append(
-            f"{whose}: {len(own)} of {int((images['subject'] == whose).sum())} images were made also from {besides}, not from a prompt alone "
-            f"(such as {own['file'].iloc[0]}); they are counted apart"
+            f"{whose}: {len(own)} of {int((images['subject'] == whose).sum())} images are counted apart, such as {own['file'].iloc[0]}: "
+            f"according to its file, it {why}"
         )
     for subject, own in copies.groupby("subject"):
         different = int((images["subject"] == subject).sum())

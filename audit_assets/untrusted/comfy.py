@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from audit_assets.untrusted.making import ANOTHER_IMAGE, Said, whole, with_adapters
+from audit_assets.untrusted.making import FROM_AN_IMAGE, Said, whole, with_adapters
 
 _TEXTS = ("text", "text_g", "text_l", "t5xxl", "clip_l", "prompt", "string", "value", "positive")
 _MODELS = ("ckpt_name", "unet_name", "model_name")
@@ -62,7 +62,7 @@ def _of_graph(graph: Mapping[str, Any], origin: str) -> Said | None:
     seeds: set[int] = set()
     models: set[str] = set()
     adapters: list[str] = []
-    besides = None
+    apart = None
     for node in graph.values():
         inputs = node["inputs"]
         if not ({"positive", "guider"} & inputs.keys() and {"seed", "noise_seed", "noise"} & inputs.keys()):
@@ -74,11 +74,11 @@ def _of_graph(graph: Mapping[str, Any], origin: str) -> Said | None:
         for above in _above(graph, inputs):
             adapters += _adapters(above["inputs"])
             if _LOADS_AN_IMAGE.search(str(above.get("class_type"))):
-                besides = ANOTHER_IMAGE
+                apart = FROM_AN_IMAGE
     prompt, model = (next(iter(values)) if len(values) == 1 else None for values in (prompts, models))
     seed = next(iter(seeds)) if len(seeds) == 1 else None
     model = with_adapters(model, adapters)
-    return None if (prompt, seed, model, besides) == (None,) * 4 else Said(prompt, seed, model, origin, besides)
+    return None if (prompt, seed, model, apart) == (None,) * 4 else Said(prompt, seed, model, origin, apart)
 
 
 def _above(graph: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-ANOTHER_IMAGE = "another image"
+FROM_AN_IMAGE = "was made also from another image"
+A_GRID = "is a grid of several images"
 _IMAGE = re.compile(
     r"initimage\w*|imagepaths?|control(net|image|layer)\w*|(ip|t2i)adapters?|ref(erence)?images?\w*|promptimages?|referencestrengthmultiple"
 )
@@ -25,8 +26,8 @@ class Said(NamedTuple):
     """The model, and the adapters that it was drawn with."""
     origin: str
     """Where in the file the values were found."""
-    besides: str | None = None
-    """What the image was made from besides the prompt, such as another image."""
+    apart: str | None = None
+    """Why the image is no answer to the prompt alone, as the end of a sentence that begins with "it"."""
 
 
 def whole(value: Any) -> int | None:
@@ -61,10 +62,10 @@ def _name(one: Any) -> Iterator[str]:
 
 
 def image_in(found: Mapping[str, Any]) -> str | None:
-    """Return ANOTHER_IMAGE if a program's settings say that the model was given an image too."""
+    """Return FROM_AN_IMAGE if a program's settings say that the model was given an image too."""
     modes = [found[key] for key in _MODES if isinstance(found.get(key), str)]
     given = any(_MODE.search(mode) for mode in modes) or _given(found, _DEEPEST)
-    return ANOTHER_IMAGE if given else None
+    return FROM_AN_IMAGE if given else None
 
 
 def _given(found: Mapping[str, Any], depth: int) -> bool:

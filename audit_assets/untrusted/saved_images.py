@@ -19,7 +19,7 @@ from PIL import Image
 
 from audit_assets.untrusted.comfy import of_prompt, of_workflow
 from audit_assets.untrusted.images import FORMATS
-from audit_assets.untrusted.making import ANOTHER_IMAGE, Said, adapters_of, image_in, whole, with_adapters
+from audit_assets.untrusted.making import A_GRID, FROM_AN_IMAGE, Said, adapters_of, image_in, whole, with_adapters
 from audit_assets.untrusted.png import MAGIC, texts_of
 
 LONGEST_PROMPT = 20_000
@@ -37,7 +37,8 @@ def said_in(path: Path) -> Said | None:
         if key in texts:
             with suppress(ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
                 if (found := _clean(read(texts[key]))) is not None:
-                    return found
+                    is_grid = key == "parameters" and found.apart is None and _is_grid(path, texts[key])
+                    return found._replace(apart=A_GRID) if is_grid else found
     return _clean(_of_name(path.stem))
 
 
@@ -49,9 +50,9 @@ def _clean(found: Said | None) -> Said | None:
     seed = found.seed
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         seed = None
-    if (prompt, seed, model, found.besides) == (None, None, None, None):
+    if (prompt, seed, model, found.apart) == (None, None, None, None):
         return None
-    return Said(prompt, seed, model, found.origin, found.besides)
+    return Said(prompt, seed, model, found.origin, found.apart)
 
 
 def _text(value: Any) -> str | None:
@@ -139,8 +140,23 @@ def _parameters(text: str) -> Said | None:
         whole(settings.get("Seed", "").strip()),
         with_adapters(model.strip(' "') if model else None, adapters),
         "parameters (web UI)",
-        ANOTHER_IMAGE if given else None,
+        FROM_AN_IMAGE if given else None,
     )
+
+
+def _is_grid(path: Path, parameters: str) -> bool:
+    """Whether an image of the web UI is several images side by side: each has the size that the text states."""
+    if re.match(r"(xyz_)?grid[-_]", path.name):
+        return True
+    last = parameters[parameters.rfind("Steps: ") :]
+    if (stated := re.search(r"Size: ([0-9]{1,5})x([0-9]{1,5})", last)) is None or re.search(
+        r"upscal|resize", last, re.I
+    ):
+        return False
+    one = int(stated[1]), int(stated[2])
+    with Image.open(path, formats=FORMATS) as image:
+        size = image.size
+    return 0 not in one and size != one and not any(whole % part for whole, part in zip(size, one, strict=True))
 
 
 def _resources(line: str) -> Iterator[tuple[str, str]]:
@@ -175,7 +191,7 @@ def _draw_things(xmp: str) -> Said | None:
     found, _ = json.JSONDecoder().raw_decode(content, content.index("{"))
     if "c" not in found:
         return None
-    given = image_in(found) or (ANOTHER_IMAGE if found.get("strength", 1) < 1 or found.get("control") else None)
+    given = image_in(found) or (FROM_AN_IMAGE if found.get("strength", 1) < 1 or found.get("control") else None)
     model = with_adapters(found.get("model"), adapters_of(found))
     return Said(found["c"], whole(found.get("seed")), model, "XMP (Draw Things)", given)
 
@@ -209,7 +225,7 @@ def _dream(text: str) -> Said | None:
     if known is None:
         return None
     seed = re.search(r"(?:^|\s)-S\s*([0-9]{1,20})", known[2])
-    given = ANOTHER_IMAGE if re.search(r"\s(-I|--init_img)\b", known[2]) else None
+    given = FROM_AN_IMAGE if re.search(r"\s(-I|--init_img)\b", known[2]) else None
     return Said(known[1], int(seed[1]) if seed else None, None, "Dream (InvokeAI)", given)
 
 
@@ -238,13 +254,13 @@ def _with_flags(prompt: str, origin: str) -> Said:
     seed = re.search(r"--(?:seed|sameseed) ([0-9]{1,20})\b", flags)
     version = re.search(r"--(v|version|niji) ([0-9][0-9.]*)", flags)
     model = f"Midjourney {'niji ' if version[1] == 'niji' else ''}{version[2]}" if version else "Midjourney"
-    besides = re.search(r"--(sref|cref|oref|iw|profile|p)(?=\s|$)", flags)
+    apart = re.search(r"--(sref|cref|oref|iw|profile|p)(?=\s|$)", flags)
     return Said(
         words.strip(),
         int(seed[1]) if seed else None,
         model,
         origin,
-        f"what --{besides[1]} refers to" if besides else None,
+        f"was made also from what --{apart[1]} refers to" if apart else None,
     )
 
 

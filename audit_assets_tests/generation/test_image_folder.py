@@ -358,10 +358,13 @@ def test_an_image_that_was_made_from_another_image_is_counted_apart_and_said(fol
     table = taken(folder, tmp_path, "bo", "Bo Dahl")
     images = table[table["image_sha256"].notna()].set_index("file")
     assert images["template"].to_dict() == {f"Bo Dahl/{n}.png": OTHER if n < 2 else 0 for n in range(6)}
-    assert images.loc["Bo Dahl/1.png", "origin"] == "manifest.csv; made also from another image"
+    assert (
+        images.loc["Bo Dahl/1.png", "origin"]
+        == "manifest.csv; counted apart, because it was made also from another image"
+    )
     said = deviations(table, PROTOCOL, SUBJECTS)
     assert (
-        "bo: 2 of 6 images were made also from another image, not from a prompt alone (such as Bo Dahl/0.png); they are counted apart"
+        "bo: 2 of 6 images are counted apart, such as Bo Dahl/0.png: according to its file, it was made also from another image"
         in said
     )
     assert not any("another prompt" in sentence for sentence in said)

@@ -124,7 +124,7 @@ def test_words_that_a_program_added_and_adapters_are_read_too(
 ) -> None:
     found = said_in(png(tmp_path / "0.png", **texts))
     assert (found[:3] if found else (None, None, None)) == (prompt, seed, model)
-    assert found is None or found.besides is None
+    assert found is None or found.apart is None
 
 
 LOADED = {
@@ -140,33 +140,43 @@ BEGINS = {
 
 
 @pytest.mark.parametrize(
-    ("texts", "besides"),
+    ("texts", "apart"),
     [
-        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Denoising strength: 0.6"}, "another image"),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Denoising strength: 0.6"}, "was made also from another image"),
         ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Denoising strength: 0.6, Hires upscale: 2"}, None),
-        ({"parameters": f'{PROMPT}\nSteps: 20, Seed: 9, ControlNet 0: "Module: reference_only, Weight: 1"'}, "another image"),
-        ({"parameters": json.dumps({"sui_image_params": {"prompt": PROMPT, "initimagecreativity": 0.6}})}, "another image"),
+        ({"parameters": f'{PROMPT}\nSteps: 20, Seed: 9, ControlNet 0: "Module: reference_only, Weight: 1"'}, "was made also from another image"),
+        ({"parameters": json.dumps({"sui_image_params": {"prompt": PROMPT, "initimagecreativity": 0.6}})}, "was made also from another image"),
         ({"parameters": json.dumps({"prompt": PROMPT, "seed": 1, "init_image_path": None, "controlnet": "none"})}, None),
-        ({"prompt": json.dumps(comfy(**LOADED, **BEGINS))}, "another image"),
+        ({"prompt": json.dumps(comfy(**LOADED, **BEGINS))}, "was made also from another image"),
         ({"prompt": json.dumps(comfy(**LOADED))}, None),
-        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "generation_mode": "sdxl_img2img"})}, "another image"),
-        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "ipAdapters": [{"image": {}}]})}, "another image"),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "generation_mode": "sdxl_img2img"})}, "was made also from another image"),
+        ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "ipAdapters": [{"image": {}}]})}, "was made also from another image"),
         ({"invokeai_metadata": json.dumps({"positive_prompt": PROMPT, "generation_mode": "txt2img", "controlnets": [], "canvas_v2_metadata": {"controlLayers": [], "referenceImages": []}, "control_layers": {"layers": [], "version": 5}})}, None),
-        ({"sd__metadata": json.dumps({"image": {"prompt": PROMPT, "type": "img2img"}})}, "another image"),
-        ({"Dream": f'"{PROMPT}" -s50 -S1 -I work.png'}, "another image"),
-        ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "request_type": "Img2ImgRequest"})}, "another image"),
+        ({"sd__metadata": json.dumps({"image": {"prompt": PROMPT, "type": "img2img"}})}, "was made also from another image"),
+        ({"Dream": f'"{PROMPT}" -s50 -S1 -I work.png'}, "was made also from another image"),
+        ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "request_type": "Img2ImgRequest"})}, "was made also from another image"),
         ({"Comment": json.dumps({"prompt": PROMPT, "seed": 8, "request_type": "PromptGenerateRequest", "reference_image_multiple": []})}, None),
-        ({"XML:com.adobe.xmp": XMP.replace("strength&quot;: 1", "strength&quot;: 0.4")}, "another image"),
-        ({"Description": f"{PROMPT} --ar 1:1 --sref https://s.mj.run/x --v 6 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "what --sref refers to"),
-        ({"Description": f"{PROMPT} --ar 1:1 --profile ab1 --v 7 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "what --profile refers to"),
+        ({"XML:com.adobe.xmp": XMP.replace("strength&quot;: 1", "strength&quot;: 0.4")}, "was made also from another image"),
+        ({"Description": f"{PROMPT} --ar 1:1 --sref https://s.mj.run/x --v 6 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "was made also from what --sref refers to"),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Size: 8x4"}, "is a grid of several images"),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Size: 8x8"}, None),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Size: 8x5"}, None),
+        ({"parameters": f"{PROMPT}\nSteps: 20, Seed: 9, Size: 4x4, Hires upscale: 2"}, None),
+        ({"Description": f"{PROMPT} --ar 1:1 --profile ab1 --v 7 Job ID: 0123abcd-0123-4567-89ab-0123456789ab"}, "was made also from what --profile refers to"),
     ],
 )  # fmt: skip
-def test_an_image_that_began_with_another_image_says_so(
-    tmp_path: Path, texts: dict[str, str], besides: str | None
+def test_an_image_that_is_not_of_its_prompt_alone_says_so(
+    tmp_path: Path, texts: dict[str, str], apart: str | None
 ) -> None:
     found = said_in(png(tmp_path / "0.png", **texts))
     assert found is not None
-    assert (found.prompt, found.besides) == (PROMPT, besides)
+    assert (found.prompt, found.apart) == (PROMPT, apart)
+
+
+def test_a_grid_of_the_web_ui_is_known_by_its_name(tmp_path: Path) -> None:
+    found = said_in(png(tmp_path / "grid-0001.png", parameters=f"{PROMPT}\nSteps: 20, Seed: 9"))
+    assert found is not None
+    assert found.apart == "is a grid of several images"
 
 
 def test_samplers_that_disagree_leave_the_value_unknown(tmp_path: Path) -> None:
