@@ -4,15 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
+from audit_assets.config import PROTOCOLS
+from audit_assets.evidence.verify import verify
 from audit_assets.results.arms import ARMS
 from audit_assets.results.matched import Works
 from audit_assets.results.recipe import recomputed
 from audit_assets.results.uploads import left
 from audit_assets.workspace import Workspace
+from audit_assets_tests.drive import drive
 from audit_assets_tests.publication.world import MODELS, World, simulate
 
 
@@ -118,3 +122,29 @@ def test_too_few_artists_for_comparison_are_no_answer(rows: Callable[..., pd.Dat
 def test_labels_of_names_are_not_asked(audit: Workspace) -> None:
     assert audit.warehouse.read(f"arm_trials/{MODELS[0]}").empty
     assert recomputed(audit, ARMS, MODELS[0]) == []
+
+
+@pytest.mark.long
+def test_a_real_pipeline_is_given_works_and_the_evidence_holds(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    protocol = (PROTOCOLS / "paper_2023_small.yaml").read_text(encoding="utf-8")
+    given = (
+        "\narms: [{name: uploaded, way: reference_image, templates: [Artwork], trials: 5, works: 1, strength: 0.5}]\n"
+    )
+    (tmp_path / "protocol.yaml").write_text(protocol + given, encoding="utf-8")
+    ws = drive(small_audit(tmp_path, protocol="protocol.yaml"))
+    with duckdb.connect(str(ws.database), read_only=True) as connection:
+        images = connection.sql("SELECT * FROM arm_images").df()
+        results = connection.sql("SELECT * FROM arm_results").df()
+        works = connection.sql("SELECT subject, min_by(image_sha256, work) FROM reference_works GROUP BY 1").fetchall()
+    assert set(images["kind"]) == {"artist", "untrained_artist", "background"}
+    assert (images["status"] == "ok").all()
+    assert dict(zip(images["subject"], images["upload_sha256"], strict=True)).items() <= dict(works).items()
+    assert results["reason"].str.contains("other artists were given in the same way; a test at 0.05 needs 19").any()
+    assert set(results["answer"]) == {"could not be tested"}  # the small audit has 12 artists of the background
+    nearness = results.groupby("encoder")["share"].mean()
+    assert (nearness > 0.4).all()
+    assert (nearness < 1).all()
+    checks = verify(ws, "miniature-1", replay=0, sample=1)
+    assert [finding for check in checks for finding in check.findings] == []
