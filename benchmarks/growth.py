@@ -7,7 +7,7 @@ The benchmark of the roster measures growth with captions.
 
 Embeddings are simulated (512 dimensions, ten images and five works each, as many random names as artists). The code
 that measures real embeddings measures them: experiments 1 and 2 of one model version and encoder, with every test and
-control of `paper_2023`. Versions are compared pairwise, so 20 versions make 190 pairs. Each size runs in its own
+control of `paper_2023`. Near copies are looked for among random pictures. Versions are compared pairwise, so 20 versions make 190 pairs. Each size runs in its own
 process. The benchmark records its CPU time and its peak memory.
 """
 
@@ -25,7 +25,8 @@ import pandas as pd
 import yaml
 
 from audit_assets.config import PROTOCOLS, Protocol
-from audit_assets.measurement import identification
+from audit_assets.measurement import copy_detection, identification
+from audit_assets.measurement.registration import SIDE
 from audit_assets.results import comparison
 from audit_assets.results.identification import TextSide, identification_trials
 from audit_assets.results.matched import Works, of_tables
@@ -36,6 +37,8 @@ from benchmarks.results import Results
 DIMENSION, IMAGES, WORKS = 512, 10, 5
 VERSIONS_OF = 250
 """Artists whose versions are compared."""
+COPIES_AMONG = (2_500, 25_000)
+"""Images among which near copies are looked for."""
 
 
 def people(artists: int) -> pd.DataFrame:
@@ -133,6 +136,18 @@ def many_versions(models: int, protocol: Protocol) -> dict[str, float]:
     return {"comparison": time.process_time() - began}
 
 
+def near_copies(images: int) -> dict[str, float]:
+    """Return the CPU seconds of looking for near copies of works among so many images, by random small pictures.
+
+    Works are compared in blocks of this number, so memory does not grow with works, and time grows in proportion to them.
+    """
+    rng = np.random.default_rng(5)
+    made, works = (rng.integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8) for n in (images, copy_detection.WORKS))
+    began = time.process_time()
+    copy_detection.nearest_pictures(made, works)
+    return {"copies": time.process_time() - began}
+
+
 def peak_megabytes() -> float:
     return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
 
@@ -156,6 +171,15 @@ def measure(results: Results, artists: list[int], models: list[int]) -> None:
         for experiment in ("identification", "matching"):
             results.reported(f"{n:,} artists, {experiment} of a version and encoder, CPU s", found[experiment])
         results.reported(f"{n:,} artists, peak memory beyond that of two, MB", found["megabytes"] - base["megabytes"])
+    base = apart("copies", copy_detection.IMAGES)
+    for n in COPIES_AMONG:
+        found = apart("copies", n)
+        works = f"{n:,} images and {copy_detection.WORKS} works, near copies by small pictures"
+        results.reported(f"{works}, CPU s", found["copies"])
+        results.reported(
+            f"{works}, memory at most beyond that of {copy_detection.IMAGES} images, MB",
+            found["megabytes"] - base["megabytes"],
+        )
     for n in models:
         results.reported(
             f"{n} versions of {VERSIONS_OF} artists compared pairwise, CPU s", apart("models", n)["comparison"]
@@ -172,7 +196,10 @@ def main() -> int:
     protocol = Protocol.model_validate(yaml.safe_load((PROTOCOLS / "paper_2023.yaml").read_text(encoding="utf-8")))
     if chosen.one:
         what, size = chosen.one[0], int(chosen.one[1])
-        found = (one_version if what == "artists" else many_versions)(size, protocol)
+        if what == "copies":
+            found = near_copies(size)
+        else:
+            found = (one_version if what == "artists" else many_versions)(size, protocol)
         print(json.dumps(found | {"megabytes": peak_megabytes()}))
         return 0
     results = Results("growth", "as each line says")
