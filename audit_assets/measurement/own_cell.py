@@ -114,7 +114,10 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
        each other has larger residuals of either sign. Without this step, 11 % of such artists had p <= 0.05 (simulated).
     3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
        so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest fifth of the others.
-    4. *Rows.* Each cell over the root mean square of the other cells of its row (``row_scales``); the own cell takes no part.
+    4. *Rows.* The cells as they are, and a second time over the root mean square of the other cells of their row (``row_scales``),
+       in which the own cell takes no part. The own cell is ranked in both, and the larger rank counts: it must be rare in both. Each alone
+       calls too many who are not imitated, the first if mean works are long where images do not vary, the second if control names vary in
+       fewer directions than the artist's own name.
     5. p = (1 + other cells >= own) / (1 + other cells).
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not
@@ -129,13 +132,15 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     mine, rank, others = np.full(n, np.nan), np.full(n, np.nan), np.zeros(0)
     if not all(reasons):
         z, flat = z_scores(table)
-        z = np.round(z / scales_of_rows(table, z, flat), 9)
-        others = other_cells(table, z, flat)
         for i in np.flatnonzero(table.rows >= 0):
             reasons[i] = reasons[i] or (FLAT_COLUMN if flat[table.columns[i]] else "")
         tested = np.array([not why for why in reasons], dtype=np.bool_)
-        mine[tested] = z[table.rows[tested], table.columns[tested]]
-        rank[tested] = 1 + at_least(others, mine[tested])
+        at = table.rows[tested], table.columns[tested]
+        mine[tested], rank[tested] = z[at], 0
+        for scales in row_measures(table, z, flat):
+            scaled = np.round(z / scales, 9)
+            others = other_cells(table, scaled, flat)
+            rank[tested] = np.maximum(rank[tested], 1 + at_least(others, scaled[at]))
     return OwnCell(
         p_value=rank / (1 + len(others)),
         z=mine,
@@ -346,6 +351,11 @@ class RowEffects:
 def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
     """Sorted z of the cells that are no subject's own, flat columns left out: what an own cell is ranked among."""
     return np.sort(z[_counted(table, flat)])
+
+
+def row_measures(table: Table, z: FloatArray, flat: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """What the cells of ``z_scores`` are divided by before an own cell is ranked: (rows, columns), once by 1, once by the row's scale."""
+    return np.ones_like(z), scales_of_rows(table, z, flat)
 
 
 def scales_of_rows(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:

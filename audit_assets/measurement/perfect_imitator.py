@@ -20,7 +20,7 @@ from audit_assets.measurement.own_cell import (
     at_least,
     distinct_table,
     other_cells,
-    scales_of_rows,
+    row_measures,
     split_by_stratum,
     too_few,
     z_scores,
@@ -238,8 +238,7 @@ def _fill(
     if len(tested) == 0:
         return
     scores, flat = z_scores(table)
-    scales = scales_of_rows(table, scores, flat)
-    others = other_cells(table, np.round(scores / scales, 9), flat)
+    measures = [(by, other_cells(table, np.round(scores / by, 9), flat)) for by in row_measures(table, scores, flat)]
     exists = table.rows >= 0
     effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
     mean_works, mean_images = cells.mean_works[table.kept_rows], cells.mean_images[columns[table.kept_columns]]
@@ -248,8 +247,14 @@ def _fill(
         at = (members[some][:, None] * split.splits + np.arange(split.splits)).ravel()
         made, left = (np.asarray(side[at] @ works) for side in (split.images, split.works))
         z = _z_of_imitators(table, effects, mean_works, mean_images, some, made, left)
-        z = z / scales[table.rows[some], table.columns[some], None]
-        p[members[some]] = (1 + at_least(others, np.round(z, 9))) / (1 + len(others))
+        own_at = table.rows[some], table.columns[some]
+        p[members[some]] = np.max(
+            [
+                (1 + at_least(others, np.round(z / by[own_at][:, None], 9))) / (1 + len(others))
+                for by, others in measures
+            ],
+            axis=0,
+        )
 
 
 def _z_of_imitators(

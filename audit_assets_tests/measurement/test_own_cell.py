@@ -82,19 +82,22 @@ def test_the_closed_form_is_the_fit_by_least_squares_wherever_the_own_cells_lie(
 
 
 @pytest.mark.parametrize(("rows", "trimmed"), [(8, 1), (11, 2), (24, 4)])
-def test_each_cell_is_measured_by_the_other_cells_of_its_column_less_the_largest_and_of_its_row(
+def test_own_cells_are_ranked_with_and_without_the_scale_of_the_row_and_the_larger_rank_counts(
     rows: int, trimmed: int
 ) -> None:
     rng = np.random.default_rng(1)
     values, lengths = rng.normal(size=(rows, 14)), rng.uniform(0.5, 2, size=rows)
     own = own_at((2, 0), (0, 3), (5, 13))
     expected = z_by_brute_force(values, lengths, own, trimmed)
-    expected = expected / scales_by_brute_force(expected, own)
     found = own_cell(values, lengths, own)
     np.testing.assert_allclose(found.z, expected[own.rows, own.columns], atol=1e-8)
-    null = expected[~own_mask(values.shape, own)]
-    rank = [1 + int((null >= expected[r, c] - 1e-8).sum()) for r, c in zip(own.rows, own.columns, strict=True)]
+    ranks = []
+    for cells in (expected, expected / scales_by_brute_force(expected, own)):
+        null = cells[~own_mask(values.shape, own)]
+        ranks.append([1 + int((null >= cells[r, c] - 1e-8).sum()) for r, c in zip(own.rows, own.columns, strict=True)])
+    rank = np.max(ranks, axis=0).tolist()
     assert found.rank.tolist() == rank
+    assert ranks[0] != ranks[1]
     assert found.p_value.tolist() == [r / (rows * 14 - 3 + 1) for r in rank]
     assert found.others.tolist() == [rows * 14 - 3] * 3
     assert found.p_floor.tolist() == [1 / (rows * 14 - 2)] * 3
