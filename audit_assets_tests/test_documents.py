@@ -14,7 +14,7 @@ from audit_assets.cli import app
 from audit_assets_tests.documents import ROOT, Command, commands, commands_of
 
 COMMANDS = commands()
-RUN = {"run", "plan", "roster", "sql", "status", "verify", "report", "export", "import"}
+RUN = {"run", "plan", "roster", "sql", "status", "sign", "verify", "report", "export", "import"}
 """Subcommands that end by themselves, in seconds on a small audit; `dev` serves until it is stopped."""
 
 OF_THE_SMALL_AUDIT = {"--artist": "Nils Oduya", "--model": "miniature-1"}
@@ -70,6 +70,9 @@ def reader(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the commands of all pages are run one after the other, with a finished small audit in `audit/`."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(audited.parent, folder / "audit")
+    for command in COMMANDS:  # the keys that the pages sign with
+        if command.program == "openssl":
+            subprocess.run(command.words, cwd=folder, check=True, capture_output=True)
     return folder
 
 
