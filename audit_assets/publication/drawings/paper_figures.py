@@ -17,6 +17,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
@@ -83,55 +84,55 @@ def bare(axes: Axes) -> None:
     axes.tick_params(colors=INK)
 
 
+_NAMES, _CELL, _GAP, _TITLE = 1.75, 1.02, 0.2, 0.35
+"""Of the sample grid, in inches: width of the names, side of a cell with its margin, gap before the imitations, height of the titles."""
+
+
 def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
     """One row per artist: real works on the left, imitations on the right of a gap.
 
-    ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame.
+    ``load`` gives the image of a SHA-256. A cell without an image stays an empty frame. One axes in inches holds all cells, because
+    matplotlib takes 40 times as long to lay out one axes per cell.
     """
-    figure = canvas(10.2, 0.75 + 1.02 * max(1, len(rows)))
-    # The top 0.35 inches are for the titles, which the layout leaves out.
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.35 / figure.get_figheight()))
-    columns = REAL_WORKS + IMITATIONS
-    # Column 0 has the name; the column after the real works is the gap.
-    widths = [1.75, *[1.0] * REAL_WORKS, 0.22, *[1.0] * IMITATIONS]
-    grid = figure.add_gridspec(max(1, len(rows)), columns + 2, width_ratios=widths)
+    columns = [_NAMES + _CELL * i for i in range(REAL_WORKS)]
+    columns += [columns[-1] + _CELL + _GAP + _CELL * i for i in range(IMITATIONS)]
+    width, height = columns[-1] + _CELL, _TITLE + _CELL * max(1, len(rows))
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
     for place, row in enumerate(rows):
-        name = figure.add_subplot(grid[place, 0])
-        name.axis("off")
-        plain(name.text(1.0, 0.5, row.label, ha="right", va="center", fontsize=10, color=INK))
-        for first, digests, length in (
-            (1, row.real_works, REAL_WORKS),
-            (REAL_WORKS + 2, row.imitations, IMITATIONS),
-        ):
-            for offset in range(length):
-                axes = figure.add_subplot(grid[place, first + offset])
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.set_box_aspect(1)
-                axes.spines[:].set_edgecolor("#c8c8c8")
-                if offset < len(digests):
-                    _show(axes, load(digests[offset]))
-                if place == 0 and offset == 0:
-                    title = "Real works" if first == 1 else "Imitations, prompted by the name alone"
-                    # An axes title would widen its column: the layout counts it even with set_in_layout(False).
-                    axes.annotate(
-                        title,
-                        (0, 1),
-                        (0, 5),
-                        xycoords="axes fraction",
-                        textcoords="offset points",
-                        fontsize=11,
-                        fontweight="bold",
-                        color=INK,
-                    ).set_in_layout(False)
+        top = _TITLE + _CELL * place
+        name = axes.text(_NAMES - 0.08, top + _CELL / 2, row.label, ha="right", va="center", fontsize=10, color=INK)
+        wide = plain(name).get_window_extent().width / figure.dpi / (_NAMES - 0.16)
+        name.set_fontsize(10 / max(1.0, wide))
+        shown = [*_filled(row.real_works, REAL_WORKS), *_filled(row.imitations, IMITATIONS)]
+        for left, digest in zip(columns, shown, strict=True):
+            side = _CELL - 0.08
+            if digest is not None:
+                _show(axes, load(digest), left, top, side)
+            axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="#c8c8c8", linewidth=0.8))
+    for left, title in (
+        (columns[0], "Real works"), (columns[REAL_WORKS], "Imitations, prompted by the name alone"),
+    ):  # fmt: skip
+        if rows:
+            axes.text(left, _TITLE - 0.08, title, va="bottom", fontsize=11, fontweight="bold", color=INK)
     return figure
 
 
-def _show(axes: Axes, image: Image.Image) -> None:
-    """At most 192 px: a grid of 512 px images would make a page of many megabytes. Small images keep their pixels."""
+def _filled(digests: Sequence[str], length: int) -> list[str | None]:
+    return [*digests[:length], *[None] * (length - len(digests))]
+
+
+def _show(axes: Axes, image: Image.Image, left: float, top: float, side: float) -> None:
+    """In the middle of its cell, with its aspect. At most 192 px: a grid of 512 px images would make a page of many megabytes."""
     shown = image.convert("RGB")
     shown.thumbnail((192, 192))
-    axes.imshow(np.asarray(shown), interpolation="nearest" if max(shown.size) < 100 else "antialiased")
+    width, height = (side * length / max(shown.size) for length in shown.size)
+    x, y = left + (side - width) / 2, top + (side - height) / 2
+    # Small images keep their pixels.
+    smooth = "nearest" if max(shown.size) < 100 else "antialiased"
+    axes.imshow(np.asarray(shown), interpolation=smooth, extent=(x, x + width, y + height, y), aspect="auto")
 
 
 def identification_bars(bars: Sequence[Bar], chance: float) -> Figure:
