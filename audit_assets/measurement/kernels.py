@@ -1,4 +1,4 @@
-"""This module holds two inner loops that numpy cannot express without moving memory.
+"""This module holds the inner loops that numpy cannot express without moving memory.
 
 Numba compiles the loops on first use and caches them on disk. Numba takes most of a second to import, so no module
 imports this one before it needs a loop, and the code location of Dagster loads without it. The callers document what
@@ -71,3 +71,125 @@ def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatAr
             total += values[drawn, s]
         traces[b] = total + values[order[0], 0]
     return traces
+
+
+@numba.njit(cache=True)
+def registered_pairs(
+    images: FloatArray,
+    works: FloatArray,
+    insets: FloatArray,
+    starts: FloatArray,
+    steps: IntArray,
+    allowed: tuple[float, float, float],
+) -> FloatArray:
+    """Lay each image over its work: the largest correlation on the way, -1 if no map was allowed; the result has shape (pairs,).
+
+    ``images`` and ``works`` (pairs, side, side); ``insets`` and ``starts`` (pairs, 4): part of the image, and of the work in which the search
+    starts. ``steps`` (rounds, 2): points per side and steps of each round. ``allowed``: least share of the points within the work, and the
+    least and the largest area.
+    """
+    pairs, size = len(images), images.shape[1]
+    best = np.full(pairs, -1.0)
+    for pair in range(pairs):
+        fields = np.empty((3, size, size))  # the work, and its slopes to the right and down, per side of the work
+        fields[0] = works[pair]
+        fields[1], fields[2] = _slopes(works[pair])
+        x, y, width, height = starts[pair]
+        # x = m0 + m1 u + m2 v and y = m3 + m4 u + m5 v lead from the image to the work.
+        m = np.array([x + width / 2, width, 0.0, y + height / 2, 0.0, height])
+        for points, rounds in steps:
+            shown = _shown(images[pair], insets[pair], points)
+            best[pair], m = _searched(shown, fields, m, points, rounds, allowed)
+    return best
+
+
+@numba.njit(cache=True)
+def _searched(
+    shown: FloatArray, fields: FloatArray, m: FloatArray, points: int, steps: int, allowed: tuple[float, float, float]
+) -> tuple[float, FloatArray]:
+    """The largest correlation, and its map, of a search that starts at the map m (6,)."""
+    n = points * points
+    best, best_map = -1.0, m.copy()
+    inside, work, image, a = np.empty(n), np.empty(n), np.empty(n), np.empty((8, n))
+    for step in range(steps + 1):
+        count, work_sum, image_sum = 0.0, 0.0, 0.0
+        for i in range(n):
+            u, v = (i % points + 0.5) / points - 0.5, (i // points + 0.5) / points - 0.5
+            x, y = m[0] + m[1] * u + m[2] * v, m[3] + m[4] * u + m[5] * v
+            inside[i] = 1.0 if 0 < x < 1 and 0 < y < 1 else 0.0
+            work[i], dx, dy = _sampled(fields, x, y)
+            a[0, i], a[1, i], a[2, i] = dx * inside[i], dx * inside[i] * u, dx * inside[i] * v
+            a[3, i], a[4, i], a[5, i] = dy * inside[i], dy * inside[i] * u, dy * inside[i] * v
+            count += inside[i]
+            work_sum += work[i] * inside[i]
+            image_sum += shown[i] * inside[i]
+        few = max(count, 1.0)
+        for i in range(n):
+            work[i] = (work[i] - work_sum / few) * inside[i]
+            image[i] = (shown[i] - image_sum / few) * inside[i]
+            a[6, i], a[7, i] = -image[i], -inside[i]
+        lengths = float(np.sqrt(work @ work) * np.sqrt(image @ image))
+        area = abs(m[1] * m[5] - m[2] * m[4])
+        if few >= allowed[0] * n and allowed[1] <= area <= allowed[2]:
+            correlation = float(work @ image) / max(lengths, 1e-3)
+            if correlation > best:
+                best, best_map = correlation, m.copy()
+        if step < steps:
+            # Damped a little in the six numbers of the map (Marquardt 1963).
+            normal = a @ a.T
+            damping = 0.0
+            for k in range(6):
+                damping += 1e-3 * normal[k, k] / 6
+            for k in range(8):
+                normal[k, k] += 1e-9 + (damping if k < 6 else 0.0)
+            change = np.linalg.solve(normal, -(a @ work))
+            for k in range(6):
+                m[k] += min(max(change[k], -0.05), 0.05)
+    return best, best_map
+
+
+@numba.njit(cache=True)
+def _shown(image: FloatArray, inset: FloatArray, points: int) -> FloatArray:
+    """The part of an image at points x points places, less its mean and of length 1; 0 for one colour (``registration``)."""
+    fields = np.zeros((3, image.shape[0], image.shape[1]))
+    fields[0] = image
+    shown = np.empty(points * points)
+    for i in range(len(shown)):
+        x = inset[0] + inset[2] * (i % points + 0.5) / points
+        y = inset[1] + inset[3] * (i // points + 0.5) / points
+        shown[i] = _sampled(fields, x, y)[0]
+    shown -= shown.mean()
+    length = np.sqrt(shown @ shown)
+    return shown / length if length > 0.1 * np.sqrt(len(shown)) else np.zeros(len(shown))
+
+
+@numba.njit(cache=True)
+def _sampled(fields: FloatArray, x: float, y: float) -> tuple[float, float, float]:
+    """Bilinear values of three fields (3, side, side) at a position in shares of the side."""
+    side = fields.shape[1]
+    across, down = min(max(x * side - 0.5, 0.0), side - 1.001), min(max(y * side - 0.5, 0.0), side - 1.001)
+    left, top = int(across), int(down)
+    right, low = across - left, down - top
+    w00, w01, w10, w11 = (1 - right) * (1 - low), right * (1 - low), (1 - right) * low, right * low
+    return (
+        w00 * fields[0, top, left] + w01 * fields[0, top, left + 1]
+        + w10 * fields[0, top + 1, left] + w11 * fields[0, top + 1, left + 1],
+        w00 * fields[1, top, left] + w01 * fields[1, top, left + 1]
+        + w10 * fields[1, top + 1, left] + w11 * fields[1, top + 1, left + 1],
+        w00 * fields[2, top, left] + w01 * fields[2, top, left + 1]
+        + w10 * fields[2, top + 1, left] + w11 * fields[2, top + 1, left + 1],
+    )  # fmt: skip
+
+
+@numba.njit(cache=True)
+def _slopes(work: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Central differences to the right and down, one-sided at the edges (``numpy.gradient``), per side of the work."""
+    side = work.shape[0]
+    right, down = np.empty_like(work), np.empty_like(work)
+    for i in range(side):
+        for j in range(side):
+            before, after = j - (j > 0), j + (j < side - 1)
+            right[i, j] = (work[i, after] - work[i, before]) / (after - before) * side
+            before, after = i - (i > 0), i + (i < side - 1)
+            down[i, j] = (work[after, j] - work[before, j]) / (after - before) * side
+    return right, down

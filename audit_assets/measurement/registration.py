@@ -6,7 +6,6 @@ Positions are shares of the side, 0 to 1.
 """
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,89 +60,21 @@ def registered(images: Grey, works: Grey, variant: IntArray, window: IntArray) -
     solves the least squares problem of the linearised difference (Lucas and Kanade 1981), with gain and offset of the grey values as two more
     unknowns, so that brightness and contrast do not count. The result is the largest correlation on the way, over all points, and -1 if no map on the way is allowed (``INSIDE``, ``LEAST_AREA``, ``MOST_AREA``).
     """
+    from audit_assets.measurement.kernels import registered_pairs
+
     if not len(images):
         return np.zeros(0)
-    images = np.where((variant >= len(INSETS))[:, None, None], images[:, :, ::-1], images)
-    inset, start = INSETS[variant % len(INSETS)], WINDOWS[window]
-    slopes = [np.asarray(slope) for slope in np.gradient(works.astype(np.float64), axis=(2, 1))]
-    none = np.zeros(len(images))
-    # x = m0 + m1 u + m2 v and y = m3 + m4 u + m5 v lead from the image to the work.
-    m = np.stack(
-        [start[:, 0] + start[:, 2] / 2, start[:, 2], none, start[:, 1] + start[:, 3] / 2, none, start[:, 3]], axis=1
+    pictures = np.where((variant >= len(INSETS))[:, None, None], images[:, :, ::-1], images).astype(np.float64)
+    return np.asarray(
+        registered_pairs(
+            np.ascontiguousarray(pictures),
+            np.ascontiguousarray(works, dtype=np.float64),
+            INSETS[variant % len(INSETS)],
+            WINDOWS[window],
+            np.array(STEPS),
+            (INSIDE, LEAST_AREA, MOST_AREA),
+        )
     )
-    best_map, best = m, np.full(len(images), -1.0)
-    for side, steps in STEPS:
-        points = _points(side)
-        shown, m = _shown(images, inset, points), best_map
-        best, best_map = np.full(len(images), -1.0), m.copy()
-        for step in range(steps + 1):
-            x, y, inside = _mapped(m, points)
-            correlation, image, work = _compared(shown, works, x, y, inside, m)
-            better = correlation > best
-            best[better], best_map[better] = correlation[better], m[better]
-            if step < steps:
-                u, v = points
-                dx, dy = (_sampled(slope, x, y) * SIDE * inside for slope in slopes)
-                a = np.stack([dx, dx * u, dx * v, dy, dy * u, dy * v, -image, -inside], axis=2)
-                m = m + np.clip(_solved(a, -work), -0.05, 0.05)[:, :6]
-    return best
-
-
-def _points(side: int) -> tuple[FloatArray, FloatArray]:
-    """Positions of side x side points about the middle: (points,) from left to right, and from above."""
-    centres = (np.arange(side) + 0.5) / side - 0.5
-    u, v = np.meshgrid(centres, centres)
-    return u.ravel(), v.ravel()
-
-
-def _shown(images: Grey, inset: FloatArray, points: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """The part of each image at the points, standardized."""
-    u, v = points
-    x = inset[:, None, 0] + inset[:, None, 2] * (u + 0.5)
-    y = inset[:, None, 1] + inset[:, None, 3] * (v + 0.5)
-    return np.asarray(_standardized(_sampled(images, x, y)), dtype=np.float64)
-
-
-def _mapped(m: FloatArray, points: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Where the map puts the points in the work, and which of them (1 or 0) lie within it."""
-    u, v = points
-    x = m[:, 0:1] + m[:, 1:2] * u + m[:, 2:3] * v
-    y = m[:, 3:4] + m[:, 4:5] * u + m[:, 5:6] * v
-    return x, y, ((x > 0) & (x < 1) & (y > 0) & (y < 1)).astype(np.float64)
-
-
-def _compared(
-    shown: FloatArray, works: Grey, x: FloatArray, y: FloatArray, inside: FloatArray, m: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Correlation over the points within the work, -1 for a map that is not allowed, and both sides less their means."""
-    count = np.maximum(inside.sum(axis=1, keepdims=True), 1)
-    work = _sampled(works, x, y)
-    work = (work - (work * inside).sum(axis=1, keepdims=True) / count) * inside
-    image = (shown - (shown * inside).sum(axis=1, keepdims=True) / count) * inside
-    lengths = np.linalg.norm(work, axis=1) * np.linalg.norm(image, axis=1)
-    area = np.abs(m[:, 1] * m[:, 5] - m[:, 2] * m[:, 4])
-    allowed = (count[:, 0] >= INSIDE * x.shape[1]) & (area >= LEAST_AREA) & (area <= MOST_AREA)
-    correlation = (work * image).sum(axis=1) / np.maximum(lengths, 1e-3)
-    return np.where(allowed, correlation, -1.0), image, work
-
-
-def _solved(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Least squares solutions (pairs, unknowns), damped a little in the six numbers of the map (Marquardt 1963)."""
-    normal = a.transpose(0, 2, 1) @ a
-    damping = 1e-3 * np.trace(normal[:, :6, :6], axis1=1, axis2=2) / 6
-    normal += damping[:, None, None] * np.diag([1.0] * 6 + [0.0] * 2) + 1e-9 * np.eye(8)
-    return np.asarray(np.linalg.solve(normal, a.transpose(0, 2, 1) @ b[..., None])[..., 0])
-
-
-def _sampled(pictures: npt.NDArray[Any], x: FloatArray, y: FloatArray) -> FloatArray:
-    """Bilinear values (n, points) of pictures (n, SIDE, SIDE) at positions (n, points)."""
-    x, y = (np.clip(axis * SIDE - 0.5, 0, SIDE - 1.001) for axis in (x, y))
-    left, top = x.astype(np.int64), y.astype(np.int64)
-    right, low = x - left, y - top
-    flat, at = pictures.reshape(len(pictures), -1), top * SIDE + left
-    corners = [np.take_along_axis(flat, at + step, axis=1) for step in (0, 1, SIDE, SIDE + 1)]
-    upper, lower = (one * (1 - right) + other * right for one, other in (corners[:2], corners[2:]))
-    return np.asarray(upper * (1 - low) + lower * low, dtype=np.float64)
 
 
 def _parts(pictures: Grey, parts: FloatArray) -> Grey:
