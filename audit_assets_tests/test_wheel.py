@@ -147,7 +147,7 @@ def test_an_installed_package_plans_and_runs_an_audit_elsewhere(
     assert queried.returncode == 0, queried.stdout + queried.stderr
 
 
-def test_the_ui_of_an_installed_package_loads_the_code_location_under_its_name(
+def test_the_ui_of_an_installed_package_loads_the_code_location_under_the_name_of_the_audit(
     installed: Path, elsewhere: Path, tmp_path: Path
 ) -> None:
     program = [str(installed.with_name("audit-assets"))]
@@ -157,6 +157,6 @@ def test_the_ui_of_an_installed_package_loads_the_code_location_under_its_name(
             f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
         )
         (entry,) = json.load(urllib.request.urlopen(asked, timeout=60))["data"]["workspaceOrError"]["locationEntries"]
-    assert entry["name"] == "audit_assets"
+    assert entry["name"] == "audit-small"
     assert entry["loadStatus"] == "LOADED"
     assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
