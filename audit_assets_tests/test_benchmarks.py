@@ -1,6 +1,7 @@
 """The benchmarks run small, their shared results, and the pages that are made from them."""
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -60,6 +61,75 @@ def test_a_target_that_is_missed_without_an_explanation_makes_no_page() -> None:
     known["stages"]["store"]["rows"][0] |= {"met": False, "metric": "something new"}
     with pytest.raises(ValueError, match="does not say why"):
         page(known)
+
+
+def test_figures_of_a_gpu_come_from_another_machine_onto_the_page() -> None:
+    known = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    rows = [{**known["stages"]["store"]["rows"][0], "metric": "SDXL, float16, batch 8: images/s", "ours": 1.25}]
+    machine = {"gpu": "A card", "python": "3.12.1", "versions": {"torch": "2.13.0"}}
+    known["stages"]["gpu"] = {"machine": machine, "started": "2026-11-25T10:00:00", "not_run": ["DiT"], "rows": rows}
+    text = page(known)
+    assert "on: A card, Python 3.12.1; torch 2.13.0." in text
+    assert "| SDXL, float16, batch 8: images/s | 1.25 |" in text
+    assert "No time was left for: DiT." in text
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_another_error_is_not_taken_for_one() -> None:
+    from benchmarks.gpu import largest
+
+    asked: list[int] = []
+
+    def call(batch: int) -> None:
+        asked.append(batch)
+        if batch > 5:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    assert largest(call, 32) == 4
+    assert asked == [32, 16, 8, 4]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        largest(lambda batch: call(10), 8)
+    with pytest.raises(RuntimeError, match="mat1"):
+        largest(lambda batch: (_ for _ in ()).throw(RuntimeError("mat1 and mat2 differ")), 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("minutes", [30, 0])
+def test_the_benchmark_of_a_gpu_runs_small_on_a_cpu(
+    minutes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import gpu
+
+    small = [
+        "--device",
+        "cpu",
+        "--scale",
+        "0.03",
+        "--pixels",
+        "64",
+        "--batches",
+        "1",
+        "2",
+        "--precisions",
+        "float32",
+        "--backend",
+        "eager",
+    ]
+    file = tmp_path / "gpu.json"
+    monkeypatch.setattr(sys, "argv", ["gpu", *small, "--minutes", str(minutes), "--output", str(file)])
+    assert gpu.main() == 0
+    found = json.loads(file.read_text(encoding="utf-8"))
+    metrics = {row["metric"]: row["ours"] for row in found["rows"]}
+    if minutes == 0:
+        assert found["not_run"] == [*gpu.SIZES, *(f"{name}, float32" for name in gpu.ENCODERS)]
+        return
+    assert found["not_run"] == []
+    for name in gpu.SIZES:
+        assert metrics[f"{name}, float32, batch 2: images/s"] > 0
+        assert metrics[f"{name}: TFLOP an image"] > 0
+    for name in gpu.ENCODERS:
+        assert metrics[f"{name}, float32, batch 16: images/s"] > 0
+    known = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    assert "## GPU" in page({**known, "stages": {**known["stages"], "gpu": found}})
 
 
 def test_the_page_of_operations_holds_the_estimates_that_follow_from_its_assumptions() -> None:

@@ -1,14 +1,11 @@
 """Measure images, embeddings and the cost of a cell beside hand-written code, in one process tree.
 
-    python -m benchmarks.generation                 the miniature on this machine's CPU
-    python -m benchmarks.generation --gpu           a Stable Diffusion of the size of 1.5, with random weights, on a GPU
-    python -m benchmarks.generation --gpu --device cpu --scale 0.1 --size 64 --steps 2    the same, small, to try it
+    python -m benchmarks.generation                 the miniature on this machine's CPU; `benchmarks.gpu` measures a GPU
 
 The hand-written loop calls the pipeline with as many prompts and generators as ours, and saves PNGs with Pillow's
 defaults. The plain script makes one image per call in float32. Peers and ours take turns, and the fastest turn counts.
 Time is by the clock, because ours writes in a thread: run the benchmark on a machine that does nothing else. A cell's
-cost is the time that a run of Dagster takes beyond the same work done by the library alone. The bound of a GPU is
-800 TFLOP/s (an H100 without sparsity). Torch counts the FLOPs of the calls that are made.
+cost is the time that a run of Dagster takes beyond the same work done by the library alone.
 """
 
 import argparse
@@ -19,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +24,9 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 import yaml
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
+from transformers import AutoImageProcessor, AutoModel
 
 from audit_assets.config import Protocol
 from audit_assets.encoders.embed import embed_stored
@@ -39,7 +34,6 @@ from audit_assets.encoders.load import load
 from audit_assets.generation.makers import AskedModel
 from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.stage import ImitationStage
-from audit_assets.models.devices import best_device
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
 from audit_assets.runs.driver import Driver, Step, driver
@@ -48,8 +42,6 @@ from benchmarks.results import Results
 
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 PROTOCOL = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
-BOUND = 800e12
-"""FLOP/s of an H100 in half precision, dense, as its data sheet has it less a fifth."""
 
 
 def people(count: int) -> list[str]:
@@ -270,88 +262,11 @@ def peak(cells: int, folder: Path) -> None:
     print(int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024)
 
 
-def stable_diffusion(folder: Path, scale: float) -> Path:
-    """Write random weights in the shapes of Stable Diffusion 1.5 (860 M in the UNet); `scale` narrows every layer."""
-
-    def width(channels: int) -> int:
-        return max(32, int(channels * scale) // 32 * 32)
-
-    torch.manual_seed(1)
-    text = CLIPTextConfig(hidden_size=width(768), intermediate_size=width(3072), num_hidden_layers=12, num_attention_heads=width(768) // 32)  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=64,
-        block_out_channels=tuple(width(c) for c in (320, 640, 1280, 1280)),
-        cross_attention_dim=width(768),
-        attention_head_dim=8,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=tuple(width(c) for c in (128, 256, 512, 512)),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=4,
-        sample_size=512,
-    )
-    StableDiffusionPipeline(
-        vae=vae.half(),
-        text_encoder=CLIPTextModel(text).half(),
-        tokenizer=AutoTokenizer.from_pretrained(MINIATURE / "models" / "miniature-1" / "tokenizer"),
-        unet=unet.half(),
-        scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
-def gpu(results: Results, folder: Path, chosen: argparse.Namespace) -> None:
-    device = chosen.device or best_device()
-    os.environ["AUDIT_DEVICE"] = device
-    path = stable_diffusion(folder / "model", chosen.scale)
-    settings = {"steps": chosen.ws, "size": chosen.size, "compile": chosen.compile}
-    model = resolve_diffusers("sd", str(path), None, settings)
-    names, images = people(chosen.subjects), chosen.subjects * PROTOCOL.trials
-    half = torch.float16 if device.startswith("cuda") else torch.float32
-    plain = {"half": ByHand(model, device, half, 1), "float32": ByHand(model, device, torch.float32, 1)}
-    one = FlopCounterMode(display=False)
-    with torch.inference_mode(), one:
-        plain["half"].draw("flops", [1])
-    seconds = in_turns(
-        {
-            "ours": ours(model, names, folder),
-            **{name: partial(script.audit, names[:1], folder) for name, script in plain.items()},
-        },
-        chosen.repeats,
-    )
-    rate = images / seconds["ours"]
-    slow = {name: PROTOCOL.trials / seconds[name] for name in plain}
-    flops = one.get_total_flops()
-    results.reported(f"images/s, {chosen.size} px, {chosen.steps} ws, {device}", rate)
-    results.reported("TFLOP an image", flops / 1e12)
-    results.reported("TFLOP/s", rate * flops / 1e12)
-    results.reported("share of the bound of 800 TFLOP/s", rate * flops / BOUND)
-    results.reported("images/s at the bound", BOUND / flops)
-    small = not device.startswith("cuda") or chosen.scale != 1
-    for name, target in (("float32", 6.0), ("half", 2.0)):
-        metric = f"images/s against a plain script in {name}, one image a call"
-        if small:
-            results.reported(metric, rate, slow[name])
-        else:
-            results.ratio(metric, rate, slow[name], rate / slow[name], target)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, default=4, help="artists of ten images each in a turn")
     parser.add_argument("--repeats", type=int, default=3, help="turns; the fastest counts")
     parser.add_argument("--cells", type=int, default=140, help="cells of which Dagster's part is measured")
-    parser.add_argument("--gpu", action="store_true", help="the size of Stable Diffusion 1.5, on the best device")
-    parser.add_argument("--device", help="of --gpu: cuda, cuda:1, mps, cpu")
-    parser.add_argument("--scale", type=float, default=1.0, help="of --gpu: width of every layer")
-    parser.add_argument("--size", type=int, default=512, help="of --gpu: pixels")
-    parser.add_argument("--steps", type=int, default=50, help="of --gpu")
-    parser.add_argument("--compile", action="store_true", help="of --gpu: with torch.compile")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help="instead of benchmarks/results/<stage>.json")
@@ -361,10 +276,6 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if chosen.gpu:
-            results = Results("generation_gpu", "a second, or as said")
-            gpu(results, folder, chosen)
-            return results.finish(chosen.output)
         results = Results("generation", "a second, or as said")
         settings: dict[str, Any] = {"steps": 15, "guidance": 3.0, "size": 32}
         model = resolve_diffusers("miniature", str(MINIATURE / "models" / "miniature-1"), None, settings)

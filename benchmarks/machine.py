@@ -4,7 +4,7 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def machine() -> dict[str, Any]:
         "gpu": _gpu(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: number for name in PACKAGES if (number := _version(name))},
     }
 
 
@@ -30,6 +30,14 @@ def load() -> float:
     If it is above a half, figures by the clock are too low.
     """
     return round(os.getloadavg()[0], 2)
+
+
+def _version(package: str) -> str:
+    """Empty if the package is not installed: the benchmark of a GPU needs torch, diffusers and transformers alone."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _first(pattern: str, file: Path) -> str:

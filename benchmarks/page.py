@@ -1,11 +1,13 @@
 """This module writes docs/performance.md from docs/performance.json. Every figure of the page comes from that file.
 
     python -m benchmarks.page
+    python -m benchmarks.page --gpu results/gpu.json    also put a GPU's figures on the page, which `make bench-generation GPU=1` wrote elsewhere
 
 `python -m benchmarks` writes `docs/performance.json`: rows, time, load, machine and versions of the last run of each stage.
 If a target was missed and LIMITS has no reason for it, this module raises an error and writes no page.
 """
 
+import argparse
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +32,10 @@ STAGES = {
     "(`partition_status_cache._build_status_cache` takes four fifths of the profile of such a tick). Such a tick is long, and occurs once per new model version.",
     "growth": "This stage measures the cost of one model version and encoder as the number of artists grows, and the cost of comparing versions.",
 }
+GPU = (
+    "This stage measures models with random weights in real sizes on a GPU, in batches, half precisions, and compiled (`benchmarks/gpu.py`). The bound is 800 TFLOP/s, "
+    "an H100's data sheet less a fifth. It runs apart from the others, on a machine with a GPU."
+)
 LIMITS: Mapping[str, Mapping[str, str]] = {
     "roster": {
         "two shards on two processes": "two processes share a cache and the way to memory, and only this row is timed by the "
@@ -174,8 +180,27 @@ def page(known: Mapping[str, Any]) -> str:
             words,
         ]
         lines += ["", *table(rows), *(f"\n{line}" for line in limits(stage, stages[stage], on["cores"]))]
-    lines += ["", million(stages)]
+    lines += ["", *_gpu(stages.get("gpu")), million(stages)]
     return "\n".join(lines)
+
+
+def _gpu(found: Mapping[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        yield from ("## GPU", "", f"{GPU} It has not run yet.", "")
+        return
+    on = found["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+    yield from (
+        "## GPU",
+        "",
+        GPU,
+        "",
+        f"Measured on {found['started'][:10]} on: {on['gpu'] or 'no GPU'}, Python {on['python']}; {versions}.",
+        "",
+    )
+    yield from (*table(found["rows"]), "")
+    if found["not_run"]:
+        yield from (f"No time was left for: {'; '.join(found['not_run'])}.", "")
 
 
 def write(known: Mapping[str, Any]) -> None:
@@ -186,5 +211,15 @@ def write(known: Mapping[str, Any]) -> None:
     print(f"written: {PAGE}")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", type=Path, help="a file that benchmarks.gpu wrote")
+    chosen = parser.parse_args()
+    known = json.loads(FIGURES.read_text(encoding="utf-8"))
+    if chosen.gpu:
+        known["stages"]["gpu"] = json.loads(chosen.gpu.read_text(encoding="utf-8"))
+    write(known)
+
+
 if __name__ == "__main__":
-    write(json.loads(FIGURES.read_text(encoding="utf-8")))
+    main()
