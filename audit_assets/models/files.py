@@ -30,7 +30,8 @@ KNOWN_FAMILIES = frozenset(_KNOWN_TEXT_ENCODERS.values())
 def text_encoder_family(config: dict[str, Any]) -> str:
     """Return a text encoder's family by its config's type and width. `<type>-<width>` stands for one without a name."""
     kind, width = str(config.get("model_type", "unknown")), config.get("hidden_size") or config.get("d_model")
-    return _KNOWN_TEXT_ENCODERS.get((kind, width or 0), f"{kind}-{width}")
+    known = _KNOWN_TEXT_ENCODERS.get((kind, width)) if isinstance(width, int) else None
+    return known or f"{kind}-{width}"
 
 
 def is_on_hub(path: str) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from audit_assets.errors import InputError
-from audit_assets.models.files import files_sha256, loading, local_folder
+from audit_assets.models.files import files_sha256, loading, local_folder, text_encoder_family
 from audit_assets.untrusted.weights import check_safetensors, check_weights, licence
 
 
@@ -17,6 +17,20 @@ from audit_assets.untrusted.weights import check_safetensors, check_weights, lic
 def weights(tmp_path: Path) -> Path:
     save_file({"a": np.arange(6, dtype=np.float32), "b": np.zeros((2, 2), np.float16)}, tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("config", "family"),
+    [
+        ({"model_type": "clip_text_model", "hidden_size": 768}, "clip-vit-l-14"),
+        ({"model_type": "t5", "d_model": 4096}, "t5-xxl"),
+        ({"model_type": "clip_text_model", "hidden_size": 48}, "clip_text_model-48"),
+        ({"model_type": ["clip"], "hidden_size": {"a": 768}}, "['clip']-{'a': 768}"),
+        ({}, "unknown-None"),
+    ],
+)
+def test_a_text_encoder_is_named_by_type_and_width_whatever_they_are(config: dict[str, object], family: str) -> None:
+    assert text_encoder_family(config) == family
 
 
 def test_whole_weights_pass(weights: Path) -> None:
