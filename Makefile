@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE ?= 1
 # reaches nine tenths, and two processes reach two fifths each.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: audit test test-all test-faults audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-report bench-cells bench-growth clean
+.PHONY: audit test test-all test-faults test-matrix audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-report bench-cells bench-growth clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -33,6 +33,10 @@ test-all: lint $(DRAWN)
 # faketime. Without them, pytest skips these tests and prints the reason.
 test-faults: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m faults -rs audit_assets_tests/faults
+
+# This target runs the fast tests on every Python that is installed. NEWEST=1 takes the newest releases that pyproject.toml allows.
+test-matrix: $(DRAWN)
+	@.ci/matrix
 
 # This target looks for known vulnerabilities of the installed packages. It asks an advisory service, so it needs a network.
 audit-dependencies: $(VENV)/.developing
