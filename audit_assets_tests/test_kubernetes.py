@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from dagster import DagsterInstance
@@ -24,6 +25,9 @@ ROOT = Path(__file__).parents[1]
 VALUES = yaml.safe_load((ROOT / "docker" / "helm-values.yaml").read_text(encoding="utf-8"))
 LAUNCHER = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
 (DEPLOYMENT,) = VALUES["dagster-user-deployments"]["deployments"]
+
+SCHEMAS = ("1.31", "1.34", "1.37")
+"""Versions of Kubernetes whose schemas must take what is sent, without a field that they do not know."""
 
 
 class Cluster(BaseHTTPRequestHandler):
@@ -128,6 +132,8 @@ def test_a_gpu_step_asks_for_its_gpu_node_volumes_and_environment_and_no_more_ri
     run.kill()
     assert len(Cluster.jobs) == 1, run.communicate()[0]
     (job,) = Cluster.jobs
+    for version in SCHEMAS:
+        kubernetes_validate.validate(job, version, strict=True)
     assert job["spec"]["ttlSecondsAfterFinished"] == 86400
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -178,3 +184,46 @@ def test_nothing_of_the_chart_is_open_to_everyone() -> None:
     assert VALUES["generatePostgresqlPasswordSecret"] is False
     assert "postgresqlPassword" not in VALUES["postgresql"]
     assert VALUES["dagsterDaemon"]["runRetries"]["maxRetries"] <= 3
+
+
+def deployment(of: dict[str, Any], *, name: str) -> dict[str, Any]:
+    """The deployment that the chart makes from one part of the values, as far as the values say what is in it."""
+    fields = ("env", "volumeMounts", "securityContext", "resources")
+    image = of["image"]
+    container = {
+        "name": name,
+        "image": f"{image['repository']}:{image['tag']}",
+        "imagePullPolicy": image["pullPolicy"],
+        "envFrom": [{"secretRef": secret} for secret in of.get("envSecrets", [])],
+        **{field: of[field] for field in fields if field in of},
+    }
+    labels = {"app": name}
+    pod = {"containers": [container], "volumes": of["volumes"], "securityContext": of["podSecurityContext"]}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize("version", SCHEMAS)
+def test_every_part_of_a_pod_in_the_values_is_one_that_kubernetes_knows(version: str) -> None:
+    parts = {"webserver": VALUES["dagsterWebserver"], "daemon": VALUES["dagsterDaemon"], "code": DEPLOYMENT}
+    for name, part in parts.items():
+        kubernetes_validate.validate(deployment(part, name=name), version, strict=True)
+    pod = {
+        "containers": [{"name": "run", "image": "x", **LAUNCHER["runK8sConfig"]["containerConfig"], "volumeMounts": LAUNCHER["volumeMounts"]}],
+        "volumes": LAUNCHER["volumes"],
+        "restartPolicy": "Never",
+        **LAUNCHER["runK8sConfig"]["podSpecConfig"],
+    }  # fmt: skip
+    spec = {"template": {"spec": pod}, **LAUNCHER["runK8sConfig"]["jobSpecConfig"]}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run"}, "spec": spec}
+    kubernetes_validate.validate(job, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"volumeMounts": [{"name": "audit", "mountpath": "/audit"}]}, {"resources": {"limits": {"memory": ["4Gi"]}}}],
+    ids=["a field that does not exist", "a value of another type"],
+)
+def test_a_part_of_a_pod_that_kubernetes_would_refuse_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment({**DEPLOYMENT, **wrong}, name="code"), SCHEMAS[-1], strict=True)
