@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ class Drawn:
 
     @torch.inference_mode()
     def latents(self, batch: int, steps: int) -> Any:
-        some = {"device": self.device, "dtype": self.dtype}
+        some: dict[str, Any] = {"device": self.device, "dtype": self.dtype}
         words = torch.zeros(batch, self.size.tokens, self.size.words, **some)
         asked: dict[str, Any] = {"prompt_embeds": words, "negative_prompt_embeds": words}
         if self.size.pooled:
@@ -261,7 +262,7 @@ class Drawn:
 
     def rate(self, batch: int) -> float:
         """Images per second, of batches."""
-        few, more = (seconds(lambda n=n: self.latents(batch, n), self.device) for n in (FEW, MORE))
+        few, more = (seconds(partial(self.latents, batch, n), self.device) for n in (FEW, MORE))
         step = max(more - few, 1e-9) / (MORE - FEW)
         latents = self.latents(batch, 1)
         decoding = seconds(lambda: self.decoded(latents), self.device)
