@@ -59,6 +59,10 @@ _NO_COLUMN = ("", "unnamed: 0", "index", "#")
 _YEARS = range(1, 2200)
 
 
+SHOWN = 50
+"""Wrong rows that one error lists. A list of thousands of names has dozens, and nobody corrects them one run after the other."""
+
+
 def artists_of(audit: Audit) -> pd.DataFrame:
     """The artists of an audit, with all of COLUMNS: the table of its file, or its one artist and the background's folders.
 
@@ -123,19 +127,32 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, notes = list[dict[str, Any]](), list[str]()
     first_line: dict[tuple[str, ...], tuple[int, str]] = {}
-    lines = []
+    lines, wrong = list[int](), list[str]()
     for line, cells in _records(path, notes):
         one = _Row(path, line, cells)
-        row = one.parsed()
+        try:
+            row = one.parsed()
+        except InputError as error:
+            wrong.append(str(error))
+            continue
         notes += one.notes
         same = first_line.setdefault(tuple(tokens(row["name"])), (line, row["name"]))
         if same[0] != line:
-            raise InputError(
+            wrong.append(
                 f"{path}, row {line}, column name: {row['name']!r} is the same name as {same[1]!r} in row {same[0]} "
                 "(case, accents and punctuation do not distinguish names); remove one of the rows, or make it an alias."
             )
         rows.append(row)
         lines.append(line)
+    if wrong:
+        raise InputError(
+            "\n".join(
+                [
+                    *wrong[:SHOWN],
+                    *([f"{path}: {len(wrong) - SHOWN} more rows are wrong."] if len(wrong) > SHOWN else []),
+                ]
+            )
+        )
     if not rows:
         raise InputError(f"{path}: the table has a header but no artist; add at least one row.")
     notes += _shared_aliases(path, rows, lines, first_line)

@@ -287,3 +287,18 @@ def test_a_folder_of_the_background_with_the_name_of_an_artist_is_refused(tmp_pa
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.csv: cannot read the artists table \(No such file"):
         read_artists(tmp_path / "nowhere.csv")
+
+
+def test_every_wrong_row_is_listed_at_once(tmp_path: Path) -> None:
+    table = tmp_path / "artists.csv"
+    table.write_text("name,born\nAda (Brandvold),\nAda,19th century\nBea,1900\nbea,\n", encoding="utf-8")
+    with pytest.raises(InputError) as found:
+        read_artists(table)
+    lines = str(found.value).splitlines()
+    assert [line.split(", ")[1] for line in lines] == ["row 2", "row 3", "row 5"]
+    table.write_text("name\n" + "".join(f"Ada {n} (x)\n" for n in range(60)), encoding="utf-8")
+    with pytest.raises(InputError) as found:
+        read_artists(table)
+    lines = str(found.value).splitlines()
+    assert len(lines) == 51
+    assert lines[-1].endswith("10 more rows are wrong.")
