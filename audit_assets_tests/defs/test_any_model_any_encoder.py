@@ -95,6 +95,7 @@ def artists_of(ws: Workspace) -> list[str]:
     return [str(s) for s in ws.subjects().query("kind == 'artist'")["subject"]]
 
 
+@pytest.mark.long
 def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path, Driver]) -> None:
     ws = closed[1].ws
     artists = artists_of(ws)
@@ -121,6 +122,7 @@ def test_images_of_a_closed_model_go_through_the_same_tables(closed: tuple[Path,
     assert (ws.warehouse.root / "reports" / "closed" / "report.html").exists()
 
 
+@pytest.mark.long
 def test_what_was_not_read_is_said_by_the_run_the_database_and_the_report(closed: tuple[Path, Driver]) -> None:
     driver = closed[1]
     spelt = artists_of(driver.ws)[5].replace("-", " ").upper()
@@ -134,6 +136,7 @@ def test_what_was_not_read_is_said_by_the_run_the_database_and_the_report(closed
     assert "Carl Nobody" in page
 
 
+@pytest.mark.long
 def test_how_supplied_images_differ_is_said_by_the_run_the_database_and_the_report(
     closed: tuple[Path, Driver], audited: Path
 ) -> None:
@@ -157,6 +160,7 @@ def test_how_supplied_images_differ_is_said_by_the_run_the_database_and_the_repo
     assert query(workspace_of(audited), "SELECT * FROM notes WHERE place = 'miniature-1'").empty
 
 
+@pytest.mark.long
 def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with_its_plan(
     closed: tuple[Path, Driver], audited: Path
 ) -> None:
@@ -170,6 +174,7 @@ def test_every_supplied_image_is_published_with_its_file_and_every_made_one_with
     assert query(workspace_of(audited), "SELECT * FROM supplied_images").empty
 
 
+@pytest.mark.long
 def test_the_images_are_the_ones_that_were_supplied(closed: tuple[Path, Driver], audited: Path) -> None:
     ws, first = closed[1].ws, artists_of(closed[1].ws)[0]
     saved = workspace_of(audited).warehouse.read(f"imitations/miniature-1/{first}")["image_sha256"]
@@ -183,6 +188,7 @@ def test_the_evidence_of_supplied_images_holds(closed: tuple[Path, Driver]) -> N
     assert [line for check in checks for line in check.findings] == []
 
 
+@pytest.mark.long
 def test_a_model_that_is_refused_stops_neither_the_other_nor_its_artists(closed: tuple[Path, Driver]) -> None:
     config, driver = closed
     cut = artists_of(driver.ws)[4]
@@ -247,6 +253,7 @@ def test_a_folder_of_images_takes_no_settings(small_audit: Callable[..., Path], 
         load_audit(small_audit(tmp_path, models=[closed]))
 
 
+@pytest.mark.long
 def test_every_file_of_a_model_is_published_with_its_hash(closed: tuple[Path, Driver], miniature: Path) -> None:
     files = query(closed[1].ws, "SELECT * FROM model_files")
     weights = miniature / "encoders" / "clip" / "model.safetensors"
@@ -278,6 +285,7 @@ def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without
         list(ImitationStage(workspace_of(copied)).make("miniature-1", ["nils-oduya"]))
 
 
+@pytest.mark.long
 def test_the_command_line_says_what_was_not_audited_and_fails(copied: Path) -> None:
     content = yaml.safe_load(copied.read_text())
     content["models"].append({"name": "gone", "source": "diffusers", "path": "/nowhere/model", "approved": True})

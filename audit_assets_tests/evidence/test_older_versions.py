@@ -97,6 +97,7 @@ def test_an_altered_file_of_older_evidence_is_still_a_finding(older: Path) -> No
     assert any("verdicts" in line and "was altered" in line for line in found)
 
 
+@pytest.mark.long
 def test_results_that_this_version_computes_otherwise_are_a_finding_only_of_the_same_version(copied: Path) -> None:
     ws = workspace_of(copied)
     rows = ws.warehouse.read(f"verdicts/{MODEL}")
@@ -138,6 +139,7 @@ def test_a_protocol_of_the_user_that_changed_is_a_finding(copied: Path) -> None:
     assert any("protocol: is not the manifest's" in line for line in findings(checked(copied)))
 
 
+@pytest.mark.long
 def test_an_older_archive_is_imported_and_verified(older: Path, tmp_path: Path) -> None:
     export(workspace_of(older), MODEL, tmp_path / "evidence.zip")
     ended = command("import", str(tmp_path / "evidence.zip"), str(tmp_path / "received"))
@@ -161,6 +163,7 @@ def test_an_older_archive_has_no_paths_of_its_own_either(older: Path, tmp_path: 
     assert not (tmp_path / "received").exists()
 
 
+@pytest.mark.long
 def test_verify_needs_no_name_of_a_model_whose_results_an_older_version_made(older: Path) -> None:
     for table in (workspace_of(older).warehouse.root / "confusable_artists").glob("*.parquet"):
         table.unlink()
