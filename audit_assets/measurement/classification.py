@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.identification import Trials
+from audit_assets.measurement.identification import TIE, Trials
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
 
 _IMAGES_AT_ONCE = 384
@@ -121,16 +121,20 @@ class _Set:
         np.exp(p, out=p)
         p /= p.sum(axis=0)
         of_subject = np.where(own >= 0, p[own, image], np.nan)
-        self.rank[first:last] = np.count_nonzero(p >= of_subject, axis=0)
-        best = p.argmax(axis=0)
-        probability = p[best, image]
+        rank = np.count_nonzero(p >= of_subject * (1 - TIE), axis=0)
+        best = (p >= p.max(axis=0) * (1 - TIE)).argmax(axis=0)
         p[own, image] = np.where(own >= 0, -1.0, p[own, image])
+        best_other = p.max(axis=0)
         # Only if the own label is the first of the best is another needed: the second place, or a tie for the first.
-        other = np.where(best == own, p.argmax(axis=0), best)
-        best_other = p[other, image]
-        self.predicted[first:last] = np.where((best == own) & (best_other < of_subject), best, other)
+        other = np.where(best == own, (p >= best_other * (1 - TIE)).argmax(axis=0), best)
+        first_place = (best == own) & (rank == 1)
+        probability = np.where(first_place, of_subject, p[other, image])
+        self.rank[first:last] = rank
+        self.predicted[first:last] = np.where(first_place, best, other)
+        margin = of_subject - best_other
+        margin = np.where((rank > 1) & (margin > 0), 0.0, margin)  # a tie
         self.figures[:, first:last] = (
-            probability, of_subject, of_subject - best_other, of_subject if calibrated is None else calibrated,
+            probability, of_subject, margin, of_subject if calibrated is None else calibrated,
         )  # fmt: skip
 
     def result(self, blank: BoolArray) -> Classified:

@@ -43,6 +43,13 @@ SUMMARY_COLUMNS = (
 _AUDIT = ["protocol", "model_version", "encoder", "label_set"]
 _IMAGE = [*_AUDIT, "subject", "template", "label_template", "trial"]
 
+TIE = 1e-12
+"""Two probabilities tie if one lacks at most this share of the other.
+
+Labels that an encoder cannot tell apart have equal embeddings. A matrix product still gives them different last bits,
+depending on their places.
+"""
+
 _ROWS_AT_ONCE = 384
 """Number of images per block.
 
@@ -148,12 +155,12 @@ def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: n
     among = own >= 0
     of_subject = np.where(among, p[rows, own], np.nan)
     # A comparison with NaN is False, so subjects without a label get rank 0.
-    rank = np.count_nonzero(p >= of_subject[:, None], axis=1)
-    predicted = p.argmax(axis=1)
+    rank = np.count_nonzero(p >= of_subject[:, None] * (1 - TIE), axis=1)
+    predicted = _first_of_the_best(p)
     tied = np.flatnonzero((predicted == own) & (rank > 1))
     without_own = p[tied]
     without_own[np.arange(len(tied)), own[tied]] = -1.0
-    predicted[tied] = without_own.argmax(axis=1)
+    predicted[tied] = _first_of_the_best(without_own)
     return Trials(
         predicted=np.where(blanks, -1, predicted).astype(np.int64),
         probability=np.where(blanks, np.nan, p[rows, predicted]),
@@ -161,6 +168,10 @@ def identify(probabilities: npt.ArrayLike, own_label: npt.ArrayLike, *, blank: n
         rank_of_subject=np.where(blanks, 0, rank).astype(np.int64),
         correct=(rank == 1) & ~blanks,
     )
+
+
+def _first_of_the_best(p: FloatArray) -> IntArray:
+    return (p >= p.max(axis=1, initial=0.0)[:, None] * (1 - TIE)).argmax(axis=1)
 
 
 def plurality(predicted: Sequence[Hashable], nothing: Hashable = -1) -> Hashable | None:
@@ -398,6 +409,7 @@ def margins(
         without_own[np.arange(len(without_own)), own[rows]] = -1.0
         best_other[rows] = without_own.max(axis=1)
     margin = np.where(own >= 0, p[np.arange(len(p)), own] - best_other, np.nan)
+    margin = np.where((trials.rank_of_subject > 1) & (margin > 0), 0.0, margin)  # a tie
     return np.where((trials.predicted == -1) & (own >= 0), -1.0, margin)
 
 

@@ -18,6 +18,7 @@ from audit_assets.measurement.exact_rank_sum import rank_sum_exact
 from audit_assets.measurement.identification import (
     BY_SUBJECT_COLUMNS,
     SUMMARY_COLUMNS,
+    TIE,
     by_subject,
     class_probabilities,
     identify,
@@ -58,7 +59,7 @@ def trial_findings(trials: pd.DataFrame, *, labels: Mapping[str, int]) -> list[s
         "a probability lies outside 0 and 1": ~p.dropna().between(0, 1).reindex(p.index, fill_value=True)
         | ~p_own.dropna().between(0, 1).reindex(p.index, fill_value=True),
         "the predicted label is less likely than chance": among & (p < 1 / number - 1e-9),
-        "the subject's label is more likely than the predicted one": among & (p_own > p + 1e-12),
+        "the subject's label is more likely than the predicted one": among & (p_own > p + 4 * TIE),
         "a label that ranks first has another probability than the predicted one": among & (rank == 1) & (p_own != p),
         "the subject's label is too likely for its rank": among & (rank * p_own > 1 + 1e-9),
         "a blank image has a probability or is correct": predicted.isna() & (p.notna() | correct),
@@ -106,7 +107,7 @@ def trial_embedding_findings(
     The rows are of one model version, encoder, label set and label template. ``images`` (n, d) are their embeddings,
     row by row. ``labels`` (L) are the names of ``label_embeddings`` (L, d). The check finds an error that the rows
     alone cannot show: each label was shifted by one *before* it was compared. Probabilities agree to 1e-9, because
-    another number of rows at once adds in another order. A rank may differ if two labels are that close.
+    another number of rows at once adds in another order.
     """
     again = identify(
         class_probabilities(images, label_embeddings, logit_scale),

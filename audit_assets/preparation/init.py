@@ -56,6 +56,8 @@ class Found:
 
 def has_one_artist(works: Path) -> bool:
     """Whether a folder holds images itself, and so the works of one artist. InputError if it holds neither images nor folders."""
+    if works.is_file():
+        raise InputError(f"{works}: is a file; unpack it if it is an archive, and give the folder of the works.")
     if not works.is_dir():
         raise InputError(f"{works}: there is no such folder; give the folder of the works.")
     if any(_is_image(p) for p in works.iterdir()):

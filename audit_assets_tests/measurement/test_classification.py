@@ -50,6 +50,26 @@ def test_all_labels_and_images_give_the_same_bits(temperature: float) -> None:
     assert_same(found["joint"], one_by_one(images, names, own, blank, temperature), 0.0)
 
 
+@pytest.mark.parametrize("labels", [11, 52, 70])
+def test_labels_that_an_encoder_cannot_tell_apart_tie_wherever_they_stand(labels: int) -> None:
+    """A matrix product gives the last bits of equal labels by their places. No image may be identified by them."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        d = int(rng.choice([12, 16, 64]))
+        names = unit(rng.normal(size=(5, d)))[rng.integers(0, 5, size=90)]  # as of an encoder that knows five words
+        images = unit(rng.normal(size=(int(rng.integers(200, 400)), d)))
+        chosen = np.sort(rng.choice(90, size=labels, replace=False))
+        own = rng.integers(0, labels, size=len(images))
+        part = Competition(np.arange(len(images)), chosen, own)
+        found = classify(images, names, {"part": part}, logit_scale=2.0)["part"]
+        alone = identify(class_probabilities(images, names[chosen], 2.0), own)
+        np.testing.assert_array_equal(found.trials.rank_of_subject, alone.rank_of_subject)
+        np.testing.assert_array_equal(found.trials.predicted, alone.predicted)
+        twins = (names[chosen][own][:, None] == names[chosen]).all(axis=2).sum(axis=1)
+        assert (alone.rank_of_subject >= twins).all()
+        assert (found.margin[twins > 1] <= 0).all()
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
 def test_every_label_set_takes_its_part(temperature: float) -> None:
     images, names, who, blank = world()
