@@ -146,5 +146,7 @@ def test_a_real_pipeline_is_given_works_and_the_evidence_holds(
     nearness = results.groupby("encoder")["share"].mean()
     assert (nearness > 0.4).all()
     assert (nearness < 1).all()
+    pages = [page.read_text(encoding="utf-8") for page in (ws.warehouse.root / "reports" / "artists").glob("*.html")]
+    assert any("“Artwork”, with 1 of the artist’s works, one for each image" in page for page in pages)
     checks = verify(ws, "miniature-1", replay=0, sample=1)
     assert [finding for check in checks for finding in check.findings] == []

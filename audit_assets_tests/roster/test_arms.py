@@ -144,6 +144,47 @@ def test_an_unprompted_arm_asks_for_nobody() -> None:
     ]
 
 
+def works(**numbers: int) -> dict[str, list[str]]:
+    return {subject: [f"{subject} {n}" for n in range(number)] for subject, number in numbers.items()}
+
+
+def test_the_first_works_of_artists_are_given_and_those_of_some_of_the_background() -> None:
+    own = subjects(
+        {"name": "Old", "kind": "background"},
+        {"name": "Ada"},
+        {"name": "Bo", "kind": "untrained_artist"},
+        {"name": "Few"},
+        control("Kari Nordmann"),
+        {"name": "Older", "kind": "background"},
+        {"name": "Oldest", "kind": "background"},
+    )
+    given = arm("reference_image", "a picture", "a drawing", works=2, controls=1)
+    found = asked_in(given, own, PROTOCOL, works=works(old=4, ada=9, bo=5, few=4, older=6, oldest=7))
+    assert [(one.subject, one.kind) for one in found] == [
+        ("ada", "artist"), ("bo", "untrained_artist"), ("few", "artist"), ("older", "background"),
+    ]  # fmt: skip
+    assert of(found, "ada").prompts == ("a picture", "a drawing") * 2
+    assert of(found, "ada").uploads == ("ada 0", "ada 0", "ada 1", "ada 1")
+    assert of(found, "few").uploads == of(found, "few").prompts == ()
+    assert "4 real works" in of(found, "few").problem
+    assert "add 1 works" in of(found, "few").problem
+
+
+def test_an_artist_without_works_cannot_be_asked_by_one() -> None:
+    (one,) = asked_in(arm("reference_image", "a picture"), subjects({"name": "Ada"}), PROTOCOL)
+    assert "0 real works" in one.problem
+
+
+def test_other_works_and_another_strength_make_other_images() -> None:
+    given = [Asked("ada", "artist", ("a",), "", "", (work,)) for work in ("one", "other")]
+    hashes = {
+        literal(arm("reference_image", "a", strength=s), one).generation_hash for s in (0.5, 0.6) for one in given
+    }
+    assert len(hashes) == 4
+    plain = literal(arm("unprompted", "a"), Asked("prompt.001", "control_prompt", ("a",), "", ""))
+    assert (plain.upload(0), literal(arm("reference_image", "a"), given[0]).upload(0)) == ("", "one")
+
+
 def test_only_so_many_control_names_of_each_origin_are_asked() -> None:
     own = subjects(
         {"name": "Ada Brandvold"},
@@ -182,6 +223,11 @@ def test_the_prompts_of_one_subject_are_a_protocol() -> None:
         ({"way": "misspelt", "templates": ["{name}"], "control_words": ["a hill"]}, "control_words belong to"),
         ({"way": "classed", "templates": ["{name}"], "control_words": ["a hill", "A  hill"]}, "twice"),
         ({"way": "misspelt", "templates": ["{name}", "{name}"]}, "twice"),
+        ({"way": "reference_image", "templates": ["Art by {name}"]}, "no brace"),
+        ({"way": "misspelt", "templates": ["{name}"], "strength": 0.5}, "belongs to the way reference_image"),
+        ({"way": "unprompted", "templates": ["art"], "works": 3}, "belongs to the way reference_image"),
+        ({"way": "reference_image", "templates": ["art"], "works": None}, "needs a number"),
+        ({"way": "reference_image", "templates": ["art"], "strength": 0}, "greater than 0"),
     ],
 )
 def test_an_arm_that_cannot_be_asked_is_refused_with_the_reason(content: dict, said: str) -> None:
@@ -194,5 +240,8 @@ def test_a_protocol_without_arms_is_recorded_as_before() -> None:
     assert "arms" not in PROTOCOL.model_dump(mode="json")
     with_arms = Protocol.model_validate({**PROTOCOL.model_dump(), "arms": [arm("misspelt").model_dump()]})
     assert with_arms.model_dump()["arms"][0]["way"] == "misspelt"
+    assert {"works", "strength"} & with_arms.model_dump()["arms"][0].keys() == set()
+    given = Protocol.model_validate({**PROTOCOL.model_dump(), "arms": [arm("reference_image", "a").model_dump()]})
+    assert given.model_dump(mode="json")["arms"][0]["strength"] == 0.6
     assert with_arms.generation_hash == PROTOCOL.generation_hash
     assert with_arms.measurement_hash == PROTOCOL.measurement_hash

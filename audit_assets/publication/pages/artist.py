@@ -206,6 +206,8 @@ class _Page:
             rows = self.in_arms[self.in_arms["model_version"] == version]
             for arm, own in rows.groupby("arm", sort=False):
                 prompts = ", ".join(f"“{prompt}”" for prompt in own["prompt"].dropna().unique())
+                if works := own["upload_sha256"].nunique():
+                    prompts += f", with {works} of the artist’s works, one for each image"
                 pictures = [self.pictures[sha256] for sha256 in own["image_sha256"]]
                 found.append(
                     {"version": version, "arm": arm, "prompts": prompts or "prompt not known", "pictures": pictures}

@@ -48,11 +48,11 @@ def leakage_of(connection: duckdb.DuckDBPyConnection, protocol: str, subject: st
 
 
 def pictures(connection: duckdb.DuckDBPyConnection, subject: str | None, each: int) -> pd.DataFrame:
-    """The first images of an artist, or of all, in each arm of every version: model_version, subject, arm, template, trial, prompt, image_sha256."""
+    """The first images of an artist, or of all, in each arm of every version: model_version, subject, arm, template, trial, prompt, image_sha256, upload_sha256."""
     return read.rows(
         connection,
         """
-        SELECT model_version, subject, arm, template, trial, prompt, image_sha256 FROM arm_images
+        SELECT model_version, subject, arm, template, trial, prompt, image_sha256, upload_sha256 FROM arm_images
         WHERE (subject = $subject OR $subject IS NULL) AND image_sha256 IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY model_version, subject, arm ORDER BY template, trial) <= $each
         ORDER BY rowid""",
