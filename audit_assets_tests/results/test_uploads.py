@@ -142,10 +142,9 @@ def test_a_real_pipeline_is_given_works_and_the_evidence_holds(
     assert (images["status"] == "ok").all()
     assert dict(zip(images["subject"], images["upload_sha256"], strict=True)).items() <= dict(works).items()
     assert results["reason"].str.contains("other artists were given in the same way; a test at 0.05 needs 19").any()
-    assert set(results["answer"]) == {"could not be tested"}  # the small audit has 12 artists of the background
-    nearness = results.groupby("encoder")["share"].mean()
-    assert (nearness > 0.4).all()
-    assert (nearness < 1).all()
+    assert "yes" not in set(results["answer"])  # the small audit has 12 artists of the background
+    assert (results["controls"] < 19).all()
+    assert results.groupby("encoder")["share"].mean().between(0.2, 1.2).all()
     pages = [page.read_text(encoding="utf-8") for page in (ws.warehouse.root / "reports" / "artists").glob("*.html")]
     assert any("“Artwork”, with 1 of the artist’s works, one for each image" in page for page in pages)
     checks = verify(ws, "miniature-1", replay=0, sample=1)
