@@ -36,7 +36,9 @@ FOURTH = 4
 CANDIDATES = 8
 """Works per image that are compared in detail."""
 IMAGES, WORKS, PAIRS = 256, 128, 512
-"""Images, works and pairs that are in memory at a time: about 150 MB, however many exist."""
+"""Images, works and pairs that are compared at a time: about 150 MB, however many exist."""
+AT_ONCE = 16 * IMAGES
+"""Images of which all ways to look at them are in memory: 3.5 KB for each image."""
 LEAST_WINDOW = 0.3
 """Correlation of the best window below which a work is not laid over the image in detail."""
 FLAT = 0.5
@@ -81,6 +83,15 @@ def nearest_pictures(images: Grey, works: Grey, *, apart: tuple[npt.ArrayLike, n
     if len(textured) < len(images) or len(real) < len(works):
         some = None if own is None or theirs is None else (own[textured], theirs[real])
         return _filled(nearest_pictures(images[textured], works[real], apart=some), textured, real, len(images))
+    if len(images) > AT_ONCE:
+        some_at_once = (slice(start, start + AT_ONCE) for start in range(0, len(images), AT_ONCE))
+        of_labels = None if own is None or theirs is None else (own, theirs)
+        return _joined(
+            [
+                nearest_pictures(images[at], works, apart=of_labels and (of_labels[0][at], of_labels[1]))
+                for at in some_at_once
+            ]
+        )
     kept = min(CANDIDATES, len(works))
     found = np.full((len(images), kept), -2.0, dtype=np.float32)
     work = np.full((len(images), kept), -1, dtype=np.int64)
@@ -174,6 +185,11 @@ def _best_windows(look: Grey, windows: Grey, works: int) -> tuple[Grey, IntArray
         better = value > best
         best[better], where[better] = value[better], (variant * len(WINDOWS) + window)[better]
     return best, where
+
+
+def _joined(parts: list[Nearest]) -> Nearest:
+    columns = [[getattr(part, name) for part in parts] for name in ("work", "similarity", "score")]
+    return Nearest(*(np.concatenate(column) for column in columns))
 
 
 def _filled(found: Nearest, images: IntArray, works: IntArray, n: int) -> Nearest:

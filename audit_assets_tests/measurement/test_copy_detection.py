@@ -70,7 +70,7 @@ def test_an_image_is_not_compared_with_works_of_its_own_label(artists: list[list
 def test_blocks_change_nothing(artists: list[list[Image.Image]], monkeypatch: pytest.MonkeyPatch) -> None:
     works = grey([work for own in artists[:4] for work in own])
     whole = nearest_pictures(works[::3], works)
-    for name, size in (("IMAGES", 5), ("WORKS", 7), ("PAIRS", 11)):
+    for name, size in (("IMAGES", 5), ("WORKS", 7), ("PAIRS", 11), ("AT_ONCE", 10)):
         monkeypatch.setattr(f"audit_assets.measurement.copy_detection.{name}", size)
     blocks = nearest_pictures(works[::3], works)
     assert (blocks.work == whole.work).all()
