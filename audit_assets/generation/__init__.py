@@ -1,6 +1,6 @@
 """Imitations: images that a model draws when a prompt names a subject, or images that an operator supplies in a folder."""
 
-VERSION = 4
+VERSION = 5
 """The version of imitations that a model draws. Raise it if the same inputs give other rows."""
 
 SUPPLIED_VERSION = 6

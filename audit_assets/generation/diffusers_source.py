@@ -17,7 +17,7 @@ from audit_assets.generation.pictures import takes_one_at_a_time, taking_picture
 from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
 from audit_assets.models.pipelines import ResolvedModel
-from audit_assets.models.tokenizers import lost_words, tokenizer_lengths
+from audit_assets.models.tokenizers import lost_words, tokenizer_lengths, unread_words
 from audit_assets.warehouse.images import BLOCKED
 
 diffusers_logging.disable_progress_bar()
@@ -75,7 +75,7 @@ class DiffusersSource:
         }
 
     def lost_words(self, prompt: str) -> list[str]:
-        """The words of a prompt that a tokenizer of the pipeline cuts off; empty if every tokenizer reads the whole prompt."""
+        """The words of a prompt that a tokenizer of the pipeline cuts off, or that none knows; empty if the whole prompt is read."""
         for tokenizer, length in self._tokenizers:
             # A token of several vectors is several tokens.
             converted = getattr(self.pipeline, "maybe_convert_prompt", lambda prompt, tokenizer: prompt)(
@@ -83,7 +83,7 @@ class DiffusersSource:
             )
             if words := lost_words(tokenizer, converted, length):
                 return words
-        return []
+        return unread_words([tokenizer for tokenizer, _ in self._tokenizers], prompt)
 
     def generate(
         self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int, upload: Upload | None = None

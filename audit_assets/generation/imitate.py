@@ -101,7 +101,10 @@ def _stored(store: ImageStore, image: Image) -> tuple[str, str]:
 def cut_short(source: Source, prompt: str) -> str | None:
     """A sentence with the words of a prompt that a tokenizer of the model loses, and the remedy; None if it loses none."""
     if lost := source.lost_words(prompt):
-        return f"the model reads only the beginning of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template"
+        return (
+            f"the model does not read all of {prompt!r}: it loses {' '.join(lost)!r}; shorten the name or the template, or give the name in "
+            "letters that the model knows as `prompt_name`"
+        )
     return None
 
 

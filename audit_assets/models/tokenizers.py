@@ -4,7 +4,9 @@ If a name is cut short, the model was never asked for it, and the images say not
 """
 
 import re
+import unicodedata
 from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,21 @@ def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
     words = list(re.finditer(r"\S+", prompt))
     read = bisect_left(words, True, key=lambda word: too_long(word.end()))
     return [word[0] for word in words[read:]]
+
+
+def unread_words(tokenizers: Sequence[Any], prompt: str) -> list[str]:
+    """Return the words of a prompt of which no tokenizer knows every letter, such as a name in another script.
+
+    A tokenizer of pieces (T5's, for example) has one token for all that it does not know, so that all such names are one.
+    Signs that are neither letters nor digits do not count.
+    """
+
+    def unknown(tokenizer: Any, word: str) -> bool:
+        letters = "".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in word)
+        ids = tokenizer(letters, add_special_tokens=False, verbose=False)["input_ids"]
+        return tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids
+
+    return [word for word in prompt.split() if tokenizers and all(unknown(one, word) for one in tokenizers)]
 
 
 def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[str, int]:

@@ -206,7 +206,9 @@ def _model(row: Row, entry: ModelEntry, known: _Known) -> None:
         source = made.source
         cut = known.cut_short(source, [words for _, words in asked])
         if cut:
-            row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
+            row.problems.append(
+                f"its tokenizer does not read the whole names {_listed(cut)}; shorten them or the template, or give `prompt_name`."
+            )
         name, words = asked[0]
         prompt, text = known.protocol.wordings(words)[0]
         (image,) = source.generate([prompt], [image_seed(slug(name), text, 0)], batch_size=1)

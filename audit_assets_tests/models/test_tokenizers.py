@@ -13,11 +13,12 @@ import transformers
 
 from audit_assets.config import Protocol
 from audit_assets.generation.diffusers_source import DiffusersSource
-from audit_assets.generation.imitate import check_imitations, imitations
+from audit_assets.generation.imitate import check_imitations, cut_short, imitations
 from audit_assets.models.pipelines import resolve_diffusers
-from audit_assets.models.tokenizers import lost_words
+from audit_assets.models.tokenizers import lost_words, unread_words
 from audit_assets.warehouse.images import ImageStore
 from audit_assets_tests.generation import tiny_pipelines
+from audit_assets_tests.generation.tiny_classes import bytes_tokenizer
 
 LONG = "anna maria luisa de medici of florence and her younger brother gian gastone the last grand duke of tuscany"
 """A name of 104 letters; the tiny tokenizers have one token a letter."""
@@ -67,6 +68,33 @@ def test_every_tokenizer_of_a_pipeline_must_read_the_whole_name(
     assert (lost == []) is reads_all
     if lost:
         assert lost[-1] == "tuscany"
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "lost"),
+    [
+        ("pixart_sigma", "Ada Brand", []),
+        ("pixart_sigma", "天野喜孝", ["天野喜孝"]),
+        ("pixart_sigma", "Ünal Celik", ["Ünal"]),
+    ],
+)
+def test_a_name_in_letters_that_no_tokenizer_of_the_model_knows_is_not_asked_for(
+    tmp_path: Path, family: str, name: str, lost: list[str]
+) -> None:
+    """T5 has one token for all that it does not know: the model would be asked for the same nobody under every such name."""
+    source = DiffusersSource(
+        resolve_diffusers("tiny", str(tiny_pipelines.save(family, tmp_path)), None, {"size": 64, "steps": 1}), "cpu"
+    )
+    assert source.lost_words(f"art by {name}") == lost
+    assert (cut_short(source, f"art by {name}") is None) == (lost == [])
+
+
+def test_one_tokenizer_that_knows_a_word_is_enough() -> None:
+    t5, reads_bytes = tiny_pipelines.t5_tokenizer(), bytes_tokenizer()
+    assert unread_words([t5], "art by 天野喜孝") == ["天野喜孝"]
+    assert unread_words([t5, reads_bytes], "art by 天野喜孝") == []
+    assert unread_words([], "art by 天野喜孝") == []
+    assert unread_words([t5], "art by {Ada} <Brand>") == []
 
 
 def test_a_name_that_is_cut_short_is_not_asked_for_and_its_rows_say_which_words_were_lost(
