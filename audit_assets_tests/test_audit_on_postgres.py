@@ -64,7 +64,7 @@ def test_the_services_settings_are_ones_that_dagster_takes(service: Path) -> Non
 def test_two_runs_at_once_on_postgres_end_as_one_on_disk(
     service: Path, audited: Path, small_audit: Callable[..., Path], tmp_path: Path
 ) -> None:
-    config = small_audit(tmp_path / "audit")
+    config = small_audit(tmp_path / "audit", verdicts=True)
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(config)]
     with open(tmp_path / "said.log", "wb") as said:
         runs = [subprocess.Popen(command, stdout=said, stderr=said, env=dict(os.environ)) for _ in range(2)]
