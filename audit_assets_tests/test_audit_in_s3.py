@@ -54,7 +54,7 @@ def test_an_audit_in_s3_is_the_audit_on_disk(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        config = small_audit(tmp_path / "audit", warehouse=f"s3://audits/{PREFIX}/")
+        config = small_audit(tmp_path / "audit", verdicts=True, warehouse=f"s3://audits/{PREFIX}/")
         steps = drive(config)
 
         there = {key.removeprefix(f"{PREFIX}/"): content for key, content in objects(client, "audits").items()}

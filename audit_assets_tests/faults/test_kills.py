@@ -13,14 +13,23 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from audit_assets.config import load_audit
 from audit_assets.workspace import Workspace
+from audit_assets_tests.drive import drive
 from audit_assets_tests.faults.conftest import Ledger
 from audit_assets_tests.processes import cells, differences, kill, said, start, wrong_results
 
 KILLS = int(os.environ.get("AUDIT_TEST_KILLS", "30"))
 
 
+@pytest.fixture(scope="module")
+def whole(small_audit: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The audit that is killed here, finished without a kill."""
+    config = small_audit(tmp_path_factory.mktemp("whole"))
+    drive(config)
+    return config
+
+
 def test_an_audit_killed_at_random_ends_as_the_undisturbed_one(
-    audited: Path, small_audit: Callable[..., Path], tmp_path: Path, ledger: Ledger
+    whole: Path, small_audit: Callable[..., Path], tmp_path: Path, ledger: Ledger
 ) -> None:
     """Whenever one is finished before all kills are spent, the next begins; each must end as the undisturbed one."""
     draws = random.Random(7)
@@ -38,8 +47,8 @@ def test_an_audit_killed_at_random_ends_as_the_undisturbed_one(
             lost += [c for c, written in before.items() if cells(config).get(c) != written]
             continue
         assert process.returncode == 0, said(config)
-        ledger.wrong += wrong_results(config, audited)
-        assert differences(config, audited) == []
+        ledger.wrong += wrong_results(config, whole)
+        assert differences(config, whole) == []
         if kills >= KILLS:
             break
         audits += 1
@@ -50,7 +59,7 @@ def test_an_audit_killed_at_random_ends_as_the_undisturbed_one(
 
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT], ids=str)
 def test_an_audit_that_is_asked_to_end_says_that_it_can_go_on_and_does(
-    audited: Path, small_audit: Callable[..., Path], tmp_path: Path, ledger: Ledger, asked: signal.Signals
+    whole: Path, small_audit: Callable[..., Path], tmp_path: Path, ledger: Ledger, asked: signal.Signals
 ) -> None:
     config = small_audit(tmp_path)
     process = start(config)
@@ -64,8 +73,8 @@ def test_an_audit_that_is_asked_to_end_says_that_it_can_go_on_and_does(
     before = cells(config)
     assert start(config).wait(timeout=400) == 0
     assert before.items() <= cells(config).items()
-    ledger.wrong += wrong_results(config, audited)
-    assert differences(config, audited) == []
+    ledger.wrong += wrong_results(config, whole)
+    assert differences(config, whole) == []
     ledger.enter("processes asked to end", "nothing changed")
 
 
@@ -94,12 +103,12 @@ def test_a_killed_run_does_not_hold_its_pool_for_ever(small_audit: Callable[...,
 
 
 def test_two_runs_at_once_share_the_cells_and_end_as_one(
-    audited: Path, small_audit: Callable[..., Path], tmp_path: Path
+    whole: Path, small_audit: Callable[..., Path], tmp_path: Path
 ) -> None:
     config = small_audit(tmp_path)
     processes = [start(config) for _ in range(2)]
     assert [p.wait(timeout=500) for p in processes] == [0, 0], said(config)
-    assert differences(config, audited) == []
+    assert differences(config, whole) == []
     audit = load_audit(config)
     ws = Workspace.of(audit)
     with DagsterInstance.from_config(str(audit.dagster_home)) as instance:
