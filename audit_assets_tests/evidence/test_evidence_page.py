@@ -45,7 +45,7 @@ def test_the_command_line_names_what_does_not_hold_and_fails(copied: Path) -> No
     with flipped(path, 70):
         ran = shell(copied.parent, f"audit-assets verify --config audit.yaml --model {MODEL} --no-replay --sample 0")
         assert ran.returncode == 1
-        assert re.search(rf"DOES NOT HOLD +imitations: 104 images\n +{re.escape(str(path))}: was altered", ran.stdout)
+        assert re.search(rf"DOES NOT HOLD +imitations: \d+ images\n +{re.escape(str(path))}: was altered", ran.stdout)
         packed = shell(copied.parent, f"audit-assets export --config audit.yaml --model {MODEL} --out e.zip")
     assert packed.returncode == 2
     assert "run `audit-assets verify`" in packed.stdout
