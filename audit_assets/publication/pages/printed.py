@@ -7,6 +7,7 @@ hash of the page, so that a print of an older page is known.
 
 import hashlib
 import logging
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from audit_assets.warehouse.places import whole
 
 VARIANT = "pdf/ua-1"
 PACKAGE = "weasyprint"
+_RUNNING = re.compile(rb'<p class="running".*?</p>', re.DOTALL)
 
 
 def check_possible() -> None:
@@ -46,7 +48,9 @@ def write_pdf(page: bytes, out: Path, *, of: bytes | None = None) -> Path:
     for name in (PACKAGE, "fontTools"):
         logging.getLogger(name).setLevel(logging.ERROR)  # one line for each rule of a screen that a print does not have
     logging.getLogger(f"{PACKAGE}").addFilter(_relative)
-    document = weasyprint.HTML(string=page.decode("utf-8"), url_fetcher=URLFetcher(allowed_protocols={"data"}))
+    document = weasyprint.HTML(
+        string=_head_first(page).decode("utf-8"), url_fetcher=URLFetcher(allowed_protocols={"data"})
+    )
     style = weasyprint.CSS(string=(TEMPLATES / "print.css").read_text(encoding="utf-8"))
     made = document.write_pdf(
         stylesheets=[style], pdf_variant=VARIANT, pdf_identifier=_identifier(page if of is None else of), dpi=300
@@ -58,11 +62,18 @@ def write_pdf(page: bytes, out: Path, *, of: bytes | None = None) -> Path:
 
 def is_print_of(pdf: bytes, page: bytes) -> bool:
     """Whether a PDF says that it was made from these bytes of the page."""
-    return _identifier(page).hex().encode() in pdf.lower()
+    return _identifier(page) in pdf
 
 
 def _identifier(page: bytes) -> bytes:
-    return hashlib.sha256(page).digest()[:16]
+    """In letters, because a PDF may write other bytes in several ways."""
+    return hashlib.sha256(page).hexdigest()[:32].encode()
+
+
+def _head_first(page: bytes) -> bytes:
+    """The page with its running head before everything else: a sheet before the head's own place would have none."""
+    found = _RUNNING.search(page)
+    return page if found is None else page.replace(found[0], b"", 1).replace(b"<body>", b"<body>" + found[0], 1)
 
 
 def _relative(record: logging.LogRecord) -> bool:
