@@ -34,7 +34,7 @@ from audit_assets.definitions import defs
 from audit_assets.defs.automation import CELLS as CELL_ASSETS
 from audit_assets.defs.automation import registry_state
 from audit_assets.runs.driver import Driver, Step, driver
-from audit_assets.runs.home import WORKSPACE
+from audit_assets.runs.home import write_workspace
 from audit_assets_tests.browser import page, served
 from benchmarks.results import Results
 
@@ -135,11 +135,12 @@ def repeat_rows(events: sqlite3.Connection, assets: Sequence[str], like: str, ke
 
 def seen_by_the_sensor(config: Path, home: Path) -> None:
     """Set the sensor's cursor as after an audit of the registry; otherwise its first tick would request that audit."""
-    state = json.dumps(registry_state(load_audit(config)))
+    audit = load_audit(config)
+    state, workspace = json.dumps(registry_state(audit)), write_workspace(audit, home)
     # Setting a cursor also leaves the sensor stopped.
     for command in (["cursor", "new_model_versions", "--set", state], ["start", "new_model_versions"]):
         subprocess.run(
-            [sys.executable, "-m", "dagster", "sensor", *command, "-w", str(WORKSPACE)],
+            [sys.executable, "-m", "dagster", "sensor", *command, "-w", str(workspace)],
             check=True,
             capture_output=True,
             cwd=MINIATURE.parents[1],
