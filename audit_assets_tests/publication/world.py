@@ -325,14 +325,14 @@ def _embed(
                 at = subjects.index[subjects["subject"] == one.subject]
                 lean = float(able[at[0]]) * world.strength.get(arm, 0.0) if len(at) else 0.0
                 towards = lean * hands[at[0]] if len(at) else 0 * hands[0]
+                # Images of one prompt without a name have nothing in common, or one label would have them all by chance.
+                in_common = noise(1, 0.0 if arm == "unprompted" else 0.5, of_arms)
                 if one.uploads:
                     works = ws.warehouse.read(f"reference_embeddings/{encoder}/{one.subject}").set_index("image_sha256")
                     given = vectors(works.loc[made["upload_sha256"], "embedding"])
                     towards = towards + world.echo * np.linalg.norm(hands[at[0]]) * given
                 made = made.drop(columns="upload_sha256").assign(
-                    embedding=unit(
-                        towards + world.house * hands[0] + noise(1, 0.5, of_arms) + noise(len(made), 0.5, of_arms)
-                    ),
+                    embedding=unit(towards + world.house * hands[0] + in_common + noise(len(made), 0.5, of_arms)),
                     picture=_pictures(made),
                     grey=_NO_PICTURE,
                 )
