@@ -51,6 +51,7 @@ def report(
 ) -> None:
     """Make each report that is out of date, and the index, from existing results; or make the page of one artist."""
     from audit_assets.evidence.archive_file import imported
+    from audit_assets.evidence.cover import stamp, with_block
     from audit_assets.evidence.nothing import why_nothing
     from audit_assets.publication.pages.printed import check_possible
     from audit_assets.publication.stage import PublicationStage
@@ -58,8 +59,13 @@ def report(
 
     quiet()
     publication = PublicationStage(Workspace.open(config))
+    archive, reports = imported(publication.ws.audit.base), publication.ws.warehouse.root / "reports"
     if artist is not None:
         page = publication.artist_page(artist, out)
+        if out is None:
+            stamp(publication.ws)
+        else:
+            page.write_bytes(with_block(publication.ws, page.read_bytes()))
         console.print(f"page      {page}", markup=False)
         if pdf:
             console.print(f"PDF       {publication.artist_print(artist, page)}", markup=False)
@@ -68,7 +74,6 @@ def report(
         raise InputError("--out: is the folder of one artist's page; name the artist with --artist.")
     if pdf:
         check_possible()
-    archive, reports = imported(publication.ws.audit.base), publication.ws.warehouse.root / "reports"
     if archive and (page := reports / archive.model_version / "report.html").is_file():
         console.print(f"report    {page}   (as the archive has it; an archive's files stay as they are)", markup=False)
         if pdf:
@@ -80,6 +85,7 @@ def report(
         console.print(f"report    {publication.report(version)[0]}", markup=False)
     try:
         console.print(f"index     {publication.index()}", markup=False)
+        stamp(publication.ws)
     except Unwritable as error:  # every report is up to date
         console.print(f"index     is kept as it is: {error}", markup=False)
     for version in versions if pdf else ():

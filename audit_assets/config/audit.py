@@ -21,6 +21,11 @@ Entry = TypeVar("Entry", ModelEntry, EncoderEntry)
 class Audit(Strict):
     """A checked `audit.yaml`. Relative paths in it start at the folder of the file, `base`."""
 
+    auditor: str = Field(
+        "", max_length=200, description="who made the audit; stands on every page, and changes no result"
+    )
+    organisation: str = Field("", max_length=200, description="for whom; stands on every page, and changes no result")
+    case_number: str = Field("", max_length=200, description="of a case; stands on every page, and changes no result")
     protocol: str = "paper_2023"
     artist: OneArtist | None = Field(None, description="of an audit of one artist, in place of a roster")
     captions: Captions | None = None
@@ -44,6 +49,13 @@ class Audit(Strict):
     batch_size: int = Field(10, gt=0, description="images per call of a pipeline; part of the batch plan")
     base: Path = Field(exclude=True)
     file: Path = Field(exclude=True)
+
+    @field_validator("auditor", "organisation", "case_number", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):  # YAML reads 007 as the number 7
+            raise ValueError(f"{value!r} is read as a {type(value).__name__}; write it in quotes")
+        return value
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Audit":

@@ -86,7 +86,7 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
 @dg.asset(
     automation_condition=FOLLOWS,
     **GROUP,
-    code_version="2",  # evidence.manifest.FORMAT, which would load scipy; a test compares the two
+    code_version="4",  # evidence.manifest.FORMAT, which would load scipy; a test compares the two
     kinds={"json"},
     partitions_def=model_version,
     deps=[audit_report],
@@ -96,10 +96,13 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
 
     `root` is the hash of the whole manifest. If you keep it elsewhere, `audit-assets verify --root` detects every later change.
     """
+    from audit_assets.defs.dates import times
+    from audit_assets.evidence.cover import stamp
     from audit_assets.evidence.manifest import make_manifest, manifest_file  # imports scipy and numba, so not at load
 
     ws = audit.workspace
-    manifest = make_manifest(ws, context.partition_key)
+    manifest = make_manifest(ws, context.partition_key, times(context.instance, context.partition_key))
+    stamp(ws)
     files = pd.DataFrame([(f.path, f.bytes, f.sha256) for f in (*manifest.tables, *manifest.report, manifest.database)])
     files.columns = pd.Index(["path", "bytes", "sha256"])
     return finished(

@@ -13,11 +13,13 @@ import pandas as pd
 from PIL import Image
 
 from audit_assets.errors import InputError
-from audit_assets.evidence.archive_file import LeftOut
+from audit_assets.evidence.archive_file import LeftOut, imported
 from audit_assets.evidence.check import Check, finding
 from audit_assets.evidence.manifest import Manifest
 from audit_assets.evidence.rows import published_again
-from audit_assets.hashing import sha256
+from audit_assets.publication import ARTISTS
+from audit_assets.publication.queries.database import opened
+from audit_assets.publication.sealed import is_page, sealed, sealed_file
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.roster.stage import RosterStage
 from audit_assets.warehouse.store import Warehouse
@@ -34,6 +36,10 @@ ROSTER = (
 )
 """Tables that follow from the counts of single caption files and from the artists' table."""
 _PICTURES = re.compile(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]*")
+PAGES_AGAIN = 5
+"""Artists' pages that are made again, chosen at random each time."""
+_SIZES = re.compile(r' width="[0-9]+" height="[0-9]+"| class="sharp"')
+"""Of pictures: one that is not here has another size than the one that stands for it."""
 _ABSENT = Image.new("RGB", (32, 32), "grey")
 
 
@@ -102,10 +108,16 @@ def report(ws: Workspace, manifest: Manifest, left: set[LeftOut], elsewhere: lis
 
     On the same machine, compare every byte.
     """
-    from audit_assets.publication.pages.report import write_report  # matplotlib
+    from audit_assets.publication.pages.artist import ArtistPages  # matplotlib
+    from audit_assets.publication.pages.index import write_index
+    from audit_assets.publication.pages.report import write_report
 
     check, model = Check("report made again"), manifest.model_version
-    folder = ws.warehouse.root / "reports" / model
+    reports = ws.warehouse.root / "reports"
+    folder = reports / model
+    artists = [Path(f.path).stem for f in manifest.report if f.path.startswith(f"reports/{ARTISTS}/")]
+    archive = imported(ws.audit.base)
+    only = archive.model_version if archive else None
     if not (folder / "report.html").exists() and "report" in left:
         return Check(check.title, unchecked=["the report: the archive left it out"])
     absent: list[str] = []
@@ -119,32 +131,50 @@ def report(ws: Workspace, manifest: Manifest, left: set[LeftOut], elsewhere: lis
     with finding(check, str(folder)), tempfile.TemporaryDirectory() as aside:
         own = Path(aside)
         with published_again(ws, PublicationStage(ws).inputs()) as database:
-            write_report(database, model, load, own)
-        kept_page, page = ((f / "report.html").read_text(encoding="utf-8") for f in (folder, own))
-        if _words(kept_page) != _words(page):
-            check.findings.append(
-                f"{folder / 'report.html'}: says something else than the tables, first: {_first(kept_page, page)}"
-            )
-        names = sorted({p.name for p in own.iterdir()} | {Path(f.path).name for f in manifest.report})
-        kept = {Path(f.path).name for f in manifest.report}
-        compared = [name for name in kept if name.endswith(".csv")] if absent or elsewhere else names
-        check.findings += [
-            f"{folder / name}: is not what the tables give when it is made again"
-            for name in sorted(compared)
-            if _bytes(own / name) != _bytes(folder / name)
-        ]
+            write_report(database, model, load, own / model)
+            chosen = random.SystemRandom().sample(artists, min(PAGES_AGAIN, len(artists)))
+            write_index(database, own, only=only)
+            with opened(database) as connection:
+                pages = ArtistPages(connection, load)
+                everybody = pages.everybody["subject"].tolist()
+                for slug in chosen:
+                    pages.written(slug, own / ARTISTS)
+        made = sorted(p.relative_to(own).as_posix() for p in own.rglob("*") if p.is_file())
+        for name in made:
+            if is_page(own / name):
+                kept_page, page = (sealed(f.read_bytes()).decode() for f in (reports / name, own / name))
+                if _words(kept_page) != _words(page):
+                    check.findings.append(
+                        f"{reports / name}: says something else than the tables, first: {_first(kept_page, page)}"
+                    )
         if absent:
             check.unchecked.append(f"{len(absent)} pictures in the report: they are of real works, which are not here")
         elif elsewhere:
             check.unchecked.append(
                 f"the figures of the report, which another machine draws with other bytes: {elsewhere[0]}"
             )
-        check.seen = "every word" if absent or elsewhere else "every byte"
+        kept = {f.path.removeprefix("reports/") for f in manifest.report}
+        kept -= {name for name in kept if name.startswith(f"{ARTISTS}/")}
+        compared = [name for name in kept if name.endswith(".csv")] if absent or elsewhere else [*made, *kept]
+        check.findings += [
+            f"{reports / name}: is not what the tables give when it is made again"
+            for name in sorted(set(compared))
+            if _bytes(own / name) != _bytes(reports / name)
+        ]
+        missing = {f"reports/{ARTISTS}/{slug}.html" for slug in everybody} ^ {
+            f"reports/{ARTISTS}/{slug}.html" for slug in artists
+        }
+        check.findings += [
+            f"{ws.warehouse.root / page}: the tables give pages of other artists than the manifest has"
+            for page in sorted(missing)
+        ]
+        several = f", index and {len(chosen)} of {len(artists)} artists' pages"
+        check.seen = f"{'every word' if absent or elsewhere else 'every byte'} of the report{several}"
     return check
 
 
 def _words(page: str) -> str:
-    return _PICTURES.sub("", page)
+    return _SIZES.sub("", _PICTURES.sub("", page))
 
 
 def _first(kept: str, again: str) -> str:
@@ -154,4 +184,4 @@ def _first(kept: str, again: str) -> str:
 
 
 def _bytes(file: Path) -> str | None:
-    return sha256(file) if file.is_file() else None
+    return sealed_file(file)[1] if file.is_file() else None

@@ -16,6 +16,7 @@ import hashlib
 import os
 import shutil
 import stat
+import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ import yaml
 
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError, unreadable
+from audit_assets.evidence import cover
 from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_root, archive_text, parse_archive
 from audit_assets.evidence.audit_file import follows, protocol_as_now
 from audit_assets.evidence.manifest import (
@@ -48,6 +50,9 @@ from audit_assets.evidence.signature import (
     stamped_when,
     unsigned,
 )
+from audit_assets.publication import ARTISTS
+from audit_assets.publication.pages.printed import is_print_of
+from audit_assets.publication.sealed import MOST, is_page, sealed
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
@@ -67,6 +72,11 @@ class Member:
 
     bytes: int
     sha256: str
+    page: bool = False
+    """Without its block, which says when and by whom: the archive has the page with it."""
+
+    def at_most(self) -> int:
+        return self.bytes + (MOST if self.page else 0)
 
 
 def export(
@@ -83,8 +93,11 @@ def export(
     manifest = read_manifest(manifest_file(ws.warehouse, model))
     wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
     left_out = [k for k, there in wanted.items() if not there]
-    signature = _signature(ws, manifest)
-    archive = Archive(model_version=model, root=manifest.root, left_out=left_out, signature=signature)
+    signature, beside = _signature(ws, manifest), _beside(ws, model) if report else {}
+    stored = [StoredFile(path=p, bytes=len(c), sha256=hashlib.sha256(c).hexdigest()) for p, c in beside.items()]
+    archive = Archive(
+        model_version=model, root=manifest.root, left_out=left_out, signature=signature, beside=stored or None
+    )
     written, files = _written(archive, manifest), _files(archive, manifest)
     temporary = out.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
@@ -92,7 +105,13 @@ def export(
             for name, text in written.items():
                 packed.writestr(_info(name), text.encode())
             for name, member in files.items():
-                source = ws.warehouse.root / name.removeprefix(f"{WAREHOUSE}/")
+                path = name.removeprefix(f"{WAREHOUSE}/")
+                source = ws.warehouse.root / path
+                if path in beside or member.page:
+                    content = beside[path] if path in beside else _bytes(source)
+                    _check_page(content, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
+                    packed.writestr(_info(name), content)
+                    continue
                 with _plain(source) as plain, packed.open(_info(name, member), "w") as into:
                     _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
         os.replace(temporary, out)
@@ -103,6 +122,41 @@ def export(
         with suppress(OSError):
             temporary.unlink()
     return archive
+
+
+def _beside(ws: Workspace, model: str) -> dict[str, bytes]:
+    """Path below the warehouse -> content of pages and PDFs that are packed though the manifest does not name them.
+
+    The index of an archive leads only to the report that the archive has.
+    """
+    from audit_assets.publication.pages.index import write_index  # reads the database
+
+    reports = ws.warehouse.root / "reports"
+    with tempfile.TemporaryDirectory() as folder:
+        page = write_index(ws.database, Path(folder), only=model).read_bytes()
+    found = {"reports/index.html": cover.with_block(ws, page, [model])}
+    for place in (model, ARTISTS):
+        for file in sorted((reports / place).glob("*.pdf")):
+            content = _bytes(file)
+            if not is_print_of(content, _bytes(file.with_suffix(".html"))):
+                raise InputError(
+                    f"{file}: is no print of the page beside it as it is now; make it again with `audit-assets report --pdf`, or delete it."
+                )
+            found[f"reports/{place}/{file.name}"] = content
+    return found
+
+
+def _bytes(source: Path) -> bytes:
+    with _plain(source) as plain:
+        return plain.read()
+
+
+def _check_page(content: bytes, member: Member, otherwise: str) -> None:
+    """Raise InputError with `otherwise` unless the content is the member's; of a page, apart from its block."""
+    if member.page and len(content) <= member.at_most():
+        content = sealed(content)
+    if len(content) != member.bytes or hashlib.sha256(content).hexdigest() != member.sha256:
+        raise InputError(otherwise)
 
 
 def _signature(ws: Workspace, manifest: Manifest) -> StoredFile | None:
@@ -157,7 +211,12 @@ def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
     pictures += [] if "real works" in left else [work for _, work in manifest.works()]
     entries += [p.stored() for p in pictures]
     entries += [archive.signature] if archive.signature else []
-    return {f"{WAREHOUSE}/{e.path}": Member(e.bytes, e.sha256) for e in sorted(entries, key=lambda e: e.path)}
+    pages = {e.path for e in manifest.report if is_page(Path(e.path))}
+    entries += archive.beside or []
+    return {
+        f"{WAREHOUSE}/{e.path}": Member(e.bytes, e.sha256, e.path in pages)
+        for e in sorted(entries, key=lambda e: e.path)
+    }
 
 
 def import_archive(
@@ -185,10 +244,15 @@ def import_archive(
             for name in written:
                 _place(beside, name).write_bytes(_as_now(name, written[name]).encode())
             for name, member in files.items():
+                if member.page:
+                    _check_page(packed.read(name), member, str(_tampered(file, name, "is not what the manifest says")))
+                    _place(beside, name).write_bytes(packed.read(name))
+                    continue
                 with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
                     _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
         _can_be_read(file, beside, written["audit.yaml"])
         _check_signed(file, beside, archive, signer, timestamp)
+        cover.fill(Workspace.of(load_audit(beside / "audit.yaml")))
         if os.path.lexists(folder):
             raise InputError(f"{folder}: appeared meanwhile, and is not overwritten; name another folder.")
         os.rename(beside, folder)
@@ -249,14 +313,14 @@ def _contents(
     if archive.signature is not None:
         _check_signature(file, packed, members, archive, manifest)
     written, files = _written(archive, manifest), _files(archive, manifest)
-    sizes = {n: len(text.encode()) for n, text in written.items()} | {n: m.bytes for n, m in files.items()}
+    sizes = {n: Member(len(text.encode()), "") for n, text in written.items()} | files
     for missing in sorted(sizes.keys() - members.keys()):
         raise _tampered(file, missing, "is missing")
     for member in sorted(members.keys() - sizes.keys()):
         raise _tampered(file, member, "is no file of the manifest")
     for member, size in sizes.items():
-        if members[member].file_size != size:
-            raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size}")
+        if not size.bytes <= members[member].file_size <= size.at_most():
+            raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size.bytes}")
     return archive, written, files
 
 

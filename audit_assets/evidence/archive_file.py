@@ -25,6 +25,8 @@ class Archive(BaseModel):
     left_out: list[LeftOut]
     signature: StoredFile | None = None
     """The file with the signature, if the manifest was signed."""
+    beside: list[StoredFile] | None = None
+    """Pages and PDFs that the manifest does not name, because they follow from it: the index of this archive, printed pages."""
 
 
 def archive_text(archive: Archive) -> str:

@@ -20,8 +20,8 @@ def portable(audit: Audit, *, on_hub: Callable[[str], bool] = is_on_hub) -> dict
     Ids on the hub stay. An imported audit looks for everything else beside the file, where the operator may put it.
     """
     content: dict[str, Any] = audit.model_dump(
-        mode="json", exclude={"allow_code"}
-    )  # each reader decides what code runs
+        mode="json", exclude={"allow_code", "auditor", "organisation", "case_number"}
+    )  # each reader decides what code runs; who audits is outside the root
     for kind in ("models", "encoders"):
         for entry in content[kind]:
             if entry.get("source") != "api":

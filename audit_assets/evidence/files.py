@@ -14,6 +14,7 @@ from audit_assets.evidence.parts import Imitation, ModelFile, Picture, StoredFil
 from audit_assets.evidence.software import FILES, PROTOCOL
 from audit_assets.hashing import sha256
 from audit_assets.models.registry import files_here, folder_here, lora_files
+from audit_assets.publication.sealed import is_page, sealed_file
 from audit_assets.roster.captions import caption_shards
 from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import published_from
@@ -118,10 +119,11 @@ def tables(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
 def altered(path: Path, entry: StoredFile) -> str | None:
     """Describe in words what is wrong with a file."""
     try:
-        size = path.stat().st_size
+        page = sealed_file(path) if is_page(path) else None
+        size = path.stat().st_size if page is None else page[0]
         if size != entry.bytes:
             return f"{path}: was altered, it has {size} bytes and not {entry.bytes}; {RESTORE}"
-        if sha256(path) != entry.sha256:
+        if (sha256(path) if page is None else page[1]) != entry.sha256:
             return f"{path}: was altered, its sha256 is not the manifest's {entry.sha256}; {RESTORE}"
     except FileNotFoundError:
         return f"{path}: is missing; {RESTORE}"
@@ -149,9 +151,9 @@ def pictures(ws: Workspace, title: str, pictures: Iterable[tuple[str, Picture]],
 
 
 def report(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
-    check = Check("report and figures", f"{len(manifest.report)} files")
+    check = Check("report, artists' pages and figures", f"{len(manifest.report)} files")
     if "report" in left and not any((ws.warehouse.root / file.path).exists() for file in manifest.report):
-        return Check("report and figures", unchecked=["the report: the archive left it out"])
+        return Check(check.title, unchecked=["the report: the archive left it out"])
     problems = (altered(ws.warehouse.root / file.path, file) for file in manifest.report)
     check.findings += [p for p in problems if p]
     return check

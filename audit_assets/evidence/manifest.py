@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from audit_assets.config import Key, Protocol
 from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.audit_file import portable
+from audit_assets.evidence.dated import Dated, Times, dated
 from audit_assets.evidence.machine import this_machine
 from audit_assets.evidence.parts import (
     Database,
@@ -37,7 +38,9 @@ from audit_assets.evidence.parts import (
 )
 from audit_assets.evidence.software import this_version
 from audit_assets.hashing import digest, sha256
-from audit_assets.publication.stage import PublicationStage
+from audit_assets.publication import ARTISTS
+from audit_assets.publication.sealed import is_page, sealed_file
+from audit_assets.publication.stage import ARTIST_PAGES, PublicationStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
 from audit_assets.roster.arms import Asked
@@ -47,10 +50,8 @@ from audit_assets.warehouse.places import each, whole
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
-FORMAT = 2
-"""Format 1 does not say which version made the manifest. Its manifests stay valid."""
-WITH_ARMS = 3
-"""The format of a manifest that has images of arms. An audit without arms has the manifest that it always had."""
+FORMAT = 4
+"""Format 1 does not say which version made the manifest; 2 and 3 (with images of arms) do not say when and by whom. They stay valid."""
 SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
 """Tables of single caption files, below the published ones."""
 DRAWS = ("control_candidates", "random_names", "name_collisions")
@@ -69,7 +70,7 @@ MADE_ONCE = (
 
 
 class Manifest(Part):
-    format: Literal[1, 2, 3]
+    format: Literal[1, 2, 3, 4]
     model_version: Key
     made_from: Sha256
     audit: dict[str, Any]
@@ -89,6 +90,8 @@ class Manifest(Part):
     """The machine on which the manifest was made."""
     made_by: dict[str, str] | None = None
     """The versions of this package and of its tables that made the evidence. None in format 1."""
+    dated: Dated | None = None
+    """When and by whom. The root does not cover it. None before format 4."""
     root: Sha256
 
     def imitations(self) -> Iterable[tuple[str, Imitation]]:
@@ -103,14 +106,14 @@ class Manifest(Part):
 
 
 def root_hash(content: dict[str, Any]) -> str:
-    """Hash everything in a manifest except `root` itself and the bytes of the database."""
-    rest = {key: value for key, value in content.items() if key not in ("root", "database")}
+    """Hash everything in a manifest except `root` itself, the bytes of the database, and when and by whom it was made."""
+    rest = {key: value for key, value in content.items() if key not in ("root", "database", "dated")}
     return digest({**rest, "database": {k: content["database"][k] for k in ("path", "published_from")}})
 
 
 def earlier_root_hash(content: dict[str, Any]) -> str:
     """Hash by the rule of the first version, which covered the bytes of the database too. Its manifests stay valid."""
-    return digest({key: value for key, value in content.items() if key != "root"})
+    return digest({key: value for key, value in content.items() if key not in ("root", "dated")})
 
 
 def manifest_file(warehouse: Warehouse, model: str) -> Path:
@@ -135,9 +138,9 @@ def read_manifest(path: Path) -> Manifest:
 def parse_manifest(text: str, where: str) -> Manifest:
     try:
         content = json.loads(text)
-        if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > WITH_ARMS:
+        if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > FORMAT:
             raise InputError(
-                f"{where}: has format {content['format']}, and this version reads formats up to {WITH_ARMS}: a newer version of "
+                f"{where}: has format {content['format']}, and this version reads formats up to {FORMAT}: a newer version of "
                 "audit_assets wrote it. Install that version."
             )
         manifest = Manifest.model_validate(content)
@@ -155,36 +158,50 @@ def parse_manifest(text: str, where: str) -> Manifest:
     return manifest
 
 
-def make_manifest(ws: Workspace, model: str) -> Manifest:
+def make_manifest(ws: Workspace, model: str, times: Times | None = None) -> Manifest:
     """Return the manifest of an audited model version. Write it unless one from the same results and report exists.
+
+    `times` are those of Dagster's log. A manifest with the same root keeps the times that it has.
 
     Raise InputError if a table has other bytes than in the earlier manifest though it was made from the same inputs.
     Such a table was altered, and a new manifest would hide that.
     """
     # A report publishes what it reports, and so does a manifest: a parallel run may have changed results since.
     _, report = PublicationStage(ws).report(model)
+    pages = PublicationStage(ws).artist_pages()
     audit = portable(ws.audit)
-    made_from = digest([FORMAT, this_version(), PublicationStage(ws).inputs(), report.to_json(), audit])
+    made_from = digest(
+        [FORMAT, this_version(), PublicationStage(ws).inputs(), report.to_json(), pages.to_json(), audit]
+    )
     path = manifest_file(ws.warehouse, model)
     before = read_manifest(path) if path.exists() else None
     if before is not None and before.made_from == made_from and _same_file(ws.database, before.database):
         scans = [table for table in before.tables if table.of_a_scan]
         names = [table.path.removesuffix(".parquet") for table in scans]
         if ws.warehouse.all_inputs(names) == [table.inputs for table in scans]:
-            return before
+            return _dated(ws, path, before, dated(ws.audit, times, before.dated))
     made = _manifest(ws, model, made_from, audit)
     if before is not None:
         _check_tables_are_unaltered(path, before, made)
-    _write(path, made)
-    return made
+    same = before is not None and before.root == made.root
+    return _dated(ws, path, made, dated(ws.audit, times, before.dated if before and same else None), write=True)
+
+
+def _dated(ws: Workspace, path: Path, manifest: Manifest, told: Dated, *, write: bool = False) -> Manifest:
+    """The manifest with what is outside its root."""
+    if write or manifest.dated != told:
+        manifest = manifest.model_copy(update={"dated": told})
+        _write(path, manifest)
+    return manifest
 
 
 def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
     warehouse, root = ws.warehouse, ws.warehouse.root
-    report = table_rows(warehouse, f"audit_report/{model}")
+    report = [f"reports/{model}/{row['file']}" for row in table_rows(warehouse, f"audit_report/{model}")]
+    report += [f"reports/{ARTISTS}/{row['file']}" for row in table_rows(warehouse, ARTIST_PAGES)]
     arms = _arms(ws, model)
     content = {
-        "format": WITH_ARMS if arms else FORMAT,
+        "format": FORMAT,
         "model_version": model,
         "made_from": made_from,
         "audit": audit,
@@ -194,7 +211,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
         "references": _references(ws, model),
         **({"arms": arms} if arms else {}),
         "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
-        "report": [stored_file(root, f"reports/{model}/{row['file']}") for row in report],
+        "report": [stored_file(root, place) for place in report],
         "database": {
             **stored_file(root, ws.database.name),
             "published_from": published_from(ws.database) or "",
@@ -234,9 +251,10 @@ def table_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
 
 
 def stored_file(root: Path, path: str) -> dict[str, Any]:
-    """Read a file below `root` and return its entry. Raise InputError if it cannot be read."""
+    """Read a file below `root` and return its entry, of a page without its block. Raise InputError if it cannot be read."""
     try:
-        return {"path": path, "bytes": (root / path).stat().st_size, "sha256": sha256(root / path)}
+        size, digest_of = sealed_file(root / path) if is_page(root / path) else (None, sha256(root / path))
+        return {"path": path, "bytes": (root / path).stat().st_size if size is None else size, "sha256": digest_of}
     except FileNotFoundError:
         raise InputError(f"{root / path}: is missing; materialize what it belongs to again.") from None
     except OSError as error:
@@ -265,7 +283,7 @@ def _tables(ws: Workspace, model: str) -> list[tuple[str, str | None]]:
         table: name for name, tables in PublicationStage(ws).tables().items() for table in tables
     }
     shards = [row["shard"] for row in table_rows(ws.warehouse, "caption_shards")]
-    below = [*(f"{scan}/{shard}" for scan in SCANS for shard in shards), *DRAWS, f"audit_report/{model}"]
+    below = [*(f"{scan}/{shard}" for scan in SCANS for shard in shards), *DRAWS, f"audit_report/{model}", ARTIST_PAGES]
     found |= {table: None for table in below if ws.warehouse.inputs(table)}
     return sorted(found.items())
 
@@ -376,6 +394,6 @@ def _write(path: Path, manifest: Manifest) -> None:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    without = {field for field in ("made_by", "arms") if not getattr(manifest, field)}
+    without = {field for field in ("made_by", "arms", "dated") if not getattr(manifest, field)}
     content = manifest.model_dump(mode="json", exclude=without)
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1) + "\n"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit_assets.config import Key
+from audit_assets.publication.stage import ARTIST_PAGES
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=500)]
@@ -31,7 +32,11 @@ class StoredTable(StoredFile):
     @property
     def of_a_scan(self) -> bool:
         """Whether the table is of single caption files or of a draw, from which the published tables were made."""
-        return self.published_as is None and not self.path.startswith("audit_report/")
+        return (
+            self.published_as is None
+            and self.path != f"{ARTIST_PAGES}.parquet"
+            and not self.path.startswith("audit_report/")
+        )
 
 
 class Picture(Part):

@@ -10,7 +10,7 @@ from dataclasses import replace as changed_to
 from pathlib import Path
 
 from audit_assets.errors import InputError
-from audit_assets.evidence import again, files, recomputed, redrawn, rows
+from audit_assets.evidence import again, cover, files, recomputed, redrawn, rows
 from audit_assets.evidence.archive_file import archive_root, imported, left_out
 from audit_assets.evidence.audit_file import protocol_of
 from audit_assets.evidence.check import Check as Check
@@ -67,6 +67,7 @@ def _of_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> 
     yield files.pictures(ws, "imitations", manifest.imitations(), set())
     yield files.pictures(ws, "real works", manifest.works(), left & {"real works"})
     yield files.report(ws, manifest, left)
+    yield cover.check(ws, manifest)
     yield files.database_file(ws, manifest)
     yield files.captions(ws, manifest)
     yield files.model_files(ws, manifest, differs)

@@ -11,7 +11,7 @@ from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.tables import origins
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.publication import ARTISTS, REPORT_VERSION, VERSION
-from audit_assets.publication.sealed import sealed_file
+from audit_assets.publication.sealed import same_block, sealed_file
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES
 from audit_assets.results.stage import ResultStage
@@ -273,9 +273,11 @@ class PublicationStage:
         from audit_assets.publication.queries.database import opened
 
         printed.check_possible()
+        kept = page.read_bytes()
         with tempfile.TemporaryDirectory() as folder, opened(self.ws.database) as connection:
-            large = ArtistPages(connection, self.ws.images.get, size=PRINTED).written(artist, Path(folder)).read_bytes()
-        return printed.write_pdf(large, page.with_suffix(".pdf"), of=page.read_bytes())
+            pages = ArtistPages(connection, self.ws.images.get, size=PRINTED)
+            large = pages.written(artist, Path(folder)).read_bytes()
+        return printed.write_pdf(same_block(large, kept), page.with_suffix(".pdf"), of=kept)
 
     def report_print(self, report: Path) -> Path:
         """The report of a model version as PDF beside it."""

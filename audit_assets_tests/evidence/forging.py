@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from audit_assets.evidence.cover import stamp
 from audit_assets.evidence.manifest import Manifest, manifest_file, manifest_text, read_manifest, root_hash, stored_file
 from audit_assets.evidence.verify import Check, verify
 from audit_assets.workspace import Workspace
@@ -17,7 +18,8 @@ FILES = (
     "tables",
     "imitations",
     "real works",
-    "report and figures",
+    "report, artists' pages and figures",
+    "cover blocks",
     "database file",
     "caption files",
     "files of model and encoders",
@@ -66,3 +68,4 @@ def forge_manifest(config: Path, change: Callable[[dict[str, Any]], object] = la
     content["root"] = root_hash(content)
     forged = Manifest.model_validate(content)
     manifest_file(workspace_of(config).warehouse, MODEL).write_text(manifest_text(forged))
+    stamp(workspace_of(config))

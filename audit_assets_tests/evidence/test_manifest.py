@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.evidence.audit_file import portable
+from audit_assets.evidence.cover import stamp
 from audit_assets.evidence.manifest import (
     Manifest,
     earlier_root_hash,
@@ -28,6 +29,7 @@ from audit_assets.evidence.manifest import (
 )
 from audit_assets.generation.seeds import image_seed
 from audit_assets.models.registry import resolve_encoder_entry
+from audit_assets.publication.sealed import sealed_file
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.stage import RosterStage
@@ -43,8 +45,9 @@ def test_from_a_figure_one_comes_to_the_caption_it_begins_with(audited: Path) ->
     def sha256(path: str) -> str:
         return hashlib.sha256((root / path).read_bytes()).hexdigest()
 
-    assert all(sha256(file.path) == file.sha256 for file in manifest.report)
+    assert all(sealed_file(root / file.path) == (file.bytes, file.sha256) for file in manifest.report)
     assert any(file.path.endswith("report.html") for file in manifest.report)
+    assert any(file.path == "reports/artists/nils-oduya.html" for file in manifest.report)
     assert sha256("audit.duckdb") == manifest.database.sha256
     tables = {table.path: table for table in manifest.tables}
     subject = next(s for s in manifest.subjects if s.subject == "nils-oduya")
@@ -98,8 +101,9 @@ def test_the_same_audit_gives_the_same_manifest_and_what_is_there_is_kept(copied
     before, written = path.read_bytes(), path.stat().st_mtime_ns
     make_manifest(steps, MODEL)
     assert path.stat().st_mtime_ns == written
+    times = read(copied).dated
     path.unlink()
-    make_manifest(steps, MODEL)
+    make_manifest(steps, MODEL, times)
     assert path.read_bytes() == before
 
 
@@ -144,7 +148,8 @@ def leaves(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_manifest_with_any_value_changed_is_refused(audited: Path, data: st.DataObject) -> None:
     content = json.loads(manifest_file(workspace_of(audited).warehouse, MODEL).read_text())
-    places = [p for p in leaves(content) if p not in (("database", "sha256"), ("database", "bytes"))]
+    outside = (("database", "sha256"), ("database", "bytes"))
+    places = [p for p in leaves(content) if p not in outside and p[0] != "dated"]
     *parents, last = data.draw(st.sampled_from(places))
     holder = content
     for key in parents:
@@ -205,6 +210,7 @@ def test_a_manifest_under_the_root_of_an_earlier_version_is_not_accused(copied: 
     content["root"] = earlier_root_hash(content)
     path.write_text(manifest_text(Manifest.model_validate(content)), encoding="utf-8")
     assert read(copied).root == content["root"] != root_hash(content)
+    stamp(workspace_of(copied))
     assert findings(files_checked(copied)) == []
     assert make_manifest(workspace_of(copied), MODEL).root == content["root"]  # whoever kept it can still compare it
     content["machine"]["torch"] = "1.0"

@@ -18,7 +18,7 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.audit_file import as_now, follows, portable, protocol_as_now, protocol_of
 from audit_assets.evidence.check import Check
-from audit_assets.evidence.manifest import manifest_file, parse_manifest
+from audit_assets.evidence.manifest import FORMAT, manifest_file, parse_manifest
 from audit_assets.evidence.software import RESTS_ON, changed, explain, made_by_words, this_version
 from audit_assets.evidence.verify import verify
 from audit_assets_tests.drive import drive
@@ -66,7 +66,7 @@ def older(copied: Path) -> Path:
 
 def test_evidence_of_this_version_says_which_one_made_it(audited: Path) -> None:
     manifest = read(audited)
-    assert (manifest.format, manifest.made_by) == (2, this_version())
+    assert (manifest.format, manifest.made_by) == (FORMAT, this_version())
     assert made_by_words(manifest.made_by) is None
     assert not any(check.by_another_version for check in checked(audited))
 

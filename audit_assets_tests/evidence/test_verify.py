@@ -19,7 +19,7 @@ from audit_assets.evidence.manifest import make_manifest, stored_file
 from audit_assets.evidence.redrawn import comparable
 from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
-from audit_assets.hashing import sha256
+from audit_assets.publication.sealed import sealed_file
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
@@ -319,7 +319,7 @@ def test_a_report_that_says_something_else_is_found_by_making_it_again(copied: P
     page.write_text(page.read_text().replace("</body>", "<p>No artist can be imitated.</p></body>"))
     table = f"audit_report/{MODEL}"
     rows = ws.warehouse.read(table)
-    rows.loc[rows["file"] == "report.html", "sha256"] = sha256(page)
+    rows.loc[rows["file"] == "report.html", "sha256"] = sealed_file(page)[1]
     ws.warehouse.write(table, rows, ws.warehouse.inputs(table) or "")
 
     def also(content: dict[str, Any]) -> None:

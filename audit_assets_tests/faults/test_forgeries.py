@@ -20,9 +20,10 @@ from audit_assets.evidence.archive_file import Archive, archive_text
 from audit_assets.evidence.manifest import protocol_content, stored_file
 from audit_assets.evidence.rows import published_again
 from audit_assets.evidence.verify import verify
-from audit_assets.hashing import digest, sha256
+from audit_assets.hashing import digest
 from audit_assets.publication import REPORT_VERSION
 from audit_assets.publication.pages.report import write_report
+from audit_assets.publication.sealed import sealed_file
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.warehouse.database import published_from
 from audit_assets.workspace import Workspace
@@ -118,7 +119,7 @@ def a_report(config: Path) -> None:
     page.write_text(page.read_text().replace("</body>", "<p>No artist can be imitated.</p></body>"))
 
     def change(rows: pd.DataFrame) -> pd.DataFrame:
-        rows.loc[rows["file"] == "report.html", "sha256"] = sha256(page)
+        rows.loc[rows["file"] == "report.html", "sha256"] = sealed_file(page)[1]
         return rows
 
     def also(content: dict[str, Any]) -> None:
@@ -185,7 +186,7 @@ def _published_with_report(ws: Workspace) -> None:
     folder = ws.warehouse.root / "reports" / MODEL
     write_report(ws.database, MODEL, ws.images.get, folder)
     rows = ws.warehouse.read(f"audit_report/{MODEL}")
-    rows["sha256"] = [sha256(folder / file) for file in rows["file"]]
+    rows["sha256"] = [sealed_file(folder / file)[1] for file in rows["file"]]
     ws.warehouse.write(f"audit_report/{MODEL}", rows, digest([inputs, REPORT_VERSION]))
 
 
