@@ -71,7 +71,7 @@ def kept(config: Path) -> dict[str, str]:
 
 
 def _lasts(path: Path) -> bool:
-    return path.parts[0] not in ("reports", "audit_report", "published.parquet")
+    return path.parts[0] not in ("reports", "audit_report", "artist_pages.parquet", "published.parquet")
 
 
 def published(config: Path) -> dict[str, pd.DataFrame]:

@@ -50,6 +50,7 @@ from audit_assets.evidence.signature import (
     stamped_when,
     unsigned,
 )
+from audit_assets.evidence.software import changed
 from audit_assets.publication import ARTISTS
 from audit_assets.publication.pages.printed import is_print_of
 from audit_assets.publication.sealed import MOST, is_page, sealed
@@ -93,7 +94,7 @@ def export(
     manifest = read_manifest(manifest_file(ws.warehouse, model))
     wanted: dict[LeftOut, bool] = {"real works": references, "report": report, "scan tables": scans}
     left_out = [k for k, there in wanted.items() if not there]
-    signature, beside = _signature(ws, manifest), _beside(ws, model) if report else {}
+    signature, beside = _signature(ws, manifest), _beside(ws, manifest) if report else {}
     stored = [StoredFile(path=p, bytes=len(c), sha256=hashlib.sha256(c).hexdigest()) for p, c in beside.items()]
     archive = Archive(
         model_version=model, root=manifest.root, left_out=left_out, signature=signature, beside=stored or None
@@ -124,17 +125,20 @@ def export(
     return archive
 
 
-def _beside(ws: Workspace, model: str) -> dict[str, bytes]:
+def _beside(ws: Workspace, manifest: Manifest) -> dict[str, bytes]:
     """Path below the warehouse -> content of pages and PDFs that are packed though the manifest does not name them.
 
-    The index of an archive leads only to the report that the archive has.
+    The index of an archive leads only to the report that the archive has. Evidence of another version is packed as it is, without an index.
     """
     from audit_assets.publication.pages.index import write_index  # reads the database
 
     reports = ws.warehouse.root / "reports"
-    with tempfile.TemporaryDirectory() as folder:
-        page = write_index(ws.database, Path(folder), only=model).read_bytes()
-    found = {"reports/index.html": cover.with_block(ws, page, [model])}
+    found: dict[str, bytes] = {}
+    model = manifest.model_version
+    if not changed(manifest.made_by):
+        with tempfile.TemporaryDirectory() as folder:
+            page = write_index(ws.database, Path(folder), only=model).read_bytes()
+        found["reports/index.html"] = cover.with_block(ws, page, [model])
     for place in (model, ARTISTS):
         for file in sorted((reports / place).glob("*.pdf")):
             content = _bytes(file)

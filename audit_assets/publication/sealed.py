@@ -8,6 +8,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from audit_assets.hashing import sha256
+
 START, END = b"<!-- cover -->", b"<!-- end of cover -->"
 _BLOCK = re.compile(re.escape(START) + b".*?" + re.escape(END), re.DOTALL)
 MOST = 1 << 18
@@ -37,7 +39,6 @@ def is_page(path: Path) -> bool:
 def sealed_file(path: Path) -> tuple[int, str]:
     """Bytes and sha256 of a file as the manifest has them: of a page with the place of its block empty, else of the file."""
     if not is_page(path):
-        with path.open("rb") as file:
-            return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        return path.stat().st_size, sha256(path)
     content = sealed(path.read_bytes())
     return len(content), hashlib.sha256(content).hexdigest()

@@ -242,7 +242,7 @@ class PublicationStage:
             write_report(ws.database, model, ws.images.get, files_here)
         self.artist_pages()
         self.index()
-        # A print follows from its page, so it is no file of the report.
+        # A print follows from a page as it stands with its block, so it is no file of the report.
         files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix != ".pdf")
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_of(p) for p in files]})
         ws.warehouse.write(where, table, inputs)

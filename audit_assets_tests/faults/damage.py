@@ -16,7 +16,7 @@ Kind = Literal["bit", "cut", "zeros", "empty"]
 RESULTS = ("identification_*", "default_label_shares", "matching_*", "verdict*", "template_matrix", "score_correlations",
            "encoder_independence", "dose_response", "model_*/*", "model_comparison*", "model_trends*", "verified",
            "reference_trials*", "calibration*", "reliability*", "auditability*", "audit.duckdb", "published*", "reports",
-           "audit_report", "sigmoid_scores")  # fmt: skip
+           "audit_report", "artist_pages*", "sigmoid_scores")  # fmt: skip
 """What is measured from embeddings, and all that follows."""
 
 
