@@ -145,7 +145,9 @@ def leaks(ws: Workspace, asked_for: str) -> pd.DataFrame:
 def test_no_artist_is_house_style_of_a_model_that_has_none(audit: Workspace) -> None:
     for asked_for in ("no name", "invented names"):
         found = leaks(audit, asked_for)
-        assert (found["answer"] == "no").all(), found["reason"].tolist()
+        assert "yes" not in set(found["answer"]), found["reason"].tolist()
+        # An interval that holds the limit of 5 % is no answer; of ten artists, one may have such a one by chance.
+        assert (found["answer"] == "no").sum() >= len(found) - 1, found["reason"].tolist()
         assert (found["images"] >= 200).all()
 
 
