@@ -278,7 +278,8 @@ def test_check_asks_each_template_and_says_which_settings_are_not_sent(
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
     said = {row.part: row for row in check(config)}
     for part in ("model", "encoder"):
-        assert "its tokenizer cuts short the names 'Mara Ulvang'" in " ".join(said[part].problems), said[part]
+        what = "does not read the whole names" if part == "model" else "cuts short the names"
+        assert f"its tokenizer {what} 'Mara Ulvang'" in " ".join(said[part].problems), said[part]
     assert "settings.max_sequence_length is not sent" in said["model"].understood
 
 
@@ -286,7 +287,7 @@ def test_check_asks_each_template_and_says_which_settings_are_not_sent(
     ("entry", "problem"),
     [
         ({"prompt_name": {"Mara Ulwang": "sks"}}, "'Mara Ulwang' is the name of no artist"),
-        ({"prompt_name": "sks " * 49}, "its tokenizer cuts short the names 'sks sks"),
+        ({"prompt_name": "sks " * 49}, "its tokenizer does not read the whole names 'sks sks"),
         ({"embeddings": [{"path": "a.safetensors", "token": "<a>"}]}, "no prompt contains '<a>'"),
     ],
 )
