@@ -1,6 +1,6 @@
 """When images, results and report of a model version were made, from the log of Dagster. No result depends on it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,7 +12,16 @@ _PAGE = 1000
 
 def times(instance: dg.DagsterInstance, model: str) -> Times:
     """None in place of a time that the log does not have."""
-    first, last = image_times(_events(instance, "imitations", model))
+    runs = dict[str, float]()
+
+    def start(event: dg.EventLogRecord) -> float:
+        """When the run of an event began; the time of the event itself if the log no longer has the run."""
+        if event.run_id not in runs:
+            record = instance.get_run_record_by_id(event.run_id)
+            runs[event.run_id] = (record.start_time if record else None) or event.timestamp
+        return min(runs[event.run_id], event.timestamp)
+
+    first, last = image_times(_events(instance, "imitations", model), start)
     return Times(
         first_image=said(first),
         last_image=said(last),
@@ -34,11 +43,14 @@ def since(events: Iterable[dg.EventLogRecord]) -> float | None:
     return found
 
 
-def image_times(events: Iterable[dg.EventLogRecord]) -> tuple[float | None, float | None]:
-    """The times at which the first and the last image were recorded. Events of the cells of one model version: newest first.
+def image_times(
+    events: Iterable[dg.EventLogRecord], start: Callable[[dg.EventLogRecord], float]
+) -> tuple[float | None, float | None]:
+    """Between which times all images were drawn. Events of the cells of one model version: newest first.
 
-    The event of a cell that took long has its seconds. The event of a run over many cells says how many images the run made, and how
-    many the cells have: if it made all, every cell was made anew.
+    The event of a cell that took long has its seconds. The event of a run over many cells comes at the end of the run, so that an image
+    may be as old as the run, which ``start`` gives. It says how many images the run made, and how many the cells have: if it made all,
+    every cell was made anew.
     """
     cells: dict[str, tuple[float, float]] = {}
     for event in sorted(events, key=lambda e: e.storage_id):
@@ -47,8 +59,10 @@ def image_times(events: Iterable[dg.EventLogRecord]) -> tuple[float | None, floa
             continue
         made, rows = (_number(told, key) for key in ("images_made_now", "dagster/row_count"))
         before = cells.get(str(told.partition))
-        if before is None or _number(told, "seconds") is not None or (made and rows and made >= rows):
-            cells[str(told.partition)] = (event.timestamp, event.timestamp)
+        seconds = _number(told, "seconds")
+        if before is None or seconds is not None or (made and rows and made >= rows):
+            first = start(event) if seconds is None else event.timestamp - seconds
+            cells[str(told.partition)] = (first, event.timestamp)
         elif made:
             cells[str(told.partition)] = (before[0], event.timestamp)
     if not cells:

@@ -1,6 +1,7 @@
 """Every page says who made the audit, of what, when, and with which root; the root depends on none of it, and a false block is found."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def test_every_page_has_the_root_and_the_times_of_the_log(audited: Path) -> None
     times = [manifest.dated.first_image, manifest.dated.last_image, manifest.dated.measured, manifest.dated.reported]
     assert all(times)
     assert times == sorted(times, key=str)
+    images = list((workspace_of(audited).warehouse.root / "images").rglob("*.png"))
+    drawn = [datetime.fromtimestamp(image.stat().st_mtime, UTC).isoformat(timespec="seconds") for image in images]
+    imitations = {Path(imitation.path).stem for _, imitation in manifest.imitations()}
+    shown = [time for image, time in zip(images, drawn, strict=True) if image.stem in imitations]
+    assert str(times[0]) <= min(shown) <= max(shown) <= str(times[1])
     for page in PAGES:
         text = (reports / page).read_text(encoding="utf-8")
         block = text[text.index(START.decode()) : text.index(END.decode())]
@@ -131,17 +137,29 @@ def places(found: list[dg.EventLogRecord], *times: float | None) -> tuple[int, .
     return tuple(ordered.index(time) if time is not None else -1 for time in times)
 
 
+def own_time(event: dg.EventLogRecord) -> float:
+    return event.timestamp
+
+
+def test_images_of_a_run_over_many_cells_are_as_old_as_the_run() -> None:
+    """Its events come at its end, all at once."""
+    found = events(("m|a", {"images_made_now": 20, "dagster/row_count": 20}))
+    assert image_times(found, lambda event: event.timestamp - 450) == (found[0].timestamp - 450, found[0].timestamp)
+
+
 def test_the_first_and_the_last_image_are_those_of_cells_that_were_made() -> None:
     kept: dict[str, Any] = {"images_made_now": 0, "dagster/row_count": 20}
     all_made: dict[str, Any] = {"images_made_now": 20, "dagster/row_count": 20}
     found = events(("m|a", {"seconds": 3.0}), ("m|b", {"seconds": 2.0}), ("m|a", {**kept}), ("m|b", {**kept}))
-    assert places(found, *image_times(found)) == (0, 1)
+    first, last = image_times(found, own_time)
+    assert first == found[-1].timestamp - 3
+    assert places(found, last) == (1,)
     found = events(("m|a", {**all_made}), ("m|b", {**all_made}), ("m|a", {**kept}), ("m|b", {**all_made}))
-    assert places(found, *image_times(found)) == (0, 3)
+    assert places(found, *image_times(found, own_time)) == (0, 3)
     some: dict[str, Any] = {"images_made_now": 10, "dagster/row_count": 20}
     found = events(("m|a", {**all_made}), ("m|b", {**some}), ("m|a", {**some}))
-    assert places(found, *image_times(found)) == (0, 2)
-    assert image_times([]) == (None, None)
+    assert places(found, *image_times(found, own_time)) == (0, 2)
+    assert image_times([], own_time) == (None, None)
 
 
 def test_results_are_as_old_as_the_first_event_with_their_data_version() -> None:
