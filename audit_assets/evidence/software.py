@@ -16,6 +16,7 @@ RESTS_ON: Mapping[str, Collection[str]] = {
     "roster, controls and subjects chosen again": ("roster", "layout"),
     "results computed again from the image-level rows and embeddings": ("results", "labels", "references", "roster"),
     "report made again": ("report", "database"),
+    "cover blocks": ("report",),
     "a sample embedded again": ("embeddings", "labels"),
     "images drawn again": ("images", "supplied images"),
 }
