@@ -313,11 +313,11 @@ def failing_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], Non
         real = DiffusersSource.generate
 
         def generate(
-            self: DiffusersSource, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int
+            self: DiffusersSource, prompts: Sequence[str], seeds: Sequence[int], **asked: Any
         ) -> Iterator[Image.Image]:
             if any(name in prompt for name in names for prompt in prompts):
                 raise RuntimeError("a kernel failed")
-            return real(self, prompts, seeds, batch_size=batch_size)
+            return real(self, prompts, seeds, **asked)
 
         monkeypatch.setattr(DiffusersSource, "generate", generate)
 
