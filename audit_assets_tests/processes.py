@@ -15,6 +15,11 @@ import pandas as pd
 from audit_assets.warehouse.store import vectors
 
 
+def without_limits() -> dict[str, str]:
+    """The environment without limits of threads, which imported benchmarks set: another number of threads draws other images."""
+    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+
 def start(config: Path, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """`audit-assets run` in a session of its own, as a terminal or a scheduler starts it: it heeds Ctrl-C."""
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(config)]
@@ -24,7 +29,7 @@ def start(config: Path, environment: Mapping[str, str] | None = None) -> "subpro
             start_new_session=True,
             stdout=said,
             stderr=said,
-            env={**os.environ, **(environment or {})},
+            env={**without_limits(), **(environment or {})},
             preexec_fn=heed_interrupts,
         )
 

@@ -18,6 +18,7 @@ from audit_assets.errors import InputError
 from audit_assets.publication.queries import database as read
 from audit_assets.runs.driver import driver
 from audit_assets_tests.postgres_server import postgres
+from audit_assets_tests.processes import without_limits
 
 SETTINGS = Path(__file__).parents[1] / "docker" / "dagster.yaml"
 
@@ -67,7 +68,7 @@ def test_two_runs_at_once_on_postgres_end_as_one_on_disk(
     config = small_audit(tmp_path / "audit", verdicts=True)
     command = [sys.executable, "-m", "audit_assets.cli", "run", "--config", str(config)]
     with open(tmp_path / "said.log", "wb") as said:
-        runs = [subprocess.Popen(command, stdout=said, stderr=said, env=dict(os.environ)) for _ in range(2)]
+        runs = [subprocess.Popen(command, stdout=said, stderr=said, env=without_limits()) for _ in range(2)]
         ended = [run.wait(timeout=500) for run in runs]
     assert ended == [0, 0], (tmp_path / "said.log").read_text(errors="replace")[-5000:]
     there, here = (tables_of(load_audit(c).local("warehouse/audit.duckdb")) for c in (config, audited))
