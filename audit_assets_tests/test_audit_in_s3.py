@@ -13,6 +13,7 @@ from audit_assets.config import load_audit
 from audit_assets.evidence.manifest import manifest_file, read_manifest
 from audit_assets.evidence.verify import verify
 from audit_assets.publication.queries import database as read
+from audit_assets.publication.sealed import sealed
 from audit_assets_tests.drive import drive
 from audit_assets_tests.evidence.forging import MODEL, findings
 from audit_assets_tests.evidence.forging import read as read_evidence
@@ -24,10 +25,10 @@ BYTES_OF_THE_DATABASE = {"audit.duckdb", "published.parquet", "miniature-1.json"
 
 
 def files_of(config: Path) -> dict[str, str]:
-    """sha256 of every file of a warehouse but locks and those of BYTES_OF_THE_DATABASE."""
+    """sha256 of every file of a warehouse but locks and those of BYTES_OF_THE_DATABASE; of a page without the times in its block."""
     root = load_audit(config).local("warehouse/")
     return {
-        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        str(p.relative_to(root)): hashlib.sha256(sealed(p.read_bytes())).hexdigest()
         for p in root.rglob("*")
         if p.is_file() and p.suffix != ".lock" and ".locks" not in p.parts and p.name not in BYTES_OF_THE_DATABASE
     }
@@ -58,7 +59,7 @@ def test_an_audit_in_s3_is_the_audit_on_disk(
         steps = drive(config)
 
         there = {key.removeprefix(f"{PREFIX}/"): content for key, content in objects(client, "audits").items()}
-        hashes = {key: hashlib.sha256(content).hexdigest() for key, content in there.items()}
+        hashes = {key: hashlib.sha256(sealed(content)).hexdigest() for key, content in there.items()}
         for name in ("audit.duckdb", "published.parquet", "manifests/miniature-1.json"):
             assert hashes.pop(name)
         assert hashes == files_of(audited)
