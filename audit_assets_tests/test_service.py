@@ -25,6 +25,9 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 from audit_assets.cli import app
 from audit_assets.config import load_audit
 from audit_assets.defs.resources import DEPLOYMENTS
+from audit_assets.warehouse import layout
+from audit_assets.warehouse.locks import file_lock
+from audit_assets.warehouse.places import lock_folder
 from audit_assets_tests.postgres_server import postgres
 from audit_assets_tests.processes import free_port
 
@@ -251,18 +254,18 @@ def test_the_service_starts_runs_and_begins_again_what_died_with_its_code_server
         until(registered, "models and encoders are registered", service)
         until(lambda: not instance.get_runs_count(_unfinished()), "no run is left", service)
 
-        # A run that cannot go on: its audit file is a pipe that nobody writes.
-        whole = config.read_bytes()
-        config.unlink()
-        os.mkfifo(config)
-        launched = service.ask(LAUNCH, selector=REGISTRY)["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        run_id = launched["run"]["runId"]
-        started = lambda: instance.get_run_by_id(run_id).status == DagsterRunStatus.STARTED  # type: ignore[union-attr]  # noqa: E731
-        until(started, "the run has begun", service)
-        service.kill("code")
-        config.unlink()
-        config.write_bytes(whole)
+        # A run that cannot go on: the warehouse has no mark of its layout, and another process holds the lock under which it is marked.
+        root = load_audit(config).local("warehouse/")
+        marked = (root / layout.FILE).read_bytes()
+        (root / layout.FILE).unlink()
+        with file_lock(lock_folder(root) / "warehouse.lock"):
+            launched = service.ask(LAUNCH, selector=REGISTRY)["launchRun"]
+            assert launched["__typename"] == "LaunchRunSuccess", launched
+            run_id = launched["run"]["runId"]
+            started = lambda: instance.get_run_by_id(run_id).status == DagsterRunStatus.STARTED  # type: ignore[union-attr]  # noqa: E731
+            until(started, "the run has begun", service)
+            service.kill("code")
+            (root / layout.FILE).write_bytes(marked)
         assert not service.healthy("code")
         service.start("code")
         ended = lambda: instance.get_run_by_id(run_id).status == DagsterRunStatus.FAILURE  # type: ignore[union-attr]  # noqa: E731
