@@ -137,6 +137,7 @@ def test_the_page_of_operations_holds_the_estimates_that_follow_from_its_assumpt
     assert written_in(text, costs.blocks()) == text
 
 
+@pytest.mark.long
 def test_the_store_benchmark_runs_small_and_loses_no_bit(tmp_path: Path) -> None:
     found = results.Results("store", "seconds")
     store.measure(found, tmp_path, rows=300, some=50)

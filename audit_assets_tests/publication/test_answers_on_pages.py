@@ -172,6 +172,7 @@ def test_every_figure_about_one_artist_is_among_every_prompted_name(alone: Works
     assert "evenly spaced from the best" not in page
 
 
+@pytest.mark.long
 def test_one_artist_without_other_artists_is_told_to_add_them(miniature: Path, tmp_path: Path) -> None:
     world = World(artists=1, untrained=0, background=0, works=10, names=("Ana Lima",), able=(1.2, 1.2))
     ws = simulate(tmp_path, miniature, world)
