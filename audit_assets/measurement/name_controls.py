@@ -290,9 +290,10 @@ class _Control:
         if refused is not None:
             return row | {"answer": "could not be tested", "reason": refused[0], "settle": refused[1], "needed": None}
         yes = row["p_value"] <= self.limit + 1e-12
+        reach = "reach that" if np.isnan(margin) else "reach that, if equal shares are ranked by their mean margin"
         said = (
             f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
-            f"({self.stratum}, {self.labels} labels) reach that, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
+            f"({self.stratum}, {self.labels} labels) {reach}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
         )
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
 

@@ -91,14 +91,14 @@ def beside_names(row: Row) -> str:
     if not names or reaching is None:
         return ""
     who = f"Of {counted(names, 'invented name')} of the same origin"
-    did = "none was recognised as often in its own images" if not reaching else _reached(reaching)
+    did = "none was recognised as well in its own images" if not reaching else _reached(reaching)
     return f"{who}, {did}. If the name meant nothing to the model, that would occur in {one_in(known(row['name_p']) or 1)} cases."
 
 
 def _reached(reaching: float) -> str:
     if reaching == round(reaching):
-        return f"{reaching:.0f} {'was' if reaching == 1 else 'were'} recognised as often in {'its' if reaching == 1 else 'their'} own images"
-    return f"{reaching:.3g} on average were recognised as often in the same number of images"
+        return f"{reaching:.0f} {'was' if reaching == 1 else 'were'} recognised at least as well in {'its' if reaching == 1 else 'their'} own images"
+    return f"{reaching:.3g} on average were recognised at least as well in the same number of images"
 
 
 def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
