@@ -54,7 +54,7 @@ class Audit(Strict):
     @classmethod
     def _is_text(cls, value: Any) -> Any:
         if not isinstance(value, str):  # YAML reads 007 as the number 7
-            raise ValueError(f"{value!r} is read as a {type(value).__name__}; write it in quotes")
+            raise ValueError(f"{value!r} is no text to YAML; write it in quotes")
         return value
 
     @model_validator(mode="after")
