@@ -49,6 +49,7 @@ def test_every_page_has_the_root_and_the_times_of_the_log(audited: Path) -> None
         assert manifest.root in block
         assert all(str(time)[:10] in block for time in times)
         assert f"audit-assets verify --config audit.yaml --model {MODEL} --root {manifest.root}" in block
+        assert "Compare the root first with one that you got apart from this page" in block
         assert "not named (audit.yaml: auditor)" in block
     assert cover_check(audited).findings == []
 
