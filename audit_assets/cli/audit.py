@@ -38,6 +38,8 @@ def run(config: Config = DEFAULT) -> None:
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
+    for note in driver.label_notes():
+        console.print(f"note: {note}", markup=False)
     if deviations := driver.deviations():
         console.print("\nsupplied images differ from the protocol:", style="bold")
         for line in deviations:
@@ -68,7 +70,8 @@ def plan(config: Config = DEFAULT) -> None:
                 console.print(f"note: {note}", markup=False)
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
-            notes, unread = driver.roster_notes(), [*driver.unread(), *driver.imitations.bills(driver.models())]
+            notes = [*driver.roster_notes(), *driver.label_notes()]
+            unread = [*driver.unread(), *driver.imitations.bills(driver.models())]
             unread += driver.arms_asked()
             design = driver.results.design()
     except Unwritable as error:

@@ -139,7 +139,7 @@ def reference_embeddings(context: dg.AssetExecutionContext, audit: AuditResource
         dg.AssetCheckSpec(
             "every_label_is_read_whole",
             asset="label_embeddings",
-            description="No encoder's tokenizer cuts a label short. If it reads half of a name, it identifies the artist by that half.",
+            description="No encoder's tokenizer cuts a label short or lacks its letters. If it reads half of a name, it identifies the artist by that half.",
         ),
     ],
 )

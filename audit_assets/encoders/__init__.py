@@ -2,5 +2,5 @@
 
 VERSION = 4
 """The version of embeddings of images. Raise it if the same inputs give other rows."""
-LABELS_VERSION = 3
+LABELS_VERSION = 4
 """The version of embeddings of labels. Raise it if the same inputs give other rows."""

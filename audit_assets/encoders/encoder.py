@@ -21,7 +21,7 @@ from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
 from audit_assets.models.timm import TIMM, classifiers
-from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words
+from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words, unread_words
 from audit_assets.untrusted.layout import used_variant, weights_by_variant
 from audit_assets.untrusted.weights import read_json
 
@@ -80,6 +80,7 @@ class TransformersEncoder:
             if self.tokenizer is not None:
                 check_vocabulary(resolved.path, self.tokenizer)
                 check_lengths(self.tokenizer)
+        self._known: dict[str, bool] = {}
         self.model = model.to(self.device).eval()
         with loading(resolved.path, "the encoder"):
             self._check_one(resolved)
@@ -137,10 +138,18 @@ class TransformersEncoder:
 
     @_names_its_folder
     def lost_words(self, text: str) -> list[str]:
-        """The words of a text, as the encoder is given it, that the tokenizer cuts off; empty if it reads all of them."""
+        """The words of a text, as the encoder is given it, that the tokenizer cuts off, then words with letters that it does not know."""
         if self.tokenizer is None:
             return []
-        return lost_words(self.tokenizer, self._as_trained(text), self._text_length)
+        given = self._as_trained(text)
+        cut = lost_words(self.tokenizer, given, self._text_length)
+        return [*cut, *(word for word in given.split() if word not in cut and not self._reads(word))]
+
+    def _reads(self, word: str) -> bool:
+        """Whether the tokenizer knows each letter of a word. The words of a template come again with each name."""
+        if word not in self._known:
+            self._known[word] = not unread_words([self.tokenizer], word)
+        return self._known[word]
 
 
 OUTPUTS: Mapping[Output, Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]] = {

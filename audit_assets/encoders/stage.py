@@ -17,10 +17,13 @@ from audit_assets.hashing import digest
 from audit_assets.models.registry import register, resolve_encoder_entry
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.left_out import ARTIST, ENCODER, FOLDER, LeftOut, leave_out, take_back
+from audit_assets.warehouse.notes import LABELS, keep_notes, notes_on
 from audit_assets.workspace import Workspace
 
 _PICTURE = Image.linear_gradient("L").convert("RGB")
 """An encoder that cannot embed this picture is broken."""
+_MOST_LABELS = 10
+"""Labels that one note names. The table `label_embeddings` has the lost words of every label."""
 _KEYS = ("model_version", "arm", "subject", "template", "trial", "work", "status", "image_sha256")
 
 
@@ -172,6 +175,9 @@ class EmbeddingStage:
                     raise _needed(entry, error) from error
                 part = LeftOut(ENCODER, said(error), "embedding of labels", encoder=entry.name)
                 leave_out(self.ws.warehouse, f"labels/{entry.name}", [part], self.ws.audit.base)
+        notes = [note for name, table in found.items() for note in unread_labels(name, table)]
+        if notes or self.ws.warehouse.made(notes_on(LABELS)):
+            keep_notes(self.ws.warehouse, LABELS, notes, self.ws.audit.base)
         return found
 
     def label_rows(self) -> pd.DataFrame:
@@ -267,3 +273,17 @@ def _embeds(encoder: Encoder) -> bool:
     except Exception:  # each library raises exceptions of its own
         return False
     return True
+
+
+def unread_labels(encoder: str, labels: pd.DataFrame) -> list[str]:
+    """One sentence on the labels of which an encoder does not read every word; none if it reads all. `labels` has text and lost."""
+    lost = labels[labels["lost"] != ""]
+    if lost.empty:
+        return []
+    shown = [f"{row.text!r} without {row.lost!r}" for row in lost[:_MOST_LABELS].itertuples()]
+    more = f" and {len(lost) - len(shown)} more" if len(lost) > len(shown) else ""
+    return [
+        f"encoder {encoder!r} does not read every word of {len(lost)} of {len(labels)} labels: {', '.join(shown)}{more}. It cannot tell "
+        "a name by words that it does not read. Remedy: give these names in letters that it knows, shorten them or the template, or add "
+        "an encoder that reads them."
+    ]

@@ -246,7 +246,9 @@ def _encoder(row: Row, entry: EncoderEntry, known: _Known) -> None:
         cut = known.cut_short(encoder, known.labelled())
         row.understood += "; reads images and names"
         if cut:
-            row.problems.append(f"its tokenizer cuts short the names {_listed(cut)}; shorten them or the template.")
+            row.problems.append(
+                f"its tokenizer does not read the whole names {_listed(cut)}; shorten them or the template, or give them in letters that it knows."
+            )
     else:
         row.understood += "; reads images"
 

@@ -27,7 +27,7 @@ from audit_assets.warehouse.database import (
     table_suffix,
 )
 from audit_assets.warehouse.left_out import ARTIST, COLUMNS, ENCODER, MODEL, WORK, LeftOut, leave_out, portable_reason
-from audit_assets.warehouse.notes import ROSTER, WORKS, notes_on
+from audit_assets.warehouse.notes import LABELS, ROSTER, WORKS, notes_on
 from audit_assets.warehouse.places import each, local_copy, whole_files
 from audit_assets.workspace import Workspace
 
@@ -54,7 +54,7 @@ class PublicationStage:
         tables["mined_names"] = ["mined_names"] if ws.warehouse.made("mined_names") else []
         unread = ["unread_works", *(f"unread_images/{m.name}" for m in ws.audit.models if m.name in audited)]
         tables["unread_files"] = [name for name in unread if ws.warehouse.made(name)]
-        notes = [notes_on(place) for place in (ROSTER, WORKS, *audited)]
+        notes = [notes_on(place) for place in (ROSTER, WORKS, LABELS, *audited)]
         tables["notes"] = [name for name in notes if ws.warehouse.made(name)]
         tables["imitations"] = [f"imitations/{m}/{s}" for m in audited for s in own]
         tables["arm_images"] = [table for m in audited for table in ws.arm_tables(m)]

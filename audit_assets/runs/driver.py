@@ -34,6 +34,7 @@ from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.untrusted.terminal import one_line
+from audit_assets.warehouse.notes import LABELS, notes_on
 from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
@@ -201,6 +202,11 @@ class Driver:
     def roster_notes(self) -> list[str]:
         """What a reader must know of the table of artists and the captions: parts that are not read or not counted."""
         return RosterStage(self.audit, self.ws.warehouse).notes()
+
+    def label_notes(self) -> list[str]:
+        """What encoders did not read of the labels. Nothing before the labels were embedded."""
+        made = self.ws.warehouse.made(notes_on(LABELS))
+        return [one_line(note) for note in self.ws.warehouse.read(notes_on(LABELS))["note"]] if made else []
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:

@@ -12,13 +12,13 @@ from audit_assets.hashing import digest
 from audit_assets.warehouse.left_out import portable_reason
 from audit_assets.warehouse.store import Warehouse
 
-ROSTER, WORKS = "artists and captions", "real works"
+ROSTER, WORKS, LABELS = "artists and captions", "real works", "names as labels"
 """Places of notes. The other places are model versions, whose names have no space."""
 
 
 def notes_on(place: str) -> str:
     """Return the name of the table of the notes on one place."""
-    return f"notes/{place.replace(' ', '_')}" if place in (ROSTER, WORKS) else f"notes/models/{place}"
+    return f"notes/{place.replace(' ', '_')}" if place in (ROSTER, WORKS, LABELS) else f"notes/models/{place}"
 
 
 def are_kept(warehouse: Warehouse, place: str, notes: Sequence[str], base: Path) -> bool:

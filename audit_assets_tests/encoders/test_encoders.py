@@ -5,15 +5,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.config import Protocol
 from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
 from audit_assets.encoders.encoder import TransformersEncoder
 from audit_assets.encoders.sigmoid import sigmoid_scores
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
 from audit_assets.warehouse.images import ImageStore
+from audit_assets.warehouse.notes import LABELS, notes_on
+from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders.sweep import pictures
 from audit_assets_tests.encoders.tiny_encoders import KINDS, TEXT, save
 
@@ -167,6 +171,43 @@ def test_lost_words_are_counted_in_the_letters_that_the_encoder_is_given(tmp_pat
     assert encoder.lower_case
     assert encoder.lost_words("İ " * 25)
     assert encoder.lost_words("I " * 25) == []
+
+
+@pytest.mark.parametrize(
+    ("family", "lost"), [("align", ["天野喜孝", "zoë"]), ("altclip", ["天野喜孝", "zoë"]), ("dinov2", [])]
+)
+def test_words_that_a_tokenizer_does_not_know_are_lost(tmp_path: Path, family: str, lost: list[str]) -> None:
+    """A tokenizer of pieces has one token for all that it does not know. An image-only encoder reads no text."""
+    encoder = TransformersEncoder(resolve(save(family, tmp_path), KINDS[family]), "cpu")
+    assert encoder.lost_words("art by klee 天野喜孝, zoë & klee") == [w + "," if w == "天野喜孝" else w for w in lost]
+    assert encoder.lost_words("art by klee") == []
+
+
+def test_the_audit_names_labels_that_an_encoder_does_not_read_until_it_reads_them(copied: Path, tmp_path: Path) -> None:
+    before = copied.read_text(encoding="utf-8")
+    assert _label_notes(copied) is None
+    content = yaml.safe_load(before)
+    content["encoders"].append(
+        {"name": "few-words", "path": str(save("align", tmp_path / "align")), "kind": "image_text"}
+    )
+    copied.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    (note,) = _label_notes(copied) or [""]
+    labels = EmbeddingStage(Workspace.open(copied)).labels()["few-words"]
+    assert (labels["lost"] != "").sum() > 10
+    assert note.startswith(
+        f"encoder 'few-words' does not read every word of {(labels['lost'] != '').sum()} of {len(labels)} labels: "
+    )
+    first = labels[labels["lost"] != ""].iloc[0]
+    assert f"{first['text']!r} without {first['lost']!r}" in note
+    assert "Remedy: " in note
+    copied.write_text(before, encoding="utf-8")
+    assert _label_notes(copied) == []
+
+
+def _label_notes(config: Path) -> list[str] | None:
+    ws = Workspace.open(config)
+    EmbeddingStage(ws).labels()
+    return ws.warehouse.read(notes_on(LABELS))["note"].tolist() if ws.warehouse.made(notes_on(LABELS)) else None
 
 
 def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path: Path) -> None:

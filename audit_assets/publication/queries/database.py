@@ -18,7 +18,7 @@ import pandas as pd
 from audit_assets.errors import InputError
 from audit_assets.warehouse.contract import reading
 from audit_assets.warehouse.database import table_suffix
-from audit_assets.warehouse.notes import ROSTER, WORKS
+from audit_assets.warehouse.notes import LABELS, ROSTER, WORKS
 
 Connection = duckdb.DuckDBPyConnection
 EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embeddings")
@@ -183,7 +183,7 @@ def notes(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataF
     found = optional(connection, "notes")
     if found.empty:
         return found
-    own = found[found["place"].isin([ROSTER, WORKS, model_version])]
+    own = found[found["place"].isin([ROSTER, WORKS, LABELS, model_version])]
     return own.sort_values("place", key=lambda p: p == model_version, kind="stable")
 
 
