@@ -172,12 +172,11 @@ def unread_of(place: str, home: Homes, fields: Sequence[str], *, loose: bool = F
     here = contents(home.folder, check=False)
     own = [f for folders in home.own.values() for f in folders if not f.is_symlink()]
     if loose:
-        found += _unread(place, "", here)
         own.append(home.folder)
     else:
         found += [Unread(place, file.name, "this image lies in no artist's folder") for file in here.images]
-        found += [Unread(place, name, why) for name, why in here.unread if why != NESTED]
-        found += _droppings(place, "", here)
+    # A folder in this one is an artist's, or among the strays.
+    found += _unread(place, "", here._replace(unread=[(name, why) for name, why in here.unread if why != NESTED]))
     for folder in own:
         prefix = "" if folder == home.folder else f"{folder.name}/"
         if prefix:

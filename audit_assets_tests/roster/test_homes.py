@@ -172,9 +172,11 @@ def test_the_works_of_one_artist_may_lie_in_the_folder_itself(tmp_path: Path) ->
     audit = load_audit(audit_of(tmp_path, "artist: Ada Example\nreferences: works\n"))
     fill(tmp_path / "works", 3)
     (tmp_path / "works" / "notes.txt").write_text("x")
+    (tmp_path / "works" / "sketches").mkdir()
     works = works_of(audit, {"ada-example": ["Ada Example"]})
     assert [f.name for f in works.files["ada-example"]] == ["0.png", "1.png", "2.png"]
-    assert [one.file for one in unread_works(works)] == ["notes.txt"]
+    notes, sketches = unread_works(works)
+    assert (notes.file, sketches.file, sketches.why) == ("notes.txt", "sketches", "this folder belongs to no subject")
 
 
 @pytest.mark.parametrize(
