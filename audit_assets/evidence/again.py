@@ -51,8 +51,9 @@ class _Aside(Warehouse):
         self.aside, self.anew = aside, anew
 
     def path(self, table: str) -> Path:
+        # Joined as text: an object's path after a local one would be looked for in the store.
         own = super().path(table)
-        return self.aside / own.relative_to(self.root) if self.anew(table) else own
+        return self.aside / f"{table}.parquet" if self.anew(table) else own
 
     def write(self, table: str, frame: pd.DataFrame, inputs: str) -> None:
         if not self.anew(table):
