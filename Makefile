@@ -27,7 +27,7 @@ test: lint $(DRAWN)
 
 test-all: lint $(DRAWN)
 	@.ci/services
-	@$(BIN)/python -m pytest -q -m "not faults"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not faults"
 
 # This target makes more than 250 faults in copies of the small audit, two at a time. Some tests need the right to mount and Debian's
 # faketime. Without them, pytest skips these tests and prints the reason.
