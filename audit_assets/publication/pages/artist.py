@@ -6,7 +6,8 @@ The pages of all artists are made with the reports.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -76,18 +77,33 @@ class ArtistPages:
         Raises InputError, and replaces nothing, if the artist is unknown, is a control or has left the roster, or if no model
         version was asked for the artist.
         """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return self._begun(artist, pool).written(folder)
+
+    def all_written(self, folder: Path) -> Iterator[Path]:
+        """Write the page of everybody who has one; yield each path.
+
+        While one page is put together, the pictures of the next are shrunk: PIL leaves the interpreter to other threads meanwhile.
+        """
+        self._of_all = True
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            before = None
+            for subject in self.everybody["subject"]:
+                begun = self._begun(str(subject), pool)
+                if before is not None:
+                    yield before.written(folder)
+                before = begun
+            if before is not None:
+                yield before.written(folder)
+
+    def _begun(self, artist: str, pool: ThreadPoolExecutor) -> "_Page":
+        """A page whose pictures are being made."""
         subject = read_artist.find(self.connection, artist)
         if Path(subject["subject"]).name != subject["subject"]:
             raise InputError(f"the slug {subject['subject']!r} cannot name a file. Remedy: publish again.")
         asked = read_artist.versions_asked(self.connection, subject["subject"], subject["name"])
         chosen = read.primary_protocol(self.connection, asked[0], self._protocol)
-        return write(folder / f"{subject['subject']}.html", _Page(self, subject, chosen, asked).rendered())
-
-    def all_written(self, folder: Path) -> Iterator[Path]:
-        """Write the page of everybody who has one; yield each path."""
-        self._of_all = True
-        for subject in self.everybody["subject"]:
-            yield self.written(str(subject), folder)
+        return _Page(self, subject, chosen, asked, pool)
 
     def once(self, make: Callable[[], T], *key: str) -> T:
         """What ``make`` returns, which all pages share."""
@@ -128,7 +144,14 @@ def write_artist_pages(database: Path, load: Load, folder: Path) -> Iterator[Pat
 class _Page:
     """One page while it is made."""
 
-    def __init__(self, pages: ArtistPages, subject: dict[str, Any], protocol: str, audited: list[str]) -> None:
+    def __init__(
+        self,
+        pages: ArtistPages,
+        subject: dict[str, Any],
+        protocol: str,
+        audited: list[str],
+        pool: ThreadPoolExecutor,
+    ) -> None:
         self.connection, self.pages, self.audited, self.protocol = pages.connection, pages, audited, protocol
         self.slug, self.name, self.subject = str(subject["subject"]), str(subject["name"]), subject
         self.verdicts = self._rows(read_artist.verdicts)
@@ -145,7 +168,15 @@ class _Page:
             lambda: read.versions(self.connection).set_index("model_version", drop=False), "versions"
         )
         self.alone = pages.once(lambda: read.only_artist(self.connection) is not None, "alone")
-        self.pictures = self._pictures()
+        self._being_made = self._begin_pictures(pool)
+
+    def written(self, folder: Path) -> Path:
+        return write(folder / f"{self.slug}.html", self.rendered())
+
+    @cached_property
+    def pictures(self) -> dict[str, Picture]:
+        """SHA-256 -> picture, of every image of the artist's name and every work."""
+        return {sha256: made.result() for sha256, made in self._being_made.items()}
 
     def _rows(self, ask: Callable[[read.Connection, str, str | None], pd.DataFrame]) -> pd.DataFrame:
         return self.pages.rows(
@@ -177,8 +208,8 @@ class _Page:
             made_from=once(lambda: read.made_from(self.connection), "made from"),
         )  # fmt: skip
 
-    def _pictures(self) -> dict[str, Picture]:
-        """SHA-256 -> picture, of every image of the artist's name and every work. Reading and shrinking them takes most of the time."""
+    def _begin_pictures(self, pool: ThreadPoolExecutor) -> dict[str, Future[Picture]]:
+        """Reading and shrinking the pictures takes most of the time."""
         alts = {str(w["image_sha256"]): f"Real work {w['work']} of {self.name}" for w in self.works.to_dict("records")}
         for row in self.in_arms.to_dict("records"):
             alts[str(row["image_sha256"])] = (
@@ -192,12 +223,11 @@ class _Page:
                 alts[str(row["image_sha256"])] = (
                     f"Image {numbers[version]} that {version} made in the name of {self.name}"
                 )
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            made = pool.map(
-                lambda item: thumbnail(self.pages.load(item[0]), item[1], self.pages.size, quality=55, effort=2),
-                alts.items(),
-            )
-            return dict(zip(alts, made, strict=True))
+        load, size = self.pages.load, self.pages.size
+        return {
+            sha256: pool.submit(lambda s, a: thumbnail(load(s), a, size, quality=55, effort=2), sha256, alt)
+            for sha256, alt in alts.items()
+        }
 
     def _in_arms(self) -> list[dict[str, Any]]:
         """The first images of each arm and version, to look at."""
