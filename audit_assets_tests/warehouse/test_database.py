@@ -1,5 +1,8 @@
 """The published database keeps the contract of `schema.sql`, whatever happens while it is written."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,6 +105,43 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, fra
     before = path.read_bytes()
     with pytest.raises((ValueError, duckdb.Error), match=error):
         publish(path, {"subjects": frame}, ENCODERS)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.duckdb"]
+
+
+_WITH_LITTLE_ROOM = """
+import resource, signal, sys
+from pathlib import Path
+from audit_assets.errors import InputError
+from audit_assets.warehouse.database import publish
+from audit_assets_tests.warehouse.test_database import ENCODERS, subjects
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails then, as on a full disk
+path, many = Path(sys.argv[1]), subjects(*(f"name {n} {'x' * 40}" for n in range(4000)))
+for kilobytes in map(int, sys.argv[2:]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+    try:
+        publish(path, {"subjects": many}, ENCODERS)
+        print(kilobytes, "written")
+    except InputError as error:
+        print(kilobytes, error)
+"""
+
+
+def test_a_database_that_finds_no_room_is_named_and_the_old_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {"subjects": subjects("old")}, ENCODERS)
+    before = path.read_bytes()
+    rooms = [str(room) for room in (0, 1, 4, 8, 12, 20, 40, 100, 200, 300)]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_ROOM, str(path), *rooms], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == len(rooms)
+    for line in said:
+        assert f"{path}: cannot be written (" in line
+        assert "check the folder's rights and free space" in line
+    assert len({re.sub(r"[0-9a-f]{32}|[0-9]+", "", line) for line in said}) > 1  # it fails at more than one step
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["audit.duckdb"]
 
