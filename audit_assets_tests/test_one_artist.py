@@ -14,7 +14,8 @@ from audit_assets.cli import app
 from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
-PROTOCOL = "name: one\ntemplates: ['Artwork from {name}']\ntrials: 10\n"
+PROTOCOL = "name: one\ntemplates: ['Artwork from {name}']\ntrials: 5\n"
+"""Five images are the fewest with which an artist can have another verdict than `not auditable`."""
 TRAINED, UNTRAINED, INVENTED = "Mara Ulvang", "Olga Ulvang", "Somebody Else"
 
 

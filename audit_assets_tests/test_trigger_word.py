@@ -59,7 +59,7 @@ def audited(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Worksp
         "encoders": [{"name": "clip", "kind": "image_text", "path": str(miniature / "encoders" / "clip")}],
     }
     (folder / "protocol.yaml").write_text(
-        "name: one\ntemplates: ['Artwork from {name}']\ntrials: 10\n", encoding="utf-8"
+        "name: one\ntemplates: ['Artwork from {name}']\ntrials: 5\n", encoding="utf-8"
     )
     (folder / "audit.yaml").write_text(json.dumps(content), encoding="utf-8")
     planned = CliRunner().invoke(app, ["plan", "--config", str(folder / "audit.yaml")])
