@@ -62,19 +62,20 @@ def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFra
 def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
     """Describe in words what is wrong in the kept tables. A file without findings is not searched a second time.
 
-    The bytes identify a file, so a file that was changed since is searched again. Tables that are cheap to make are
-    made again each time: they have no findings of their own.
+    The bytes identify a file, so a file that was changed since is searched again. A recipe without findings of its own
+    draws from other results, so the bytes of these count too.
     """
+    marker = f"verified/{recipe.place(recipe.tables[0], model)}"
+    tables = [recipe.place(name, model) for name in recipe.tables]
     if recipe.findings is None:
-        return unlike(ws, recipe, model)
-    marker = f"verified/{recipe.tables[0]}/{model}"
-    files = [sha256_once(local_copy(ws.warehouse.path(recipe.place(name, model)))) for name in recipe.tables]
-    seen = digest([files, ws.warehouse.inputs(recipe.place(recipe.tables[0], model)), VERSION])
+        tables += [table for table in recipe.sources(ws, model) if ws.warehouse.path(table).exists()]
+    files = [sha256_once(local_copy(ws.warehouse.path(table))) for table in tables]
+    seen = digest([files, ws.warehouse.inputs(tables[0]), VERSION])
     if ws.warehouse.inputs(marker) == seen:
         return []
     found = recomputed(ws, recipe, model)
     if not found:
-        ws.warehouse.write(marker, pd.DataFrame({"file_sha256": files}), seen)
+        ws.warehouse.write(marker, pd.DataFrame({"table": tables, "file_sha256": files}), seen)
     return found
 
 
