@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit_assets.runs.driver import Step, run_audit
+from audit_assets.runs.driver import Driver, Step, run_audit
 from audit_assets.workspace import Workspace
 
 
-def drive(config: Path) -> Workspace:
+def driven(config: Path) -> Driver:
     @contextmanager
     def quietly(step: Step) -> Iterator[None]:
         yield
 
-    return run_audit(config, quietly).ws
+    return run_audit(config, quietly)
+
+
+def drive(config: Path) -> Workspace:
+    return driven(config).ws

@@ -61,8 +61,8 @@ def forge_manifest(config: Path, change: Callable[[dict[str, Any]], object] = la
     """A manifest that agrees with the files as they are now, and with `change`: what only the root hash, or computing again, betrays."""
     root = workspace_of(config).warehouse.root
     content = json.loads(manifest_file(workspace_of(config).warehouse, MODEL).read_text())
-    for table in content["tables"]:
-        table.update(stored_file(root, table["path"]))
+    for file in (*content["tables"], *content["report"]):
+        file.update(stored_file(root, file["path"]))
     content["database"].update(stored_file(root, "audit.duckdb"))
     change(content)
     content["root"] = root_hash(content)

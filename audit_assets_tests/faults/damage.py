@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 
 from audit_assets.errors import InputError
-from audit_assets_tests.drive import drive
+from audit_assets_tests.drive import drive, driven
 
 Kind = Literal["bit", "cut", "zeros", "empty"]
 RESULTS = ("identification_*", "default_label_shares", "matching_*", "verdict*", "template_matrix", "score_correlations",
@@ -67,25 +67,29 @@ def damage(path: Path, kind: Kind, draws: random.Random) -> None:
 
 
 def run_and_repair(config: Path, source: Path, most: int = 4) -> list[str]:
-    """Run an audit; where it stops, do what the message says, and run it again. Returns the messages.
+    """Run an audit; where it stops or leaves something out, do what the message says, and run it again. Returns the messages.
 
     Files that the audit made are deleted, as they say; files that it was given are copied from `source` again.
     """
     said: list[str] = []
     while True:
         try:
-            drive(config)
+            told = driven(config).problems()
         except InputError as error:
-            said.append(str(error))
-            assert len(said) <= most, "\n".join(said)
-            _follow(said[-1], config, source)
-        else:
+            told = [str(error)]
+        if not told:
             return said
+        said.append(told[0])
+        assert len(said) <= most, "\n".join(said)
+        _follow(said[-1], config, source)
 
 
 def _follow(said: str, config: Path, source: Path) -> None:
     """What the message asks for, of the one file that it names."""
-    named = next(p for p in map(Path, re.findall(r"(/[^\s:,]+)", said)) if p.exists() and p != config)
+    # What is left out is named from the folder of the audit, so that the message is the same on every machine.
+    named = next(
+        p for p in (config.parent / n for n in re.findall(r"([^\s:,]*/[^\s:,]+)", said)) if p.exists() and p != config
+    )
     if any(remedy in said for remedy in ("copy it again", "copy the model again", "put the files back")):
         shutil.copyfile(source.parent / named.relative_to(config.parent), named)
     else:

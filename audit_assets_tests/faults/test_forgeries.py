@@ -17,14 +17,16 @@ import pandas as pd
 import pytest
 
 from audit_assets.evidence.archive_file import Archive, archive_text
-from audit_assets.evidence.manifest import protocol_content, stored_file
+from audit_assets.evidence.manifest import protocol_content
 from audit_assets.evidence.rows import published_again
 from audit_assets.evidence.verify import verify
 from audit_assets.hashing import digest
-from audit_assets.publication import REPORT_VERSION
+from audit_assets.publication import ARTISTS, REPORT_VERSION
+from audit_assets.publication.pages.artist import write_artist_pages
+from audit_assets.publication.pages.index import write_index
 from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.sealed import sealed_file
-from audit_assets.publication.stage import PublicationStage
+from audit_assets.publication.stage import ARTIST_PAGES, PublicationStage
 from audit_assets.results.copies import COPIES
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
@@ -78,7 +80,7 @@ def an_image(config: Path) -> None:
         _table(config, f"{table}/{MODEL}/{SUBJECT}", swap)
     for recipe in (COPIES, VERDICTS):  # they name the hash of the image
         _results_again(config, recipe)
-    _published(config)
+    _published_with_report(workspace_of(config))
     forge_manifest(config, also)
 
 
@@ -134,12 +136,8 @@ def a_report(config: Path) -> None:
         rows.loc[rows["file"] == "report.html", "sha256"] = sealed_file(page)[1]
         return rows
 
-    def also(content: dict[str, Any]) -> None:
-        for file in content["report"]:
-            file.update(stored_file(ws.warehouse.root, file["path"]))
-
     _table(config, f"audit_report/{MODEL}", change)
-    forge_manifest(config, also)
+    forge_manifest(config)
 
 
 def a_report_of_other_tables(config: Path) -> None:
@@ -200,6 +198,11 @@ def _published_with_report(ws: Workspace) -> None:
     rows = ws.warehouse.read(f"audit_report/{MODEL}")
     rows["sha256"] = [sealed_file(folder / file)[1] for file in rows["file"]]
     ws.warehouse.write(f"audit_report/{MODEL}", rows, digest([inputs, REPORT_VERSION]))
+    pages = [page.name for page in write_artist_pages(ws.database, ws.images.get, folder.parent / ARTISTS)]
+    hashes = [sealed_file(folder.parent / ARTISTS / page)[1] for page in pages]
+    pages_table = pd.DataFrame({"file": pages, "sha256": hashes}, dtype="str")
+    ws.warehouse.write(ARTIST_PAGES, pages_table, digest([inputs, REPORT_VERSION]))
+    write_index(ws.database, folder.parent)
 
 
 def _of_version(part: str, *, report: Workspace, **fields: Any) -> Callable[[dict[str, Any]], None]:
@@ -210,8 +213,6 @@ def _of_version(part: str, *, report: Workspace, **fields: Any) -> Callable[[dic
         content["made_by"][part] = "another"
         content.update(fields)
         content["database"]["published_from"] = published_from(ws.database)
-        for file in content["report"]:
-            file.update(stored_file(ws.warehouse.root, file["path"]))
         table = f"audit_report/{MODEL}"
         _named(content, f"{table}.parquet").update(inputs=ws.warehouse.inputs(table))
 
