@@ -88,15 +88,16 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
-# torch is installed first and alone: the pin takes the build for the CPU if the package index offers one.
+# torch is installed first and alone: the pin takes the build for the CPU if the package index offers one. Python compiles a module when
+# it is first imported. If pip compiled all of them, half of an installation's time would go into modules that nobody imports.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (some minutes, once)"
-	@$(BIN)/pip install -q -c constraints.txt "torch"
-	@$(BIN)/pip install -q -c constraints.txt -e .
+	@$(BIN)/pip install -q --no-compile -c constraints.txt "torch"
+	@$(BIN)/pip install -q --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	@$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	@$(BIN)/pip install -q --no-compile -c constraints.txt -e ".[dev]"
 	@touch $@
 
 $(DRAWN): $(VENV)/.installed audit_assets/miniature/world.py audit_assets/miniature/works.py audit_assets/miniature/draw.py
