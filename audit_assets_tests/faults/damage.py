@@ -66,6 +66,14 @@ def damage(path: Path, kind: Kind, draws: random.Random) -> None:
     path.write_bytes(content)
 
 
+def problems(config: Path) -> list[str]:
+    """Run an audit. Returns why it stopped, or what it left out."""
+    try:
+        return driven(config).problems()
+    except InputError as error:
+        return [str(error)]
+
+
 def run_and_repair(config: Path, source: Path, most: int = 4) -> list[str]:
     """Run an audit; where it stops or leaves something out, do what the message says, and run it again. Returns the messages.
 
@@ -73,10 +81,7 @@ def run_and_repair(config: Path, source: Path, most: int = 4) -> list[str]:
     """
     said: list[str] = []
     while True:
-        try:
-            told = driven(config).problems()
-        except InputError as error:
-            told = [str(error)]
+        told = problems(config)
         if not told:
             return said
         said.append(told[0])

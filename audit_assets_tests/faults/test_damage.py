@@ -4,6 +4,7 @@
 """
 
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from audit_assets.errors import InputError
 from audit_assets_tests.drive import drive
 from audit_assets_tests.faults.conftest import Ledger
-from audit_assets_tests.faults.damage import RESULTS, Kind, copy_of, damage, drawn, remove, run_and_repair
+from audit_assets_tests.faults.damage import RESULTS, Kind, copy_of, damage, drawn, problems, remove, run_and_repair
 from audit_assets_tests.processes import differences, kept, published, wrong_results
 
 KINDS: tuple[Kind, ...] = ("bit", "bit", "bit", "cut", "zeros", "empty")
@@ -90,8 +91,8 @@ def test_weights_that_changed_are_refused_and_nothing_is_made_with_them(
     before = kept(config)
     file = drawn(config, what, draws)
     damage(file, KINDS[number % len(KINDS)], draws)
-    with pytest.raises(InputError, match=rf"{file.name}(: is not a safetensors|: has \d+ bytes| was changed since)"):
-        drive(config)
+    told = problems(config)  # of an encoder that decides nothing: it is left out, and the audit goes on
+    assert re.search(rf"{file.name}(: is not a safetensors|: has \d+ bytes| was changed since)", "\n".join(told)), told
     assert before.items() <= kept(config).items()
     check(config, undisturbed, ledger, "damaged weights", before)
 
