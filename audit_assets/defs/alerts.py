@@ -49,7 +49,7 @@ def failed_run_alerts(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
     lines = [
         f"assets: {', '.join(assets)}",
         *([f"partition: {part}"] if part else []),
-        f"error: {context.failure_event.message or 'no message'}",
+        f"error: {_why(context)}",
         f"run {run.run_id}; finished work is kept, and the next run continues from there",
     ]
     for attempt in range(ATTEMPTS):  # Dagster calls this once per run, whether or not the message was taken
@@ -61,6 +61,15 @@ def failed_run_alerts(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
                 raise
             time.sleep(2)
     return None
+
+
+def _why(context: dg.RunFailureSensorContext) -> str:
+    """The error of the first step that failed, as the program raised it; else what Dagster says of the run."""
+    for event in context.get_step_failure_events():
+        error = getattr(event.event_specific_data, "error", None)
+        if error is not None:
+            return str((error.cause or error).message).strip()
+    return context.failure_event.message or "no message"
 
 
 @dg.sensor(

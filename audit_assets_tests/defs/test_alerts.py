@@ -252,4 +252,5 @@ def test_a_run_that_failed_is_told_with_its_error(instance: dg.DagsterInstance, 
     failed_run_alerts(context)
     assert "a run of a_job failed" in texts[0]
     assert "partition: sd-1" in texts[0]
+    assert "error: ValueError: the weights are gone" in texts[0]
     assert result.run_id in texts[0]
