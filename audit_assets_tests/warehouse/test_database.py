@@ -131,7 +131,7 @@ def test_a_database_that_finds_no_room_is_named_and_the_old_file_stays(tmp_path:
     path = tmp_path / "audit.duckdb"
     publish(path, {"subjects": subjects("old")}, ENCODERS)
     before = path.read_bytes()
-    rooms = [str(room) for room in (0, 1, 4, 8, 12, 20, 40, 100, 200, 300)]
+    rooms = [str(room) for room in (0, 8, 40, 300)]
     done = subprocess.run(
         [sys.executable, "-c", _WITH_LITTLE_ROOM, str(path), *rooms], capture_output=True, text=True, check=False
     )
