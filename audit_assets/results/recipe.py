@@ -10,9 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from audit_assets.config import EncoderEntry
-from audit_assets.hashing import digest, sha256_once
+from audit_assets.hashing import digest
 from audit_assets.results import VERSION
-from audit_assets.warehouse.places import ObjectPath, local_copy
 from audit_assets.workspace import Workspace
 
 
@@ -65,13 +64,11 @@ def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
     The bytes identify a file, so a file that was changed since is searched again. A recipe without findings of its own
     draws from other results, so the bytes of these count too.
     """
-    if recipe.findings is None and isinstance(ws.warehouse.root, ObjectPath):
-        return unlike(ws, recipe, model)  # in a store, to fetch every source for its hash takes longer
     marker = f"verified/{recipe.place(recipe.tables[0], model)}"
     tables = [recipe.place(name, model) for name in recipe.tables]
     if recipe.findings is None:
-        tables += [table for table in recipe.sources(ws, model) if ws.warehouse.path(table).exists()]
-    files = [sha256_once(local_copy(ws.warehouse.path(table))) for table in tables]
+        tables += recipe.sources(ws, model)
+    files = ws.warehouse.all_sha256(tables)
     seen = digest([files, ws.warehouse.inputs(tables[0]), VERSION])
     if ws.warehouse.inputs(marker) == seen:
         return []

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.hashing import sha256, sha256_once
 from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
@@ -86,6 +87,17 @@ class Warehouse:
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
         return each(self.root, self.inputs, tables)
+
+    def all_sha256(self, tables: Iterable[str]) -> list[str | None]:
+        """Return the sha256 of each table's file, in order; None if there is no such file."""
+
+        def hashed(table: str) -> str | None:
+            path = self.path(table)
+            if not path.exists():
+                return None
+            return sha256(path) if isinstance(path, ObjectPath) else sha256_once(path)
+
+        return each(self.root, hashed, tables)
 
     def made(self, table: str) -> bool:
         """Return whether the table exists. InputError is raised if it exists and cannot be read."""
