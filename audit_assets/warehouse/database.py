@@ -52,8 +52,9 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
                 # A log that a program left when it wrote to the old file would be applied to this one.
                 log_beside(path).unlink(missing_ok=True)
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
-        # A full disk shows while DuckDB writes, when it commits, or at the next statement. It commits rows that break a constraint, too.
-        if not isinstance(error, duckdb.IOException) and "write" not in str(error):
+        # A full disk shows while DuckDB writes, when it commits, or at the next statement: "Failed to commit: Could not write file". A
+        # commit also fails if rows break a constraint.
+        if not isinstance(error, duckdb.IOException) and "Could not" not in str(error):
             raise
         raise InputError(f"{path}: cannot be written ({error}); check the folder's rights and free space.") from None
 
