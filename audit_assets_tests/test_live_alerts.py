@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
-from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterInstance, MetadataValue
+from dagster import DagsterInstance
 
 from audit_assets.config import load_audit
 from audit_assets.runs.home import location_name
 from audit_assets_tests.browser import serving
+from audit_assets_tests.defs.test_alerts import CHECK, evaluate
 from audit_assets_tests.receivers import chat
 from audit_assets_tests.test_live_reaudit import wait_for
-
-LAUNCH = """
-mutation ($selector: JobOrPipelineSelector!) {
-  launchRun(executionParams: {selector: $selector, runConfigData: {}}) { __typename }
-}
-"""
-CHECK = ("identification", "identification_follows_from_the_images")
+from audit_assets_tests.test_service import LAUNCH
 
 
 def launched(address: str, location: str, asset: str) -> str:
@@ -60,12 +55,7 @@ def test_a_run_and_a_check_that_fail_are_told_by_the_daemon_once(copied: Path, t
     ):
         wait_for(lambda: ticked(instance, "alerts") and ticked(instance, "failed_run_alerts"))
         assert texts == []  # nothing of the finished audit is news
-        instance.report_runless_asset_event(
-            AssetCheckEvaluation(
-                asset_key=AssetKey(CHECK[0]), check_name=CHECK[1], passed=False, severity=AssetCheckSeverity.ERROR,
-                metadata={"problems": MetadataValue.json(["a rank is wrong"])},
-            )
-        )  # fmt: skip
+        evaluate(instance, passed=False)
         wait_for(lambda: any(f"check failed: {', '.join(CHECK)}: a rank is wrong" in text for text in texts))
         content["roster"]["artists"] = str(tmp_path / "missing.csv")
         copied.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")

@@ -179,7 +179,7 @@ def test_lost_words_are_counted_in_the_letters_that_the_encoder_is_given(tmp_pat
 def test_words_that_a_tokenizer_does_not_know_are_lost(tmp_path: Path, family: str, lost: list[str]) -> None:
     """A tokenizer of pieces has one token for all that it does not know. An image-only encoder reads no text."""
     encoder = TransformersEncoder(resolve(save(family, tmp_path), KINDS[family]), "cpu")
-    assert encoder.lost_words("art by klee 天野喜孝, zoë & klee") == [w + "," if w == "天野喜孝" else w for w in lost]
+    assert encoder.lost_words("art by klee 天野喜孝 zoë & klee") == lost
     assert encoder.lost_words("art by klee") == []
 
 
