@@ -277,8 +277,10 @@ def test_check_asks_each_template_and_says_which_settings_are_not_sent(
     content["models"][0]["settings"]["max_sequence_length"] = 9
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
     said = {row.part: row for row in check(config)}
-    for part in ("model", "encoder"):
-        assert "its tokenizer does not read the whole names 'Mara Ulvang'" in " ".join(said[part].problems), said[part]
+    assert "its tokenizer does not read the whole names 'Mara Ulvang'" in " ".join(said["model"].problems)
+    # An audit runs with such an encoder, and gives no answer by the names that it does not read.
+    assert "does not read the whole names 'Mara Ulvang'" in said["encoder"].understood
+    assert said["encoder"].ok
     assert "settings.max_sequence_length is not sent" in said["model"].understood
 
 

@@ -54,7 +54,7 @@ def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
         text = text_side(ws, encoder, 1.0)
         images = ws.warehouse.read_all(images_of(ws, [encoder], model))
         trials = identification_trials(images, labels, subjects, model_version=model, text=text, **about)
-        beside = beside_control_names(trials, subjects, protocol=protocol)
+        beside = beside_control_names(trials, subjects, protocol=protocol, unread={})
         real = ws.warehouse.read_all(works_of(ws, [encoder]))
         works = reference_trials(real, labels, subjects, logit_scale=text.logit_scale, **about)
     found = matched(ws, model, encoder)

@@ -58,6 +58,7 @@ def plan(config: Config = DEFAULT) -> None:
     from audit_assets.measurement.design import statements
     from audit_assets.results.stage import ResultStage
     from audit_assets.runs.driver import driver as opened
+    from audit_assets.runs.driver import label_words
     from audit_assets.runs.progress import shown
     from audit_assets.workspace import Workspace
 
@@ -70,19 +71,22 @@ def plan(config: Config = DEFAULT) -> None:
                 console.print(f"note: {note}", markup=False)
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
-            notes = [*driver.roster_notes(), *driver.label_notes()]
+            of_labels, not_read = label_words(driver.ws)
+            notes = [*driver.roster_notes(), *of_labels]
             unread = [*driver.unread(), *driver.imitations.bills(driver.models())]
             unread += driver.arms_asked()
-            design = driver.results.design()
+            design = driver.results.design(not_read)
     except Unwritable as error:
         ws = Workspace.existing(config)
         if ws.warehouse.inputs("subjects") is None:
             raise
-        notes, unread = (
-            [f"the roster is the one that was made before, because nothing can be written here: {error}"],
-            [],
-        )
-        design = ResultStage(ws).design()
+        of_labels, not_read = label_words(ws)
+        notes = [
+            f"the roster is the one that was made before, because nothing can be written here: {error}",
+            *of_labels,
+        ]
+        unread = []
+        design = ResultStage(ws).design(not_read)
     if design is None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
     _notes(notes)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoImageProcessor
 from transformers.image_processing_backends import PilBackend
 from transformers.utils import logging as transformers_logging
 
@@ -21,7 +21,7 @@ from audit_assets.models.encoders import ResolvedEncoder, processor_settings
 from audit_assets.models.files import loading
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS
 from audit_assets.models.timm import TIMM, classifiers
-from audit_assets.models.tokenizers import check_lengths, check_vocabulary, lost_words, unread_words
+from audit_assets.models.tokenizers import LabelTokenizer
 from audit_assets.untrusted.layout import used_variant, weights_by_variant
 from audit_assets.untrusted.weights import read_json
 
@@ -59,7 +59,6 @@ class TransformersEncoder:
         if resolved.pooling is None:
             raise ValueError(f"{resolved.path} is a plug-in, which transformers does not load")
         self.pooling = resolved.pooling
-        self.lower_case = resolved.lower_case
         with loading(resolved.path, "the encoder"):
             loads = getattr(transformers, self.pooling.loaded_by)
             variant = used_variant(weights_by_variant(p.name for p in resolved.path.iterdir()), None)
@@ -74,13 +73,9 @@ class TransformersEncoder:
             )
             _check_loaded(resolved, type(model).__name__, loaded)
             self.processor = _pil_processor(resolved)
-            self.tokenizer: Any = (
-                AutoTokenizer.from_pretrained(resolved.path, **SAFE) if self.kind == "image_text" else None
+            self.tokenizer = (
+                LabelTokenizer(resolved.path, lower_case=resolved.lower_case) if self.kind == "image_text" else None
             )
-            if self.tokenizer is not None:
-                check_vocabulary(resolved.path, self.tokenizer)
-                check_lengths(self.tokenizer)
-        self._known: dict[str, bool] = {}
         self.model = model.to(self.device).eval()
         with loading(resolved.path, "the encoder"):
             self._check_one(resolved)
@@ -117,11 +112,11 @@ class TransformersEncoder:
         """Unit vectors (n, d), float32. Every text is padded to the full length, so that its vector does not depend on the other texts of the batch."""
         if self.tokenizer is None:
             raise InputError(f"{self.folder}: an image-only encoder embeds no text; use an encoder of kind image_text")
-        tokens = self.tokenizer(
-            [self._as_trained(text) for text in texts],
+        tokens = self.tokenizer.own(
+            [self.tokenizer.as_trained(text) for text in texts],
             padding="max_length",
             truncation=True,
-            max_length=self._text_length,
+            max_length=self.tokenizer.length,
             return_tensors="pt",
         ).to(self.device)
         wanted = {k: v for k, v in tokens.items() if k in ("input_ids", "attention_mask")}
@@ -129,27 +124,10 @@ class TransformersEncoder:
             wanted.pop("attention_mask", None)  # SigLIP was trained to read its padding
         return _unit(self.model.get_text_features(**wanted).pooler_output)
 
-    def _as_trained(self, text: str) -> str:
-        return text.lower() if self.lower_case else text
-
-    @property
-    def _text_length(self) -> int:
-        return int(min(self.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings))
-
     @_names_its_folder
     def lost_words(self, text: str) -> list[str]:
-        """The words of a text, as the encoder is given it, that the tokenizer cuts off, then words with letters that it does not know."""
-        if self.tokenizer is None:
-            return []
-        given = self._as_trained(text)
-        cut = lost_words(self.tokenizer, given, self._text_length)
-        return [*cut, *(word for word in given.split() if word not in cut and not self._reads(word))]
-
-    def _reads(self, word: str) -> bool:
-        """Whether the tokenizer knows each letter of a word. The words of a template come again with each name."""
-        if word not in self._known:
-            self._known[word] = not unread_words([self.tokenizer], word)
-        return self._known[word]
+        """The words of a text that the encoder does not read: the tokenizer does not know them, or cuts them off."""
+        return [] if self.tokenizer is None else self.tokenizer.lost_words(text)
 
 
 OUTPUTS: Mapping[Output, Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]] = {

@@ -14,7 +14,10 @@ from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest
+from audit_assets.models.encoders import ResolvedEncoder
+from audit_assets.models.files import loading
 from audit_assets.models.registry import register, resolve_encoder_entry
+from audit_assets.models.tokenizers import LabelTokenizer
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.left_out import ARTIST, ENCODER, FOLDER, LeftOut, leave_out, take_back
 from audit_assets.warehouse.notes import LABELS, keep_notes, notes_on
@@ -157,10 +160,8 @@ class EmbeddingStage:
         rows = self.label_rows()
 
         def made(entry: EncoderEntry) -> pd.DataFrame:
-            inputs = [resolve_encoder_entry(self.ws.audit, entry).files_sha256, rows.to_json(), LABELS_VERSION]
-            return self.ws.warehouse.kept(
-                f"label_embeddings/{entry.name}", digest(inputs), lambda: embed_labels(self._encoder(entry), rows)
-            )
+            where, inputs = self._label_table(entry, rows)
+            return self.ws.warehouse.kept(where, inputs, lambda: embed_labels(self._encoder(entry), rows))
 
         found = {}
         for entry in (e for e in self.ws.audit.encoders if e.kind == "image_text"):
@@ -179,6 +180,33 @@ class EmbeddingStage:
         if notes or self.ws.warehouse.made(notes_on(LABELS)):
             keep_notes(self.ws.warehouse, LABELS, notes, self.ws.audit.base)
         return found
+
+    def label_words(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Before any label is embedded: per encoder with a text side the text of every label and the words of it that the encoder does
+        not read (columns as in `label_rows`, and lost), then one note per encoder whose tokenizer does not load or loses words.
+
+        Only the code of a plug-in knows what the plug-in reads, so a plug-in is missing until it has embedded the labels. InputError if the
+        audit cannot do without an encoder whose tokenizer does not load.
+        """
+        rows, found, notes = self.label_rows(), {}, []
+        for entry in (e for e in self.ws.audit.encoders if e.kind == "image_text"):
+            try:
+                resolved = resolve_encoder_entry(self.ws.audit, entry)
+                where, inputs = self._label_table(entry, rows)
+                if self.ws.warehouse.inputs(where) == inputs:
+                    found[entry.name] = self.ws.warehouse.read(where, [*rows.columns, "lost"])
+                elif resolved.code is None:
+                    found[entry.name] = _words_not_read(resolved, rows)
+            except Exception as error:  # each library raises exceptions of its own
+                if self.ws.is_needed(entry):
+                    raise _needed(entry, error) from error
+                notes.append(f"encoder {entry.name!r}: {said(error)}")
+        return found, notes + [note for name, table in found.items() for note in unread_labels(name, table)]
+
+    def _label_table(self, entry: EncoderEntry, rows: pd.DataFrame) -> tuple[str, str]:
+        """The table of an encoder's labels, and the hash of what it is made from."""
+        files_sha256 = resolve_encoder_entry(self.ws.audit, entry).files_sha256
+        return f"label_embeddings/{entry.name}", digest([files_sha256, rows.to_json(), LABELS_VERSION])
 
     def label_rows(self) -> pd.DataFrame:
         """The text of every label: columns label, template, text."""
@@ -264,6 +292,13 @@ def _needed(entry: EncoderEntry, error: Exception) -> InputError:
         f"encoder {entry.name!r}: {said(error)} The audit cannot do without it, since it decides the headline or alone reads "
         "names; repair it, or name another as `primary`."
     )
+
+
+def _words_not_read(resolved: ResolvedEncoder, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with a further column `lost`, by the tokenizer alone."""
+    with loading(resolved.path, "the encoder's tokenizer"):
+        tokenizer = LabelTokenizer(resolved.path, lower_case=resolved.lower_case)
+        return rows.assign(lost=[" ".join(tokenizer.lost_words(text)) for text in rows["text"]])
 
 
 def _embeds(encoder: Encoder) -> bool:

@@ -30,7 +30,8 @@ class Stratum:
 
     ``works``: number of works of each audited artist, 0 for one without. ``names``: its control names. ``others``: further
     names with images that are no controls (untrained artists), of which ``others_with_works`` have own cells of their own.
-    ``labels``: labels of the stratum in the own set of the artists and in that of the control names.
+    ``labels``: labels of the stratum in the own set of the artists and in that of the control names. ``unread``: positions in
+    ``works`` of artists of whose names the encoder reads no word, and ``unread_names``: control names of which it reads none.
     """
 
     works: tuple[int, ...]
@@ -38,11 +39,18 @@ class Stratum:
     others: int = 0
     others_with_works: int = 0
     labels: tuple[int, int] = (0, 0)
+    unread: frozenset[int] = frozenset()
+    unread_names: int = 0
 
     @property
     def matched(self) -> int:
         """Artists with works."""
         return sum(works > 0 for works in self.works)
+
+    @property
+    def compared(self) -> int:
+        """Control names that identification can compare with: the encoder reads them."""
+        return self.names - self.unread_names
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,11 @@ class Design:
     @property
     def artists(self) -> int:
         return len(self.works)
+
+    @property
+    def unread(self) -> int:
+        """Audited artists of whose names the encoder reads no word."""
+        return sum(len(stratum.unread) for stratum in self.strata.values())
 
     @property
     def matched(self) -> int:
@@ -138,11 +151,11 @@ def identification(stratum: str, planned: Stratum, *, images: int) -> tuple[str,
             f"{images} images per name are planned; identification needs {needed} that are not blank.",
             f"{needed - images} more images per name.",
         )
-    if planned.names < name_controls.FEWEST_NAMES:
-        needed = name_controls.FEWEST_NAMES
+    if planned.compared < name_controls.FEWEST_NAMES:
+        needed, read = name_controls.FEWEST_NAMES, " that the encoder reads" if planned.unread_names else ""
         return (
-            f"{planned.names} control names of {stratum} are planned; identification needs {needed}.",
-            f"{needed - planned.names} more control names of {stratum}.",
+            f"{planned.compared} control names of {stratum}{read} are planned; identification needs {needed}.",
+            f"{needed - planned.compared} more control names of {stratum}{read}.",
         )
     return "", ""
 
@@ -219,16 +232,24 @@ def _steers(design: Design) -> list[Statement]:
                 asked, UNTESTED, "The encoder has no text: matching decides alone.", "An encoder with a text side."
             )
         ]
-    return [_steers_in(design, asked, name, stratum) for name, stratum in design.strata.items()]
+    found = [
+        _steers_in(design, asked, name, stratum)
+        for name, stratum in design.strata.items()
+        if len(stratum.unread) < len(stratum.works)
+    ]
+    if unread := design.unread:
+        whose = "" if unread == design.artists else f" ({_artists(unread)} whose names the encoder does not read)"
+        found.append(Statement(asked + whose, UNTESTED, *name_controls.UNREAD))
+    return found
 
 
 def _steers_in(design: Design, asked: str, name: str, stratum: Stratum) -> Statement:
-    asked += _of(design, name, len(stratum.works))
+    asked += _of(design, name, len(stratum.works) - len(stratum.unread))
     why, settle = identification(name, stratum, images=design.images)
     if why:
         return Statement(asked, UNTESTED, why, settle)
-    level = name_controls.level_of(stratum.names)
-    may = int(np.floor(level * (1 + stratum.names) + 1e-9)) - 1
+    level = name_controls.level_of(stratum.compared)
+    may = int(np.floor(level * (1 + stratum.compared) + 1e-9)) - 1
     reach = {0: "no control name", 1: "at most one control name"}.get(may, f"at most {may} control names")
     chance = ""
     if max(design.labels) >= 2:
@@ -236,7 +257,7 @@ def _steers_in(design: Design, asked: str, name: str, stratum: Stratum) -> State
     who = "This artist" if design.artists == 1 else "An artist"
     return Statement(
         asked, YES,
-        f"{who} passes if {reach} of {stratum.names} ({name}) reaches the same share of {design.images} images; a name without "
+        f"{who} passes if {reach} of {stratum.compared} ({name}) reaches the same share of {design.images} images; a name without "
         f"training images passes in {100 * level:.2g} % at most.{chance}",
     )  # fmt: skip
 
@@ -277,8 +298,8 @@ def _seen(design: Design) -> Statement:
     enough = [
         works
         for name, stratum in design.strata.items()
-        for works in stratum.works
-        if works >= needed and name in tests and tests[name].possible
+        for i, works in enumerate(stratum.works)
+        if works >= needed and name in tests and tests[name].possible and i not in stratum.unread
     ]
     if len(enough) == design.artists:
         have = f"{enough[0]} works" if design.artists == 1 else f"At least {min(enough)} works per artist"
@@ -286,6 +307,13 @@ def _seen(design: Design) -> Statement:
             asked, YES, f"{have} exist, {needed} are needed: one half stands in for images. Works that are copies of each "
             "other, or of one series, count as one.",
         )  # fmt: skip
+    if design.artists == design.unread:
+        return Statement(
+            asked,
+            NO,
+            f"No share of identified images would be enough. {name_controls.UNREAD[0]}",
+            name_controls.UNREAD[1],
+        )
     if design.artists == 1:
         have_now = design.works[0]
         return Statement(
@@ -294,16 +322,19 @@ def _seen(design: Design) -> Statement:
             f"{needed - have_now} more works.",
         )  # fmt: skip
     without = design.artists - len(enough)
+    lacking = f"have fewer than {needed} works or cannot be matched"
+    settle = f"{needed} works per artist."
+    if design.unread:
+        lacking = f"have fewer than {needed} works, cannot be matched, or have a name that the encoder does not read"
+        settle += f" {name_controls.UNREAD[1]}"
     return Statement(
         asked, NO if enough else UNTESTED,
-        f"{without} of {design.artists} artists have fewer than {needed} works or cannot be matched; none of them can be 'not shown "
-        "to be imitated'.",
-        f"{needed} works per artist.",
+        f"{without} of {design.artists} artists {lacking}; none of them can be 'not shown to be imitated'.", settle,
     )  # fmt: skip
 
 
 def can_be_imitated(design: Design) -> dict[str, bool]:
-    """Of each stratum: whether an artist with works can be called imitated, by the rule of the run."""
+    """Of each stratum: whether an artist with works, and with a name that the encoder reads, can be called imitated, by the rule of the run."""
     tests = _tests(design)
     return {
         name: name in tests
@@ -317,7 +348,8 @@ def _verdict(design: Design) -> Statement:
     asked = "Can this artist be called imitated?" if design.artists == 1 else "Can each artist be called imitated?"
     able = can_be_imitated(design)
     cannot = sum(
-        sum(not (works > 0 and able[name]) for works in stratum.works) for name, stratum in design.strata.items()
+        sum(not (works > 0 and able[name] and i not in stratum.unread) for i, works in enumerate(stratum.works))
+        for name, stratum in design.strata.items()
     )
     if not cannot:
         needs = "Identification and matching" if design.has_text else "Matching"

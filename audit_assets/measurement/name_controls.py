@@ -48,6 +48,12 @@ FEWEST_SHOWN = 5
 MOST_IMAGES = 100
 """No more images than this are proposed to settle a test."""
 
+UNREAD = (
+    "The encoder reads no word of this name: each has letters that its tokenizer does not know, or is cut off.",
+    "The name in letters that the encoder knows, a shorter template, or an encoder that reads the name.",
+)
+"""Why a name whose label an encoder does not read is not tested, and what would settle it."""
+
 NAME_COLUMNS = ("shown", "identified", "locale", "script", "labels", "label_kind")
 SUBJECT_COLUMNS = ("subject", "shown", "identified", "stratum", "labels", "label_kind")
 RESULT_COLUMNS = (
@@ -188,6 +194,9 @@ def beside_names(
     the margin. "could not be tested" for names that are often identified themselves remains for a subject that does not
     pass.
 
+    If a table has a column ``unread`` (bool), it marks names of which the encoder reads no word. To the encoder all such
+    names are one. As a subject it "could not be tested", and as a control name it is left out.
+
     ``fewest_shown`` holds for subjects; the positive control, in which half of an artist's works stand in for images,
     may have fewer than a subject. Control names always need ``FEWEST_SHOWN``.
 
@@ -203,6 +212,8 @@ def beside_names(
     if "margin" in subjects.columns and "margin" in names.columns:
         margins = subjects["margin"].to_numpy(dtype=np.float64, na_value=np.nan)
     known = set(names["subject"]) if "subject" in names.columns else set()
+    unread = _unread(subjects)
+    names = names[~_unread(names)]
     # A control name is compared with the other names; all other subjects share one comparison.
     alone = np.where(subjects["subject"].isin(known), subjects["subject"].astype(str), "")
     cells = pd.DataFrame(
@@ -216,7 +227,7 @@ def beside_names(
             others = others[others["subject"].astype(str) != one]
         control = _Control(str(stratum), others, labels, kind, _Rule(level, fewest_names, fewest_shown))
         for i in members.index:
-            rows[i] = control.row(int(x[i]), int(m[i]), float(margins[i]))
+            rows[i] = control.row(int(x[i]), int(m[i]), float(margins[i]), unread=bool(unread[i]))
     table = pd.DataFrame(rows, columns=[c for c in RESULT_COLUMNS if c not in ("subject", "stratum")])
     table.insert(0, "subject", subjects["subject"].to_numpy())
     table.insert(1, "stratum", cells["stratum"].to_numpy())
@@ -225,6 +236,11 @@ def beside_names(
     table["share_low"] = np.where(x > 0, stats.beta.ppf(0.025, x, m - x + 1), np.where(m > 0, 0.0, np.nan))
     table["share_high"] = np.where(x < m, stats.beta.ppf(0.975, x + 1, m - x), np.where(m > 0, 1.0, np.nan))
     return table[list(RESULT_COLUMNS)].astype({"needed": "Int32", "names": "int64"})
+
+
+def _unread(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    given = table["unread"] if "unread" in table.columns else np.zeros(len(table))
+    return np.asarray(given, dtype=np.bool_)
 
 
 def level_of(names: int, level: float = LEVEL) -> float:
@@ -272,10 +288,10 @@ class _Control:
         # A comparison with a missing margin is False: the tie counts against the subject.
         return float(np.sum(above + tied * ~(self.margin < margin)))
 
-    def row(self, identified: int, shown: int, margin: float) -> dict[str, Any]:
+    def row(self, identified: int, shown: int, margin: float, *, unread: bool = False) -> dict[str, Any]:
         n = len(self.x)
         row: dict[str, Any] = {"shown": shown, "identified": identified, "names": n, "p_floor": 1 / (1 + n)}
-        refused = self._refused(shown)
+        refused = UNREAD if unread else self._refused(shown)
         if refused is None or (n and shown):
             # What the names say stands in the row even if it is not tested.
             if shown not in self.tables:

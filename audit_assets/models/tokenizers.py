@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_assets.errors import InputError
+from audit_assets.models.pretrained import SAFE
 from audit_assets.untrusted.weights import read_json
 
 _OTHER_VOCABULARIES = re.compile(r"tekken\.json|tokenizer\.model.*|tiktoken\.model|tokenizer\..+\.json")
@@ -100,6 +101,42 @@ def unread_words(tokenizers: Sequence[Any], prompt: str) -> list[str]:
         return tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids
 
     return [word for word in prompt.split() if tokenizers and all(unknown(one, word) for one in tokenizers)]
+
+
+class LabelTokenizer:
+    """The tokenizer of an encoder's text side. It says how much of a label the encoder reads, and needs no weights.
+
+    ``own`` is the tokenizer of transformers, and ``length`` the number of tokens that the encoder keeps. InputError or an error
+    of transformers if the files of the folder cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, *, lower_case: bool) -> None:
+        from transformers import AutoConfig, AutoTokenizer
+
+        self.own: Any = AutoTokenizer.from_pretrained(folder, **SAFE)
+        check_vocabulary(folder, self.own)
+        check_lengths(self.own)
+        positions = AutoConfig.from_pretrained(folder, **SAFE).text_config.max_position_embeddings
+        self.length = int(min(self.own.model_max_length, positions))
+        self.lower_case = lower_case
+        self._known: dict[str, bool] = {}
+
+    def as_trained(self, text: str) -> str:
+        """The text as the encoder was trained on texts: some encoders read only lower case."""
+        return text.lower() if self.lower_case else text
+
+    def lost_words(self, text: str) -> list[str]:
+        """Return the words of a text that are cut off, and before them each word with a letter that the tokenizer does not know."""
+        given = self.as_trained(text)
+        cut = lost_words(self.own, given, self.length)
+        kept = given.split()[: len(given.split()) - len(cut)]
+        return [*(word for word in kept if not self._reads(word)), *cut]
+
+    def _reads(self, word: str) -> bool:
+        """Whether the tokenizer knows each letter of a word. The words of a template come again with each name."""
+        if word not in self._known:
+            self._known[word] = not unread_words([self.own], word)
+        return self._known[word]
 
 
 def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[str, int]:

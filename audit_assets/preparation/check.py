@@ -246,8 +246,9 @@ def _encoder(row: Row, entry: EncoderEntry, known: _Known) -> None:
         cut = known.cut_short(encoder, known.labelled())
         row.understood += "; reads images and names"
         if cut:
-            row.problems.append(
-                f"its tokenizer does not read the whole names {_listed(cut)}; shorten them or the template, or give them in letters that it knows."
+            row.understood += (
+                f", but does not read the whole names {_listed(cut)}; shorten them or the template, give them in letters that it knows, or add "
+                "an encoder that reads them"
             )
     else:
         row.understood += "; reads images"

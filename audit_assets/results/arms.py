@@ -4,7 +4,7 @@ No figure of the headline depends on these tables. Labels are those of the headl
 template, among all names (`joint`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,12 @@ from audit_assets.config import UNPROMPTED, Arm, EncoderEntry
 from audit_assets.measurement.answers import UNTESTED, Finding, from_matching, from_names
 from audit_assets.measurement.arms import beside_prompts, still_works
 from audit_assets.measurement.classification import Competition, classify
-from audit_assets.measurement.name_controls import FEWEST_SHOWN, beside_names
+from audit_assets.measurement.name_controls import FEWEST_SHOWN, UNREAD, beside_names
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld_of
 from audit_assets.results.copies import but_for_copies, copies_among
 from audit_assets.results.identification import text_side
-from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.results.label_sets import label_embeddings, label_sets, not_read
 from audit_assets.results.leakage import leakage_rows
 from audit_assets.results.matched import Works, of_tables, works_of_everyone
 from audit_assets.results.own_cells import names_in_strata
@@ -96,7 +96,8 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         named = {} if works is None or rest is None else beside(images.rows, images.embedded, works, rest, alpha)
         matching = _matched(images, subjects, rest, alpha)
     else:
-        named = _identified(images, subjects) if encoder.kind == "image_text" else {}
+        unread = not_read(ws, encoder)
+        named = _identified(images, subjects, unread) if encoder.kind == "image_text" else {}
         matching = _matched(images, subjects, works, alpha)
     seen = _of_headline(ws, f"verdicts/{model}", encoder.name, "seen")
     headline = _of_headline(ws, f"name_controls/{model}", encoder.name, "share")
@@ -141,13 +142,21 @@ def _of_headline(ws: Workspace, table: str, encoder: str, column: str) -> dict[s
 
 
 # ---- identification
-def _identified(images: Images, subjects: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Per tested subject of the arm: counts, figures beside controls, and the finding."""
+def _identified(images: Images, subjects: pd.DataFrame, unread: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Per tested subject of the arm: counts, figures beside controls, and the finding. `unread`: names that the encoder does not read."""
     shown = images.trials[images.trials["predicted_label"].notna()]
-    return _beside_names(shown, images, subjects) if images.arm.names_the_artist else _beside_prompts(shown, images)
+    if images.arm.names_the_artist:
+        return _beside_names(shown, images, subjects, unread)
+    found = _beside_prompts(shown, images)
+    return {
+        subject: row | {"finding": Finding(UNTESTED, UNREAD[0], settle=UNREAD[1])} if subject in unread else row
+        for subject, row in found.items()
+    }
 
 
-def _beside_names(shown: pd.DataFrame, images: Images, subjects: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _beside_names(
+    shown: pd.DataFrame, images: Images, subjects: pd.DataFrame, unread: Collection[str]
+) -> dict[str, dict[str, Any]]:
     """Each subject's own label, beside control names that are asked in the same way."""
     counts = shown.groupby("subject", observed=True).agg(
         shown=("correct", "size"), identified=("correct", "sum"), margin=("margin", "mean")
@@ -164,11 +173,12 @@ def _beside_names(shown: pd.DataFrame, images: Images, subjects: pd.DataFrame) -
         script=stratum.where(stratum.str.startswith("script ")).str.removeprefix("script "),
         labels=labels,
         label_kind="joint",
+        unread=everyone["subject"].isin(unread),
     )
     control = everyone["kind"].isin(CONTROL_KINDS).to_numpy()
     names = table[control]
     found = beside_names(table[~control], names)
-    usable = names[names["shown"] >= FEWEST_SHOWN]
+    usable = names[(names["shown"] >= FEWEST_SHOWN) & ~names["unread"]]
     mean = float((usable["identified"] / usable["shown"]).mean()) if len(usable) else np.nan
     return {
         str(row["subject"]): {

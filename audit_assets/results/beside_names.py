@@ -1,6 +1,6 @@
 """Compare each prompted subject with the control names of its stratum: the rows hold the first of the three answers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,16 @@ _OWN_SETS = ("criteria", "random_names")
 whose parts it has compete too: among recombined names alone, a part would win because its artist does not compete."""
 
 
-def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
+def beside_control_names(
+    trials: pd.DataFrame,
+    subjects: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    unread: Mapping[str, Collection[str]],
+) -> pd.DataFrame:
     """Make the table `name_controls`: it compares every prompted subject with the control names of its stratum.
 
-    It has one row per subject and encoder.
+    It has one row per subject and encoder. `unread` lists, per encoder, the subjects of whose names the encoder reads no word.
 
     A subject competes in its own label set if control names compete against equally many labels, of which no more are of its
     stratum, else in `joint`.
@@ -52,6 +58,7 @@ def beside_control_names(trials: pd.DataFrame, subjects: pd.DataFrame, *, protoc
         table["labels"] = table["label_set"].map(labels)
         table["label_kind"] = np.where(table["label_set"] == "joint", "joint", "own")
         table["stratum"] = table["subject"].map(strata)
+        table["unread"] = table["subject"].isin(unread.get(str(encoder), ()))
         beside = _beside(table, counts, subjects, labels)
         tables.append(beside.assign(protocol=protocol.name, model_version=str(model), encoder=str(encoder)))
     return together(tables, columns("name_controls"))[columns("name_controls")]
@@ -71,19 +78,20 @@ def _beside(
     """Add the columns of ``beside_names`` and ``beside_recombined`` to `table`."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     control = subjects["kind"].isin(CONTROL_KINDS)
-    names = _as_names(subjects[control & ~shares], counts, labels, "random_names", strata_of(subjects))
+    read = ~subjects["subject"].isin(table.loc[table["unread"], "subject"])
+    names = _as_names(subjects[control & ~shares & read], counts, labels, "random_names", strata_of(subjects))
     parts = [
         beside_names(table[table["label_kind"] == kind], names[names["label_kind"] == kind])
         for kind in ("own", "joint")
     ]
     found = pd.concat([p for p in parts if len(p)]).set_index("subject").loc[table["subject"]].reset_index(drop=True)
     found = found.drop(columns=["stratum", "shown", "identified"])
-    recombined = _as_names(subjects[control & shares], counts, labels, "recombined_names", strata_of(subjects))
+    recombined = _as_names(subjects[control & shares & read], counts, labels, "recombined_names", strata_of(subjects))
     own_parts = {s: name_parts(n) for s, n in zip(table["subject"], table["name"], strict=True)}
     artists = table.loc[~table["kind"].isin(CONTROL_KINDS), "subject"].tolist()
     recombined["parts_of"] = [[s for s in artists if own_parts[s] & name_parts(n)] for n in recombined["name"]]
     stricter = beside_recombined(table, recombined).drop(columns="subject")
-    return pd.concat([table.drop(columns=["name", "margin", "label_kind"]), found, stricter], axis=1)
+    return pd.concat([table.drop(columns=["name", "margin", "label_kind", "unread"]), found, stricter], axis=1)
 
 
 def _as_names(

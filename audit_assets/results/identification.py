@@ -13,7 +13,7 @@ from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.verification import trial_embedding_findings
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.copies import copies_of, images_that_count
-from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets
+from audit_assets.results.label_sets import label_counts, label_embeddings, label_sets, not_read
 from audit_assets.results.recipe import Recipe, images_of, labels_of
 from audit_assets.warehouse.database import columns
 from audit_assets.warehouse.images import SHOW_NOTHING
@@ -216,6 +216,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
         ignore_index=True,
     )
     by_subject = identification.by_subject(trials)
+    unread = {e.name: not_read(ws, e) for e in ws.text_encoders(model)}
     return {
         "identification_trials": trials,
         "identification_by_subject": by_subject,
@@ -226,7 +227,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             trials, ws.warehouse.read("reference_trials"), subjects, protocol=ws.protocol
         ),
         "default_label_shares": identification.default_label_shares(trials),
-        "name_controls": beside_control_names(trials, subjects, protocol=ws.protocol),
+        "name_controls": beside_control_names(trials, subjects, protocol=ws.protocol, unread=unread),
     }
 
 

@@ -1,4 +1,4 @@
-"""Define the label sets of the published schema: which names compete for an image."""
+"""Define the label sets of the published schema: which names compete for an image, and which of them an encoder does not read."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from audit_assets.config import Protocol
+from audit_assets.config import EncoderEntry, Protocol
+from audit_assets.roster.parts import unread
 from audit_assets.warehouse.store import vectors
+from audit_assets.workspace import Workspace
 
 
 def label_sets(subjects: pd.DataFrame) -> dict[str, list[str]]:
@@ -46,3 +48,18 @@ def label_embeddings(labels: pd.DataFrame, members: Sequence[str], template: int
     own = labels[(labels["template"] == template) & ~default].set_index("label").loc[list(members)].reset_index()
     chosen = pd.concat([own, labels[default]], ignore_index=True)
     return chosen["label"].tolist(), vectors(chosen["embedding"])
+
+
+def unread_names(labels: pd.DataFrame, subjects: pd.DataFrame) -> frozenset[str]:
+    """The subjects of whose names an encoder reads no word in the label of some template. `labels` has label, text and lost."""
+    names = dict(zip(subjects["subject"].astype(str), subjects["name"].astype(str), strict=True))
+    own = labels[labels["label"].isin(list(names)) & (labels["lost"] != "")]
+    rows = zip(own["label"].astype(str), own["text"].astype(str), own["lost"].astype(str), strict=True)
+    return frozenset(subject for subject, text, lost in rows if unread(names[subject], text, lost))
+
+
+def not_read(ws: Workspace, encoder: EncoderEntry) -> frozenset[str]:
+    """The subjects of whose names an encoder of this audit reads no word; none if it has no text side."""
+    if encoder.kind != "image_text":
+        return frozenset()
+    return unread_names(ws.warehouse.read(f"label_embeddings/{encoder.name}", ["label", "text", "lost"]), ws.subjects())

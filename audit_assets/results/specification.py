@@ -4,7 +4,7 @@ A verdict that only one of several defensible choices gives is weaker than one t
 on Psychological Science* 11, 702-712) call such a table a multiverse. The choices here describe; none of them decides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.blocked import withheld
 from audit_assets.results.copies import images_with_copies
 from audit_assets.results.identification import identification_trials, text_side
+from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, Works, of_tables, works_of_everyone
 from audit_assets.results.own_cells import names_in_strata
 from audit_assets.workspace import Workspace
@@ -135,18 +136,19 @@ def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.D
     if works is None:
         return
     images = images_with_copies(ws, encoder, model)
+    unread = {encoder.name: not_read(ws, encoder)}
     all_p = deciding_p(of_tables(works, images, subjects), subjects)
     if len(trials):
-        yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol))
+        yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol, unread))
     named = sorted(t for t in images["template"].unique() if t >= 0)
     for template in named if len(named) > 1 else []:
         alone = trials[(trials["template"] == template) & (trials["label_template"] == template)]
         p = deciding_p(of_tables(works, images[images["template"] == template], subjects), subjects)
-        yield Choice(f"{TEMPLATE}{template}", (p,), _steers(alone, subjects, protocol) if len(trials) else None)
+        yield Choice(f"{TEMPLATE}{template}", (p,), _steers(alone, subjects, protocol, unread) if len(trials) else None)
     if (blurred := _without_text(ws, model, encoder, images)) is not None:
         again = _classified(ws, model, encoder, blurred) if len(trials) else None
         p = deciding_p(of_tables(works, blurred, subjects), subjects)
-        yield Choice(TEXT, (p,), None if again is None else _steers(again, subjects, protocol))
+        yield Choice(TEXT, (p,), None if again is None else _steers(again, subjects, protocol, unread))
     yield Choice(WORKS, (deciding_p(of_tables(half_of_works(works), images, subjects), subjects),))
     if len(works.pool) > 1:
         halves = [half_of_the_roster(works, subjects, half) for half in (0, 1)]
@@ -199,11 +201,13 @@ def deciding_p(found: Matched | None, subjects: pd.DataFrame) -> dict[str, float
     return dict(zip(found.tested, np.where(np.isnan(own), names, own).tolist(), strict=True))
 
 
-def _steers(trials: pd.DataFrame, subjects: pd.DataFrame, protocol: Protocol) -> dict[str, str]:
-    """Return the first answer per prompted subject from these trials."""
+def _steers(
+    trials: pd.DataFrame, subjects: pd.DataFrame, protocol: Protocol, unread: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """Return the first answer per prompted subject from these trials. `unread` as in `beside_control_names`."""
     if trials.empty:
         return {}
-    table = beside_control_names(trials, subjects, protocol=protocol)
+    table = beside_control_names(trials, subjects, protocol=protocol, unread=unread)
     return dict(zip(table["subject"].astype(str), table["answer"].astype(str), strict=True))
 
 

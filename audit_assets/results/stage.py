@@ -1,7 +1,8 @@
 """Make every result table of an audit by its recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+import numpy as np
 import pandas as pd
 
 from audit_assets.measurement.design import Design, Stratum
@@ -62,14 +63,17 @@ class ResultStage:
         """Say whether every result table of a model version exists, whatever it was made from."""
         return all(self.ws.warehouse.made(f"{table}/{model}") for table in MODEL_TABLES)
 
-    def design(self) -> Design | None:
-        """Return the design that the run will use; None if no artist is audited."""
+    def design(self, unread: Collection[str] = ()) -> Design | None:
+        """Return the design that the run will use; None if no artist is audited.
+
+        `unread` lists the subjects of whose names the deciding encoder reads no word.
+        """
         ws, protocol = self.ws, self.ws.protocol
         subjects = ws.subjects()
         referenced = set(ws.referenced())
         files = ws.works().files if referenced else {}
         works = {str(s): different(files.get(str(s), ())) for s in subjects["subject"]}
-        strata = planned_strata(subjects, works)
+        strata = planned_strata(subjects, works, unread)
         if not strata:
             return None
         labels = label_counts(subjects, protocol)
@@ -102,22 +106,31 @@ class ResultStage:
         return Design.correlation
 
 
-def planned_strata(subjects: pd.DataFrame, works: Mapping[str, int]) -> dict[str, Stratum]:
-    """Return the strata that have an audited artist, with the artists' numbers of works and the names beside them."""
+def planned_strata(
+    subjects: pd.DataFrame, works: Mapping[str, int], unread: Collection[str] = ()
+) -> dict[str, Stratum]:
+    """Return the strata that have an audited artist, with the artists' numbers of works and the names beside them.
+
+    `unread` lists the subjects of whose names the deciding encoder reads no word.
+    """
     rows = subjects[subjects["kind"] != "background"]
     rows = rows[~rows["shares_name_parts"].astype("boolean").fillna(False).astype(bool)]
     stratum = rows["subject"].astype(str).map(strata_of(subjects))
     number = rows["subject"].astype(str).map(works).fillna(0).astype(int)
     labels = labels_of_strata(subjects, strata_of(subjects))
+    silent = rows["subject"].astype(str).isin(unread)
     found = {}
     for name in dict.fromkeys(stratum[rows["kind"] == "artist"]):
         here = stratum == name
-        other = here & ~rows["kind"].isin(["artist", *CONTROL_KINDS])
+        audited, control = here & (rows["kind"] == "artist"), here & rows["kind"].isin(CONTROL_KINDS)
+        other = here & ~audited & ~control
         found[str(name)] = Stratum(
-            works=tuple(number[here & (rows["kind"] == "artist")].tolist()),
-            names=int((here & rows["kind"].isin(CONTROL_KINDS)).sum()),
+            works=tuple(number[audited].tolist()),
+            names=int(control.sum()),
             others=int(other.sum()),
             others_with_works=int((other & (number > 0)).sum()),
             labels=(labels["criteria", str(name)], labels["random_names", str(name)]),
+            unread=frozenset(np.flatnonzero(silent[audited]).tolist()),
+            unread_names=int((control & silent).sum()),
         )
     return found

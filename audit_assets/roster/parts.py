@@ -35,6 +35,12 @@ def name_parts(name: str) -> frozenset[str]:
     return frozenset(piece for piece in pieces_of(name) if len(piece) > 1 or not piece.isascii())
 
 
+def unread(name: str, text: str, lost: str) -> bool:
+    """Whether a tokenizer reads no word of a name in a text. `lost` has the words of the text that it does not read."""
+    own, said, not_read = (Counter(words(one)) for one in (name, text, lost))
+    return bool(own) and all(0 < said[word] <= not_read[word] for word in own)
+
+
 def parts_of(names: Iterable[str]) -> frozenset[str]:
     """Every part of every name."""
     return frozenset().union(*map(name_parts, names))

@@ -26,6 +26,7 @@ from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
 from audit_assets.measurement.design import statements
 from audit_assets.references.stage import ReferenceStage
+from audit_assets.results.label_sets import unread_names
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
@@ -380,6 +381,14 @@ def driver(config: Path) -> Iterator[Driver]:
             yield made
 
 
+def label_words(ws: Workspace) -> tuple[list[str], frozenset[str]]:
+    """What encoders do not read of the labels, in words, and the subjects of whose names the deciding encoder reads no word."""
+    words, notes = EmbeddingStage(ws).label_words()
+    labels = words.get(ws.audit.deciding_encoder.name)
+    unread = frozenset[str]() if labels is None else unread_names(labels, ws.subjects())
+    return [one_line(note) for note in notes], unread
+
+
 def run_audit(
     config: Path, say: Callable[[Step], AbstractContextManager[None]], tell: Callable[[str], None] = lambda line: None
 ) -> Driver:
@@ -398,9 +407,12 @@ def run_audit(
             tell(f"note: {one_line(note)}")
         for step in d.registry_steps():
             d.run_or_refuse(step, say)
+        notes, unread = label_words(d.ws)
+        for note in notes:
+            tell(f"note: {note}")
         for line in (*d.unread(), *d.imitations.bills(d.models()), *d.arms_asked()):
             tell(line)
-        design = d.results.design()
+        design = d.results.design(unread)
         for one in statements(design) if design else ():
             if one.answer != YES:
                 tell(f"{one.question} {one.answer}: {one.sentence} To settle it: {one.settle}")

@@ -59,8 +59,8 @@ def _labels(encoder: TransformersEncoder) -> str:
     """How labels are read: measured on the tokens of a text in capitals."""
     if encoder.tokenizer is None:
         return "–"
-    capitals, small = (encoder.tokenizer(text)["input_ids"] for text in ("ART BY KLEE", "art by klee"))
-    if encoder.lower_case:
+    capitals, small = (encoder.tokenizer.own(text)["input_ids"] for text in ("ART BY KLEE", "art by klee"))
+    if encoder.tokenizer.lower_case:
         return "in lower case, by the audit"
     return "in lower case, by its tokenizer" if capitals == small else "as written"
 

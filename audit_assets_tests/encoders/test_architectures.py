@@ -83,8 +83,9 @@ def test_gemmas_tokenizer_ends_a_label_and_pads_it_as_siglip_2_was_trained(tmp_p
     encoder = TransformersEncoder(
         resolve_encoder("e", "image_text", str(save("siglip2_of_a_fixed_size", tmp_path))), "cpu"
     )
-    tokens = encoder.tokenizer("art", padding="max_length", max_length=8)["input_ids"]
-    assert tokens[3:] == [encoder.tokenizer.eos_token_id, *[encoder.tokenizer.pad_token_id] * 4]
+    assert encoder.tokenizer is not None
+    tokens = encoder.tokenizer.own("art", padding="max_length", max_length=8)["input_ids"]
+    assert tokens[3:] == [encoder.tokenizer.own.eos_token_id, *[encoder.tokenizer.own.pad_token_id] * 4]
 
 
 @pytest.mark.parametrize(

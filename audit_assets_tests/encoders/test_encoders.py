@@ -90,7 +90,7 @@ def test_scale_bias_and_embeddings_give_the_logits_of_the_model_itself(tmp_path:
     ours = resolved.logit_scale * images @ texts.T + (resolved.logit_bias or 0.0)
     assert encoder.tokenizer is not None
     length = encoder.model.config.text_config.max_position_embeddings
-    tokens = encoder.tokenizer(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    tokens = encoder.tokenizer.own(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
     reads_padding = resolved.family.startswith("siglip")
     inputs = {k: v for k, v in tokens.items() if k == "input_ids" or (k == "attention_mask" and not reads_padding)}
     pixels = encoder.processor(images=pictures(), return_tensors="pt")
@@ -168,7 +168,8 @@ def test_stored_images_and_labels_get_embeddings(tmp_path: Path) -> None:
 def test_lost_words_are_counted_in_the_letters_that_the_encoder_is_given(tmp_path: Path) -> None:
     """Lower case can be longer: the capital I with a dot becomes two characters, which this tokenizer reads one by one."""
     encoder = TransformersEncoder(resolve(save("siglip2_of_a_fixed_size", tmp_path), "image_text"), "cpu")
-    assert encoder.lower_case
+    assert encoder.tokenizer is not None
+    assert encoder.tokenizer.lower_case
     assert encoder.lost_words("İ " * 25)
     assert encoder.lost_words("I " * 25) == []
 
@@ -191,9 +192,13 @@ def test_the_audit_names_labels_that_an_encoder_does_not_read_until_it_reads_the
         {"name": "few-words", "path": str(save("align", tmp_path / "align")), "kind": "image_text"}
     )
     copied.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    planned, told = EmbeddingStage(Workspace.open(copied)).label_words()
     (note,) = _label_notes(copied) or [""]
     labels = EmbeddingStage(Workspace.open(copied)).labels()["few-words"]
     assert (labels["lost"] != "").sum() > 10
+    assert told == [note]
+    pd.testing.assert_frame_equal(planned["few-words"], labels.drop(columns="embedding"))
+    assert EmbeddingStage(Workspace.open(copied)).label_words()[1] == [note]
     assert note.startswith(
         f"encoder 'few-words' does not read every word of {(labels['lost'] != '').sum()} of {len(labels)} labels: "
     )
@@ -226,7 +231,8 @@ def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path:
         logit_bias=-2.5,
     )
     encoder.model.logit_bias.data.fill_(-2.5)
-    tokens = encoder.tokenizer(TEXTS[:2], padding="max_length", max_length=16, return_tensors="pt")["input_ids"]
+    assert encoder.tokenizer is not None
+    tokens = encoder.tokenizer.own(TEXTS[:2], padding="max_length", max_length=16, return_tensors="pt")["input_ids"]
     pixels = encoder.processor(images=pictures(2), return_tensors="pt")
     with torch.inference_mode():
         theirs = encoder.model(input_ids=tokens, **pixels).logits_per_image.sigmoid().diagonal().numpy()

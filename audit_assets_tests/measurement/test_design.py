@@ -21,7 +21,7 @@ from audit_assets.measurement.design import (
     statements,
 )
 from audit_assets.measurement.multiplicity import benjamini_hochberg
-from audit_assets.measurement.name_controls import beside_names
+from audit_assets.measurement.name_controls import UNREAD, beside_names
 from audit_assets.measurement.near_copies import Copies
 from audit_assets.measurement.own_cell import OwnCell, own_cell_in_strata, own_cells
 from audit_assets.measurement.own_cell_companions import Ranks
@@ -257,11 +257,52 @@ def test_the_strata_of_a_plan_are_those_of_the_run() -> None:
         columns=["subject", "name", "kind", "locale", "shares_name_parts"],
     )  # fmt: skip
     table["rosters"] = pd.Series([["criteria"], ["criteria"], *([] for _ in range(7))])
+    silent = planned_strata(
+        table, {"a": 3, "u": 7, "bg": 5}, ["a", *table.loc[table["kind"] == "random_name", "subject"]]
+    )
+    assert [(s.unread, s.compared) for s in silent.values()] == [({0}, 0), (set(), 1)]  # the nonsense name is read
     found = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
     assert found == {
         "locale ja_JP": Stratum((3,), 1, labels=(1, 1)),
         "script Latin": Stratum((0,), 3, 1, 1, labels=(1, 2)),
     }
+
+
+def unread(*positions: int, artists: int = 1, names: int = 0) -> Design:
+    """Artists with ten works, of whom those at these positions have names that the encoder does not read."""
+    stratum = Stratum((10,) * artists, 199, unread=frozenset(positions), unread_names=names)
+    return Design({"locale it_IT": stratum}, background=20)
+
+
+def test_one_artist_whose_name_is_not_read_can_be_matched_and_not_judged() -> None:
+    design = unread(0)
+    answers = {s.question: s.answer for s in statements(design)}
+    assert list(answers.values()) == [UNTESTED, YES, NO, NO]
+    for words in ("steers", "perfect imitator", "called imitated"):
+        assert UNREAD[0] in said(design, words).sentence
+        assert said(design, words).settle == UNREAD[1]
+
+
+def test_of_several_artists_those_whose_names_are_not_read_are_counted_apart() -> None:
+    design = unread(1, artists=4)
+    both = [s for s in statements(design) if "steers" in s.question]
+    assert [s.answer for s in both] == [YES, UNTESTED]
+    assert "(1 artist whose names the encoder does not read)" in both[1].question
+    assert "1 of 4 artists cannot: The encoder reads no word of this name" in said(design, "called imitated").sentence
+    seen = said(design, "perfect imitator")
+    assert (
+        seen.answer,
+        "1 of 4 artists have fewer than 6 works, cannot be matched, or have a name" in seen.sentence,
+    ) == (NO, True)
+    assert said(unread(artists=4), "called imitated").answer == YES
+
+
+def test_control_names_that_are_not_read_count_for_matching_alone() -> None:
+    enough, few = unread(names=150), unread(names=151)
+    assert "no control name of 49" in said(enough, "steers").sentence
+    assert said(few, "steers").answer == UNTESTED
+    assert said(few, "steers").settle == "1 more control names of locale it_IT that the encoder reads."
+    assert smallest_p(few) == smallest_p(unread())
 
 
 def test_the_test_of_many_others_is_the_own_cell() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from audit_assets.measurement.name_controls import (
+    UNREAD,
     beside_names,
     beside_recombined,
     in_stratum,
@@ -40,6 +41,18 @@ def test_p_is_the_rank_of_the_artist_among_the_names_with_ties_against_it() -> N
     assert (passed["answer"], passed["p_value"]) == ("yes", 2 / 200)
     assert passed["settle"] == ""
     assert "1 of 199 control names (locale it_IT, 203 labels)" in passed["reason"]
+
+
+def test_a_name_that_is_not_read_is_neither_tested_nor_a_control() -> None:
+    control = names([9, 7] + [0] * 197)
+    row = one(artist(8, unread=True), control)
+    assert (row["answer"], row["reason"], row["settle"]) == ("could not be tested", *UNREAD)
+    assert one(artist(8, unread=False), control)["answer"] == "yes"
+    silent = one(artist(8), control.assign(unread=[False] * 150 + [True] * 49))
+    assert (silent["names"], silent["p_value"]) == (150, 2 / 151)
+    few = one(artist(8), control.assign(unread=[False] * 48 + [True] * 151))
+    assert few["answer"] == "could not be tested"
+    assert few["settle"] == "1 more control names of locale it_IT."
 
 
 def test_with_seventy_names_none_may_reach_and_the_level_is_stated() -> None:

@@ -67,6 +67,8 @@ class World:
     """How far an image leans towards the work that the model was given."""
     house: float = 0.0
     """How far every image leans towards the hand of the first artist, whoever is asked for."""
+    unread: Sequence[str] = ()
+    """Subjects of whose names the text encoder reads no word. Their labels are one to it."""
 
 
 def simulate(folder: Path, miniature: Path, world: World) -> Workspace:
@@ -341,5 +343,9 @@ def _embed(
         labels = label_rows(ws.protocol, list(zip(subjects["subject"], subjects["name"], strict=True)))
         places = {subject: at for at, subject in enumerate(subjects["subject"])}
         means = np.array([hands[places[s]] if s in places else 0 * hands[0] for s in labels["label"]])
-        labels = labels.assign(lost="", embedding=unit(means + noise(len(labels), 0.4)))
+        lost = [t if s in world.unread else "" for s, t in zip(labels["label"], labels["text"], strict=True)]
+        embeddings = unit(means + noise(len(labels), 0.4))
+        nothing = embeddings.iloc[-1]
+        own = [nothing if words else vector for vector, words in zip(embeddings, lost, strict=True)]
+        labels = labels.assign(lost=lost, embedding=own)
         ws.warehouse.write(f"label_embeddings/{encoder}", labels, INPUTS)

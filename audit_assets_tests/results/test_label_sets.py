@@ -34,7 +34,7 @@ def trials(subjects: pd.DataFrame) -> pd.DataFrame:
 def test_the_only_artist_of_an_origin_competes_with_the_control_names_of_that_origin() -> None:
     subjects = people()
     protocol = Protocol(name="one", templates=("Artwork from {name}",), trials=5)
-    found = beside_control_names(trials(subjects), subjects, protocol=protocol).set_index("subject")
+    found = beside_control_names(trials(subjects), subjects, protocol=protocol, unread={}).set_index("subject")
     assert (found["label_set"]["s97"], found["answer"]["s97"]) == ("joint", "no")
     assert found["label_set"]["s5"] == "criteria"
     assert set(found.loc[found["label_set"] == "random_names"].index) == {f"s{i}" for i in range(98, 196)}
