@@ -295,7 +295,7 @@ def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[st
 
 
 def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
-    places = {row["name"]: row["samples"] for row in table_rows(ws.warehouse, "artist_mentions")}
+    samples = {row["name"]: row["samples"] or [] for row in table_rows(ws.warehouse, "artist_mentions")}
     own = pa.Table.from_pandas(prompted(ws.subjects()), preserve_index=False).to_pylist()
     encoders = ws.encoders(model)
 
@@ -306,7 +306,7 @@ def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
             "kind": row["kind"],
             "rosters": list(row["rosters"] or []),
             "mentions": row["mentions"],
-            "captions": [dict(place) for place in places.get(row["name"]) or []],
+            "captions": [{"shard": s["shard"], "row": s["row"]} for s in samples.get(row["name"], [])],
             "imitations": f"imitations/{model}/{row['subject']}.parquet",
             "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"imitations/{model}/{row['subject']}")],
             "embeddings": {e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in encoders},

@@ -89,6 +89,12 @@ def find_columns(
     return Columns(found, tuple(others) if "text" in found else ())
 
 
+def holds_addresses(column: str, named: Mapping[str, str]) -> bool:
+    """Whether the column that tells images apart has their addresses: by its own name, or because `audit.yaml` names it for `url`."""
+    own = column.strip().lower()
+    return own in COLUMN_NAMES["url"] or (column != "" and column == named.get("url") and own not in IDENTITIES)
+
+
 def required(where: str, columns: Columns, there: Sequence[str], needed: Iterable[str]) -> None:
     """Raise InputError that names the first needed column that the file lacks. Nothing else identifies a caption than its row if no URL exists."""
     for ours in needed:

@@ -25,7 +25,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
-from audit_assets.roster.caption_columns import COLUMN_NAMES, REQUIRED, SCORES, Columns, find_columns, typed
+from audit_assets.roster.caption_columns import REQUIRED, SCORES, Columns, find_columns, typed
 from audit_assets.roster.caption_files import (
     AS_FOUND,
     FORMATS,
@@ -383,7 +383,7 @@ def notes(row: Any, failed_downloads: str) -> list[str]:
         )
     if not row.url_column:
         said.append("no column tells images apart, so that every row counts, copies included.")
-    elif row.url_column.strip().lower() not in COLUMN_NAMES["url"]:
+    elif not row.addresses:
         said.append(f"has no column of addresses; column {row.url_column!r} tells images apart.")
     if row.rows_failed:
         done = "are left out" if failed_downloads == "leave_out" else "count"

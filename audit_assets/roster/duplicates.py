@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError, unreadable
-from audit_assets.roster.scan import SAMPLES, Matcher, ScanResult, Tally, row_ids, text_buffers
+from audit_assets.roster.examples import EXAMPLES, Examples
+from audit_assets.roster.scan import Matcher, ScanResult, Tally, row_ids, text_buffers
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.seal import Damaged, check_file, seal_file
 
@@ -43,25 +44,25 @@ def scan_shard(
     names: Mapping[str, Sequence[str]],
     path: Path,
     *,
-    samples: int = SAMPLES,
     metadata: Mapping[bytes, bytes] | None = None,
-) -> ScanResult:
+) -> tuple[ScanResult, Examples]:
     """Run `scan` and write every mention to the parquet file `path` (SCHEMA), which appears whole or not at all.
 
-    `batches` have columns `url` and `text`. The file gets `metadata`. The result counts duplicates; `count_mentions` over
-    the files does not.
+    `batches` have columns `url` and `text`, and may have `row` (int64; without it, rows are numbered from 0 in the order read).
+    The file gets `metadata`. The result counts duplicates; `count_mentions` over the files does not. The examples are those of
+    this shard.
     """
     matcher = Matcher(names)
-    tally = Tally(matcher.keys, samples)
+    tally, examples = Tally(matcher.keys), Examples(matcher.keys)
     with whole(path) as file:
         with pq.ParquetWriter(file, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
-            _write_mentions(writer, batches, matcher, tally)
+            _write_mentions(writer, batches, matcher, tally, examples)
         seal_file(file)
-    return tally.result()
+    return tally.result(), examples
 
 
 def _write_mentions(
-    writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch], matcher: Matcher, tally: Tally
+    writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch], matcher: Matcher, tally: Tally, examples: Examples
 ) -> None:
     dictionary = pa.array(matcher.keys, pa.string())
     held: list[pa.RecordBatch] = []
@@ -70,8 +71,9 @@ def _write_mentions(
         if len(rows):
             high, low = _digests(batch, rows)
             keys = pa.DictionaryArray.from_arrays(pa.array(owners, pa.int32()), dictionary)
-            ids = row_ids(batch, tally.rows_read)[rows]
-            held.append(pa.record_batch([keys, pa.array(ids), pa.array(high), pa.array(low)], schema=SCHEMA))
+            ids = row_ids(batch, tally.rows_read)
+            examples.add(batch, ids, rows, owners, high, low)
+            held.append(pa.record_batch([keys, pa.array(ids[rows]), pa.array(high), pa.array(low)], schema=SCHEMA))
         tally.add(batch, rows, owners)
         if sum(part.num_rows for part in held) >= _ROW_GROUP:
             writer.write_table(pa.Table.from_batches(held))
@@ -94,14 +96,14 @@ def check_mentions(path: str | os.PathLike[str]) -> None:
 def count_mentions(
     files: Mapping[str, str | os.PathLike[str]],
     *,
-    samples: int = SAMPLES,
+    samples: int = EXAMPLES,
     memory_limit: str = "200MB",
 ) -> pd.DataFrame:
     """Mentions over all shards, each (URL, text) counted once: columns key, mentions, duplicates, samples; ordered by key.
 
     `files` maps shard keys to files of `scan_shard`; InputError names a missing or damaged file. `duplicates` counts the
-    further copies. `samples` has the first (shard, row) pairs as dictionaries, in the order of the shards' keys. A key
-    without mentions has no row. DuckDB keeps data above `memory_limit` in a temporary folder beside the first file.
+    further copies. `samples` has the (shard, row) pairs with the smallest digests as dictionaries, each at the first of its copies.
+    A key without mentions has no row. DuckDB keeps data above `memory_limit` in a temporary folder beside the first file.
     """
     if not files:
         return pd.DataFrame({"key": [], "mentions": [], "duplicates": [], "samples": []})
@@ -126,7 +128,7 @@ WITH first_copies AS (
   FROM read_parquet($paths, filename = true) JOIN files USING (filename)
   GROUP BY ALL)
 SELECT key, count(*)::BIGINT AS mentions, (sum(copies) - count(*))::BIGINT AS duplicates,
-  [{'shard': p[1], 'row': p[2]} for p in min(place, $samples)] AS samples
+  [{'shard': s[3][1], 'row': s[3][2]} for s in min((digest_high, digest_low, place), $samples)] AS samples
 FROM first_copies GROUP BY key ORDER BY key
 """
 

@@ -18,8 +18,8 @@ from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster import VERSION
 from audit_assets.roster.artists import artists_of
+from audit_assets.roster.caption_columns import SCORES, holds_addresses
 from audit_assets.roster.captions import (
-    SCORES,
     Filters,
     Reading,
     Seen,
@@ -33,6 +33,7 @@ from audit_assets.roster.captions import (
     score_version,
 )
 from audit_assets.roster.controls import draw_controls
+from audit_assets.roster.examples import Examples
 from audit_assets.roster.normalise import names_in, tokens
 from audit_assets.roster.parts import countable
 from audit_assets.roster.pieces import token_counter
@@ -109,8 +110,8 @@ class MentionScan:
 
     # ---- shards
     def describe(self, key: str) -> pd.DataFrame:
-        """Table `captions/<shard>`, one row: rows, sha256, the columns that are read, other columns that may hold captions, smallest
-        and greatest value of each score, and the file's problem.
+        """Table `captions/<shard>`, one row: rows, sha256, the columns that are read, whether they have addresses, other columns that may
+        hold captions, smallest and greatest value of each score, and the file's problem.
 
         The file is read again only if its size or times changed. A file that cannot be read has a `problem`.
         """
@@ -124,12 +125,13 @@ class MentionScan:
         inputs = digest([sha256, vars(self._reading), VERSION])
         if self.warehouse.inputs(table) != inputs:
             row: dict = {"shard": key, "rows": pd.NA, "sha256": sha256, "problem": ""}
-            row |= {"text_column": "", "url_column": "", "other_texts": ""}
+            row |= {"text_column": "", "url_column": "", "addresses": False, "other_texts": ""}
             row |= {f"{score}_{end}": None for score in SCORES for end in ("least", "greatest")}
             try:
                 found = declared(shard)
                 row["rows"], row["problem"] = found.rows, "; ".join(out_of_range(found.scores))
                 row |= {f"{name}_column": found.columns.ours.get(name, "") for name in ("text", "url")}
+                row["addresses"] = holds_addresses(row["url_column"], self._reading.columns)
                 row["other_texts"] = ", ".join(found.columns.other_texts)
                 for score, (least, greatest) in found.scores.items():
                     row |= {f"{score}_least": least, f"{score}_greatest": greatest}
@@ -167,7 +169,7 @@ class MentionScan:
 
     def scan(self, key: str) -> pd.DataFrame:
         """Count one shard, unless this is done. Table `artist_mentions/<shard>` has columns name, mentions (including
-        copies), samples (row ids).
+        copies), samples (row, url and caption, as `Examples` chooses them; url is null if the file has no addresses).
 
         Its `attrs` have inputs, rows_read, rows_kept, rows_naming, rows_failed and rows_not_utf8.
         """
@@ -179,12 +181,12 @@ class MentionScan:
 
             seen = Seen()
             batches = caption_batches(self.shards[key], self.filters, seen=seen)
-            result = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
+            result, examples = scan_shard(batches, self.names, self.warehouse.path(rows), metadata=stamp(inputs))
             counted = pd.DataFrame(
                 {
                     "name": list(result.mentions),
                     "mentions": list(result.mentions.values()),
-                    "samples": [result.samples[name] for name in result.mentions],
+                    "samples": self._samples(key, examples),
                 }
             )
             counted.attrs = {"inputs": inputs, "rows_read": result.rows_read, "rows_kept": result.rows_kept}
@@ -192,6 +194,12 @@ class MentionScan:
             counted.attrs["rows_not_utf8"] = seen.not_utf8
             self.warehouse.write(table, counted, inputs)
         return self.warehouse.read(table)
+
+    def _samples(self, key: str, examples: Examples) -> list[list[dict]]:
+        found = list(examples.found().values())
+        if self.describe(key)["addresses"].iloc[0]:
+            return found
+        return [[sample | {"url": None} for sample in own] for own in found]
 
     def recount(self, key: str) -> tuple[int, list[str]]:
         """The number of captions counted again, and the differences between stored mentions and plain reference, on a sample.
@@ -238,7 +246,7 @@ class MentionScan:
     # ---- all shards
     @cached_property
     def merged(self) -> pd.DataFrame:
-        """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples, note.
+        """Table `artist_mentions`: name, kind, mentions (each (URL, text) once), duplicates, samples (shard, row, url, caption), note.
 
         Mentions are null if no captions were scanned, or if the name cannot be counted. InputError if the current version of
         a shard was not scanned for these names.
@@ -276,7 +284,7 @@ class MentionScan:
                 | vars(self.filters)
             )
         columns = ["shard", "dataset", "score_version", "sha256", "rows", *_COUNTED]
-        columns += ["text_column", "url_column", "other_texts"]
+        columns += ["text_column", "url_column", "addresses", "other_texts"]
         columns += [*vars(self.filters), *(f"{score}_{end}" for score in SCORES for end in ("least", "greatest"))]
         return pd.DataFrame(rows, columns=columns)
 
@@ -305,6 +313,7 @@ class MentionScan:
         counts = count_mentions(files).set_index("key").to_dict("index")
         kinds = dict(zip(self.artists["name"], self.artists["kind"], strict=True))
         kinds |= dict(zip(self.candidates["name"], self.candidates["kind"], strict=True))
+        told = {place: sample for key in self.shards for place, sample in self._told(key).items()}
         rows = []
         for name, own in self.names.items():
             known = counts.get(name)
@@ -315,11 +324,33 @@ class MentionScan:
                     "kind": kinds[name],
                     "mentions": (int(known["mentions"]) if known else 0) if counted else None,
                     "duplicates": (int(known["duplicates"]) if known else 0) if counted else None,
-                    "samples": list(known["samples"]) if known else [],
+                    "samples": self._in_words(name, known["samples"], told) if known else [],
                     "note": self.refused.get(name, "") if self.shards else "no captions were scanned",
                 }
             )
         return pd.DataFrame(rows).astype({"mentions": "Int64", "duplicates": "Int64"})
+
+    def _told(self, key: str) -> dict[tuple[str, str, int], dict]:
+        """(name, shard, row) -> an example of this shard. An example of all shards that lies in this one is among its own."""
+        table = self.warehouse.read(f"artist_mentions/{key}", ["name", "samples"])
+        return {
+            (name, key, int(sample["row"])): {"shard": key, **sample}
+            for name, samples in zip(table["name"], table["samples"], strict=True)
+            for sample in samples
+        }
+
+    def _in_words(self, name: str, places: Iterable[dict], told: dict[tuple[str, str, int], dict]) -> list[dict]:
+        """The examples at these places. InputError if the tables of a shard contradict each other."""
+        found = []
+        for place in places:
+            if (own := told.get((name, place["shard"], int(place["row"])))) is None:
+                path = self.warehouse.path(f"artist_mentions/{place['shard']}")
+                raise InputError(
+                    f"{path}: lacks the caption in row {place['row']} that names {name!r}, although mention_rows has it; delete both "
+                    "files and materialize artist_mentions again."
+                )
+            found.append(own)
+        return found
 
     def more(self, names: Sequence[str]) -> dict[str, int] | None:
         """Captions (including copies) that name each of `names`. These names were not known at the scan, so this makes a second

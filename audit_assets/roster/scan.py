@@ -27,37 +27,31 @@ from audit_assets.roster.normalise import joined, names_in, tokens, unescaped, w
 from audit_assets.roster.scan_pass import add_rows, match_rows
 from audit_assets.roster.scan_tables import Trie, edge_table, fold_tables, lists, token_table
 
-SAMPLES = 10
-
 _ROOM = 1 << 16
 _NOTHING = np.empty(0, np.int64)
 
 
 @dataclass
 class ScanResult:
-    """`mentions` maps a key to the number of captions that name it; `samples` maps it to their first row ids, in the order read.
+    """`mentions` maps a key to the number of captions that name it.
 
     `rows_read` counts all rows. `rows_kept` counts the rows that pass the filters of `caption_batches`; only these are
     scanned. `rows_naming` counts the kept rows that contain at least one name.
     """
 
     mentions: dict[str, int] = field(default_factory=dict)
-    samples: dict[str, list[int]] = field(default_factory=dict)
     rows_read: int = 0
     rows_kept: int = 0
     rows_naming: int = 0
 
 
-def scan(
-    batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
-) -> ScanResult:
+def scan(batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]]) -> ScanResult:
     """Count the captions that name each key of `names` (key -> its name and aliases), once per caption and key.
 
-    `batches` have a string column `text` and may have `kept` (bool) and `row` (int64; without it, rows are numbered
-    from 0 in the order read). A key whose names have no token has no mention. Memory does not grow with the rows.
+    `batches` have a string column `text` and may have `kept` (bool). A key whose names have no token has no mention. Memory does not grow with the rows.
     """
     matcher = Matcher(names)
-    tally = Tally(matcher.keys, samples)
+    tally = Tally(matcher.keys)
     for batch in batches:
         tally.add(batch, *matcher.matches(batch))
     return tally.result()
@@ -66,36 +60,28 @@ def scan(
 class Tally:
     """The figures of `ScanResult`, summed per batch in arrays."""
 
-    def __init__(self, keys: Sequence[str], samples: int) -> None:
+    def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
         self.rows_read = self.rows_kept = self.rows_naming = 0
         self._mentions = np.zeros(len(keys), np.int64)
-        self._samples = np.zeros((len(keys), samples), np.int64)
 
     def add(self, batch: pa.RecordBatch, rows: np.ndarray, owners: np.ndarray) -> None:
         """Add the matches of one batch: positions of rows and indices into `keys`, ordered by position."""
-        ids = row_ids(batch, self.rows_read)
         self.rows_read += batch.num_rows
         self.rows_kept += int(np.count_nonzero(_kept(batch)))
-        self.rows_naming += add_rows(rows, owners, ids, self._mentions, self._samples)
+        self.rows_naming += add_rows(rows, owners, self._mentions)
 
     def result(self) -> ScanResult:
-        counts = self._mentions.tolist()
-        mentions = dict(zip(self.keys, counts, strict=True))
-        places = zip(self.keys, self._samples.tolist(), counts, strict=True)
-        samples = {key: rows[:count] for key, rows, count in places}
-        return ScanResult(mentions, samples, self.rows_read, self.rows_kept, self.rows_naming)
+        mentions = dict(zip(self.keys, self._mentions.tolist(), strict=True))
+        return ScanResult(mentions, self.rows_read, self.rows_kept, self.rows_naming)
 
 
-def scan_reference(
-    batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]], *, samples: int = SAMPLES
-) -> ScanResult:
+def scan_reference(batches: Iterable[pa.RecordBatch], names: Mapping[str, Sequence[str]]) -> ScanResult:
     """The same as `scan`, written exactly as the definition. With a thousand names it takes about a millisecond per caption."""
     spellings = [(key, tuple(tokens(name))) for key, own in names.items() for name in own]
     by_spelling = {str(number): spelling for number, (_, spelling) in enumerate(spellings)}
-    result = ScanResult(dict.fromkeys(names, 0), {key: [] for key in names})
+    result = ScanResult(dict.fromkeys(names, 0))
     for batch in batches:
-        ids = row_ids(batch, result.rows_read)
         result.rows_read += batch.num_rows
         for position in np.flatnonzero(_kept(batch)).tolist():
             result.rows_kept += 1
@@ -104,8 +90,6 @@ def scan_reference(
             result.rows_naming += bool(named)
             for key in named:
                 result.mentions[key] += 1
-                if len(result.samples[key]) < samples:
-                    result.samples[key].append(int(ids[position]))
     return result
 
 

@@ -125,14 +125,12 @@ def _decode(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True)
-def add_rows(rows: np.ndarray, owners: np.ndarray, ids: np.ndarray, mentions: np.ndarray, samples: np.ndarray) -> int:
-    """Count the matches and keep the first ids of each owner. Returns the number of different rows."""
+def add_rows(rows: np.ndarray, owners: np.ndarray, mentions: np.ndarray) -> int:
+    """Count the matches of each owner. Returns the number of different rows."""
     naming, previous = 0, -1
     for index in range(len(rows)):
-        row, owner = rows[index], owners[index]
-        if mentions[owner] < samples.shape[1]:
-            samples[owner, mentions[owner]] = ids[row]
-        mentions[owner] += 1
+        row = rows[index]
+        mentions[owners[index]] += 1
         naming += row != previous
         previous = row
     return naming

@@ -104,9 +104,10 @@ def test_copies_count_once_across_shards_and_one_letter_is_refused_alone(make: M
     assert named(d) == {"Ada Brandvold": 2, "Bruno Eklund": 1, "Clara Farkas": 1, "Dario Oduya": 1, "C": -1}
     table = d.ws.warehouse.read("artist_mentions").set_index("name")
     assert table["duplicates"]["Ada Brandvold"] == 1
-    assert list(table["samples"]["Ada Brandvold"]) == [
-        {"shard": "a.parquet", "row": 0}, {"shard": "b.parquet", "row": 6},
-    ]  # fmt: skip
+    assert sorted(table["samples"]["Ada Brandvold"], key=lambda sample: sample["url"]) == [
+        {"shard": "b.parquet", "row": 6, "url": "another", "caption": "by Ada Brandvold"},
+        {"shard": "a.parquet", "row": 0, "url": "u", "caption": "by Ada Brandvold"},
+    ]
     assert "one letter" in table["note"]["C"]
     shards = d.ws.warehouse.read("caption_shards")
     assert shards[["rows", "rows_read", "rows_kept", "rows_naming"]].to_numpy().tolist() == [[6, 6, 5, 3], [7, 7, 6, 4]]

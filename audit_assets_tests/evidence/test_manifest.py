@@ -64,7 +64,9 @@ def test_from_a_figure_one_comes_to_the_caption_it_begins_with(audited: Path) ->
             "SELECT seed, image_sha256, embedding FROM imitations JOIN imitation_embeddings_miniature_clip "
             "USING (model_version, subject, template, trial) WHERE subject = 'nils-oduya' AND trial = 2"
         ).fetchone()
-        roster = connection.execute("SELECT samples FROM artist_mentions WHERE name = 'Nils Oduya'").fetchone()
+        roster = connection.execute(
+            "SELECT list_transform(samples, lambda s: {'shard': s.shard, 'row': s.\"row\"}) FROM artist_mentions WHERE name = 'Nils Oduya'"
+        ).fetchone()
     assert row is not None
     assert (str(row[0]), row[1]) == (image.seed, image.image_sha256)
     assert vectors(embeddings["embedding"])[2].tolist() == list(row[2])

@@ -1,11 +1,12 @@
 """Rows for the roster's tables of the published schema, beside those of any other subjects."""
 
 ROSTER_ROWS = """
-INSERT INTO caption_shards (shard, dataset, score_version, sha256, rows, rows_read, rows_kept, rows_naming, minimum_score)
-VALUES ('part-0.parquet', 'laion-aesthetics-v2-6plus', 'v2', 'a', 100, 100, 90, 40, 6.0),
-       ('part-1.parquet', 'laion-aesthetics-v2-6plus', 'v2', 'b', 100, 100, 80, 30, 6.0);
+INSERT INTO caption_shards
+  (shard, dataset, score_version, sha256, rows, rows_read, rows_kept, rows_naming, minimum_score, url_column, addresses)
+VALUES ('part-0.parquet', 'laion-aesthetics-v2-6plus', 'v2', 'a', 100, 100, 90, 40, 6.0, 'URL', true),
+       ('part-1.parquet', 'laion-aesthetics-v2-6plus', 'v2', 'b', 100, 100, 80, 30, 6.0, 'URL', true);
 INSERT INTO artist_mentions
-SELECT name, kind, mentions, 1, [{'shard': 'part-0.parquet', 'row': 3}], '' FROM subjects WHERE mentions IS NOT NULL;
+SELECT name, kind, mentions, 1, [{'shard': 'part-0.parquet', 'row': 3, 'url': 'https://example.org/3.jpg', 'caption': 'by ' || name}], '' FROM subjects WHERE mentions IS NOT NULL;
 INSERT INTO artist_mentions VALUES ('C', 'artist', NULL, NULL, [], '''C'' is one letter, which captions are full of');
 INSERT INTO artist_roster
 SELECT subject, name, unnest(rosters), row_number() OVER (ORDER BY mentions DESC, name), mentions, 1, opted_out, '', 'a catalogue',

@@ -29,7 +29,7 @@ def counted(folder: Path, shards: dict[str, Rows], samples: int = 10) -> dict[st
     files = {}
     for key, rows in shards.items():
         files[key] = folder / f"{key}.parquet"
-        assert scan_shard(batches(rows), NAMES, files[key]) == scan(batches(rows), NAMES)
+        assert scan_shard(batches(rows), NAMES, files[key])[0] == scan(batches(rows), NAMES)
     return {row["key"]: row for row in count_mentions(files, samples=samples).to_dict("records")}
 
 
@@ -50,8 +50,10 @@ def test_copies_count_once_within_and_across_shards(tmp_path: Path) -> None:
     assert {key: (row["mentions"], row["duplicates"]) for key, row in found.items()} == {
         "ada": (5, 3), "bea": (1, 0), "none": (1, 0),
     }  # fmt: skip
+    first_copies = {("a", 1), ("a", 3), ("b", 1), ("b", 2), ("b", 3)}
     places = [(place["shard"], place["row"]) for place in found["ada"]["samples"]]
-    assert places == [("a", 1), ("a", 3), ("b", 1)]
+    assert len(places) == 3
+    assert set(places) < first_copies
 
 
 def test_url_and_text_are_not_run_together(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_counts_equal_a_set_of_pairs(tmp_path_factory: pytest.TempPathFactory, s
 
 def test_a_million_copies_are_one(tmp_path: Path) -> None:
     one = pa.record_batch({"url": pa.repeat("u", 65_536), "text": pa.repeat("by Ada", 65_536)})
-    result = scan_shard(itertools.repeat(one, 16), NAMES, tmp_path / "a.parquet")
+    result, _ = scan_shard(itertools.repeat(one, 16), NAMES, tmp_path / "a.parquet")
     assert result.mentions["ada"] == 16 * 65_536
     (row,) = count_mentions({"a": tmp_path / "a.parquet"}).to_dict("records")
     assert (row["mentions"], row["duplicates"]) == (1, 16 * 65_536 - 1)
