@@ -232,7 +232,7 @@ def test_every_call_that_loads_takes_the_safe_options() -> None:
         if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "from_pretrained"
     ]
     spread = [(name, {getattr(k.value, "id", "") for k in call.keywords if k.arg is None}) for name, call in calls]
-    assert len(calls) == 8
+    assert len(calls) == 9
     assert [name for name, own in spread if not own & {"SAFE", "SAFE_WEIGHTS"}] == []
 
 
