@@ -13,6 +13,10 @@ from filelock import FileLock
 
 from audit_assets.config import PROTOCOLS
 
+# The suite runs one process per core. If each of them used all cores, they would wait for one another most of the time. torch reads this
+# when it is loaded, which no import above does, and processes that tests start inherit it: another number of threads draws other images.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 
 

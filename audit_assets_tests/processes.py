@@ -16,8 +16,9 @@ from audit_assets.warehouse.store import vectors
 
 
 def without_limits() -> dict[str, str]:
-    """The environment without limits of threads, which imported benchmarks set: another number of threads draws other images."""
-    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    """The environment without the limits of threads that imported benchmarks set, but for the one that all tests have (`conftest`)."""
+    kept = "OMP_NUM_THREADS"
+    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS") or name == kept}
 
 
 def start(config: Path, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
