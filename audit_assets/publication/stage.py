@@ -287,8 +287,6 @@ class PublicationStage:
 
     def artist_pages(self) -> pd.DataFrame:
         """The pages of all artists with their sha256: table `artist_pages`. Made from the published database alone."""
-        from audit_assets.publication.pages.artist import write_artist_pages
-
         ws, inputs = self.ws, digest([self.inputs(), REPORT_VERSION])
         cells, folder = Cells(ws.warehouse, ws.images), self.artists_folder
         made = cells.done(ARTIST_PAGES, inputs)
@@ -297,6 +295,8 @@ class PublicationStage:
         for cell in cells.in_turn([ARTIST_PAGES]):
             done = cells.done(cell, inputs)
             if done is None or _altered(folder, done):
+                from audit_assets.publication.pages.artist import write_artist_pages  # matplotlib
+
                 with whole_files(folder) as here:
                     pages = [page.name for page in write_artist_pages(ws.database, ws.images.get, here)]
                 for old in folder.glob("*.html"):  # of artists who have left the roster
