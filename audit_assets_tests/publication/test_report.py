@@ -53,6 +53,41 @@ def page(database: Path, tmp_path_factory: pytest.TempPathFactory, shared_load: 
     return write_report(database, MODELS[0], shared_load, tmp_path_factory.mktemp("report"))
 
 
+def rows_of(page: str, table: str) -> list[str]:
+    """The keys of the rows of the table that stands at a place."""
+    own = page[page.index(f'id="{table}-table"') if f'id="{table}-table"' in page else page.index("<table") :]
+    return re.findall(r'<tr data-key="([^"]*)"', own[: own.index("</table>")])
+
+
+def test_rows_beyond_those_of_one_page_are_on_further_pages_each_once(
+    database: Path, tmp_path: Path, shared_load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = write_report(database, MODELS[0], shared_load, tmp_path / "whole")
+    assert not list(whole.parent.glob("*-rows-*"))
+    everybody = re.findall(r'<tr data-key="([^"]*)"', whole.read_text())
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "artists-rows-99.html").write_text("of an earlier report")
+    for module in ("page", "report"):
+        monkeypatch.setattr(f"audit_assets.publication.pages.{module}.MOST_ROWS", 3)
+    report = write_report(database, MODELS[0], shared_load, tmp_path / "cut")
+    first = report.read_text()
+    files = sorted(report.parent.glob("artists-rows-*.html"), key=lambda file: int(file.stem.split("-")[-1]))
+    assert [file.name for file in files] == [f"artists-rows-{n}.html" for n in range(4, len(ARTISTS) + 1, 3)]
+    found = rows_of(first, "artists") + [key for file in files for key in rows_of(file.read_text(), "artists")]
+    assert found == everybody[: len(found)]
+    assert len(set(found)) == len(found) == len(ARTISTS)
+    for file in [report, *report.parent.glob("*-rows-*.html")]:
+        html = file.read_text()
+        assert HOSTILE not in html
+        for link in re.findall(r'href="([a-z][^":]*)"', html):
+            name, _, place = link.partition("#")
+            target = (report.parent / name).read_text() if name.endswith(".html") else ""
+            assert (report.parent / name).is_file(), link
+            assert not place or f'id="{place}"' in target, link
+    assert first.count('class="row"') == 3
+    assert f"The pictures of the other {len(ARTISTS) - 3} artists are on their own pages" in first
+
+
 def test_the_page_needs_no_other_file_and_lets_no_script_run_but_its_own(page: Path) -> None:
     html = page.read_text()
     elements = parsed(html).elements

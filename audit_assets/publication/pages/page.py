@@ -28,6 +28,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = 96
 """Pixels: six pictures of each of 250 artists stay below 20 MB."""
 
+MOST_ROWS = 500
+"""Rows of a table on one page. The rest is on pages of its own, so that the report of thousands of artists opens as fast as one of hundreds."""
+
 Load = Callable[[str], Image.Image]
 """The image of a SHA-256."""
 
@@ -72,13 +75,13 @@ def data_address(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def render(template: str, csv_folder: Path | None = None, **values: Any) -> str:
+def render(template: str, folder: Path | None = None, **values: Any) -> str:
     """The page of a template below ``templates/``. Every value is escaped as text, except Markup, which only this package makes.
 
-    If ``csv_folder`` is given, each table is written there as CSV, and the page links to it.
+    If ``folder`` is given, each table is written there as CSV, and what is beyond MOST_ROWS rows of a table on further pages; the page leads to both.
     """
-    if csv_folder is not None:
-        values = _with_csv(csv_folder, values)
+    if folder is not None:
+        values = _with_parts(folder, _with_csv(folder, values))
     return _environment().get_template(template).render(**values)
 
 
@@ -94,6 +97,25 @@ def _with_csv(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
                 rows.writerow([_cell(heading) for heading in value.columns])
                 rows.writerows([[_cell(cell) for cell in row] for row in value.rows])
             found[name] = replace(value, file=f"{name}.csv")
+    return found
+
+
+def _with_parts(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Write what is beyond MOST_ROWS rows of a table on pages named by the table's place. Such pages of an earlier report are deleted."""
+    for earlier in folder.glob("*-rows-*.html"):
+        earlier.unlink()
+    found = dict(values)
+    for name, table in values.items():
+        if not isinstance(table, Table) or len(table.rows) <= MOST_ROWS:
+            continue
+        starts = range(0, len(table.rows), MOST_ROWS)
+        ends = [min(start + MOST_ROWS, len(table.rows)) for start in starts]
+        files = [f"report.html#{name}-table", *(f"{name}-rows-{start + 1}.html" for start in starts[1:])]
+        parts = [(file, f"{start + 1:,} to {end:,}") for file, start, end in zip(files, starts, ends, strict=True)]
+        cut = [replace(table, rows=table.rows[a:b], keys=table.keys[a:b]) for a, b in zip(starts, ends, strict=True)]
+        for file, (_, rows), part in zip(files[1:], parts[1:], cut[1:], strict=True):
+            write(folder / file, render("part.html.j2", **values | {"part": part, "parts": parts, "rows": rows}))
+        found[name] = replace(cut[0], parts=parts, place=name)
     return found
 
 

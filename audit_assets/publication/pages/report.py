@@ -14,7 +14,7 @@ from PIL import Image
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings import paper_figures as figures
 from audit_assets.publication.pages import copies as copied
-from audit_assets.publication.pages.page import Chart, Load, Picture, render, thumbnail, write
+from audit_assets.publication.pages.page import MOST_ROWS, Chart, Load, Picture, render, thumbnail, write
 from audit_assets.publication.pages.reliability import write_reliability
 from audit_assets.publication.queries import across_models, images, matching
 from audit_assets.publication.queries import arms as read_arms
@@ -64,13 +64,14 @@ def write_report(
 
 def _page(results: ModelResults, load: Load, folder: Path) -> str:
     artists = artist_tables.artist_rows(results)
+    drawn = artists[:MOST_ROWS]
     one = read.only_artist(results.connection)
     paper = matching.paper_test(results)
     compared, subjects = _beside_others(results)
     in_arms = read_arms.arms(results)
     return render(
         "report.html.j2",
-        csv_folder=folder,
+        folder=folder,
         paged=frozenset(read_artist.with_page(results.connection)["subject"]),
         results=results,
         alpha=read.alpha(results.connection, results.protocol),
@@ -97,8 +98,9 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
             [{str(k): v for k, v in row.items()} for row in asked.verdicts(results).to_dict("records")]
         ),
         artists=artist_tables.artists(artists),
-        forest=[] if one else _forest(artists),
-        gallery=_gallery(results, artists, load),
+        forest=[] if one else _forest(drawn),
+        gallery=_gallery(results, drawn, load),
+        not_drawn=len(artists) - len(drawn),
         confusion=tables.confusion(results),
         controls=tables.controls(results),
         contrasts=tables.contrasts(results),

@@ -26,6 +26,10 @@ class Table:
     """One identifier per row (the subject) if other parts of the page refer to rows."""
     file: str = ""
     """The table as CSV beside the page, if there is one."""
+    parts: Sequence[tuple[str, str]] = field(default=())
+    """If the table is too long for one page: each page with a part of it, and which rows it has."""
+    place: str = ""
+    """Where on its page a table stands whose other parts lead back to it."""
 
     @property
     def heads(self) -> list[str]:
