@@ -1,4 +1,4 @@
-"""What the answers of a model behind an API must agree with: the protocol's prompts and seeds, and the name that was asked for."""
+"""What the answers of a model behind an API must agree with: the protocol's prompts and seeds, and the name that was asked for; and who passed them on."""
 
 import re
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from audit_assets.generation.imitate import doubled
 from audit_assets.generation.seeds import image_seed
 from audit_assets.roster.normalise import names_in, tokens
 
+CAME_THROUGH = "came through"
+"""The reason of an image that a gateway passed on begins so; its name and version follow."""
 _SURNAME = 3
 """A last name of this many letters or more identifies its artist without the first name."""
 
@@ -41,6 +43,17 @@ def rewritten(revised: str | None, names: Sequence[str], called: str = "") -> bo
 
 def _names(text: str, spellings: set[tuple[str, ...]]) -> bool:
     return bool(names_in(text, {" ".join(spelling): spelling for spelling in spellings}))
+
+
+def passed_on(rows: pd.DataFrame) -> list[str]:
+    """A note for each gateway that images of these rows came through: it may hide what its backend said of them."""
+    reasons = rows.loc[rows["image_sha256"].notna(), "reason"].dropna().astype("str")
+    found = reasons.str.extract(rf"^{CAME_THROUGH} ([^;]+)")[0].dropna()
+    return [
+        f"{count} image{'' if count == 1 else 's'} {CAME_THROUGH} {gateway}, a proxy that leaves out whether its backend filtered an image, and error codes; an image that was "
+        "filtered may count as one that was made, so ask the backend itself if you can."
+        for gateway, count in found.value_counts(sort=False).items()
+    ]
 
 
 def check_answers(rows: pd.DataFrame, protocol: Protocol, subject: str, bits: int | None) -> list[str]:

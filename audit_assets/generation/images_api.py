@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from anyio.to_thread import run_sync
 
 from audit_assets.config import ApiEntry
 from audit_assets.errors import Stopped
+from audit_assets.generation.answers import CAME_THROUGH
 from audit_assets.generation.spending import Spending
 from audit_assets.models.served import Server
 
@@ -35,8 +37,25 @@ _REFUSALS = (
     "content_policy", "contentpolicy", "contentfilter", "content_filter", "content_filtered", "moderation", "safety", "responsibleai",
     "policy_violation", "policyviolation", "prohibited_content", "nsfw", "copyright", "recitation",
 )  # fmt: skip
-_REFUSING_WORDS = ("safety system", "content policy", "content management policy", "content filter", "usage policies")
-_NO_MONEY = ("insufficient_quota", "billing", "payment", "quota_exceeded")
+_REFUSING_WORDS = (
+    "safety_system", "content_policy", "contentpolicy", "content_management_policy", "content_filter", "contentfilter", "usage_policies",
+    "policy_violation", "policyviolation", "moderation_blocked", "prohibited_content",
+)  # fmt: skip
+"""In a message, words or a code. A proxy repeats what its backend answered as a message, and puts a code of its own beside it."""
+_GATEWAYS = {"x-litellm-version": "litellm"}
+"""A header -> the gateway that it tells of: a proxy that writes the answers of its backend anew, in the fields that it knows."""
+_NO_MONEY = ("insufficient_quota", "billing", "payment", "quota_exceeded", "budget_exceeded")
+_NO_MONEY_WORDS = (
+    "exceeded_your_current_quota", "insufficient_quota", "billing_hard_limit", "insufficient_funds", "insufficient_credit",
+    "budget_has_been_exceeded", "budget_exceeded",
+)  # fmt: skip
+_NO_MODEL = re.compile(
+    r"\b(invalid|unknown|no such) model\b|\bmodel\b[^.\n]{0,80}\b(does not exist|not found|is not available)\b|model_not_found",
+    re.I,
+)
+_TRY_AGAIN = re.compile(
+    r"try again in (?:(\d{1,4}) ?m(?:in\w*)? ?)?(?:(\d{1,6}(?:\.\d{1,9})?) ?(ms|s)(?:ec\w*)?)?\b", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,7 @@ class ImagesApi:
         self.server, self.asked, self.spending = server, asked, spending
         self._not_before = 0.0
         self._failed = 0
+        self._answered = False
 
     async def __aenter__(self) -> "ImagesApi":
         for library in ("httpx2", "httpcore2"):  # their logs name the address
@@ -121,12 +141,17 @@ class ImagesApi:
 
     def _counted(self, answer: Answer) -> Answer:
         self._failed = self._failed + 1 if answer.status == "failed" else 0
+        self._answered |= answer.status != "failed"
         return answer
 
     def check(self, answer: Answer) -> None:
         """Stopped if this answer, which the caller has kept, is the last of too many in a row that failed."""
         if answer.status == "failed" and self._failed >= FAILURES:
-            self._stop(f"{self._failed} images in a row failed (the last: {answer.code}, {answer.reason})")
+            asked = self.asked
+            remedy = f"; none was made yet, so look at `model`, at `settings`, at {asked.address_env} and at the key in {asked.key_env}"
+            self._stop(
+                f"{self._failed} images in a row failed (the last: {answer.code}, {answer.reason}){'' if self._answered else remedy}"
+            )
 
     def unusable(self, answer: Answer, why: str) -> Answer:
         """The answer whose image cannot be read, as a failed one."""
@@ -193,7 +218,7 @@ class ImagesApi:
             )
         if status in (400, 403, 422, 451) and self._refuses(code, message):
             return Answer("refused", code=named, reason=message or http)
-        if status == 402 or any(word in (code or "").lower() for word in _NO_MONEY):
+        if status == 402 or any(word in (code or "").lower() for word in _NO_MONEY) or _has(message, _NO_MONEY_WORDS):
             self._stop(f"{said} ({named}); look at the account")
         if status in (401, 403):
             self._stop(f"{http}: it does not take the key in {self.asked.key_env} ({named}); correct it")
@@ -201,10 +226,13 @@ class ImagesApi:
             self._stop(
                 f"{said}: no images API is at {self.asked.address_env}, or it knows no such model; correct the variable, or `model`"
             )
+        if status in (400, 422) and not self._answered and _NO_MODEL.search(f"{code} {message}"):
+            self._stop(f"{said} ({named}): it knows no such model; correct `model`")
+        wait = _retry_after(head, message)
         if status in (429, 503):
-            raise _Again(named, f"{http}: it is busy", paid=False, gone=True, wait=_retry_after(head))
+            raise _Again(named, f"{http}: it is busy", paid=False, gone=True, wait=wait)
         if status in (408, 409, 425) or status >= 500:
-            raise _Again(named, said, paid=status >= 500, wait=_retry_after(head))
+            raise _Again(named, said, paid=status >= 500, wait=wait)
         return Answer("failed", code=named, reason=said)
 
     def _said(self, content: bytes) -> tuple[str | None, str]:
@@ -222,13 +250,12 @@ class ImagesApi:
         codes = [inner.get("code") if isinstance(inner, dict) else None, error.get("code"), error.get("type")]
         texts = [self._clean(c, 100) for c in codes if isinstance(c, (str, int)) and str(c).strip()]
         refusing = next((c for c in texts if self._refuses(c, "")), None)
+        named = next((c for c in texts if not c.isdecimal()), None)  # some servers give the status of HTTP as the code
         message = error.get("message") or error.get("detail") or ""
-        return refusing or next(iter(texts), None), self._clean(message) if isinstance(message, str) else ""
+        return refusing or named or next(iter(texts), None), self._clean(message) if isinstance(message, str) else ""
 
     def _refuses(self, code: str | None, message: str) -> bool:
-        low = (code or "").lower().replace("-", "_").replace(" ", "_")
-        known = code in self.asked.refusal_codes or any(word in low for word in _REFUSALS)
-        return known or any(words in message.lower() for words in _REFUSING_WORDS)
+        return code in self.asked.refusal_codes or _has(code or "", _REFUSALS) or _has(message, _REFUSING_WORDS)
 
     async def _made(self, head: httpx2.Headers, content: bytes) -> Answer:
         """The image of an answer that says that all went well. Whatever is wrong with it was paid, and is kept."""
@@ -258,10 +285,10 @@ class ImagesApi:
             "model": self._clean(found["model"], 200) if isinstance(found.get("model"), str) else None,
             "created": _created(found.get("created")),
         }
-        note = None
+        notes = [f"{CAME_THROUGH} {self._clean(f'{name} {head[h]}', 60)}" for h, name in _GATEWAYS.items() if h in head]
         if len(data) > 1:
             await run_sync(self.spending.change, len(data) - 1)
-            note = f"the server sent {len(data)} images for n=1; the first counts"
+            notes.append(f"the server sent {len(data)} images for n=1; the first counts")
         why = first.get("finish_reason") or first.get("finishReason") or first.get("error")
         code, message = self._of_error(why) if isinstance(why, dict) else (self._clean(why, 100) if why else None, "")
         if not first.get("b64_json") and not first.get("url"):
@@ -279,9 +306,9 @@ class ImagesApi:
         flags = ((name, v if isinstance(v, list) else [v]) for name, v in {**found, **first}.items())
         flag = next((n for n, values in flags if self._refuses(n, "") and any(v is True for v in values)), None)
         if flag or self._refuses(code, message):
-            said = "; ".join(s for s in ("the server says that it filtered this image", message, note) if s)
+            said = "; ".join(s for s in ("the server says that it filtered this image", message, *notes) if s)
             return Answer("blocked", image=image, code=self._clean(flag or code, 100), reason=said, **about)
-        return Answer("made", image=image, reason=note, **about)
+        return Answer("made", image=image, reason="; ".join(notes) or None, **about)
 
     async def _image(self, item: dict[str, Any]) -> tuple[bytes | None, str]:
         """The bytes of an image, given as base64 or by its address."""
@@ -323,9 +350,18 @@ class ImagesApi:
         return None, why
 
 
-def _retry_after(head: httpx2.Headers) -> float | None:
-    """The seconds of a header Retry-After, which has seconds or a date. None if it has neither."""
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    """Whether a text has one of these words, written with spaces, hyphens or underscores."""
+    low = re.sub(r"[\s-]+", "_", text.lower())
+    return any(word in low for word in words)
+
+
+def _retry_after(head: httpx2.Headers, message: str = "") -> float | None:
+    """The seconds of a header Retry-After, which has seconds or a date, or else those of a message. None if neither says it."""
     said = head.get("retry-after", "").strip()
+    if not said and (found := _TRY_AGAIN.search(message)) and any(found.groups()):
+        minutes, seconds, unit = found.groups()
+        return 60 * float(minutes or 0) + float(seconds or 0) / (1000 if unit and unit.lower() == "ms" else 1)
     try:
         if said.replace(".", "", 1).isdecimal() and said.isascii():
             return min(float(said), 1e9)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
+from audit_assets.generation.answers import passed_on
 from audit_assets.generation.makers import Maker, asked_in_arms, maker, unread_in_arms
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -174,12 +175,15 @@ class ImitationStage:
         ]
 
     def _notes(self, resolved: ResolvedModel) -> list[str]:
-        """What was assumed of a model version, and how its supplied images differ from the protocol. Files that are not read have a table of their own."""
+        """What was assumed of a model version, how its supplied images differ from the protocol, and who passed its images on. Files that are not read have a table of their own."""
         found = [*resolved.notes(), *self.check_words(resolved)]
-        if resolved.source == "image_folder":
+        if resolved.source in ("image_folder", "api"):
             made = [t for s in self.ws.prompted() if self.ws.warehouse.inputs(t := f"imitations/{resolved.name}/{s}")]
             rows = self.ws.warehouse.read_all(made)
-            found += image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()) if len(rows) else []
+            if resolved.source == "api":
+                found += passed_on(rows) if "reason" in rows else []
+            else:
+                found += image_folder.deviations(rows, self.ws.protocol, self.ws.subjects()) if len(rows) else []
         return found
 
     def unread(self, model: str) -> list[Unread]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from PIL import Image
 from audit_assets.config import ApiEntry, ModelEntry, Protocol
 from audit_assets.errors import InputError, Stopped
 from audit_assets.generation import images_api, served
-from audit_assets.generation.answers import check_answers, rewritten
+from audit_assets.generation.answers import check_answers, passed_on, rewritten
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.makers import AskedModel
 from audit_assets.generation.served import ServedModel
@@ -304,6 +305,12 @@ def test_images_that_a_server_sends_unasked_count(tmp_path: Path, monkeypatch: p
 
 
 # ---- refusals
+def by_gateway(message: str, kind: str = "invalid_request_error", status: int = 400) -> Reply:
+    """An error of a backend as a gateway (litellm) passes it on: the code is lost, and the status of HTTP stands in its place."""
+    said = f"litellm.APIError: OpenAIException - {message}\n\nLiteLLM: model group 'tiny' failed with the error above."
+    return Reply({"error": {"message": said, "type": kind, "param": None, "code": str(status)}}, status)
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
@@ -316,12 +323,17 @@ def test_images_that_a_server_sends_unasked_count(tmp_path: Path, monkeypatch: p
         (Reply(error("moderation_blocked", "no"), 403), "moderation_blocked"),
         (Reply({"created": 1, "data": [{"finish_reason": "CONTENT_FILTERED"}]}), "CONTENT_FILTERED"),
         (Reply(error("artist_opted_out", "no"), 422), "artist_opted_out"),  # named in refusal_codes
+        (by_gateway("Your request was rejected by the safety system."), "invalid_request_error"),
+        (by_gateway('{"code": "content_policy_violation", "message": "no"}'), "invalid_request_error"),
+        (by_gateway("ContentPolicyViolationError: no"), "invalid_request_error"),
+        (by_gateway("This artist opted out.", "image_generation_user_error"), "image_generation_user_error"),
     ],
 )
 def test_a_refusal_is_an_outcome_with_the_servers_code(
     reply: Reply, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with asking(tmp_path, lambda b, n: reply, monkeypatch, refusal_codes=["artist_opted_out"]) as (maker, server):
+    codes = ["artist_opted_out", "image_generation_user_error"]
+    with asking(tmp_path, lambda b, n: reply, monkeypatch, refusal_codes=codes) as (maker, server):
         table = maker.make("ada-brandvold", NAME)
         again = maker.make("ada-brandvold", NAME)
     assert table["status"].tolist() == ["refused"] * 4
@@ -423,7 +435,28 @@ def page(body: Body, number: int) -> Reply:
         (page, "answers with a page"),
         (lambda b, n: Reply({}, 307, Location="http://127.0.0.2:1/v1/images/generations"), "a redirect"),
         (lambda b, n: Reply(error("insufficient_quota", "You exceeded your quota"), 429), "look at the account"),
+        (
+            lambda b, n: by_gateway(
+                "You exceeded your current quota, please check your plan.", "throttling_error", 429
+            ),
+            "look at the account",
+        ),
+        (lambda b, n: by_gateway("Budget has been exceeded! Max budget: 1.0"), "look at the account"),
+        (lambda b, n: by_gateway("Invalid model name passed in model=tiny"), "knows no such model; correct `model`"),
+        (lambda b, n: Reply(error(None, "The model `tiny` does not exist"), 422), "knows no such model"),
+        (
+            lambda b, n: Reply(
+                {"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}, 400
+            ),
+            r"3 images in a row failed .*no_db_connection.*; none was made yet, so look at .*the key in AUDIT_API_KEY",
+        ),
+        (lambda b, n: by_gateway("Unknown parameter: 'moderation'."), "3 images in a row failed .*'moderation'"),
+        (lambda b, n: by_gateway("safety_checker is no parameter"), "3 images in a row failed .*safety_checker"),
         (lambda b, n: Reply(error("slow", "slow down"), 429, Retry_After="0"), "it is busy"),
+        (
+            lambda b, n: Reply(error("slow", "Add a payment method at /account/billing. Try again in 0s."), 429),
+            "it is busy",
+        ),
         (lambda b, n: Reply(error("slow", "slow down"), 429, Retry_After="86400"), "asks to wait 86400 seconds"),
         (
             lambda b, n: Reply(error("slow", "slow down"), 429, Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"),
@@ -468,6 +501,50 @@ def test_every_call_waits_as_long_as_the_server_says(tmp_path: Path, monkeypatch
 
     assert rows_of(tmp_path, busy_once, monkeypatch, concurrency=1)["status"].tolist() == ["ok"] * 4
     assert 1 <= at[1] - at[0] < 20
+
+
+@pytest.mark.parametrize(
+    ("header", "message", "seconds"),
+    [
+        ("7", "Please try again in 20s.", 7),
+        ("", "Please try again in 20s.", 20),
+        ("", "Please try again in 6m0s. Visit", 360),
+        ("", "Please try again in 1m30.5s.", 90.5),
+        ("", "Please try again in 120ms.", 0.12),
+        ("", "Try again in 5 seconds. All deployments are in cooldown.", 5),
+        ("", "Try again in 2 minutes.", 120),
+        ("", "Try again in 3 hours.", None),
+        ("", "Try again in a while.", None),
+        ("soon", "", None),
+        ("", "", None),
+    ],
+)
+def test_the_time_to_wait_is_in_the_header_or_else_in_the_message(
+    header: str, message: str, seconds: float | None
+) -> None:
+    head = httpx2.Headers({"Retry-After": header} if header else {})
+    assert images_api._retry_after(head, message) == seconds
+
+
+def test_a_model_is_unknown_only_as_long_as_nothing_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = Reply(error(None, "The upscaling model was not found"), 400)
+    table = rows_of(tmp_path, in_the_middle(reply), monkeypatch, concurrency=1)
+    assert table["status"].tolist() == ["ok", "failed", "ok", "ok"]
+
+
+def test_images_that_a_gateway_passed_on_are_noted_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = Reply(made(pattern("x", 64)), X_Litellm_Version="1.2.3")
+    table = rows_of(tmp_path, in_the_middle(reply), monkeypatch, settings={"size": 32}, concurrency=1)
+    assert table["status"].tolist() == ["ok"] * 4
+    assert table["reason"].dropna().tolist() == ["came through litellm 1.2.3; has 64 x 64 pixels, not 32 x 32"]
+    (note,) = passed_on(table)
+    assert note.startswith(
+        "1 image came through litellm 1.2.3, a proxy that leaves out whether its backend filtered an image"
+    )
+    assert passed_on(table.drop(index=1)) == []
+    assert passed_on(table.iloc[:0]) == []
 
 
 def in_the_middle(reply: Reply) -> Callable[[Body, int], Any]:
