@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from audit_assets.workspace import Workspace
+from audit_assets_tests.conftest import made_once
 from audit_assets_tests.processes import free_port
 from audit_assets_tests.publication import world
 from audit_assets_tests.roster.published import ROSTER_ROWS
@@ -263,7 +264,10 @@ def load() -> Callable[[str], Image.Image]:
 @pytest.fixture(scope="session")
 def simulated(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A simulated audit of two versions, with names that would break a page; only read."""
-    return world.simulate(tmp_path_factory.mktemp("simulated"), miniature, world.World(names=world.HOSTILE))
+    hostile = world.World(names=world.HOSTILE)
+    return Workspace.open(
+        made_once(tmp_path_factory, "simulated", lambda f: world.simulate(f, miniature, hostile)) / "audit.yaml"
+    )
 
 
 @pytest.fixture
