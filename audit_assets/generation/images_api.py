@@ -329,7 +329,10 @@ class ImagesApi:
         except ValueError:
             return None, "the address of the image is none"
         if parts.scheme != "https" and (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
-            return None, "the address of the image is neither https nor at the server itself, and was not followed"
+            return None, (
+                "the address of the image is neither https nor at the server itself, and was not followed; if the server can send the image itself, "
+                "set `response_format: b64_json` in `settings`"
+            )
         why = ""
         for attempt in range(self.asked.retries + 1):
             if attempt:

@@ -5,13 +5,9 @@ are those of a foreign program.
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,8 +32,9 @@ from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 from audit_assets_tests import one_artist
 from audit_assets_tests.drive import drive
+from audit_assets_tests.generation.foreign_server import running
 from audit_assets_tests.generation.images_server import Body, ImagesServer, Reply, error, made, pattern, png, serving
-from audit_assets_tests.processes import free_port, heed_interrupts
+from audit_assets_tests.processes import free_port
 
 pytestmark = [
     pytest.mark.long,
@@ -96,40 +93,9 @@ def _started(program: Path, folder: Path, backend: str) -> Iterator[str]:
     (folder / "config.yaml").write_text(json.dumps(content), encoding="utf-8")
     port = free_port()
     command = [str(program), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a list of prices
-        "NO_PROXY": "127.0.0.1",
-    }
-    with (folder / "said.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=heed_interrupts,
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "said.log")
+    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # else it fetches a list of prices
+    with running(command, folder, f"http://127.0.0.1:{port}/health/liveliness", environment):
         yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
-
-
-def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text(errors="replace")
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(log.read_text(errors="replace"))
 
 
 @pytest.fixture(autouse=True)
