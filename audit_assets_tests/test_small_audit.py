@@ -17,6 +17,8 @@ from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.references.stage import ReferenceStage
+from audit_assets.results.comparison import COMPARISON
+from audit_assets.results.comparison import audited as audited_versions
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.stage import RECIPES, ResultStage
@@ -303,6 +305,15 @@ def test_the_same_audit_from_scratch_gives_the_same_rows(
                     frame["embedding"] = [v.tobytes() for v in vectors(frame["embedding"])]
                 frames.append(frame)
         pd.testing.assert_frame_equal(frames[0], frames[1])
+
+
+def test_a_comparison_before_any_version_has_all_of_its_results_compares_nothing(copied: Path) -> None:
+    ws = workspace_of(copied)
+    assert audited_versions(ws) == ["miniature-1"]
+    (copied.parent / "warehouse" / "arm_results" / "miniature-1.parquet").unlink()
+    assert audited_versions(ws) == []
+    for table in ResultStage(ws).make(COMPARISON, "").values():
+        assert table.empty
 
 
 def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has(audited: Path) -> None:

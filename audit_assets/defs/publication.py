@@ -8,6 +8,7 @@ import pandas as pd
 from audit_assets import publication
 from audit_assets.defs.arms import arm_results
 from audit_assets.defs.checks import checked, claim, recorded
+from audit_assets.defs.comparison import model_comparison
 from audit_assets.defs.conditions import FOLLOWS, FOLLOWS_THE_DATABASE, FOLLOWS_WHAT_IS_THERE, LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.embeddings import image_texts
 from audit_assets.defs.identification import auditability, identification, image_copies
@@ -15,7 +16,7 @@ from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import finished, picture_of
 from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import DEPLOYMENT, AuditResource
-from audit_assets.defs.verdicts import model_comparison, ratings, sensitivity, verdicts
+from audit_assets.defs.verdicts import ratings, sensitivity, verdicts
 from audit_assets.hashing import digest
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"]}

@@ -3,14 +3,13 @@
 import dagster as dg
 
 from audit_assets.defs.checks import claim, made_and_searched, recorded
-from audit_assets.defs.conditions import FOLLOWS_WHAT_IS_THERE
 from audit_assets.defs.embeddings import image_texts
-from audit_assets.defs.identification import GROUP, OF_A_VERSION, auditability, identification
+from audit_assets.defs.identification import OF_A_VERSION, auditability, identification
 from audit_assets.defs.imitations import imitations
 from audit_assets.defs.matching import matching
 from audit_assets.defs.metadata import as_markdown, finished, plotted
 from audit_assets.defs.models import encoders, model_versions
-from audit_assets.defs.partitions import everything, model_of_grid
+from audit_assets.defs.partitions import model_of_grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.hashing import digest
 
@@ -23,11 +22,6 @@ FOLLOW_FROM_ANSWERS = claim(
     "ratings_follow_from_the_answers",
     "ratings",
     "The agreement of raters and their verdicts, computed again from the answers and the key, are the same.",
-)
-FOLLOWS_FROM_VERSIONS = claim(
-    "comparison_follows_from_each_version",
-    "model_comparison",
-    "Every difference, computed again from the tables of the two versions, is the same.",
 )
 
 
@@ -85,27 +79,4 @@ def ratings(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mater
         checks=[check],
         verdicts=dg.MetadataValue.md(as_markdown(tables["rater_verdicts"])),
         agreement=dg.MetadataValue.md(as_markdown(tables["rater_agreement"])),
-    )
-
-
-@dg.asset(
-    automation_condition=FOLLOWS_WHAT_IS_THERE,
-    **GROUP,
-    deps=[dg.AssetDep(a, partition_mapping=everything) for a in (identification, matching, verdicts)],
-    check_specs=[FOLLOWS_FROM_VERSIONS],
-)
-def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
-    """Changes from one model version to another on the same subjects, prompts and seeds: overall, per artist, and in verdicts."""
-    from audit_assets.results.comparison import COMPARISON  # imports scipy and numba, so not at load
-
-    tables, check = made_and_searched(audit.workspace, COMPARISON, FOLLOWS_FROM_VERSIONS)
-    table, by_subject = tables["model_comparison"], tables["model_comparison_by_subject"]
-    changed = by_subject[by_subject["changed"].astype(bool)]
-    return finished(
-        table,
-        digest([table.to_json(), by_subject.to_json()]),
-        published="model_comparison",
-        checks=[check],
-        overall=dg.MetadataValue.md(as_markdown(table, len(table))),
-        changed=dg.MetadataValue.md(as_markdown(changed, len(changed))),
     )

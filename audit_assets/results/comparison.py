@@ -267,9 +267,15 @@ def _sources(ws: Workspace, model: str) -> list[str]:
     return [f"{t}/{v}" for v in audited(ws) for t in _COMPARED]
 
 
+def _results(ws: Workspace, table: str, versions: Sequence[str]) -> pd.DataFrame:
+    """The rows of every version. Without any version, no rows: the comparison may run before the first version has all of its results."""
+    found = ws.warehouse.read_all([f"{table}/{v}" for v in versions])
+    return found if versions else pd.DataFrame(columns=columns(table))
+
+
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     versions = audited(ws)
-    scored = scores(*(ws.warehouse.read_all([f"{t}/{v}" for v in versions]) for t in _COMPARED))
+    scored = scores(*(_results(ws, table, versions) for table in _COMPARED))
     retrainings = [(m.retraining_of, m.name) for m in ws.audit.models if m.retraining_of]
     compared = with_retraining(by_subject(scored, versions, protocol=ws.protocol), retrainings)
     return {

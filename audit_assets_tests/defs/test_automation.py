@@ -22,6 +22,8 @@ from audit_assets.defs.automation import (
 )
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import AuditResource
+from audit_assets.results.comparison import PER_MODEL
+from audit_assets.runs.driver import EXPERIMENTS
 
 
 def models_of(config: Path, **changes: dict[str, object]) -> Path:
@@ -166,6 +168,23 @@ def test_a_comparison_does_not_wait_for_a_version_that_is_not_audited() -> None:
             location, instance, asset_selection=dg.AssetSelection.assets(asset), cursor=settled.cursor
         )
         assert result.get_num_requested(asset) == 1
+
+
+def test_a_comparison_is_made_again_when_the_last_result_of_a_version_comes() -> None:
+    """A version counts when all of its results exist (`results.comparison.audited`), and they come in any order."""
+    location = defs()
+    asset = AssetKey("model_comparison")
+    made = {key.to_user_string() for key in location.resolve_asset_graph().get(asset).parent_keys}
+    assert made == {*EXPERIMENTS} - {"image_texts"}
+    assert len(made) == len(PER_MODEL)
+    wanted = dg.AssetSelection.assets(asset)
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("model_version", ["one"])
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        for name in sorted(made):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
+            result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=result.cursor)
+            assert result.get_num_requested(asset) == 1, name
 
 
 def test_a_report_waits_for_results_that_are_only_asked_for() -> None:
