@@ -161,13 +161,23 @@ def test_a_comparison_does_not_wait_for_a_version_that_is_not_audited() -> None:
     asset = AssetKey("model_comparison")
     with DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("model_version", ["one", "two"])
-        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=dg.AssetSelection.assets(asset))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=dg.AssetSelection.assets(asset))
         for name in ("identification", "matching", "verdicts"):
             instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
-        result = dg.evaluate_automation_conditions(
-            location, instance, asset_selection=dg.AssetSelection.assets(asset), cursor=settled.cursor
+        assert requested(location, instance, asset, result) == [0, 1, 0]
+
+
+def requested(
+    location: dg.Definitions, instance: DagsterInstance, asset: AssetKey, before: dg.EvaluateAutomationConditionsResult
+) -> list[int]:
+    """How often an asset is requested in the next three ticks."""
+    found = []
+    for _ in range(3):
+        before = dg.evaluate_automation_conditions(
+            location, instance, asset_selection=dg.AssetSelection.assets(asset), cursor=before.cursor
         )
-        assert result.get_num_requested(asset) == 1
+        found.append(before.get_num_requested(asset))
+    return found
 
 
 def test_a_comparison_is_made_again_when_the_last_result_of_a_version_comes() -> None:
@@ -177,14 +187,35 @@ def test_a_comparison_is_made_again_when_the_last_result_of_a_version_comes() ->
     made = {key.to_user_string() for key in location.resolve_asset_graph().get(asset).parent_keys}
     assert made == {*EXPERIMENTS} - {"image_texts"}
     assert len(made) == len(PER_MODEL)
-    wanted = dg.AssetSelection.assets(asset)
+    for last in sorted(made):
+        with DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("model_version", ["one"])
+            for name in made - {last}:
+                instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
+            before = dg.evaluate_automation_conditions(
+                location, instance, asset_selection=dg.AssetSelection.assets(asset)
+            )
+            assert before.get_num_requested(asset) == 0
+            instance.report_runless_asset_event(dg.AssetMaterialization(last, partition="one"))
+            assert requested(location, instance, asset, before) == [0, 1, 0], last
+
+
+def test_a_comparison_is_not_requested_beside_a_result_that_the_same_news_requests() -> None:
+    """It would read what was there before, and its own update would hide that of the result."""
+    location = defs()
+    asset, beside = AssetKey("model_comparison"), AssetKey("arm_results")
+    wanted = dg.AssetSelection.assets(asset, beside)
     with DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("model_version", ["one"])
-        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
-        for name in sorted(made):
-            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="one"))
-            result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=result.cursor)
-            assert result.get_num_requested(asset) == 1, name
+        inputs = location.resolve_asset_graph().get(beside).parent_keys
+        for key in inputs - {AssetKey("verdicts")}:
+            partition = None if key.to_user_string() in ("label_embeddings", "auditability") else "one"
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        instance.report_runless_asset_event(dg.AssetMaterialization("verdicts", partition="one"))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=settled.cursor)
+        assert result.get_num_requested(beside) == 1
+        assert result.get_num_requested(asset) == 0
 
 
 def test_a_report_waits_for_results_that_are_only_asked_for() -> None:
