@@ -9,14 +9,20 @@ artists with works. Blank images and copied works show only in the run, so a pla
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil, comb
+from math import ceil
 
 import numpy as np
 
-from audit_assets.measurement import name_controls, own_cell, own_cell_companions, perfect_imitator, similarities
+from audit_assets.measurement import (
+    name_controls,
+    own_cell,
+    own_cell_companions,
+    perfect_imitator,
+    similarities,
+    versions,
+)
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Answer
 from audit_assets.measurement.power import accuracy_half_width
-from audit_assets.measurement.versions import MOST_EXACT, power_of_difference_in_differences
 
 ACCURACY = 0.8
 """The accuracy whose interval a plan states; the paper's was 0.81."""
@@ -414,15 +420,11 @@ def _versions(design: Design) -> Statement:
         return Statement(
             asked, UNTESTED, "No other artist with images exists to compare with.", "Artists who did not opt out."
         )
-    ways = comb(group + others, group)
-    if ways <= MOST_EXACT and 1 / ways > design.alpha:
-        more = next(n for n in range(others + 1, 10_000) if 1 / comb(group + n, group) <= design.alpha) - others
-        sentence = (
-            f"{group} of {group + others} artists can be chosen in {ways} ways: p cannot be below {1 / ways:.2g}."
-        )
-        return Statement(asked, UNTESTED, sentence, f"{more} more artists who did not opt out.")
+    reason, settle = versions.too_few(group, others, alpha=design.alpha)
+    if reason:
+        return Statement(asked, UNTESTED, reason, settle)
     shares = [
-        power_of_difference_in_differences(
+        versions.power_of_difference_in_differences(
             effect, group=group, others=others, images=design.images, share=ACCURACY, movement=0.1, alpha=design.alpha
         )
         for effect in (0.2, 0.4)

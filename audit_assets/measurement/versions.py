@@ -135,6 +135,39 @@ def log_odds_differences(
     return np.where((m > 0) & (later_m > 0), found, np.nan)
 
 
+def smallest_p(group: int, others: int, *, permutations: int = 9_999) -> float:
+    """The smallest p-value that ``difference_in_differences`` can have for groups of these sizes.
+
+    If all ways to choose the group are tried, the group itself is one of them. If both groups have the same size, the others are one
+    more: chosen in place of the group, they have the same difference with the opposite sign, and the test is two-sided.
+    """
+    ways = comb(group + others, group)
+    if ways > MOST_EXACT:
+        return 1 / (1 + permutations)
+    return (2 if group == others else 1) / ways
+
+
+def too_few(group: int, others: int, *, alpha: float, permutations: int = 9_999) -> tuple[str, str]:
+    """Why groups of these sizes cannot have p <= ``alpha``, and what would settle it; both empty if they can."""
+    floor = smallest_p(group, others, permutations=permutations)
+    if floor <= alpha:
+        return "", ""
+    sizes = range(others + 1, MOST_EXACT)
+    more = next((n - others for n in sizes if smallest_p(group, n, permutations=permutations) <= alpha), None)
+    settle = (
+        f"A level of {floor:.2g} or more." if more is None
+        else f"{more} more artist{'' if more == 1 else 's'} who did not opt out."
+    )  # fmt: skip
+    ways = comb(group + others, group)
+    if ways > MOST_EXACT:
+        return f"{permutations:,} permutations are drawn, so p cannot be below {floor:.2g}.", settle
+    half = ", and the others differ from the group as far as the group from the others" if group == others else ""
+    return (
+        f"{group} of {group + others} artists can be chosen in {ways} ways{half}, so p cannot be below {floor:.2g}.",
+        settle,
+    )
+
+
 @dataclass(frozen=True)
 class DifferenceInDifferences:
     """How much further a declared group moved than the others: mean of its differences less the mean of theirs.
@@ -193,18 +226,13 @@ def difference_in_differences(
             np.nan, np.nan, np.nan, np.nan, np.nan, False, k, others,
             f"No artist of {empty} has a score in both versions.", f"Artists of {empty} with images in both versions.",
         )  # fmt: skip
-    ways = comb(k + others, k)
-    exact = ways <= MOST_EXACT
-    floor = 1 / ways if exact else 1 / (1 + permutations)
+    exact = comb(k + others, k) <= MOST_EXACT
+    floor = smallest_p(k, others, permutations=permutations)
     mean = float(d[chosen].mean() - d[~chosen].mean())
     low, high = _interval_of_two(d[chosen], d[~chosen], mean, confidence)
-    if floor > alpha:
-        more = next(n for n in range(others + 1, 10_000) if 1 / comb(k + n, k) <= alpha)
-        return DifferenceInDifferences(
-            mean, low, high, np.nan, floor, exact, k, others,
-            f"{k} of {k + others} artists can be chosen in {ways} ways, so p cannot be below {floor:.2g}.",
-            f"{more - others} more artists who did not opt out.",
-        )  # fmt: skip
+    reason, settle = too_few(k, others, alpha=alpha, permutations=permutations)
+    if reason:
+        return DifferenceInDifferences(mean, low, high, np.nan, floor, exact, k, others, reason, settle)
     p = _permuted(d, chosen, exact=exact, permutations=permutations, rng=rng)
     return DifferenceInDifferences(mean, low, high, p, floor, exact, k, others)
 
@@ -348,7 +376,7 @@ def power_of_difference_in_differences(
         raise ValueError(
             "Pass at least one artist in each group, one image, and shares between 0 and 1 after the effect too."
         )
-    if group + others < 3 or (comb(group + others, group) <= MOST_EXACT and 1 / comb(group + others, group) > alpha):
+    if group + others < 3 or smallest_p(group, others) > alpha:
         return 0.0
     before, after = share * (1 - share) / images, later * (1 - later) / images
     one, two = (before + after + movement**2) / group, (2 * before + movement**2) / others

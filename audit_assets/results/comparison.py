@@ -158,7 +158,7 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
     """Make the table `model_comparison_groups`: whether the artists who opted out moved further than the others.
 
     It has every pair of versions. Movement is measured in points and in log odds, because famous artists move less in
-    points under a shift that is common to all artists. ``moved`` is true if p < alpha in both.
+    points under a shift that is common to all artists. ``moved`` is true if p <= alpha in both, and missing if either could not be tested.
     """
     opted_out = set(subjects.loc[subjects["opted_out"].fillna(False).astype(bool), "subject"])
     lines: list[dict[str, Any]] = []
@@ -179,7 +179,8 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
             "share": _moved(rows["difference"].to_numpy(dtype=float), group, protocol),
             "log_odds": _moved(odds, group, protocol),
         }
-        moved = all(f.p_value < protocol.matching.alpha for f in found.values())  # False for NaN
+        tested = not any(f.reason for f in found.values())
+        moved = all(f.p_value <= protocol.matching.alpha for f in found.values()) if tested else None
         for measure, f in found.items():
             lines.append(
                 {
@@ -188,7 +189,7 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
                     "p_floor": f.p_floor, "moved": moved, "reason": f.reason, "settle": f.settle,
                 }
             )  # fmt: skip
-    return pd.DataFrame(lines, columns=columns("model_comparison_groups"))
+    return pd.DataFrame(lines, columns=columns("model_comparison_groups")).astype({"moved": "boolean"})
 
 
 def _moved(differences: np.ndarray, group: np.ndarray, protocol: Protocol) -> DifferenceInDifferences:

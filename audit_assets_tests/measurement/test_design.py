@@ -234,6 +234,10 @@ def test_versions_of_a_declared_group_have_their_power_stated() -> None:
     assert (found.answer, "% of audits" in found.sentence) == (YES, True)
     few = said(Design(strata={"audit": Stratum((10,) * 5, 70)}, background=30, opted_out=1), "later version")
     assert (few.answer, few.settle) == (UNTESTED, "15 more artists who did not opt out.")
+    halves = said(Design(strata={"audit": Stratum((10,) * 6, 70)}, background=30, opted_out=3), "later version")
+    assert (halves.answer, halves.settle) == (UNTESTED, "1 more artist who did not opt out.")
+    alone = said(Design(strata={"audit": Stratum((10,) * 20, 70)}, background=30, opted_out=1), "later version")
+    assert alone.answer == YES
 
 
 def test_impossible_designs_are_refused() -> None:

@@ -13,6 +13,8 @@ from audit_assets.measurement.versions import (
     difference_in_differences,
     log_odds_differences,
     power_of_difference_in_differences,
+    smallest_p,
+    too_few,
     trend,
     version_shares,
 )
@@ -124,6 +126,39 @@ def test_a_group_that_cannot_reach_five_per_cent_was_not_tested() -> None:
     assert "declared group" in nobody.reason
     with pytest.raises(ValueError, match="one bool per artist"):
         difference_in_differences(d, np.zeros(4), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("group", "others", "smallest"),
+    [(3, 3, 2 / 20), (1, 19, 1 / 20), (1, 1, 1.0), (4, 4, 2 / 70), (6, 6, 2 / 924), (2, 5, 1 / 21)],
+)
+def test_the_smallest_p_is_that_of_a_group_apart_from_all_others(group: int, others: int, smallest: float) -> None:
+    d = np.concatenate([-0.9 - 0.001 * np.arange(group), 0.001 * np.arange(others)])
+    found = difference_in_differences(d, np.arange(len(d)) < group, rng=np.random.default_rng(0), alpha=1.0)
+    assert found.p_value == found.p_floor == pytest.approx(smallest)
+    assert smallest_p(group, others) == found.p_floor
+
+
+def test_three_of_six_cannot_be_tested_at_five_per_cent_and_one_of_twenty_can() -> None:
+    halves = difference_in_differences(
+        [-0.9, -0.8, -0.7, 0.0, 0.1, 0.2], np.arange(6) < 3, rng=np.random.default_rng(0)
+    )
+    assert np.isnan(halves.p_value)
+    assert "in 20 ways, and the others differ" in halves.reason
+    assert halves.settle == "1 more artist who did not opt out."
+    one = difference_in_differences(
+        np.append(-0.9, 0.001 * np.arange(19)), np.arange(20) < 1, rng=np.random.default_rng(0)
+    )
+    assert (one.p_value, one.reason) == (0.05, "")
+    assert power_of_difference_in_differences(0.5, group=3, others=3, images=10, share=0.6) == 0.0
+    assert power_of_difference_in_differences(0.5, group=1, others=19, images=10, share=0.6) > 0.0
+
+
+def test_a_level_below_every_permutation_is_named() -> None:
+    assert too_few(10, 60, alpha=1e-5) == (
+        "9,999 permutations are drawn, so p cannot be below 0.0001.",
+        "A level of 0.0001 or more.",
+    )
 
 
 def test_a_common_shift_in_log_odds_seldom_looks_like_an_effect_on_famous_artists_in_both_scales() -> None:
