@@ -1,11 +1,13 @@
 """Who is audited: captions, one artist or a roster, and control names."""
 
 import codecs
-from typing import Literal
+import unicodedata
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
 
 from audit_assets.config.fields import Strict
+from audit_assets.untrusted.tables import clean
 
 
 class Captions(Strict):
@@ -40,7 +42,10 @@ class Captions(Strict):
 
 
 class OneArtist(Strict):
-    """The artist of an audit of one artist. In audit.yaml the name alone suffices: `artist: Ada Brandvold`."""
+    """The artist of an audit of one artist. In audit.yaml the name alone suffices: `artist: Ada Brandvold`.
+
+    Every text is read as anybody would type it, as in a table of artists. `changed` says which was written otherwise.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     aliases: tuple[str, ...] = ()
@@ -58,6 +63,40 @@ class OneArtist(Strict):
     )
     titles: tuple[str, ...] = Field((), description="titles of works")
     indirect_prompts: tuple[str, ...] = Field((), description="further descriptions that do not name the artist")
+    _changed: tuple[tuple[str, str], ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _texts_are_clean(cls, fields: Any, handler: ModelWrapValidatorHandler["OneArtist"]) -> "OneArtist":
+        changed: list[tuple[str, str]] = []
+
+        def cleaned(name: str, value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return [cleaned(name, item) for item in value]
+            if not isinstance(value, str):
+                return value
+            text, marks = clean(value.strip())
+            if text != value:
+                changed.append((name, f"{text!r} is read without {' and '.join(marks) or _otherwise(value)}"))
+            return text
+
+        one = handler({k: cleaned(k, v) for k, v in fields.items()} if isinstance(fields, dict) else fields)
+        one._changed = tuple(changed)
+        return one
+
+    @property
+    def changed(self) -> tuple[tuple[str, str], ...]:
+        """(the field, what was changed) of each text that was written otherwise than it is read."""
+        return self._changed
+
+
+def _otherwise(text: str) -> str:
+    """How a text differs that holds no mark without width."""
+    return (
+        "white space around it or between its words"
+        if unicodedata.is_normalized("NFC", text)
+        else "accents that are characters of their own (its form is not NFC)"
+    )
 
 
 class Roster(Strict):

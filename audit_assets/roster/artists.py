@@ -71,21 +71,7 @@ def artists_of(audit: Audit) -> pd.DataFrame:
     if audit.roster.artists is not None:
         table, where = read_artists(audit.local(audit.roster.artists)), audit.local(audit.roster.artists)
     else:
-        assert audit.artist is not None
-        a, where = audit.artist, audit.file
-        cells = {
-            "name": a.name,
-            "aliases": ";".join(a.aliases),
-            "locale": a.locale or "",
-            "indirect_prompt": a.indirect_prompt,
-            "prompt_name": a.prompt_name,
-            "opted_out": "yes" if a.opted_out else "no",
-            "indirect_prompts": "|".join(a.indirect_prompts),
-            "titles": "|".join(a.titles),
-            "translated": a.translated,
-            "described_as": a.described_as,
-        }
-        table = _table([_Row(audit.file, 1, cells).parsed()])
+        table, where = _table([_OneRow(audit).parsed()]), audit.file
     if audit.background is None:
         return table
     folder = audit.local(audit.background)
@@ -106,7 +92,11 @@ def artists_of(audit: Audit) -> pd.DataFrame:
 
 def notes_of(audit: Audit) -> list[str]:
     """What of the file of artists was not read, or was read in another form than it was written, one sentence each."""
-    return notes_on(audit.local(audit.roster.artists)) if audit.roster.artists is not None else []
+    if audit.roster.artists is not None:
+        return notes_on(audit.local(audit.roster.artists))
+    row = _OneRow(audit)
+    row.parsed()
+    return row.notes
 
 
 def notes_on(path: str | os.PathLike[str]) -> list[str]:
@@ -235,6 +225,8 @@ def _joined(column: str) -> str:
 class _Row:
     """One row of the file, with its file and line for error messages."""
 
+    separator = "';' separates aliases"
+
     def __init__(self, path: Path, line: int, cells: dict[str, str]) -> None:
         self.path, self.line, self.cells = path, line, cells
         self.notes: list[str] = []
@@ -269,26 +261,36 @@ class _Row:
             "described_as": self.words("described_as"),
         }
 
+    def place(self, column: str) -> str:
+        return f"{self.path}, row {self.line}, column {column}"
+
     def error(self, column: str, what: str) -> InputError:
-        return InputError(f"{self.path}, row {self.line}, column {column}: {what}.")
+        return InputError(f"{self.place(column)}: {what}.")
 
     def text(self, column: str) -> str:
         cell, changed = clean(plain(self.cells.get(column, "").strip()))
+        if changed:
+            self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
+        return self.checked(column, cell)
+
+    def items(self, column: str, separator: str) -> list[str]:
+        """The texts of a cell that holds several."""
+        return [one.strip() for one in self.text(column).split(separator)]
+
+    def checked(self, column: str, cell: str) -> str:
         for character in cell:
             # Cc holds controls, NUL and line ends.
             if unicodedata.category(character) == "Cc":
                 raise self.error(column, f"control character U+{ord(character):04X}; delete it")
             if unicodedata.category(character) == "Cs":  # a folder's name in another encoding
                 raise self.error(column, f"{in_utf8(cell)!r} is not UTF-8; rename the folder")
-        if changed:
-            self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
         if column != "name" and cell in EMPTY:
             self.note(column, f"{cell!r} is read as an empty cell")
             return ""
         return cell
 
     def note(self, column: str, what: str) -> None:
-        note = f"{self.path}, row {self.line}, column {column}: {what}."
+        note = f"{self.place(column)}: {what}."
         if note not in self.notes:
             self.notes.append(note)
 
@@ -318,13 +320,15 @@ class _Row:
 
     def words(self, column: str) -> str:
         """Words that an arm of the protocol asks by. A template has braces of its own."""
-        cell = self.text(column)
-        if set("{}") & set(cell):
-            raise self.error(column, f"{cell[:40]!r} has a brace; write it without")
-        return cell
+        return self.braceless(column, self.text(column))
 
     def several(self, column: str) -> list[str]:
-        return list(dict.fromkeys(one.strip() for one in self.words(column).split("|") if one.strip()))
+        return list(dict.fromkeys(self.braceless(column, one) for one in self.items(column, "|") if one))
+
+    def braceless(self, column: str, text: str) -> str:
+        if set("{}") & set(text):
+            raise self.error(column, f"{text[:40]!r} has a brace; write it without")
+        return text
 
     def locale(self) -> str:
         cell = self.text("locale").replace("-", "_")
@@ -338,10 +342,10 @@ class _Row:
         return cell
 
     def aliases(self) -> list[str]:
-        aliases = [alias.strip() for alias in self.text("aliases").split(";")]
+        aliases = self.items("aliases", ";")
         for alias in aliases:
             if mark := _OTHER_SEPARATOR.search(alias):
-                self.note("aliases", f"{alias!r} is one alias, with {mark[0]!r} in it; ';' separates aliases")
+                self.note("aliases", f"{alias!r} is one alias, with {mark[0]!r} in it; {self.separator}")
         return list(dict.fromkeys(self.name("aliases", alias) for alias in aliases if alias))
 
     def opted_out(self) -> tuple[bool, str]:
@@ -385,3 +389,28 @@ class _Row:
             return said
         choice = "yes, no or the address of the shop" if or_address else "yes, no or the day"
         raise self.error(column, f"{cell!r} is neither; write {choice}")
+
+
+class _OneRow(_Row):
+    """The artist of an audit of one artist. The audit file holds lists, whose items are never split, and its texts are clean."""
+
+    separator = "each alias is an item of the list"
+
+    def __init__(self, audit: Audit) -> None:
+        assert audit.artist is not None
+        super().__init__(audit.file, 1, {})
+        self.fields = audit.artist.model_dump()
+        for column, what in audit.artist.changed:
+            self.note(column, what)
+
+    def place(self, column: str) -> str:
+        return f"{self.path}, artist, {column}"
+
+    def text(self, column: str) -> str:
+        return self.checked(column, str(self.fields.get(column) or ""))
+
+    def items(self, column: str, separator: str) -> list[str]:
+        return [self.checked(column, one) for one in self.fields[column]]
+
+    def opted_out(self) -> tuple[bool, str]:
+        return bool(self.fields["opted_out"]), ""
