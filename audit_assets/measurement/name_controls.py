@@ -16,6 +16,12 @@ section 2.3; it is the p-value of a permutation test). The artist passes if p <=
 if no name reaches it. The level is then 1 / (1 + N), which the result states; with fewer than 49 names it is above 2 %,
 and nothing is tested.
 
+**The artist's label.** A name is exchangeable with others to the model, but its label need not be to the encoder: among
+labels of invented names, the label of a real artist may take any image that looks like art. So the images of the control
+names are counted too that fall to the artist's label, and the same rank is taken of the artist's own images among them:
+this asks for nothing of the encoder but that it is the same for all images. p is the larger of the two, and both hold
+under the null hypothesis, so the level stays.
+
 **Unequal numbers of images.** Blank and missing images are no evidence, so 6 shown images may stand beside 10. With
 fewer images a share of 1 is easier to reach. Two subjects are therefore compared at the smaller of their two numbers,
 c: a name "reaches" the artist with the chance that c of its images, drawn without replacement, hold as many identified
@@ -23,7 +29,9 @@ ones as c of the artist's (hypergeometric, no random draw). With equal numbers t
 
 **Ties.** Ten of ten images leave nothing to rank: if three of 199 names win all their images, no artist could pass. If
 the mean margin of the shown images is given (``identification.margins``: the own label's probability less that of the
-best other), equal shares are ranked by it. The p-value stays exact, because margins are as exchangeable as shares.
+best other), equal shares of equally many images are ranked by it. The p-value stays exact, because margins are as
+exchangeable as shares. A name with another number of images that ties with the artist reaches it: the margin of ten
+images says nothing of the five among them that would tie.
 """
 
 import unicodedata
@@ -58,7 +66,7 @@ NAME_COLUMNS = ("shown", "identified", "locale", "script", "labels", "label_kind
 SUBJECT_COLUMNS = ("subject", "shown", "identified", "stratum", "labels", "label_kind")
 RESULT_COLUMNS = (
     "subject", "stratum", "shown", "identified", "share", "share_low", "share_high", "names", "names_reaching", "p_value",
-    "p_floor", "level", "needed", "answer", "reason", "settle",
+    "label_reaching", "p_floor", "level", "needed", "answer", "reason", "settle",
 )  # fmt: skip
 
 _LOCALE, _SCRIPT = "locale ", "script "
@@ -157,6 +165,14 @@ def _reaching(identified: int, shown: int, x: IntArray, m: IntArray, *, more: in
     return np.asarray(chances[where.ravel()], dtype=np.float64)
 
 
+def _reaching_each(shown: int, x: IntArray, m: IntArray) -> FloatArray:
+    """How many names reach each number of identified images from 0 to ``shown``, shape (shown + 1,)."""
+    if (m == shown).all():
+        counts = np.bincount(np.minimum(x, shown), minlength=shown + 1)
+        return np.asarray(counts[::-1].cumsum()[::-1], dtype=np.float64)
+    return np.array([_reaching(k, shown, x, m).sum() for k in range(shown + 1)])
+
+
 @lru_cache(maxsize=1 << 16)
 def _chance(identified: int, shown: int, theirs: int, images: int, more: int) -> float:
     if shown == images:
@@ -171,6 +187,7 @@ def beside_names(
     subjects: pd.DataFrame,
     names: pd.DataFrame,
     *,
+    fell: npt.ArrayLike | None = None,
     level: float = LEVEL,
     fewest_names: int = FEWEST_NAMES,
     fewest_shown: int = FEWEST_SHOWN,
@@ -182,15 +199,20 @@ def beside_names(
     competed against. A control name that is a subject itself must not stand among ``names`` for its own row: pass
     ``names`` a column ``subject``, and it is left out.
 
+    ``fell`` (subjects, names): of the shown images of each name, how many fall to the subject's label among the labels of all
+    names, and ``subjects["own_label"]`` how many of the subject's own do. Without it only the shares are ranked
+    (``label_reaching`` is NaN).
+
     ``share`` has the exact binomial 95 % interval (Clopper and Pearson 1934) for further images of this name.
-    ``names_reaching`` may be a fraction (see the module's docstring), ``p_floor`` is the smallest p that its names
+    ``names_reaching`` and ``label_reaching``, the names whose images fall to the subject's label as often as its own, may be
+    fractions (see the module's docstring). p counts the larger of the two. ``p_floor`` is the smallest p that its names
     allow, ``needed`` the smallest number of the shown images with which the subject would pass, missing if none is
     enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
     if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names of its stratum, names with
     another chance, or names so often identified that no share of the images would pass.
 
-    If both tables have a column ``margin``, the mean margin of the *shown* images, a name with the subject's share
-    reaches it only with as large a margin; a missing one counts against the subject. ``needed`` is then enough whatever
+    If both tables have a column ``margin``, the mean margin of the *shown* images, a name with the subject's share of
+    equally many images reaches it only with as large a margin; a missing one counts against the subject. ``needed`` is then enough whatever
     the margin. "could not be tested" for names that are often identified themselves remains for a subject that does not
     pass.
 
@@ -213,7 +235,15 @@ def beside_names(
         margins = subjects["margin"].to_numpy(dtype=np.float64, na_value=np.nan)
     known = set(names["subject"]) if "subject" in names.columns else set()
     unread = _unread(subjects)
-    names = names[~_unread(names)]
+    if fell is None:
+        to_label, own_label = np.full((len(subjects), len(names)), -1, np.int64), x
+    else:
+        to_label, own_label = np.asarray(fell, np.int64), subjects["own_label"].to_numpy(dtype=np.int64)
+    if to_label.shape != (len(subjects), len(names)):
+        raise ValueError(
+            f"Counts of shape {to_label.shape} for {len(subjects)} subjects and {len(names)} names; count them again."
+        )
+    to_label, names = to_label[:, ~_unread(names)], names[~_unread(names)].assign(at=lambda t: np.arange(len(t)))
     # A control name is compared with the other names; all other subjects share one comparison.
     alone = np.where(subjects["subject"].isin(known), subjects["subject"].astype(str), "")
     cells = pd.DataFrame(
@@ -227,7 +257,8 @@ def beside_names(
             others = others[others["subject"].astype(str) != one]
         control = _Control(str(stratum), others, labels, kind, _Rule(level, fewest_names, fewest_shown))
         for i in members.index:
-            rows[i] = control.row(int(x[i]), int(m[i]), float(margins[i]), unread=bool(unread[i]))
+            of_label = None if fell is None else (int(own_label[i]), to_label[i, control.at])
+            rows[i] = control.row(int(x[i]), int(m[i]), float(margins[i]), of_label, unread=bool(unread[i]))
     table = pd.DataFrame(rows, columns=[c for c in RESULT_COLUMNS if c not in ("subject", "stratum")])
     table.insert(0, "subject", subjects["subject"].to_numpy())
     table.insert(1, "stratum", cells["stratum"].to_numpy())
@@ -271,7 +302,7 @@ class _Control:
         self.all_names, self.with_images = len(names), len(used)
         self.unlike = sorted(set(used.loc[~same.astype(bool), "labels"].dropna().astype(int)))
         used = used[same.astype(bool)]
-        self.x, self.m = (used[c].to_numpy(dtype=np.int64) for c in ("identified", "shown"))
+        self.x, self.m, self.at = (used[c].to_numpy(dtype=np.int64) for c in ("identified", "shown", "at"))
         self.level, self.limit = rule.level, level_of(len(used), rule.level)
         margin = used["margin"] if "margin" in used.columns else pd.Series(np.nan, index=used.index)
         self.margin = margin.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -285,33 +316,70 @@ class _Control:
             reach, above = (_reaching(*key, self.x, self.m, more=more) for more in (0, 1))
             self.chances[key] = above, reach - above
         above, tied = self.chances[key]
-        # A comparison with a missing margin is False: the tie counts against the subject.
-        return float(np.sum(above + tied * ~(self.margin < margin)))
+        # A comparison with a missing margin is False: the tie counts against the subject. So does a tie of unequal numbers of images:
+        # the margin of all of a name's images says nothing of the part of them that equals the subject.
+        return float(np.sum(above + tied * ~((self.m == shown) & (self.margin < margin))))
 
-    def row(self, identified: int, shown: int, margin: float, *, unread: bool = False) -> dict[str, Any]:
+    def row(
+        self,
+        identified: int,
+        shown: int,
+        margin: float,
+        of_label: tuple[int, IntArray] | None = None,
+        *,
+        unread: bool = False,
+    ) -> dict[str, Any]:
+        """``of_label``: how many of the subject's images fall to its label among all names, and how many of each name's."""
         n = len(self.x)
         row: dict[str, Any] = {"shown": shown, "identified": identified, "names": n, "p_floor": 1 / (1 + n)}
         refused = UNREAD if unread else self._refused(shown)
         if refused is None or (n and shown):
             # What the names say stands in the row even if it is not tested.
             if shown not in self.tables:
-                counts = range(shown + 1)
-                self.tables[shown] = np.array([_reaching(k, shown, self.x, self.m).sum() for k in counts])
-            passing = np.flatnonzero((1 + self.tables[shown]) / (1 + n) <= self.limit + 1e-12)
-            reached = self._reached(identified, shown, margin)
-            row |= {"names_reaching": reached, "p_value": (1 + reached) / (1 + n), "level": self.limit}
-            row |= {"needed": int(passing[0]) if len(passing) else None}
-            if refused is None and not len(passing) and row["p_value"] > self.limit + 1e-12:
+                self.tables[shown] = _reaching_each(shown, self.x, self.m)
+            reached, by_label = self._reached(identified, shown, margin), np.nan
+            needed = [self._needed(self.tables[shown])]
+            if of_label is not None:
+                own, theirs = of_label
+                each = _reaching_each(shown, theirs, self.m)
+                by_label = float(each[own])
+                needed.append(self._needed(each))
+                if refused is None and needed[1] is None and self._p(by_label) > self.limit + 1e-12:
+                    refused = self._label_takes_all(shown, float(each[-1]))
+            row |= {"names_reaching": reached, "label_reaching": by_label, "level": self.limit}
+            row |= {"p_value": self._p(float(np.nanmax([reached, by_label])))}
+            row |= {"needed": None if None in needed else max(k for k in needed if k is not None)}
+            if refused is None and needed[0] is None and self._p(reached) > self.limit + 1e-12:
                 refused = self._no_share_is_enough(shown, float(self.tables[shown][-1]))
         if refused is not None:
             return row | {"answer": "could not be tested", "reason": refused[0], "settle": refused[1], "needed": None}
         yes = row["p_value"] <= self.limit + 1e-12
         reach = "reach that" if np.isnan(margin) else "reach that, if equal shares are ranked by their mean margin"
+        label = (
+            ""
+            if of_label is None
+            else f"; images of {row['label_reaching']:.3g} of them fall to this name's label as often"
+        )
         said = (
             f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
-            f"({self.stratum}, {self.labels} labels) {reach}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
+            f"({self.stratum}, {self.labels} labels) {reach}{label}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
         )
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
+
+    def _p(self, reached: float) -> float:
+        return (1 + reached) / (1 + len(self.x))
+
+    def _needed(self, each: FloatArray) -> int | None:
+        """The smallest number of identified images that passes, if ``each`` number is reached by so many names; None if none does."""
+        passing = np.flatnonzero((1 + each) / (1 + len(self.x)) <= self.limit + 1e-12)
+        return int(passing[0]) if len(passing) else None
+
+    def _label_takes_all(self, shown: int, reached: float) -> tuple[str, str]:
+        return (
+            f"Even {shown} of {shown} images would not pass: images of {reached:.3g} of {len(self.x)} control names of {self.stratum} fall to this "
+            "name's label as often. The encoder gives this label to images of any name, so the label says nothing of the name.",
+            "Another encoder, or more artists in the audit, whose labels compete with this one.",
+        )
 
     def _refused(self, shown: int) -> tuple[str, str] | None:
         n, more = len(self.x), max(self.fewest_shown - shown, 0)

@@ -17,6 +17,7 @@ from audit_assets.measurement.arms import beside_prompts, still_works
 from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.name_controls import FEWEST_SHOWN, UNREAD, beside_names
 from audit_assets.measurement.own_cell import own_cell_in_strata
+from audit_assets.results.beside_names import fallen, to_labels
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld_of
 from audit_assets.results.copies import but_for_copies, copies_among
 from audit_assets.results.identification import text_side
@@ -177,7 +178,10 @@ def _beside_names(
     )
     control = everyone["kind"].isin(CONTROL_KINDS).to_numpy()
     names = table[control]
-    found = beside_names(table[~control], names)
+    fell, tested = fallen(shown), table[~control]
+    slugs, controls = (rows["subject"].astype(str).tolist() for rows in (tested, names))
+    own = np.diagonal(to_labels(fell, slugs, slugs))
+    found = beside_names(tested.assign(own_label=own), names, fell=to_labels(fell, slugs, controls))
     usable = names[(names["shown"] >= FEWEST_SHOWN) & ~names["unread"]]
     mean = float((usable["identified"] / usable["shown"]).mean()) if len(usable) else np.nan
     return {
@@ -185,7 +189,7 @@ def _beside_names(
             **{str(key): value for key, value in row.items()},
             "controls": row["names"],
             "control_share": mean,
-            "controls_reaching": row["names_reaching"],
+            "controls_reaching": np.nanmax([row["names_reaching"], row["label_reaching"]]),
             "finding": from_names(pd.Series(row)),
         }
         for row in found.to_dict("records")

@@ -1,6 +1,6 @@
 """Compare each prompted subject with the control names of its stratum: the rows hold the first of the three answers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def beside_control_names(
     joint = labels["joint"]
     tables = []
     for (encoder, model), of_encoder in trials.groupby(["encoder", "model_version"], sort=True):
-        counts = _counted(of_encoder)
+        counts, fell = _counted(of_encoder), fallen(of_encoder)
         chosen = []
         for subject, name, kind in zip(subjects["subject"], subjects["name"], subjects["kind"], strict=True):
             if kind == "background":
@@ -59,7 +59,7 @@ def beside_control_names(
         table["label_kind"] = np.where(table["label_set"] == "joint", "joint", "own")
         table["stratum"] = table["subject"].map(strata)
         table["unread"] = table["subject"].isin(unread.get(str(encoder), ()))
-        beside = _beside(table, counts, subjects, labels)
+        beside = _beside(table, counts, fell, subjects, labels)
         tables.append(beside.assign(protocol=protocol.name, model_version=str(model), encoder=str(encoder)))
     return together(tables, columns("name_controls"))[columns("name_controls")]
 
@@ -72,18 +72,34 @@ def _counted(trials: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(shown=("correct", "size"), identified=("correct", "sum"), margin=("margin", "mean"))
 
 
+def fallen(trials: pd.DataFrame) -> pd.DataFrame:
+    """Count the shown images of each subject (rows) that fall to each label (columns) among the labels of all names."""
+    own = trials[trials["predicted_label"].notna()]
+    if "label_set" in own.columns:
+        own = own[(own["label_set"] == "joint") & (own["template"] == own["label_template"]) & (own["template"] >= 0)]
+    return pd.crosstab(own["subject"].astype(str), own["predicted_label"].astype(str))
+
+
+def to_labels(fell: pd.DataFrame, labels: Sequence[str], of: Sequence[str]) -> np.ndarray:
+    """The counts of `fallen` as (labels, subjects of whom the images are); 0 where nothing was counted."""
+    return fell.reindex(index=list(of), columns=list(labels), fill_value=0).to_numpy(dtype=np.int64).T
+
+
 def _beside(
-    table: pd.DataFrame, counts: pd.DataFrame, subjects: pd.DataFrame, labels: Mapping[str, int]
+    table: pd.DataFrame, counts: pd.DataFrame, fell: pd.DataFrame, subjects: pd.DataFrame, labels: Mapping[str, int]
 ) -> pd.DataFrame:
     """Add the columns of ``beside_names`` and ``beside_recombined`` to `table`."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     control = subjects["kind"].isin(CONTROL_KINDS)
     read = ~subjects["subject"].isin(table.loc[table["unread"], "subject"])
     names = _as_names(subjects[control & ~shares & read], counts, labels, "random_names", strata_of(subjects))
-    parts = [
-        beside_names(table[table["label_kind"] == kind], names[names["label_kind"] == kind])
-        for kind in ("own", "joint")
-    ]
+    everyone = table["subject"].astype(str).tolist()
+    table = table.assign(own_label=np.diagonal(to_labels(fell, everyone, everyone)))
+    parts = []
+    for kind in ("own", "joint"):
+        own, beside = table[table["label_kind"] == kind], names[names["label_kind"] == kind]
+        matrix = to_labels(fell, own["subject"].astype(str).tolist(), beside["subject"].astype(str).tolist())
+        parts.append(beside_names(own, beside, fell=matrix))
     found = pd.concat([p for p in parts if len(p)]).set_index("subject").loc[table["subject"]].reset_index(drop=True)
     found = found.drop(columns=["stratum", "shown", "identified"])
     recombined = _as_names(subjects[control & shares & read], counts, labels, "recombined_names", strata_of(subjects))
@@ -91,7 +107,9 @@ def _beside(
     artists = table.loc[~table["kind"].isin(CONTROL_KINDS), "subject"].tolist()
     recombined["parts_of"] = [[s for s in artists if own_parts[s] & name_parts(n)] for n in recombined["name"]]
     stricter = beside_recombined(table, recombined).drop(columns="subject")
-    return pd.concat([table.drop(columns=["name", "margin", "label_kind", "unread"]), found, stricter], axis=1)
+    return pd.concat(
+        [table.drop(columns=["name", "margin", "label_kind", "unread", "own_label"]), found, stricter], axis=1
+    )
 
 
 def _as_names(

@@ -1,6 +1,7 @@
 """Identification beside control names: exact by brute force, fair to unequal numbers of images, and silent without names."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,11 +135,69 @@ def test_equal_shares_are_ranked_by_margin_and_a_missing_margin_counts_against_t
     assert one(artist(9, margin=0.9), control)["names_reaching"] == 5
 
 
-def test_ties_by_margin_of_unequal_numbers_of_images_lie_between_all_and_none() -> None:
-    control = names([6] * 199, shown=8, margin=list(np.linspace(0, 1, 199)))
-    low, middle, high = (one(artist(4, 5, margin=m), control)["names_reaching"] for m in (-1.0, 0.5, 2.0))
-    assert high < middle < low
-    assert low == pytest.approx(reaching(4, 5, [6] * 199, [8] * 199).sum())
+def test_a_tie_of_unequal_numbers_of_images_counts_against_the_artist_whatever_the_margin() -> None:
+    """The margin of nine identified images of ten is not that of the five among them that equal the artist's five of five."""
+    control = names([9] * 199, margin=0.8)
+    for margin in (0.0, 0.81, 1.0):
+        row = one(artist(5, 5, margin=margin), control)
+        assert (
+            row["names_reaching"] == pytest.approx(reaching(5, 5, [9] * 199, [10] * 199).sum()) == pytest.approx(99.5)
+        )
+    assert one(artist(9, margin=0.81), control)["names_reaching"] == 0
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(10, 10), (5, 10), (5, 20), (5, 40)])
+def test_of_names_that_are_all_alike_one_in_a_hundred_passes_whatever_the_numbers_of_images(
+    own: int, theirs: int
+) -> None:
+    rng = np.random.default_rng(7)
+
+    def drawn(number: int, images: int) -> dict[str, Any]:
+        centre = rng.normal(0.5, 0.1, number)[:, None]
+        margins = np.tanh(rng.normal(centre, 0.4, (number, images)))
+        return {"identified": (margins > 0).sum(axis=1), "shown": images, "margin": margins.mean(axis=1)}
+
+    passed = []
+    for _ in range(4):
+        control = names([0] * 199).assign(**drawn(199, theirs))
+        subjects = pd.concat([artist(0)] * 100, ignore_index=True).assign(**drawn(100, own))
+        passed.append((beside_names(subjects, control)["answer"] == "yes").mean())
+    assert np.mean(passed) <= 0.02
+
+
+def test_a_label_that_takes_the_images_of_any_name_says_nothing_of_the_name() -> None:
+    """An encoder may give the label of a real artist to whatever looks like art: no invented name has such a label."""
+    control = names([0] * 199)
+
+    def asked(own: int, *theirs: int) -> pd.Series:
+        fell = np.array([[*theirs, *[0] * (199 - len(theirs))]])
+        return beside_names(artist(9, own_label=own), control, fell=fell).iloc[0]
+
+    every = asked(9, *[9] * 199)
+    assert (every["names_reaching"], every["label_reaching"], every["p_value"]) == (0, 199, 1.0)
+    assert every["answer"] == "no"
+    always = asked(10, *[10] * 199)
+    assert always["answer"] == "could not be tested"
+    assert "The encoder gives this label to images of any name" in always["reason"]
+    assert always["settle"]
+    assert pd.isna(always["needed"])
+    one_more = asked(9, 9, 8)
+    assert (one_more["label_reaching"], one_more["answer"], one_more["needed"]) == (1, "yes", 9)
+    two_more = asked(9, 9, 9, 8)
+    assert (two_more["answer"], two_more["needed"]) == ("no", 10)
+    assert "images of 2 of them fall to this name's label as often, p = 0.015" in two_more["reason"]
+
+
+def test_a_model_that_knows_no_name_passes_in_one_of_a_hundred_whatever_the_label_takes() -> None:
+    """The images of every name are alike to the model, and the encoder gives the artist's label to part of them."""
+    rng = np.random.default_rng(3)
+    passed = []
+    for _ in range(40):
+        fell = rng.binomial(10, rng.beta(2, 2, (50, 99)))
+        own = rng.binomial(10, rng.beta(2, 2, 50))
+        subjects = pd.concat([artist(0)] * 50, ignore_index=True).assign(identified=own, own_label=own)
+        passed.append((beside_names(subjects, names([0] * 99), fell=fell)["answer"] == "yes").mean())
+    assert np.mean(passed) <= 0.01 + 3 * (0.01 * 0.99 / 2000) ** 0.5
 
 
 def test_a_control_name_is_not_compared_with_itself() -> None:

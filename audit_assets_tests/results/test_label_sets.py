@@ -38,3 +38,37 @@ def test_the_only_artist_of_an_origin_competes_with_the_control_names_of_that_or
     assert (found["label_set"]["s97"], found["answer"]["s97"]) == ("joint", "no")
     assert found["label_set"]["s5"] == "criteria"
     assert set(found.loc[found["label_set"] == "random_names"].index) == {f"s{i}" for i in range(98, 196)}
+
+
+def test_a_model_that_knows_nobody_is_not_steered_by_the_only_real_artist() -> None:
+    """Every image looks like art, and among invented names the encoder gives the label of the only real artist to all art."""
+    names = [f"n{i}" for i in range(99)]
+    subjects = pd.DataFrame(
+        {
+            "subject": ["a", *names], "name": [f"Name{i} Own{i}" for i in range(100)], "kind": ["artist"] + ["random_name"] * 99, "locale": "",
+            "shares_name_parts": [None] + [False] * 99, "rosters": [["criteria"]] + [[]] * 99,
+        }
+    )  # fmt: skip
+    protocol = Protocol(name="one", templates=("Artwork from {name}",), trials=10)
+
+    def answer(taken: int) -> pd.Series:
+        """`taken` of ten images of every invented name fall to the artist's label; the artist's own all do."""
+        rows = [
+            (label_set, subject, trial, "a" if subject == "a" or trial < taken else "default:Artwork")
+            for subject in subjects["subject"]
+            for label_set in (("joint", "criteria") if subject == "a" else ("joint", "random_names"))
+            for trial in range(10)
+        ]
+        table = pd.DataFrame(rows, columns=["label_set", "subject", "trial", "predicted_label"])
+        correct = table["predicted_label"] == table["subject"]
+        table = table.assign(
+            correct=correct, template=0, label_template=0, margin=0.0, encoder="clip", model_version="m"
+        )
+        found = beside_control_names(table, subjects, protocol=protocol, unread={})
+        return found[found["subject"] == "a"].iloc[0]
+
+    assert answer(0)["answer"] == "yes"
+    known = answer(6)
+    assert (known["answer"], known["label_reaching"]) == ("yes", 0)
+    nobody = answer(10)
+    assert (nobody["answer"], nobody["names_reaching"], nobody["label_reaching"]) == ("could not be tested", 0, 99)

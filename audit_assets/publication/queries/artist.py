@@ -128,7 +128,7 @@ def verdicts(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str 
         connection,
         """
         SELECT v.* REPLACE (v.kind::VARCHAR AS kind), g.encoders, g.encoders_auditable, g.encoders_imitated,
-               c.labels, c.names, c.names_reaching, c.level, c.recombined_names, c.recombined_reaching, c.recombined_p,
+               c.labels, c.names, c.names_reaching, c.label_reaching, c.level, c.recombined_names, c.recombined_reaching, c.recombined_p,
                i.works, i.independent_works, i.called, m.auc, m.auc_low, m.auc_high,
                (SELECT list(coalesce(s.name, x.other_subject) ORDER BY x.gap, x.other_subject) FROM confusable_artists x
                 LEFT JOIN subjects s ON s.subject = x.other_subject

@@ -92,6 +92,9 @@ def beside_names(row: Row) -> str:
         return ""
     who = f"Of {counted(names, 'invented name')} of the same origin"
     did = "none was recognised as well in its own images" if not reaching else _reached(reaching)
+    by_label = known(row["label_reaching"])
+    if by_label:
+        did += f", and images of {by_label:.3g} were taken for this name as often"
     return f"{who}, {did}. If the name meant nothing to the model, that would occur in {one_in(known(row['name_p']) or 1)} cases."
 
 
