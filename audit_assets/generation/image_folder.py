@@ -8,7 +8,7 @@ deviations are reported. A file that cannot be read as an image is refused by na
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from audit_assets.roster.homes import Homes
 from audit_assets.roster.normalise import tokens
 from audit_assets.untrusted.folders import MANIFEST, manifest_files, manifests
 from audit_assets.untrusted.images import open_image
+from audit_assets.untrusted.making import UNSTATED, Said
 from audit_assets.untrusted.saved_images import FILE_NAME, said_in
 from audit_assets.warehouse.images import ImageStore, status_of
 
@@ -70,7 +71,7 @@ def supplied_rows(
     trials: Counter[int] = Counter()
     seen: set[str] = set()
     for file in files:
-        said, apart = _said(file, manifest.get(file, {}))
+        said, apart = _said(file, manifest.get(file, {}), (name, indirect, file.parent.name), wordings)
         if said["prompt"] is not None:
             said["origin"] += _sheet_says_otherwise(file, said["prompt"], wordings)
         elif (prompt := _by_sheet(file, wordings)) is not None:
@@ -105,27 +106,58 @@ def supplied_rows(
     return imitation_table(rows)
 
 
-def _said(file: Path, manifest: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
+def _said(
+    file: Path, manifest: Mapping[str, str], names: Iterable[str], wordings: Iterable[str]
+) -> tuple[dict[str, Any], str | None]:
     """What is known of an image's making (prompt, seed, date, model, and the origin of prompt and seed), and why it is counted apart.
 
     The manifest's word counts. If the file says otherwise, the origin says so.
     """
     found = said_in(file)
+    if found is not None and found.texts:
+        found = _with_known_texts(found, names, wordings)
     prompt, seed = manifest.get("prompt"), int(manifest["seed"]) if "seed" in manifest else None
     said = {"prompt": prompt, "seed": seed, "date": manifest.get("date"), "model": found.model if found else None}
     origin = MANIFEST if (prompt, seed) != (None, None) else None
-    if found is not None:
-        if _differs(prompt, found.prompt) and not found.origin.startswith(FILE_NAME):
-            origin = f"{origin}{OTHERWISE}prompt {str(found.prompt)[:200]!r} ({found.origin})"
-        elif _differs(seed, found.seed):
-            origin = f"{origin}{OTHERWISE}seed {found.seed} ({found.origin})"
-        new = [v for v, known in ((found.prompt, prompt), (found.seed, seed)) if v is not None and known is None]
-        said |= {"prompt": prompt or found.prompt, "seed": found.seed if seed is None else seed}
-        if new:
-            origin = f"{origin}, {found.origin}" if origin else found.origin
-        if found.apart is not None:
-            origin = origin or found.origin
-    return {**said, "origin": origin}, found.apart if found else None
+    if found is None:
+        return {**said, "origin": origin}, None
+    apart = found.apart
+    if _differs(prompt, found.prompt) and not found.origin.startswith(FILE_NAME):
+        origin = f"{origin}{OTHERWISE}prompt {str(found.prompt)[:200]!r} ({found.origin})"
+    elif prompt is not None and found.texts:
+        origin = f"{origin}{OTHERWISE}{_quoted(found.texts)} ({found.origin})"
+    elif _differs(seed, found.seed):
+        origin = f"{origin}{OTHERWISE}seed {found.seed} ({found.origin})"
+    elif found.texts and apart is None:
+        apart = f"{UNCERTAIN}{_quoted(found.texts)}"
+    new = [v for v, known in ((found.prompt, prompt), (found.seed, seed)) if v is not None and known is None]
+    said |= {"prompt": prompt or found.prompt, "seed": found.seed if seed is None else seed}
+    if new:
+        origin = f"{origin}, {found.origin}" if origin else found.origin
+    if apart is not None:
+        origin = origin or found.origin
+    return {**said, "origin": origin}, apart
+
+
+UNCERTAIN = "states words of which it is not known that they are the prompt: "
+_SHOWN_TEXTS, _SHOWN = 3, 80
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    shown = " and ".join(repr(text[:_SHOWN]) for text in texts[:_SHOWN_TEXTS])
+    return f"{f'{len(texts)} texts, ' if len(texts) > 1 else ''}{shown}"
+
+
+def _with_known_texts(found: Said, names: Iterable[str], wordings: Iterable[str]) -> Said | None:
+    """What a file says, if its texts are known: titles that are the artist's name alone say nothing, and those that are
+    the protocol's prompt are the prompt."""
+    own = [sorted(tokens(name)) for name in names if name]
+    texts = tuple(t for t in found.texts if sorted(w for w in tokens(t) if not w.isdigit()) not in own)
+    plain = {_plain(text) for text in texts}
+    prompt = texts[0] if len(plain) == 1 and plain <= {_plain(wording) for wording in wordings} else None
+    if not texts and (found.seed, found.model, found.apart) == (None, None, None):
+        return None
+    return found._replace(prompt=prompt, texts=() if prompt else texts)
 
 
 def _by_sheet(file: Path, prompts: Iterable[str]) -> str | None:
@@ -191,14 +223,15 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     counts = (
         images[images["template"] != OTHER].groupby("subject").size().reindex(table["subject"].unique(), fill_value=0)
     )
+    supplied = set(images["subject"])
     kinds = subjects.set_index("subject")["kind"].reindex(counts.index)
     controls = counts[kinds.isin(["random_name", "nonsense"])]
     found = [
         f"{subject}: {count} images, not {asked}" + ("; not auditable" if count < min(FEWEST_IMAGES, asked) else "")
         for subject, count in counts.items()
-        if count not in (0, asked)
+        if count != asked and subject in supplied
     ]
-    if absent := int((counts == 0).sum()):
+    if absent := len(set(counts.index) - supplied):
         found.insert(0, f"{absent} of {len(counts)} subjects were not supplied")
     if len(controls) and not (controls > 0).any():
         found.insert(
@@ -214,6 +247,11 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
         found.append(
             f"{whose}: {len(own)} of {int((images['subject'] == whose).sum())} images are counted apart, such as {own['file'].iloc[0]}: "
             f"according to its file, it {why}"
+            + (
+                "; if the prompt is known, name it in manifest.csv"
+                if str(why).startswith((UNCERTAIN, UNSTATED))
+                else ""
+            )
         )
     for subject, own in copies.groupby("subject"):
         different = int((images["subject"] == subject).sum())
@@ -235,7 +273,8 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     origin = table["origin"].fillna("").astype(str)
     for _, row in table[origin.str.contains(OTHERWISE, regex=False)].iterrows():
         found.append(f"{row['file']}: {row['origin']}; what is named first counts, correct the one that is wrong")
-    read = origin[(table["image_sha256"].notna()) & (origin != "") & ~origin.str.startswith(MANIFEST)]
+    known = table["image_sha256"].notna() & (table["prompt"].notna() | table["seed"].notna())
+    read = origin.str.partition(APART)[0][known & (origin != "") & ~origin.str.startswith(MANIFEST)]
     found += [
         f"{n} of {len(images)} images: prompt or seed come from {where}" for where, n in read.value_counts().items()
     ]

@@ -54,7 +54,8 @@ def sorted_into(download: Path, into: Path, names: Names) -> list[Placed]:
     taken: dict[Path, Path] = {}
     for file in found.images:
         said = said_in(file)
-        text, where = (said.prompt, said.origin) if said and said.prompt else (file.stem, "file name")
+        stated = said.prompt or "\n".join(said.texts) if said else ""
+        text, where = (stated, said.origin) if said and stated else (file.stem, "file name")
         subjects = named(text, names)
         if len(subjects) != 1:
             who = " and ".join(repr(names[s][0]) for s in subjects)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 FROM_AN_IMAGE = "was made also from another image"
+UNSTATED = "was made from words that its file does not state"
 A_GRID = "is a grid of several images"
 _IMAGE = re.compile(
     r"initimage\w*|imagepaths?|control(net|image|layer)\w*|(ip|t2i)adapters?|ref(erence)?images?\w*|promptimages?|referencestrengthmultiple"
@@ -28,6 +29,18 @@ class Said(NamedTuple):
     """Where in the file the values were found."""
     apart: str | None = None
     """Why the image is no answer to the prompt alone, as the end of a sentence that begins with "it"."""
+    texts: tuple[str, ...] = ()
+    """The words that the file states, if `prompt` is None because they may not be the prompt, or not all of it."""
+
+
+def of_texts(texts: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the one prompt that texts state, or else the texts. Texts that differ in spaces alone are one."""
+    stated: dict[str, str] = {}
+    for text in texts:
+        if isinstance(text, str) and text.strip():
+            stated.setdefault(" ".join(text.split()), text.strip())
+    different = tuple(stated.values())
+    return (different[0], ()) if len(different) == 1 else (None, different)
 
 
 def whole(value: Any) -> int | None:

@@ -4,13 +4,14 @@ Known are the web UI and its kin (`parameters`), ComfyUI (`prompt`, `workflow`),
 `sd-metadata`), NovelAI (`Comment`), Draw Things (XMP), Easy Diffusion (`prompt` beside `seed`), Midjourney (`Description`,
 or the name of the file) and DALL-E (the name of the file). The prompt is the one that the model was sent, with the words
 that the program added. A value that is not certain is left out: if two samplers of a workflow have different seeds, no
-seed is known.
+seed is known. Words that may not be the prompt, or not all of it, are kept as texts: those of several text fields, of programs that
+contradict each other, and of a title or description (`plain_texts`).
 """
 
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,21 @@ from PIL import Image
 
 from audit_assets.untrusted.comfy import of_prompt, of_workflow
 from audit_assets.untrusted.images import FORMATS
-from audit_assets.untrusted.making import A_GRID, FROM_AN_IMAGE, Said, adapters_of, image_in, whole, with_adapters
+from audit_assets.untrusted.making import (
+    A_GRID,
+    FROM_AN_IMAGE,
+    Said,
+    adapters_of,
+    image_in,
+    of_texts,
+    whole,
+    with_adapters,
+)
+from audit_assets.untrusted.plain_texts import perhaps_stated, stated
 from audit_assets.untrusted.png import MAGIC, texts_of
 
 LONGEST_PROMPT = 20_000
+_SHOWN = 200
 FILE_NAME = "file name"
 """An origin that begins with this is the name of the file."""
 
@@ -33,13 +45,43 @@ def said_in(path: Path) -> Said | None:
     No pixel is decoded, and no content of a text raises an error.
     """
     texts = _together(_texts(path))
-    for key, read in _READERS.items():
+    records = [found for keys in _READERS if (found := _record(path, texts, keys)) is not None]
+    if not any(record.prompt or record.texts or record.apart for record in records):
+        fields = list(stated(texts)) or list(perhaps_stated(texts))
+        if fields:
+            certain = bool(list(stated(texts)))
+            prompt, several = of_texts(text for _, text in fields)
+            origin = " and ".join(dict.fromkeys(f"the text {key!r}" for key, _ in fields))
+            several = several or ((prompt,) if prompt and not certain else ())
+            records.append(Said(None if several else prompt, None, None, origin, None, several))
+    return _clean(_one(records) if records else _of_name(path.stem))
+
+
+def _record(path: Path, texts: Mapping[str, str], keys: tuple[str, ...]) -> Said | None:
+    """What one program recorded, by the first of its keywords that says anything."""
+    for key in keys:
         if key in texts:
             with suppress(ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-                if (found := _clean(read(texts[key]))) is not None:
+                if (found := _clean(_reader(key)(texts[key]))) is not None:
                     is_grid = key == "parameters" and found.apart is None and _is_grid(path, texts[key])
                     return found._replace(apart=A_GRID) if is_grid else found
-    return _clean(_of_name(path.stem))
+    return None
+
+
+def _one(records: list[Said]) -> Said:
+    """What all records of a file say together. The first one counts, except that a prompt is known only if no record has others."""
+    first = records[0]
+    prompt, texts = of_texts(text for record in records for text in (record.prompt or "", *record.texts))
+    certain = any(record.prompt for record in records)
+    telling = [record for record in records if record.prompt or record.texts]
+    return Said(
+        prompt if certain else None,
+        first.seed if first.seed is not None else next((r.seed for r in records if r.seed is not None), None),
+        first.model or next((record.model for record in records if record.model), None),
+        " and ".join(dict.fromkeys(record.origin for record in (telling or records)[: None if texts else 1])),
+        next((record.apart for record in records if record.apart), None),
+        texts or (() if certain or prompt is None else (prompt,)),
+    )
 
 
 def _clean(found: Said | None) -> Said | None:
@@ -47,12 +89,15 @@ def _clean(found: Said | None) -> Said | None:
     if found is None:
         return None
     prompt, model = (_text(value) for value in (found.prompt, found.model))
+    texts = tuple(text for value in found.texts if (text := _text(value[:LONGEST_PROMPT])) is not None)
+    if prompt is None and isinstance(found.prompt, str):  # a prompt that is too long to keep is no prompt of a protocol
+        texts = tuple(text for text in (_text(found.prompt[:_SHOWN]),) if text)
     seed = found.seed
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         seed = None
-    if (prompt, seed, model, found.apart) == (None, None, None, None):
+    if (prompt, seed, model, found.apart, texts) == (None, None, None, None, ()):
         return None
-    return Said(prompt, seed, model, found.origin, found.apart)
+    return Said(prompt, seed, model, found.origin, found.apart, texts)
 
 
 def _text(value: Any) -> str | None:
@@ -81,14 +126,23 @@ def _of_exif(path: Path) -> dict[str, str]:
         if xmp := image.info.get("xmp"):
             found["xml:com.adobe.xmp"] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
         if comment:
-            found["parameters"] = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
+            found["comment"] = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
         user = exif.get_ifd(0x8769).get(0x9286, b"")
         if user:
-            found["parameters"] = _user_comment(user)
+            found["usercomment"] = _user_comment(user).strip("\0 ")
+        for tag, name in _EXIF_TEXTS.items():
+            if value := exif.get(tag):
+                found[name] = (
+                    value if isinstance(value, str) else bytes(value).decode("utf-16-le", "replace").strip("\0 ")
+                )
         for value in exif.values():
             if isinstance(value, str) and (known := re.match(r"\s*(prompt|workflow)\s*:\s*(?=\{)", value, re.I)):
                 found[known[1].lower()] = value[known.end() :]
         return found
+
+
+_EXIF_TEXTS = {0x010E: "imagedescription", 0x9C9B: "title", 0x9C9C: "comments", 0x9C9F: "subject"}
+"""Texts of the EXIF that may state a prompt: the description, and title, comment and subject of Windows."""
 
 
 def _user_comment(content: bytes | str) -> str:
@@ -102,7 +156,12 @@ def _user_comment(content: bytes | str) -> str:
 
 
 def _together(texts: dict[str, str]) -> dict[str, str]:
-    """The texts, with those in one that two programs spread over several."""
+    """The texts, with those in one that two programs spread over several, and those of the XMP by their names."""
+    for name, own in re.findall(
+        r"<dc:(title|description)\b[^>]*>(.*?)</dc:\1>", texts.get("xml:com.adobe.xmp", ""), re.S
+    ):
+        if words := html.unescape(re.sub(r"<[^>]*>", " ", own)).strip():
+            texts = {f"image {name}": words, **texts}
     if "seed" in texts and not texts.get("prompt", "{").lstrip().startswith("{"):
         return {**texts, _EASY: json.dumps(texts)}
     if texts.get("source", "").startswith("NovelAI") and "comment" in texts:
@@ -122,15 +181,15 @@ def _parameters(text: str) -> Said | None:
     lines = text.replace("\r\n", "\n").split("\n")
     last = next((n for n in range(len(lines) - 1, -1, -1) if re.search(r"(^|, )Steps: [0-9]+", lines[n])), None)
     if last is None:
-        return None
+        return None  # `plain_texts` reads it
     settings = dict(re.findall(r'\s*([\w ./-]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', lines[last]))
     above = "\n".join(lines[:last])
-    prompt = re.split(r"(?:^|\n)Negative prompt:", above)[0]
+    prompt, texts = of_texts([re.split(r"(?:^|\n)Negative prompt:", above)[0], *_more_words(settings)])
     listed = list(_resources(lines[last]))
     bases = [name for kind, name in listed if kind == "checkpoint"]
     model = settings.get("Model") or (bases[0] if len(bases) == 1 else None) or settings.get("Model hash")
-    adapters = [entry.partition(":")[0] for entry in settings.get("Lora hashes", "").strip(' "').split(",")]
-    adapters += [name for kind, name in listed if kind in ("lora", "locon", "lycoris", "dora")]
+    adapters = [name for key, value in settings.items() for name in _added(key.strip(), value.strip(' "'))]
+    adapters += [name for kind, name in listed if kind not in ("checkpoint", "vae", "upscaler", "controlnet", "none")]
     # Denoising is of an image that was given, or of the first pass of a large image.
     passes = any(key.strip().lower().startswith(("hires", "first pass")) for key in settings)
     given = "Denoising strength" in settings and not passes
@@ -141,7 +200,29 @@ def _parameters(text: str) -> Said | None:
         with_adapters(model.strip(' "') if model else None, adapters),
         "parameters (web UI)",
         FROM_AN_IMAGE if given else None,
+        texts,
     )
+
+
+def _more_words(settings: Mapping[str, str]) -> Iterator[str]:
+    """Yield what further passes of the web UI and its extensions were asked for, beside the prompt."""
+    for key, value in settings.items():
+        if not re.search(r"\b(prompt|style)( \d\w*)?\s*$", key, re.I) or re.search(r"neg", key, re.I):
+            continue
+        text = value.strip()
+        with suppress(ValueError):
+            text = str(json.loads(text)) if text.startswith('"') else text
+        text = re.sub(r"\[(PROMPT|SEP|SKIP)\]", "", text)
+        if re.search(r"[^\W_]", text) and text.lower() not in ("base", "none", "true", "false", "default"):
+            yield text
+
+
+def _added(key: str, value: str) -> Iterator[str]:
+    """Yield what a setting says that the model had in addition: adapters, hypernets, embeddings, a refiner."""
+    if re.fullmatch(r"(Lora|Lyco|LyCORIS|TI|Hypernet) hashes", key):
+        yield from (entry.partition(":")[0] for entry in value.split(","))
+    elif re.fullmatch(r"Hypernet|Refiner|AddNet Model \d+", key):
+        yield re.sub(r"\s*[(\[][0-9a-f]{6,}[)\]]$", "", value)
 
 
 def _is_grid(path: Path, parameters: str) -> bool:
@@ -276,16 +357,37 @@ def _of_name(stem: str) -> Said | None:
     return None
 
 
-_READERS = {
-    "invokeai_metadata": _invoke,
-    "sd-metadata": _invoke_before,
-    "dream": _dream,
-    "parameters": _parameters,
-    _EASY: _easy,
-    "prompt": of_prompt,
-    "workflow": of_workflow,
-    "comment": _novel,
-    "xml:com.adobe.xmp": _draw_things,
-    "description": _midjourney,
-}
-"""The readers by the keyword of the text. The first one that finds something counts."""
+_READERS = (
+    ("invokeai_metadata", "sd-metadata", "dream"),
+    ("parameters", "usercomment"),
+    (_EASY,),
+    ("prompt", "workflow"),
+    ("comment",),
+    ("xml:com.adobe.xmp",),
+    ("description",),
+)
+"""The keywords of the texts that programs write, one row per program or kin. The first keyword of a row that says anything counts."""
+
+
+def _reader(key: str) -> Callable[[str], Said | None]:
+    readers: dict[str, Callable[[str], Said | None]] = {
+        "invokeai_metadata": _invoke,
+        "sd-metadata": _invoke_before,
+        "dream": _dream,
+        "parameters": _parameters,
+        "usercomment": _parameters,
+        _EASY: _easy,
+        "prompt": of_prompt,
+        "workflow": of_workflow,
+        "comment": _comment,
+        "xml:com.adobe.xmp": _draw_things,
+        "description": _midjourney,
+    }
+    return readers[key]
+
+
+def _comment(text: str) -> Said | None:
+    """The comment of a PNG of NovelAI, or of a JPEG of the web UI."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        return _novel(text) or _parameters(text)
+    return _parameters(text)

@@ -370,6 +370,37 @@ def test_an_image_that_was_made_from_another_image_is_counted_apart_and_said(fol
     assert not any("another prompt" in sentence for sentence in said)
 
 
+def test_words_that_are_not_known_to_be_the_prompt_are_counted_apart_and_said(folder: Path, tmp_path: Path) -> None:
+    """A title may be a prompt. It counts if it has the protocol's words, and says nothing if it is the artist's name."""
+    own = folder / "Bo Dahl"
+    titles = ["art by Bo Dahl", "Dahl, Bo", "Bo Dahl 4", "art by Ada", "a lake", "art by  Bo Dahl\n"]
+    for n, title in enumerate(titles):
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Title", title)
+        picture(n).save(own / f"{n}.png", pnginfo=text)
+    images = taken(folder, tmp_path, "bo", "Bo Dahl").dropna(subset="image_sha256").set_index("file")
+    templates = {f"Bo Dahl/{n}.png": OTHER if n in (3, 4) else 0 for n in range(6)}
+    assert images["template"].to_dict() == templates
+    assert images["prompt"].notna().to_dict() == {file: file[8] in "05" for file in templates}
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    said = [sentence for sentence in deviations(table, PROTOCOL, SUBJECTS) if "counted apart" in sentence]
+    assert len(said) == 2
+    assert said[1].startswith("bo: 1 of 6 images are counted apart, such as Bo Dahl/3.png")
+    assert said[1].endswith("prompt: 'art by Ada'; if the prompt is known, name it in manifest.csv")
+    (own / "manifest.csv").write_text("file,prompt\n3.png,art by Bo Dahl\n4.png,art by Bo Dahl\n")
+    table = taken(folder, tmp_path, "bo", "Bo Dahl")
+    assert set(table["template"][table["status"] == "ok"]) == {0}
+    assert any("the file says 'a lake'" in sentence for sentence in deviations(table, PROTOCOL, SUBJECTS))
+
+
+def test_an_artist_whose_images_are_all_counted_apart_was_supplied(folder: Path, tmp_path: Path) -> None:
+    for n in range(6):
+        save(folder / "Bo Dahl" / f"{n}.png", n, "art by Ada and Bo Dahl")
+    said = deviations(taken(folder, tmp_path, "bo", "Bo Dahl"), PROTOCOL, SUBJECTS)
+    assert "bo: 0 images, not 6; not auditable" in said
+    assert not any("not supplied" in sentence for sentence in said)
+
+
 def test_a_manifest_counts_and_a_file_that_contradicts_it_is_said(folder: Path, tmp_path: Path) -> None:
     own = folder / "ada"
     for name in ("a.JPG", "b.webp", "c.png"):
