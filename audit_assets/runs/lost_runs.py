@@ -51,8 +51,11 @@ def alive(folder: Path, instance: dg.DagsterInstance) -> Iterator[str]:
 def lost_runs(instance: dg.DagsterInstance) -> list[str]:
     """The runs that died with the last code server, because runs are its processes. Call this before the next server serves.
 
-    Runs of drivers are not among them (`alive` ends those).
+    Runs of drivers are not among them (`alive` ends those). If runs are jobs of a cluster, they go on without the code server, and Dagster's
+    monitoring sees which are lost.
     """
+    if instance.run_launcher.supports_check_run_worker_health:
+        return []
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return [run.run_id for run in unfinished if not is_a_drivers(run)]
 
