@@ -67,6 +67,8 @@ class Gate(ThreadingHTTPServer):
         """Uploads to let through before one is held."""
         self.refuse: tuple[int, str] | None = None
         self.held, self.opened = threading.Event(), threading.Event()
+        self.uploaded: list[str] = []
+        """Bucket and key of every object whose upload was answered well."""
 
     @property
     def address(self) -> str:
@@ -111,6 +113,8 @@ class _Passing(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         found = behind.getresponse()
+        if self.command == "PUT" and found.status == 200:
+            gate.uploaded.append(self.path.partition("?")[0].lstrip("/"))
         self._answer(found.status, dict(found.getheaders()), found.read())
 
     def _send_body(self, behind: http.client.HTTPConnection, left: int) -> bool:
