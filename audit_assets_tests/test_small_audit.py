@@ -316,6 +316,23 @@ def test_a_comparison_before_any_version_has_all_of_its_results_compares_nothing
         assert table.empty
 
 
+def test_pages_of_artists_that_were_made_while_a_result_changed_are_made_again_with_the_next_database(
+    copied: Path,
+) -> None:
+    ws = workspace_of(copied)
+    stage = PublicationStage(ws)
+    before = stage.artist_pages()
+    ws.warehouse.write("model_trends", ws.warehouse.read("model_trends"), "made anew")  # by another run
+    assert stage.artist_pages().equals(before)  # there is no other database yet
+    (ws.warehouse.root / "artist_pages.parquet").unlink()
+    assert stage.artist_pages().equals(before)
+    stage.publish()
+    after = stage.artist_pages()
+    assert after["file"].tolist() == before["file"].tolist()
+    assert (after["sha256"] != before["sha256"]).all()  # each page names the database that it is made from
+    assert stage.artist_pages().equals(after)
+
+
 def test_a_name_that_no_scan_looked_for_is_not_taken_for_one_that_no_caption_has(audited: Path) -> None:
     ws = workspace_of(audited)
     scan = MentionScan(ws.audit, ws.warehouse)

@@ -286,8 +286,12 @@ class PublicationStage:
         return printed.write_pdf(report.read_bytes(), report.with_suffix(".pdf"))
 
     def artist_pages(self) -> pd.DataFrame:
-        """The pages of all artists with their sha256: table `artist_pages`. Made from the published database alone."""
-        ws, inputs = self.ws, digest([self.inputs(), REPORT_VERSION])
+        """The pages of all artists with their sha256: table `artist_pages`. Made from the published database alone.
+
+        Their inputs are those of this database. Results that another run makes meanwhile are in the next one, with which the pages are made again.
+        """
+        ws = self.ws
+        inputs = digest([published_from(ws.database) or self.inputs(), REPORT_VERSION])
         cells, folder = Cells(ws.warehouse, ws.images), self.artists_folder
         made = cells.done(ARTIST_PAGES, inputs)
         if made is not None and not _altered(folder, made):
