@@ -35,7 +35,7 @@ def model_comparison(audit: AuditResource) -> dg.MaterializeResult:
 
     tables, check = made_and_searched(audit.workspace, COMPARISON, FOLLOWS_FROM_VERSIONS)
     table, by_subject = tables["model_comparison"], tables["model_comparison_by_subject"]
-    changed = by_subject[by_subject["changed"].astype(bool)]
+    changed = by_subject[by_subject["changed"].fillna(False).astype(bool)]
     return finished(
         table,
         digest([table.to_json(), by_subject.to_json()]),

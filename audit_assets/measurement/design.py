@@ -420,6 +420,16 @@ def _versions(design: Design) -> Statement:
         return Statement(
             asked, UNTESTED, "No other artist with images exists to compare with.", "Artists who did not opt out."
         )
+    if not design.has_text:
+        return Statement(
+            asked, UNTESTED, "The encoder has no text, so no share of identified images can be compared.", "An encoder with a text side."
+        )  # fmt: skip
+    if design.images < name_controls.FEWEST_SHOWN:
+        needed = name_controls.FEWEST_SHOWN
+        return Statement(
+            asked, UNTESTED, f"{design.images} images per name are planned; a comparison of versions needs {needed} that are not blank.",
+            f"{needed - design.images} more images per name.",
+        )  # fmt: skip
     reason, settle = versions.too_few(group, others, alpha=design.alpha)
     if reason:
         return Statement(asked, UNTESTED, reason, settle)

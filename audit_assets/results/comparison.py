@@ -10,6 +10,7 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement.comparison import newcombe_differences, paired_difference
 from audit_assets.measurement.multiplicity import adjust
+from audit_assets.measurement.name_controls import FEWEST_SHOWN
 from audit_assets.measurement.versions import (
     DifferenceInDifferences,
     beyond_retraining,
@@ -33,21 +34,39 @@ from audit_assets.workspace import Workspace
 PERMUTATIONS = 9_999
 
 
-def scores(by_subject: pd.DataFrame, matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+def scores(matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row per model version, encoder and subject: images, correct, AUC, verdict.
 
-    ``correct`` counts in the label set of the subject's verdict.
+    ``images`` counts the images that show something, and ``correct`` those of them that are identified, in the label set of the
+    subject's verdict. Blank, blocked and rewritten images are no evidence: a version that withholds images of an artist did not lose
+    the artist.
     """
     keys = ["model_version", "encoder", "subject"]
-    decided = verdicts.loc[verdicts["label_set"].notna(), [*keys, "label_set"]]
-    own = by_subject.merge(decided, on=[*keys, "label_set"])
     auc = matching[
         (matching["test"] == "rank_sum_exact") & (matching["alternative"] == "closer") & (matching["control"] == "none")
     ]
-    table = verdicts[[*keys, "kind", "verdict"]].merge(
-        own[[*keys, "label_set", "images", "correct"]], on=keys, how="left"
-    )
+    table = verdicts[[*keys, "kind", "verdict", "label_set", "images", "identified"]]
+    table = table.rename(columns={"identified": "correct"}).astype({"images": "Int32", "correct": "Int32"})
     return table.merge(auc[[*keys, "auc"]], on=keys, how="left")
+
+
+def _not_compared(both: pd.DataFrame, before: str, after: str) -> list[str | None]:
+    """Why the shares of a subject cannot be compared; None if they can."""
+    return [
+        _too_few(before, first, one) or _too_few(after, second, two)
+        for first, one, second, two in both[["label_set", "images", "label_set_later", "images_later"]].itertuples(
+            index=False
+        )
+    ]
+
+
+def _too_few(version: str, label_set: Any, images: Any) -> str | None:
+    if pd.isna(label_set):
+        return f"The encoder classified no image of {version}: it reads no text, or no image exists."
+    shown = 0 if pd.isna(images) else int(images)
+    if shown < FEWEST_SHOWN:
+        return f"{shown} images of {version} show something; a comparison needs {FEWEST_SHOWN}."
+    return None
 
 
 def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
@@ -59,8 +78,11 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
                 scored[(scored["model_version"] == v) & (scored["encoder"] == encoder)] for v in (before, after)
             )
             both = first.merge(second, on=["encoder", "subject", "kind"], suffixes=("", "_later"))
+            reason = pd.Series(_not_compared(both, before, after), index=both.index, dtype=object)
+            comparable = reason.isna()
             counts = [
-                both[c].fillna(0).to_numpy(dtype=float) for c in ("correct", "images", "correct_later", "images_later")
+                both[c].where(comparable, 0).to_numpy(dtype=float)
+                for c in ("correct", "images", "correct_later", "images_later")
             ]
             found = newcombe_differences(*counts, margin=protocol.comparison.changed)
             table = pd.DataFrame(
@@ -75,18 +97,19 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
                     "label_set": both["label_set"],
                     "images": both["images"],
                     "later_images": both["images_later"],
-                    "accuracy": both["correct"] / both["images"],
-                    "later_accuracy": both["correct_later"] / both["images_later"],
+                    "accuracy": _share(both["correct"], both["images"]),
+                    "later_accuracy": _share(both["correct_later"], both["images_later"]),
                     "difference": found.difference,
                     "low": found.low,
                     "high": found.high,
                     "p_value": found.p_value,
-                    "changed": found.changed,
+                    "changed": pd.Series(found.changed, index=both.index, dtype="boolean").where(comparable),
                     "auc": both["auc"],
                     "later_auc": both["auc_later"],
                     "verdict": both["verdict"],
                     "later_verdict": both["verdict_later"],
                     "p_beyond_retraining": np.nan,
+                    "reason": reason,
                 }
             )
             table["p_adjusted"] = table.groupby("kind")["p_value"].transform(
@@ -98,60 +121,59 @@ def by_subject(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Proto
     )
 
 
+def _share(correct: pd.Series, images: pd.Series) -> pd.Series:
+    """Identified of shown images; NaN if no image shows something."""
+    shown = images.astype("float64")
+    return correct.astype("float64") / shown.where(shown > 0)
+
+
 def overall(compared: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
     """Take the mean change of accuracy and of AUC, per pair of versions and kind of subject.
 
-    The rows come from `by_subject`: both versions of a pair have the same subjects.
+    The rows come from `by_subject`: both versions of a pair have the same subjects. The accuracy is that of the subjects who could be
+    compared, and ``not_compared`` counts the others.
     """
     lines: list[dict[str, Any]] = []
     keys = ["protocol", "model_version", "later_version", "successive", "encoder", "kind"]
     for key, rows in compared.groupby(keys, sort=False):
+        known = rows["reason"].isna()
+        of_shares = {
+            "equivalence_margin": protocol.comparison.equivalent, "changed": int(rows["changed"].sum()), "not_compared": int((~known).sum()),
+        }  # fmt: skip
         for measure in ("accuracy", "auc"):
-            before, after = rows[measure].to_numpy(dtype=float), rows[f"later_{measure}"].to_numpy(dtype=float)
-            if np.count_nonzero(~np.isnan(after - before)) < 2:
+            kept = rows[known] if measure == "accuracy" else rows
+            before, after = kept[measure].to_numpy(dtype=float), kept[f"later_{measure}"].to_numpy(dtype=float)
+            line: dict[str, Any] = {
+                **dict(zip(keys, key, strict=True)), "measure": measure,
+                "verdicts_changed": int((rows["verdict"] != rows["later_verdict"]).sum()),
+            }  # fmt: skip
+            if measure == "accuracy":
+                line |= of_shares
+            subjects = int(np.count_nonzero(~np.isnan(after - before)))
+            if subjects >= 2:
+                found = paired_difference(
+                    before, after, permutations=PERMUTATIONS, rng=np.random.default_rng([protocol.seed, 7])
+                )
+                line |= {name: getattr(found, name) for name in ("difference", "low", "high", "p_value", "p_floor")}
+                if measure == "accuracy":
+                    line["equivalent"] = version_shares(
+                        *_counts(kept), margin=protocol.comparison.equivalent
+                    ).equivalent
+            elif measure == "auc" or len(rows) < 2 or rows["label_set"].isna().all():
                 continue
-            found = paired_difference(
-                before,
-                after,
-                permutations=PERMUTATIONS,
-                rng=np.random.default_rng([protocol.seed, 7]),
-            )
-            lines.append(
-                {
-                    **dict(zip(keys, key, strict=True)),
-                    "measure": measure,
-                    "subjects": found.subjects,
-                    "difference": found.difference,
-                    "low": found.low,
-                    "high": found.high,
-                    "p_value": found.p_value,
-                    "p_floor": found.p_floor,
-                    "equivalent": _equivalent(rows, protocol) if measure == "accuracy" else None,
-                    "equivalence_margin": protocol.comparison.equivalent if measure == "accuracy" else None,
-                    "changed": int(rows["changed"].sum()) if measure == "accuracy" else None,
-                    "verdicts_changed": int((rows["verdict"] != rows["later_verdict"]).sum()),
-                }
-            )
+            lines.append(line | {"subjects": subjects})
     return pd.DataFrame(lines, columns=columns("model_comparison")).astype(
-        {"changed": "Int32", "equivalent": "boolean", "equivalence_margin": "float64"}
+        {"changed": "Int32", "not_compared": "Int32", "equivalent": "boolean", "equivalence_margin": "float64"}
     )
 
 
-def _equivalent(rows: pd.DataFrame, protocol: Protocol) -> bool:
-    """Whether the mean share of exactly these subjects moved by less than the margin, with 95 % confidence."""
-    counts = [
-        (rows[share] * rows[images]).round().fillna(0).to_numpy(dtype=float)
-        if share
-        else rows[images].to_numpy(dtype=float)
-        for share, images in (
-            ("accuracy", "images"),
-            ("", "images"),
-            ("later_accuracy", "later_images"),
-            ("", "later_images"),
-        )
-    ]
-    y, m, later_y, later_m = (np.nan_to_num(c) for c in counts)
-    return version_shares(y, m, later_y, later_m, margin=protocol.comparison.equivalent).equivalent
+def _counts(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Identified and shown images of the earlier and of the later version, per subject; 0 of 0 for one that could not be compared."""
+    counts = []
+    for share, images in (("accuracy", "images"), ("later_accuracy", "later_images")):
+        shown = rows[images].where(rows["reason"].isna(), 0).to_numpy(dtype=float)
+        counts += [np.nan_to_num(np.round(rows[share].to_numpy(dtype=float) * shown)), shown]
+    return counts
 
 
 def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol) -> pd.DataFrame:
@@ -167,18 +189,12 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
         group = rows["subject"].isin(opted_out).to_numpy()
         if not group.any():
             continue
-        images, later = (rows[c].fillna(0).to_numpy(dtype=float) for c in ("images", "later_images"))
-        known = (images > 0) & (later > 0)
-        y, later_y = (
-            np.round(np.nan_to_num(rows[c].to_numpy(dtype=float)) * n)
-            for c, n in (("accuracy", images), ("later_accuracy", later))
-        )
-        odds = np.full(len(rows), np.nan)
-        odds[known] = log_odds_differences(y[known], images[known], later_y[known], later[known])
         found = {
             "share": _moved(rows["difference"].to_numpy(dtype=float), group, protocol),
-            "log_odds": _moved(odds, group, protocol),
+            "log_odds": _moved(log_odds_differences(*_counts(rows)), group, protocol),
         }
+        unknown = rows["reason"].notna().to_numpy()
+        left = {"not_compared": int((unknown & group).sum()), "others_not_compared": int((unknown & ~group).sum())}
         tested = not any(f.reason for f in found.values())
         moved = all(f.p_value <= protocol.matching.alpha for f in found.values()) if tested else None
         for measure, f in found.items():
@@ -186,7 +202,7 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
                 {
                     **dict(zip(keys, key, strict=True)), "declared_group": "opted_out", "measure": measure, "artists": f.group,
                     "others": f.others, "difference": f.difference, "low": f.low, "high": f.high, "p_value": f.p_value,
-                    "p_floor": f.p_floor, "moved": moved, "reason": f.reason, "settle": f.settle,
+                    "p_floor": f.p_floor, "moved": moved, **left, "reason": f.reason, "settle": f.settle,
                 }
             )  # fmt: skip
     return pd.DataFrame(lines, columns=columns("model_comparison_groups")).astype({"moved": "boolean"})
@@ -221,12 +237,21 @@ def with_retraining(compared: pd.DataFrame, retrainings: Sequence[tuple[str, str
 def trends(scored: pd.DataFrame, versions: Sequence[str], *, protocol: Protocol) -> pd.DataFrame:
     """Take the mean change from one version to the next over three or more versions, per encoder, kind and measure."""
     lines = []
-    scored = scored.assign(accuracy=scored["correct"] / scored["images"])
+    shown = scored["images"].astype("float64")
+    scored = scored.assign(accuracy=scored["correct"].astype("float64") / shown.where(shown >= FEWEST_SHOWN))
     for (encoder, kind), rows in scored.groupby(["encoder", "kind"], sort=True):
         for measure in ("accuracy", "auc"):
             wide = rows.pivot_table(index="model_version", columns="subject", values=measure, dropna=False)
             values = wide.reindex(list(versions)).to_numpy(dtype=float)
-            if len(versions) < 3 or np.count_nonzero(~np.isnan(values).any(axis=0)) < 2:
+            measured = rows["label_set" if measure == "accuracy" else "auc"].notna().any()
+            if len(versions) < 3 or rows["subject"].nunique() < 2 or not measured:
+                continue
+            if np.count_nonzero(~np.isnan(values).any(axis=0)) < 2:
+                scored_by = (
+                    f"have {FEWEST_SHOWN} images that show something" if measure == "accuracy" else "are matched"
+                )
+                reason = f"Fewer than two subjects {scored_by} in every version."
+                lines.append((protocol.name, encoder, kind, measure, len(versions), np.nan, np.nan, reason))
                 continue
             found = trend(values)
             reason = f"{found.reason} {found.settle}".strip()
@@ -239,7 +264,7 @@ MODEL_TABLES = tuple(table for recipe in PER_MODEL for table in recipe.tables)
 """The result tables that have one file per model version."""
 RESULTS = f"{FOLDER}/results/"
 """Records of results that could not be made, or that contradict what they were made from."""
-_COMPARED = ("identification_by_subject", "matching_by_subject", "verdicts")
+_COMPARED = ("matching_by_subject", "verdicts")
 
 
 def audited(ws: Workspace) -> list[str]:

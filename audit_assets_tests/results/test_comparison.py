@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import Protocol
-from audit_assets.results.comparison import by_subject, declared_groups
+from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.comparison import by_subject, declared_groups, overall, scores, trends
 
 PROTOCOL = Protocol(name="one", templates=("art by {name}",))
 
@@ -48,3 +49,108 @@ def test_a_group_moved_if_p_is_at_most_the_level(opted_out: int, others: int, lo
     else:
         assert found["moved"].tolist() == [moved] * 2
         assert found["p_floor"].tolist() == [0.05] * 2
+
+
+ARTISTS, OPTED_OUT, IMAGES = 30, 8, 10
+PEOPLE = pd.DataFrame(
+    {
+        "subject": [f"a{i:02}" for i in range(ARTISTS)], "name": [f"Artist {i}" for i in range(ARTISTS)], "kind": "artist", "locale": "",
+        "shares_name_parts": None, "rosters": [[]] * ARTISTS, "opted_out": [i < OPTED_OUT for i in range(ARTISTS)],
+    }
+)  # fmt: skip
+
+
+def images(version: str, *, withheld: int = 0, lost: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Image-level rows of a version: of each artist nine images of ten are identified.
+
+    Of the artists who opted out, the last ``withheld`` images are blank, and the first ``lost`` are not identified.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for subject, out in zip(PEOPLE["subject"], PEOPLE["opted_out"], strict=True):
+        wrong = rng.integers(IMAGES)
+        for trial in range(IMAGES):
+            blank = bool(out and trial >= IMAGES - withheld)
+            right = not blank and trial != wrong and not (out and trial < lost)
+            rows.append(
+                {
+                    "protocol": "one", "model_version": version, "encoder": "e", "label_set": "joint", "subject": subject, "kind": "artist",
+                    "template": 0, "label_template": 0, "trial": trial, "predicted_label": None if blank else subject if right else "another",
+                    "correct": right, "margin": -1.0 if blank else 0.5,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def compared_versions(**of_versions: dict[str, int]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`model_comparison_by_subject`, `model_comparison_groups` and the rows of ``scores``, from image-level rows."""
+    named = [
+        beside_control_names(
+            images(version, seed=i, **given), PEOPLE.drop(columns="opted_out"), protocol=PROTOCOL, unread={}
+        )
+        for i, (version, given) in enumerate(of_versions.items())
+    ]
+    verdicts = pd.concat(named).rename(columns={"shown": "images"}).assign(verdict="imitated")
+    matching = pd.DataFrame(columns=["model_version", "encoder", "subject", "test", "alternative", "control", "auc"])
+    rows = scores(matching, verdicts)
+    compared = by_subject(rows, list(of_versions), protocol=PROTOCOL)
+    return compared, declared_groups(compared, PEOPLE, protocol=PROTOCOL).set_index("measure"), rows
+
+
+def test_images_that_a_version_withholds_move_nobody() -> None:
+    """The later version only has a safety checker: it replaces four of ten images of the artists who opted out."""
+    compared, groups, _ = compared_versions(v1={}, v2={"withheld": 4})
+    out = compared[compared["subject"].isin(PEOPLE.loc[PEOPLE["opted_out"], "subject"])]
+    assert (out["images"] == 10).all()
+    assert (out["later_images"] == 6).all()
+    assert (out["later_accuracy"] > 0.8).all()
+    assert not compared["changed"].any()
+    assert compared["reason"].isna().all()
+    assert groups["moved"].tolist() == [False, False]
+    assert groups["not_compared"].tolist() == [0, 0]
+
+
+def test_a_group_that_is_no_longer_identified_moved() -> None:
+    compared, groups, _ = compared_versions(v1={}, v2={"lost": 9})
+    assert compared.loc[compared["changed"], "subject"].tolist() == PEOPLE.loc[PEOPLE["opted_out"], "subject"].tolist()
+    assert groups["moved"].tolist() == [True, True]
+
+
+@pytest.mark.parametrize(("withheld", "shown"), [(6, 4), (10, 0)])
+def test_an_artist_with_too_few_shown_images_could_not_be_compared(withheld: int, shown: int) -> None:
+    compared, groups, rows = compared_versions(v1={}, v2={"withheld": withheld}, v3={})
+    pair = compared[(compared["model_version"] == "v1") & (compared["later_version"] == "v2")].set_index("subject")
+    out = pair.loc[PEOPLE.loc[PEOPLE["opted_out"], "subject"]]
+    assert set(out["reason"]) == {f"{shown} images of v2 show something; a comparison needs 5."}
+    assert out[["difference", "p_value", "p_adjusted", "changed"]].isna().all(axis=None)
+    assert pair.drop(out.index)["reason"].isna().all()
+    told = groups[(groups["model_version"] == "v1") & (groups["later_version"] == "v2")]
+    assert told["moved"].isna().all()
+    assert told["not_compared"].tolist() == [OPTED_OUT] * 2
+    assert told["reason"].str.startswith("No artist of the declared group").all()
+    pairs = ["model_version", "later_version", "subjects", "not_compared"]
+    counts = [tuple(row) for row in overall(compared, protocol=PROTOCOL)[pairs].to_numpy().tolist()]
+    assert set(counts) == {
+        ("v1", "v2", ARTISTS - OPTED_OUT, OPTED_OUT), ("v1", "v3", ARTISTS, 0), ("v2", "v3", ARTISTS - OPTED_OUT, OPTED_OUT),
+    }  # fmt: skip
+    assert trends(rows, ["v1", "v2", "v3"], protocol=PROTOCOL)["slope"].abs().max() < 0.02
+
+
+def test_if_nobody_can_be_compared_the_rows_say_so() -> None:
+    few = scored([([4] * 3, [4] * 3)] * 3)
+    compared = by_subject(few, ["v1", "v2", "v3"], protocol=PROTOCOL)
+    mean = overall(compared, protocol=PROTOCOL)
+    assert mean["difference"].isna().all()
+    assert mean["equivalent"].isna().all()
+    assert mean["not_compared"].tolist() == [3] * 3
+    found = trends(few, ["v1", "v2", "v3"], protocol=PROTOCOL)
+    assert found["reason"].tolist() == ["Fewer than two subjects have 5 images that show something in every version."]
+    assert found["slope"].isna().all()
+
+
+def test_an_encoder_without_text_compares_no_shares() -> None:
+    rows = scored([([9] * 3, [10] * 3)] * 2).assign(label_set=None, images=None, correct=None, auc=0.7)
+    compared = by_subject(rows, ["v1", "v2"], protocol=PROTOCOL)
+    assert compared["reason"].str.startswith("The encoder classified no image of v1").all()
+    assert compared["changed"].isna().all()
+    assert overall(compared, protocol=PROTOCOL)["measure"].tolist() == ["auc"]

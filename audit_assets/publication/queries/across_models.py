@@ -36,14 +36,16 @@ def comparisons(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.Data
 
 
 def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
-    """One row per pair of versions, encoder and artist, with the artist's name: only artists that changed, or whose verdict changed.
+    """One row per pair of versions, encoder and artist, with the artist's name: only artists that changed, whose verdict changed, or
+    whose images the encoder classifies and whose shares could not be compared.
 
     Control names are left out; ``comparisons`` counts them.
     """
     return read.rows(
         connection,
         "SELECT c.* REPLACE (c.kind::VARCHAR AS kind), s.name, s.opted_out FROM model_comparison_by_subject c "
-        "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.changed OR c.verdict <> c.later_verdict) "
+        "JOIN subjects s USING (subject) WHERE c.protocol = $protocol AND (c.changed OR c.verdict <> c.later_verdict "
+        "OR (c.reason IS NOT NULL AND c.label_set IS NOT NULL)) "
         "AND c.kind IN ('artist', 'untrained_artist') "
         "ORDER BY c.rowid",
         {"protocol": protocol},
@@ -51,10 +53,12 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
 
 
 def verdict_changes(connection: duckdb.DuckDBPyConnection, protocol: str, encoder: str) -> pd.DataFrame:
-    """One row per pair of versions and pair of verdicts on artists, by one encoder: artists, and how many changed beyond the margin."""
+    """One row per pair of versions and pair of verdicts on artists, by one encoder: artists, and how many changed beyond the
+    margin or could not be compared."""
     return read.rows(
         connection,
-        "SELECT model_version, later_version, verdict, later_verdict, count(*) AS artists, count_if(coalesce(changed, false)) AS changed "
+        "SELECT model_version, later_version, verdict, later_verdict, count(*) AS artists, count_if(coalesce(changed, false)) AS changed, "
+        "count_if(reason IS NOT NULL) AS not_compared, any_value(reason) AS reason "
         "FROM model_comparison_by_subject WHERE protocol = $protocol AND encoder = $encoder AND kind IN ('artist', 'untrained_artist') "
         "GROUP BY ALL ORDER BY min(rowid), artists DESC",
         {"protocol": protocol, "encoder": encoder},

@@ -15,6 +15,7 @@ from audit_assets.publication.words.numbers import (
     p_text,
     percent,
     points,
+    shown,
     true,
     yes,
 )
@@ -44,10 +45,13 @@ def _what_changed(earlier: str, later: str, rows: pd.DataFrame, encoder: str) ->
         words = (
             f"changed from “{row['verdict']}” to “{row['later_verdict']}”" if changed else f"stayed “{row['verdict']}”"
         )
+        if row["not_compared"]:
+            return f"{between}, the verdict {words}. The shares of identified images could not be compared. {row['reason']}"
         return f"{between}, the verdict {words}, and the share of identified images {'changed beyond' if moved else 'stayed within'} the margin."
     how = "; ".join(f"{row.artists} from “{row.verdict}” to “{row.later_verdict}”" for row in other.itertuples())
+    unknown = f"; for {missing} it could not be compared" if (missing := int(rows["not_compared"].sum())) else ""
     verdicts_changed = f"the verdict changed for {changed} of {artists} artists{f' ({how})' if how else ''}"
-    return f"{between}, {verdicts_changed}, and the share of identified images changed beyond the margin for {moved}."
+    return f"{between}, {verdicts_changed}, and the share of identified images changed beyond the margin for {moved}{unknown}."
 
 
 def changes(compared: pd.DataFrame) -> Table:
@@ -56,10 +60,10 @@ def changes(compared: pd.DataFrame) -> Table:
         "Mean change over the same subjects, prompts and seeds (later minus earlier version), with its 95 % interval; p by permutation. "
         "Within the margin: the mean share of these very subjects moved by less than the margin, with 95 % confidence. It says nothing of "
         "other subjects: if the model lost one artist whole, the mean of the others may still lie within the margin. Changed: subjects whose whole 95 % interval lies beyond the "
-        "protocol's margin.",
+        "protocol's margin. Not compared: subjects of whom too few images show something in one of the two versions; blank and blocked images are no evidence.",
         columns(
-            "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Within the margin", "Changed", "Verdicts changed",
-            number=("Mean change", "p", "Changed", "Verdicts changed"),
+            "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Within the margin", "Changed", "Not compared", "Verdicts changed",
+            number=("Mean change", "p", "Changed", "Not compared", "Verdicts changed"),
         ),
         [
             (
@@ -72,6 +76,7 @@ def changes(compared: pd.DataFrame) -> Table:
                 p_text(known(row["p_value"])),
                 _within(row),
                 "–" if pd.isna(row["changed"]) else count(row["changed"], row["subjects"]),
+                "–" if pd.isna(row["not_compared"]) else str(row["not_compared"]),
                 str(row["verdicts_changed"]),
             )
             for row in compared.to_dict("records")
@@ -110,13 +115,14 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
     between = f"From {row['model_version']} to {row['later_version']}, according to {row['encoder']}"
     p, effect = known(row["p_value"]), known(row["difference"])
     artists, rest = counted(row["artists"], "artist"), f"{row['others']:.0f} {others}"
+    unknown = _not_compared(row, who, others)
     if p is None or effect is None:
-        return f"{between}: it could not be tested whether the artists {who} moved further than the {others}. {row['reason']} {row['settle']}".strip()
+        return f"{between}: it could not be tested whether the artists {who} moved further than the {others}. {row['reason']} {row['settle']}{unknown}".strip()
     low, high = known(row["low"]), known(row["high"])
     interval = "" if low is None or high is None else f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f} points"
     effects = (
         f"{between}: the mean share of identified images of the {artists} {who} {'rose' if effect > 0 else 'fell'} by {100 * abs(effect):.1f} points compared with that of the "
-        f"{rest} (difference in differences{interval}; p = {p_text(p)}, in log odds p = {p_text(known(odds['p_value']))}, by permuting artists)."
+        f"{rest} (difference in differences{interval}; p = {p_text(p)}, in log odds p = {p_text(known(odds['p_value']))}, by permuting artists).{unknown}"
     )
     if true(row["moved"]):
         return (
@@ -126,12 +132,23 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
     return f"{effects} This does not show that the artists {who} moved differently from the others, and it does not prove that they did not."
 
 
+def _not_compared(row: Mapping[Any, Any], who: str, others: str) -> str:
+    """A sentence that starts with a space; empty if all artists could be compared."""
+    of_group, of_others = (int(known(row[column]) or 0) for column in ("not_compared", "others_not_compared"))
+    if not of_group + of_others:
+        return ""
+    return (
+        f" {counted(of_group, 'artist')} {who} and {of_others} {others} could not be compared, because too few of their images show something in one "
+        "of the versions. Images that a version withholds are no evidence that it cannot imitate."
+    )
+
+
 def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
     """Rows of `model_comparison_by_subject`: one row per subject, with the interval of the difference."""
     return Table(
         f"{caption} Beyond retraining: p of the movement beside those of a version that was trained again on the same data (– if audit.yaml declares none).",
         columns(
-            "Subject", "Of", "From", "To", "Encoder", IDENTIFIED.capitalize(), "Difference (95 %)", "q", "Changed", "Beyond retraining", "Verdict",
+            "Subject", "Of", "From", "To", "Encoder", IDENTIFIED.capitalize(), "Difference (95 %)", "q", "Changed", "Beyond retraining", "Verdict", "Not compared because",
             number=("Difference (95 %)", "q"),
         ),
         [
@@ -147,6 +164,7 @@ def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
                 "–" if pd.isna(row["difference"]) else yes(row["changed"]),
                 _beyond(row),
                 verdicts(row),
+                shown(row["reason"]) or "–",
             )
             for row in compared.to_dict("records")
         ],
@@ -160,8 +178,13 @@ def _beyond(row: dict[Any, Any]) -> str:
 
 
 def before_and_after(row: dict[Any, Any]) -> str:
-    before, after = known(row["accuracy"]), known(row["later_accuracy"])
-    return "no text side" if before is None or after is None else f"{percent(before)} → {percent(after)}"
+    if not shown(row["label_set"]):
+        return "no text side"
+    before, after = (
+        "nothing shown" if (share := known(row[column])) is None else percent(share)
+        for column in ("accuracy", "later_accuracy")
+    )
+    return f"{before} → {after}"
 
 
 def verdicts(row: dict[Any, Any]) -> str:
