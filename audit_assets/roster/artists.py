@@ -36,7 +36,7 @@ import pandas as pd
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8
-from audit_assets.roster.name_forms import EMPTY, misread
+from audit_assets.roster.name_forms import EMPTY, damage, misread, numbered
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import artist_folders
@@ -118,8 +118,16 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, notes = list[dict[str, Any]](), list[str]()
     first_line: dict[tuple[str, ...], tuple[int, str]] = {}
     lines, wrong = list[int](), list[str]()
-    for line, cells in _records(path, notes):
+    records = list(_records(path, notes))
+    listed = numbered([cells.get("name", "").strip() for _, cells in records])
+    for place, (line, cells) in enumerate(records):
         one = _Row(path, line, cells)
+        if cells["name"].strip() and all(cell.strip().lower() in ("", column) for column, cell in cells.items()):
+            wrong.append(f"{path}, row {line}: repeats the header; delete the row.")
+            continue
+        if place in listed:
+            wrong.append(str(one.error("name", f"{cells['name']!r} has the number of a list; write the name alone")))
+            continue
         try:
             row = one.parsed()
         except InputError as error:
@@ -344,6 +352,8 @@ class _Row:
     def aliases(self) -> list[str]:
         aliases = self.items("aliases", ";")
         for alias in aliases:
+            if what := damage(alias):
+                self.note("aliases", f"{alias!r} {what}; if so, captions do not hold it: write it anew")
             if mark := _OTHER_SEPARATOR.search(alias):
                 self.note("aliases", f"{alias!r} is one alias, with {mark[0]!r} in it; {self.separator}")
         return list(dict.fromkeys(self.name("aliases", alias) for alias in aliases if alias))

@@ -94,6 +94,10 @@ REFUSED = [
     ("name,name\nAda,3", "row 1: column 'name' occurs twice"),
     ("name\n", "no artist"),
     ("name,kind\nAda,painter", "row 2, column kind: 'painter'"),
+    ("name,born\nAda,1950\nName,born", "row 3: repeats the header; delete the row"),
+    ("name\nAda\nName", "row 3: repeats the header"),
+    ("name\n49 Ada\n50 Ben", "row 2, column name: '49 Ada' has the number of a list.*\n.*row 3"),
+    ("name\nAda\nBen\nRen? Sample", r"row 4, column name: 'Ren\? Sample' has lost a letter"),
     ("name,born\nAda,19th century", "row 2, column born: '19th century' is not a year"),
     ("name,died\nAda,-5", "row 2, column died: '-5' is not a year"),
     ("name,born,died\nAda,1950,1940", "row 2, column died: 1940 is before"),
@@ -260,6 +264,13 @@ def test_a_comma_may_belong_to_a_name(tmp_path: Path) -> None:
     assert [note.partition("aliases: ")[2] for note in notes_on(tmp_path / "artists.csv")] == [
         "'x, y' is one alias, with ',' in it; ';' separates aliases."
     ]
+
+
+def test_an_alias_whose_letters_a_program_changed_is_said(tmp_path: Path) -> None:
+    written(tmp_path, "name,aliases\nAdèle Example,Ad?le; AdÃ¨le X; Adèle X\n")
+    lost, read = notes_on(tmp_path / "artists.csv")
+    assert "'Ad?le' has lost a letter" in lost
+    assert "'AdÃ¨le X' was saved as UTF-8 and read in another encoding" in read
 
 
 def test_an_alias_of_two_artists_is_said(tmp_path: Path) -> None:
