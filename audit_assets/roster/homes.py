@@ -2,7 +2,7 @@
 
 People spell folders in their own way: lower case, underscores, surname first, an alias, decomposed accents. A folder
 belongs to the subject whose name or alias has the same tokens, and else to the only one that has its parts in another
-order. Letters of a script without spaces that touch each other are one part, because 中田太郎 is another person than
+order. Of a folder with a comma, "Last, First", the turned form counts before the written one. Letters of a script without spaces that touch each other are one part, because 中田太郎 is another person than
 田中太郎. Whatever is not read is listed with the reason.
 """
 
@@ -22,6 +22,7 @@ from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8, said
 from audit_assets.hashing import sha256_once
 from audit_assets.roster.artists import read_artists
+from audit_assets.roster.name_forms import mended
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import (
@@ -96,6 +97,8 @@ class _Claims:
         self.exact: dict[str, list[str]] = defaultdict(list)
         self.words: dict[tuple[str, ...], list[str]] = defaultdict(list)
         self.bag: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self.starts: dict[str, list[str]] = defaultdict(list)
+        """Names in words, by the first two letters of each word. It is filled for the first folder without a subject."""
         for subject, own in names.items():
             for spelling in dict.fromkeys([subject, own[0]]):
                 self.exact[spelling].append(subject)
@@ -105,17 +108,32 @@ class _Claims:
                     self.bag[parts_in_any_order(name)].append(subject)
 
     def of(self, folder: str) -> list[str]:
-        words = tuple(tokens(folder))
-        found = self.exact.get(folder) or self.words.get(words) or self.bag.get(parts_in_any_order(folder)) or []
-        return sorted(set(found))
+        parts, form = parts_in_any_order(folder), mended(folder.strip())
+        # "Example, Ada" is a catalogue's form of "Ada Example", also if another artist is called "Example Ada".
+        spellings = [*([form] if form and parts_in_any_order(form) == parts else []), folder]
+        found = self.exact.get(folder) or next(
+            filter(None, (self.words.get(tuple(tokens(s))) for s in spellings)), None
+        )
+        return sorted(set(found or self.bag.get(parts) or []))
 
     def why(self, folder: str, subjects: Sequence[str]) -> str:
         if subjects:
             return f"this folder belongs to no one subject: {' and '.join(repr(self.names[s][0]) for s in subjects)} have this name; rename it to the slug of one"
-        spelt = {" ".join(words): subjects[0] for words, subjects in self.words.items()}
-        near = difflib.get_close_matches(" ".join(tokens(folder)), list(spelt), n=1, cutoff=0.75)
-        hint = f"; if it is {self.names[spelt[near[0]]][0]!r}, rename it" if near else ""
-        return f"this folder belongs to no subject{hint}"
+        near = self._near(folder)
+        return f"this folder belongs to no subject{f'; if it is {self.names[near][0]!r}, rename it' if near else ''}"
+
+    def _near(self, folder: str) -> str | None:
+        """The subject whose name is nearest to that of a folder, if one is near. A word of both begins with the same two letters."""
+        own = tuple(tokens(folder))
+        if (form := mended(folder.strip())) and (subjects := self.words.get(tuple(tokens(form)))):
+            return subjects[0]
+        if not self.starts:
+            for words in self.words:
+                for start in {word[:2] for word in words}:
+                    self.starts[start].append(" ".join(words))
+        spelt = {name for word in own for name in self.starts.get(word[:2], ())}
+        near = difflib.get_close_matches(" ".join(own), sorted(spelt), n=1, cutoff=0.75)
+        return self.words[tuple(near[0].split())][0] if near else None
 
 
 class Works(NamedTuple):

@@ -74,6 +74,45 @@ def test_a_folder_that_could_be_two_artists_is_neithers_and_a_typo_gets_a_hint(t
     assert said["Ada Exampel"].endswith("if it is 'Ada Example', rename it")
 
 
+def test_a_folder_with_a_comma_is_that_of_the_turned_name(tmp_path: Path) -> None:
+    names = {"james-thomas": ["James Thomas"], "thomas-james": ["Thomas James"], "davis": ["Sammy Davis, Jr."]}
+    for folder in ("Thomas, James", "James, Thomas", "Davis, Sammy, Jr."):
+        fill(tmp_path / folder)
+    found = homes(tmp_path, names)
+    assert {s: [f.name for f in own] for s, own in found.own.items()} == {
+        "james-thomas": ["Thomas, James"],
+        "thomas-james": ["James, Thomas"],
+        "davis": ["Davis, Sammy, Jr."],
+    }
+    assert list(homes(tmp_path, {"t": ["Thomas James"]}).own) == ["t"]  # no other artist has these parts
+    both = homes(tmp_path, {"a": ["A", "James Thomas"], "b": ["B", "James Thomas"]})
+    assert (
+        "'A' and 'B' have this name; rename it to the slug of one"
+        in {e.name: why for e, why in both.strays}["Thomas, James"]
+    )
+
+
+def test_a_folder_with_dates_belongs_to_nobody_and_its_hint_names_the_artist(tmp_path: Path) -> None:
+    """Two artists of one name differ by their dates, so the works are not given to either in silence."""
+    fill(tmp_path / "Ada Example (1920-1990)")
+    (stray,) = homes(tmp_path, NAMES).strays
+    assert stray[1].endswith("if it is 'Ada Example', rename it")
+
+
+def test_ten_thousand_names_and_hundreds_of_strays_are_compared_only_if_they_begin_alike(tmp_path: Path) -> None:
+    import difflib
+    from unittest import mock
+
+    names = {f"s{n}": [f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{n} Example{n}"] for n in range(10_000)}
+    names["ada"] = ["Ada Brandvold"]
+    for n in range(20):
+        (tmp_path / f"Ada Brandvol {n}").mkdir()
+    with mock.patch.object(difflib, "get_close_matches", wraps=difflib.get_close_matches) as compared:
+        strays = homes(tmp_path, names).strays
+    assert all("if it is 'Ada Brandvold'" in why for _, why in strays)
+    assert max(len(call.args[1]) for call in compared.call_args_list) < 100
+
+
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_a_folder_with_the_tokens_of_a_name_belongs_to_it_and_to_nobody_else(name: str) -> None:
     from audit_assets.roster.homes import _Claims
