@@ -38,8 +38,8 @@ def test_an_audit_without_results_or_packets_says_so(tmp_path: Path, small_audit
 def test_raters_are_asked_and_their_answers_are_published(copied: Path, tmp_path: Path) -> None:
     packets = tmp_path / "packets"
     export = ("ratings", "export", "--model", MODEL, "--into", packets, "--config", copied)
-    code, said = called(*export)
-    assert code == 0, said
+    code, exported = called(*export)
+    assert code == 0, exported
     ws = Workspace.existing(copied)
     key = ws.warehouse.read(key_of(MODEL))
     pages = sorted(packets.glob("*.html"))
@@ -61,16 +61,19 @@ def test_raters_are_asked_and_their_answers_are_published(copied: Path, tmp_path
     with duckdb.connect(str(ws.database), read_only=True) as connection:
         answers = connection.sql("SELECT DISTINCT answer FROM rater_verdicts").fetchall()
         alpha = connection.sql("SELECT alpha, counted FROM rater_agreement").fetchall()
-    assert answers == [("yes",)]
+    asked = key[~key["is_check"]].groupby("subject")["other_subject"].nunique()
+    assert answers == [("could not be tested",)]
+    assert (asked < 19).all()  # the small audit has eight control names
+    assert exported.count(f"could not be tested: of {len(asked)} of {len(asked)} artists") == 1
     assert alpha == [(1.0, 5)]
     report = (ws.warehouse.root / "reports" / MODEL / "report.html").read_text(encoding="utf-8")
     assert "Krippendorff's alpha is 1.00" in report.replace("&#39;", "'")
     artist = str(key["subject"].iloc[0])
     page = called("report", "--artist", artist, "--config", copied)
     assert page[0] == 0, page[1]
-    assert "Human raters: yes." in (ws.warehouse.root / "reports" / "artists" / f"{artist}.html").read_text(
-        encoding="utf-8"
-    )
+    assert "Human raters: could not be tested." in (
+        ws.warehouse.root / "reports" / "artists" / f"{artist}.html"
+    ).read_text(encoding="utf-8")
     other = ("ratings", "export", "--model", MODEL, "--into", tmp_path / "more", "--seed", "9", "--config", copied)
     code, said = called(*other)
     assert code == 2

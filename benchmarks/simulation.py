@@ -68,7 +68,7 @@ LIMITS: Sequence[tuple[str, float, str]] = (
     ("least score of a near copy", copy_detection.LEAST_SCORE, "copy_detection.LEAST_SCORE"),
     ("least similarity of a near copy", copy_detection.LEAST_SIMILARITY, "copy_detection.LEAST_SIMILARITY"),
     ("raters who pass their attention checks", ratings.FEWEST_RATERS, "ratings.FEWEST_RATERS"),
-    ("questions per artist", ratings.FEWEST_QUESTIONS, "ratings.FEWEST_QUESTIONS"),
+    ("control names beside an artist in questions to raters", ratings.FEWEST_NAMES, "ratings.FEWEST_NAMES"),
     ("share of attention checks that a rater may miss", ratings.MISSED_CHECKS, "ratings.MISSED_CHECKS"),
     ("works for a gap between two artists", auditability.FEWEST_WORKS, "auditability.FEWEST_WORKS"),
     ("share of unprompted images above which an artist is house style", leakage.HOUSE_STYLE, "leakage.HOUSE_STYLE"),

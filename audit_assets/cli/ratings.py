@@ -18,7 +18,9 @@ def export_packets(
     model: Annotated[str, typer.Option(help="the model version")],
     into: Annotated[Path, typer.Option(help="the folder for the packets: one page per rater")],
     raters: Annotated[int, typer.Option(min=1, max=100, help="number of raters")] = 5,
-    questions: Annotated[int, typer.Option(min=1, max=100, help="number of questions per artist")] = 5,
+    questions: Annotated[
+        int, typer.Option(min=1, max=100, help="number of questions per artist, each beside another control name")
+    ] = 19,
     artist: Annotated[
         list[str] | None,
         typer.Option(help="the slug of an artist to ask about; several times for several; all by default"),
@@ -30,8 +32,9 @@ def export_packets(
 
     The key stays in the warehouse. Give each rater one page; it works without a network, and saves the answers as a file.
     """
+    from audit_assets.measurement.ratings import FEWEST_RATERS, MORE_NAMES
     from audit_assets.publication.packets import export
-    from audit_assets.results.rating_questions import Wanted
+    from audit_assets.results.rating_questions import Wanted, key_of, without_answer
     from audit_assets.workspace import Workspace
 
     quiet()
@@ -40,6 +43,16 @@ def export_packets(
     pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed))
     for page in pages:
         console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB", markup=False)
+    key = ws.warehouse.read(key_of(model))
+    if unanswered := without_answer(key):
+        console.print(
+            f"could not be tested: of {len(unanswered)} of {key['subject'].nunique()} artists, raters can give a share and no answer. {MORE_NAMES}",
+            markup=False,
+        )
+    if raters < FEWEST_RATERS:
+        console.print(
+            f"could not be tested: an answer needs {FEWEST_RATERS} raters, and {raters} are asked.", markup=False
+        )
     console.print(
         "The key is in the warehouse, in the table rating_questions. Give it to no rater, and take the answers with:"
     )

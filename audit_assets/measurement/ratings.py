@@ -1,17 +1,19 @@
 """What human raters say: which of two images is nearer to the artist's works, the image of the artist's name or that of a control name.
 
-Raters see neither names nor which image is which. If an artist's images are no nearer to the works than those of control names, each
-question is won with probability one half. A question counts once, whatever the number of raters: the raters of one question look at the
-same pictures, so their answers are not independent.
+Raters see neither names nor which image is which. If the model does not know the artist, the artist's name is one more name like the control names. Its
+images may still be nearer to the works than those of most control names, all of them together, because images of one name resemble each other: some
+name has to be the nearest. So the test counts control names and not questions. A question counts once, whatever the number of raters: the raters of one
+question look at the same pictures, so their answers are not independent.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import krippendorff
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Answer
 from audit_assets.measurement.intervals import exact_binomial
@@ -19,9 +21,13 @@ from audit_assets.measurement.vectors import FloatArray
 
 FEWEST_RATERS = 3
 """Raters who passed their attention checks. With two, a majority needs both."""
-FEWEST_QUESTIONS = 5
-"""Questions per artist. Five that are all won have p = 1/32; with four, p is 1/16 at best."""
 LEVEL = 0.05
+FEWEST_NAMES = ceil(1 / LEVEL) - 1
+"""Control names that are asked about beside an artist. The nearest of 20 names has p = 1/20; with fewer names, no answer is possible at this level."""
+MORE_NAMES = (
+    f"A packet with {FEWEST_NAMES} questions about the artist, each beside another control name (`audit-assets ratings export --questions {FEWEST_NAMES}`). "
+    f"It needs {FEWEST_NAMES} images of the artist's name and images of {FEWEST_NAMES} control names of the same origin."
+)
 MISSED_CHECKS = 0.2
 """Share of attention checks that a rater may miss: a slip is no reason to leave a rater out."""
 RESAMPLES = 1000
@@ -41,8 +47,9 @@ class Agreement:
 class Said:
     """What the raters say of one artist.
 
-    ``share``: questions that the artist's image won by the majority of raters, with its exact 95 % interval. ``p_value``: exact and one-sided
-    (sign test). A tie is not won.
+    ``share``: questions that the artist's image won by the majority of raters, with the exact 95 % interval for further images of this name. A tie is
+    not won. ``names``: control names whose images stood beside the artist's. ``beaten``: those of them against which the artist's images won more than half
+    of the questions. ``p_value``: of the artist's name among the control names; NaN if nothing could be tested.
     """
 
     answer: Answer
@@ -51,6 +58,8 @@ class Said:
     share: float
     low: float
     high: float
+    names: int
+    beaten: int
     p_value: float
     reason: str
     settle: str = ""
@@ -78,25 +87,56 @@ def agreement(choices: npt.ArrayLike, *, seed: int) -> Agreement:
     return Agreement(alpha, float(low), float(high))
 
 
-def said_of_artist(votes: npt.ArrayLike) -> Said:
-    """The raters' answer about one artist: ``votes`` (raters, questions) are 1 if the artist's image was chosen, 0 if not, NaN if not asked."""
+def said_of_artist(votes: npt.ArrayLike, names: Sequence[str]) -> Said:
+    """The raters' answer about one artist.
+
+    ``votes`` (raters, questions) are 1 if the artist's image was chosen, 0 if not, NaN if not asked. ``names`` (questions,): the control name beside the
+    artist's in each question.
+
+    p = (1 + 2 L) / (1 + N), for N control names of which the artist's images did not beat L. If the artist's name is exchangeable with the control names, it
+    is one of N + 1 players of a tournament of which only its own games were played. In any tournament of N + 1 players at most 1 + 2 L have L games or fewer
+    that they did not win: the games among m players give them m (m - 1) / 2 wins at most (Landau 1953, *Bulletin of Mathematical Biophysics* 15, 143-148). So
+    p holds for any correlation between the images of one name, and between the answers of raters.
+
+    Raises ValueError if a question has no name.
+    """
     values = np.asarray(votes, dtype=np.float64)
-    asked = values[:, (~np.isnan(values)).any(axis=0)] if values.size else values.reshape(0, 0)
-    raters, questions = asked.shape
-    if raters < FEWEST_RATERS:
-        reason = f"{raters} raters answered and passed the attention checks, and a majority needs {FEWEST_RATERS}."
-        return Said(UNTESTED, questions, 0, np.nan, np.nan, np.nan, np.nan, reason, "Answers of more raters.")
-    if questions < FEWEST_QUESTIONS:
-        reason = f"{questions} questions were asked about the artist, and the test needs {FEWEST_QUESTIONS}."
-        return Said(
-            UNTESTED, questions, 0, np.nan, np.nan, np.nan, np.nan, reason, "A packet with more questions per artist."
+    values = values if values.size else values.reshape(0, len(names))
+    if values.shape[1] != len(names):
+        raise ValueError(
+            f"{values.shape[1]} questions and {len(names)} control names; pass the name beside each question."
         )
-    won = int((np.nanmean(asked, axis=0) > 0.5).sum())
+    kept = (~np.isnan(values)).any(axis=0)
+    asked, beside = values[:, kept], np.asarray(names, dtype=object)[kept]
+    raters, questions = asked.shape
+    if raters < FEWEST_RATERS or questions == 0:
+        reason = f"{raters} raters answered and passed the attention checks, and a majority needs {FEWEST_RATERS}."
+        return Said(
+            UNTESTED,
+            questions,
+            0,
+            np.nan,
+            np.nan,
+            np.nan,
+            len(set(beside)),
+            0,
+            np.nan,
+            reason,
+            "Answers of more raters.",
+        )
+    wins = np.nanmean(asked, axis=0) > 0.5
+    won = int(wins.sum())
     interval = exact_binomial(won, questions)
-    p = float(binomtest(won, questions, 0.5, alternative="greater").pvalue)
-    reason = f"In {won} of {questions} questions most raters chose the image of the artist's name."
-    answer = YES if p <= LEVEL else NO
-    return Said(answer, questions, won, won / questions, interval.low, interval.high, p, reason)
+    number = len(set(beside))
+    beaten = sum(bool(wins[beside == name].mean() > 0.5) for name in set(beside))
+    figures = (questions, won, won / questions, interval.low, interval.high, number, beaten)
+    reason = f"In {won} of {questions} questions most raters chose the image of the artist's name; it beat {beaten} of {number} control names."
+    if number < FEWEST_NAMES:
+        return Said(
+            UNTESTED, *figures, np.nan, f"{reason} One of {1 + number} names is always the nearest.", MORE_NAMES
+        )
+    p = min(1.0, (1 + 2 * (number - beaten)) / (1 + number))
+    return Said(YES if p <= LEVEL else NO, *figures, p, reason)
 
 
 def passes(right: int, checks: int) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+from audit_assets.measurement.ratings import FEWEST_NAMES
 from audit_assets.results.copies import copies_of
 from audit_assets.results.matched import strata_of
 from audit_assets.roster.subjects import CONTROL_KINDS
@@ -30,7 +31,7 @@ class Wanted:
     """What is exported: how many raters, how many questions per artist, of which artists (all, if none is named), by which seed."""
 
     raters: int = 5
-    questions: int = 5
+    questions: int = FEWEST_NAMES
     artists: tuple[str, ...] = ()
     seed: int = 0
 
@@ -88,10 +89,14 @@ def questions(
         beside = shown[shown["subject"].isin([c for c in controls if strata[c] == strata[artist]])]
         if len(real) < WORKS or not own or beside.empty:
             continue
+        named: dict[str, int] = {}
         for image in rng.permutation(own)[: wanted.questions]:
-            # Of the images that were shown least, so that a picture that comes back gives nothing away as long as there are others.
-            times = beside["image_sha256"].map(shown_before).fillna(0).to_numpy()
+            # Each question is beside another control name, as long as there are others: the answer counts control names. Of their images, one of those
+            # that were shown least, so that a picture that comes back gives nothing away.
+            uses = beside["subject"].map(named).fillna(0).to_numpy()
+            times = beside["image_sha256"].map(shown_before).fillna(0).where(uses == uses.min(), np.inf).to_numpy()
             other = beside.iloc[int(rng.choice(np.flatnonzero(times == times.min())))]
+            named[str(other["subject"])] = named.get(str(other["subject"]), 0) + 1
             shown_before[str(other["image_sha256"])] = shown_before.get(str(other["image_sha256"]), 0) + 1
             asked.append(_question(artist, str(image), other, rng.permutation(real)[:WORKS].tolist(), check=False))
     if not asked:
@@ -109,6 +114,12 @@ def questions(
     table["named_first"] = rng.integers(0, 2, len(table)).astype(bool)
     packets = [_packet(table, rater, wanted, about) for rater in range(1, wanted.raters + 1)]
     return pd.concat(packets, ignore_index=True).assign(**about, page_sha256=None)[columns("rating_questions")]
+
+
+def without_answer(key: pd.DataFrame) -> list[str]:
+    """The artists of a key of packets about whom raters can give a share but no answer: too few control names stand beside them."""
+    names = key[~key["is_check"]].groupby("subject")["other_subject"].nunique()
+    return [str(subject) for subject in names.index[names < FEWEST_NAMES]]
 
 
 def _question(artist: str, image: str, other: pd.Series, above: Sequence[str], *, check: bool) -> dict[str, object]:

@@ -58,11 +58,13 @@ def verdicts_of_raters(key: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         votes = own.assign(vote=own["chose_image"].astype(float)).pivot_table(
             index="rater", columns="question", values="vote"
         )
-        found = said_of_artist(votes.to_numpy())
+        beside = own.drop_duplicates("question").set_index("question")["other_subject"].astype(str)
+        found = said_of_artist(votes.to_numpy(), beside.reindex(votes.columns).tolist())
         lines.append(
             {
                 "subject": subject, "raters": len(votes), "questions": found.questions, "won": found.won, "share": found.share, "low": found.low,
-                "high": found.high, "p_value": found.p_value, "answer": found.answer, "reason": found.reason, "settle": found.settle or None,
+                "high": found.high, "names": found.names, "beaten": found.beaten, "p_value": found.p_value, "answer": found.answer,
+                "reason": found.reason, "settle": found.settle or None,
             }
         )  # fmt: skip
     return pd.DataFrame(lines)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES
-from audit_assets.measurement.ratings import agreement, passes, said_of_artist
+from audit_assets.measurement.ratings import FEWEST_NAMES, agreement, passes, said_of_artist
 
 N = np.nan
 TWO = [[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]]
@@ -42,36 +42,74 @@ def test_alpha_that_does_not_exist_has_a_reason() -> None:
     assert "same option" in same.reason
 
 
-def test_what_raters_say_is_yes_no_or_not_tested() -> None:
-    yes = said_of_artist(np.ones((5, 5)))
-    assert (yes.answer, yes.won, yes.p_value) == (YES, 5, 1 / 32)
-    votes = np.zeros((5, 6))
-    votes[:, :4] = 1  # four of six questions
-    no = said_of_artist(votes)
-    assert no.answer == NO
-    assert no.low < no.share < no.high
-    few_raters, few_questions = said_of_artist(np.ones((2, 9))), said_of_artist(np.ones((5, 4)))
-    assert few_raters.answer == few_questions.answer == UNTESTED
-    assert "needs 3" in few_raters.reason
-    assert few_raters.settle
-    assert "needs 5" in few_questions.reason
-    assert said_of_artist(np.zeros((0, 0))).answer == UNTESTED
+def names(number: int) -> list[str]:
+    return [f"name {i}" for i in range(number)]
+
+
+def votes(questions: int, *, lost: int = 0, raters: int = 5) -> np.ndarray:
+    """All raters choose the image of the artist's name, but for the first ``lost`` questions."""
+    return np.tile((np.arange(questions) >= lost).astype(float), (raters, 1))
+
+
+@pytest.mark.parametrize(
+    ("number", "lost", "answer", "p"),
+    [(19, 0, YES, 1 / 20), (19, 1, NO, 3 / 20), (58, 1, NO, 3 / 59), (59, 1, YES, 3 / 60), (19, 19, NO, 1.0), (18, 0, UNTESTED, N), (5, 0, UNTESTED, N)],
+)  # fmt: skip
+def test_what_raters_say_is_yes_no_or_not_tested(number: int, lost: int, answer: str, p: float) -> None:
+    """Five questions that are all won were "yes" once: one name of six is always the nearest."""
+    found = said_of_artist(votes(number, lost=lost), names(number))
+    assert (found.answer, found.names, found.beaten) == (answer, number, number - lost)
+    assert (found.questions, found.won, found.share) == (number, number - lost, (number - lost) / number)
+    np.testing.assert_allclose(found.p_value, p)
+    assert found.low <= found.share <= found.high
+    assert f"In {number - lost} of {number} questions" in found.reason
+    assert bool(found.settle) == (answer == UNTESTED)
+    if answer == UNTESTED:
+        assert f"{FEWEST_NAMES} questions about the artist" in found.settle
+
+
+def test_too_few_raters_say_nothing() -> None:
+    for few in (said_of_artist(votes(25, raters=2), names(25)), said_of_artist(np.zeros((0, 0)), [])):
+        assert few.answer == UNTESTED
+        assert "needs 3" in few.reason
+        assert few.settle
+        assert np.isnan(few.share)
+    with pytest.raises(ValueError, match="name beside each question"):
+        said_of_artist(votes(5), names(4))
+
+
+def test_a_control_name_that_comes_back_counts_once_and_is_beaten_in_most_of_its_questions() -> None:
+    beside = [f"name {i % 19}" for i in range(57)]
+    found = said_of_artist(votes(57, lost=20), beside)
+    assert (found.questions, found.won, found.names, found.beaten) == (57, 37, 19, 18)
+    assert said_of_artist(votes(40), ["one name"] * 40).answer == UNTESTED
 
 
 def test_a_tie_is_not_won_and_an_answer_that_is_missing_is_no_vote() -> None:
-    votes = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1], [N, 1, 1, 1, 1, 1]])
-    assert said_of_artist(votes).won == 5
+    given = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1], [N, 1, 1, 1, 1, 1]])
+    assert said_of_artist(given, names(6)).won == 5
 
 
-def test_if_images_are_no_nearer_raters_rarely_say_yes() -> None:
-    """Raters of one question agree, because they look at the same pictures; a question still counts once."""
-    draw = np.random.default_rng(3)
-    said = []
-    for _ in range(2000):
-        question = draw.integers(0, 2, 10)
-        votes = np.where(draw.random((5, 10)) < 0.9, question, 1 - question)
-        said.append(said_of_artist(votes).answer == YES)
-    assert np.mean(said) <= 0.05
+@pytest.mark.parametrize(("questions", "correlation"), [(19, 0.0), (19, 0.3), (19, 0.5), (19, 1.0), (59, 0.5)])
+def test_raters_seldom_say_yes_of_a_name_that_the_model_does_not_know(questions: int, correlation: float) -> None:
+    """``correlation``: of nearness to the works between images of one name. The sign test of one half said yes of 10 to 19 % at 0.3 to 0.5."""
+    assert said_yes(0.0, correlation, questions, audits=400) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_raters_say_yes_of_most_artists_whose_images_are_far_nearer() -> None:
+    assert said_yes(6.0, 0.3, 19, audits=100) >= 0.7
+
+
+def said_yes(effect: float, correlation: float, questions: int, *, audits: int) -> float:
+    """The share of audits in which raters who agree in nine of ten answers say yes. ``effect``: in standard deviations of nearness."""
+    draw, said = np.random.default_rng(3), 0
+    beside = names(questions)
+    for _ in range(audits):
+        own = effect + np.sqrt(correlation) * draw.normal() + np.sqrt(1 - correlation) * draw.normal(size=questions)
+        nearer = (own > draw.normal(size=questions)).astype(float)
+        answers = np.where(draw.random((5, questions)) < 0.9, nearer, 1 - nearer)
+        said += said_of_artist(answers, beside).answer == YES
+    return said / audits
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from audit_assets.errors import InputError
 from audit_assets.measurement.answers import NO, UNTESTED, YES
 from audit_assets.results.rating_answers import checksum, read_answers, take
-from audit_assets.results.rating_questions import Wanted, key_of, questions
+from audit_assets.results.rating_questions import Wanted, key_of, questions, without_answer
 from audit_assets.results.ratings import RATINGS, agreed, rated, verdicts_of_raters
 from audit_assets.workspace import Workspace
 
@@ -21,17 +21,17 @@ ABOUT = {"protocol": "p", "model_version": "m"}
 
 
 def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Two artists and six control names with six images each, one of which is a near copy; five works per artist."""
-    names = ["artist-0", "artist-1", *(f"name-{i}" for i in range(6))]
+    """Two artists and 21 control names with 20 images each, one of which is a near copy; five works per artist."""
+    names = ["artist-0", "artist-1", *(f"name-{i}" for i in range(21))]
     subjects = pd.DataFrame(
-        {"subject": names, "name": [n.title() for n in names], "kind": ["artist"] * 2 + ["random_name"] * 6, "locale": "",
-         "shares_name_parts": [None] * 2 + [False] * 6}
+        {"subject": names, "name": [n.title() for n in names], "kind": ["artist"] * 2 + ["random_name"] * 21, "locale": "",
+         "shares_name_parts": [None] * 2 + [False] * 21}
     )  # fmt: skip
     images = pd.DataFrame(
         [
             {"subject": s, "template": 0, "trial": t, "status": "ok", "image_sha256": f"{s} image {t}"}
             for s in names
-            for t in range(6)
+            for t in range(20)
         ]
     )
     works = pd.DataFrame(
@@ -67,7 +67,9 @@ def test_every_rater_has_the_same_questions_in_another_order() -> None:
     assert asked["image_sha256"].str.startswith("artist").all()
     assert asked["other_sha256"].str.startswith("name").all()
     assert "artist-0 image 0" not in set(asked["image_sha256"])  # a near copy would be recognised as a work
-    assert (found[found["is_check"]].groupby("rater").size() == 2).all()
+    assert (asked.groupby("subject")["other_subject"].nunique() == 19).all()  # beside another control name each time
+    assert not asked.duplicated(["rater", "subject", "image_sha256"]).any()
+    assert (found[found["is_check"]].groupby("rater").size() == 3).all()
     checks = found[found["is_check"]]
     assert all(image in list(works) for image, works in zip(checks["image_sha256"], checks["works"], strict=True))
     pd.testing.assert_frame_equal(found, key())
@@ -93,7 +95,12 @@ def test_raters_say_yes_no_or_cannot_be_tested() -> None:
     }
     assert agreed(found, rows, 1).iloc[0]["alpha"] == 1.0
     coins = rated(found, answered(found, 0.5))
-    assert NO in set(verdicts_of_raters(found, coins)["answer"])
+    assert set(verdicts_of_raters(found, coins)["answer"]) == {NO}
+    five = key(questions=5)
+    few = verdicts_of_raters(five, rated(five, answered(five))).set_index("subject")
+    assert few[["answer", "won", "names", "beaten"]].to_numpy().tolist() == [[UNTESTED, 5, 5, 5]] * 2
+    assert few["p_value"].isna().all()
+    assert (without_answer(found), without_answer(five)) == ([], ["artist-0", "artist-1"])
     three_failed = rated(found, answered(found, wrong_checks=(1, 2, 3)))
     about = agreed(found, three_failed, 1).iloc[0]
     assert (about["raters"], about["counted"], about["failed_raters"]) == (5, 2, [1, 2, 3])

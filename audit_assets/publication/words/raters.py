@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from audit_assets.measurement.answers import UNTESTED
 from audit_assets.publication.words.numbers import bracket, counted, known, p_text, percent, shown
 from audit_assets.publication.words.table import Table, columns
 
@@ -32,17 +33,19 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The raters' answer per artist beside the encoder's."""
     return Table(
         "Which image is nearer to the artist's works, the one of the artist's name or the one of a control name? Won: questions in which most raters chose the image of "
-        "the artist's name, with the exact 95 % interval of their share. p: exact, one-sided, not adjusted for the number of artists. Raters saw no names.",
+        "the artist's name, with the 95 % interval of their share for further images of this name. Names: control names that the artist's images beat. Images of one "
+        "name resemble each other, so p counts control names and not questions; it is not adjusted for the number of artists. Raters saw no names.",
         columns(
-            "Artist", "Raters say", "Won", "Share (95 %)", "p", "Raters", "Encoder: towards", "Encoder: verdict", "Not tested because",
-            number=("Won", "Share (95 %)", "p", "Raters"),
+            "Artist", "Raters say", "Won", "Share (95 %)", "Names", "p", "Raters", "Encoder: towards", "Encoder: verdict", "Not tested because",
+            number=("Won", "Share (95 %)", "Names", "p", "Raters"),
         ),
         [
             (
                 str(row["name"]), str(row["answer"]), "–" if known(row["share"]) is None else f"{row['won']:.0f} of {row['questions']:.0f}",
                 "–" if known(row["share"]) is None else percent(known(row["share"])) + bracket(known(row["low"]), known(row["high"])),
+                "–" if known(row["share"]) is None else f"{row['beaten']:.0f} of {row['names']:.0f}",
                 p_text(known(row["p_value"])), f"{row['raters']:.0f}", shown(row["towards"]) or "–", shown(row["verdict"]) or "–",
-                f"{row['reason']} {row['settle']}" if known(row["share"]) is None else "–",
+                f"{row['reason']} {row['settle']}" if row["answer"] == UNTESTED else "–",
             )
             for row in rows
         ],
@@ -51,12 +54,12 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def of_artist(row: Mapping[str, Any]) -> str:
     """One sentence for the artist's page."""
-    if known(row["share"]) is None:
-        return f"Human raters: could not be tested. {row['reason']} What would settle it: {row['settle']}"
-    return (
-        f"Human raters: {row['answer']}. {row['reason']} Share {percent(known(row['share']))}{bracket(known(row['low']), known(row['high']))}, "
-        f"p = {p_text(known(row['p_value']))}, {counted(row['raters'], 'rater')}."
-    )
+    share = ""
+    if known(row["share"]) is not None:
+        share = f" Share {percent(known(row['share']))}{bracket(known(row['low']), known(row['high']))}."
+    if row["answer"] == UNTESTED:
+        return f"Human raters: could not be tested. {row['reason']}{share} What would settle it: {row['settle']}"
+    return f"Human raters: {row['answer']}. {row['reason']}{share} p = {p_text(known(row['p_value']))}, {counted(row['raters'], 'rater')}."
 
 
 def of_version(rows: pd.DataFrame, version: str) -> list[str]:
