@@ -78,11 +78,12 @@ def find_columns(
             if matches := _matching(where, there, candidate):
                 found[ours] = matches
                 break
-    if "url" not in found:
-        for candidate in IDENTITIES:
-            if (name := _matching(where, there, candidate)) and (types is None or _identifies(types[name])):
-                found["url"] = name
-                break
+    for candidate in IDENTITIES:
+        if (name := _matching(where, there, candidate)) and (types is None or _identifies(types[name])):
+            found.setdefault("url", name)
+            if name not in found.values():
+                found["identity"] = name  # of rows that have no address
+            break
     others = [name for name in there if name not in found.values() and _may_hold_captions(name)]
     if types is not None:
         others = [name for name in others if not pa.types.is_primitive(types[name])]
@@ -98,7 +99,7 @@ def holds_addresses(column: str, named: Mapping[str, str]) -> bool:
 def required(where: str, columns: Columns, there: Sequence[str], needed: Iterable[str]) -> None:
     """Raise InputError that names the first needed column that the file lacks. Nothing else identifies a caption than its row if no URL exists."""
     for ours in needed:
-        if ours in columns.ours or ours in ("url", "status"):
+        if ours in columns.ours or ours in ("url", "identity", "status"):
             continue
         filtered = "" if ours in REQUIRED else ", or remove the filter on it"
         raise InputError(
@@ -126,12 +127,30 @@ def typed(where: str, name: str, column: pa.Array) -> pa.Array:
         return column.view(pa.string())
     if pa.types.is_large_binary(kind):
         return column.view(pa.large_string())
-    if pa.types.is_null(kind) or (name == "url" and pa.types.is_integer(kind)):
+    if pa.types.is_null(kind) or (name in ("url", "identity") and pa.types.is_integer(kind)):
         return column.cast(pa.string())
     raise InputError(
         f"{where}, column {name}: holds {kind}, not text; name the right column in audit.yaml "
         f"(captions: {{columns: {{{name}: NAME}}}})."
     )
+
+
+def lacks_value(column: pa.Array) -> pa.Array:
+    """For each text, whether it is missing: null, blank, or what programs write for a missing value."""
+    missing = pc.is_null(column)
+    short = pc.fill_null(pc.less_equal(pc.binary_length(column), _LONGEST_MISSING), False)
+    if not pc.any(short).as_py():
+        return missing
+    places = pc.indices_nonzero(short)
+    plain = pc.ascii_lower(pc.ascii_trim_whitespace(column.take(places)))
+    none = places.filter(pc.is_in(plain, pa.array(MISSING, plain.type)))
+    found = missing.to_numpy(zero_copy_only=False)
+    found[none.to_numpy()] = True
+    return pa.array(found)
+
+
+MISSING = ("", "null", "nan", "none", "n/a", "na", "<na>", "\\n", "-")
+_LONGEST_MISSING = 12
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -132,6 +132,8 @@ def parquet_batches(
         columns = parquet_columns(shard, file)
         required(shard.url, columns, file.schema_arrow.names, needed)
         ours = columns.only(wanted)
+        if "identity" in ours and _is_full(file, columns.ours["url"]):
+            del ours["identity"]
         names = list(dict.fromkeys(ours.values()))
         check_declared(source, source.size(), batch_rows, names)
         groups = list(range(file.num_row_groups)) if row_groups is None else row_groups
@@ -139,6 +141,20 @@ def parquet_batches(
         for size, together in _runs(rows, groups):
             for batch in file.iter_batches(size, row_groups=together, columns=names, use_threads=False):
                 yield pa.RecordBatch.from_arrays([batch.column(name) for name in ours.values()], names=list(ours))
+
+
+def _is_full(file: pq.ParquetFile, name: str) -> bool:
+    """Whether the file's statistics say that every value of a column begins with `http`, so that no row lacks an address."""
+    places = {file.schema.column(i).path: i for i in range(len(file.schema))}
+    if name not in places:
+        return False
+    for group in range(file.num_row_groups):
+        known = file.metadata.row_group(group).column(places[name]).statistics
+        if known is None or known.null_count != 0 or not known.has_min_max:
+            return False
+        if not all(str(end).startswith("http") for end in (known.min, known.max)):
+            return False
+    return True
 
 
 def _runs(rows: list[int], groups: list[int]) -> Iterator[tuple[int, list[int]]]:
@@ -167,6 +183,8 @@ def text_batches(
     header = header_of(shard)
     columns = find_columns(shard.url, header.names, shard.reading.columns)
     required(shard.url, columns, header.names, needed)
+    if header.delimiter is None:  # JSON lines hold identities of any types
+        wanted = [name for name in wanted if name != "identity"]
     ours = columns.only(wanted) or {"any": header.names[0]}
     swallowed, start = _row_within_a_cell(shard, header, columns), 0
     with _text(shard) as stream:

@@ -25,7 +25,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
-from audit_assets.roster.caption_columns import REQUIRED, SCORES, Columns, find_columns, typed
+from audit_assets.roster.caption_columns import REQUIRED, SCORES, Columns, find_columns, lacks_value, typed
 from audit_assets.roster.caption_files import (
     AS_FOUND,
     FORMATS,
@@ -82,7 +82,8 @@ class Seen:
 
     `failed` counts rows that img2dataset could not download. `not_utf8` counts texts with bytes that are not UTF-8, and
     `beyond_ascii` the other texts that hold more than ASCII. `example` is a row of the first kind. `garbled` counts texts that
-    audit.yaml says are in another encoding, but whose bytes are UTF-8.
+    audit.yaml says are in another encoding, but whose bytes are UTF-8. `unaddressed` counts rows whose column of addresses or
+    identities is empty.
     """
 
     failed: int = 0
@@ -90,6 +91,7 @@ class Seen:
     beyond_ascii: int = 0
     example: tuple[int, bytes] | None = None
     garbled: int = 0
+    unaddressed: int = 0
 
 
 def caption_shards(pattern: str, base: Path, reading: Reading = AS_FOUND) -> list[Shard]:
@@ -192,7 +194,8 @@ def caption_batches(
 
     `kept` is false if the text is null, a filter rejects the row, or its download failed. In a file without addresses, `url`
     is the place of the row, so that no two rows are one. Raises InputError that names the file if it is not readable, lacks a
-    column that is required or that a filter uses, or is not UTF-8.
+    column that is required or that a filter uses, or is not UTF-8. A row whose address is empty has its identity or its place as `url`; the batch then has
+    a further column `address`, with the addresses of the file.
     """
     seen = Seen() if seen is None else seen
     yield from _numbered(shard, filters, _batches(shard, filters, batch_rows), seen)
@@ -230,7 +233,7 @@ def _batches(
     shard: Shard, filters: Filters, batch_rows: int, row_groups: list[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
     needed = [*REQUIRED, *filters.needed()]
-    wanted = [*needed, "status"]
+    wanted = [*needed, "status", "identity"]
     if shard.format == "parquet":
         return parquet_batches(shard, wanted, needed, batch_rows, row_groups)
     return text_batches(shard, wanted, needed, batch_rows)
@@ -244,12 +247,14 @@ def _numbered(
             rows = pa.arange(start, start + batch.num_rows)
             columns = {"row": rows}
             if "url" not in batch.schema.names:
-                columns["url"] = pc.binary_join_element_wise(shard.key, rows.cast(pa.string()), "#")
+                columns["url"] = _places(shard, rows)
             columns |= {
                 name: typed(shard.url, name, column)
                 for name, column in zip(batch.schema.names, batch.columns, strict=True)
             }
-            status = columns.pop("status", None)
+            status, identity = columns.pop("status", None), columns.pop("identity", None)
+            if "url" in batch.schema.names:
+                columns |= _told_apart(shard, columns, identity, seen)
             columns["text"] = _decoded(shard, columns["text"])
             _look_at_bytes(columns["text"], start, seen)
             _look_for_utf8(columns["text"], shard.reading.encoding, seen)
@@ -261,6 +266,25 @@ def _numbered(
                     columns["kept"] = pc.and_not(columns["kept"], failed)
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
             place.row = start = start + batch.num_rows
+
+
+def _places(shard: Shard, rows: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(shard.key, rows.cast(pa.string()), "#")
+
+
+def _told_apart(
+    shard: Shard, columns: dict[str, pa.Array], identity: pa.Array | None, seen: Seen
+) -> dict[str, pa.Array]:
+    """`url` with the identity or the place of each row that has no address, and `address` with the addresses alone. Nothing if every row has one."""
+    missing = lacks_value(columns["url"])
+    if not (count := pc.sum(missing).as_py() or 0):
+        return {}
+    seen.unaddressed += count
+    places = _places(shard, columns["row"])
+    if identity is not None:
+        places = pc.if_else(lacks_value(identity), places, identity.cast(pa.string()))
+    address = pc.if_else(missing, None, columns["url"])
+    return {"url": pc.coalesce(address, places.cast(address.type)), "address": address}
 
 
 def _decoded(shard: Shard, texts: pa.Array) -> pa.Array:
@@ -385,6 +409,10 @@ def notes(row: Any, failed_downloads: str) -> list[str]:
         said.append("no column tells images apart, so that every row counts, copies included.")
     elif not row.addresses:
         said.append(f"has no column of addresses; column {row.url_column!r} tells images apart.")
+    if row.url_column and row.rows_unaddressed:
+        said.append(
+            f"{row.rows_unaddressed} rows have nothing in column {row.url_column!r}; they count by another identity or by their place."
+        )
     if row.rows_failed:
         done = "are left out" if failed_downloads == "leave_out" else "count"
         said.append(f"{row.rows_failed} rows that could not be downloaded {done}.")

@@ -134,7 +134,7 @@ FROM first_copies GROUP BY key ORDER BY key
 
 
 def _digests(batch: pa.RecordBatch, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """128 bits of (URL, text) for each position of `rows`, in two halves. A null URL counts as empty."""
+    """128 bits of (URL, text) for each position of `rows`, in two halves. `caption_batches` gives each row a URL."""
     return _digest_rows(*text_buffers(batch.column("url")), *text_buffers(batch.column("text")), rows)
 
 

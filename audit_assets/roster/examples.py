@@ -46,7 +46,8 @@ class Examples:
         of = owners[near]
         near = near[np.arange(len(of)) - np.searchsorted(of, of) < self.most]
         places = rows[near]
-        urls, texts = (_bytes(batch.column(name), places) for name in ("url", "text"))
+        url_of = "address" if "address" in batch.schema.names else "url"
+        urls, texts = (_bytes(batch.column(name), places) for name in (url_of, "text"))
         digests = zip(high[near].tolist(), low[near].tolist(), strict=True)
         for owner, digest, row, url, text in zip(
             owners[near].tolist(), digests, ids[places].tolist(), urls, texts, strict=True

@@ -40,7 +40,7 @@ from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.places import local_copy
 from audit_assets.warehouse.store import Warehouse, stamp
 
-_COUNTED = ("rows_read", "rows_kept", "rows_naming", "rows_failed", "rows_not_utf8")
+_COUNTED = ("rows_read", "rows_kept", "rows_naming", "rows_failed", "rows_unaddressed", "rows_not_utf8")
 # Captions times names that the plain reference counts again per shard; this takes half a second.
 _RECOUNTED = 300_000
 
@@ -171,7 +171,7 @@ class MentionScan:
         """Count one shard, unless this is done. Table `artist_mentions/<shard>` has columns name, mentions (including
         copies), samples (row, url and caption, as `Examples` chooses them; url is null if the file has no addresses).
 
-        Its `attrs` have inputs, rows_read, rows_kept, rows_naming, rows_failed and rows_not_utf8.
+        Its `attrs` have inputs, rows_read, rows_kept, rows_naming, rows_failed, rows_unaddressed and rows_not_utf8.
         """
         table, rows, inputs = f"artist_mentions/{key}", f"mention_rows/{key}", self._inputs(key)
         if {self.warehouse.inputs(table), self.warehouse.inputs(rows)} != {inputs}:
@@ -191,7 +191,7 @@ class MentionScan:
             )
             counted.attrs = {"inputs": inputs, "rows_read": result.rows_read, "rows_kept": result.rows_kept}
             counted.attrs |= {"rows_naming": result.rows_naming, "rows_failed": seen.failed}
-            counted.attrs["rows_not_utf8"] = seen.not_utf8
+            counted.attrs |= {"rows_unaddressed": seen.unaddressed, "rows_not_utf8": seen.not_utf8}
             self.warehouse.write(table, counted, inputs)
         return self.warehouse.read(table)
 

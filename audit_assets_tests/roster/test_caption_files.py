@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
+from audit_assets.roster.caption_columns import MISSING, lacks_value
 from audit_assets.roster.caption_files import Reading
 from audit_assets.roster.captions import (
     Declared,
@@ -107,8 +108,56 @@ def test_rows_without_an_address_do_not_become_one(tmp_path: Path) -> None:
     assert [row["url"] for row in read(ids)] == ["7", "8"]
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "NULL", "nan", "\\N", None])
+def test_a_row_without_an_address_counts_by_its_identity_or_by_its_place(tmp_path: Path, nothing: str | None) -> None:
+    """Many rows without an address and with one caption are not one image, unless their identities say so."""
+    addresses = ["http://a/1", nothing, nothing, nothing, "http://a/1"]
+    seen = Seen()
+    places = [row["url"] for row in read(table(tmp_path / "a.parquet", url=addresses, text=["by Ada"] * 5), seen)]
+    assert (places[0], places[4], len(set(places)), seen.unaddressed) == ("http://a/1", "http://a/1", 4, 3)
+    names = ["x.png", "y.png", "y.png", None, "z.png"]
+    named = table(tmp_path / "b.parquet", url=addresses, text=["by Ada"] * 5, image_name=names)
+    rows = read(named)
+    assert [row["url"] for row in rows][:3] == ["http://a/1", "y.png", "y.png"]
+    assert rows[3]["url"] not in {row["url"] for row in rows[:3]}
+    assert [row["address"] for row in rows] == ["http://a/1", None, None, None, "http://a/1"]
+    if nothing is not None:
+        lines = "".join(f"{address},by Ada\n" for address in addresses)
+        (tmp_path / "c.csv").write_text(f"url,text\n{lines}")
+        assert len({row["url"] for row in read(tmp_path / "c.csv")}) == 4
+        (tmp_path / "d.csv").write_text("uid,url,text\n" + "".join(f"{n % 2},{a},by Ada\n" for n, a in enumerate(addresses)))  # fmt: skip
+        assert [row["url"] for row in read(tmp_path / "d.csv")][1:4] == ["1", "0", "1"]
+    records = [{"url": address, "text": "by Ada", "uid": n if n else "first"} for n, address in enumerate(addresses)]
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert len({row["url"] for row in read(tmp_path / "e.jsonl")}) == 4
+
+
+@pytest.mark.parametrize("addresses", [["http://a/1", "https://b/2"], ["http://a/1", "null-island.org/2"]])
+def test_files_in_which_every_row_has_an_address_read_no_other_identity(tmp_path: Path, addresses: list[str]) -> None:
+    seen = Seen()
+    path = table(tmp_path / "a.parquet", url=addresses, text=["a", "b"], uid=["same"] * 2)
+    rows = read(path, seen)
+    assert [row["url"] for row in rows] == addresses
+    assert "address" not in rows[0]
+    assert seen.unaddressed == 0
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=14)), min_size=1, max_size=8))
+def test_no_row_without_an_address_is_one_with_another(addresses: list[str | None]) -> None:
+    missing = lacks_value(pa.array(addresses, pa.string())).to_pylist()
+    for address, without in zip(addresses, missing, strict=True):
+        assert without == (address is None or address.strip(" \t\n\v\f\r").lower() in MISSING)
+
+
 def said(**row: Any) -> list[str]:
-    known = {"text_column": "TEXT", "url_column": "URL", "other_texts": "", "rows_failed": 0, "rows_not_utf8": 0}
+    known = {
+        "text_column": "TEXT",
+        "url_column": "URL",
+        "other_texts": "",
+        "rows_failed": 0,
+        "rows_not_utf8": 0,
+        "rows_unaddressed": 0,
+    }
     known |= {"addresses": row.get("url_column", "URL") == "URL"}
     return notes(type("Row", (), {**known, **row}), "leave_out")
 
@@ -120,6 +169,9 @@ def test_what_is_special_about_a_file_is_said_and_nothing_else() -> None:
     ]
     assert "every row counts" in said(url_column="")[0]
     assert "'image_name' tells images apart" in said(url_column="image_name")[0]
+    assert said(rows_unaddressed=9, url_column="uid")[-1].startswith(
+        "9 rows have nothing in column 'uid'; they count by"
+    )
     assert said(rows_failed=3, rows_not_utf8=1) == [
         "3 rows that could not be downloaded are left out.",
         "1 captions hold bytes that are not UTF-8; these separate words.",
