@@ -21,6 +21,7 @@ from audit_assets.preparation.init import Wanted, write_audit
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import works_of
 from audit_assets.roster.slugs import slug
+from audit_assets.untrusted.tables import clean
 from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders import tiny_encoders
 
@@ -95,7 +96,7 @@ def test_init_for_a_folder_per_artist_takes_the_folders_for_names_and_says_so(
     for source, name in (
         ("mara-ulvang", "mara-ulvang"),
         ("nils-oduya", "Nils Oduya"),
-        ("olga-ulvang", "Ólga, <b>U"),
+        ("olga-ulvang", "Ulvang, Ólga"),
     ):
         shutil.copytree(miniature / "generated" / "references" / source, roster / name)
     (roster / "empty").mkdir()
@@ -103,10 +104,69 @@ def test_init_for_a_folder_per_artist_takes_the_folders_for_names_and_says_so(
     found = write_audit(config, wanted(works=roster, artist=""))
     audit = load_audit(config)
     names = artists_of(audit)["name"].tolist()
-    assert sorted(names) == sorted(["Mara Ulvang", "Nils Oduya", "<b>U Ólga"])
+    assert sorted(names) == sorted(["Mara Ulvang", "Nils Oduya", "Ólga Ulvang"])
     assert set(works_of(audit, {slug(n): [n] for n in names}).files) == {slug(n) for n in names}
     assert any("mara-ulvang is taken for the artist 'Mara Ulvang'" in line for line in found.used)
     assert any("empty: holds no image" in line for line in found.not_used)
+
+
+def folders(roster: Path, miniature: Path, *names: str) -> Path:
+    sources = sorted(p for p in (miniature / "generated" / "references").iterdir() if p.is_dir())
+    for source, name in zip(sources, names, strict=False):
+        (roster / name).mkdir(parents=True)
+        shutil.copy(next(source.glob("*.png")), roster / name)
+    return roster
+
+
+def test_init_takes_folders_of_a_catalogue_for_the_turned_names_and_their_works(
+    wanted: Callable[..., Wanted], miniature: Path, tmp_path: Path
+) -> None:
+    own = folders(
+        tmp_path / "r", miniature, "Thomas, James", "James, Thomas", "Davis, Sammy, Jr.", "Ann Lee, Jr.", "Ola_Vik"
+    )
+    write_audit(tmp_path / "audit.yaml", wanted(works=own, artist=""))
+    audit = load_audit(tmp_path / "audit.yaml")
+    names = artists_of(audit)["name"].tolist()
+    assert sorted(names) == sorted(["James Thomas", "Thomas James", "Sammy Davis, Jr.", "Ann Lee, Jr.", "Ola Vik"])
+    found = works_of(audit, {slug(n): [n] for n in names}).files
+    assert {s: f[0].parent.name for s, f in found.items()} == {
+        "james-thomas": "Thomas, James",
+        "thomas-james": "James, Thomas",
+        "sammy-davis-jr": "Davis, Sammy, Jr.",
+        "ann-lee-jr": "Ann Lee, Jr.",
+        "ola-vik": "Ola_Vik",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["Ada Example", "ada_example"], r"r/Ada Example and .*r/ada_example: both are the folder of '[Aa]da Example'"),
+        (
+            ["Ada Example (1920-1990)", "Ben Sample"],
+            r"r/Ada Example \(1920-1990\): .*Rename the folder to 'Ada Example'",
+        ),
+        (
+            ["Ad?le Example", "Ben Sample"],
+            r"r/Ad\?le Example: the name of this folder: 'Ad\?le Example' has lost a letter",
+        ),
+        (["!!!", "Ben Sample"], r"r/!!!: the name of this folder: .* has no letter or digit"),
+        (["Ada\x01", "Ben Sample"], r"the name of this folder: control character U\+0001"),
+    ],
+)
+def test_init_names_the_folders_that_it_cannot_take_for_artists(
+    names: list[str], said: str, wanted: Callable[..., Wanted], miniature: Path, tmp_path: Path
+) -> None:
+    own = folders(tmp_path / "r", miniature, *names)
+    with pytest.raises(InputError, match=said) as refused:
+        write_audit(tmp_path / "out" / "audit.yaml", wanted(works=own, artist=""))
+    assert "artists.csv" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_init_refuses_a_name_that_no_audit_accepts(wanted: Callable[..., Wanted], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--artist: 'Ada Exampl\?' has lost a letter"):
+        write_audit(tmp_path / "audit.yaml", wanted(artist="Ada Exampl?"))
 
 
 @pytest.mark.parametrize("existing", ["audit.yaml", "artists.csv"])
@@ -196,7 +256,7 @@ def test_an_artists_name_is_data(
         return
     audit = load_audit(config)
     assert audit.artist is not None
-    assert audit.artist.name == name
+    assert audit.artist.name == clean(name.strip())[0]
     assert len(audit.models) == len(audit.encoders) == 1
 
 

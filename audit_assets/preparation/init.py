@@ -17,12 +17,16 @@ from audit_assets.errors import InputError, writing
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.files import is_on_hub
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
-from audit_assets.roster.artists import artists_of
+from audit_assets.roster.artists import artists_of, check_folder
 from audit_assets.roster.homes import unread_works, works_of
+from audit_assets.roster.name_forms import mended, misread
+from audit_assets.roster.normalise import tokens
+from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import SUFFIXES, artist_folders, is_dropping
 from audit_assets.untrusted.images import open_image
 from audit_assets.untrusted.spreadsheet import as_csv
+from audit_assets.untrusted.tables import clean
 
 PROTOCOL, RANDOM_NAMES, RECOMBINED_NAMES = "paper_2023_small", 99, 5
 """The plan of a first audit: five images per name, and the control names with which one artist can reach p = 0.01."""
@@ -89,6 +93,8 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         raise InputError(
             f"{wanted.works}: holds one folder per artist; leave out --artist, or give the folder of this artist's works."
         )
+    if one and (wrong := misread(clean(wanted.artist.strip())[0])):
+        raise InputError(f"--artist: {wrong}.")
     if wanted.revision and not any(is_on_hub(path) for path in (*wanted.models, *wanted.encoders)):
         raise InputError(
             "--revision: is the commit of a model or encoder on the hub (`hub:owner/name`), and none is given; leave it out."
@@ -128,9 +134,11 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         _write(file, _HEADER + _as_yaml(content))
         written.append(file)
         _works(file, wanted, found)
-    except BaseException:
+    except BaseException as error:
         for own in written:
             own.unlink(missing_ok=True)
+        if isinstance(error, InputError) and str(file.parent) in str(error):
+            raise InputError(f"{error}\nNothing was written: correct what was given, not {file.name}.") from None
         raise
     return found
 
@@ -153,28 +161,44 @@ def _write(file: Path, text: str) -> None:
 
 
 def _names(works: Path, found: Found) -> dict[str, str]:
-    """Folder -> the artist's name. A folder with the look of a key gets capitals, "Last, First" is turned, and a line says so."""
-    names = {}
+    """Folder -> the artist's name. A folder with the look of a key gets capitals, "Last, First" is turned, and a line says so.
+
+    InputError names each folder from whose name no artist's name follows, and folders of one name.
+    """
+    names, first, wrong = dict[str, str](), dict[tuple[str, ...], Path](), list[str]()
     for own in artist_folders(works):
         if not any(_is_image(p) for p in own.iterdir()):
             found.not_used.append(f"{own}: holds no image")
             continue
-        name = own.name
-        last, comma, first = (part.strip() for part in name.partition(","))
-        if comma and last and first and "," not in first:
-            name = f"{first} {last}"
-        elif (
-            name == name.lower()
-            and slug(name.replace("_", "-")) == name.replace("_", "-")
-            and ("-" in name or "_" in name)
-        ):
-            name = name.replace("_", " ").replace("-", " ").title()
+        try:
+            name = _name_of(own)
+        except InputError as error:
+            wrong.append(str(error))
+            continue
+        other = first.setdefault(tuple(tokens(name)), own)
+        if other != own:
+            wrong.append(f"{other} and {own}: both are the folder of {name!r}; put their works into one of them.")
         if name != own.name:
             found.used.append(
                 f"the folder {own.name} is taken for the artist {name!r}; correct artists.csv if that is not the name"
             )
         names[own.name] = name
+    if wrong:
+        raise InputError("\n".join(wrong))
     return names
+
+
+def _name_of(folder: Path) -> str:
+    name = folder.name.strip()
+    key = name.replace("_", "-")
+    if name == name.lower() and slug(key) == key and "-" in key:
+        name = key.replace("-", " ").title()
+    elif form := mended(name):
+        if parts_in_any_order(form) != parts_in_any_order(name):  # the audit would not find the folder by this form
+            raise InputError(f"{folder}: the name of this folder is more than a name. Rename the folder to {form!r}.")
+        name = form
+    check_folder(folder, name)
+    return name
 
 
 def _table(names: dict[str, str], locale: str) -> str:

@@ -86,8 +86,13 @@ def artists_of(audit: Audit) -> pd.DataFrame:
                 f"{own}: has the name {same!r} of {where}, or its parts in another order; move these works to that artist. If they "
                 "are another artist's, rename the folder, for example with a middle name."
             )
-        rows.append(_Row(folder, 1, {"name": own.name, "kind": "background"}).parsed())
+        rows.append(_FolderRow(own, own.name, "background").parsed())
     return pd.concat([table, _table(rows)], ignore_index=True) if rows else table
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """InputError that names the folder if no table of artists can have the name that is taken from it."""
+    _FolderRow(folder, name, "artist").parsed()
 
 
 def notes_of(audit: Audit) -> list[str]:
@@ -424,3 +429,13 @@ class _OneRow(_Row):
 
     def opted_out(self) -> tuple[bool, str]:
         return bool(self.fields["opted_out"]), ""
+
+
+class _FolderRow(_Row):
+    """An artist who is known by the name of a folder."""
+
+    def __init__(self, folder: Path, name: str, kind: str) -> None:
+        super().__init__(folder, 1, {"name": name, "kind": kind})
+
+    def error(self, column: str, what: str) -> InputError:
+        return InputError(f"{in_utf8(str(self.path))}: the name of this folder: {what}. Rename the folder.")
