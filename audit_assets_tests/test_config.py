@@ -67,6 +67,22 @@ def test_a_protocol_can_be_a_file_beside_the_audit(tmp_path: Path) -> None:
         ("path: e}", "path: e}\n  - {name: a.b, kind: image, path: e}\n  - {name: a-b, kind: image, path: e}",
          1, "encoders", "'a_b' occurs twice"),
         ("image_text", "image", 1, "encoders", "add one"),
+        ("path: m}", "path: m, settings: {steps: 020}}", 4, "models.0.settings.steps", "YAML reads 020 in base 8, as 16; write the number without the 0"),
+        ("path: m}", "path: m, settings: {steps: -020}}", 4, "models.0.settings.steps", "as -16"),
+        ("path: m}", "path: m, settings: {size: 5:12}}", 4, "models.0.settings.size", "YAML reads 5:12 in base 60, as 312; write the number in digits"),
+        ("path: m}", "path: m, settings: {guidance: 1:30.5}}", 4, "models.0.settings.guidance", "in base 60, as 90.5"),
+        ("path: m}", "path: m, revision: 0123456}", 4, "models.0.revision", "or put quotes around it if it is a text"),
+        ("path: m}", "path: m, revision: 1234567}", 4, "models.0.revision", "YAML reads 1234567 there, which is no text (int); put quotes"),
+        ("sd-1.5", "no", 4, "models.0.name", "YAML reads False there, which is no text (bool); put quotes"),
+        ("sd-1.5", "1.10", 4, "models.0.name", "YAML reads 1.1 there"),
+        ("path: e}", "path: e}\nyes: 3", 1, "1", "put quotes around the text"),
+        ("path: e}", "path: e}\ncontrols: {seed: 0123}", 7, "controls.seed", "in base 8, as 83"),
+        ("roster: {artists: artists.csv}", "artist: 1984", 2, "artist", "YAML reads 1984 there, which is no name; put quotes"),
+        ("roster: {artists: artists.csv}", "artist: No", 2, "artist", "YAML reads False there, which is no name; put quotes"),
+        ("roster: {artists: artists.csv}", "artist: 2020-01-01", 2, "artist", "which is no name; put quotes"),
+        ("roster: {artists: artists.csv}", "artist: [Ada A, Ben B]", 2, "artist", "`roster: {artists: artists.csv}`"),
+        ("roster: {artists: artists.csv}", "artist: {name: Ada, aliases: Zee}", 2, "artist.aliases", "takes a list; write [Zee]"),
+        ("roster: {artists: artists.csv}", "artist: {name: Ada, aliases: [12]}", 2, "artist.aliases.0", "YAML reads 12 there"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_line_field_and_remedy(
@@ -79,6 +95,30 @@ def test_an_error_names_file_line_field_and_remedy(
     assert message.startswith(f"{tmp_path / 'audit.yaml'}, line {line}, ")
     assert field in message
     assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0", 0),
+        ("20", 20),
+        ("1_000", 1000),
+        ("0.5", 0.5),
+        ("'020'", "020"),
+        ("1e1", "1e1"),
+        ("'5:12'", "5:12"),
+        ("16:9000", "16:9000"),
+    ],
+)
+def test_other_numbers_and_quoted_texts_are_read_as_they_stand(tmp_path: Path, written: str, read: Any) -> None:
+    audit = load(tmp_path, GOOD.replace("path: m}", f"path: m, settings: {{x: {written}}}}}"))
+    assert audit.models[0].settings["x"] == read
+
+
+def test_a_list_is_not_called_too_short_because_of_its_only_item(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        load(tmp_path, GOOD.replace("sd-1.5", "SD 1.5"))
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_all_errors_are_named_at_once(tmp_path: Path) -> None:

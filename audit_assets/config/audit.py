@@ -31,7 +31,7 @@ class Audit(Strict):
     captions: Captions | None = None
     roster: Roster = Roster()
     controls: Controls = Controls()
-    references: str = "references/"
+    references: str = Field("references/", min_length=1)
     background: str | None = Field(None, description="works of further artists: one folder per artist, by name")
     primary: str | None = Field(
         None, description="the encoder that decides the headline; by default the first with text"
@@ -97,7 +97,15 @@ class Audit(Strict):
     @field_validator("artist", mode="before")
     @classmethod
     def _a_name_suffices(cls, artist: Any) -> Any:
-        return {"name": artist} if isinstance(artist, str) else artist
+        if isinstance(artist, list):
+            raise ValueError(
+                "is one artist; write several into a table, one per row, and name it: `roster: {artists: artists.csv}`"
+            )
+        if artist is None or isinstance(artist, dict | OneArtist):
+            return artist
+        if not isinstance(artist, str):  # YAML reads No as false and 1984 as a number
+            raise ValueError(f"YAML reads {artist} there, which is no name; put quotes around the name as you write it")
+        return {"name": artist}
 
     @field_validator("warehouse")
     @classmethod

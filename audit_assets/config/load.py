@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from audit_assets.config.audit import Audit
 from audit_assets.config.fields import KEY
@@ -60,17 +62,28 @@ def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: 
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = []
-        for e in error.errors():
+        problems, errors = [], error.errors()
+        for e in errors:
             location = tuple(e["loc"])
+            if e["type"] == "too_short" and any(
+                location == tuple(o["loc"])[: len(location)] for o in errors if o is not e
+            ):
+                continue  # the list is too short only because its items are refused
             line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 1)
-            message = (
-                "no such field exists; delete it or correct its name"
-                if e["type"] == "extra_forbidden"
-                else e["msg"].removeprefix("Value error, ")
-            )
-            problems.append(f"{path}, line {line}, {_field(location)}: {message}")
+            problems.append(f"{path}, line {line}, {_field(location)}: {_message(e)}")
         raise InputError("\n".join(problems)) from None
+
+
+def _message(error: ErrorDetails) -> str:
+    """What is wrong with a field, with the remedy if one follows from what YAML read."""
+    read = error["input"]
+    if error["type"] == "extra_forbidden":
+        return "no such field exists; delete it or correct its name"
+    if error["type"] in ("string_type", "invalid_key") and isinstance(read, bool | int | float | date):
+        return f"YAML reads {read} there, which is no text ({type(read).__name__}); put quotes around the text"
+    if error["type"] == "tuple_type" and isinstance(read, str):
+        return f"takes a list; write [{read}]"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _field(location: tuple[Any, ...]) -> str:

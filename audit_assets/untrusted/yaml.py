@@ -1,5 +1,6 @@
 """These functions read YAML from others, after a check that it is small to read."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,8 @@ from audit_assets.untrusted.bounded import read_bounded
 LARGEST_FILE = 1_000_000
 """An audit file or a protocol may have this many bytes. The reader of YAML takes ten seconds per megabyte."""
 _DEEPEST = 50
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_OCTAL = re.compile("[-+]?0[0-9_]+")
 
 
 def load(text: str) -> Any:
@@ -78,11 +81,29 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
         ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: the {what} is no mapping of fields; {remedy}.")
-    for location, text in texts(content):
-        if why := _is_no_text(text):
-            field = ".".join(map(str, location))
-            raise InputError(f"{path}, line {lines.get(location, 1)}, {ascii(field)[1:-1]}: {why}")
+    assert node is not None
+    wrong = [(location, why) for location, text in texts(content) if (why := _is_no_text(text))]
+    for location, why in [*wrong, *_other_bases(node)]:
+        field = ".".join(map(str, location))
+        raise InputError(f"{path}, line {lines.get(location, 1)}, {ascii(field)[1:-1]}: {why}")
     return content, lines
+
+
+def _other_bases(node: yaml.Node, location: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield each number that YAML reads in another base than people do, with its path: `020` is 16, and `5:12` is 312."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _other_bases(value, (*location, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _other_bases(value, (*location, i))
+    elif node.tag in _NUMBERS and (base := 60 if ":" in node.value else 8 if _OCTAL.fullmatch(node.value) else 0):
+        read = yaml.safe_load(node.value)
+        yield (
+            location,
+            f"YAML reads {node.value} in base {base}, as {read}; write the number {'without the 0 before it' if base == 8 else 'in digits alone'}, "
+            "or put quotes around it if it is a text",
+        )
 
 
 def texts(content: Any, location: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
