@@ -19,7 +19,7 @@ from audit_assets.models.files import is_on_hub
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.roster.artists import artists_of, check_folder
 from audit_assets.roster.homes import unread_works, works_of
-from audit_assets.roster.name_forms import mended, misread
+from audit_assets.roster.name_forms import fault, mended
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.roster.slugs import slug
@@ -32,6 +32,11 @@ PROTOCOL, RANDOM_NAMES, RECOMBINED_NAMES = "paper_2023_small", 99, 5
 """The plan of a first audit: five images per name, and the control names with which one artist can reach p = 0.01."""
 THOROUGH = {"protocol": "paper_2023", "random_names": 199, "recombined_names": 20}
 """The plan of the paper, with ten images per name."""
+
+
+_BY_HAND = (
+    "If the name is right as it is, write the audit file by hand, with another form of the name among its aliases."
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         raise InputError(
             f"{wanted.works}: holds one folder per artist; leave out --artist, or give the folder of this artist's works."
         )
-    if one and (wrong := misread(clean(wanted.artist.strip())[0])):
-        raise InputError(f"--artist: {wrong}.")
+    if one and (wrong := fault(clean(wanted.artist.strip())[0])):
+        raise InputError(f"--artist: {wrong}. {_BY_HAND}")
     if wanted.revision and not any(is_on_hub(path) for path in (*wanted.models, *wanted.encoders)):
         raise InputError(
             "--revision: is the commit of a model or encoder on the hub (`hub:owner/name`), and none is given; leave it out."
@@ -197,6 +202,8 @@ def _name_of(folder: Path) -> str:
         if parts_in_any_order(form) != parts_in_any_order(name):  # the audit would not find the folder by this form
             raise InputError(f"{folder}: the name of this folder is more than a name. Rename the folder to {form!r}.")
         name = form
+    if wrong := fault(name):
+        raise InputError(f"{folder}: the name of this folder: {wrong}. Rename the folder. {_BY_HAND}")
     check_folder(folder, name)
     return name
 

@@ -56,7 +56,7 @@ _OTHER_SEPARATOR = re.compile(r"[,|/\uff0c\uff1b\u3001\u060c\u061b]")
 """What people write between aliases in place of ';', in any script."""
 _NO_COLUMN = ("", "unnamed: 0", "index", "#")
 """Columns of row numbers, and those without a name. They are passed over in silence only if they hold nothing but numbers."""
-_YEARS = range(1, 2200)
+_YEARS = range(100, 2200)
 
 
 SHOWN = 50
@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     listed = numbered([cells.get("name", "").strip() for _, cells in records])
     for place, (line, cells) in enumerate(records):
         one = _Row(path, line, cells)
-        if cells["name"].strip() and all(cell.strip().lower() in ("", column) for column, cell in cells.items()):
+        if cells["name"].strip() and all(clean(cell)[0].lower() in ("", column) for column, cell in cells.items()):
             wrong.append(f"{path}, row {line}: repeats the header; delete the row.")
             continue
         if place in listed:

@@ -6,6 +6,7 @@ write is itself accepted.
 
 import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -48,6 +49,12 @@ _LAST_YEAR = re.compile(rf"(.+?)\s+{_YEAR}$")
 
 _ENCODINGS = ("cp1252", "mac_roman", "cp437")
 """Those in which programs read UTF-8 by mistake."""
+_LATIN, _CYRILLIC = (
+    "AaBCcEeHIiJjKMOoPpSsTXxYy",
+    "\u0410\u0430\u0412\u0421\u0441\u0415\u0435\u041d\u0406\u0456\u0408\u0458\u041a\u041c\u041e\u043e\u0420\u0440\u0405\u0455\u0422\u0425\u0445\u0423\u0443",
+)
+"""Letters of two scripts that look alike."""
+_TO_LATIN, _TO_CYRILLIC = str.maketrans(_CYRILLIC, _LATIN), str.maketrans(_LATIN, _CYRILLIC)
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>|\*\*", re.IGNORECASE)
 _QUOTED = re.compile(
@@ -126,12 +133,21 @@ def misread(name: str, aliases: Iterable[str] = ()) -> str | None:
 
     If the form is what the artist uses, the other form is among the aliases, and the name stays.
     """
+    wrong = fault(name)
+    form = None if wrong is None or _no_name(name) else _form_of(name)
+    if form is None:
+        return wrong
+    if any(tokens(alias) == tokens(form.alias) and not _LOST.search(alias) for alias in aliases):
+        return None
+    return f"{wrong}. If the name is right as it is, keep it and add {form.alias!r} to the aliases"
+
+
+def fault(name: str) -> str | None:
+    """`misread` of a name that has no aliases and cannot get any, such as that of a folder."""
     if wrong := _no_name(name):
         return f"{name!r} {wrong}"
     form = _form_of(name)
-    if form is None or any(tokens(alias) == tokens(form.alias) and not _LOST.search(alias) for alias in aliases):
-        return None
-    return f"{name!r} {form.what}; {form.remedy}. If the name is right as it is, keep it and add {form.alias!r} to the aliases"
+    return f"{name!r} {form.what}; {form.remedy}" if form else None
 
 
 def mended(name: str) -> str | None:
@@ -142,7 +158,7 @@ def mended(name: str) -> str | None:
 
 def damage(name: str) -> str | None:
     """What a program did to the letters of a name."""
-    return next((what for what, undo in _FORMS[:1] if undo(name)), None) or (
+    return next((what for what, undo in _FORMS[:2] if (undo(name) or name) != name), None) or (
         "has lost a letter" if _LOST.search(name) else None
     )
 
@@ -204,6 +220,21 @@ def _read_anew(name: str) -> str | None:
         if read != name:
             return read
     return None
+
+
+def _in_one_script(name: str) -> str:
+    """The name without single letters of another script that look like those of the word, as in a text that a camera read."""
+    return re.sub(r"[^\W\d_]+", lambda word: _word_in_one_script(word[0]), name)
+
+
+def _word_in_one_script(word: str) -> str:
+    for table in (_TO_LATIN, _TO_CYRILLIC):
+        other = word.translate(table)
+        if other != word and len({unicodedata.name(c, "").partition(" ")[0] for c in other}) == 1 < len(
+            {unicodedata.name(c, "").partition(" ")[0] for c in word}
+        ):
+            return other
+    return word
 
 
 def _without_escapes(name: str) -> str:
@@ -281,6 +312,7 @@ def _is_description(part: str) -> bool:
 
 _FORMS: tuple[tuple[str, Callable[[str], str | None]], ...] = (
     ("was saved as UTF-8 and read in another encoding", _read_anew),
+    ("has a letter of another script within a word", _in_one_script),
     ("has a letter in the form of HTML or of an address", _without_escapes),
     ("has marks of HTML", lambda name: _TAG.sub("", name).strip()),
     ("stands in quotation marks", _without_quotes),

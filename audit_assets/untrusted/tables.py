@@ -74,7 +74,7 @@ def read_rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[st
     The delimiter is the one under which the header names most of the columns `known`. InputError names file and row.
     """
     text = decoded(path, read_bounded(path, LARGEST_TABLE, "table of artists"))
-    skipped = re.match(r"sep=(.)\r?\n", text)  # Excel's own mark of the delimiter
+    skipped = re.match(r'"?sep=(.)"?[ ;,\t]*\r?\n', text, re.IGNORECASE)  # Excel's own mark of the delimiter
     delimiter = skipped[1] if skipped else _delimiter(text, known)
     reader = csv.reader(
         io.StringIO(text[skipped.end() if skipped else 0 :], newline=""), delimiter=delimiter, strict=True
@@ -88,7 +88,7 @@ def read_rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[st
             if cells is None:
                 return
             if not header:
-                header = [cell.strip().lower() for cell in cells]
+                header = [clean(cell.strip())[0].lower() for cell in cells]
                 yield line, header
             elif any(clean(cell)[0] for cell in cells):
                 if any(cell.strip() for cell in cells[len(header) :]):

@@ -95,6 +95,8 @@ REFUSED = [
     ("name\n", "no artist"),
     ("name,kind\nAda,painter", "row 2, column kind: 'painter'"),
     ("name,born\nAda,1950\nName,born", "row 3: repeats the header; delete the row"),
+    ("name,born\nAda,1950\n\ufeffname,born", "row 3: repeats the header"),
+    ("name,born\nAda,70", "row 2, column born: '70' is not a year; write four digits"),
     ("name\nAda\nName", "row 3: repeats the header"),
     ("name\n49 Ada\n50 Ben", "row 2, column name: '49 Ada' has the number of a list.*\n.*row 3"),
     ("name\nAda\nBen\nRen? Sample", r"row 4, column name: 'Ren\? Sample' has lost a letter"),
@@ -155,8 +157,9 @@ def test_a_table_is_read_as_any_spreadsheet_saves_it(tmp_path: Path, encoding: s
         saved = read_artists(written(tmp_path, (text + 3 * delimiter + "\r\n\r\n").encode(encoding)))
         assert saved.equals(plain), (yes, no)
         assert notes_on(tmp_path / "artists.csv") == []
-    marked = read_artists(written(tmp_path, f"sep={delimiter}\r\n" + FULL.replace(",", delimiter)))
-    assert marked.equals(plain)
+    for mark in (f"sep={delimiter}", f'"SEP={delimiter}"', f"sep={delimiter} "):
+        assert read_artists(written(tmp_path, f"{mark}\r\n" + FULL.replace(",", delimiter))).equals(plain)
+    assert read_artists(written(tmp_path, "\u200b" + FULL.replace(",born", "\u00a0,born"))).equals(plain)
 
 
 def test_what_programs_write_for_an_empty_cell_is_read_as_empty_and_said(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ WRITTEN = {
     "Leonardo, da Vinci": "Leonardo da Vinci",
     "Examples, The": "The Examples",
     "Example,": "Example",
+    "\u0410da Example": "Ada Example",  # the first letter is Cyrillic
+    "Илья \u0420e\u043fин": "Илья \u0420\u0435пин",  # the e is Latin
 }
 
 
@@ -130,7 +132,7 @@ def test_what_is_no_name_is_refused(name: str, said: str) -> None:
         "Sammy Davis, Jr.", "Smith & Wesson, Inc.", "Pieter Bruegel, the Elder", "J. M. W. Turner", "will.i.am", "Ke$ha", "A+B", "M.C. Escher",
         "=LOVE", "100%", "1984", "Studio 1984", "The 1975", "10,000 Maniacs", "Blink-182", "Utagawa Kunisada II", "Louis XIV", "Front 242",
         "Marianne von Werefkin", "Hans Holbein d. J.", "Sol LeWitt", "f.marquespenteado", "May Ray", "Juni Mars", "Mar Dec", "AT&T", "Ōkubo", "B 52",
-        "D'Arcy", "N. C. Wyeth", "-tsx-", "b|c", "Tyler, the Maker",
+        "D'Arcy", "N. C. Wyeth", "-tsx-", "b|c", "Tyler, the Maker", "Илья", "Анна II",
     ],
 )  # fmt: skip
 def test_a_name_as_people_write_it_stays(name: str) -> None:
