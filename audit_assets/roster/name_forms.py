@@ -8,6 +8,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -16,33 +17,49 @@ from audit_assets.roster.normalise import tokens, words
 
 EMPTY = frozenset({"nan", "NaN", "None", "NULL", "null", "NaT", "<NA>", "#N/A", "N/A", "n/a", "#NAME?", "#REF!"})
 """What programs write into a cell that is empty, or that they could not fill."""
-_NOBODY = frozenset({"unknown", "unknown artist", "anonymous", "various", "various artists", "et al.", "tbd", "todo"})
-_ADDRESS = re.compile(r"@\w|https?:|www\.|\S+@\S+\.\w+$|[ur]/\w|[\w-][\w.-]*\.[a-z]{2,}/\S", re.IGNORECASE)
+_NOBODY = frozenset(
+    {
+        "unknown",
+        "unknown artist",
+        "anonymous",
+        "various",
+        "various artists",
+        "et al.",
+        "tbd",
+        "todo",
+        "n.n.",
+        "n. n.",
+        "unbekannt",
+    }
+)
+_ADDRESS = re.compile(
+    r"@\w|https?:|www\.|\S+@\S+\.\w+$|[ur]/\w|[\w-][\w.-]*\.[a-z]{2,}/\S|[\w-]+\.(?:com|net|org)$", re.IGNORECASE
+)
 _FORMULA = re.compile(
     r"=\s*(?:\$?[a-z]{1,3}\$?\d|[a-z][a-z.]*\(|[\w']+!|[\"{(\d+-])|#[A-Z]+(?:/\d)?[!?]$", re.IGNORECASE
 )
 _LOST = re.compile("[?\ufffd\u25a1]|(?<=\\w)\xbf")
 """What stands in place of a letter that an encoding does not have."""
 
+_YEAR = r"(?:1\d|20)\d\d"
 _MONTH = (
     r"(?:jan|f[eé]b|feb|fév|mar|mär|mrz|a[pvb]r|may|mai|maj|mei|mag|jun|juin|jul|juil|lug|aug|ago|ao[uû]t|sep|sept|set|oct|ok?t|ott|nov|"
     r"dec|dez|déc|dic)[a-zäé]*\.?"
 )
 _DATE = re.compile(
-    rf"\d{{1,4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,4}})?(?:[ T]\d{{1,2}}:\d\d(?::\d\d)?)?|{_MONTH}[-/]\d{{1,4}}|\d{{1,2}}[-/]{_MONTH}(?:[-/]\d{{2,4}})?"
+    rf"\d{{1,2}}[-/.]{_YEAR}|\d{{1,2}}:\d\d(?::\d\d)?|\d{{1,4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,4}})?(?:[ T]\d{{1,2}}:\d\d(?::\d\d)?)?|{_MONTH}[-/]\d{{1,4}}|\d{{1,2}}[-/]{_MONTH}(?:[-/]\d{{2,4}})?"
     rf"|\d{{1,2}}\. ?{_MONTH}(?: ?\d{{2,4}})?|\d[.,]?\d*e[+-]\d+",
     re.IGNORECASE,
 )
 """What a spreadsheet makes of a cell that it takes for a date or a number."""
 
-_YEAR = r"(?:1\d|20)\d\d"
 _DAY = rf"(?:\d{{1,2}}[./-]\d{{1,2}}[./-]{_YEAR}|{_YEAR}[./-]\d{{1,2}}[./-]\d{{1,2}})"
 _BEGAN = r"(?:(?:b|born|c|ca|circa|fl|active|geb|n[ée]e?|nat[oa])\b\.?:?\s*(?:in\s+)?|\*\s*)"
 _ENDED = r"(?:(?:d|died|c|ca|circa|gest|mort[eo]?)\b\.?:?\s*(?:in\s+)?|[\u2020+]\s*)"
 _DASH = r"\s*[-\u2010-\u2015\u2212/]\s*"
 _DATES = re.compile(
     rf"[\s,;:()\[\]]*(?:(?<!\w)(?:{_BEGAN}?(?:{_DAY}|{_YEAR}\??){_DASH}{_ENDED}?(?:{_DAY}|\d{{2,4}}|present|today|heute)?"
-    rf"|{_BEGAN}(?:{_DAY}|{_YEAR})|{_ENDED}(?:{_DAY}|{_YEAR})|{_DAY})|,\s*{_YEAR})(?!\w)[\s,;:()\[\]]*",
+    rf"|{_BEGAN}(?:{_DAY}|{_YEAR})|{_ENDED}(?:{_DAY}|{_YEAR})|{_DAY})|,\s*{_YEAR})(?!\w)[\s,;:.()\[\]]*",
     re.IGNORECASE,
 )
 _LAST_YEAR = re.compile(rf"(.+?)\s+{_YEAR}$")
@@ -57,12 +74,13 @@ _LATIN, _CYRILLIC = (
 _TO_LATIN, _TO_CYRILLIC = str.maketrans(_CYRILLIC, _LATIN), str.maketrans(_LATIN, _CYRILLIC)
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>|\*\*", re.IGNORECASE)
+_BREAK = re.compile(r"</?(?:br|p|div|li|td|tr)\b[^<>]*>", re.IGNORECASE)
 _QUOTED = re.compile(
     r"""["'\u201c\u201d\u201e\xab\xbb\u2018\u2019\u2039\u203a\u300c\u300e]([^"\u201c\u201d\u201e\xab\xbb\u300c-\u300f]+)["'\u201c\u201d\xab\xbb\u2018\u2019\u2039\u203a\u300d\u300f]"""
 )
 _BRACKETS = re.compile(r"\s*[(\[{\uff08\u3010][^)\]}\uff09\u3011]*[)\]}\uff09\u3011]\s*")
 _MARK = re.compile(
-    r"(?:[\u2022\u00b7\u2023\u25aa\u25ab\u25cf\u25cb\u25e6\u2043\u2219\u27a2\u2013\u2014>]|[*+-](?=\s)|\(?\d{1,5}[.):](?=\s)|\(?[a-z]\)(?=\s)|"
+    r"(?:[\u2022\u00b7\u2023\u25aa\u25ab\u25cf\u25cb\u25e6\u2043\u2219\u27a2\u2192\xbb\u2013\u2014>~]|[*+-](?=\s)|\(?\d{1,5}[.):](?=\s)|\(?\d{1,5}\)|\d{1,5}\.(?=[^\W\d])|0\d*(?=\s)|\(?[a-z]\)(?=\s)|"
     r"#\s*\d+[.):]?(?=\s)|\d{1,5}(?=\s+\S+\s+\S))\s*",
     re.IGNORECASE,
 )
@@ -100,7 +118,7 @@ _ALONE = "write the name alone, as people say it, and one artist per row"
 _DOUBTS = (
     (_LOST, "has lost a letter, or has a question mark for one", _ANEW),
     (_COMMENT, "begins like a comment", "delete the row if it is one, or write the name alone"),
-    (re.compile(r"[;\uff1b\u3001]|\w\w\s*\|\s*\w\w|\s[/|]\s"), "may be several people", _ALONE),
+    (re.compile(r"[;\uff1b\u3001]|\w\w\s*\|\s*\w\w|\s[/|]\s|\w\s+\S+/\S+\s+\w"), "may be several people", _ALONE),
     (
         re.compile(r"\s[-\u2013\u2014]\s"),
         "has a dash between spaces, as before a profession or the name of a page",
@@ -238,16 +256,18 @@ def _word_in_one_script(word: str) -> str:
 
 
 def _without_escapes(name: str) -> str:
-    name = html.unescape(_ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), name))
-    try:
-        return unquote(name, errors="strict") if re.search("%[0-9a-fA-F]{2}", name) else name
-    except UnicodeError:
-        return name
+    plain = html.unescape(_ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), name))
+    with suppress(UnicodeError):
+        plain = unquote(plain, errors="strict") if re.search("%[0-9a-fA-F]{2}", plain) else plain
+    plain = plain.replace("\xa0", " ").strip()
+    return plain if plain.isprintable() else name
 
 
 def _without_quotes(name: str) -> str | None:
-    quoted = _QUOTED.fullmatch(name)
-    return quoted[1].strip() if quoted else None
+    if quoted := _QUOTED.fullmatch(name):
+        return quoted[1].strip()
+    alone = len(re.findall('["\u201c\u201d\u201e]', name)) == 1
+    return name.strip('"\u201c\u201d\u201e').strip() if alone else None
 
 
 def _without_mark(name: str) -> str:
@@ -265,7 +285,7 @@ def _without_brackets(name: str) -> str | None:
 
 
 def _without_dates(name: str) -> str | None:
-    rest = _DATES.sub(" ", name).strip(" ,;:")
+    rest = _DATES.sub(" ", name).strip(" ,;:") if _DATES.search(name) else name
     found = _LAST_YEAR.fullmatch(rest)
     return found[1].rstrip(" ,;:") if found and len(words(found[1])) > 1 else rest
 
@@ -314,7 +334,7 @@ _FORMS: tuple[tuple[str, Callable[[str], str | None]], ...] = (
     ("was saved as UTF-8 and read in another encoding", _read_anew),
     ("has a letter of another script within a word", _in_one_script),
     ("has a letter in the form of HTML or of an address", _without_escapes),
-    ("has marks of HTML", lambda name: _TAG.sub("", name).strip()),
+    ("has marks of HTML", lambda name: " ".join(_TAG.sub("", _BREAK.sub(" ", name)).split())),
     ("stands in quotation marks", _without_quotes),
     ("has the mark or the number of a list", _without_mark),
     ("has brackets, as for dates or a profession", _without_brackets),
@@ -324,6 +344,8 @@ _FORMS: tuple[tuple[str, Callable[[str], str | None]], ...] = (
         lambda name: " ".join(name.replace("_", " ").split()) if "_" in name else None,
     ),
     ("has the mark of a footnote", lambda name: _FOOTNOTE.sub("", name).strip()),
+    ("has a handle behind it", lambda name: re.sub(r"\s+@\S+$", "", name)),
+    ("has a mark at its end", lambda name: name.rstrip(" ,;:\uff0c")),
     ("has a comma, as in a catalogue", lambda name: _turned(name) if len(_parts(name)) > 1 else None),
 )
 """What is wrong with a form, and the function that undoes it."""

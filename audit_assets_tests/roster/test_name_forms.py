@@ -61,6 +61,16 @@ WRITTEN = {
     "Leonardo, da Vinci": "Leonardo da Vinci",
     "Examples, The": "The Examples",
     "Example,": "Example",
+    "Ada Example ;": "Ada Example",
+    "Example, Ada, 1471-1528.": "Ada Example",
+    "Ada<br>Example": "Ada Example",
+    "Ada&nbsp;Example": "Ada Example",
+    "1)Ada": "Ada",
+    "1.Ada Example": "Ada Example",
+    "01 Ada": "Ada",
+    "→ Ada": "Ada",
+    '"Ada Example': "Ada Example",
+    "Ada Example @ada": "Ada Example",
     "\u0410da Example": "Ada Example",  # the first letter is Cyrillic
     "Илья \u0420e\u043fин": "Илья \u0420\u0435пин",  # the e is Latin
 }
@@ -100,6 +110,11 @@ def test_a_name_that_a_program_or_a_catalogue_changed_is_refused_with_the_form_t
         ("1. Mai", "a date"),
         ("1840-1926", "a date"),
         ("1.2E+10", "a number"),
+        ("05/2020", "a date"),
+        ("12:30", "a date"),
+        ("example.com", "an address"),
+        ("n.n.", "names nobody"),
+        ("Ada Sample/Cy Zee", "several people"),
         ("=A1", "a formula"),
         ('=HYPERLINK("x";"Ada")', "a formula"),
         ("#VALUE!", "a formula or an error"),
@@ -132,7 +147,7 @@ def test_what_is_no_name_is_refused(name: str, said: str) -> None:
         "Sammy Davis, Jr.", "Smith & Wesson, Inc.", "Pieter Bruegel, the Elder", "J. M. W. Turner", "will.i.am", "Ke$ha", "A+B", "M.C. Escher",
         "=LOVE", "100%", "1984", "Studio 1984", "The 1975", "10,000 Maniacs", "Blink-182", "Utagawa Kunisada II", "Louis XIV", "Front 242",
         "Marianne von Werefkin", "Hans Holbein d. J.", "Sol LeWitt", "f.marquespenteado", "May Ray", "Juni Mars", "Mar Dec", "AT&T", "Ōkubo", "B 52",
-        "D'Arcy", "N. C. Wyeth", "-tsx-", "b|c", "Tyler, the Maker", "Илья", "Анна II",
+        "D'Arcy", "N. C. Wyeth", "-tsx-", "b|c", "Tyler, the Maker", "Ada/Ben", "N. C.", 'Ada "B" Example', "Ada S.", "Jr.", "1900", "Илья", "Анна II",
     ],
 )  # fmt: skip
 def test_a_name_as_people_write_it_stays(name: str) -> None:
