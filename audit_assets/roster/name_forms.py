@@ -19,7 +19,6 @@ EMPTY = frozenset({"nan", "NaN", "None", "NULL", "null", "NaT", "<NA>", "#N/A", 
 """What programs write into a cell that is empty, or that they could not fill."""
 _NOBODY = frozenset(
     {
-        "unknown",
         "unknown artist",
         "anonymous",
         "various",

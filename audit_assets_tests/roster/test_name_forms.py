@@ -119,7 +119,7 @@ def test_a_name_that_a_program_or_a_catalogue_changed_is_refused_with_the_form_t
         ('=HYPERLINK("x";"Ada")', "a formula"),
         ("#VALUE!", "a formula or an error"),
         ("#DIV/0!", "a formula or an error"),
-        ("Unknown", "names nobody"),
+        ("Unknown artist", "names nobody"),
         ("# not this one", "like a comment; delete the row"),
         ("// Ada", "like a comment; delete the row"),
         ("Ada Sample; Cy Zee", "several people; write the name alone, as people say it, and one artist per row"),
