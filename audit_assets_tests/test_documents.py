@@ -54,6 +54,10 @@ def test_a_command_of_the_pages_is_possible(command: Command) -> None:
         assert done.returncode == 0, done.stderr
     elif command.program == "audit-assets":
         typer.main.get_command(app).commands[words[0]].make_context(words[0], words[1:])  # type: ignore[attr-defined]
+    elif command.program == "ray":
+        from ray.scripts.scripts import cli  # of the extra `ray`
+
+        cli.commands[words[0]].make_context(words[0], words[1:])
     elif command.program == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1]), f"there is no module {words[1]}"
     elif command.program == "python" and words[0] == "-c":
