@@ -67,7 +67,8 @@ def test_artists_who_opted_out_are_compared_with_the_others_and_no_cause_is_clai
 def test_a_group_that_could_not_be_tested_says_why() -> None:
     row = {
         "model_version": "a", "later_version": "b", "encoder": "clip", "declared_group": "opted_out", "artists": 1, "others": 3,
-        "difference": None, "low": None, "high": None, "p_value": None, "moved": False, "reason": "Too few artists.", "settle": "More artists.",
+        "difference": None, "low": None, "high": None, "p_value": None, "moved": None, "reason": "Too few artists.", "settle": "More artists.",
+            "not_compared": 0, "others_not_compared": 0,
     }  # fmt: skip
     (said,) = version_tables.groups(pd.DataFrame([{**row, "measure": m} for m in ("share", "log_odds")]))
     assert "it could not be tested whether the artists who opted out moved further" in said
