@@ -6,9 +6,11 @@ import pandas as pd
 from audit_assets.config import UNPROMPTED, EncoderEntry
 from audit_assets.measurement.answers import UNTESTED
 from audit_assets.measurement.leakage import leak
-from audit_assets.results.label_sets import label_sets
+from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.results.recipe import works_of
 from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import columns
+from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
 INVENTED, NO_NAME = "invented names", "no name"
@@ -59,13 +61,31 @@ def _invented(trials: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_works(ws: Workspace, encoder: EncoderEntry) -> dict[str, tuple[int, int]]:
-    """For each artist, how many of other artists' real works the encoder takes for this artist's, and of how many."""
-    found = ws.warehouse.read("reference_trials")
-    found = found[(found["encoder"] == encoder.name) & found["predicted_label"].notna()]
-    found = found[found["label_set"] == ("referenced" if "referenced" in set(found["label_set"]) else "criteria")]
-    taken = found[found["predicted_label"] != found["subject"]]["predicted_label"].value_counts()
-    own = found["subject"].value_counts()
-    return {str(s): (int(taken.get(s, 0)), len(found) - int(n)) for s, n in own.items()}
+    """For each prompted subject, how many of others' real works the encoder takes for this subject's, and of how many."""
+    if not (tables := works_of(ws, [encoder])):
+        return {}
+    works = ws.warehouse.read_all(tables)
+    labels = ws.warehouse.read(f"label_embeddings/{encoder.name}")
+    return taken_for(works, labels, ws.subjects())
+
+
+def taken_for(works: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """For each label of `joint`, among which unprompted images compete too: (works of others that are nearest to it, works of others).
+
+    `works` has subject and embedding, and may have works of background artists, who have no label in `joint`.
+    """
+    if works.empty:
+        return {}
+    names, texts = label_embeddings(labels, label_sets(subjects)["joint"], 0)
+    nearest = np.array(names, dtype=object)[(vectors(works["embedding"]) @ texts.T).argmax(axis=1)]
+    whose = works["subject"].astype(str).to_numpy()
+    taken = pd.Series(nearest[nearest != whose]).value_counts()
+    own = pd.Series(whose).value_counts()
+    return {
+        str(name): (int(taken.get(name, 0)), len(works) - int(own.get(name, 0)))
+        for name in names
+        if not str(name).startswith("default:")
+    }
 
 
 def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: dict[str, tuple[int, int]]) -> pd.DataFrame:
