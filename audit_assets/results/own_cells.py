@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
-from audit_assets.measurement.own_cell import FEWEST_ROWS, OwnCell, OwnCells, own_cell_in_strata, split_by_stratum
+from audit_assets.measurement.own_cell import (
+    FEWEST_ROWS,
+    OwnCell,
+    OwnCells,
+    distinct_table,
+    own_cell_in_strata,
+    split_by_stratum,
+)
 from audit_assets.measurement.own_cell_companions import (
     FEWEST_NAMES,
     Ranks,
@@ -58,6 +65,7 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
     controls = found.columns_of(("random_name", "nonsense"), subjects)
     p, rank, others, floor = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64), np.full(n, np.nan)
     reasons = list(own.missing)
+    other_rows = len(distinct_table(cells.similarity, lengths, own).similarity) - 1
     for columns, members in split_by_stratum(own, strata):
         of_stratum = controls[np.isin(controls, columns)]
         part = OwnCells(own.rows[members], own.columns[members], tuple(own.missing[i] for i in members))
@@ -65,7 +73,7 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
         for at, i in enumerate(members):
             p[i], rank[i], others[i], floor[i] = test.p_value[at], test.rank[at], test.others[at], test.p_floor[at]
             reasons[i] = test.reason[at]
-            if reasons[i] and len(cells.similarity) - 1 < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
+            if reasons[i] and other_rows < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
                 mine, theirs = cells.mean_images[own.columns[i]], cells.mean_images[of_stratum]
                 p[i], rank[i] = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
                 others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""
@@ -115,7 +123,7 @@ def _ranked(
         np.stack([getattr(r, name)[members].astype(float) for r in several])
         for name in ("p_value", "rank", "others", "p_floor")
     )
-    share = np.where(np.isnan(p), np.nan, (p < alpha).astype(float))
+    share = np.where(np.isnan(p), np.nan, (p <= alpha).astype(float))
     position = {name: i for i, name in enumerate(found.names)}
     images = [int(found.cells.images[position[found.tested[i]]]) for i in members]
     used = np.bincount(found.works.artist[found.weights > 0], minlength=len(found.works.pool))
@@ -140,7 +148,7 @@ def _ranked(
         p_floor=floor[0],
         p_adjusted=mean_p,
         significant=np.nan_to_num(significant),
-        unreachable=np.nan_to_num(floor[0], nan=1.0) >= alpha,
+        unreachable=np.nan_to_num(floor[0], nan=1.0) > alpha,
         auc=auc,
         reason=[several[0].reason[i] for i in members],
     )
@@ -177,8 +185,8 @@ def _pairings(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Pro
             p_value=result.p_value,
             p_floor=result.p_floor,
             p_adjusted=result.p_value,
-            significant=float(tested and result.p_value < settings.alpha),
-            unreachable=bool(tested and result.p_floor >= settings.alpha),
+            significant=float(tested and result.p_value <= settings.alpha),
+            unreachable=bool(tested and result.p_floor > settings.alpha),
             auc=np.nan,
             reason=result.reason,
         )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import INDIRECT, OTHER
+from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.beside_names import _counted
 from audit_assets.results.matched import Matched, Works, of_tables
 from audit_assets.results.matching import _supplied
@@ -153,7 +154,7 @@ def test_if_no_work_counts_or_no_name_has_five_images_every_own_cell_says_why(
         made_by_the_model(alone, work, images, work)
     none = found(alone, images, subjects[subjects["kind"] != "background"])
     assert none.own.missing == ("The artist has no works that count; add works.",)
-    assert np.isnan(list(deciding_p(none, subjects).values())).all()
+    assert np.isnan(list(deciding_p(none, subjects, alpha=0.05).values())).all()
 
 
 def test_a_stratum_is_the_declared_locale_or_else_the_script() -> None:
@@ -194,3 +195,24 @@ def test_a_near_copy_has_no_part_in_the_matrix_and_the_work_that_it_copies_does_
     assert copied.model_output[3] == 0
     assert copied.weights[3] == 0
     assert (copied.model_output[6:] == -1).all()
+
+
+def test_an_artist_who_repeats_anothers_works_does_not_take_the_name_test_away(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    """Five other artists are enough for the own cell. If two of them have the same works, four are left, and the name test decides."""
+    works, images, subjects = tables
+    six = np.isin(works.artist, range(6))
+    few = Works(works.rows[six].reset_index(drop=True), works.embeddings[six], works.pool[:6], works.artist[six])
+    assert not np.isnan(own_cell_p(few, images, subjects))
+    again = few.embeddings.copy()
+    again[few.artist == 5] = again[few.artist == 4]
+    repeated = Works(few.rows, again, few.pool, few.artist)
+    assert np.isnan(own_cell_p(repeated, images, subjects))
+    p = deciding_p(found(repeated, images, subjects), subjects, alpha=0.5)
+    assert not np.isnan(p["artist-0"])
+
+
+def own_cell_p(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> float:
+    of = found(works, images, subjects)
+    return float(own_cell_in_strata(of.cells.similarity, of.cells.lengths(), of.own, of.column_strata).p_value[0])
