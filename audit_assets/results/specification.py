@@ -6,6 +6,7 @@ on Psychological Science* 11, 702-712) call such a table a multiverse. The choic
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,8 @@ def by_tests(own: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.D
         of_test = matching[
             (matching["test"] == test) & (matching["control"] == "none") & (matching["alternative"] == alternative)
         ].drop_duplicates("subject").set_index("subject").reindex(own["subject"])  # fmt: skip
-        p = of_test["p_value"].to_numpy(dtype="float64", na_value=np.nan)
+        p, floor = (of_test[c].to_numpy(dtype="float64", na_value=np.nan) for c in ("p_value", "p_floor"))
+        p = _reachable(p, floor, alpha)
         if not np.isnan(p).all():
             adjusted = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan)
             yes = adjusted < alpha if test.startswith("rank_sum") else _found(p, passed, alpha)
@@ -136,23 +138,24 @@ def other_choices(ws: Workspace, model: str, encoder: EncoderEntry, trials: pd.D
     if works is None:
         return
     images = images_with_copies(ws, encoder, model)
+    p_of = partial(deciding_p, alpha=protocol.matching.alpha)
     unread = {encoder.name: not_read(ws, encoder)}
-    all_p = deciding_p(of_tables(works, images, subjects), subjects)
+    all_p = p_of(of_tables(works, images, subjects), subjects)
     if len(trials):
         yield Choice(JOINT, (all_p,), _steers(trials[trials["label_set"] == "joint"], subjects, protocol, unread))
     named = sorted(t for t in images["template"].unique() if t >= 0)
     for template in named if len(named) > 1 else []:
         alone = trials[(trials["template"] == template) & (trials["label_template"] == template)]
-        p = deciding_p(of_tables(works, images[images["template"] == template], subjects), subjects)
+        p = p_of(of_tables(works, images[images["template"] == template], subjects), subjects)
         yield Choice(f"{TEMPLATE}{template}", (p,), _steers(alone, subjects, protocol, unread) if len(trials) else None)
     if (blurred := _without_text(ws, model, encoder, images)) is not None:
         again = _classified(ws, model, encoder, blurred) if len(trials) else None
-        p = deciding_p(of_tables(works, blurred, subjects), subjects)
+        p = p_of(of_tables(works, blurred, subjects), subjects)
         yield Choice(TEXT, (p,), None if again is None else _steers(again, subjects, protocol, unread))
-    yield Choice(WORKS, (deciding_p(of_tables(half_of_works(works), images, subjects), subjects),))
+    yield Choice(WORKS, (p_of(of_tables(half_of_works(works), images, subjects), subjects),))
     if len(works.pool) > 1:
         halves = [half_of_the_roster(works, subjects, half) for half in (0, 1)]
-        yield Choice(ROSTER, tuple(deciding_p(of_tables(w, images, s), s) for w, s in halves if len(w.rows)))
+        yield Choice(ROSTER, tuple(p_of(of_tables(w, images, s), s) for w, s in halves if len(w.rows)))
 
 
 def blurred_of(encoder: EncoderEntry, model: str) -> str:
@@ -191,14 +194,20 @@ def _classified(ws: Workspace, model: str, encoder: EncoderEntry, images: pd.Dat
     )
 
 
-def deciding_p(found: Matched | None, subjects: pd.DataFrame) -> dict[str, float]:
-    """Return p of the test that decides per tested subject; NaN if it could not run."""
+def deciding_p(found: Matched | None, subjects: pd.DataFrame, *, alpha: float) -> dict[str, float]:
+    """Return p of the test that decides per tested subject; NaN if it could not run, or could not reach ``alpha`` whatever the images show."""
     if found is None or not found.tested:
         return {}
     cells = found.cells
-    own = own_cell_in_strata(cells.similarity, cells.lengths(), found.own, found.column_strata).p_value
-    names = names_in_strata(found, subjects).p_value
-    return dict(zip(found.tested, np.where(np.isnan(own), names, own).tolist(), strict=True))
+    own = own_cell_in_strata(cells.similarity, cells.lengths(), found.own, found.column_strata)
+    names = names_in_strata(found, subjects)
+    first, second = (_reachable(test.p_value, test.p_floor, alpha) for test in (own, names))
+    return dict(zip(found.tested, np.where(np.isnan(own.p_value), second, first).tolist(), strict=True))
+
+
+def _reachable(p: np.ndarray, floor: np.ndarray, alpha: float) -> np.ndarray:
+    """Return p, and NaN for a test whose smallest p is above ``alpha``: it cannot say "yes", so it does not say "no"."""
+    return np.where(floor > alpha + 1e-12, np.nan, p)
 
 
 def _steers(

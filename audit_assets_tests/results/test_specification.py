@@ -79,11 +79,32 @@ def test_the_first_setting_is_the_verdict_itself_and_the_papers_test_is_adjusted
             "subject": ["a", "b", "c"] * 2, "control": "none", "test": ["own_cell"] * 3 + ["rank_sum_asymptotic"] * 3,
             "alternative": ["closer"] * 3 + ["two_sided"] * 3,
             "p_value": [np.nan] * 3 + [0.01, 0.04, 0.001], "p_adjusted": [np.nan] * 3 + [0.03, 0.12, 0.003],
+            "p_floor": [np.nan] * 3 + [0.001] * 3,
         }
     )  # fmt: skip
     found = by_tests(artists(), tests, alpha=0.05)
     assert found["setting"].unique().tolist() == [OWN, "rank_sum_asymptotic"]
     assert found["verdict"].tolist() == [IMITATED] * 3 + [IMITATED, NOT_SHOWN, IMITATED]
+
+
+def test_a_test_that_can_never_say_yes_says_no_to_nobody() -> None:
+    """With twelve control names, p of the name test is at least 1 / 13, even for an artist who is first among all."""
+    tests = pd.DataFrame(
+        {
+            "subject": ["a", "b", "c"],
+            "control": "none",
+            "test": "name_test",
+            "alternative": "closer",
+            "p_adjusted": np.nan,
+        }
+    )
+    for names, verdict in ((12, None), (30, IMITATED)):
+        found = by_tests(artists(), tests.assign(p_value=1 / (1 + names), p_floor=1 / (1 + names)), alpha=0.05)
+        of_test = found[found["setting"] == "name_test"]["verdict"].tolist()
+        assert of_test == ([] if verdict is None else [verdict] * 3)
+    one_cannot = tests.assign(p_value=[1 / 13, 0.9, 0.001], p_floor=[1 / 13, 0.001, 0.001])
+    found = by_tests(artists(), one_cannot, alpha=0.05)
+    assert found[found["setting"] == "name_test"]["verdict"].tolist() == [MUTE, NOT_SHOWN, IMITATED]
 
 
 def some_works() -> Works:
