@@ -38,6 +38,7 @@ class Stratum:
     names with images that are no controls (untrained artists), of which ``others_with_works`` have own cells of their own.
     ``labels``: labels of the stratum in the own set of the artists and in that of the control names. ``unread``: positions in
     ``works`` of artists of whose names the encoder reads no word, and ``unread_names``: control names of which it reads none.
+    ``nonsense``: how many of ``names`` are words that no person bears, which identification does not compare with.
     """
 
     works: tuple[int, ...]
@@ -47,6 +48,7 @@ class Stratum:
     labels: tuple[int, int] = (0, 0)
     unread: frozenset[int] = frozenset()
     unread_names: int = 0
+    nonsense: int = 0
 
     @property
     def matched(self) -> int:
@@ -55,8 +57,8 @@ class Stratum:
 
     @property
     def compared(self) -> int:
-        """Control names that identification can compare with: the encoder reads them."""
-        return self.names - self.unread_names
+        """Control names that identification can compare with."""
+        return self.names - self.unread_names - self.nonsense
 
 
 @dataclass(frozen=True)
@@ -300,12 +302,21 @@ def _seen(design: Design) -> Statement:
             "other by the hand or because they are real. Only 'imitated' could be a verdict.",
             f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
         )  # fmt: skip
-    needed = perfect_imitator.FEWEST_WORKS
+    unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
+    if design.artists == 1 and unidentified:
+        why = unidentified[0]
+        return Statement(
+            asked,
+            UNTESTED,
+            f"A perfect imitator must be identified too, and that cannot be tested. {why.sentence}",
+            why.settle,
+        )
+    needed, able = perfect_imitator.FEWEST_WORKS, can_be_imitated(design)
     enough = [
         works
         for name, stratum in design.strata.items()
         for i, works in enumerate(stratum.works)
-        if works >= needed and name in tests and tests[name].possible and i not in stratum.unread
+        if works >= needed and able[name] and i not in stratum.unread
     ]
     if len(enough) == design.artists:
         have = f"{enough[0]} works" if design.artists == 1 else f"At least {min(enough)} works per artist"
@@ -313,13 +324,6 @@ def _seen(design: Design) -> Statement:
             asked, YES, f"{have} exist, {needed} are needed: one half stands in for images. Works that are copies of each "
             "other, or of one series, count as one.",
         )  # fmt: skip
-    if design.artists == design.unread:
-        return Statement(
-            asked,
-            NO,
-            f"No share of identified images would be enough. {name_controls.UNREAD[0]}",
-            name_controls.UNREAD[1],
-        )
     if design.artists == 1:
         have_now = design.works[0]
         return Statement(
@@ -329,13 +333,12 @@ def _seen(design: Design) -> Statement:
         )  # fmt: skip
     without = design.artists - len(enough)
     lacking = f"have fewer than {needed} works or cannot be matched"
-    settle = f"{needed} works per artist."
-    if design.unread:
-        lacking = f"have fewer than {needed} works, cannot be matched, or have a name that the encoder does not read"
-        settle += f" {name_controls.UNREAD[1]}"
+    if unidentified:
+        lacking = f"have fewer than {needed} works, cannot be matched, or cannot be identified"
+    settle = dict.fromkeys([f"{needed} works per artist.", *(one.settle for one in unidentified)])
     return Statement(
         asked, NO if enough else UNTESTED,
-        f"{without} of {design.artists} artists {lacking}; none of them can be 'not shown to be imitated'.", settle,
+        f"{without} of {design.artists} artists {lacking}; none of them can be 'not shown to be imitated'.", " ".join(settle),
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         named = _identified(images, subjects, unread) if encoder.kind == "image_text" else {}
         matching = _matched(images, subjects, works, alpha)
     seen = _of_headline(ws, f"verdicts/{model}", encoder.name, "seen")
-    headline = _of_headline(ws, f"name_controls/{model}", encoder.name, "share")
+    headline = _headline_shares(ws, model, encoder)
     lines = []
     for subject, kind in zip(tested["subject"].astype(str), tested["kind"].astype(str), strict=True):
         withheld = withheld_of(statuses.get(subject, []))
@@ -142,6 +142,15 @@ def _of_headline(ws: Workspace, table: str, encoder: str, column: str) -> dict[s
     return dict(zip(rows["subject"].astype(str), rows[column], strict=True))
 
 
+def _headline_shares(ws: Workspace, model: str, encoder: EncoderEntry) -> dict[str, float]:
+    """The identified share of each subject's images in the headline, among the labels of `joint`, where the images of arms compete too."""
+    rows = ws.warehouse.read(f"identification_trials/{model}")
+    own = rows[(rows["encoder"] == encoder.name) & (rows["label_set"] == "joint") & rows["predicted_label"].notna()]
+    own = own[(own["template"] == own["label_template"]) & (own["template"] >= 0)]
+    shares = own.assign(correct=own["correct"].astype(float)).groupby("subject", observed=True)["correct"].mean()
+    return {str(subject): float(share) for subject, share in shares.items()}
+
+
 # ---- identification
 def _identified(images: Images, subjects: pd.DataFrame, unread: Collection[str]) -> dict[str, dict[str, Any]]:
     """Per tested subject of the arm: counts, figures beside controls, and the finding. `unread`: names that the encoder does not read."""
@@ -176,9 +185,8 @@ def _beside_names(
         label_kind="joint",
         unread=everyone["subject"].isin(unread),
     )
-    control = everyone["kind"].isin(CONTROL_KINDS).to_numpy()
-    names = table[control]
-    fell, tested = fallen(shown), table[~control]
+    names = table[(everyone["kind"] == "random_name").to_numpy()]
+    fell, tested = fallen(shown), table[~everyone["kind"].isin(CONTROL_KINDS).to_numpy()]
     slugs, controls = (rows["subject"].astype(str).tolist() for rows in (tested, names))
     own = np.diagonal(to_labels(fell, slugs, slugs))
     found = beside_names(tested.assign(own_label=own), names, fell=to_labels(fell, slugs, controls))

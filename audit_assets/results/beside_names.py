@@ -90,7 +90,7 @@ def _beside(
 ) -> pd.DataFrame:
     """Add the columns of ``beside_names`` and ``beside_recombined`` to `table`."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
-    control = subjects["kind"].isin(CONTROL_KINDS)
+    control = subjects["kind"] == "random_name"
     read = ~subjects["subject"].isin(table.loc[table["unread"], "subject"])
     names = _as_names(subjects[control & ~shares & read], counts, labels, "random_names", strata_of(subjects))
     everyone = table["subject"].astype(str).tolist()

@@ -131,6 +131,7 @@ def planned_strata(
             others_with_works=int((other & (number > 0)).sum()),
             labels=(labels["criteria", str(name)], labels["random_names", str(name)]),
             unread=frozenset(np.flatnonzero(silent[audited]).tolist()),
-            unread_names=int((control & silent).sum()),
+            unread_names=int((control & silent & (rows["kind"] == "random_name")).sum()),
+            nonsense=int((control & (rows["kind"] == "nonsense")).sum()),
         )
     return found

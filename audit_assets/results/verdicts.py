@@ -127,6 +127,8 @@ def evidence(
             towards, seen = _no_matrix(found is None)
         if has_text and steers is None:
             steers = Finding(UNTESTED, "No image could be classified.", settle="Images that show something.")
+        if seen is not None and steers is not None and steers.answer == UNTESTED:
+            seen = _unseen_without_identification(steers)
         if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
             found_withheld = withheld(ws, model, subject)
             steers = identified_but_for(steers, name, found_withheld)
@@ -237,6 +239,15 @@ def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
     else:
         said += f" (median p = {perfect.p_value[i]:.2g})"
     return Finding(YES if perfect.auditable[i] else NO, f"{said}.", called, called)
+
+
+def _unseen_without_identification(steers: Finding) -> Finding:
+    """The third answer if identification could not be tested: a perfect imitator would have to pass it too."""
+    return Finding(
+        UNTESTED,
+        f"A perfect imitator must be identified too, and that could not be tested. {steers.reason}",
+        settle=steers.settle,
+    )
 
 
 def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:

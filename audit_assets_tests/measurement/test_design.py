@@ -63,6 +63,8 @@ def test_a_plan_for_one_artist_speaks_of_one_artist(design: Design) -> None:
     [
         (one(names=2), "steers", UNTESTED, "47 more control names of locale it_IT."),
         (one(names=0), "called imitated", NO, "49 more control names"),
+        (one(names=30), "perfect imitator", UNTESTED, "19 more control names of locale it_IT."),
+        (one(names=30, has_text=False), "perfect imitator", YES, ""),
         (one(images=3), "steers", UNTESTED, "2 more images per name."),
         (one(images=3), "resemble", UNTESTED, "2 more images per name."),
         (one(images=0), "resemble", UNTESTED, "5 more images per name."),
@@ -264,11 +266,13 @@ def test_the_strata_of_a_plan_are_those_of_the_run() -> None:
     silent = planned_strata(
         table, {"a": 3, "u": 7, "bg": 5}, ["a", *table.loc[table["kind"] == "random_name", "subject"]]
     )
-    assert [(s.unread, s.compared) for s in silent.values()] == [({0}, 0), (set(), 1)]  # the nonsense name is read
+    assert [(s.unread, s.compared) for s in silent.values()] == [({0}, 0), (set(), 0)]
+    named = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
+    assert [(s.names, s.nonsense, s.compared) for s in named.values()] == [(1, 0, 1), (3, 1, 2)]
     found = planned_strata(table, {"a": 3, "u": 7, "bg": 5})
     assert found == {
         "locale ja_JP": Stratum((3,), 1, labels=(1, 1)),
-        "script Latin": Stratum((0,), 3, 1, 1, labels=(1, 2)),
+        "script Latin": Stratum((0,), 3, 1, 1, labels=(1, 2), nonsense=1),
     }
 
 
@@ -281,7 +285,7 @@ def unread(*positions: int, artists: int = 1, names: int = 0) -> Design:
 def test_one_artist_whose_name_is_not_read_can_be_matched_and_not_judged() -> None:
     design = unread(0)
     answers = {s.question: s.answer for s in statements(design)}
-    assert list(answers.values()) == [UNTESTED, YES, NO, NO]
+    assert list(answers.values()) == [UNTESTED, YES, UNTESTED, NO]
     for words in ("steers", "perfect imitator", "called imitated"):
         assert UNREAD[0] in said(design, words).sentence
         assert said(design, words).settle == UNREAD[1]
@@ -296,7 +300,7 @@ def test_of_several_artists_those_whose_names_are_not_read_are_counted_apart() -
     seen = said(design, "perfect imitator")
     assert (
         seen.answer,
-        "1 of 4 artists have fewer than 6 works, cannot be matched, or have a name" in seen.sentence,
+        "1 of 4 artists have fewer than 6 works, cannot be matched, or cannot be identified" in seen.sentence,
     ) == (NO, True)
     assert said(unread(artists=4), "called imitated").answer == YES
 

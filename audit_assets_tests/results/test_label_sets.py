@@ -4,6 +4,7 @@ import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.leakage import taken_for
 
 NAMES = 49
 
@@ -72,3 +73,29 @@ def test_a_model_that_knows_nobody_is_not_steered_by_the_only_real_artist() -> N
     assert (known["answer"], known["label_reaching"]) == ("yes", 0)
     nobody = answer(10)
     assert (nobody["answer"], nobody["names_reaching"], nobody["label_reaching"]) == ("could not be tested", 0, 99)
+
+
+def test_the_habit_of_an_encoder_is_measured_among_the_labels_that_unprompted_images_have() -> None:
+    """Works of background artists have no label of their own there: an encoder that takes them for the only artist has a habit."""
+    subjects = pd.DataFrame(
+        {
+            "subject": ["a", "n", "back"], "name": ["A A", "N N", "B B"], "kind": ["artist", "random_name", "background"],
+            "shares_name_parts": [None, False, None], "rosters": [["criteria"], [], []],
+        }
+    )  # fmt: skip
+    axes = {"a": [1.0, 0.0, 0.0], "n": [0.0, 1.0, 0.0], "back": [0.8, 0.0, 0.6], "default:Artwork": [0.0, 0.0, 1.0]}
+    labels = pd.DataFrame({"label": list(axes), "template": 0, "embedding": list(axes.values())})
+    works = pd.DataFrame({"subject": ["a"] * 3 + ["back"] * 4, "embedding": [axes["a"]] * 3 + [axes["back"]] * 4})
+    assert taken_for(works, labels, subjects) == {"a": (4, 4), "n": (0, 7)}
+    far = works.assign(embedding=pd.Series([axes["a"]] * 3 + [axes["default:Artwork"]] * 4))
+    assert taken_for(far, labels, subjects) == {"a": (0, 4), "n": (0, 7)}
+    assert taken_for(works.iloc[:0], labels, subjects) == {}
+
+
+def test_words_that_nobody_bears_are_no_control_names() -> None:
+    subjects = people().assign(kind=["artist"] * 98 + ["nonsense"] * 10 + ["random_name"] * 88)
+    protocol = Protocol(name="one", templates=("Artwork from {name}",), trials=5)
+    found = beside_control_names(trials(subjects), subjects, protocol=protocol, unread={}).set_index("subject")
+    assert found["names"]["s5"] == NAMES - 10
+    assert found["answer"]["s5"] == "could not be tested"
+    assert found["names"]["s97"] == NAMES

@@ -57,6 +57,8 @@ def test_no_answer_of_identification_is_no_verdict(read: Workspace, not_read: Wo
     assert rows(read, "verdicts").loc["artist-0", "verdict"] == "imitated"
     verdict = rows(not_read, "verdicts").loc["artist-0"]
     assert (verdict["steers"], verdict["verdict"]) == ("could not be tested", "not auditable")
+    # A perfect imitator must be identified too.
+    assert (rows(read, "verdicts").loc["artist-0", "seen"], verdict["seen"]) == ("yes", "could not be tested")
     # Matching and an encoder without text do not ask for the name.
     assert verdict["towards"] == "yes"
     assert rows(not_read, "verdicts", "sim-vision").loc["artist-0", "verdict"] == "imitated"
