@@ -67,7 +67,7 @@ def test_every_asset_comes_after_all_that_it_is_made_from() -> None:
 def test_the_steps_of_the_driver_follow_the_order(audited: Path) -> None:
     """A protocol without arms has their empty tables made with the experiments, and not by a step of their own."""
     with driver(audited) as d:
-        steps = [*d.roster_steps(), *d.registry_steps(), *d.audit_steps()]
+        steps = [*d.roster_steps(), *d.registry_steps(), *d.reference_steps(), *d.audit_steps()]
     made = [name for step in steps for name in step.selection]
     assert sorted(made) == sorted(ORDER)
     assert [name for name in made if name not in ARMS] == [name for name in ORDER if name not in ARMS]

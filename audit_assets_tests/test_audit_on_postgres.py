@@ -97,7 +97,7 @@ def test_a_database_that_stops_in_the_middle_is_named_and_what_was_made_is_kept(
     def run_without_database() -> None:
         with driver(config) as d:
             stop_postgres()
-            d.run(next(iter(d.audit_steps())))
+            d.run(next(d.reference_steps()))
 
     with pytest.raises(InputError, match=r"Dagster's database cannot be used \(.*Connection refused"):
         run_without_database()

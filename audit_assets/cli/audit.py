@@ -74,7 +74,7 @@ def plan(config: Config = DEFAULT) -> None:
             of_labels, not_read = label_words(driver.ws)
             notes = [*driver.roster_notes(), *of_labels]
             unread = [*driver.unread(), *driver.imitations.bills(driver.models())]
-            unread += driver.arms_asked()
+            unread += [*driver.works_left_out(), *driver.arms_asked()]
             design = driver.results.design(not_read)
     except Unwritable as error:
         ws = Workspace.existing(config)

@@ -25,10 +25,10 @@ from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import homes, unread_works, works_of
+from audit_assets.roster.pictures import open_work
 from audit_assets.roster.prompt_names import spoken
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
-from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore, is_blank
 from audit_assets.warehouse.store import Warehouse
 
@@ -148,7 +148,7 @@ def _references(known: _Known) -> Iterator[Row]:
         files = found.files.get(subject, [])
         for file in files:
             try:
-                image = open_image(file)
+                image = open_work(file)
             except InputError as error:
                 row.problems.append(str(error))
                 continue

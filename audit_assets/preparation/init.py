@@ -22,9 +22,9 @@ from audit_assets.roster.homes import unread_works, works_of
 from audit_assets.roster.name_forms import fault, mended
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
+from audit_assets.roster.pictures import open_work
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import SUFFIXES, artist_folders, is_dropping
-from audit_assets.untrusted.images import open_image
 from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.untrusted.tables import clean
 
@@ -317,7 +317,7 @@ def _works(file: Path, wanted: Wanted, found: Found) -> None:
         good = 0
         for own in works.files.get(subject, []):
             try:
-                open_image(own)
+                open_work(own)
                 good += 1
             except InputError as error:
                 found.not_used.append(str(error))

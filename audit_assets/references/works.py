@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.roster.pictures import open_work
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, manifest_files, manifests
-from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import ImageStore
 
 COLUMNS = ["subject", "work", "image_sha256", "source", "licence", "series"]
@@ -31,7 +31,7 @@ def reference_works(
 ) -> pd.DataFrame:
     """One row per different work, COLUMNS; the images go into the store.
 
-    A file that cannot be read has no row, and `refused` gets its name and the reason. Without `refused`, InputError names it.
+    A file that cannot be read, or is blank, has no row, and `refused` gets its name and the reason. Without `refused`, InputError names it.
 
     Files with equal pixels are one work, with what the manifest says of the first in order of name.
 
@@ -44,7 +44,7 @@ def reference_works(
         said = manifest.get(file, {})
         about = (said.get(field) or None for field in ("source", "licence", "series"))
         try:
-            image = open_image(file)
+            image = open_work(file)
         except InputError as error:
             if refused is None:
                 raise

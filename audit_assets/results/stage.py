@@ -15,7 +15,7 @@ from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
 from audit_assets.results.verdicts import VERDICTS
-from audit_assets.roster.homes import different
+from audit_assets.roster.pictures import different
 from audit_assets.roster.strata import strata_of
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.workspace import Workspace
@@ -63,16 +63,18 @@ class ResultStage:
         """Say whether every result table of a model version exists, whatever it was made from."""
         return all(self.ws.warehouse.made(f"{table}/{model}") for table in MODEL_TABLES)
 
-    def design(self, unread: Collection[str] = ()) -> Design | None:
+    def design(self, unread: Collection[str] = (), works: Mapping[str, int] | None = None) -> Design | None:
         """Return the design that the run will use; None if no artist is audited.
 
-        `unread` lists the subjects of whose names the deciding encoder reads no word.
+        `unread` lists the subjects of whose names the deciding encoder reads no word. `works` has the number of each artist's works;
+        without it, the files are opened and counted as a run counts them.
         """
         ws, protocol = self.ws, self.ws.protocol
         subjects = ws.subjects()
         referenced = set(ws.referenced())
-        files = ws.works().files if referenced else {}
-        works = {str(s): different(files.get(str(s), ())) for s in subjects["subject"]}
+        if works is None:
+            files = ws.works().files if referenced else {}
+            works = {str(s): different(files.get(str(s), ())) for s in subjects["subject"]}
         strata = planned_strata(subjects, works, unread)
         if not strata:
             return None
@@ -80,7 +82,7 @@ class ResultStage:
         audited = subjects["kind"] == "artist"
         return Design(
             strata=strata,
-            background=len(referenced - set(subjects.loc[audited, "subject"])),
+            background=sum(works.get(s, 0) > 0 for s in referenced - set(subjects.loc[audited, "subject"])),
             images=protocol.trials * len(protocol.templates),
             labels=(labels.get("criteria", 0), labels.get("random_names", 0), labels.get("joint", 0)),
             has_text=ws.audit.deciding_encoder.kind == "image_text",

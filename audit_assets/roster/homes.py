@@ -238,15 +238,6 @@ def _copies(place: str, prefix: str, folder: Path) -> list[Unread]:
     return found
 
 
-def different(files: Sequence[Path]) -> int:
-    """The number of different files among those that can be read. The others are left out when they are read."""
-    found = set()
-    for file in files:
-        with suppress(InputError):
-            found.add(sha256_once(file))
-    return len(found)
-
-
 def shared(files: Mapping[str, Sequence[Path]], names: Names) -> list[str]:
     """One sentence per pair of artists who have the same files among their works."""
     owners: dict[str, set[str]] = defaultdict(set)

@@ -31,6 +31,7 @@ from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.homes import names_of, shared, unread_works
+from audit_assets.roster.pictures import left_out
 from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.lost_runs import DRIVER, alive
@@ -159,6 +160,14 @@ class Driver:
                 said.append(f"not read: {place}: {more} more files; the table unread_files names them all")
         return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
 
+    def works_left_out(self) -> list[str]:
+        """One sentence per file of real works that counts as none, because it cannot be read or is blank. The run lists them once it read them."""
+        found = [one_line(f"not a work: {line}") for line in left_out(self.ws.works().files)]
+        more = len(found) - MOST_LINES
+        return found[:MOST_LINES] + (
+            [f"not a work: {more} more files; `audit-assets check` names them all"] if more > 0 else []
+        )
+
     def arms_asked(self) -> list[str]:
         """One sentence per model version and arm: how many images it asks for, and whom it cannot ask."""
         return [one_line(line) for model in self.models() for line in self.arms.cost(model)]
@@ -220,8 +229,8 @@ class Driver:
     def registry_steps(self) -> Iterator[Step]:
         yield Step("models and encoders", REGISTRY, {})
 
-    def audit_steps(self) -> Iterator[Step]:
-        """The remaining steps. They need the subjects."""
+    def reference_steps(self) -> Iterator[Step]:
+        """The step that reads and embeds real works. It needs the subjects."""
         references = self.ws.referenced()
         if references:
             yield Step(
@@ -231,6 +240,9 @@ class Driver:
                 done=self._references_are_done,
                 keys=frozenset(references),
             )
+
+    def audit_steps(self) -> Iterator[Step]:
+        """The remaining steps."""
         subjects = list(self.ws.prompted())
         for model in self.models():
             tags = self._grid(model, subjects)
@@ -412,7 +424,9 @@ def run_audit(
             tell(f"note: {note}")
         for line in (*d.unread(), *d.imitations.bills(d.models()), *d.arms_asked()):
             tell(line)
-        design = d.results.design(unread)
+        for step in d.reference_steps():
+            d.run_or_refuse(step, say)
+        design = d.results.design(unread, {s: len(works) for s, works in d.ws.work_hashes().items()})
         for one in statements(design) if design else ():
             if one.answer != YES:
                 tell(f"{one.question} {one.answer}: {one.sentence} To settle it: {one.settle}")

@@ -16,7 +16,8 @@ from audit_assets.hashing import digest
 from audit_assets.models.registry import registry
 from audit_assets.references.works import reference_works
 from audit_assets.roster.artists import artists_of, read_artists
-from audit_assets.roster.homes import different, homes, shared, unread_of, unread_table, works_of
+from audit_assets.roster.homes import homes, shared, unread_of, unread_table, works_of
+from audit_assets.roster.pictures import different
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, artist_folders, contents, folder_problems, read_manifest
 from audit_assets.untrusted.weights import read_json
 from audit_assets.warehouse.images import ImageStore

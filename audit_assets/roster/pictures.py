@@ -1,0 +1,60 @@
+"""What counts as a real work: a file that can be read as an image that shows something, and each picture once.
+
+The stage of real works, `plan`, `init` and `check` take this from here. A run counts the rows of its table of real works.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.images import open_image
+from audit_assets.warehouse.images import is_blank
+
+_THREADS = 4
+
+
+def open_work(file: Path) -> Image.Image:
+    """The image of a real work, as the audit compares it. InputError names a file that cannot be read or is blank."""
+    image = open_image(file)
+    if is_blank(image):
+        raise InputError(
+            f"{file}: is blank: its pixels are all white, black or one grey (transparency is put on white), so nothing can be compared with it; "
+            "save the work with its picture, or take the file away."
+        )
+    return image
+
+
+def different(files: Sequence[Path]) -> int:
+    """The number of works among files: those that can be read, with equal pixels counted once."""
+    with ThreadPoolExecutor(_THREADS) as threads:  # a decoder leaves Python's lock
+        return len({pixels for pixels, _ in threads.map(_work, files) if pixels})
+
+
+def left_out(files: Mapping[str, Iterable[Path]]) -> list[str]:
+    """One sentence per file of the artists' real works that counts as none, with the reason."""
+    found = (_work(file)[1] for own in files.values() for file in own)
+    return list(dict.fromkeys(problem for problem in found if problem))
+
+
+def _work(file: Path) -> tuple[str, str]:
+    """The hash of a work's pixels and size, or why there is none. A process decodes a file once while it does not change."""
+    try:
+        stat = file.stat()
+    except OSError as error:
+        return "", f"{unreadable(file, error)}."
+    return _once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _once(file: str, size: int, mtime_ns: int) -> tuple[str, str]:
+    try:
+        image = open_work(Path(file)).convert("RGB")
+    except InputError as error:
+        return "", str(error)
+    return hashlib.sha256(str(image.size).encode() + image.tobytes()).hexdigest(), ""
