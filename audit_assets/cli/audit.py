@@ -73,7 +73,8 @@ def plan(config: Config = DEFAULT) -> None:
                 driver.run_or_refuse(step, partial(shown, console))
             of_labels, not_read = label_words(driver.ws)
             notes = [*driver.roster_notes(), *of_labels]
-            unread = [*driver.unread(), *driver.imitations.bills(driver.models())]
+            models = driver.models()
+            unread = [*driver.unread(), *driver.imitations.lacking(models), *driver.imitations.bills(models)]
             unread += [*driver.works_left_out(), *driver.arms_asked()]
             design = driver.results.design(not_read)
     except Unwritable as error:

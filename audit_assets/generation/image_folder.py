@@ -8,7 +8,7 @@ deviations are reported. A file that cannot be read as an image is refused by na
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest, sha256_once
 from audit_assets.roster.homes import Homes
 from audit_assets.roster.normalise import tokens
-from audit_assets.untrusted.folders import MANIFEST, manifest_files, manifests
+from audit_assets.untrusted.folders import MANIFEST, contents, manifest_files, manifests
 from audit_assets.untrusted.images import open_image
 from audit_assets.untrusted.making import UNSTATED, Said
 from audit_assets.untrusted.saved_images import FILE_NAME, said_in
@@ -39,6 +39,25 @@ def check_names(found: Homes) -> None:
         raise InputError(
             f"{found.folder}: none of its {len(found.strays)} folders{such} has the name of a subject; rename them to the names in the table of artists."
         )
+
+
+def lacking(found: Homes, asked: Mapping[str, int], controls: Collection[str]) -> str:
+    """How many of the images that are asked for lie in the folder, and of whom; empty if none is missing.
+
+    `asked` has the number of images per subject, and `controls` are those of them that are control names.
+    """
+    here = {s: sum(len(contents(own, check=False).images) for own in found.own.get(s, ())) for s in asked}
+    if all(here[s] >= wanted for s, wanted in asked.items()):
+        return ""
+
+    def complete(subjects: Sequence[str]) -> str:
+        return f"{sum(here[s] >= asked[s] for s in subjects)} of {len(subjects)}"
+
+    images = sum(min(here[s], wanted) for s, wanted in asked.items())
+    return (
+        f"the folder {found.folder} has {images} of {sum(asked.values())} images so far: all images of {complete([s for s in asked if s not in controls])} artists "
+        f"and of {complete([s for s in asked if s in controls])} control names. What a plan promises holds once all of them lie there; `audit-assets prompts` lists them."
+    )
 
 
 def fingerprint(files: list[Path]) -> str:

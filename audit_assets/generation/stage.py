@@ -18,6 +18,7 @@ from audit_assets.models.registry import register, resolve_model
 from audit_assets.roster.arms import images_in
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Homes, Unread, homes, unread_of, unread_table
+from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.untrusted.folders import FIELDS
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.images import ImageStore
@@ -216,6 +217,16 @@ class ImitationStage:
 
     def _asked_in_arms(self, model: str) -> int:
         return sum(images_in(self.ws.protocol, asked_in_arms(self.ws, model)).values())
+
+    def lacking(self, models: Sequence[str]) -> list[str]:
+        """One sentence per folder of images that has not all images yet. InputError if none of its folders is a subject's."""
+        subjects = self.ws.subjects()
+        controls = set(subjects.loc[subjects["kind"].isin(CONTROL_KINDS), "subject"].astype(str))
+        found = []
+        for model in (m for m in models if self.ws.audit.model(m).source == "image_folder"):
+            if said := image_folder.lacking(self._homes(model), self.asked(), controls):
+                found.append(f"{model}: {said}")
+        return found
 
     def bills(self, models: Sequence[str]) -> list[str]:
         """One sentence per model behind an API on what its images cost. Before the subjects are chosen, none is known."""

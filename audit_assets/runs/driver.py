@@ -422,7 +422,8 @@ def run_audit(
         notes, unread = label_words(d.ws)
         for note in notes:
             tell(f"note: {note}")
-        for line in (*d.unread(), *d.imitations.bills(d.models()), *d.arms_asked()):
+        images = (*d.imitations.lacking(d.models()), *d.imitations.bills(d.models()))
+        for line in (*d.unread(), *images, *d.arms_asked()):
             tell(line)
         for step in d.reference_steps():
             d.run_or_refuse(step, say)

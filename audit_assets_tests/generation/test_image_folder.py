@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from audit_assets.config import OTHER, Protocol
 from audit_assets.errors import InputError
-from audit_assets.generation.image_folder import check_names, deviations, supplied_rows
+from audit_assets.generation.image_folder import check_names, deviations, lacking, supplied_rows
 from audit_assets.generation.makers import SuppliedImages
 from audit_assets.generation.tables import COLUMNS
 from audit_assets.models.pipelines import resolve_folder
@@ -437,3 +438,21 @@ def test_a_name_of_midjourney_is_compared_by_its_words(folder: Path, tmp_path: P
     row = table[table["origin"].notna()].iloc[0]
     assert row["template"] == template
     assert row["origin"] == "file name (Midjourney)"
+
+
+def test_a_plan_is_told_how_much_of_what_is_asked_for_lies_in_the_folder(folder: Path) -> None:
+    names = {"ada": ["Ada"], "bo": ["Bo"], "control": ["Some Name"]}
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    asked = {"ada": 2, "bo": 2, "control": 2}
+    for subject, number in (("ada", 3), ("bo", 1)):
+        (folder / subject).mkdir()
+        for n in range(number):
+            picture(n).save(folder / subject / f"{n}.png")
+    said = lacking(homes(folder, names), asked, {"control"})
+    assert "has 3 of 6 images so far: all images of 1 of 2 artists and of 0 of 1 control names" in said
+    for subject, first in (("bo", 1), ("control", 0)):
+        (folder / subject).mkdir(exist_ok=True)
+        for n in range(first, 2):
+            picture(n).save(folder / subject / f"{n}.png")
+    assert lacking(homes(folder, names), asked, {"control"}) == ""
