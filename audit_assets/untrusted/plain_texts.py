@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-_STATES = re.compile(r"(?!.*neg)(parameters|dream|(\w+[ _-])*prompt([ _-]?(text|g|l|[0-9]))?)", re.I)
+_STATES = re.compile(r"(?!.*neg)(parameters|dream|([\w -]*[ _-])?prompt([ _-]?(text|g|l|[0-9]))?)", re.I)
 _MAY_STATE = re.compile(
     r"(image ?)?(title|description|comments?|caption|subject|headline|abstract|summary|alt[ _]?text)|user ?comment",
     re.I,

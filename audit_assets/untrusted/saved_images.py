@@ -157,10 +157,11 @@ def _user_comment(content: bytes | str) -> str:
 
 def _together(texts: dict[str, str]) -> dict[str, str]:
     """The texts, with those in one that two programs spread over several, and those of the XMP by their names."""
-    for name, own in re.findall(
-        r"<dc:(title|description)\b[^>]*>(.*?)</dc:\1>", texts.get("xml:com.adobe.xmp", ""), re.S
-    ):
-        if words := html.unescape(re.sub(r"<[^>]*>", " ", own)).strip():
+    xmp = texts.get("xml:com.adobe.xmp", "")
+    for name in ("title", "description"):
+        start = re.search(rf"<dc:{name}\b[^<>]*>", xmp)
+        own, end, _ = xmp[start.end() :].partition(f"</dc:{name}>") if start else ("", "", "")
+        if end and (words := html.unescape(re.sub(r"<[^<>]*>", " ", own)).strip()):
             texts = {f"image {name}": words, **texts}
     if "seed" in texts and not texts.get("prompt", "{").lstrip().startswith("{"):
         return {**texts, _EASY: json.dumps(texts)}
@@ -182,7 +183,7 @@ def _parameters(text: str) -> Said | None:
     last = next((n for n in range(len(lines) - 1, -1, -1) if re.search(r"(^|, )Steps: [0-9]+", lines[n])), None)
     if last is None:
         return None  # `plain_texts` reads it
-    settings = dict(re.findall(r'\s*([\w ./-]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', lines[last]))
+    settings = dict(re.findall(r'(?:^|,)\s*([\w./-][\w ./-]*):\s*("(?:\\.|[^\\"])+"|[^,]*)', lines[last]))
     above = "\n".join(lines[:last])
     prompt, texts = of_texts([re.split(r"(?:^|\n)Negative prompt:", above)[0], *_more_words(settings)])
     listed = list(_resources(lines[last]))
@@ -324,8 +325,8 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def _midjourney(text: str) -> Said | None:
-    known = re.match(rf"(.*?)\s*Job ID: {_UUID}\s*$", text, re.S | re.I)
-    return _with_flags(known[1], "Description (Midjourney)") if known else None
+    known = re.search(rf"Job ID: {_UUID}\s*$", text, re.I)
+    return _with_flags(text[: known.start()].rstrip(), "Description (Midjourney)") if known else None
 
 
 def _with_flags(prompt: str, origin: str) -> Said:

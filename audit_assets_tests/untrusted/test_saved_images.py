@@ -1,6 +1,8 @@
 """What programs that draw images write into their files is read; what is not certain is not known."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -365,3 +367,25 @@ def test_nested_and_endless_texts_are_passed_over(tmp_path: Path) -> None:
     half = said_in(png(tmp_path / "0.png", invokeai_metadata='{"positive_prompt": "a\\ud800b\\u0000", "seed": 1}'))
     assert half is not None
     assert half.prompt == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("parameters", "Artwork\nSteps: 20, " + "a " * 100_000),
+        ("parameters", "Artwork\nSteps: 20, a: " + '"\\' * 100_000),
+        ("Comment", '{"' + "a_" * 5_000 + 'x": "some words"}'),
+        ("XML:com.adobe.xmp", "<dc:title>" * 50_000),
+        ("XML:com.adobe.xmp", "<dc:title" * 50_000),
+        ("XML:com.adobe.xmp", "<dc:title>" + "<" * 200_000 + "</dc:title>"),
+        ("Description", "\n" * 200_000 + "x"),
+    ],
+    ids=["words", "quotes", "key", "elements", "half an element", "signs", "lines"],
+)
+def test_no_text_of_a_picture_holds_the_reader_up(tmp_path: Path, field: str, text: str) -> None:
+    """Another person made the picture. Each of these texts took minutes or for ever, because an expression tried every way to read it."""
+    known = PngImagePlugin.PngInfo()
+    known.add_itxt(field, text, zip=True)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png", pnginfo=known)
+    code = f"from pathlib import Path; from audit_assets.untrusted.saved_images import said_in; said_in(Path({str(tmp_path / 'a.png')!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
