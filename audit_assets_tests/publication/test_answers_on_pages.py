@@ -11,7 +11,7 @@ import pytest
 from audit_assets.publication.pages.artist import write_artist_page
 from audit_assets.publication.pages.index import write_index
 from audit_assets.publication.pages.report import write_report
-from audit_assets.publication.words import version_tables
+from audit_assets.publication.words import argument, version_tables
 from audit_assets.publication.words.headline import paper_comparison
 from audit_assets.workspace import Workspace
 from audit_assets_tests.publication.test_report import parsed
@@ -184,3 +184,23 @@ def test_one_artist_without_other_artists_is_told_to_add_them(miniature: Path, t
     assert "add works that differ from theirs" not in page
     assert "images of other artists" not in page
     assert "Right: the most similar" not in page
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ("name_test", "than images of other names do."),
+        ("own_cell", "than images of other names lie to works of other artists."),
+    ],
+)
+def test_without_other_artists_no_sentence_speaks_of_their_works(test: str, words: str) -> None:
+    row = {"p_value": 0.01, "q_value": None, "test": test}
+    for answer, start in (("yes", "The images lie nearer"), ("no", "The images do not lie clearly nearer")):
+        said = argument._towards({"answer": answer, "number": 0.01}, row, "Ana Lima", 0.05)
+        assert said.startswith(f"{start} to the works of Ana Lima {words}")
+
+
+@pytest.mark.parametrize(("identified", "said"), [(0, False), (3, True)])
+def test_a_label_that_took_no_image_is_not_compared(identified: int, said: bool) -> None:
+    row = {"names": 99, "names_reaching": 4.0, "label_reaching": 99.0, "identified": identified, "name_p": 1.0}
+    assert ("were taken for this name as often" in argument.beside_names(row)) == said

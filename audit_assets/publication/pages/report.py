@@ -21,6 +21,7 @@ from audit_assets.publication.queries import arms as read_arms
 from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries import raters as asked
+from audit_assets.publication.queries.design import design
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables, raters
 from audit_assets.publication.words import report_tables as tables
@@ -76,6 +77,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         results=results,
         alpha=read.alpha(results.connection, results.protocol),
         one=one,
+        by_names_alone=_by_names_alone(results),
         primary=read.primary_encoder(results.connection),
         summary=_summary(results, artists, one),
         three=_three(results, one),
@@ -130,6 +132,12 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         left_out=tables.left_out(results.connection),
         made_from=read.made_from(results.connection),
     )
+
+
+def _by_names_alone(results: ModelResults) -> bool:
+    """Whether every artist who was matched is compared with control names alone, because too few other artists have works."""
+    found = design(results.connection, results.protocol, results.model_version, results.encoder)
+    return found.by_name_test > 0 and found.by_own_cell == 0
 
 
 def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str, str] | None) -> str:

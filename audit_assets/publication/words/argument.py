@@ -93,7 +93,7 @@ def beside_names(row: Row) -> str:
     who = f"Of {counted(names, 'invented name')} of the same origin"
     did = "none was recognised as well in its own images" if not reaching else _reached(reaching)
     by_label = known(row["label_reaching"])
-    if by_label:
+    if by_label and known(row["identified"]):  # as often as never says nothing
         did += f", and images of {by_label:.3g} were taken for this name as often"
     return f"{who}, {did}. If the name meant nothing to the model, that would occur in {one_in(known(row['name_p']) or 1)} cases."
 
@@ -117,9 +117,15 @@ def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
     limit = f"The audit answers yes if p is at most {alpha:g}."
     if q is not None:
         limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q)}), and answers yes if q is at most {alpha:g}."
+    # The name test alone needs no other artist, and often no other artist has works.
+    others = (
+        "images of other names do"
+        if row["test"] == "name_test"
+        else "images of other names lie to works of other artists"
+    )
     compared = {
-        YES: f"The images lie nearer to the works of {name} than images of other names lie to works of other artists.",
-        NO: f"The images do not lie clearly nearer to the works of {name} than images of other names lie to works of other artists.",
+        YES: f"The images lie nearer to the works of {name} than {others}.",
+        NO: f"The images do not lie clearly nearer to the works of {name} than {others}.",
     }
     return f"{compared[answer['answer']]} {said} {limit}"
 
