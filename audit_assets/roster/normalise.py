@@ -90,13 +90,14 @@ def unescaped(text: str) -> str:
     """`text` with the characters that HTML entities stand for, also if they were escaped twice (`&amp;#39;`).
 
     A name without a semicolon counts only if HTML knows it so and no letter follows: `&amp George`, but not `&degas`.
+    Behind an escaped `&` that no entity follows, the rest stays: `&amp;Sons` is `&Sons`.
     """
     return _ENTITY.sub(_character, text) if "&" in text else text
 
 
 def _character(entity: re.Match[str]) -> str:
     known = entity[1] in html5 or entity[1].startswith("#")
-    return html.unescape(f"&{entity[1]}") if known else entity[0]
+    return html.unescape(f"&{entity[1]}") if known else f"&{entity[1]}"
 
 
 def folded(text: str) -> str:
