@@ -5,7 +5,7 @@
 
 This project need not be installed: only a clone is needed. The sizes are those of Stable Diffusion 1.5 (860 M parameters in the UNet), SDXL (2.6 B)
 and the transformer of Stable Diffusion 3 (2 B). No weights are downloaded, because speed does not depend on their values. Prompts enter as
-embeddings: a text encoder runs once per prompt, and takes less than a hundredth of the time.
+random embeddings: a text encoder runs once per prompt, and takes less than a hundredth of the time.
 
 A call makes a batch as an audit does: one CPU generator per image, guidance by a negative prompt, channels_last. The time of a step is the difference
 of calls with few and with more steps; an image takes all steps and one decoding. Torch counts the FLOPs. The bound is 800 TFLOP/s, an H100's data
@@ -237,10 +237,10 @@ class Drawn:
     @torch.inference_mode()
     def latents(self, batch: int, steps: int) -> Any:
         some: dict[str, Any] = {"device": self.device, "dtype": self.dtype}
-        words = torch.zeros(batch, self.size.tokens, self.size.words, **some)
+        words = torch.randn(batch, self.size.tokens, self.size.words, **some)
         asked: dict[str, Any] = {"prompt_embeds": words, "negative_prompt_embeds": words}
         if self.size.pooled:
-            pooled = torch.zeros(batch, self.size.pooled, **some)
+            pooled = torch.randn(batch, self.size.pooled, **some)
             asked |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": pooled}
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in range(batch)]
         return self.pipeline(

@@ -26,7 +26,7 @@ _DENOISERS = ("unet", "transformer")
 
 
 class DiffusersSource:
-    """A loaded pipeline. Each image has its own CPU generator, so that a seed gives the same noise on every device."""
+    """A loaded pipeline. Each image has its own CPU generator, so that a seed gives the same noise on every device (in the same number type)."""
 
     def __init__(self, resolved: ResolvedModel, device: str | None = None) -> None:
         self.settings = resolved.settings
