@@ -200,7 +200,7 @@ def _gpu(found: Mapping[str, Any] | None) -> Iterator[str]:
     )
     yield from (*table(found["rows"]), "")
     if found["not_run"]:
-        yield from (f"No time was left for: {'; '.join(found['not_run'])}.", "")
+        yield from (f"Not measured: {'; '.join(found['not_run'])}.", "")
 
 
 def write(known: Mapping[str, Any]) -> None:
