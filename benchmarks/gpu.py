@@ -7,9 +7,10 @@ This project need not be installed: only a clone is needed. The sizes are those 
 and the transformer of Stable Diffusion 3 (2 B). No weights are downloaded, because speed does not depend on their values. Prompts enter as
 random embeddings: a text encoder runs once per prompt, and takes less than a hundredth of the time.
 
-A call makes a batch as an audit does: one CPU generator per image, guidance by a negative prompt, channels_last. The time of a step is the difference
-of calls with few and with more steps; an image takes all steps and one decoding. Torch counts the FLOPs. The bound is 800 TFLOP/s, an H100's data
-sheet less a fifth. Measurements that do not fit into the time are listed by name. `python -m benchmarks.page --gpu FILE` puts the result on the page.
+A call makes a batch as an audit does: one CPU generator per image, guidance by a negative prompt. The weights lie in channels_last, and once in the
+plain layout. The time of a step is the difference of calls with few and with more steps; an image takes all steps and one decoding. Torch counts the
+FLOPs. The bound is 800 TFLOP/s, an H100's data sheet less a fifth. Measurements that do not fit into the time, and models that fail, are listed by
+name. `python -m benchmarks.page --gpu FILE` puts the result on the page.
 """
 
 import argparse

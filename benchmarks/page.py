@@ -34,7 +34,8 @@ STAGES = {
 }
 GPU = (
     "This stage measures models with random weights in real sizes on a GPU, in batches, half precisions, and compiled (`benchmarks/gpu.py`). The bound is 800 TFLOP/s, "
-    "an H100's data sheet less a fifth. It runs apart from the others, on a machine with a GPU."
+    "an H100's data sheet less a fifth. It runs apart from the others, on a machine with a GPU. The weights lie in channels_last, except in the rows that say otherwise. "
+    "Without compilation the plain layout is faster, so a source of images uses channels_last only if it compiles."
 )
 LIMITS: Mapping[str, Mapping[str, str]] = {
     "roster": {
@@ -116,7 +117,7 @@ def million(stages: Mapping[str, Any]) -> str:
 
 The figures follow from those above, for one model version and ten images per subject.
 
-* **Images.** A million subjects need ten million images. At a hundred images per second (about twenty large GPUs at the size of SD 1.5) they take
+* **Images.** A million subjects need ten million images. At a hundred images per second (about two dozen H100s at the size of SD 1.5) they take
   {1e7 / 100 / 3600:,.0f} hours. Any number of GPUs can make ranges of subjects at once. This part need not change.
 * **Dagster's cells.** A million cells of two assets cost {2 * hours:,.0f} hours at {cell_ms:.1f} ms each, which the workers share, and {2e6 * cell_kb / 1e6:,.0f} GB of
   event log at {cell_kb:.0f} KB each. The limits are the page of the asset and the tick that finds the cells of a new model version, because both list
