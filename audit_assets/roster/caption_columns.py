@@ -127,10 +127,12 @@ def typed(where: str, name: str, column: pa.Array) -> pa.Array:
         return column.view(pa.string())
     if pa.types.is_large_binary(kind):
         return column.view(pa.large_string())
-    if pa.types.is_null(kind) or (name in ("url", "identity") and pa.types.is_integer(kind)):
+    if pa.types.is_null(kind) or (
+        name in ("url", "identity") and (pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+    ):
         return column.cast(pa.string())
     raise InputError(
-        f"{where}, column {name}: holds {kind}, not text; name the right column in audit.yaml "
+        f"{where}, column {name}: holds {'whole numbers' if pa.types.is_decimal(kind) else kind}, not text; name the right column in audit.yaml "
         f"(captions: {{columns: {{{name}: NAME}}}})."
     )
 

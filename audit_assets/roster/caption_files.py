@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -34,6 +34,8 @@ _BLOCK = 8 << 20
 _LONGEST_HEADER = 1 << 20
 _SAMPLE_LINES = 200
 _PARQUET_BUFFER = 1 << 20
+WHOLE_NUMBERS = pa.decimal128(38, 0)
+"""The type of whole numbers in JSON lines: identities have more digits than an int64 holds."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ class Header:
     names: list[str]
     delimiter: str | None
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    decimal_point: str = "."
 
 
 def text_batches(
@@ -248,7 +251,11 @@ def _blocks(
             delimiter=header.delimiter, newlines_in_values=quoted, quote_char='"' if quoted else False
         ),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=types, include_columns=list(types), check_utf8=False, strings_can_be_null=False
+            column_types=types,
+            include_columns=list(types),
+            check_utf8=False,
+            strings_can_be_null=False,
+            decimal_point=header.decimal_point,
         ),
     )
 
@@ -270,13 +277,22 @@ def header_of(shard: Shard) -> Header:
                 f"{shard.url}, row 1: holds NUL characters, as a file in UTF-16 does; save it as UTF-8, or name the "
                 "encoding in audit.yaml (captions: {encoding: utf-16-le})."
             )
-        if shard.format == "jsonl":
-            return _json_header(shard, [first, *itertools.islice(iter(stream.readline, b""), _SAMPLE_LINES)])
-    return _first_row(shard, first)
+        if b"\r" in first.rstrip(b"\r\n"):
+            raise InputError(
+                f"{shard.url}, row 1: ends its lines with the character CR alone, as programs of old Macintosh computers did; "
+                "save the file with line ends LF or CR LF."
+            )
+        some = list(itertools.islice(iter(stream.readline, b""), _SAMPLE_LINES))
+    if shard.format == "jsonl":
+        return _json_header(shard, [first, *some])
+    return _first_row(shard, first, some)
 
 
-def _first_row(shard: Shard, first: bytes) -> Header:
-    """The first row, by the delimiter under which it names a text column, else by that of the file's suffix."""
+def _first_row(shard: Shard, first: bytes, some: Sequence[bytes]) -> Header:
+    """The first row, by the delimiter under which it names a text column, else by that of the file's suffix.
+
+    `some` are lines after it, which show what stands before the decimals of a number.
+    """
     line = first.decode("utf-8", "replace")
     known = {shard.reading.columns.get("text", ""), *COLUMN_NAMES["text"]}
     by_delimiter = {}
@@ -291,9 +307,19 @@ def _first_row(shard: Shard, first: bytes) -> Header:
             raise InputError(f"{shard.url}, row 1: not readable as a header ({error}).") from error
         by_delimiter[delimiter] = row
         if known & {name.strip().lower() for name in row} | known & set(row):
-            return Header(row, delimiter)
+            return Header(row, delimiter, decimal_point=_decimal_point(some, delimiter))
     delimiter, row = next(iter(by_delimiter.items()))
     return Header(row, delimiter)
+
+
+_DECIMALS = re.compile(rb"-?[0-9]{1,3}([,.])[0-9]+")
+
+
+def _decimal_point(lines: Iterable[bytes], delimiter: str) -> str:
+    """A comma if only commas stand before decimals in the cells of these lines, and none separates cells."""
+    cells = (cell.strip().strip(b'"') for line in lines for cell in line.split(delimiter.encode()))
+    found = {number[1] for cell in cells if (number := _DECIMALS.fullmatch(cell))}
+    return "," if found == {b","} and delimiter != "," else "."
 
 
 def _json_header(shard: Shard, lines: list[bytes]) -> Header:
@@ -312,7 +338,7 @@ def _json_header(shard: Shard, lines: list[bytes]) -> Header:
         for name, value in record.items():
             if value is not None:
                 whole = isinstance(value, int) and not isinstance(value, bool)
-                types.setdefault(name, pa.int64() if whole else pa.string())
+                types.setdefault(name, WHOLE_NUMBERS if whole else pa.string())
             else:
                 types.setdefault(name, pa.string())
     return Header(list(types), None, types)

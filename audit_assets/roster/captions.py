@@ -346,8 +346,13 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         raise
     except (pa.ArrowException, OSError, UnicodeError, Bomb) as error:
         what = str(error).strip() or type(error).__name__
+        remedy = (
+            "write all values of a column as text, or all as whole numbers"
+            if shard.format == "jsonl" and re.search(r"Column\(|decimal128|Failed to convert", what)
+            else "fetch or write the file anew"
+        )
         raise InputError(
-            f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); fetch or write the file anew."
+            f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); {remedy}."
         ) from error
     except Exception as error:  # each store raises errors of its own
         if shard.is_local:

@@ -350,7 +350,9 @@ BROKEN: list[tuple[str, bytes, str]] = [
     ("headless.tsv", b"by Ada Example\thttps://example.org/1.jpg\n", "no column 'text' or .*'by Ada Example'.*needs a first row"),
     ("array.json", b'[{"text": "a"}]\n', "row 1: is no JSON object; write one object per line"),
     ("lines.jsonl", b'{"text": "a"}\nby Ada\n', "row 2: is no JSON .*write one object per line"),
-    ("numbers.jsonl", b'{"text": 5, "url": "u"}\n', "column text: holds int64, not text"),
+    ("numbers.jsonl", b'{"text": 5, "url": "u"}\n', "column text: holds whole numbers, not text"),
+    ("mixed.jsonl", b'{"text": "a", "id": 5}\n' * 300 + b'{"text": "a", "id": "a7"}\n', "not readable as jsonl.*'a7'.*write all values of a column as text"),
+    ("mac.csv", b"url,text\ru,t\r", "row 1: ends its lines with the character CR alone.*save the file with line ends LF"),
     ("late.jsonl", b'{"text": "a"}\n' * 300 + b'{"text": {"a": 1}}\n', "not readable as jsonl"),
     ("ragged.tsv", b"url\ttext\nu\tt\tmore\n", "not readable as tsv"),
     ("cut.csv.gz", gzip.compress(b"url,text\n" + b"u,t\n" * 9999)[:-9], "not readable as csv.*Truncated compressed stream"),
@@ -365,6 +367,40 @@ def test_a_broken_text_file_is_named_with_its_remedy(tmp_path: Path, name: str, 
     with pytest.raises(InputError, match=message) as caught:
         texts(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_numbers_of_twenty_digits_tell_rows_apart_as_they_stand(tmp_path: Path) -> None:
+    """The keys of images in some collections are larger than an int64, also behind rows whose keys are small."""
+    keys = [*range(300), 2**64 + 5, 10**37]
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"key": {key}, "text": "by Ada"}}\n' for key in keys))
+    (tmp_path / "a.csv").write_text("key,text\n" + "".join(f"{key},by Ada\n" for key in keys))
+    for name in ("a.jsonl", "a.csv"):
+        (shard,) = caption_shards(name, tmp_path)
+        found = [url for batch in caption_batches(shard) for url in batch.column("url").to_pylist()]
+        assert found == list(map(str, keys))
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ("a;5,75;u\nb;4,1;v\nc;;w\n", ["a"]),
+        ('a;"5,75";u\nb;4,1;v\n', ["a"]),
+        ("a;5.75;u\nb;4.1;v\n", ["a"]),
+        ("a;6;u\nb;4;v\n", ["a"]),
+    ],
+)
+def test_scores_with_a_decimal_comma_are_numbers(tmp_path: Path, rows: str, kept: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("text;aesthetic;url\n" + rows)
+    (shard,) = caption_shards("a.csv", tmp_path)
+    read = [row for batch in caption_batches(shard, Filters(minimum_score=5.0)) for row in batch.to_pylist()]
+    assert [row["text"] for row in read if row["kept"]] == kept
+
+
+def test_a_column_with_both_kinds_of_decimals_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text;aesthetic;url\na;5,75;u\nb;4.1;v\n")
+    (shard,) = caption_shards("a.csv", tmp_path)
+    with pytest.raises(InputError, match="5,75"):
+        list(caption_batches(shard, Filters(minimum_score=5.0)))
 
 
 def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
