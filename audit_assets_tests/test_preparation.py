@@ -191,6 +191,8 @@ def test_init_overwrites_nothing(wanted: Callable[..., Wanted], miniature: Path,
         ({"works": Path(__file__)}, "is a file; unpack it if it is an archive"),
         ({"artist": "x" * 300}, "at most 200 characters"),
         ({"settings": {"steps": 0}}, "settings.steps"),
+        ({"captions": "/nowhere/*.parquet"}, r"captions.path: '/nowhere/\*.parquet' matches no file"),
+        ({"captions": __file__}, "is neither .parquet nor"),
         ({"revision": "c" * 40}, "--revision: is the commit of a model or encoder on the hub"),
     ],
 )
@@ -200,6 +202,31 @@ def test_init_writes_nothing_if_a_part_is_refused(
     with pytest.raises(InputError, match=said):
         write_audit(tmp_path / "out" / "audit.yaml", wanted(**changes))
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_init_names_the_caption_files_that_it_found(wanted: Callable[..., Wanted], tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("url,text\nu,by Mara Ulvang\n", encoding="utf-8")
+    found = write_audit(tmp_path / "audit.yaml", wanted(captions=str(tmp_path / "few.csv")))
+    assert "captions: 1 file" in found.used
+    (tmp_path / "few.csv").write_text("url,words\nu,by Mara Ulvang\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no column 'text' or") as refused:
+        write_audit(tmp_path / "other.yaml", wanted(captions=str(tmp_path / "few.csv")))
+    assert not (tmp_path / "other.yaml").exists()
+    assert "Nothing was written" in str(refused.value)
+
+
+def test_init_says_how_to_bring_images_and_works_into_folders(
+    wanted: Callable[..., Wanted], works: Path, tmp_path: Path
+) -> None:
+    flat = shutil.copytree(works, tmp_path / "flat")
+    with pytest.raises(InputError, match=r"holds images themselves, and no folder per artist.*audit-assets sort"):
+        write_audit(tmp_path / "audit.yaml", wanted(models=[str(flat)]))
+    years = tmp_path / "years"
+    shutil.copytree(works, years / "2019")
+    shutil.copytree(works, years / "2020")
+    with pytest.raises(InputError, match=r"holds folders \(2019, 2020\) and no image itself.*put them into one folder"):
+        write_audit(tmp_path / "audit.yaml", wanted(works=years))
+    assert not (tmp_path / "audit.yaml").exists()
 
 
 def test_init_refuses_an_encoder_that_reads_no_names_if_it_is_the_only_one(

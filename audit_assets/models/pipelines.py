@@ -324,6 +324,11 @@ def resolve_folder(name: str, folder: Path) -> ResolvedModel:
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder; put the images there, one folder for each artist.")
     files = [file for own in artist_folders(folder) for file in folder_files(own)]
+    if not files and folder_files(folder):
+        raise InputError(
+            f"{folder}: holds images themselves, and no folder per artist with images; put each artist's images into a folder with the "
+            "artist's name. `audit-assets sort` does so by the prompts in the files or by their names."
+        )
     if not files:
         raise InputError(f"{folder}: holds no images; it takes <artist>/<any name>.png, .jpg or .webp.")
     total = hashlib.sha256()

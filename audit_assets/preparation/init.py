@@ -18,6 +18,7 @@ from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.files import is_on_hub
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers, resolve_folder
 from audit_assets.roster.artists import artists_of, check_folder
+from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import unread_works, works_of
 from audit_assets.roster.name_forms import fault, mended
 from audit_assets.roster.normalise import tokens
@@ -96,7 +97,8 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         raise InputError(f"{wanted.works}: holds images of one artist; give the artist's name with --artist.")
     if not one and wanted.artist:
         raise InputError(
-            f"{wanted.works}: holds one folder per artist; leave out --artist, or give the folder of this artist's works."
+            f"{wanted.works}: holds folders ({_listed(artist_folders(wanted.works))}) and no image itself. If all are works of "
+            f"{wanted.artist}, put them into one folder; if each folder is of another artist, leave out --artist, or give the folder of this artist's works."
         )
     if one and (wrong := fault(clean(wanted.artist.strip())[0])):
         raise InputError(f"--artist: {wrong}. {_BY_HAND}")
@@ -139,6 +141,8 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         _write(file, _HEADER + _as_yaml(content))
         written.append(file)
         _works(file, wanted, found)
+        if wanted.captions:
+            _captions(file, found)
     except BaseException as error:
         for own in written:
             own.unlink(missing_ok=True)
@@ -253,7 +257,7 @@ def _model(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any
         not is_on_hub(path)
         and Path(path).is_dir()
         and not (Path(path) / "model_index.json").exists()
-        and _has_images(Path(path))
+        and _is_of_images(Path(path))
     ):
         entry["source"] = "image_folder"
         resolved = resolve_folder(entry["name"], Path(path))
@@ -271,8 +275,15 @@ def _model(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any
     return {**entry, "approved": True}
 
 
-def _has_images(folder: Path) -> bool:
-    return any(_is_image(p) for own in artist_folders(folder) for p in own.iterdir())
+_OF_MODELS = {".safetensors", ".json", ".bin", ".ckpt", ".gguf"}
+
+
+def _is_of_images(folder: Path) -> bool:
+    """Whether a folder that is no model of diffusers holds saved images: one folder of them per artist, or images beside no folder and no weights."""
+    if any(_is_image(p) for own in artist_folders(folder) for p in own.iterdir()):
+        return True
+    own = [p for p in folder.iterdir() if not is_dropping(p.name)]
+    return any(_is_image(p) for p in own) and not any(p.is_dir() or p.suffix in _OF_MODELS for p in own)
 
 
 def _encoder(path: str, wanted: Wanted, base: Path, found: Found) -> dict[str, Any]:
@@ -329,6 +340,19 @@ def _works(file: Path, wanted: Wanted, found: Found) -> None:
     found.not_used += [unread.sentence() for unread in unread_works(works)]
     if not readable:
         raise InputError("\n".join([*found.not_used, f"{wanted.works}: no work can be read."]))
+
+
+def _captions(file: Path, found: Found) -> None:
+    """List the caption files. InputError if there is none, or the first one is not readable."""
+    audit = load_audit(file)
+    assert audit.captions is not None
+    shards = caption_shards(audit.captions.path, audit.base)
+    next(iter(caption_batches(shards[0])), None)
+    found.used.append(f"captions: {len(shards)} file{'' if len(shards) == 1 else 's'}")
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return ", ".join(own.name for own in folders[:4]) + (", ..." if len(folders) > 4 else "")
 
 
 def _is_image(path: Path) -> bool:
