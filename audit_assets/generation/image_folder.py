@@ -6,10 +6,11 @@ that deviate from the protocol (more or fewer images, other prompts, copies, unk
 deviations are reported. A file that cannot be read as an image is refused by name, and the artist then counts as not supplied.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,7 @@ from audit_assets.untrusted.saved_images import FILE_NAME, said_in
 from audit_assets.warehouse.images import ImageStore, status_of
 
 _WORDS_OF_A_USER = 3
+_WORDS_OF_A_TITLE = 5
 _CUT = 45
 """The number of characters after which Midjourney cuts a prompt off in the names of its files."""
 
@@ -304,6 +306,20 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
         found.append(f"the images name a model with adapters: {models[0]}")
     if unknown := int(images["seed"].isna().sum()):
         found.append(f"{unknown} of {len(images)} images have no known seed")
-    if unsaid := int(images["prompt"].isna().sum()):
-        found.append(f"{unsaid} of {len(images)} images have no known prompt")
+    unsaid = images[images["prompt"].isna()]
+    if len(unsaid):
+        found.append(f"{len(unsaid)} of {len(images)} images have no known prompt")
+    titles = [file for file, subject in zip(unsaid["file"], unsaid["subject"], strict=True) if _is_title(file, subject)]
+    if titles:
+        found.append(
+            f"{len(titles)} of {len(images)} images have names that may be another prompt, such as {titles[0]!r}, and count for the first template; "
+            "if they are, name the prompts in manifest.csv"
+        )
     return found
+
+
+def _is_title(file: str, subject: str) -> bool:
+    """Whether the name of a file has many words beside the subject's, as a prompt has."""
+    own = set(tokens(subject.replace("-", " ")))
+    words = tokens(re.sub(r"[_+-]", " ", PurePosixPath(file).stem))
+    return len([w for w in words if w not in own and w.isalpha() and len(w) > 1]) >= _WORDS_OF_A_TITLE

@@ -6,6 +6,7 @@ reads them apart.
 """
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ LONGEST_TEXT = 16_000_000
 """A text may have this many bytes once it is unpacked. A longer one is left out."""
 _LONGEST_KEPT = 60_000
 _LARGEST_PROFILE = 4_000_000
+_LONGEST_EXIF = 1_000_000
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNS = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")
 """These texts can say how the image is turned, so that the decoder gets them."""
@@ -70,6 +72,23 @@ def texts_of(path: Path) -> Iterator[tuple[str, str]]:
             file.seek(4, io.SEEK_CUR)
             if (text := _text(name, rest)) is not None:
                 yield keyword.decode("latin-1"), text
+
+
+def exif_of(path: Path) -> bytes:
+    """Return the EXIF of a PNG: its chunk eXIf, or the text of ImageMagick that holds one in hexadecimal digits; empty if it has none or a long one."""
+    with open(path, "rb") as file:
+        file.seek(len(MAGIC))
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"eXIf" and length < _LONGEST_EXIF:
+                return file.read(length)
+            file.seek(length + 4, io.SEEK_CUR)
+    for keyword, text in texts_of(path):
+        if keyword.lower() in ("raw profile type exif", "raw profile type app1"):
+            digits = "".join(text.split("\n")[3:])
+            if len(digits) < 2 * _LONGEST_EXIF and re.fullmatch(r"(?:[0-9a-fA-F]{2})+", digits):
+                return bytes.fromhex(digits)
+    return b""
 
 
 def _text(name: bytes, rest: bytes) -> str | None:

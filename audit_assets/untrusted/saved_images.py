@@ -31,7 +31,7 @@ from audit_assets.untrusted.making import (
     with_adapters,
 )
 from audit_assets.untrusted.plain_texts import perhaps_stated, stated
-from audit_assets.untrusted.png import MAGIC, texts_of
+from audit_assets.untrusted.png import MAGIC, exif_of, texts_of
 
 LONGEST_PROMPT = 20_000
 _SHOWN = 200
@@ -112,33 +112,40 @@ def _texts(path: Path) -> dict[str, str]:
         with open(path, "rb") as file:
             is_png = file.read(len(MAGIC)) == MAGIC
         if is_png:
-            return {key.lower(): text for key, text in texts_of(path)}
+            found = {}
+            with suppress(Exception):  # damaged bytes raise any exception
+                exif = Image.Exif()
+                exif.load(exif_of(path))
+                found = _of_exif(exif)
+            return {**found, **{key.lower(): text for key, text in texts_of(path)}}
         with suppress(Exception):  # a damaged file makes a decoder raise any exception; open_image refuses it by name
-            return _of_exif(path)
+            return _of_decoded(path)
     return {}
 
 
-def _of_exif(path: Path) -> dict[str, str]:
-    """The texts of a JPEG, WebP or AVIF. ComfyUI writes `prompt:{...}` into any text field."""
+def _of_decoded(path: Path) -> dict[str, str]:
+    """The texts of a JPEG, WebP or AVIF."""
     with Image.open(path, formats=FORMATS) as image:
-        exif, comment = image.getexif(), image.info.get("comment", b"")
-        found = {}
+        comment, found = image.info.get("comment", b""), {}
         if xmp := image.info.get("xmp"):
             found["xml:com.adobe.xmp"] = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
         if comment:
             found["comment"] = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
-        user = exif.get_ifd(0x8769).get(0x9286, b"")
-        if user:
-            found["usercomment"] = _user_comment(user).strip("\0 ")
-        for tag, name in _EXIF_TEXTS.items():
-            if value := exif.get(tag):
-                found[name] = (
-                    value if isinstance(value, str) else bytes(value).decode("utf-16-le", "replace").strip("\0 ")
-                )
-        for value in exif.values():
-            if isinstance(value, str) and (known := re.match(r"\s*(prompt|workflow)\s*:\s*(?=\{)", value, re.I)):
-                found[known[1].lower()] = value[known.end() :]
-        return found
+        return {**found, **_of_exif(image.getexif())}
+
+
+def _of_exif(exif: Image.Exif) -> dict[str, str]:
+    """The texts of an EXIF. ComfyUI writes `prompt:{...}` into any text field."""
+    found = {}
+    if user := exif.get_ifd(0x8769).get(0x9286, b""):
+        found["usercomment"] = _user_comment(user).strip("\0 ")
+    for tag, name in _EXIF_TEXTS.items():
+        if value := exif.get(tag):
+            found[name] = value if isinstance(value, str) else bytes(value).decode("utf-16-le", "replace").strip("\0 ")
+    for value in exif.values():
+        if isinstance(value, str) and (known := re.match(r"\s*(prompt|workflow)\s*:\s*(?=\{)", value, re.I)):
+            found[known[1].lower()] = value[known.end() :]
+    return found
 
 
 _EXIF_TEXTS = {0x010E: "imagedescription", 0x9C9B: "title", 0x9C9C: "comments", 0x9C9F: "subject"}

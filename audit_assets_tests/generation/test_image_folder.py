@@ -226,6 +226,25 @@ def test_a_hostile_name_is_not_supplied(folder: Path, name: str) -> None:
     assert supplied_files(folder, "nobody", name) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "is_said"),
+    [
+        ("a foggy harbour at night in the style of ada 3", True),
+        ("a_foggy_harbour_at_night_with_boats-ada", True),
+        ("ada 0001 final", False),
+        ("ada-2024-05-01-seed-42-steps-30-cfg-7.5-v2", False),
+        ("3f2a9c1e77b04d5e", False),
+    ],
+)
+def test_names_of_files_that_may_be_prompts_are_said(folder: Path, tmp_path: Path, name: str, is_said: bool) -> None:
+    picture(30).save(folder / "ada" / f"{name}.png")
+    said = deviations(taken(folder, tmp_path, "ada", "Ada"), PROTOCOL, SUBJECTS)
+    titles = [line for line in said if "may be another prompt" in line]
+    assert bool(titles) == is_said
+    if is_said:
+        assert titles[0].startswith(f"1 of 4 images have names that may be another prompt, such as 'ada/{name}.png'")
+
+
 def test_what_differs_from_the_protocol_is_said_in_words(folder: Path, tmp_path: Path) -> None:
     tables = [
         taken(folder, tmp_path, s, n) for s, n in (("ada", "Ada"), ("bo", "Bo Dahl"), ("zed", "Z"), ("rita", "R"))

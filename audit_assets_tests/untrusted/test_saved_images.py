@@ -1,8 +1,10 @@
 """What programs that draw images write into their files is read; what is not certain is not known."""
 
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -317,9 +319,10 @@ def test_the_names_of_midjourney_and_dalle_hold_the_prompt(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("order", ["be", "le"])
-@pytest.mark.parametrize("suffix", ["jpg", "webp"])
-def test_parameters_in_the_exif_of_other_formats_are_read(tmp_path: Path, suffix: str, order: str) -> None:
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "png"])
+def test_parameters_in_the_exif_are_read(tmp_path: Path, suffix: str, order: str) -> None:
     exif = Image.Exif()
+    exif[0x0112] = 1  # Pillow writes no EXIF into a PNG that has only fields within fields
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + A1111.encode(f"utf-16-{order}")
     Image.new("RGB", (8, 8)).save(tmp_path / f"0.{suffix}", exif=exif)
     found = said_in(tmp_path / f"0.{suffix}")
@@ -331,6 +334,26 @@ def test_parameters_in_the_exif_of_other_formats_are_read(tmp_path: Path, suffix
     found = said_in(tmp_path / f"1.{suffix}")
     assert found is not None
     assert found.prompt == PROMPT
+
+
+def test_the_exif_that_imagemagick_writes_into_a_text_of_a_png_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = OTHER
+    digits = exif.tobytes().hex()
+    lines = "\n".join(digits[n : n + 72] for n in range(0, len(digits), 72))
+    for text, texts in ((f"\nexif\n{len(digits) // 2:8}\n{lines}", (OTHER,)), ("\nexif\n 4\nno digits", None)):
+        found = said_in(png(tmp_path / "0.png", **{"Raw profile type exif": text}))
+        assert (found.texts if found else None) == texts
+
+
+@pytest.mark.parametrize("body", [b"", b"II", b"MM\0*\xff\xff\xff\xff", b"x" * 2_000_000])
+def test_a_damaged_or_endless_exif_of_a_png_says_nothing_and_hides_no_other_text(tmp_path: Path, body: bytes) -> None:
+    plain = png(tmp_path / "0.png", parameters=A1111).read_bytes()
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    (tmp_path / "0.png").write_bytes(plain[:33] + chunk + plain[33:])
+    found = said_in(tmp_path / "0.png")
+    assert found is not None
+    assert found.seed == 1234
 
 
 JSON = st.recursive(
