@@ -44,7 +44,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy import stats
 
-from audit_assets.measurement import exact_rank_sum, identification, matching
+from audit_assets.measurement import exact_rank_sum, matching, zero_shot
 from audit_assets.measurement.kernels import permuted_traces
 from audit_assets.measurement.own_cell import OwnCells
 from audit_assets.measurement.own_cell_companions import pairing
@@ -240,8 +240,8 @@ def classification(results: Results, rng: np.random.Generator, images: int, some
     own = rng.integers(0, labels, images)
     converted, label_rows = vectors.astype(np.float64), names.astype(np.float64)
 
-    def ours() -> identification.Trials:
-        return identification.identify(identification.class_probabilities(vectors, names, 100.0), own)
+    def ours() -> zero_shot.Trials:
+        return zero_shot.identify(zero_shot.class_probabilities(vectors, names, 100.0), own)
 
     with duckdb.connect(config={"threads": 1}) as connection:
         head = vectors[:some]

@@ -58,7 +58,7 @@ def plan(config: Config = DEFAULT) -> None:
     from audit_assets.measurement.design import statements
     from audit_assets.results.stage import ResultStage
     from audit_assets.runs.driver import driver as opened
-    from audit_assets.runs.driver import label_words
+    from audit_assets.runs.label_words import label_words
     from audit_assets.runs.progress import shown
     from audit_assets.workspace import Workspace
 

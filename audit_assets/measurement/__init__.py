@@ -4,10 +4,10 @@ The functions take arrays and DataFrames, and return arrays, dataclasses and Dat
 and no model. Read the modules in this order:
 
 * ``vectors`` defines what counts as an embedding.
-* ``identification`` and ``classification`` run experiment 1 of Casper et al. (2023, section 2.1), which tests whether
+* ``zero_shot``, ``identification`` and ``classification`` run experiment 1 of Casper et al. (2023, section 2.1), which tests whether
   the encoder finds the name again in the image.
 * ``name_controls`` tests whether the name steers the model. It compares identified images with those of control names
-  of the same stratum.
+  of the same stratum, which ``strata`` defines.
 * ``calibration`` measures how far a reader can believe the probabilities of the encoder.
 * ``similarities`` turns works and images into one matrix. ``near_copies`` finds works that are the same work.
 * ``copy_detection`` and ``registration`` find images that reproduce a work, and keep them apart from style.

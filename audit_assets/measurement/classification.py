@@ -1,4 +1,4 @@
-"""Experiment 1 of many label sets at once, in blocks of images: what ``identification`` computes, from one product.
+"""Experiment 1 of many label sets at once, in blocks of images: what ``zero_shot`` computes, from one product.
 
 ``class_probabilities`` returns the whole matrix (images, labels), which ``identify`` and ``margins`` then read. With
 2,500 artists and as many names that matrix takes 2 GB for each label set, and the same cosines are computed for each
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.identification import TIE, Trials
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
+from audit_assets.measurement.zero_shot import TIE, Trials
 
 _IMAGES_AT_ONCE = 384
-"""The number of images per block, as in ``identification``, so that the bits are the same."""
+"""The number of images per block, as in ``zero_shot``, so that the bits are the same."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Competition:
 
 @dataclass(frozen=True)
 class Classified:
-    """What rows of ``identification_trials`` need, arrays (n,): see ``Trials`` and ``identification.margins``.
+    """What rows of ``identification_trials`` need, arrays (n,): see ``Trials`` and ``zero_shot.margins``.
 
     ``calibrated_probability_of_subject``: of a softmax at logit scale / temperature; 0 for a blank image, NaN without a
     label.

@@ -32,7 +32,7 @@ OWN_CELL, NAME_TEST = "own_cell", "name_test"
 
 @dataclass(frozen=True)
 class Stratum:
-    """The artists of one stratum (``name_controls.stratum_of``), and the names that are compared with them.
+    """The artists of one stratum (``strata.stratum_of``), and the names that are compared with them.
 
     ``works``: number of works of each audited artist, 0 for one without. ``names``: its control names. ``others``: further
     names with images that are no controls (untrained artists), of which ``others_with_works`` have own cells of their own.

@@ -15,18 +15,10 @@ from scipy import stats
 
 from audit_assets.measurement import matching
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact
-from audit_assets.measurement.identification import (
-    BY_SUBJECT_COLUMNS,
-    SUMMARY_COLUMNS,
-    TIE,
-    by_subject,
-    class_probabilities,
-    identify,
-    own_labels,
-    summary,
-)
+from audit_assets.measurement.identification import BY_SUBJECT_COLUMNS, SUMMARY_COLUMNS, by_subject, summary
 from audit_assets.measurement.multiplicity import ADJUSTMENTS, adjust
 from audit_assets.measurement.vectors import indices, mask
+from audit_assets.measurement.zero_shot import TIE, class_probabilities, identify, own_labels
 
 TOLERANCE = 1e-12
 _AUDIT = ["protocol", "model_version", "encoder", "label_set"]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
-from audit_assets.measurement import auditability, calibration, identification
+from audit_assets.measurement import auditability, calibration, zero_shot
 from audit_assets.measurement.confusable import confusable
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
@@ -44,8 +44,8 @@ def reference_trials(
         if rows.empty:
             continue
         names, embeddings = label_embeddings(labels, members, 0)
-        real, own = vectors(rows["embedding"]), identification.own_labels(rows["subject"].tolist(), names)
-        trials = identification.identify(identification.class_probabilities(real, embeddings, logit_scale), own)
+        real, own = vectors(rows["embedding"]), zero_shot.own_labels(rows["subject"].tolist(), names)
+        trials = zero_shot.identify(zero_shot.class_probabilities(real, embeddings, logit_scale), own)
         calibrated = np.full(len(rows), np.nan)
         fold = _folds(rows)
         for f in (0, 1):
@@ -53,7 +53,7 @@ def reference_trials(
             if fitted.any() and judged.any():
                 fit = calibration.fit_temperature(real[fitted], own[fitted], embeddings, logit_scale=logit_scale)
                 temperature = 1.0 if fit.at_bound else fit.value
-                p = identification.class_probabilities(real[judged], embeddings, logit_scale / temperature)
+                p = zero_shot.class_probabilities(real[judged], embeddings, logit_scale / temperature)
                 calibrated[judged] = p[np.arange(len(p)), trials.predicted[judged]]
         tables.append(
             pd.DataFrame(
@@ -101,7 +101,7 @@ def calibrate(
     if rows.empty:
         return pd.DataFrame(columns=columns("calibration"))
     names, embeddings = label_embeddings(labels, members, 0)
-    own = identification.own_labels(rows["subject"].tolist(), names)
+    own = zero_shot.own_labels(rows["subject"].tolist(), names)
     fit = calibration.fit_temperature(vectors(rows["embedding"]), own, embeddings, logit_scale=logit_scale)
     judged = trials[(trials["label_set"] == "criteria") & (trials["encoder"] == encoder)]
     correct = judged["correct"].to_numpy(dtype=bool)

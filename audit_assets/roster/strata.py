@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from audit_assets.measurement.strata import script_of, stratum_of
+
 TESTED = ("artist", "untrained_artist")
 """The kinds of subjects that are tested, each with its own multiplicity."""
 
@@ -11,8 +13,6 @@ def strata_of(subjects: pd.DataFrame) -> dict[str, str]:
 
     If no artist declares the locale of a control name, the name belongs to its script, as artists without a locale do.
     """
-    from audit_assets.measurement.name_controls import script_of, stratum_of  # imports scipy, so not at load
-
     own = subjects[subjects["kind"].isin(TESTED)]
     declared = {str(locale) for locale in own["locale"] if locale}
     return {

@@ -26,7 +26,6 @@ from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
 from audit_assets.measurement.design import statements
 from audit_assets.references.stage import ReferenceStage
-from audit_assets.results.label_sets import unread_names
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
@@ -34,6 +33,7 @@ from audit_assets.roster.homes import names_of, shared, unread_works
 from audit_assets.roster.pictures import left_out
 from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
+from audit_assets.runs.label_words import label_words
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.notes import LABELS, notes_on
@@ -391,14 +391,6 @@ def driver(config: Path) -> Iterator[Driver]:
         made = Driver(audit.file, instance, name)
         with in_use(made.ws):
             yield made
-
-
-def label_words(ws: Workspace) -> tuple[list[str], frozenset[str]]:
-    """What encoders do not read of the labels, in words, and the subjects of whose names the deciding encoder reads no word."""
-    words, notes = EmbeddingStage(ws).label_words()
-    labels = words.get(ws.audit.deciding_encoder.name)
-    unread = frozenset[str]() if labels is None else unread_names(labels, ws.subjects())
-    return [one_line(note) for note in notes], unread
 
 
 def run_audit(

@@ -8,7 +8,7 @@ from audit_assets.measurement.calibration import (
     fit_temperature,
     reliability_curve,
 )
-from audit_assets.measurement.identification import class_probabilities, identify
+from audit_assets.measurement.zero_shot import class_probabilities, identify
 from audit_assets_tests.measurement.worlds import unit
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from audit_assets.measurement.classification import Classified, Competition, classify
-from audit_assets.measurement.identification import class_probabilities, identify, margins
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
+from audit_assets.measurement.zero_shot import class_probabilities, identify, margins
 from audit_assets_tests.measurement.worlds import unit
 
 EXACT = ("predicted", "rank_of_subject", "correct")

@@ -15,16 +15,13 @@ from audit_assets.measurement.identification import (
     SUMMARY_COLUMNS,
     TRIALS_COLUMNS,
     by_subject,
-    class_probabilities,
     default_label_shares,
-    identify,
-    margins,
-    own_labels,
     plurality,
     summary,
     trials_table,
 )
 from audit_assets.measurement.intervals import exact_binomial, intra_subject_correlation, wilson_clustered
+from audit_assets.measurement.zero_shot import class_probabilities, identify, margins, own_labels
 from audit_assets_tests.measurement.worlds import artists_world, trial_rows, unit
 
 SCHEMA = Path(__file__).parents[2] / "audit_assets" / "warehouse" / "schema.sql"

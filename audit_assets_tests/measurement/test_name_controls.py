@@ -11,13 +11,11 @@ from audit_assets.measurement.name_controls import (
     UNREAD,
     beside_names,
     beside_recombined,
-    in_stratum,
     label_set_to_use,
     level_of,
     reaching,
-    script_of,
-    stratum_of,
 )
+from audit_assets.measurement.strata import in_stratum, script_of, stratum_of
 
 
 def names(identified: list[int], shown: int | list[int] = 10, **more: object) -> pd.DataFrame:

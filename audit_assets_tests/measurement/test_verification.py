@@ -8,15 +8,7 @@ import pandas as pd
 import pytest
 
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
-from audit_assets.measurement.identification import (
-    by_subject,
-    class_probabilities,
-    identify,
-    margins,
-    own_labels,
-    summary,
-    trials_table,
-)
+from audit_assets.measurement.identification import by_subject, summary, trials_table
 from audit_assets.measurement.matching import matching_by_subject, matching_summary, paper_test
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.own_cell import own_cells
@@ -30,6 +22,7 @@ from audit_assets.measurement.verification import (
     trial_embedding_findings,
     trial_findings,
 )
+from audit_assets.measurement.zero_shot import class_probabilities, identify, margins, own_labels
 from audit_assets_tests.measurement.test_identification import audited_world
 from audit_assets_tests.measurement.worlds import artists_world, unit
 

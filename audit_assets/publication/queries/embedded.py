@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from audit_assets.measurement.identification import class_probabilities
+from audit_assets.measurement.zero_shot import class_probabilities
 from audit_assets.publication.queries import database as read
 from audit_assets.results.label_sets import label_embeddings, label_sets
 from audit_assets.warehouse.store import vectors

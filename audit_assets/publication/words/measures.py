@@ -93,7 +93,7 @@ MEASURES = (
     ),
     Measure(
         "real_works", "real works of artists identified", "not done", "work",
-        "auditability", "correct", "kind = 'artist'", f"{_METHOD}.identification.identify",
+        "auditability", "correct", "kind = 'artist'", f"{_METHOD}.zero_shot.identify",
     ),
     Measure(
         "gap", "gap between artists and random names", "not done", "image",
