@@ -70,7 +70,7 @@ class RankSumTable:
 class PaperTest:
     """The paper's test; the fields are arrays of shape (subjects,).
 
-    ``p_adjusted`` is Bonferroni's p-value. A subject is ``significant`` if it is below alpha. A subject whose images
+    ``p_adjusted`` is Bonferroni's p-value. A subject is ``significant`` if it is at most alpha. A subject whose images
     are all blank has NaN figures, still counts in Bonferroni's factor, and is not significant.
     """
 
@@ -196,7 +196,7 @@ def paper_test(
     return PaperTest(
         ranks=own,
         p_adjusted=adjusted,
-        significant=adjusted < alpha,
+        significant=adjusted <= alpha,
         unreachable=unreachable(own.p_value, own.p_floor, "bonferroni", alpha=alpha),
         images=table.images,
         others=table.others,
@@ -236,7 +236,7 @@ def reassigned(
     works[:, tested] = tested[drawn]
     p_drawn = p[works, subjects]
     adjusted = _adjust_rows(p_drawn, adjustment)
-    significant = (adjusted < alpha).mean(axis=0)
+    significant = (adjusted <= alpha).mean(axis=0)
     return Reassigned(
         statistic=table.ranks.statistic[works, subjects].mean(axis=0),
         p_value=p_drawn.mean(axis=0),

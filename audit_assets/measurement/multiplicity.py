@@ -1,7 +1,7 @@
 """Seventy artists need seventy tests, so this module adjusts p-values and says which adjusted values a test can reach.
 
 Casper et al. (2023, section 2.2) multiply by 70 (Bonferroni). Each adjustment here maps p-values of shape (m,) to
-adjusted p-values of the same shape, capped at 1. An artist is significant if the adjusted value is below alpha.
+adjusted p-values of the same shape, capped at 1. An artist is significant if the adjusted value is at most alpha.
 A NaN means that no test was possible, for instance because all images of an artist are blank. A NaN still counts as a
 member of the family, as if its p-value were 1, and comes back as NaN. The other artists would look better if the family
 left it out.
@@ -94,10 +94,10 @@ def unreachable(
 ) -> BoolArray:
     """Mark each test that no outcome could have made significant.
 
-    The smallest attainable adjusted p-value of such a test is not below alpha. The shape is (m,). "Not significant"
+    The smallest attainable adjusted p-value of such a test is above alpha. The shape is (m,). "Not significant"
     means nothing for such an artist, and the tables say so.
     """
-    return smallest_attainable(p_values, p_floors, adjustment) >= alpha
+    return smallest_attainable(p_values, p_floors, adjustment) > alpha
 
 
 def _p_values(values: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:

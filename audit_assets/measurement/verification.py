@@ -148,7 +148,7 @@ def matching_findings(
     wrong = {
         "the p-value lies outside its floor and 1": tested & ~((p >= floor * (1 - 1e-9)) & (p > 0) & (p <= 1)),
         "the adjusted p-value is not that of its family": ~_close(adjusted, again, 1e-9),
-        "significant does not follow from the adjusted p-value": significant != (adjusted < alpha),
+        "significant does not follow from the adjusted p-value": significant != (adjusted <= alpha),
         "a result that is unreachable is significant": (
             rows["unreachable"].fillna(False).astype(bool).to_numpy() & (significant > 0)
         ),

@@ -65,15 +65,18 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
     controls = found.columns_of(("random_name", "nonsense"), subjects)
     p, rank, others, floor = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64), np.full(n, np.nan)
     reasons = list(own.missing)
-    other_rows = len(distinct_table(cells.similarity, lengths, own).similarity) - 1
     for columns, members in split_by_stratum(own, strata):
         of_stratum = controls[np.isin(controls, columns)]
         part = OwnCells(own.rows[members], own.columns[members], tuple(own.missing[i] for i in members))
         test = name_test(cells.similarity, lengths, part, of_stratum)
+        # As the test counts them: artists of other strata who repeat another's works are one row.
+        others_with_works = (
+            len(distinct_table(cells.similarity, lengths, part).similarity) - 1 if any(test.reason) else 0
+        )
         for at, i in enumerate(members):
             p[i], rank[i], others[i], floor[i] = test.p_value[at], test.rank[at], test.others[at], test.p_floor[at]
             reasons[i] = test.reason[at]
-            if reasons[i] and other_rows < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
+            if reasons[i] and others_with_works < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
                 mine, theirs = cells.mean_images[own.columns[i]], cells.mean_images[of_stratum]
                 p[i], rank[i] = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
                 others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""

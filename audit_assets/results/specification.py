@@ -89,7 +89,7 @@ def by_tests(own: pd.DataFrame, matching: pd.DataFrame, *, alpha: float) -> pd.D
         p = _reachable(p, floor, alpha)
         if not np.isnan(p).all():
             adjusted = of_test["p_adjusted"].to_numpy(dtype="float64", na_value=np.nan)
-            yes = adjusted < alpha if test.startswith("rank_sum") else _found(p, passed, alpha)
+            yes = adjusted <= alpha if test.startswith("rank_sum") else _found(p, passed, alpha)
             tables.append(_rows(own, test, own["steers"].tolist(), _answers(p, yes)))
     return pd.concat(tables, ignore_index=True)
 

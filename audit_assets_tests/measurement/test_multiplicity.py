@@ -52,6 +52,8 @@ def test_a_rank_among_110_works_cannot_pass_bonferroni_over_70_artists() -> None
     floors = np.full(70, 1 / 110)
     np.testing.assert_allclose(smallest_attainable(p, floors, "bonferroni"), 70 / 110)
     assert unreachable(p, floors, "bonferroni").all()
+    assert unreachable(p[:2], np.full(2, 0.026), "bonferroni").all()
+    assert not unreachable(p[:2], np.full(2, 0.025), "bonferroni").any()
 
 
 @pytest.mark.parametrize(("imitated", "reached"), [(3, False), (12, False), (13, True), (40, True)])

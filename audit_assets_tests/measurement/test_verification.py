@@ -176,16 +176,26 @@ def rows_of(
     return matching_by_subject(
         protocol="p", model_version="m", encoder="e", test=test, alternative=alternative, control="none",
         adjustment=adjustment, subject=NAMES, kind=["artist"] * 8, references_used=1, images=6, others=42,
-        statistic=statistic, p_value=p, p_floor=floor, p_adjusted=adjusted, significant=adjusted < 0.05,
+        statistic=statistic, p_value=p, p_floor=floor, p_adjusted=adjusted, significant=adjusted <= 0.05,
         unreachable=unreachable(p, floor, adjustment), auc=auc,
     )  # fmt: skip
 
 
 def test_honest_matching_rows_have_no_findings() -> None:
     rows, world = matched()
-    assert 0 < rows["significant"].mean() < 1
+    assert rows["significant"].any()
     assert matching_findings(rows, matching_summary(rows)) == []
     assert rank_sum_embedding_findings(rows, **embeddings(world)) == []
+
+
+def test_a_p_value_of_exactly_alpha_is_significant_and_follows_from_its_row() -> None:
+    """Rank 10 among 200: what a name test with 199 control names often gives."""
+    p = np.array([10 / 200, 11 / 200, 1 / 200, *[0.5] * 5])
+    rows = rows_of("name_test", "closer", "none", p * 200, p, np.full(8, 1 / 200), 1 - p)
+    assert rows["significant"].tolist() == [1, 0, 1, *[0] * 5]
+    assert matching_findings(rows, matching_summary(rows)) == []
+    rows.loc[0, "significant"] = 0.0
+    assert "significant does not follow" in matching_findings(rows, matching_summary(rows))[0]
 
 
 def embeddings(world: dict[str, FloatArray | IntArray], shift: int = 0) -> dict[str, Any]:

@@ -197,11 +197,21 @@ def test_a_near_copy_has_no_part_in_the_matrix_and_the_work_that_it_copies_does_
     assert (copied.model_output[6:] == -1).all()
 
 
+@pytest.mark.parametrize("audited", [False, True])
 def test_an_artist_who_repeats_anothers_works_does_not_take_the_name_test_away(
-    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame], audited: bool
 ) -> None:
-    """Five other artists are enough for the own cell. If two of them have the same works, four are left, and the name test decides."""
+    """Five other artists are enough for the own cell. If two of them have the same works, four are left, and the name test decides.
+
+    So it is if both are audited themselves, among names of another script.
+    """
     works, images, subjects = tables
+    if audited:
+        for artist, control in ((4, ARTISTS), (5, ARTISTS + 1)):
+            images["subject"] = images["subject"].replace(cell(subjects, control, "subject"), f"artist-{artist}")
+            put(subjects, artist, "kind", "artist")
+            put(subjects, artist, "name", f"Иван Петров {artist}")
+        subjects = subjects.drop(index=[ARTISTS, ARTISTS + 1]).reset_index(drop=True)
     six = np.isin(works.artist, range(6))
     few = Works(works.rows[six].reset_index(drop=True), works.embeddings[six], works.pool[:6], works.artist[six])
     assert not np.isnan(own_cell_p(few, images, subjects))
