@@ -5,6 +5,7 @@ caption file are read. Nothing is written.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import homes, unread_works, works_of
-from audit_assets.roster.pictures import open_work
+from audit_assets.roster.pictures import different, left_out, open_work
 from audit_assets.roster.prompt_names import spoken
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
@@ -111,6 +112,13 @@ def _opened(row: Row, look: Callable[[Row], None]) -> Row:
     return row
 
 
+def _first_work(files: Sequence[Path]) -> Image.Image | None:
+    for file in files:
+        with suppress(InputError):  # it is listed as left out
+            return open_work(file)
+    return None
+
+
 def _captions(audit: Audit) -> Iterator[Row]:
     assert audit.captions is not None
     try:
@@ -146,16 +154,12 @@ def _references(known: _Known) -> Iterator[Row]:
     works, without, matched = 0, [], 0
     for subject, (name, *_) in names.items():
         files = found.files.get(subject, [])
-        for file in files:
-            try:
-                image = open_work(file)
-            except InputError as error:
-                row.problems.append(str(error))
-                continue
-            works += 1
-            known.work = known.work or image
-        matched += bool(files)
-        known.with_works |= {subject} if files else set()
+        row.problems += left_out({subject: files})
+        works += (own := different(files))
+        matched += bool(own)
+        known.with_works |= {subject} if own else set()
+        if own and known.work is None:
+            known.work = _first_work(files)
         if not files and subject not in found.refused:
             without.append(name)
     row.needed = False

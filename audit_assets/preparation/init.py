@@ -23,7 +23,7 @@ from audit_assets.roster.homes import unread_works, works_of
 from audit_assets.roster.name_forms import fault, mended
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
-from audit_assets.roster.pictures import open_work
+from audit_assets.roster.pictures import different, left_out
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import SUFFIXES, artist_folders, is_dropping
 from audit_assets.untrusted.spreadsheet import as_csv
@@ -325,14 +325,9 @@ def _works(file: Path, wanted: Wanted, found: Found) -> None:
     names = {slug(str(name)): [str(name), *aliases] for name, aliases in rows}
     works, readable = works_of(audit, names), 0
     for subject, (name, *_) in names.items():
-        good = 0
-        for own in works.files.get(subject, []):
-            try:
-                open_work(own)
-                good += 1
-            except InputError as error:
-                found.not_used.append(str(error))
-        readable += good
+        own = works.files.get(subject, [])
+        found.not_used += left_out({subject: own})
+        readable += (good := different(own))
         if good:
             found.used.append(f"{name}: {good} work{'' if good == 1 else 's'}")
         else:
@@ -343,12 +338,15 @@ def _works(file: Path, wanted: Wanted, found: Found) -> None:
 
 
 def _captions(file: Path, found: Found) -> None:
-    """List the caption files. InputError if there is none, or the first one is not readable."""
+    """List the caption files. InputError if there is none. What is wrong within one is listed, because the audit file can settle it."""
     audit = load_audit(file)
     assert audit.captions is not None
     shards = caption_shards(audit.captions.path, audit.base)
-    next(iter(caption_batches(shards[0])), None)
-    found.used.append(f"captions: {len(shards)} file{'' if len(shards) == 1 else 's'}")
+    try:
+        next(iter(caption_batches(shards[0])), None)
+        found.used.append(f"captions: {len(shards)} file{'' if len(shards) == 1 else 's'}")
+    except InputError as error:
+        found.not_used.append(str(error))
 
 
 def _listed(folders: Sequence[Path]) -> str:

@@ -32,14 +32,19 @@ def open_work(file: Path) -> Image.Image:
 
 def different(files: Sequence[Path]) -> int:
     """The number of works among files: those that can be read, with equal pixels counted once."""
-    with ThreadPoolExecutor(_THREADS) as threads:  # a decoder leaves Python's lock
-        return len({pixels for pixels, _ in threads.map(_work, files) if pixels})
+    return len({pixels for pixels, _ in _works(files) if pixels})
 
 
 def left_out(files: Mapping[str, Iterable[Path]]) -> list[str]:
     """One sentence per file of the artists' real works that counts as none, with the reason."""
-    found = (_work(file)[1] for own in files.values() for file in own)
-    return list(dict.fromkeys(problem for problem in found if problem))
+    found = _works([file for own in files.values() for file in own])
+    return list(dict.fromkeys(problem for _, problem in found if problem))
+
+
+def _works(files: Sequence[Path]) -> list[tuple[str, str]]:
+    """What `_work` says of each file."""
+    with ThreadPoolExecutor(_THREADS) as threads:  # a decoder leaves Python's lock
+        return list(threads.map(_work, files))
 
 
 def _work(file: Path) -> tuple[str, str]:

@@ -90,6 +90,15 @@ def test_an_image_with_one_stroke_is_not_blank() -> None:
     assert not is_blank(noise())
 
 
+@given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9), st.integers(0, 255), st.integers(0, 6))
+def test_blank_is_what_the_deviation_of_all_values_says(
+    seed: int, width: int, height: int, level: int, spread: int
+) -> None:
+    values = np.random.default_rng(seed).integers(level, level + spread + 1, (height, width, 3)).clip(0, 255)
+    if abs(values.std() - 1.0) > 1e-9:
+        assert is_blank(Image.fromarray(values.astype(np.uint8))) == bool(values.std() < 1.0)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "YCbCr", "LAB", "I;16"])
 def test_every_usual_mode_opens_as_rgb(tmp_path: Path, mode: str) -> None:
     base = noise() if mode != "LA" else noise().convert("L")
