@@ -49,7 +49,7 @@ class DiffusersSource:
     def _place(self) -> None:
         """Move the pipeline to the device, and compile it if the settings ask for it.
 
-        The memory layout is the one that `benchmarks/gpu.py` found faster on an H100: channels_last in a compiled UNet, the plain one otherwise.
+        `benchmarks/gpu.py` found on an H100 that channels_last is slower unless the model is compiled, so only a compiled UNet has it.
         """
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(self.device)
@@ -57,9 +57,13 @@ class DiffusersSource:
             return
         for name in _DENOISERS:
             if (network := getattr(self.pipeline, name, None)) is not None:
-                if is_cuda(self.device) and name == "unet":
+                if is_cuda(self.device) and self._is_compiled_unet:
                     network.to(memory_format=torch.channels_last)
                 network.compile()
+
+    @property
+    def _is_compiled_unet(self) -> bool:
+        return bool(self.settings["compile"]) and getattr(self.pipeline, "unet", None) is not None
 
     @cached_property
     def _from_pictures(self) -> Any:
@@ -76,6 +80,7 @@ class DiffusersSource:
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            **({"layout": "channels_last" if self._is_compiled_unet else "plain"} if is_cuda(self.device) else {}),
         }
 
     def lost_words(self, prompt: str) -> list[str]:

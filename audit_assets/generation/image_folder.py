@@ -58,7 +58,7 @@ def lacking(found: Homes, asked: Mapping[str, int], controls: Collection[str]) -
     images = sum(min(here[s], wanted) for s, wanted in asked.items())
     return (
         f"the folder {found.folder} has {images} of {sum(asked.values())} images so far: all images of {complete([s for s in asked if s not in controls])} artists "
-        f"and of {complete([s for s in asked if s in controls])} control names. What a plan promises holds once all of them lie there; `audit-assets prompts` lists them."
+        f"and of {complete([s for s in asked if s in controls])} control names. What a plan promises holds once all of them lie there, each with its prompt and none a copy; `audit-assets prompts` lists them."
     )
 
 
@@ -309,7 +309,9 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     unsaid = images[images["prompt"].isna()]
     if len(unsaid):
         found.append(f"{len(unsaid)} of {len(images)} images have no known prompt")
-    titles = [file for file, subject in zip(unsaid["file"], unsaid["subject"], strict=True) if _is_title(file, subject)]
+    asked_for = frozenset(word for template in protocol.templates for word in tokens(template))
+    rows = zip(unsaid["file"], unsaid["subject"], strict=True)
+    titles = [file for file, subject in rows if _is_title(file, subject, asked_for)]
     if titles:
         found.append(
             f"{len(titles)} of {len(images)} images have names that may be another prompt, such as {titles[0]!r}, and count for the first template; "
@@ -318,8 +320,10 @@ def deviations(table: pd.DataFrame, protocol: Protocol, subjects: pd.DataFrame) 
     return found
 
 
-def _is_title(file: str, subject: str) -> bool:
-    """Whether the name of a file has many words beside the subject's, as a prompt has."""
-    own = set(tokens(subject.replace("-", " ")))
+def _is_title(file: str, subject: str, asked_for: Collection[str]) -> bool:
+    """Whether the name of a file has many words beside those of the subject and of the templates, as another prompt has."""
+    own = {*tokens(subject.replace("-", " ")), *asked_for}
     words = tokens(re.sub(r"[_+-]", " ", PurePosixPath(file).stem))
-    return len([w for w in words if w not in own and w.isalpha() and len(w) > 1]) >= _WORDS_OF_A_TITLE
+    return (
+        len([w for w in words if w not in own and w.isalpha() and (len(w) > 1 or not w.isascii())]) >= _WORDS_OF_A_TITLE
+    )

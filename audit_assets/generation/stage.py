@@ -219,7 +219,7 @@ class ImitationStage:
         return sum(images_in(self.ws.protocol, asked_in_arms(self.ws, model)).values())
 
     def lacking(self, models: Sequence[str]) -> list[str]:
-        """One sentence per folder of images that has not all images yet. InputError if none of its folders is a subject's."""
+        """One sentence per folder of images that has not all images yet."""
         subjects = self.ws.subjects()
         controls = set(subjects.loc[subjects["kind"].isin(CONTROL_KINDS), "subject"].astype(str))
         found = []

@@ -4,7 +4,7 @@ Each statement is a question, an answer and a sentence, and, if the answer is no
 are those of the modules that apply them: control names of a stratum and shown images (``name_controls``), images per name
 (``similarities``), other names and other artists with works (``own_cell``), control names if too few other artists have works
 (``own_cell_companions.name_test_alone``), independent works (``perfect_imitator``), and Benjamini-Hochberg over all
-artists with works. Blank images and copied works show only in the run, so a plan counts what is asked for.
+artists with works. Blank images and near-identical works show only in the run, so a plan counts what is asked for.
 """
 
 from collections.abc import Mapping
@@ -335,7 +335,9 @@ def _seen(design: Design) -> Statement:
     lacking = f"have fewer than {needed} works or cannot be matched"
     if unidentified:
         lacking = f"have fewer than {needed} works, cannot be matched, or cannot be identified"
-    settle = dict.fromkeys([f"{needed} works per artist.", *(one.settle for one in unidentified)])
+    works = [f"{needed} works per artist."] if min(design.works) < needed else []
+    unmatched = [one.settle for one in _towards(design) if one.answer != YES and not works]
+    settle = dict.fromkeys([*works, *unmatched, *(one.settle for one in unidentified)])
     return Statement(
         asked, NO if enough else UNTESTED,
         f"{without} of {design.artists} artists {lacking}; none of them can be 'not shown to be imitated'.", " ".join(settle),

@@ -312,7 +312,7 @@ def _first_row(shard: Shard, first: bytes, some: Sequence[bytes]) -> Header:
     return Header(row, delimiter)
 
 
-_DECIMALS = re.compile(rb"-?[0-9]{1,3}([,.])[0-9]+")
+_DECIMALS = re.compile(rb"-?[0-9]{0,3}([,.])[0-9]+")
 
 
 def _decimal_point(lines: Iterable[bytes], delimiter: str) -> str:

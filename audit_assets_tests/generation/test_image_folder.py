@@ -234,6 +234,7 @@ def test_a_hostile_name_is_not_supplied(folder: Path, name: str) -> None:
         ("ada 0001 final", False),
         ("ada-2024-05-01-seed-42-steps-30-cfg-7.5-v2", False),
         ("3f2a9c1e77b04d5e", False),
+        ("夜の港に浮かぶ霧の中の船と灯台", True),
     ],
 )
 def test_names_of_files_that_may_be_prompts_are_said(folder: Path, tmp_path: Path, name: str, is_said: bool) -> None:

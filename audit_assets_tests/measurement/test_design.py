@@ -305,6 +305,14 @@ def test_of_several_artists_those_whose_names_are_not_read_are_counted_apart() -
     assert said(unread(artists=4), "called imitated").answer == YES
 
 
+@pytest.mark.parametrize(("works", "asks_for_works"), [(8, False), (4, True)])
+def test_works_are_asked_for_only_if_an_artist_has_too_few(works: int, asks_for_works: bool) -> None:
+    strata = {"locale it_IT": Stratum((works, 8), 99), "locale ja_JP": Stratum((8,), 20)}
+    seen = said(Design(strata, background=20), "perfect imitator")
+    assert ("works per artist" in seen.settle) == asks_for_works
+    assert "29 more control names of locale ja_JP" in seen.settle
+
+
 def test_control_names_that_are_not_read_count_for_matching_alone() -> None:
     enough, few = unread(names=150), unread(names=151)
     assert "no control name of 49" in said(enough, "steers").sentence

@@ -387,6 +387,7 @@ def test_numbers_of_twenty_digits_tell_rows_apart_as_they_stand(tmp_path: Path) 
         ('a;"5,75";u\nb;4,1;v\n', ["a"]),
         ("a;5.75;u\nb;4.1;v\n", ["a"]),
         ("a;6;u\nb;4;v\n", ["a"]),
+        ("a;6;1,024\nb;.4;2,048\n", ["a"]),
     ],
 )
 def test_scores_with_a_decimal_comma_are_numbers(tmp_path: Path, rows: str, kept: list[str]) -> None:

@@ -43,7 +43,7 @@ def what_still_works(rows: pd.DataFrame) -> Table:
     return Table(
         "What still works, beside the name as it is written. Yes: the images of this way are identified above controls that were asked in the same way, and "
         "match the artist’s works. No: they are not, and this audit would have seen a perfect imitator. Shares are means over the subjects that could be asked, "
-        "of shown images; by name: of the headline. Controls: control names in this way; of ways without a name, other prompts. Of a given work, shares are of the nearness to the artist’s other "
+        "of shown images; by name: of the images that the name itself drew, among the same labels. Controls: control names in this way; of ways without a name, other prompts. Of a given work, shares are of the nearness to the artist’s other "
         "works that the images keep, and controls are artists of whom nothing is claimed. Withheld: images that were "
         "blocked, refused, rewritten or failed. P-values are not adjusted over arms and artists.",
         columns(
