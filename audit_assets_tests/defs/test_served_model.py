@@ -172,7 +172,8 @@ def test_a_killed_client_does_not_pay_twice_and_a_cap_holds(
         assert start(config, environment).wait(timeout=400) != 0
         text = said(config)
         assert "api.maximum_images: 50 of 50" in text, text
-        assert len(server.asked) == 50
+        # A request is counted before it is sent, and the client can be killed in between.
+        assert len(server.asked) in (49, 50)
         calls = [(b["prompt"], b["seed"]) for b in server.asked]
         lost = len(calls) - len(set(calls))
         assert lost <= 2  # the calls under way when the client was killed
