@@ -4,6 +4,7 @@ There is one reading of images, for real works and for images that an operator s
 """
 
 import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ except ImportError:
 else:
     register_heif_opener()
     HEIC_IS_READ = True
+
+# Pillow prints one line for each field of a damaged EXIF, and one file can have 65,535 of them.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAXIMUM_PIXELS = 64_000_000
 BACKGROUND = "white"

@@ -412,3 +412,14 @@ def test_no_text_of_a_picture_holds_the_reader_up(tmp_path: Path, field: str, te
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png", pnginfo=known)
     code = f"from pathlib import Path; from audit_assets.untrusted.saved_images import said_in; said_in(Path({str(tmp_path / 'a.png')!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["0.png", "0.jpg"])
+def test_an_exif_of_thousands_of_damaged_fields_prints_nothing(tmp_path: Path, name: str) -> None:
+    fields = b"".join(struct.pack("<HHII", tag, 2, 800_000, 100) for tag in range(5000))
+    exif = b"II*\0" + struct.pack("<IH", 8, 5000) + fields
+    Image.new("RGB", (8, 8)).save(tmp_path / name, exif=b"Exif\0\0" + exif)
+    code = f"from pathlib import Path; from audit_assets.untrusted import images, saved_images; p = Path({str(tmp_path / name)!r})\n"
+    code += "saved_images.said_in(p); images.open_image(p)"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
