@@ -43,12 +43,12 @@ def run(stage: str) -> dict[str, Any]:
 
 
 def last_results() -> dict[str, Any]:
-    """Return the kept results of the last run here; in a new clone, the results that the page was made from."""
-    for file in (BENCH, FIGURES):
-        if file.exists():
-            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return found
-    return {"stages": {}}
+    """Return the kept results of the last run here, in a new clone those that the page was made from; of a GPU always the latter."""
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in (BENCH, FIGURES) if file.exists()]
+    found: dict[str, Any] = kept[0] if kept else {"stages": {}}
+    if kept and "gpu" in kept[-1]["stages"]:  # no stage of this command makes it
+        found["stages"]["gpu"] = kept[-1]["stages"]["gpu"]
+    return found
 
 
 def main() -> int:
