@@ -67,36 +67,54 @@ def auc_intervals(
     of_image = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
     figures = np.full((3, subjects), np.nan)
     works = np.bincount(of_work[of_work >= 0], minlength=subjects)
+    clusters = _clusters(of_image)
     for s in np.flatnonzero(works):
         own = of_image == s
         if own.any() and not own.all():
-            figures[:, s] = _one(d[of_work == s], own, of_image, confidence)
+            figures[:, s] = _one(d[of_work == s], own, clusters, confidence)
     auc, low, high = figures
     return Auc(auc, low, high, works)
 
 
+def _clusters(of_image: IntArray) -> IntArray:
+    """Number the clusters of images: one per subject, and one per image whose subject is not tested (-1), because it is unknown here."""
+    cluster, unknown = of_image.copy(), np.flatnonzero(of_image == -1)
+    cluster[unknown] = of_image.max(initial=-1) + 1 + np.arange(len(unknown))
+    return cluster
+
+
+def _placements(mine: FloatArray, theirs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the share of pairs in which the own image is nearer (a tie counts half): per work, per own and per other image.
+
+    ``mine`` (works, own images) and ``theirs`` (works, other images) are distances. Places of the other images among the
+    few own ones give all counts, which are whole or half numbers, without a table of pairs.
+    """
+    (works, own), others = mine.shape, theirs.shape[1]
+    by_work, by_image, by_other = np.zeros(works), np.zeros(own), np.zeros(others)
+    for work in range(works):
+        order = np.argsort(mine[work], kind="stable")
+        for side in ("left", "right"):  # own images that are nearer, and those that are no farther
+            nearer = np.searchsorted(mine[work][order], theirs[work], side=side)
+            by_other += nearer
+            by_image[order] += others - np.cumsum(np.bincount(nearer, minlength=own + 1))[:own]
+            by_work[work] += nearer.sum()
+    return by_work / (2 * own * others), by_image / (2 * works * others), by_other / (2 * works * own)
+
+
 def _one(
-    d: FloatArray, own: npt.NDArray[np.bool_], of_image: IntArray, confidence: float
+    d: FloatArray, own: npt.NDArray[np.bool_], clusters: IntArray, confidence: float
 ) -> tuple[float, float, float]:
-    other = of_image[~own]
-    clusters, cluster = np.unique(other, return_inverse=True)
-    # An image whose subject is not tested (-1) is its own cluster, because its subject is unknown here.
-    unknown = np.flatnonzero(other == -1)
-    if len(unknown):
-        cluster = cluster.copy()
-        cluster[unknown] = np.arange(len(clusters), len(clusters) + len(unknown))
-        cluster = np.unique(cluster, return_inverse=True)[1]
-    sizes = np.bincount(cluster).astype(np.float64)
-    mine, theirs = d[:, own][:, :, None], d[:, ~own][:, None, :]
-    placements = (mine < theirs) + 0.5 * (mine == theirs)
-    auc = float(placements.mean())
+    other = clusters[~own]
+    counted = np.bincount(other)
+    present = counted > 0
+    sizes = counted[present].astype(np.float64)
+    by_work, by_image, by_other = _placements(d[:, own], d[:, ~own])
+    auc = float(by_work.mean())
     n1, n2 = int(own.sum()), len(other)
     if n1 < 2:
         return auc, np.nan, np.nan
-    by_image = placements.mean(axis=(0, 2))
-    by_cluster = np.bincount(cluster, weights=placements.mean(axis=(0, 1))) / sizes
+    by_cluster = np.bincount(other, weights=by_other)[present] / sizes
     m = len(sizes)
-    by_work = placements.mean(axis=(1, 2))
     parts = [(by_image.var(ddof=1) / n1, n1 - 1)]
     if m > 1:
         parts.append((m / (m - 1) * float(np.sum((sizes / n2 * (by_cluster - auc)) ** 2)), m - 1))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.matching import SMALLEST_P, Alternative, RankSum, RankSumTable, midranks
+from audit_assets.measurement.matching import SMALLEST_P, Alternative, Ranked, RankSum, RankSumTable, rank_sums
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices
 
 FLOAT_BITS = 1000
@@ -93,7 +93,12 @@ def rank_sum_exact(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative:
 
 
 def rank_sum_exact_table(
-    distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
+    distances: npt.ArrayLike,
+    subject_of_image: npt.ArrayLike,
+    subjects: int,
+    *,
+    alternative: Alternative,
+    ranked: Ranked | None = None,
 ) -> RankSumTable:
     """Compute the exact test of each real work (row) against each subject, as ``matching.rank_sum_table`` does.
 
@@ -105,13 +110,14 @@ def rank_sum_exact_table(
     if d.ndim != 2 or not np.isfinite(d).all():
         raise ValueError(f"The distances {d.shape} must be finite, of shape (references, images); embed again.")
     who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
-    membership = who[:, None] == np.arange(subjects)
-    images = membership.sum(axis=0)
-    ranks, ties = midranks(d)
-    u = ranks @ membership.astype(np.float64) - images * (images + 1) / 2
+    images = np.bincount(who[who >= 0], minlength=subjects)
+    sums, ties = ranked or rank_sums(d, who, subjects)
+    u = sums - images * (images + 1) / 2
     tied = np.zeros(u.shape)
-    for row in np.flatnonzero(ties):
-        tied[row] = _tied_pairs(d[row], membership)
+    if ties.any():
+        membership = who[:, None] == np.arange(subjects)
+        for row in np.flatnonzero(ties):
+            tied[row] = _tied_pairs(d[row], membership)
     n1 = np.broadcast_to(images, u.shape)
     return RankSumTable(_look_up(u, tied, n1, d.shape[1] - n1, alternative), images, d.shape[1] - images)
 

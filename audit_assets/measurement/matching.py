@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
+from scipy import sparse, special
 
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.typed import typed
@@ -112,14 +112,24 @@ def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> Fl
     return 1.0 - real @ made.T
 
 
+Ranked = tuple[FloatArray, FloatArray]
+"""Sums of ranks (works, subjects) and tie terms (works,), which serve every alternative."""
+_ROWS_AT_ONCE = 128
+
+
 def rank_sum_table(
-    distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int, *, alternative: Alternative
+    distances: npt.ArrayLike,
+    subject_of_image: npt.ArrayLike,
+    subjects: int,
+    *,
+    alternative: Alternative,
+    ranked: Ranked | None = None,
 ) -> RankSumTable:
     """Compute Wilcoxon's rank-sum test by normal approximation, of each real work (row) against each subject.
 
     ``distances`` has shape (references, n). ``subject_of_image`` (n,) holds integers below ``subjects``. The index -1
     marks an image of an untested subject, which belongs to the others of each subject. The function ranks each row once
-    and then sums ranks. ``closer`` tests whether own distances are smaller. ``two_sided`` tests whether they differ, so
+    and then sums ranks, unless ``ranked`` has the sums already. ``closer`` tests whether own distances are smaller. ``two_sided`` tests whether they differ, so
     an artist whose imitations lie *farther* away than those of all others is also significant.
 
     The test has no continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
@@ -138,13 +148,28 @@ def rank_sum_table(
     who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
     if subjects < 2 and not (who < 0).any():
         raise ValueError("One subject alone has no others to compare with; audit at least two subjects.")
-    membership = (who[:, None] == np.arange(subjects)).astype(np.float64)
-    n1 = membership.sum(axis=0)
+    n1 = np.bincount(who[who >= 0], minlength=subjects).astype(np.float64)
     n2 = d.shape[1] - n1
-    ranks, ties = midranks(d)
-    u = ranks @ membership - n1 * (n1 + 1) / 2
+    sums, ties = ranked or rank_sums(d, who, subjects)
+    u = sums - n1 * (n1 + 1) / 2
     result = _from_u(u, n1[None, :], n2[None, :], ties[:, None], alternative)
     return RankSumTable(result, n1.astype(np.int64), n2.astype(np.int64))
+
+
+def rank_sums(distances: FloatArray, subject_of_image: IntArray, subjects: int) -> Ranked:
+    """Return the sums of the ranks of each subject's images within each row, shape (a, s), and the tie terms of the rows, shape (a,).
+
+    Ranks are whole or half numbers, so the sums are exact in any order. Few rows are ranked at once, to save memory.
+    """
+    rows, images = distances.shape
+    own = np.flatnonzero(subject_of_image >= 0)
+    membership = sparse.csr_array((np.ones(len(own)), (subject_of_image[own], own)), shape=(subjects, images))
+    sums, ties = np.empty((rows, subjects)), np.empty(rows)
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        ranks, ties[block] = midranks(distances[block])
+        sums[block] = np.asarray(membership @ ranks.T).T
+    return sums, ties
 
 
 def midranks(values: FloatArray) -> tuple[FloatArray, FloatArray]:

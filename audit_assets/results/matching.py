@@ -30,6 +30,7 @@ from audit_assets.warehouse.images import SHOW_NOTHING
 from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
+_ARTISTS_AT_ONCE = 32
 CONTROLS = (("reassigned", True), ("deranged", False))
 """Real works given to artists at random: by any permutation, as the paper allows, and by one that gives
 no artist their own."""
@@ -144,35 +145,40 @@ def _rank_sums(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol
     """Run the paper's test with each artist's first work, and the exact test with the mean distance to all works."""
     works = real[real["subject"].isin(group.members)]
     first = works.drop_duplicates("subject").set_index("subject").loc[group.members]
-    made = vectors(group.images["embedding"])
-    settings = protocol.matching
-    to_first = matching.cosine_distances(vectors(first["embedding"]), made)
-    of_first = _auc(to_first, np.arange(len(group.members)), group)
+    n = len(group.members)
+    made, of_image = vectors(group.images["embedding"])[group.shown], group.index[group.shown]
+    distances = matching.cosine_distances(vectors(first["embedding"]), made)
+    of_first = auc_intervals(distances, np.arange(n), of_image, subjects=n)
+    ranked = matching.rank_sums(distances, of_image, n)
     for alternative in ALTERNATIVES:
-        test = matching.paper_test(
-            references=vectors(first["embedding"]),
-            imitations=made,
-            subject_of_imitation=group.index,
-            blank=group.blank,
-            alternative=alternative,
-            alpha=settings.alpha,
-        )
-        _rank_sum(out, group, "rank_sum_asymptotic", alternative, test.table, of_first, 1, protocol)
+        table = matching.rank_sum_table(distances, of_image, n, alternative=alternative, ranked=ranked)
+        _rank_sum(out, group, "rank_sum_asymptotic", alternative, table, of_first, 1, protocol)
 
-    distances = matching.cosine_distances(vectors(works["embedding"]), made)
     artist = _positions(works["subject"], group.members)
-    count = np.bincount(artist, minlength=len(group.members))
-    mean = (np.arange(len(group.members))[:, None] == artist) @ distances / count[:, None]
-    of_all = _auc(distances, artist, group)
+    of_all = _mean_distances(vectors(works["embedding"]), artist, made, of_image, out=distances)
+    ranked = matching.rank_sums(distances, of_image, n)
     for alternative in ALTERNATIVES:
-        table = rank_sum_exact_table(
-            mean[:, group.shown], group.index[group.shown], len(group.members), alternative=alternative
-        )
-        _rank_sum(out, group, "rank_sum_exact", alternative, table, of_all, count, protocol)
+        table = rank_sum_exact_table(distances, of_image, n, alternative=alternative, ranked=ranked)
+        _rank_sum(out, group, "rank_sum_exact", alternative, table, of_all, np.bincount(artist, minlength=n), protocol)
 
 
-def _auc(distances: FloatArray, artist: IntArray, group: Group) -> Auc:
-    return auc_intervals(distances[:, group.shown], artist, group.index[group.shown], subjects=len(group.members))
+def _mean_distances(works: FloatArray, artist: IntArray, made: FloatArray, of_image: IntArray, out: FloatArray) -> Auc:
+    """Put each artist's mean distance of all works to each image into ``out`` (artists, images), and return the AUC over all works.
+
+    The distances of all works to all images, which are gigabytes for thousands of artists, exist for a few artists at once.
+    """
+    parts = []
+    for start in range(0, len(out), _ARTISTS_AT_ONCE):
+        own = (artist >= start) & (artist < start + _ARTISTS_AT_ONCE)
+        distances = matching.cosine_distances(works[own], made)
+        for s in range(start, min(start + _ARTISTS_AT_ONCE, len(out))):
+            out[s] = distances[artist[own] == s].mean(axis=0)
+        parts.append(auc_intervals(distances, artist[own], of_image, subjects=len(out)))
+    having = [part.works > 0 for part in parts]
+    auc, low, high = (
+        np.select(having, [getattr(part, name) for part in parts], np.nan) for name in ("auc", "low", "high")
+    )
+    return Auc(auc, low, high, np.bincount(artist, minlength=len(out)))
 
 
 def _rank_sum(
@@ -198,7 +204,7 @@ def _rank_sum(
         **own,
         **common,
         p_adjusted=adjusted,
-        significant=(adjusted < protocol.matching.alpha).astype(float),
+        significant=(adjusted <= protocol.matching.alpha).astype(float),
         unreachable=unreachable(own["p_value"], own["p_floor"], "bonferroni", alpha=protocol.matching.alpha),
         auc=auc.auc,
         auc_low=auc.low,
