@@ -129,8 +129,9 @@ def rank_sum_table(
 
     ``distances`` has shape (references, n). ``subject_of_image`` (n,) holds integers below ``subjects``. The index -1
     marks an image of an untested subject, which belongs to the others of each subject. The function ranks each row once
-    and then sums ranks, unless ``ranked`` has the sums already. ``closer`` tests whether own distances are smaller. ``two_sided`` tests whether they differ, so
-    an artist whose imitations lie *farther* away than those of all others is also significant.
+    and then sums ranks, unless ``ranked`` has the sums already. ``closer`` tests whether own distances are smaller.
+    ``two_sided`` tests whether they differ, so an artist whose imitations lie *farther* away than those of all others is
+    also significant.
 
     The test has no continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
     *Nonparametrics*, section 1.4). Each entry therefore equals ``scipy.stats.mannwhitneyu(method="asymptotic",

@@ -23,6 +23,7 @@ from audit_assets.measurement.matching import (
     paper_test,
     random_assignments,
     rank_sum_table,
+    rank_sums,
     reassigned,
 )
 from audit_assets_tests.measurement.test_identification import schema_columns
@@ -63,6 +64,17 @@ def test_with_ties_the_test_equals_scipys_mann_whitney_without_continuity(ours: 
         expected = stats.mannwhitneyu(x, y, alternative=theirs, method="asymptotic", use_continuity=False)
         assert result.p_value[row] == pytest.approx(expected.pvalue, abs=1e-12)
         assert result.auc[row] == pytest.approx(1 - expected.statistic / (len(x) * len(y)), abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 127, 128, 129, 300])
+def test_rank_sums_of_any_number_of_rows_are_those_of_scipys_ranks(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    distances, who = rng.integers(0, 20, (rows, 40)).astype(float), rng.integers(-1, 5, 40)
+    sums, ties = rank_sums(distances, who, 6)
+    ranks = stats.rankdata(distances, axis=1)
+    np.testing.assert_array_equal(sums, np.stack([ranks[:, who == s].sum(axis=1) for s in range(6)], axis=1))
+    counts = [np.unique(row, return_counts=True)[1] for row in distances]
+    np.testing.assert_array_equal(ties, [np.sum(n**3 - n) for n in counts])
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=6))
