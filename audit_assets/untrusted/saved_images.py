@@ -367,7 +367,8 @@ def _of_name(stem: str) -> Said | None:
 
 _READERS = (
     ("invokeai_metadata", "sd-metadata", "dream"),
-    ("parameters", "usercomment"),
+    ("parameters",),
+    ("usercomment",),
     (_EASY,),
     ("prompt", "workflow"),
     ("comment",),

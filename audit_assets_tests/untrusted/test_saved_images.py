@@ -423,3 +423,16 @@ def test_an_exif_of_thousands_of_damaged_fields_prints_nothing(tmp_path: Path, n
     code += "saved_images.said_in(p); images.open_image(p)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
     assert (ran.stdout, ran.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(("other", "prompt"), [(A1111, True), (A1111.replace("Ada Example", "Bo Sample"), False)])
+def test_an_exif_that_contradicts_the_texts_of_a_png_is_said(tmp_path: Path, other: str, prompt: bool) -> None:
+    exif, info = Image.Exif(), PngImagePlugin.PngInfo()
+    exif[0x0112] = 1
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + other.encode("utf-16-be")
+    info.add_text("parameters", A1111)
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png", exif=exif, pnginfo=info)
+    found = said_in(tmp_path / "0.png")
+    assert found is not None
+    assert (found.prompt is not None and found.texts == ()) == prompt
+    assert len(found.texts) == (0 if prompt else 2)
