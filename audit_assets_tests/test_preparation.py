@@ -214,8 +214,11 @@ def test_init_and_check_count_a_picture_in_two_formats_once_and_leave_a_blank_on
     found = write_audit(tmp_path / "audit.yaml", wanted(works=own))
     assert f"Mara Ulvang: {count} works" in found.used
     assert [line for line in found.not_used if "white.png" in line and "is blank" in line]
+    (copy,) = [line for line in found.not_used if "is the same picture as" in line]
+    assert "again.bmp" in copy
     (row,) = [row for row in check(tmp_path / "audit.yaml") if row.part == "real works"]
     assert row.understood.startswith(f"{count} works of 1 artist")
+    assert copy in row.understood
     assert len(row.problems) == 2
 
 

@@ -26,7 +26,7 @@ from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_batches, caption_shards
 from audit_assets.roster.homes import homes, unread_works, works_of
-from audit_assets.roster.pictures import different, left_out, open_work
+from audit_assets.roster.pictures import different, left_out, open_work, repeated
 from audit_assets.roster.prompt_names import spoken
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
@@ -167,6 +167,7 @@ def _references(known: _Known) -> Iterator[Row]:
     if without:
         row.understood += f"; no works of {_listed(without)}"
     row.understood += "".join(f"; not read: {unread.sentence()}" for unread in unread_works(found))
+    row.understood += "".join(f"; {copy}" for copy in repeated(found.files))
     if not works and not row.problems:
         row.problems.append(
             "no artist has works here, so no verdict is possible; name each folder as its artist is named in the audit file."

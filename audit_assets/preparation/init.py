@@ -23,7 +23,7 @@ from audit_assets.roster.homes import unread_works, works_of
 from audit_assets.roster.name_forms import fault, mended
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
-from audit_assets.roster.pictures import different, left_out
+from audit_assets.roster.pictures import different, left_out, repeated
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import SUFFIXES, artist_folders, is_dropping
 from audit_assets.untrusted.spreadsheet import as_csv
@@ -326,7 +326,7 @@ def _works(file: Path, wanted: Wanted, found: Found) -> None:
     works, readable = works_of(audit, names), 0
     for subject, (name, *_) in names.items():
         own = works.files.get(subject, [])
-        found.not_used += left_out({subject: own})
+        found.not_used += [*left_out({subject: own}), *repeated({subject: own})]
         readable += (good := different(own))
         if good:
             found.used.append(f"{name}: {good} work{'' if good == 1 else 's'}")

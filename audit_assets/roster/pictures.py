@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.hashing import sha256_once
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import is_blank
 
@@ -39,6 +40,17 @@ def left_out(files: Mapping[str, Iterable[Path]]) -> list[str]:
     """One sentence per file of the artists' real works that counts as none, with the reason."""
     found = _works([file for own in files.values() for file in own])
     return list(dict.fromkeys(problem for _, problem in found if problem))
+
+
+def repeated(files: Mapping[str, Sequence[Path]]) -> list[str]:
+    """One sentence per file of an artist's real works that has the pixels of an earlier one in another format. Equal files are listed elsewhere."""
+    found = []
+    for own in files.values():
+        first = dict[str, Path]()
+        for file, (pixels, _) in zip(own, _works(own), strict=True):
+            if pixels and (same := first.setdefault(pixels, file)) != file and sha256_once(same) != sha256_once(file):
+                found.append(f"{file}: is the same picture as {same.name!r}; copies count once.")
+    return found
 
 
 def _works(files: Sequence[Path]) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.homes import names_of, shared, unread_works
-from audit_assets.roster.pictures import left_out
+from audit_assets.roster.pictures import left_out, repeated
 from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.label_words import label_words
@@ -161,8 +161,9 @@ class Driver:
         return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
 
     def works_left_out(self) -> list[str]:
-        """One sentence per file of real works that counts as none, because it cannot be read or is blank. The run lists them once it read them."""
-        found = [one_line(f"not a work: {line}") for line in left_out(self.ws.works().files)]
+        """One sentence per file of real works that counts as none: it cannot be read, is blank (the run lists these too), or repeats a picture."""
+        files = self.ws.works().files
+        found = [one_line(f"not a work: {line}") for line in (*left_out(files), *repeated(files))]
         more = len(found) - MOST_LINES
         return found[:MOST_LINES] + (
             [f"not a work: {more} more files; `audit-assets check` names them all"] if more > 0 else []
