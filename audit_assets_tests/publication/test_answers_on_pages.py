@@ -204,3 +204,5 @@ def test_without_other_artists_no_sentence_speaks_of_their_works(test: str, word
 def test_a_label_that_took_no_image_is_not_compared(identified: int, said: bool) -> None:
     row = {"names": 99, "names_reaching": 4.0, "label_reaching": 99.0, "identified": identified, "name_p": 1.0}
     assert ("were taken for this name as often" in argument.beside_names(row)) == said
+    assert ("each did at least as well" in argument.beside_names(row)) != said
+    assert ("4 were recognised at least as well" in argument.beside_names(row)) == said

@@ -93,7 +93,9 @@ def beside_names(row: Row) -> str:
     who = f"Of {counted(names, 'invented name')} of the same origin"
     did = "none was recognised as well in its own images" if not reaching else _reached(reaching)
     by_label = known(row["label_reaching"])
-    if by_label and known(row["identified"]):  # as often as never says nothing
+    if by_label and not known(row["identified"]):
+        return f"{who}, each did at least as well, so this shows nothing."
+    if by_label:
         did += f", and images of {by_label:.3g} were taken for this name as often"
     return f"{who}, {did}. If the name meant nothing to the model, that would occur in {one_in(known(row['name_p']) or 1)} cases."
 
