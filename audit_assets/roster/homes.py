@@ -12,7 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,17 +73,17 @@ def homes(folder: Path, names: Names) -> Homes:
     A folder that could be two subjects' belongs to neither. A link that has a subject's name is that subject's, and is
     refused when its images are listed.
     """
-    claims = _Claims(names)
+    claims = _claims(tuple((subject, tuple(spelt)) for subject, spelt in names.items()))
     own: dict[str, list[Path]] = {}
     strays = []
     for entry in entries(folder):
         if is_dropping(entry.name) or not (entry.is_symlink() or os.path.isdir(entry)):
             continue
-        subjects = claims.of(entry.name)
-        if len(subjects) == 1:
-            own.setdefault(subjects[0], []).append(entry)
+        subject, why = claims.owner(entry.name)
+        if subject is not None:
+            own.setdefault(subject, []).append(entry)
         else:
-            strays.append((entry, claims.why(entry.name, subjects)))
+            strays.append((entry, why))
     for folders in own.values():
         folders.sort(key=lambda f: (unicodedata.normalize("NFC", f.name), f.name))
     return Homes(folder, own, strays)
@@ -99,6 +99,7 @@ class _Claims:
         self.bag: dict[tuple[str, ...], list[str]] = defaultdict(list)
         self.starts: dict[str, list[str]] = defaultdict(list)
         """Names in words, by the first two letters of each word. It is filled for the first folder without a subject."""
+        self.owner = cache(self._owner)
         for subject, own in names.items():
             for spelling in dict.fromkeys([subject, own[0]]):
                 self.exact[spelling].append(subject)
@@ -106,6 +107,11 @@ class _Claims:
                 if words := tuple(tokens(name)):
                     self.words[words].append(subject)
                     self.bag[parts_in_any_order(name)].append(subject)
+
+    def _owner(self, folder: str) -> tuple[str | None, str]:
+        """The subject that a folder belongs to, or None and the reason."""
+        subjects = self.of(folder)
+        return (subjects[0], "") if len(subjects) == 1 else (None, self._why(folder, subjects))
 
     def of(self, folder: str) -> list[str]:
         parts, form = parts_in_any_order(folder), mended(folder.strip())
@@ -116,7 +122,7 @@ class _Claims:
         )
         return sorted(set(found or self.bag.get(parts) or []))
 
-    def why(self, folder: str, subjects: Sequence[str]) -> str:
+    def _why(self, folder: str, subjects: Sequence[str]) -> str:
         if subjects:
             return f"this folder belongs to no one subject: {' and '.join(repr(self.names[s][0]) for s in subjects)} have this name; rename it to the slug of one"
         near = self._near(folder)
@@ -134,6 +140,12 @@ class _Claims:
         spelt = {name for word in own for name in self.starts.get(word[:2], ())}
         near = difflib.get_close_matches(" ".join(own), sorted(spelt), n=1, cutoff=0.75)
         return self.words[tuple(near[0].split())][0] if near else None
+
+
+@lru_cache(maxsize=4)
+def _claims(names: tuple[tuple[str, tuple[str, ...]], ...]) -> _Claims:
+    """The claims of these names. An audit asks for the same ones before every step."""
+    return _Claims(dict(names))
 
 
 class Works(NamedTuple):
