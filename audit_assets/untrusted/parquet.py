@@ -26,12 +26,15 @@ class Bomb(ValueError):
     """the file would become larger in memory than any file of its size has cause to"""
 
 
-def check_declared(source: Any, size: int, rows_at_once: int, columns: list[str] | None = None) -> None:
+def check_declared(
+    source: Any, size: int, rows_at_once: int, columns: list[str] | None = None, metadata: pq.FileMetaData | None = None
+) -> None:
     """Raise Bomb if reading ``rows_at_once`` rows of a parquet file of ``size`` bytes takes more than LARGEST_BATCH.
 
-    pyarrow opens ``source``. ``columns`` are the columns that will be read, by default all.
+    pyarrow opens ``source``. ``columns`` are the columns that will be read, by default all. ``metadata`` is what the footer
+    declares, if it was read already.
     """
-    metadata = pq.read_metadata(source)
+    metadata = pq.read_metadata(source) if metadata is None else metadata
     if metadata.num_rows > _MOST_TO_ONE * size + _FREE_ROWS:
         raise Bomb(f"it declares {metadata.num_rows} rows in {size} bytes")
     texts = []

@@ -129,3 +129,38 @@ def test_several_tables_are_read_in_the_order_given(tmp_path: Path) -> None:
     assert warehouse.read_all(["b", "empty", "a"])["n"].tolist() == [3, 4, 1, 2]
     assert list(warehouse.read_all(["empty"])) == ["subject", "n"]
     assert warehouse.read_all([]).empty
+
+
+COLUMNS = st.sampled_from(
+    [
+        pd.Series([1, 2]),
+        pd.Series([1.5, None]),
+        pd.Series([None, None], dtype="float64"),
+        pd.Series([3, None], dtype="Int32"),
+        pd.Series([4, 5], dtype="int32"),
+        pd.Series([True, False]),
+        pd.Series([True, None], dtype="boolean"),
+        pd.Series(["a", "é"]),
+        pd.Series(["a", None]),
+        pd.Series([None, None], dtype="object"),
+        pd.Series([[0.5, 1.0], [2.0]]),
+        pd.Series([pd.Timestamp("2026-01-01"), pd.NaT]),
+        pd.Series(["a", "b"], dtype="category"),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames=st.lists(st.tuples(COLUMNS, COLUMNS, st.integers(0, 2)), max_size=4))
+def test_several_tables_read_at_once_are_what_pandas_makes_of_each_one(
+    frames: list[tuple[pd.Series, pd.Series, int]],
+) -> None:
+    """Tables of one kind are joined before pandas takes them, and tables of other kinds after."""
+    with TemporaryDirectory() as folder:
+        warehouse = Warehouse(Path(folder))
+        for number, (one, other, rows) in enumerate(frames):
+            warehouse.write(f"t/{number}", pd.DataFrame({"one": one, "other": other}).iloc[:rows], "h")
+        each = [warehouse.read(f"t/{number}") for number in range(len(frames))]
+        filled = [frame for frame in each if len(frame)] or each[:1]
+        expected = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+        pd.testing.assert_frame_equal(warehouse.read_all([f"t/{number}" for number in range(len(frames))]), expected)
