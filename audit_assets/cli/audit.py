@@ -60,6 +60,7 @@ def plan(config: Config = DEFAULT) -> None:
     from audit_assets.runs.driver import driver as opened
     from audit_assets.runs.label_words import label_words
     from audit_assets.runs.progress import shown
+    from audit_assets.runs.real_works import works_left_out
     from audit_assets.workspace import Workspace
 
     quiet()
@@ -75,7 +76,7 @@ def plan(config: Config = DEFAULT) -> None:
             notes = [*driver.roster_notes(), *of_labels]
             models = driver.models()
             unread = [*driver.unread(), *driver.imitations.lacking(models), *driver.imitations.bills(models)]
-            unread += [*driver.works_left_out(), *driver.arms_asked()]
+            unread += [*works_left_out(driver.ws), *driver.arms_asked()]
             design = driver.results.design(not_read)
     except Unwritable as error:
         ws = Workspace.existing(config)

@@ -13,7 +13,7 @@ from audit_assets.defs.resources import DEPLOYMENT, AuditResource
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
 from audit_assets.roster.captions import new_shards
-from audit_assets.roster.homes import names_of, shared, unread_table, unread_works
+from audit_assets.roster.homes import file_hashes, names_of, shared, unread_table, unread_works
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
@@ -250,7 +250,7 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     unread = unread_works(works)
     rows = unread_table(unread)
     ws.warehouse.write("unread_works", rows, digest([rows.to_json(), references.VERSION]))
-    twice = shared(works.files, names_of(ws.audit, table))
+    twice = shared(file_hashes(works.files), names_of(ws.audit, table))
     keep_notes(ws.warehouse, WORKS, twice, ws.audit.base)
     return finished(
         table,

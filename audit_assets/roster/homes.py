@@ -10,7 +10,7 @@ import difflib
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
@@ -250,13 +250,22 @@ def _copies(place: str, prefix: str, folder: Path) -> list[Unread]:
     return found
 
 
-def shared(files: Mapping[str, Sequence[Path]], names: Names) -> list[str]:
-    """One sentence per pair of artists who have the same files among their works."""
-    owners: dict[str, set[str]] = defaultdict(set)
+def file_hashes(files: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    """The hashes of each artist's files. A file that cannot be read has none: it is left out, and listed there."""
+    found: dict[str, list[str]] = {subject: [] for subject in files}
     for subject, own in files.items():
         for file in own:
-            with suppress(InputError):  # a file that cannot be read is left out, and listed there
-                owners[sha256_once(file)].add(subject)
+            with suppress(InputError):
+                found[subject].append(sha256_once(file))
+    return found
+
+
+def shared(hashes: Mapping[str, Iterable[str]], names: Names) -> list[str]:
+    """One sentence per pair of artists who have the same hashes among those of their works."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for subject, own in hashes.items():
+        for one in own:
+            owners[one].add(subject)
     pairs: dict[tuple[str, str], int] = defaultdict(int)
     for subjects in owners.values():
         ordered = sorted(subjects)

@@ -42,6 +42,11 @@ def left_out(files: Mapping[str, Iterable[Path]]) -> list[str]:
     return list(dict.fromkeys(problem for _, problem in found if problem))
 
 
+def hashes(files: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    """The hashes of the pixels of each artist's works, without the files that count as none."""
+    return {subject: [pixels for pixels, _ in _works(own) if pixels] for subject, own in files.items()}
+
+
 def repeated(files: Mapping[str, Sequence[Path]]) -> list[str]:
     """One sentence per file of an artist's real works that has the pixels of an earlier one in another format. Equal files are listed elsewhere."""
     found = []

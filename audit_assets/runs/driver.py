@@ -29,12 +29,12 @@ from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
-from audit_assets.roster.homes import names_of, shared, unread_works
-from audit_assets.roster.pictures import left_out, repeated
+from audit_assets.roster.homes import unread_works
 from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.label_words import label_words
 from audit_assets.runs.lost_runs import DRIVER, alive
+from audit_assets.runs.real_works import MOST_LINES, repeated_works
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.notes import LABELS, notes_on
 from audit_assets.warehouse.places import check
@@ -42,9 +42,6 @@ from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
-
-MOST_LINES = 40
-"""The terminal lists this many files that are not read, of each folder of works or images."""
 
 CAPTIONS = ("captions", "artist_mentions")
 ROSTER = ("artist_roster", "random_names", "subjects")
@@ -149,7 +146,7 @@ class Driver:
         return [*self.refused.values(), *encoders.refused.values(), *known.problems]
 
     def unread(self) -> list[str]:
-        """One sentence per file and folder that the audit does not read, and per pair of artists who share works."""
+        """One sentence per file and folder that the audit does not read."""
         works = self.ws.works()
         found = [*unread_works(works), *(one for m in self.models() for one in self.imitations.unread(m))]
         said = []
@@ -158,16 +155,7 @@ class Driver:
             said += lines[:MOST_LINES]
             if (more := len(lines) - MOST_LINES) > 0:
                 said.append(f"not read: {place}: {more} more files; the table unread_files names them all")
-        return [one_line(line) for line in (*said, *shared(works.files, names_of(self.audit, self.ws.subjects())))]
-
-    def works_left_out(self) -> list[str]:
-        """One sentence per file of real works that counts as none: it cannot be read, is blank (the run lists these too), or repeats a picture."""
-        files = self.ws.works().files
-        found = [one_line(f"not a work: {line}") for line in (*left_out(files), *repeated(files))]
-        more = len(found) - MOST_LINES
-        return found[:MOST_LINES] + (
-            [f"not a work: {more} more files; `audit-assets check` names them all"] if more > 0 else []
-        )
+        return [one_line(line) for line in said]
 
     def arms_asked(self) -> list[str]:
         """One sentence per model version and arm: how many images it asks for, and whom it cannot ask."""
@@ -420,6 +408,8 @@ def run_audit(
             tell(line)
         for step in d.reference_steps():
             d.run_or_refuse(step, say)
+        for line in repeated_works(d.ws):
+            tell(line)
         design = d.results.design(unread, {s: len(works) for s, works in d.ws.work_hashes().items()})
         for one in statements(design) if design else ():
             if one.answer != YES:

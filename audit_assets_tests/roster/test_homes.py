@@ -13,7 +13,7 @@ from PIL import Image
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.references.works import reference_works
-from audit_assets.roster.homes import homes, names_of, shared, unread_of, unread_works, works_of
+from audit_assets.roster.homes import file_hashes, homes, names_of, shared, unread_of, unread_works, works_of
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import FIELDS, REFERENCE_FIELDS, folder_files, is_dropping, read_manifest
 from audit_assets.untrusted.folders import images_of as images_in
@@ -202,9 +202,9 @@ def test_works_are_found_by_alias_and_works_of_two_artists_are_named(tmp_path: P
     works = works_of(audit, names)
     assert {s: len(files) for s, files in works.files.items()} == {"ada-example": 3, "ben-sample": 4}
     assert unread_works(works) == []
-    (said,) = shared(works.files, names)
+    (said,) = shared(file_hashes(works.files), names)
     assert said.startswith("Ada Example and Ben Sample share 3 works; if one is an alias of the other")
-    assert shared({"a": works.files["ada-example"]}, {"a": ["A"]}) == []
+    assert shared(file_hashes({"a": works.files["ada-example"]}), {"a": ["A"]}) == []
 
 
 def test_the_works_of_one_artist_may_lie_in_the_folder_itself(tmp_path: Path) -> None:
