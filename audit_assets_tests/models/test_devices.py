@@ -37,7 +37,7 @@ def test_each_process_takes_a_device_of_its_own_and_a_killed_one_gives_it_back(t
         third = start(tmp_path)
         processes.append(third)
         with pytest.raises(subprocess.TimeoutExpired):  # it waits: both are taken
-            third.wait(timeout=5)
+            third.wait(timeout=2)
         processes[0].send_signal(signal.SIGKILL)
         assert taken(third) in ("cuda:0 cuda:0", "cuda:1 cuda:1")
     finally:
