@@ -190,11 +190,10 @@ def paper_mode(audit: Embedded) -> None:
     mean = np.add.reduceat(distances, np.searchsorted(artist, np.arange(n)), axis=0) / np.bincount(artist)[:, None]
     alternatives: tuple[matching.Alternative, ...] = ("two_sided", "closer")
     for alternative in alternatives:
-        paper = matching.paper_test(
-            references=first, imitations=images, subject_of_imitation=name, alternative=alternative
-        )
+        paper = matching.rank_sum_table(matching.cosine_distances(first, images), name, n, alternative=alternative)
         exact = exact_rank_sum.rank_sum_exact_table(mean, name, n, alternative=alternative)
-        for table in (paper.table, exact):
+        for table in (paper, exact):
+            matching.paper_test(table, alpha=0.05)
             matching.reassigned(table, assignments=1000, rng=rng, fixed_points=True)
     auc_intervals(distances, artist, name, subjects=n)
 

@@ -18,7 +18,7 @@ from scipy import sparse, special
 
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.typed import typed
-from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, same_dimension, unit_rows
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, same_dimension, unit_rows
 
 Alternative = Literal["two_sided", "closer"]
 
@@ -70,17 +70,15 @@ class RankSumTable:
 class PaperTest:
     """The paper's test; the fields are arrays of shape (subjects,).
 
-    ``p_adjusted`` is Bonferroni's p-value. A subject is ``significant`` if it is at most alpha. A subject whose images
-    are all blank has NaN figures, still counts in Bonferroni's factor, and is not significant.
+    ``p_adjusted`` is Bonferroni's p-value. A subject is ``significant`` if it is at most alpha. A subject without images
+    has NaN figures, still counts in Bonferroni's factor, and is not significant. ``unreachable``: no images could have
+    made it significant.
     """
 
     ranks: RankSum
     p_adjusted: FloatArray
     significant: BoolArray
     unreachable: BoolArray
-    images: IntArray
-    others: IntArray
-    table: RankSumTable
 
 
 @dataclass(frozen=True)
@@ -193,41 +191,14 @@ def midranks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return ranks, ties
 
 
-def paper_test(
-    *,
-    references: npt.ArrayLike,
-    imitations: npt.ArrayLike,
-    subject_of_imitation: npt.ArrayLike,
-    blank: npt.ArrayLike | None = None,
-    alternative: Alternative,
-    alpha: float = 0.05,
-) -> PaperTest:
-    """Compute the test of Casper et al. (2023, section 2.2): rank sums of one real work per artist, with Bonferroni.
+def paper_test(table: RankSumTable, *, alpha: float) -> PaperTest:
+    """Run the test of Casper et al. (2023, section 2.2) with Bonferroni: each artist's real work against the artist's own images.
 
-    The rank sums run over all imitations. ``references`` (a, d) holds the first real work per subject, in the order of
-    the subjects. ``subject_of_imitation`` (n,) holds the subject's index per row of ``imitations`` (n, d). The index -1
-    marks an image of a subject that is not tested, which belongs to the others. ``blank`` (n,) marks images that show
-    nothing. They are left out on both sides, because a black square has a distance but no likeness.
-    ``RankSumTable.images`` says how many images remain.
-
-    Raises ValueError if embeddings are bad (by row), only one subject is given, or indices are out of range.
+    ``table`` is square: one real work per subject, in the order of the subjects.
     """
-    distances = cosine_distances(references, imitations)
-    subjects, images = distances.shape
-    who = indices(subject_of_imitation, length=images, below=subjects, what="The subject of the imitation")
-    shown = ~mask(blank, length=images, what="The mask of blank images")
-    table = rank_sum_table(distances[:, shown], who[shown], subjects, alternative=alternative)
     own = RankSum(*(np.diagonal(values).copy() for values in _fields(table.ranks)))
     adjusted = adjust(own.p_value, "bonferroni")
-    return PaperTest(
-        ranks=own,
-        p_adjusted=adjusted,
-        significant=adjusted <= alpha,
-        unreachable=unreachable(own.p_value, own.p_floor, "bonferroni", alpha=alpha),
-        images=table.images,
-        others=table.others,
-        table=table,
-    )
+    return PaperTest(own, adjusted, adjusted <= alpha, unreachable(own.p_value, own.p_floor, "bonferroni", alpha=alpha))
 
 
 def reassigned(

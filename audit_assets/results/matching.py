@@ -16,7 +16,7 @@ from audit_assets.measurement import matching
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summary
-from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
+from audit_assets.measurement.multiplicity import Adjustment
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.copies import copies_of, images_that_count
@@ -191,8 +191,7 @@ def _rank_sum(
     references_used: npt.ArrayLike,
     protocol: Protocol,
 ) -> None:
-    own = {name: np.diagonal(getattr(table.ranks, name)) for name in ("statistic", "p_value", "p_floor")}
-    adjusted = adjust(own["p_value"], "bonferroni")
+    found = matching.paper_test(table, alpha=protocol.matching.alpha)
     common = {"references_used": references_used, "images": table.images, "others": table.others}
     out.add(
         group.kind,
@@ -201,16 +200,18 @@ def _rank_sum(
         alternative,
         "none",
         "bonferroni",
-        **own,
+        statistic=found.ranks.statistic,
+        p_value=found.ranks.p_value,
+        p_floor=found.ranks.p_floor,
         **common,
-        p_adjusted=adjusted,
-        significant=(adjusted <= protocol.matching.alpha).astype(float),
-        unreachable=unreachable(own["p_value"], own["p_floor"], "bonferroni", alpha=protocol.matching.alpha),
+        p_adjusted=found.p_adjusted,
+        significant=found.significant.astype(float),
+        unreachable=found.unreachable,
         auc=auc.auc,
         auc_low=auc.low,
         auc_high=auc.high,
     )
-    _reassigned(out, group, test, alternative, "bonferroni", table, protocol, p_floor=own["p_floor"], **common)
+    _reassigned(out, group, test, alternative, "bonferroni", table, protocol, p_floor=found.ranks.p_floor, **common)
 
 
 def _reassigned(

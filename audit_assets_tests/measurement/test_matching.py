@@ -14,6 +14,7 @@ from audit_assets.measurement.matching import (
     BY_SUBJECT_COLUMNS,
     SUMMARY_COLUMNS,
     Alternative,
+    PaperTest,
     RankSum,
     RankSumTable,
     cosine_distances,
@@ -134,18 +135,32 @@ def test_every_entry_of_the_table_is_that_pairs_test() -> None:
         assert table.images[subject] + table.others[subject] == 40
 
 
+def table_of(
+    references: npt.ArrayLike, imitations: npt.ArrayLike, who: npt.ArrayLike, alternative: Alternative
+) -> RankSumTable:
+    distances = cosine_distances(references, imitations)
+    return rank_sum_table(distances, who, len(distances), alternative=alternative)
+
+
+def of_embeddings(
+    references: npt.ArrayLike, imitations: npt.ArrayLike, who: npt.ArrayLike, alternative: Alternative
+) -> PaperTest:
+    return paper_test(table_of(references, imitations, who, alternative), alpha=0.05)
+
+
 def test_the_papers_test_equals_a_plain_loop_over_artists() -> None:
     rng = np.random.default_rng(3)
     imitations, who, centres = artists_world(rng, artists=20, each=10, strength=0.3)
-    test = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="two_sided")
+    test = of_embeddings(centres, imitations, who, "two_sided")
     for artist in range(20):
         distances = 1 - imitations @ centres[artist]
         p = stats.ranksums(distances[who == artist], distances[who != artist]).pvalue
         assert test.ranks.p_value[artist] == pytest.approx(p, abs=1e-12)
         assert test.p_adjusted[artist] == pytest.approx(min(1.0, 20 * p), abs=1e-11)
         assert test.significant[artist] == (20 * p < 0.05)
-    assert test.images.tolist() == [10] * 20
-    assert test.others.tolist() == [190] * 20
+    table = table_of(centres, imitations, who, "two_sided")
+    assert table.images.tolist() == [10] * 20
+    assert table.others.tolist() == [190] * 20
     assert not test.unreachable.any()
 
 
@@ -153,29 +168,24 @@ def test_rotating_all_embeddings_changes_nothing() -> None:
     rng = np.random.default_rng(4)
     imitations, who, centres = artists_world(rng, artists=8, each=5)
     turn, _ = np.linalg.qr(rng.normal(size=(64, 64)))
-    before = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="closer")
-    after = paper_test(
-        references=centres @ turn, imitations=imitations @ turn, subject_of_imitation=who, alternative="closer"
-    )
+    before = of_embeddings(centres, imitations, who, "closer")
+    after = of_embeddings(centres @ turn, imitations @ turn, who, "closer")
     np.testing.assert_allclose(before.ranks.statistic, after.ranks.statistic, atol=1e-9)
 
 
-def test_blank_images_are_left_out_on_both_sides() -> None:
+def test_an_artist_without_images_has_no_test_and_counts_in_the_factor() -> None:
     rng = np.random.default_rng(5)
     imitations, who, centres = artists_world(rng, artists=6, each=5)
     blank = np.zeros(30, dtype=bool)
     blank[[0, 7]] = True
     blank[who == 5] = True
-    test = paper_test(
-        references=centres, imitations=imitations, subject_of_imitation=who, blank=blank, alternative="closer"
-    )
-    assert test.images.tolist() == [4, 4, 5, 5, 5, 0]
-    assert test.others.tolist() == [19, 19, 18, 18, 18, 23]
+    table = table_of(centres, imitations[~blank], who[~blank], "closer")
+    test = paper_test(table, alpha=0.05)
+    assert table.images.tolist() == [4, 4, 5, 5, 5, 0]
+    assert table.others.tolist() == [19, 19, 18, 18, 18, 23]
     assert np.isnan(test.ranks.p_value[5])
     assert not test.significant[5]
-    kept = paper_test(
-        references=centres[:5], imitations=imitations[~blank], subject_of_imitation=who[~blank], alternative="closer"
-    )
+    kept = of_embeddings(centres[:5], imitations[~blank], who[~blank], "closer")
     np.testing.assert_allclose(test.ranks.p_value[:5], kept.ranks.p_value, atol=1e-15)
     np.testing.assert_allclose(test.p_adjusted[:5], np.minimum(1, 6 * kept.ranks.p_value), atol=1e-12)
 
@@ -187,9 +197,9 @@ def test_bad_input_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="3 and 2 dimensions"):
         cosine_distances(eye, np.eye(2))
     with pytest.raises(ValueError, match="One subject alone"):
-        paper_test(references=eye[:1], imitations=eye, subject_of_imitation=[0, 0, 0], alternative="closer")
+        of_embeddings(eye[:1], eye, [0, 0, 0], "closer")
     with pytest.raises(ValueError, match="is 3 in row 2"):
-        paper_test(references=eye, imitations=eye, subject_of_imitation=[0, 1, 3], alternative="closer")
+        of_embeddings(eye, eye, [0, 1, 3], "closer")
     with pytest.raises(ValueError, match="row 0 hold NaN"):
         row_tests([[np.nan, 1.0]], np.array([[True, False]]), alternative="closer")
     with pytest.raises(ValueError, match="choose 'two_sided' or 'closer'"):
@@ -210,13 +220,14 @@ def test_derangements_are_uniform_and_have_no_fixed_point() -> None:
 def test_reassignment_equals_running_the_papers_test_again() -> None:
     rng = np.random.default_rng(8)
     imitations, who, centres = artists_world(rng, artists=12, each=6, strength=0.5)
-    test = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="two_sided")
-    control = reassigned(test.table, assignments=20, rng=np.random.default_rng(9), fixed_points=False)
+    control = reassigned(
+        table_of(centres, imitations, who, "two_sided"),
+        assignments=20,
+        rng=np.random.default_rng(9),
+        fixed_points=False,
+    )
     works = random_assignments(12, 20, rng=np.random.default_rng(9), fixed_points=False)
-    again = [
-        paper_test(references=centres[w], imitations=imitations, subject_of_imitation=who, alternative="two_sided")
-        for w in works
-    ]
+    again = [of_embeddings(centres[w], imitations, who, "two_sided") for w in works]
     np.testing.assert_allclose(control.statistic, np.mean([t.ranks.statistic for t in again], axis=0), atol=1e-12)
     np.testing.assert_allclose(control.p_value, np.mean([t.ranks.p_value for t in again], axis=0), atol=1e-12)
     np.testing.assert_allclose(control.p_adjusted, np.mean([t.p_adjusted for t in again], axis=0), atol=1e-12)
@@ -227,7 +238,7 @@ def test_reassignment_equals_running_the_papers_test_again() -> None:
 def test_the_same_seed_gives_the_same_control_and_other_adjustments_work() -> None:
     rng = np.random.default_rng(10)
     imitations, who, centres = artists_world(rng, artists=6, each=5)
-    table = paper_test(references=centres, imitations=imitations, subject_of_imitation=who, alternative="closer").table
+    table = table_of(centres, imitations, who, "closer")
     first = reassigned(table, assignments=50, rng=np.random.default_rng(1), fixed_points=True)
     second = reassigned(table, assignments=50, rng=np.random.default_rng(1), fixed_points=True)
     np.testing.assert_array_equal(first.p_value, second.p_value)
@@ -270,9 +281,7 @@ def test_the_papers_test_calls_unrelated_works_significant_when_imitations_resem
         for _ in range(10):
             imitations, who, _ = artists_world(rng, artists=70, each=10, strength=strength, spread=spread)
             works = unit(rng.normal(size=(70, 64)))
-            test = paper_test(
-                references=works, imitations=imitations, subject_of_imitation=who, alternative="two_sided"
-            )
+            test = of_embeddings(works, imitations, who, "two_sided")
             found.append(test.significant.mean())
         share[icc] = np.mean(found)
     assert share[0.0] < 0.01
