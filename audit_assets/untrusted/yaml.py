@@ -17,10 +17,23 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _OCTAL = re.compile("[-+]?0[0-9_]+")
 
 
+class Unfit(yaml.YAMLError):
+    """a value does not fit its tag, such as `!!int ""`, or is no date, such as 2023-99-99"""
+
+
 def load(text: str) -> Any:
-    """Run `yaml.safe_load` after `check`."""
+    """Run `yaml.safe_load` after `check`. Every error is a yaml.YAMLError."""
     check(text)
-    return yaml.safe_load(text)
+    return _constructed(text)
+
+
+def _constructed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # each of PyYAML's constructors raises the errors of what it calls
+        raise Unfit(str(error)) from error
 
 
 def check(text: str) -> None:
@@ -64,21 +77,17 @@ def read_mapping(path: Path, what: str, remedy: str) -> tuple[dict[str, Any], di
     try:
         check(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        content = _constructed(text)
         lines: dict[tuple[Any, ...], int] = {}
         _collect_lines(node, (), lines)
+    except Unfit as error:
+        raise InputError(
+            f"{path}: not YAML ({error}); put quotes around a text that looks like a date or a number, and write no tags (`!!`)."
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}); correct it.") from None
-    except (
-        ValueError,
-        AttributeError,
-        OverflowError,
-    ) as error:  # a date such as 2023-99-99, a value that its tag does not fit
-        raise InputError(
-            f"{path}: not YAML ({error}); put quotes around a text that looks like a date or a number, and write no tags (`!!`)."
-        ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: the {what} is no mapping of fields; {remedy}.")
     assert node is not None

@@ -123,7 +123,10 @@ def test_a_path_that_no_file_can_have_is_bad_input(tmp_path: Path) -> None:
             audit.local(audit.models[0].path)
 
 
-@pytest.mark.parametrize("value", ["!!timestamp 2020", "!!float x", "2020-13-45", "9" * 5000])
+@pytest.mark.parametrize(
+    "value",
+    ["!!timestamp 2020", "!!float x", "2020-13-45", "9" * 5000, "!!bool maybe", '!!int ""', '!!float ""', '!!int "+"'],
+)
 def test_a_value_that_its_tag_does_not_fit_is_bad_input(tmp_path: Path, value: str) -> None:
     config = written(tmp_path)
     config.write_text(config.read_text(encoding="utf-8") + f"batch_size: {value}\n", encoding="utf-8")

@@ -178,8 +178,11 @@ def test_an_index_of_shards_leads_nowhere_else(encoder: Path, shard: object) -> 
         "license: !!python/object/apply:os.system [true]",
         "license: 2023-99-99",
         "license: {a: b}",
+        "license: !!timestamp x",
+        "license: !!bool x",
+        "license: !!int ''",
     ],
-    ids=["aliases", "nesting", "object", "date", "mapping"],
+    ids=["aliases", "nesting", "object", "date", "mapping", "timestamp", "bool", "int"],
 )  # fmt: skip
 def test_a_model_card_that_is_a_bomb_says_nothing_of_a_licence(tmp_path: Path, head: str) -> None:
     (tmp_path / "README.md").write_text(f"---\n{head}\n---\ntext")
