@@ -30,9 +30,19 @@ import yaml
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence import cover
-from audit_assets.evidence.archive_file import FILE, Archive, LeftOut, archive_root, archive_text, parse_archive
+from audit_assets.evidence.archive_file import (
+    FILE,
+    Archive,
+    LeftOut,
+    archive_root,
+    archive_text,
+    parse_archive,
+    printed,
+)
+from audit_assets.evidence.archive_file import LARGEST as LARGEST_NOTE
 from audit_assets.evidence.audit_file import follows, protocol_as_now
 from audit_assets.evidence.manifest import (
+    LARGEST_MANIFEST,
     Manifest,
     manifest_file,
     manifest_text,
@@ -60,8 +70,7 @@ from audit_assets.workspace import Workspace
 
 WAREHOUSE = "warehouse"
 PROTOCOL = "protocol.yaml"
-LARGEST_MANIFEST = 1 << 30
-_LARGEST_NOTE = 1 << 20
+INDEX = "reports/index.html"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: the time of packing proves nothing."""
 _BLOCK = 1 << 20
@@ -138,7 +147,7 @@ def _beside(ws: Workspace, manifest: Manifest) -> dict[str, bytes]:
     if not changed(manifest.made_by):
         with tempfile.TemporaryDirectory() as folder:
             page = write_index(ws.database, Path(folder), only=model).read_bytes()
-        found["reports/index.html"] = cover.with_block(ws, page, [model])
+        found[INDEX] = cover.with_block(ws, page, [model])
     for place in (model, ARTISTS):
         for file in sorted((reports / place).glob("*.pdf")):
             content = _bytes(file)
@@ -255,6 +264,7 @@ def import_archive(
                 with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
                     _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
         _can_be_read(file, beside, written["audit.yaml"])
+        _check_what_follows(file, beside, archive)
         _check_signed(file, beside, archive, signer, timestamp)
         cover.fill(Workspace.of(load_audit(beside / "audit.yaml")))
         if os.path.lexists(folder):
@@ -307,7 +317,7 @@ def _contents(
 ) -> tuple[Archive, dict[str, str], dict[str, Member]]:
     """Return the archive's description, after checking that its list of members is exactly what this requires."""
     members = _members(file, packed)
-    archive = parse_archive(_text(file, packed, members, FILE, _LARGEST_NOTE), f"{file}, {FILE}")
+    archive = parse_archive(_text(file, packed, members, FILE, LARGEST_NOTE), f"{file}, {FILE}")
     name = _manifest_name(archive)
     manifest = parse_manifest(_text(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
     if (manifest.model_version, manifest.root) != (archive.model_version, archive.root):
@@ -316,6 +326,7 @@ def _contents(
         raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
     if archive.signature is not None:
         _check_signature(file, packed, members, archive, manifest)
+    _check_beside(file, archive, manifest)
     written, files = _written(archive, manifest), _files(archive, manifest)
     sizes = {n: Member(len(text.encode()), "") for n, text in written.items()} | files
     for missing in sorted(sizes.keys() - members.keys()):
@@ -326,6 +337,34 @@ def _contents(
         if not size.bytes <= members[member].file_size <= size.at_most():
             raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size.bytes}")
     return archive, written, files
+
+
+def _check_beside(file: Path, archive: Archive, manifest: Manifest) -> None:
+    """Raise InputError if the archive names a file beside the manifest's that is neither the index nor a print of a page."""
+    own = _files(archive.model_copy(update={"beside": None}), manifest)
+    may = {INDEX} | {f"{Path(e.path).with_suffix('.pdf')}" for e in manifest.report if is_page(Path(e.path))}
+    for path in [entry.path for entry in archive.beside or []]:
+        if path not in may or f"{WAREHOUSE}/{path}" in own or "report" in archive.left_out:
+            raise _tampered(file, FILE, f"names {path!r}, which is neither the index nor a print of a page")
+
+
+def _check_what_follows(file: Path, folder: Path, archive: Archive) -> None:
+    """Raise InputError if a printed page is no print of the page beside it, or if the database gives another index.
+
+    An index that another version of this package made is not compared.
+    """
+    from audit_assets.publication.pages.index import write_index  # reads the database
+
+    root = folder / WAREHOUSE
+    manifest = read_manifest(manifest_file(Warehouse(root), archive.model_version))
+    for entry in printed(archive):
+        if not is_print_of(_bytes(root / entry.path), _bytes((root / entry.path).with_suffix(".html"))):
+            raise _tampered(file, f"{WAREHOUSE}/{entry.path}", "is no print of the page beside it")
+    if any(entry.path == INDEX for entry in archive.beside or []) and not changed(manifest.made_by):
+        with tempfile.TemporaryDirectory() as again:
+            made = write_index(root / "audit.duckdb", Path(again), only=archive.model_version).read_bytes()
+        if sealed(made) != sealed(_bytes(root / INDEX)):
+            raise _tampered(file, f"{WAREHOUSE}/{INDEX}", "is not the index that the database gives")
 
 
 def _check_signature(

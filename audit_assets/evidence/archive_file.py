@@ -11,8 +11,10 @@ from audit_assets.config import Key
 from audit_assets.errors import InputError, unreadable
 from audit_assets.evidence.parts import Sha256, StoredFile
 from audit_assets.hashing import digest
+from audit_assets.untrusted.bounded import read_bounded
 
 FILE = "archive.json"
+LARGEST = 1 << 20
 LeftOut = Literal["real works", "report", "scan tables"]
 
 
@@ -33,9 +35,17 @@ def archive_text(archive: Archive) -> str:
     return json.dumps(archive.model_dump(mode="json", exclude_none=True), sort_keys=True, indent=1) + "\n"
 
 
+def printed(archive: Archive) -> list[StoredFile]:
+    """Return the printed pages (PDF) of an archive. Nothing makes them again byte for byte, so the archive's root covers them."""
+    return sorted((file for file in archive.beside or [] if file.path.endswith(".pdf")), key=lambda file: file.path)
+
+
 def archive_root(archive: Archive) -> str:
-    """Hash an archive's manifest and its list of missing parts. If nothing was left out, return the manifest's root."""
-    return digest([archive.root, sorted(archive.left_out)]) if archive.left_out else archive.root
+    """Hash an archive's manifest, its list of missing parts and its printed pages. If it has neither, return the manifest's root."""
+    parts: list[object] = [archive.root, sorted(archive.left_out)]
+    if prints := printed(archive):
+        parts.append([[file.path, file.sha256] for file in prints])
+    return digest(parts) if archive.left_out or prints else archive.root
 
 
 def parse_archive(text: str, where: str) -> Archive:
@@ -50,10 +60,10 @@ def parse_archive(text: str, where: str) -> Archive:
 def imported(folder: Path) -> Archive | None:
     """Return the archive that the audit in a folder was imported from; None if the audit was made here."""
     path = folder / FILE
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         return None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, LARGEST, FILE).decode("utf-8")
     except OSError as error:
         raise InputError(f"{unreadable(path, error)}.") from None
     except UnicodeDecodeError as error:

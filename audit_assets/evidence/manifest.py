@@ -45,11 +45,13 @@ from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
 from audit_assets.roster.arms import Asked
 from audit_assets.roster.subjects import prompted
+from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.warehouse.database import published_from
-from audit_assets.warehouse.places import each, whole
+from audit_assets.warehouse.places import ObjectPath, each, whole
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
+LARGEST_MANIFEST = 1 << 30
 FORMAT = 4
 """Format 1 does not say which version made the manifest; 2 and 3 (with images of arms) do not say when and by whom. They stay valid."""
 SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
@@ -123,7 +125,8 @@ def manifest_file(warehouse: Warehouse, model: str) -> Path:
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest. Raise InputError if none exists, it is no manifest, or its content has another root hash."""
     try:
-        text = path.read_text(encoding="utf-8")
+        kept = isinstance(path, ObjectPath)
+        text = (path.read_bytes() if kept else read_bounded(path, LARGEST_MANIFEST, "manifest")).decode("utf-8")
     except FileNotFoundError:
         raise InputError(
             f"{path}: there is no manifest. It was taken away, or a version that wrote none made this audit; `audit-assets run` writes it, and keeps finished images."

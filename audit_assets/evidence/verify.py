@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit_assets.errors import InputError
 from audit_assets.evidence import again, cover, files, recomputed, redrawn, rows
-from audit_assets.evidence.archive_file import archive_root, imported, left_out
+from audit_assets.evidence.archive_file import archive_root, imported, left_out, printed
 from audit_assets.evidence.audit_file import protocol_of
 from audit_assets.evidence.check import Check as Check
 from audit_assets.evidence.machine import differences, this_machine
@@ -116,8 +116,10 @@ def _manifest(
         )
     elif root is not None and root not in vouched:
         check.findings.append(f"{path}: its root is {manifest.root}, not {root}: it is another manifest")
-    if archive and archive.left_out and root != vouched[-1]:
-        check.unchecked.append(
-            f"that its maker left out {', '.join(archive.left_out)}: only the root of the archive, which `export` prints, vouches for that"
-        )
+    outside = [f"that its maker left out {', '.join(archive.left_out)}"] if archive and archive.left_out else []
+    outside += [f"that its maker printed {file.path}" for file in printed(archive)] if archive else []
+    if root != vouched[-1]:
+        check.unchecked += [
+            f"{one}: only the root of the archive, which `export` prints, vouches for that" for one in outside
+        ]
     return check, manifest

@@ -1,5 +1,6 @@
 """An archive comes out as it went in, or it is refused and leaves nothing behind."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -250,6 +251,19 @@ def overlapping(archive: Path, out: Path) -> None:
             forged._didModify = True  # type: ignore[attr-defined] # so that the directory is written anew
 
 
+def beside(path: str, change: Callable[[Members], bytes]) -> Forge:
+    """A file that `archive.json` names beside the manifest's."""
+
+    def forge_members(members: Members) -> None:
+        said = json.loads(members[FILE])
+        content = members[f"warehouse/{path}"] = change(members)
+        entry = {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        said["beside"] = [*(e for e in said["beside"] if e["path"] != path), entry]
+        members[FILE] = json.dumps(said, sort_keys=True, indent=1).encode() + b"\n"
+
+    return rewritten(forge_members)
+
+
 TAMPERED: dict[str, tuple[Forge, str]] = {
     "an image": (flip(IMAGE), r"images/.*is not what the manifest says"),
     "a table": (flip(TABLE), r"verdicts/miniature-1\.parquet.*is not what the manifest says"),
@@ -267,6 +281,22 @@ TAMPERED: dict[str, tuple[Forge, str]] = {
     "a path below that leads out": (added("warehouse/images/../../../escaped"), "is no file of the manifest"),
     "an absolute path": (added("/tmp/escaped"), "is no file of the manifest"),
     "backslashes": (added("..\\escaped"), "is no file of the manifest"),
+    "a database beside the manifest's": (
+        beside("audit.duckdb", lambda m: m["warehouse/audit.duckdb"][:-1] + b"x"),
+        r"archive\.json.*names 'audit\.duckdb', which is neither",
+    ),
+    "a page beside the manifest's": (
+        beside("reports/verdict.html", lambda _: b"guilty"),
+        "names 'reports/verdict.html', which is neither",
+    ),
+    "another index": (
+        beside("reports/index.html", lambda m: m["warehouse/reports/index.html"].replace(b"</body>", b"guilty</body>")),
+        "index.html.*is not the index that the database gives",
+    ),
+    "a print of another page": (
+        beside(f"reports/{MODEL}/report.pdf", lambda _: b"%PDF guilty"),
+        r"report\.pdf.*is no print of the page beside it",
+    ),
     "a link": (added("warehouse/link", b"/etc/passwd", stat.S_IFLNK | 0o777), "is a link, a folder or a device"),
     "a device": (added("warehouse/null", b"", stat.S_IFCHR | 0o666), "is a link, a folder or a device"),
     "a folder": (added("warehouse/folder/", b"", stat.S_IFDIR | 0o755), "is a link, a folder or a device"),
