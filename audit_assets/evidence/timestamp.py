@@ -20,9 +20,11 @@ from rfc3161_client import (
 )
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.bounded import read_bounded
 
 LARGEST = 1 << 15
 """An answer may have this many bytes. An answer with its certificates has about six thousand."""
+_LARGEST_CERTIFICATES = 1 << 20
 _SECONDS = 30
 
 
@@ -65,7 +67,9 @@ def stated(answer: bytes, message: bytes, certificates: Path) -> datetime:
     answer, or if the answer is about another message. A certificate must be valid at that time; it need not be now.
     """
     try:
-        known = x509.load_pem_x509_certificates(certificates.read_bytes())
+        known = x509.load_pem_x509_certificates(
+            read_bounded(certificates, _LARGEST_CERTIFICATES, "file of certificates")
+        )
     except OSError as error:
         raise InputError(f"{unreadable(certificates, error)}.") from None
     except ValueError as error:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import digest
 from audit_assets.results.rating_questions import key_of
+from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -58,11 +59,7 @@ def checksum(packet: str, answers: dict[str, str]) -> str:
 def read_answers(path: Path) -> tuple[str, dict[str, str]]:
     """Return packet and answers of one file. InputError says what is wrong in it."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(
-                f"{path}: is above {MOST_BYTES:,} bytes, so no page saved it; give the file that the page saved."
-            )
-        content = path.read_bytes()
+        content = read_bounded(path, MOST_BYTES, "file that a rater's page saved")
     except OSError as error:
         raise InputError(f"{unreadable(path, error)}.") from None
     try:

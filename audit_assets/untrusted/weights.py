@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import yaml as safe_yaml
-from audit_assets.untrusted.bounded import read_bounded
+from audit_assets.untrusted.bounded import check_is_file, read_bounded
 from audit_assets.untrusted.layout import (
     check_variant,
     problem_of_other_formats,
@@ -206,7 +206,7 @@ def _numbers(value: Any, field: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 def check_safetensors(file: Path) -> dict[str, Any]:
     """Return a safetensors file's header. The file must be as long as the header says, and the library must take it."""
     try:
-        size = file.stat().st_size
+        size = check_is_file(file).st_size
         with open(file, "rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > min(size, LARGEST_JSON):
@@ -232,6 +232,7 @@ def check_safetensors(file: Path) -> dict[str, Any]:
 def is_torchscript(file: Path) -> bool:
     """Return whether a file is a program that torch saved. It is a ZIP archive with a folder `code`; nothing is unpacked."""
     try:
+        check_is_file(file)
         with zipfile.ZipFile(file) as archive:
             return any(name.split("/")[1:2] == ["code"] for name in archive.namelist())
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
@@ -248,6 +249,7 @@ def licence(folder: Path) -> str | None:
     It returns None if no card exists, or if the card does not state one.
     """
     try:
+        check_is_file(folder / "README.md")
         with open(folder / "README.md", encoding="utf-8") as card:
             text = card.read(_CARD)
         head = safe_yaml.load(text.split("---")[1]) if text.startswith("---") else None

@@ -190,5 +190,5 @@ def test_a_file_that_names_an_answer_twice_or_is_nested_without_end_is_refused(t
             read_answers(path)
     large = tmp_path / "large.json"
     large.write_bytes(b" " * 5_000_000)
-    with pytest.raises(InputError, match="no page saved it"):
+    with pytest.raises(InputError, match="has more than 4000000 bytes"):
         read_answers(large)

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError, in_utf8, said, writing
+from audit_assets.evidence.archive_file import imported
+from audit_assets.evidence.manifest import read_manifest as parsed_manifest
+from audit_assets.evidence.timestamp import stated
 from audit_assets.generation.image_folder import fingerprint
 from audit_assets.generation.sorting import copy_all, sorted_into
 from audit_assets.hashing import digest
 from audit_assets.models.registry import registry
 from audit_assets.references.works import reference_works
+from audit_assets.results.rating_answers import read_answers
 from audit_assets.roster.artists import artists_of, read_artists
 from audit_assets.roster.homes import file_hashes, homes, shared, unread_of, unread_table, works_of
 from audit_assets.roster.pictures import different
 from audit_assets.untrusted.folders import REFERENCE_FIELDS, artist_folders, contents, folder_problems, read_manifest
-from audit_assets.untrusted.weights import read_json
+from audit_assets.untrusted.weights import check_safetensors, is_torchscript, licence, read_json
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.left_out import WORK, LeftOut, leave_out, records
 from audit_assets.warehouse.places import whole
@@ -220,6 +224,10 @@ def test_a_pipe_is_not_waited_for_and_an_endless_file_is_not_read(tmp_path: Path
         tmp_path / "artists.csv": lambda: read_artists(tmp_path / "artists.csv"),
         own / "manifest.csv": lambda: read_manifest(own, REFERENCE_FIELDS, ["0.png"]),
         tmp_path / "config.json": lambda: read_json(tmp_path / "config.json"),
+        tmp_path / "m.json": lambda: parsed_manifest(tmp_path / "m.json"),
+        tmp_path / "archive.json": lambda: imported(tmp_path),
+        tmp_path / "answers.json": lambda: read_answers(tmp_path / "answers.json"),
+        tmp_path / "tsa.pem": lambda: stated(b"", b"", tmp_path / "tsa.pem"),
     }
     for file, read in readers.items():
         file.unlink(missing_ok=True)
@@ -231,6 +239,15 @@ def test_a_pipe_is_not_waited_for_and_an_endless_file_is_not_read(tmp_path: Path
             sparse.truncate(1 << 40)
         with pytest.raises(InputError, match=rf"{file.name}: has more than \d+ bytes"):
             read()
+
+
+def test_a_pipe_in_a_models_folder_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "README.md", "model.pt"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=r"model\.safetensors: is a pipe or a device, and not a file"):
+        check_safetensors(tmp_path / "model.safetensors")
+    assert licence(tmp_path) is None
+    assert not is_torchscript(tmp_path / "model.pt")
 
 
 def test_a_pipe_under_an_images_name_is_refused(tmp_path: Path) -> None:
