@@ -62,7 +62,8 @@ def stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
         console.print("\nstopped: finished work is kept; the same command continues from there")
         return typer.Exit(130)
     console.print("cannot audit:", style="bold red")
-    console.print(str(error), markup=False)
+    # A line of a file's name, which can have an end of line in it, cannot pass for a line of ours at the margin.
+    console.print(str(error).replace("\n", "\n  "), markup=False)
     return typer.Exit(2)
 
 

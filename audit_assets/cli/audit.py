@@ -28,7 +28,7 @@ def run(config: Config = DEFAULT) -> None:
 
     quiet()
     started = time.monotonic()
-    driver = run_audit(config, partial(shown, console), partial(console.print, markup=False))
+    driver = run_audit(config, partial(shown, console), _line)
     published = [m for m in driver.models() if m in driver.results.audited()]
     show_results(driver.ws.database, published)
     home = driver.audit.dagster_home
@@ -39,15 +39,15 @@ def run(config: Config = DEFAULT) -> None:
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
     for note in driver.label_notes():
-        console.print(f"note: {note}", markup=False)
+        _line(f"note: {note}")
     if deviations := driver.deviations():
         console.print("\nsupplied images differ from the protocol:", style="bold")
         for line in deviations:
-            console.print(line, markup=False)
+            _line(line)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
         for problem in problems:
-            console.print(problem, markup=False)
+            _line(problem)
         console.print("Repair these, and run the same command: it tries them again, and keeps what is finished.")
         raise typer.Exit(LEFT_OUT)
 
@@ -67,9 +67,9 @@ def plan(config: Config = DEFAULT) -> None:
     try:
         with opened(config) as driver:
             for problem in driver.preflight():
-                console.print(f"not audited: {problem}", markup=False)
+                _line(f"not audited: {problem}")
             for note in driver.notes:
-                console.print(f"note: {note}", markup=False)
+                _line(f"note: {note}")
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
             of_labels, not_read = label_words(driver.ws)
@@ -93,7 +93,7 @@ def plan(config: Config = DEFAULT) -> None:
         raise InputError(f"{config}: no artist is audited; see the table roster_attrition.")
     _notes(notes)
     for line in unread:
-        console.print(line, markup=False)
+        _line(line)
     table = Table("question", "answer", "what would settle it", title_justify="left", show_lines=True)
     for one in statements(design):
         table.add_row(printable(one.question), printable(f"{one.answer}. {one.sentence}"), printable(one.settle))
@@ -122,7 +122,12 @@ def roster(config: Config = DEFAULT) -> None:
 
 def _notes(notes: list[str]) -> None:
     for note in notes:
-        console.print(f"note: {one_line(note)}", markup=False)
+        _line(f"note: {note}")
+
+
+def _line(text: str) -> None:
+    """Print a text that may hold names of files and artists, on one line."""
+    console.print(one_line(text), markup=False)
 
 
 @app.command()

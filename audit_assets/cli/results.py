@@ -1,5 +1,6 @@
 """Commands that read the results of an audit."""
 
+import io
 import os
 import pydoc
 import shutil
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, Config, app, console, quiet
 from audit_assets.errors import InputError, Unwritable
-from audit_assets.untrusted.terminal import Screen
+from audit_assets.untrusted.terminal import Screen, printable
 
 
 def show_results(database: Path, models: list[str]) -> None:
@@ -121,6 +122,10 @@ def sql(
             found = answer(connection, asked)
             if form == "table" and sys.stdout.isatty():
                 _paged(as_table(found))
+            elif sys.stdout.isatty():  # a name in the answer can hold a command to the terminal
+                shown = io.BytesIO()
+                write(found, form, shown)
+                typer.echo(printable(shown.getvalue().decode("utf-8")), nl=False)
             else:
                 write(found, form, typer.get_binary_stream("stdout"))
     except duckdb.Error as error:

@@ -210,6 +210,10 @@ def test_a_terminal_gets_a_pager_for_what_is_larger_than_the_screen(audit: Path,
         return process.wait(), shown.decode()
 
     assert "(1 row)" in asked("FROM unread_files LIMIT 1")[1]
+    for form in ("csv", "json"):  # a name is no command to the terminal, in whatever form
+        shown = asked("SELECT 'ada' || chr(27) || '[2K' || chr(155) || 'x' AS name", "--format", form)[1]
+        assert "ada" in shown
+        assert not {"\x1b", "\x9b"} & set(shown)
     assert not (tmp_path / "paged").exists()
     code, shown = asked("FROM unread_files")
     assert code == 0, shown
