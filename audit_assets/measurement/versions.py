@@ -281,8 +281,10 @@ def _statistic(d: FloatArray, masks: BoolArray) -> FloatArray:
     squares = masks @ d**2
     v1 = np.maximum(squares - k * means**2, 0.0) / (k - 1) / k
     v2 = np.maximum((d**2).sum() - squares - (n - k) * rest**2, 0.0) / (n - k - 1) / (n - k)
+    # If neither group varies, what is left of the variance is rounding, and another order of the sums would give another t.
+    variance = np.where(v1 + v2 > 1e-12 * (d**2).sum(), v1 + v2, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (means - rest) / np.sqrt(v1 + v2)
+        t = (means - rest) / np.sqrt(variance)
     return np.where(np.abs(means - rest) < 1e-12, 0.0, t)
 
 

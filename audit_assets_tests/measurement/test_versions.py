@@ -139,6 +139,18 @@ def test_the_smallest_p_is_that_of_a_group_apart_from_all_others(group: int, oth
     assert smallest_p(group, others) == found.p_floor
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "group", "others"), [(10, 0, 7, 8), (10, 2, 5, 10), (9, 1, 6, 6), (7, 3, 4, 9)]
+)
+def test_a_group_that_moves_as_one_reaches_itself(here: int, there: int, group: int, others: int) -> None:
+    """Neither group varies, so the variance of Welch's statistic is rounding alone."""
+    log_odds = lambda count: np.log((count + 0.5) / (10 - count + 0.5))  # noqa: E731
+    for moved_by in (log_odds(there) - log_odds(here), there / 10 - here / 10):
+        d = np.r_[np.full(group, moved_by), np.zeros(others)]
+        found = difference_in_differences(d, np.arange(len(d)) < group, rng=np.random.default_rng(0))
+        assert found.p_value == pytest.approx(found.p_floor)
+
+
 def test_three_of_six_cannot_be_tested_at_five_per_cent_and_one_of_twenty_can() -> None:
     halves = difference_in_differences(
         [-0.9, -0.8, -0.7, 0.0, 0.1, 0.2], np.arange(6) < 3, rng=np.random.default_rng(0)
