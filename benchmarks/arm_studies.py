@@ -68,11 +68,11 @@ def _leaks(
     rest = np.r_[0.0, chance[1:]]
     mixed = np.r_[share, (1 - share) * rest[1:] / rest.sum()] if share else chance
     fell = rng.multinomial(10, mixed, size=99)
-    works = rng.multinomial(200, chance)  # what the encoder takes real works of others for
+    works = rng.multinomial(5, chance, size=40)  # what the encoder takes the real works of 40 others for
     own = np.r_[np.full(ARTISTS, -1), np.arange(99)]
     controls = np.arange(ARTISTS, ARTISTS + 99)
     found = [
-        leak(fell, np.full(99, 10), own, label, controls, works=(int(works[label]), 200)).finding.answer
+        leak(fell, np.full(99, 10), own, label, controls, works=(works[:, label], np.full(40, 5))).finding.answer
         for label in range(ARTISTS)
     ]
     return {

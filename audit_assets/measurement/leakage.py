@@ -25,6 +25,9 @@ from audit_assets.measurement.name_controls import FEWEST_NAMES, FEWEST_SHOWN, l
 HOUSE_STYLE = 0.05
 """An artist is called the model's house style only if more than this share of unprompted images falls to the artist."""
 
+FEWEST_OTHERS = 2
+"""Works of fewer other artists say nothing about how the encoder's habit varies over artists."""
+
 
 @dataclass(frozen=True)
 class Leak:
@@ -51,13 +54,13 @@ def leak(
     label: int,
     controls: npt.ArrayLike,
     *,
-    works: tuple[int, int] = (0, 0),
+    works: tuple[npt.ArrayLike, npt.ArrayLike] = ((), ()),
 ) -> Leak:
     """To how many images of all prompts does one label come, and is that more than labels of invented names get?
 
     ``fell`` (prompts, labels): the images of each prompt that fall to each label; ``shown`` (prompts,): its images that are not blank;
     ``own`` (labels,): the prompt that asks for the label itself, -1 if none. ``label``: the artist's; ``controls``: those of invented names.
-    ``works``: how many of other artists' real works the encoder takes for this artist's, and of how many.
+    ``works``: of each other artist, how many real works the encoder takes for this artist's, and of how many; shape (others,).
 
     The interval of the share is exact (Clopper and Pearson 1934) for one prompt, whose images are independent, and clustered over prompts
     otherwise (``intervals.wilson_clustered``). Raises ValueError if the shapes do not fit.
@@ -130,7 +133,7 @@ def _answer(
     limit: float,
     labels: int,
     reached: int,
-    works: tuple[int, int],
+    works: tuple[npt.ArrayLike, npt.ArrayLike],
 ) -> Finding:
     low, high = interval
     said = (
@@ -151,17 +154,19 @@ def _answer(
             settle=f"About {more:,} more images without the artist's name.",
             **{**figures, "number": None},
         )
-    taken, of = works
-    if not of or exact_binomial(taken, of).high >= low:
+    taken, of = (np.asarray(counts, dtype=np.int64) for counts in works)
+    # An encoder that takes one work of an artist for another's takes most of them, so the works are clustered over artists.
+    if (of > 0).sum() < FEWEST_OTHERS or wilson_clustered(taken, of).high >= low:
         habit = (
-            f"The encoder takes {taken} of {of} real works of other artists for this artist's too, so this may be the encoder's habit and not the model's."
-            if of
-            else "No real works of other artists show what the encoder does with any art."
+            f"The encoder takes {taken.sum()} of {of.sum()} real works of {(of > 0).sum()} other artists for this artist's too, so this may be the "
+            "encoder's habit and not the model's."
+            if (of > 0).sum() >= FEWEST_OTHERS
+            else f"Real works of {(of > 0).sum()} other artists do not show what the encoder does with any art; {FEWEST_OTHERS} are needed."
         )
         return Finding(
             UNTESTED,
             f"{said} {habit}",
-            settle="More real works of other artists, or an encoder that does not prefer this artist's label.",
+            settle="Real works of more other artists, or an encoder that does not prefer this artist's label.",
             **{**figures, "number": None},
         )
     return Finding(YES, said, **figures)

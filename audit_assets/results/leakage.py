@@ -60,8 +60,12 @@ def _invented(trials: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     return trials[own & trials["subject"].isin(names)]
 
 
-def _of_works(ws: Workspace, encoder: EncoderEntry) -> dict[str, tuple[int, int]]:
-    """For each prompted subject, how many of others' real works the encoder takes for this subject's, and of how many."""
+Habits = dict[str, tuple[list[int], list[int]]]
+"""By label, of each other artist: how many real works the encoder takes for this label's, and of how many."""
+
+
+def _of_works(ws: Workspace, encoder: EncoderEntry) -> Habits:
+    """The habits of the encoder with each prompted subject."""
     if not (tables := works_of(ws, [encoder])):
         return {}
     works = ws.warehouse.read_all(tables)
@@ -69,8 +73,8 @@ def _of_works(ws: Workspace, encoder: EncoderEntry) -> dict[str, tuple[int, int]
     return taken_for(works, labels, ws.subjects())
 
 
-def taken_for(works: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """For each label of `joint`, among which unprompted images compete too: (works of others that are nearest to it, works of others).
+def taken_for(works: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame) -> Habits:
+    """For each label of `joint`, among which unprompted images compete too: the works of each other artist that are nearest to it.
 
     `works` has subject and embedding, and may have works of background artists, who have no label in `joint`.
     """
@@ -79,16 +83,17 @@ def taken_for(works: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame)
     names, texts = label_embeddings(labels, label_sets(subjects)["joint"], 0)
     nearest = np.array(names, dtype=object)[(vectors(works["embedding"]) @ texts.T).argmax(axis=1)]
     whose = works["subject"].astype(str).to_numpy()
-    taken = pd.Series(nearest[nearest != whose]).value_counts()
-    own = pd.Series(whose).value_counts()
-    return {
-        str(name): (int(taken.get(name, 0)), len(works) - int(own.get(name, 0)))
-        for name in names
-        if not str(name).startswith("default:")
-    }
+    artists, of = np.unique(whose, return_counts=True)
+    counted = pd.crosstab(pd.Categorical(whose, artists), pd.Categorical(nearest, names), dropna=False)
+    found: Habits = {}
+    for name in names:
+        if not str(name).startswith("default:"):
+            others = artists != name
+            found[str(name)] = (counted[name].to_numpy()[others].tolist(), of[others].tolist())
+    return found
 
 
-def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: dict[str, tuple[int, int]]) -> pd.DataFrame:
+def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: Habits) -> pd.DataFrame:
     """One row per tested subject: the images of these prompts that fall to it. ``images`` has subject, template and predicted_label."""
     names = label_sets(subjects)["joint"]
     place = {name: i for i, name in enumerate(names)}
@@ -109,13 +114,13 @@ def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: dict[str, 
     for subject, kind in zip(subjects["subject"].astype(str), subjects["kind"].astype(str), strict=True):
         if kind not in TESTED:
             continue
-        works = habits.get(subject, (0, 0))
+        works = habits.get(subject, ([], []))
         one = leak(fell, total, own, place[subject], controls, works=works)
         lines.append(
             {
                 "subject": subject, "kind": kind, "images": one.images, "fell": one.fell, "share": one.share, "low": one.low,
                 "high": one.high, "expected": one.expected, "controls": one.controls, "reaching": one.reaching, "p_value": one.p_value,
-                "p_floor": 1 / (1 + one.controls), "level": one.level, "works_share": works[0] / works[1] if works[1] else np.nan, "answer": one.finding.answer,
+                "p_floor": 1 / (1 + one.controls), "level": one.level, "works_share": sum(works[0]) / sum(works[1]) if sum(works[1]) else np.nan, "answer": one.finding.answer,
                 "reason": one.finding.reason, "settle": one.finding.settle,
             }
         )  # fmt: skip

@@ -23,9 +23,14 @@ def world(
     return fell, np.full(names, images), own, np.arange(ARTISTS, labels)
 
 
-def of(house: float, label: int = 0, works: tuple[int, int] = (0, 100), **more: int) -> Leak:
+def of(house: float, label: int = 0, works: int = 0, **more: int) -> Leak:
+    """The encoder takes `works` of 200 works by 40 other artists for this artist's, one of each artist first."""
     fell, shown, own, controls = world(house, **more)
-    return leak(fell, shown, own, label, controls, works=works)
+    return leak(fell, shown, own, label, controls, works=(spread(works), np.full(40, 5)))
+
+
+def spread(works: int) -> np.ndarray:
+    return np.bincount(np.arange(works) % 40, minlength=40)
 
 
 def test_an_artist_whom_every_prompt_yields_is_found_and_no_other() -> None:
@@ -58,16 +63,27 @@ def test_no_image_tells_nothing() -> None:
 
 
 def test_an_encoder_that_takes_all_art_for_this_artists_is_no_evidence() -> None:
-    found = of(0.4, works=(45, 100)).finding
+    found = of(0.4, works=90).finding
     assert found.answer == UNTESTED
     assert "encoder's habit" in found.reason
-    assert of(0.4, works=(2, 100)).finding.answer == YES
+    assert of(0.4, works=4).finding.answer == YES
 
 
-def test_without_works_of_others_the_encoders_habit_is_not_known() -> None:
-    found = of(0.4, works=(0, 0)).finding
+def test_works_that_are_all_of_one_artist_count_as_one_habit() -> None:
+    """Twenty works of one artist whom the encoder confuses with this one say less of all art than twenty works of twenty artists."""
+    fell, shown, own, controls = world(0.22)
+    of_each = np.full(11, 18)
+    together, apart = np.r_[18, np.zeros(10, dtype=int)], np.r_[np.full(9, 2), 0, 0]
+    assert leak(fell, shown, own, 0, controls, works=(together, of_each)).finding.answer == UNTESTED
+    assert leak(fell, shown, own, 0, controls, works=(apart, of_each)).finding.answer == YES
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_without_works_of_others_the_encoders_habit_is_not_known(others: int) -> None:
+    fell, shown, own, controls = world(0.4)
+    found = leak(fell, shown, own, 0, controls, works=([0] * others, [50] * others)).finding
     assert found.answer == UNTESTED
-    assert "No real works of other artists" in found.reason
+    assert f"works of {others} other artists do not show" in found.reason
 
 
 def test_the_own_images_of_a_name_do_not_count_for_its_label() -> None:
@@ -82,7 +98,7 @@ def test_the_own_images_of_a_name_do_not_count_for_its_label() -> None:
 def test_one_prompt_has_an_exact_interval() -> None:
     fell = np.zeros((1, ARTISTS + NAMES), dtype=int)
     fell[0, 0] = 60
-    found = leak(fell, [100], np.full(ARTISTS + NAMES, -1), 0, np.arange(ARTISTS, ARTISTS + NAMES), works=(1, 100))
+    found = leak(fell, [100], np.full(ARTISTS + NAMES, -1), 0, np.arange(ARTISTS, ARTISTS + NAMES), works=(spread(1), np.full(40, 5)))
     assert (found.low, found.high) == pytest.approx((0.4972, 0.6967), abs=1e-3)
     assert found.finding.answer == YES
 

@@ -86,9 +86,9 @@ def test_the_habit_of_an_encoder_is_measured_among_the_labels_that_unprompted_im
     axes = {"a": [1.0, 0.0, 0.0], "n": [0.0, 1.0, 0.0], "back": [0.8, 0.0, 0.6], "default:Artwork": [0.0, 0.0, 1.0]}
     labels = pd.DataFrame({"label": list(axes), "template": 0, "embedding": list(axes.values())})
     works = pd.DataFrame({"subject": ["a"] * 3 + ["back"] * 4, "embedding": [axes["a"]] * 3 + [axes["back"]] * 4})
-    assert taken_for(works, labels, subjects) == {"a": (4, 4), "n": (0, 7)}
+    assert taken_for(works, labels, subjects) == {"a": ([4], [4]), "n": ([0, 0], [3, 4])}
     far = works.assign(embedding=pd.Series([axes["a"]] * 3 + [axes["default:Artwork"]] * 4))
-    assert taken_for(far, labels, subjects) == {"a": (0, 4), "n": (0, 7)}
+    assert taken_for(far, labels, subjects) == {"a": ([0], [4]), "n": ([0, 0], [3, 4])}
     assert taken_for(works.iloc[:0], labels, subjects) == {}
 
 
