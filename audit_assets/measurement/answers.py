@@ -17,7 +17,7 @@ The verdict, for an artist with real works, under an encoder with text:
 * Otherwise a test is missing: ``not auditable``.
 
 An encoder without text cannot ask the first question: matching decides alone, and the basis says so. A subject without
-real works can only be ``identified above controls`` or not, never more. A verdict says what a model can do under a
+real works is ``identified above controls`` at most, and otherwise ``not auditable``: no positive control exists. A verdict says what a model can do under a
 protocol. It does not say that a right was infringed.
 """
 
@@ -124,8 +124,8 @@ def _of_a_name(steers: Answer | None) -> Judged:
         )  # fmt: skip
     if steers == NO:
         return Judged(
-            "not shown to be imitated", "identification",
-            "The name is identified no more often than control names allow; without real works nothing was matched.",
+            "not auditable", "identification",
+            "The name is identified no more often than control names allow; without real works nothing shows that this audit could have seen an imitation.",
         )  # fmt: skip
     why = "the encoder has no text" if steers is None else "identification could not be tested"
     return Judged("not auditable", "none", f"No real works exist, and {why}.")
