@@ -8,7 +8,9 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement import auditability, calibration, zero_shot
 from audit_assets.measurement.confusable import confusable
+from audit_assets.measurement.vectors import FloatArray, IntArray
 from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.results.matched import independent_works, works_of_everyone
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
 from audit_assets.warehouse.database import columns
 from audit_assets.warehouse.store import vectors
@@ -145,6 +147,8 @@ def _by_encoder(trials: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFram
 
 def auditability_rows(
     references: pd.DataFrame,
+    independent: tuple[FloatArray, IntArray],
+    members: list[str],
     trials: pd.DataFrame | None,
     subjects: pd.DataFrame,
     *,
@@ -154,15 +158,14 @@ def auditability_rows(
     """One row per artist with real works: how often the encoder recognises the artist, how far the works stand apart.
 
     The first comes from `trials`, among all artists with works; it is NULL for an encoder without text. The second is
-    the distance to the works of the artist who is hardest to tell from this one.
+    the distance to the works of the artist who is hardest to tell from this one. `independent` has one vector per independent
+    group of works, and the place of its artist among `members`.
     """
-    members = references["subject"].drop_duplicates().tolist()
     if len(members) < 2:
         return pd.DataFrame(columns=columns("auditability"))
+    gap = auditability.discrimination_gap(*independent, artists=len(members))
+    uncorrected = auditability.discrimination_gap(*independent, artists=len(members), hubness_corrected=False)
     who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
-    works = vectors(references["embedding"])
-    gap = auditability.discrimination_gap(works, who, artists=len(members))
-    uncorrected = auditability.discrimination_gap(works, who, artists=len(members), hubness_corrected=False)
     count = np.bincount(who, minlength=len(members))
     if trials is None:
         correct = pd.array([pd.NA] * len(members), dtype="Int64")
@@ -191,19 +194,22 @@ def auditability_rows(
 
 
 def confusable_rows(
-    references: pd.DataFrame, subjects: pd.DataFrame, *, protocol: Protocol, encoder: str
+    independent: tuple[FloatArray, IntArray],
+    members: list[str],
+    subjects: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    encoder: str,
 ) -> pd.DataFrame:
-    """Make the table `confusable_artists`.
+    """Make the table `confusable_artists`, from one vector per independent group of works, and the place of its artist among `members`.
 
     It lists, for each audited artist, the other artists whose works the encoder cannot tell from the artist's works.
     """
-    members = references["subject"].drop_duplicates().tolist()
     kinds = subjects.set_index("subject")["kind"]
     audited = [i for i, s in enumerate(members) if kinds[s] in ("artist", "untrained_artist")]
     if len(members) < 2 or not audited:
         return pd.DataFrame(columns=columns("confusable_artists"))
-    who = references["subject"].map({s: i for i, s in enumerate(members)}).to_numpy()
-    found = confusable(vectors(references["embedding"]), who, pool=len(members), artists=audited)
+    found = confusable(*independent, pool=len(members), artists=audited)
     lines = [
         (protocol.name, encoder, members[artist], members[int(other)], float(gap), float(low))
         for artist, one in zip(audited, found, strict=True)
@@ -230,8 +236,11 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             named = reference_trials(real, labels, subjects, **about)
             trials.append(named)
             calibrations.append(calibrate(real, labels, subjects, named, **about))
-        rows.append(auditability_rows(real, named, subjects, protocol=ws.protocol, encoder=e.name))
-        alike.append(confusable_rows(real, subjects, protocol=ws.protocol, encoder=e.name))
+        if (works := works_of_everyone(ws, e)) is None:
+            continue
+        apart = independent_works(works)
+        rows.append(auditability_rows(real, apart, works.pool, named, subjects, protocol=ws.protocol, encoder=e.name))
+        alike.append(confusable_rows(apart, works.pool, subjects, protocol=ws.protocol, encoder=e.name))
     all_trials = together(trials, columns("reference_trials"))
     return {
         "reference_trials": all_trials,

@@ -80,13 +80,8 @@ class Matched:
 
     @cached_property
     def groups(self) -> IntArray:
-        """Group the works that are not independent: near-identical works, and works of one declared series (works,)."""
-        rows = self.works.rows
-        named = rows["series"].fillna("").astype(str)
-        labels = pd.factorize(rows["subject"].astype(str) + "\0" + named)[0]
-        series = np.where(named.to_numpy() == "", -1, labels).astype(np.int64)
-        mixed = pd.factorize(pd.Series(self.copies.group).astype(str) + "\0" + rows["subject"].astype(str))[0]
-        return independent_groups(np.asarray(mixed, dtype=np.int64), series)
+        """Group the works that are not independent (works,)."""
+        return groups_of(self.works.rows, self.copies)
 
     def columns_of(self, kinds: Sequence[str], subjects: pd.DataFrame) -> IntArray:
         """Return the columns that exist for subjects of these kinds."""
@@ -94,6 +89,32 @@ class Matched:
         positions = [i for i, name in enumerate(self.names) if kind[name] in kinds]
         found = self.cells.column_of[positions]
         return np.asarray(found[found >= 0], dtype=np.int64)
+
+
+def groups_of(works: pd.DataFrame, copies: Copies) -> IntArray:
+    """Group the works that are not independent: near-identical works of an artist, and works of one declared series (works,)."""
+    named = works["series"].fillna("").astype(str)
+    labels = pd.factorize(works["subject"].astype(str) + "\0" + named)[0]
+    series = np.where(named.to_numpy() == "", -1, labels).astype(np.int64)
+    mixed = pd.factorize(pd.Series(copies.group).astype(str) + "\0" + works["subject"].astype(str))[0]
+    return independent_groups(np.asarray(mixed, dtype=np.int64), series)
+
+
+def copies_among(works: Works, centre: FloatArray) -> Copies:
+    """Find the works that are near-identical to the encoder and in their small pictures."""
+    copies = near_copies(works.embeddings, works.rows["image_sha256"].astype(str).tolist(), centre=centre)
+    pictures = works.rows["picture"].tolist()
+    left, right = copies.pairs.T
+    return confirmed(copies, pixels_alike([pictures[i] for i in left], [pictures[i] for i in right]))
+
+
+def independent_works(works: Works) -> tuple[FloatArray, IntArray]:
+    """Return one unit vector per independent group of works, the mean of the group, and its artist: (groups, d) and (groups,)."""
+    group = groups_of(works.rows, copies_among(works, works.embeddings.mean(axis=0, dtype=np.float64)))
+    of, first, place = np.unique(group, return_index=True, return_inverse=True)
+    means = np.zeros((len(of), works.embeddings.shape[1]))
+    np.add.at(means, place, works.embeddings)
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), works.artist[first]
 
 
 def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
@@ -159,11 +180,9 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     of_image = images["subject"].map(place).to_numpy(dtype=np.int64)
     centre = np.concatenate([works.embeddings, made[shown]]).mean(axis=0, dtype=np.float64)
     keys = works.rows["image_sha256"].astype(str).tolist()
-    copies = near_copies(works.embeddings, keys, centre=centre)
+    copies = copies_among(works, centre)
     own_name = np.array([place.get(s, -1) for s in works.rows["subject"]], dtype=np.int64)
     pictures = works.rows["picture"].tolist()
-    left, right = copies.pairs.T
-    copies = confirmed(copies, pixels_alike([pictures[i] for i in left], [pictures[i] for i in right]))
     output, cosine = contaminated(
         works.embeddings,
         made,

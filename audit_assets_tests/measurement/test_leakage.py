@@ -98,7 +98,14 @@ def test_the_own_images_of_a_name_do_not_count_for_its_label() -> None:
 def test_one_prompt_has_an_exact_interval() -> None:
     fell = np.zeros((1, ARTISTS + NAMES), dtype=int)
     fell[0, 0] = 60
-    found = leak(fell, [100], np.full(ARTISTS + NAMES, -1), 0, np.arange(ARTISTS, ARTISTS + NAMES), works=(spread(1), np.full(40, 5)))
+    found = leak(
+        fell,
+        [100],
+        np.full(ARTISTS + NAMES, -1),
+        0,
+        np.arange(ARTISTS, ARTISTS + NAMES),
+        works=(spread(1), np.full(40, 5)),
+    )
     assert (found.low, found.high) == pytest.approx((0.4972, 0.6967), abs=1e-3)
     assert found.finding.answer == YES
 
