@@ -101,6 +101,32 @@ def test_an_error_names_file_line_field_and_remedy(
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "file:///etc/*.csv",
+        "https://example.org/c.csv",
+        "memory://c.csv",
+        "zip://*.csv::https://example.org/c.zip",
+        "simplecache::s3://bucket/c.csv",
+        "hf://datasets/a/b/c.csv::https://example.org/c.csv",
+        "S3://bucket/c.csv",
+    ],
+)
+def test_captions_at_any_other_address_are_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(
+        InputError, match=r"line 7, captions\.path: .* is neither a local path nor one address that begins"
+    ):
+        load(tmp_path, f"{GOOD}captions: {{path: '{path}'}}\n")
+
+
+@pytest.mark.parametrize("path", ["c/*.csv", "/data/a::b.csv", "s3://bucket/*.parquet", "hf://datasets/a/b@main/*.csv"])
+def test_captions_that_are_local_or_in_a_known_store_are_taken(tmp_path: Path, path: str) -> None:
+    captions = load(tmp_path, f"{GOOD}captions: {{path: '{path}'}}\n").captions
+    assert captions is not None
+    assert captions.path == path
+
+
+@pytest.mark.parametrize(
     ("written", "read"),
     [
         ("0", 0),

@@ -9,6 +9,9 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, field_valida
 from audit_assets.config.fields import Strict
 from audit_assets.untrusted.tables import clean
 
+STORES = ("s3://", "hf://")
+"""How an address of captions begins that are not local."""
+
 
 class Captions(Strict):
     path: str = Field(
@@ -29,6 +32,16 @@ class Captions(Strict):
     failed_downloads: Literal["leave_out", "count"] = Field(
         "leave_out", description="what becomes of rows that img2dataset could not download (column status)"
     )
+
+    @field_validator("path")
+    @classmethod
+    def _captions_are_local_or_in_a_known_store(cls, path: str) -> str:
+        # fsspec opens many more addresses, such as files of the machine, any web server, or one address within another.
+        if "://" in path and (not path.startswith(STORES) or "::" in path):
+            raise ValueError(
+                f"{path!r} is neither a local path nor one address that begins with s3:// or hf://; correct it"
+            )
+        return path
 
     @field_validator("encoding")
     @classmethod

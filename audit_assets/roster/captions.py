@@ -95,7 +95,7 @@ class Seen:
 
 
 def caption_shards(pattern: str, base: Path, reading: Reading = AS_FOUND) -> list[Shard]:
-    """The files that `pattern` (relative to `base`, or a URL that fsspec knows) matches, in order of their keys.
+    """The files that `pattern` (relative to `base`, or an address of a store) matches, in order of their keys.
 
     Raises InputError if it matches no file, if a file has a format that is not read, or if the library for the URL is missing.
     """

@@ -264,6 +264,11 @@ def beside(path: str, change: Callable[[Members], bytes]) -> Forge:
     return rewritten(forge_members)
 
 
+def captions_at(path: str) -> Forge:
+    return with_manifest(lambda c: c["audit"]["captions"].update(path=path))
+
+
+NO_STORE = r"captions\.path: .* is neither a local path nor one address that begins"
 TAMPERED: dict[str, tuple[Forge, str]] = {
     "an image": (flip(IMAGE), r"images/.*is not what the manifest says"),
     "a table": (flip(TABLE), r"verdicts/miniature-1\.parquet.*is not what the manifest says"),
@@ -323,6 +328,10 @@ TAMPERED: dict[str, tuple[Forge, str]] = {
         with_manifest(lambda c: c["audit"]["models"][0].update(path="/etc")),
         "names paths that export never writes",
     ),
+    "captions in any file": (captions_at("file:///home/*/x.csv"), NO_STORE),
+    "captions of a stranger's server": (captions_at("https://evil.example/x.csv"), NO_STORE),
+    "captions in an archive of a server": (captions_at("zip://*.csv::https://evil.example/x.zip"), NO_STORE),
+    "captions elsewhere on the machine": (captions_at("/home/*/x.csv"), "names paths that export never writes"),
     "an audit file of other fields": (
         with_manifest(lambda c: c["audit"].update(shell="rm -rf")),
         "audit.yaml.*no such field exists",

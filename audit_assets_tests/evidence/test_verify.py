@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit_assets.errors import InputError
 from audit_assets.evidence.again import report as report_made_again
 from audit_assets.evidence.again import roster as roster_made_again
 from audit_assets.evidence.archive_file import Archive, archive_root, archive_text
@@ -26,6 +27,7 @@ from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.stage import ResultStage
+from audit_assets.roster.caption_files import Reading, Shard
 from audit_assets_tests.drive import drive
 from audit_assets_tests.evidence.forging import (
     FILES,
@@ -376,6 +378,31 @@ def test_parts_that_are_declared_left_out_are_not_vouched_for_by_the_root_alone(
 
 
 # ---- what is no fault, and what is only late
+def test_captions_in_a_store_are_read_again_only_if_the_audit_was_made_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+
+    def refuse(pattern: str, base: Path, reading: Reading) -> list[Shard]:
+        listed.append(pattern)
+        raise InputError("the store is closed")
+
+    monkeypatch.setattr("audit_assets.roster.mentions.caption_shards", refuse)
+    (tmp_path / "artists.csv").write_text("name\nAda Brandvold\n")
+    (tmp_path / "audit.yaml").write_text(
+        "roster: {artists: artists.csv}\n"
+        "captions: {path: 's3://bucket/*.parquet'}\n"
+        "models: [{name: m, source: diffusers, path: m}]\n"
+        "encoders: [{name: e, kind: image_text, path: e}]\n"
+    )
+    ws = workspace_of(tmp_path / "audit.yaml")
+    assert roster_made_again(ws, set()).unchecked == ["the store is closed"]
+    assert listed == ["s3://bucket/*.parquet"]
+    (tmp_path / "archive.json").write_text(archive_text(Archive(model_version="m", root="0" * 64, left_out=[])))
+    assert roster_made_again(ws, set()).unchecked == ["the captions lie in a store, and are not read again"]
+    assert len(listed) == 1
+
+
 @pytest.mark.long
 def test_what_is_not_on_this_machine_is_said_and_is_no_finding(copied: Path) -> None:
     content = yaml.safe_load(copied.read_text(encoding="utf-8"))
