@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit, urlunsplit
 
 from audit_assets.config import ApiEntry, ModelEntry
 from audit_assets.errors import InputError
@@ -13,6 +13,18 @@ from audit_assets.models.pipelines import ResolvedModel
 
 ENDPOINT, EDITS = "/images/generations", "/images/edits"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+_SHORTEST = 4
+"""A value in the address's query is a secret if it has this many characters. A shorter one, such as `v=1`, occurs in any text."""
+_VERSION = re.compile(r"(/v\d+)?/?")
+"""A path that says no more than the version of the API."""
+
+
+def _spelt(letter: str) -> str:
+    """Return a pattern of a letter as it is, or as JSON may write it."""
+    short = r"|\\/" if letter == "/" else ""
+    return rf"(?:{re.escape(letter)}|\\u(?i:{ord(letter):04x}){short})"
 
 
 def resolve_served(entry: ModelEntry) -> ResolvedModel:
@@ -54,12 +66,26 @@ class Server:
         return "Server(...)"
 
     def without_secrets(self, text: str) -> str:
-        """Return a server's text without the key and the address, which a server may repeat."""
-        parts = urlsplit(self.url)
-        for secret in (self.key, self.url, parts.netloc, parts.hostname, parts.query):
-            if secret:
-                text = text.replace(secret, "***").replace(secret.replace("/", "\\/"), "***")  # JSON may escape a slash
+        """Return a server's text without the key and the address, whole or in parts, which a server may repeat."""
+        secrets = self._secrets()
+        if "\\" in text:  # JSON may write each letter as its code
+            first = "".join(re.escape(secret[0]) for secret in secrets)  # the search is twice as fast with it
+            every = "|".join("".join(map(_spelt, secret)) for secret in secrets)
+            return re.sub(rf"(?=[\\{first}])(?:{every})", "***", text)
+        for secret in secrets:
+            text = text.replace(secret, "***")
         return text
+
+    def _secrets(self) -> list[str]:
+        """Return the key, the address and its parts, the longest first."""
+        parts = urlsplit(self.url)
+        prefix = parts.path.removesuffix(ENDPOINT)
+        raw = [value for _, _, value in (pair.partition("=") for pair in re.split("[&;]", parts.query))]
+        values = [value for value in (*raw, *map(unquote_plus, raw)) if len(value) >= _SHORTEST]
+        found = [self.key, self.url, self.edits, parts.netloc, parts.hostname, parts.query, *values]
+        if not _VERSION.fullmatch(prefix):
+            found += [prefix, unquote(prefix)]
+        return sorted({secret for secret in found if secret}, key=len, reverse=True)
 
     def bytes_without_secrets(self, content: bytes) -> bytes:
         """Return the bytes of an answer without the key and the address."""

@@ -756,15 +756,36 @@ def test_whatever_json_a_server_sends_is_an_answer_or_a_stop(
 
 
 @pytest.mark.parametrize(
-    "said",
-    ["https://secret.example:8443/v1/images/generations", "no certificate for 'secret.example'", "a/key", "a\\/key"],
+    ("said", "left"),
+    [
+        ("https://secret.example:8443/secret/v1/images/generations?code=secret%2Bkey&v=1", "***"),
+        ("https://secret.example:8443/secret/v1/images/edits?code=secret%2Bkey&v=1", "***"),
+        ("no certificate for 'secret.example'", "no certificate for '***'"),
+        ("secret.example:8443 refused", "*** refused"),
+        ("a/<key>", "***"),
+        (r"a\/<key>", "***"),
+        (r"a/\u003ckey\u003e", "***"),
+        (r"\u0061\u002F\u003Ck\u0065y\u003E", "***"),
+        ("code=secret%2Bkey&v=1 in the address", "*** in the address"),
+        (r"code=secret%2Bkey\u0026v=1 in the address", "*** in the address"),
+        ("API key secret+key not valid", "API key *** not valid"),
+        ("API key secret%2Bkey not valid", "API key *** not valid"),
+        ("no route /secret/v1/images/generations", "no route ***/images/generations"),
+        (r"no route \/secret\/v1\/images\/generations", r"no route ***\/images\/generations"),
+        ("nothing of it, version 1 of v1", "nothing of it, version 1 of v1"),
+    ],
 )
-def test_key_and_address_are_taken_out_of_a_text_in_every_spelling(said: str) -> None:
-    server = Server("https://secret.example:8443/v1/images/generations", "a/key")
-    assert "***" in server.without_secrets(said)
-    assert "secret" not in server.without_secrets(said)
-    assert "key" not in server.without_secrets(said)
-    assert server.without_secrets("nothing of it") == "nothing of it"
+def test_key_and_address_are_taken_out_of_a_text_in_every_spelling(said: str, left: str) -> None:
+    server = Server("https://secret.example:8443/secret/v1/images/generations?code=secret%2Bkey&v=1", "a/<key>")
+    assert server.without_secrets(said) == left
+
+
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/"])
+def test_a_path_that_says_no_more_than_the_version_is_no_secret(path: str) -> None:
+    server = Server(f"https://secret.example{path}/images/generations?v=1", None)
+    assert (
+        server.without_secrets("no route /v1/images/generations, v=1: 1") == "no route /v1/images/generations, ***: 1"
+    )
 
 
 # ---- the environment
