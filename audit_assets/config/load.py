@@ -1,6 +1,5 @@
 """Read and check an audit file and its protocol. Errors name the line."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -13,10 +12,10 @@ from audit_assets.config.audit import Audit
 from audit_assets.config.fields import KEY
 from audit_assets.config.protocol import Protocol
 from audit_assets.errors import InputError
+from audit_assets.untrusted.addresses import holds_secret
 from audit_assets.untrusted.yaml import read_mapping, texts
 
 PROTOCOLS = Path(__file__).parent.parent / "protocols"
-_SECRET = re.compile(r"://[^/\s]*@|[?&][^=&]*(?:token|secret|signature|credential|password|key)[^=&]*=", re.I)
 
 
 def load_audit(path: str | Path) -> Audit:
@@ -54,7 +53,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def _checked(model: type[Model], content: Mapping[str, Any], path: Path, lines: dict[tuple[Any, ...], int]) -> Model:
     for location, text in texts(content):
-        if _SECRET.search(text):  # what the file says is recorded, and the error does not repeat it
+        if holds_secret(text):  # what the file says is recorded, and the error does not repeat it
             raise InputError(
                 f"{path}, line {lines.get(location, 1)}, {_field(location)}: holds a password or a token; keep it in the environment, "
                 "and write the address without it"

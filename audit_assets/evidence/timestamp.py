@@ -3,6 +3,8 @@
 The authority sees a hash alone. Its answer is verified offline, against certificates that the verifier names.
 """
 
+import http.client
+import re
 import urllib.error
 import urllib.request
 from datetime import datetime
@@ -20,6 +22,7 @@ from rfc3161_client import (
 )
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.untrusted.addresses import holds_secret
 from audit_assets.untrusted.bounded import read_bounded
 
 LARGEST = 1 << 15
@@ -31,19 +34,18 @@ _SECONDS = 30
 def asked(authority: str, message: bytes) -> bytes:
     """Return the authority's answer about a message.
 
-    InputError is raised if the address is not one of the web, or if the authority does not answer, refuses, or answers
-    about something else.
+    InputError is raised if the address is not one of the web or holds a secret, or if the authority does not answer,
+    refuses, or answers about something else. No error repeats the query of the address.
     """
-    if urlsplit(authority).scheme not in ("http", "https"):
-        raise InputError(f"{authority!r}: is no address of a timestamp authority; write one that begins with https://.")
+    shown = _checked(authority)
     wanted = TimestampRequestBuilder(message, HashAlgorithm.SHA512).build()
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     request = urllib.request.Request(authority, wanted.as_bytes(), headers)
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as reply:
             answer: bytes = reply.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{authority}: the timestamp authority does not answer ({error}); sign again later.") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise InputError(f"{shown}: the timestamp authority does not answer ({error}); sign again later.") from None
     try:
         if len(answer) > LARGEST:
             raise ValueError(f"it has more than {LARGEST} bytes")
@@ -56,8 +58,26 @@ def asked(authority: str, message: bytes) -> bytes:
         ):
             raise ValueError("it is about another request")
     except ValueError as error:
-        raise InputError(f"{authority}: the answer is no timestamp ({error}); name another authority.") from None
+        raise InputError(f"{shown}: the answer is no timestamp ({error}); name another authority.") from None
     return answer
+
+
+def _checked(authority: str) -> str:
+    """Return the address as errors show it. InputError does not repeat an address that is refused: it may hold a password."""
+    if holds_secret(authority):
+        raise InputError(
+            "--timestamp-authority: holds a user, a password or a token; name an authority that asks for none."
+        )
+    try:
+        parts = urlsplit(authority)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or not re.fullmatch(r"https?://[!-~]+", authority):
+        raise InputError(
+            "--timestamp-authority: is no address of a timestamp authority; write one that begins with https://."
+        )
+    return authority.partition("?")[0]
 
 
 def stated(answer: bytes, message: bytes, certificates: Path) -> datetime:

@@ -39,6 +39,7 @@ from audit_assets.roster.caption_files import (
     text_batches,
 )
 from audit_assets.untrusted.parquet import Bomb
+from audit_assets.warehouse.places import endpoint
 
 BATCH_ROWS = 65_536
 FAILED = pa.array(["failed_to_download", "failed_to_resize"])
@@ -135,6 +136,8 @@ def _remote_shards(pattern: str, reading: Reading) -> list[Shard]:
     try:
         filesystem, path = _store(pattern)
         matches = filesystem.glob(path) if glob.has_magic(path) else [path] * bool(filesystem.exists(path))
+    except InputError:
+        raise
     except ImportError as error:
         raise InputError(
             f"captions.path: {pattern!r} needs a library that is not installed ({error}); install it."
@@ -159,11 +162,11 @@ def _store(pattern: str) -> tuple[AbstractFileSystem, str]:
 
     path = pattern.removeprefix("s3://")
     # Arrow reads keys and region from the environment and ~/.aws like other clients, but it does not read the endpoint.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    address = endpoint()
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if not region and not endpoint:
+    if not region and not address:
         region = resolve_s3_region(path.split("/", 1)[0])
-    return ArrowFSWrapper(S3FileSystem(endpoint_override=endpoint, region=region)), path
+    return ArrowFSWrapper(S3FileSystem(endpoint_override=address, region=region)), path
 
 
 def _key(path: str, pattern: str) -> str:

@@ -20,6 +20,7 @@ from upath.implementations.cloud import S3Path
 from upath.registry import register_implementation
 
 from audit_assets.errors import InputError, writing
+from audit_assets.untrusted.addresses import holds_secret
 
 S3 = "s3://"
 SETTINGS: dict[str, Any] = {
@@ -49,7 +50,7 @@ def place(warehouse: str, base: Path) -> Path:
         # It has each method of a Path that the warehouse uses. The type checker takes it for a Path.
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")  # botocore reads only the second
         client = {"region_name": region} if region else {}
-        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=_endpoint(), client_kwargs=client, **SETTINGS))
+        return cast(Path, ObjectPath(warehouse.rstrip("/"), endpoint_url=endpoint(), client_kwargs=client, **SETTINGS))
     if "\0" in warehouse or any(len(os.fsencode(part)) > _LONGEST_NAME for part in warehouse.split("/")):
         raise InputError(f"{warehouse[:100]!r}: no file can have this name; correct it.")
     try:
@@ -58,8 +59,16 @@ def place(warehouse: str, base: Path) -> Path:
         raise InputError(f"{warehouse[:100]!r}: leads nowhere ({error}); correct the path.") from None
 
 
-def _endpoint() -> str | None:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+def endpoint() -> str | None:
+    """Return the address of the S3 store, None for Amazon's own. InputError does not repeat an address with a secret in it."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if address := os.environ.get(name):
+            if holds_secret(address):
+                raise InputError(
+                    f"the variable {name} holds a password or a token; keep it in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+                )
+            return address
+    return None
 
 
 def _reached(method: Callable[P, R]) -> Callable[P, R]:
@@ -87,7 +96,7 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:  # each client raises its own exceptions
             raise InputError(
                 f"{args[0]}: the store could not be reached ({type(error).__name__}: {error}); check AWS_ENDPOINT_URL "
-                f"({_endpoint() or 'not set'}), the keys and the network, and run again: what is finished is kept."
+                f"({endpoint() or 'not set'}), the keys and the network, and run again: what is finished is kept."
             ) from error
 
     return asked

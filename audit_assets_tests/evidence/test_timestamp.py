@@ -4,6 +4,7 @@ import base64
 import json
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -185,10 +186,58 @@ def test_the_answer_to_an_earlier_question_is_no_answer(authority: Authority) ->
         authority.answer = None
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "authority.example", "ftp://authority.example", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/passwd",
+        "authority.example",
+        "ftp://authority.example",
+        "",
+        "http://[",
+        "https://",
+        "https://authority.example:port/",
+        "https://authority.example/a b",
+        "user:hunter2@authority.example",
+    ],
+)
 def test_what_is_no_address_of_an_authority_is_not_opened(address: str) -> None:
-    with pytest.raises(InputError, match="no address of a timestamp authority"):
+    with pytest.raises(InputError, match="no address of a timestamp authority") as refused:
         asked(address, b"message")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:hunter2@authority.example/",
+        "https://hunter2@authority.example/",
+        "https://authority.example/?token=hunter2",
+        "https://authority.example/?a=b&sig=hunter2",
+    ],
+)
+def test_an_authoritys_address_with_a_secret_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(InputError, match="holds a user, a password or a token") as refused:
+        asked(address, b"message")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_answer_that_is_not_of_the_web_is_bad_input_and_no_query_is_repeated() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"nothing of HTTP\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(
+            InputError, match=r"^http://127\.0\.0\.1:\d+/: the timestamp authority does not answer"
+        ) as failed:
+            asked(f"http://127.0.0.1:{server.getsockname()[1]}/?of=hunter2", b"message")
+        thread.join()
+    assert "hunter2" not in str(failed.value)
 
 
 def test_an_authority_that_does_not_answer_is_named() -> None:

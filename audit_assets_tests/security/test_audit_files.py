@@ -7,7 +7,9 @@ import pytest
 
 from audit_assets.config import load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.roster.captions import caption_shards
 from audit_assets.untrusted.yaml import LARGEST_FILE
+from audit_assets.warehouse.places import place
 
 AUDIT = """\
 protocol: {protocol}
@@ -62,6 +64,9 @@ SECRETS = [
     "https://hf_hunter2@host/captions.parquet",
     "https://host/captions.parquet?X-Amz-Signature=hunter2",
     "https://host/captions.parquet?a=b&access_token=hunter2",
+    "https://host/captions.parquet?sv=2024-11-04&sig=hunter2",
+    "https://host/captions.parquet?auth=hunter2",
+    "https://host/captions.parquet?code=hunter2",
 ]
 
 
@@ -75,12 +80,28 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(tmp_path: Path, fi
 
 
 @pytest.mark.parametrize(
-    "address", ["s3://bucket/captions/*.parquet", "hf://datasets/laion/x@main/a.parquet", "a@b/c?.csv"]
+    "address",
+    ["s3://bucket/captions/*.parquet", "hf://datasets/laion/x@main/a.parquet", "a@b/c?.csv", "a?design=b&author=c.csv"],
 )
 def test_an_address_without_one_is_read(tmp_path: Path, address: str) -> None:
     captions = load_audit(written(tmp_path, captions=address)).captions
     assert captions is not None
     assert captions.path == address
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+@pytest.mark.parametrize("address", ["https://user:hunter2@objects.example", "https://objects.example/?sig=hunter2"])
+def test_an_endpoint_with_a_secret_is_named_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    monkeypatch.setenv(name, address)
+    for ask in (
+        lambda: place("s3://bucket/prefix", tmp_path),
+        lambda: caption_shards("s3://bucket/*.parquet", tmp_path),
+    ):
+        with pytest.raises(InputError, match=f"^the variable {name} holds a password or a token") as refused:
+            ask()
+        assert "hunter2" not in str(refused.value)
 
 
 def settings(value: str) -> str:
