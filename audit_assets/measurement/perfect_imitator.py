@@ -155,7 +155,7 @@ def perfect_imitator(
     which it was made, and ``split``: their ``halves``, in the order of the artists of ``own``. ``needed_p``: the p-value at which the
     decision calls, one number or (n,), for instance ``filtered_bh(...).needed``. ``stratum`` (columns,) as in ``own_cell_in_strata``.
     ``identified`` (w,): whether identification finds the artist in each real work, for encoders with text; ``needed_share``: the
-    share of images that must be identified, one number or (n,).
+    share of images that must be identified, one number or (n,). A work counts in the share with its weight in the half, as in matching.
 
     Row and column of the artist are replaced by the two halves, and the own cell is computed in closed form from products of the
     halves with the other artists' mean works and the other names' mean images. What the other cells are ranked by, the scale
@@ -179,9 +179,7 @@ def perfect_imitator(
     passes, shares = np.ones(p.shape, dtype=np.bool_), np.full(p.shape, np.nan)
     if identified is not None:
         known = mask(identified, length=len(rows), what="Which works are identified").astype(np.float64)
-        counted = split.images.astype(np.bool_).astype(np.float64)
-        total = np.maximum(counted.sum(axis=1), 1)
-        shares = np.asarray((counted @ known) / total).reshape(p.shape)
+        shares = np.asarray(split.images @ known).reshape(p.shape)
         passes = shares >= share[:, None] - 1e-12
     tested = np.array([not why for why in reasons], dtype=np.bool_)
     called = np.where(tested, ((p <= limit[:, None]) & passes).mean(axis=1), np.nan)

@@ -80,8 +80,7 @@ def _with_those_alone(
         made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
         theirs = found.cells.mean_images[names]
         p = np.array([name_test_alone(w, m, theirs)[0] for m, w in zip(made, left, strict=True)])
-        counted = (split.images[at] > 0).astype(np.float64)
-        shares = np.asarray(counted @ works_identified.astype(float)) / np.maximum(counted.sum(axis=1), 1)
+        shares = np.asarray(split.images[at] @ works_identified.astype(np.float64))
         passes = shares >= np.nan_to_num(needed.share[i], nan=2.0) - 1e-12
         called[i], p_value[i], identified[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p), np.median(shares)
         reasons[i] = ""

@@ -13,7 +13,8 @@ from audit_assets.measurement.worlds import DrawnWorld, World, draw
 
 def imitator(drawn: DrawnWorld, **given: Any) -> Any:
     matrix, own = drawn.cells()
-    split = halves(drawn.artist, np.arange(drawn.audited), images=10, seed=1, groups=given.pop("groups", None))
+    of_works = {name: given.pop(name, None) for name in ("groups", "weights")}
+    split = halves(drawn.artist, np.arange(drawn.audited), images=10, seed=1, **of_works)
     return perfect_imitator(matrix, own, drawn.works, split, **({"needed_p": 0.05} | given))
 
 
@@ -134,6 +135,18 @@ def test_identification_must_find_the_imitator_too() -> None:
     half = imitator(drawn, identified=known, needed_share=0.3)
     assert half.auditable[0]
     assert 0.3 <= half.identified[0] <= 0.7
+
+
+def test_copies_of_a_work_that_is_identified_do_not_make_an_imitator_identified() -> None:
+    """Two of six works are identified, in twenty copies each: three of the six stand in, so two of three are identified at most."""
+    drawn = draw(World(works=44), np.random.default_rng(6))
+    groups, weights = np.arange(len(drawn.artist)), np.ones(len(drawn.artist))
+    groups[:40], weights[:40] = np.repeat([0, 1], 20), 1 / 20
+    known = np.arange(len(drawn.artist)) < 40
+    found = imitator(drawn, groups=groups, weights=weights, needed_p=1.0, identified=known, needed_share=0.8)
+    assert found.independent[0] == 6
+    assert found.identified[0] == pytest.approx([1 / 3, 2 / 3][int(found.identified[0] > 0.5)])
+    assert found.called[0] == 0
 
 
 def test_a_decision_that_needs_a_smaller_p_makes_fewer_artists_auditable() -> None:
