@@ -14,7 +14,7 @@ import pandas as pd
 
 from audit_assets.config import EncoderEntry
 from audit_assets.results.auditability import reference_trials
-from audit_assets.results.beside_names import beside_control_names
+from audit_assets.results.beside_names import in_both_ranks
 from audit_assets.results.identification import identification_trials, text_side
 from audit_assets.results.matched import matched
 from audit_assets.results.matching import BY_SUBJECT_COLUMNS
@@ -54,7 +54,7 @@ def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
         text = text_side(ws, encoder, 1.0)
         images = ws.warehouse.read_all(images_of(ws, [encoder], model))
         trials = identification_trials(images, labels, subjects, model_version=model, text=text, **about)
-        beside = beside_control_names(trials, subjects, protocol=protocol, unread={})
+        beside = in_both_ranks(trials, subjects, protocol=protocol, unread={})
         real = ws.warehouse.read_all(works_of(ws, [encoder]))
         works = reference_trials(real, labels, subjects, logit_scale=text.logit_scale, **about)
     found = matched(ws, model, encoder)

@@ -63,9 +63,12 @@ UNREAD = (
 
 NAME_COLUMNS = ("shown", "identified", "locale", "script", "labels", "label_kind")
 SUBJECT_COLUMNS = ("subject", "shown", "identified", "stratum", "labels", "label_kind")
+RANKS = ("needed_share", "label_fell", "needed_label")
+"""What each of the two ranks asks for, and what the second counts; the first counts the identified images."""
+_NEEDED = ("needed", "needed_share", "needed_label")
 RESULT_COLUMNS = (
     "subject", "stratum", "shown", "identified", "share", "share_low", "share_high", "names", "names_reaching", "p_value",
-    "label_reaching", "p_floor", "level", "needed", "answer", "reason", "settle",
+    "label_reaching", "p_floor", "level", "needed", "answer", "reason", "settle", *RANKS,
 )  # fmt: skip
 
 
@@ -160,7 +163,8 @@ def beside_names(
     ``names_reaching`` and ``label_reaching``, the names whose images fall to the subject's label as often as its own, may be
     fractions (see the module's docstring). p counts the larger of the two. ``p_floor`` is the smallest p that its names
     allow, ``needed`` the smallest number of the shown images with which the subject would pass, missing if none is
-    enough. ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
+    enough: the larger of ``needed_share``, of identified images, and ``needed_label``, of images that fall to the subject's label.
+    ``label_fell`` is how many do. ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
     if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names of its stratum, names with
     another chance, or names so often identified that no share of the images would pass.
 
@@ -219,7 +223,8 @@ def beside_names(
         table["share"] = np.where(m > 0, x / np.maximum(m, 1), np.nan)
     table["share_low"] = np.where(x > 0, stats.beta.ppf(0.025, x, m - x + 1), np.where(m > 0, 0.0, np.nan))
     table["share_high"] = np.where(x < m, stats.beta.ppf(0.975, x + 1, m - x), np.where(m > 0, 1.0, np.nan))
-    return table[list(RESULT_COLUMNS)].astype({"needed": "Int32", "names": "int64"})
+    counts = dict.fromkeys(("needed", *RANKS), "Int32")
+    return table[list(RESULT_COLUMNS)].astype({**counts, "names": "int64"})
 
 
 def _unread(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -294,6 +299,7 @@ class _Control:
             needed = [self._needed(self.tables[shown])]
             if of_label is not None:
                 own, theirs = of_label
+                row["label_fell"] = own
                 each = _reaching_each(shown, theirs, self.m)
                 by_label = float(each[own])
                 needed.append(self._needed(each))
@@ -302,10 +308,16 @@ class _Control:
             row |= {"names_reaching": reached, "label_reaching": by_label, "level": self.limit}
             row |= {"p_value": self._p(float(np.nanmax([reached, by_label])))}
             row |= {"needed": None if None in needed else max(k for k in needed if k is not None)}
+            row |= dict(zip(("needed_share", "needed_label"), needed, strict=False))
             if refused is None and needed[0] is None and self._p(reached) > self.limit + 1e-12:
                 refused = self._no_share_is_enough(shown, float(self.tables[shown][-1]))
         if refused is not None:
-            return row | {"answer": "could not be tested", "reason": refused[0], "settle": refused[1], "needed": None}
+            return row | {
+                "answer": "could not be tested",
+                "reason": refused[0],
+                "settle": refused[1],
+                **dict.fromkeys(_NEEDED),
+            }
         yes = row["p_value"] <= self.limit + 1e-12
         reach = "reach that" if np.isnan(margin) else "reach that, if equal shares are ranked by their mean margin"
         label = (

@@ -60,7 +60,7 @@ class PerfectImitator:
     """What the audit says of a perfect imitator, per artist, arrays of shape (n,).
 
     ``auditable``: it is called imitated in more than half of the splits. ``called``: share of splits in which it is.
-    ``p_value``: median p of its own cell. ``identified``: median share of stand-ins that are identified, NaN if that was not
+    ``p_value``: median p of its own cell. ``identified`` (ranks, n): median share of stand-ins that are identified, NaN if that was not
     asked. ``stand_ins``, ``remain``: independent works on either side. If ``reason`` is not empty, the artist could not be
     tested: it says why and what would settle it, figures are NaN, and ``auditable`` is False.
     """
@@ -155,7 +155,8 @@ def perfect_imitator(
     which it was made, and ``split``: their ``halves``, in the order of the artists of ``own``. ``needed_p``: the p-value at which the
     decision calls, one number or (n,), for instance ``filtered_bh(...).needed``. ``stratum`` (columns,) as in ``own_cell_in_strata``.
     ``identified`` (w,): whether identification finds the artist in each real work, for encoders with text; ``needed_share``: the
-    share of images that must be identified, one number or (n,). A work counts in the share with its weight in the half, as in matching.
+    share of images that must be identified, one number or (n,). If identification has several ranks, all of which must pass, they are
+    (ranks, w) and (ranks, n). A work counts in the share with its weight in the half, as in matching.
 
     Row and column of the artist are replaced by the two halves, and the own cell is computed in closed form from products of the
     halves with the other artists' mean works and the other names' mean images. What the other cells are ranked by, the scale
@@ -171,28 +172,36 @@ def perfect_imitator(
             f"The halves are those of {split.images.shape[1]} works in {split.images.shape[0]} splits; there are "
             f"{len(rows)} works and {n} artists. Pass the halves of the same artists and works."
         )
-    limit, share = (np.broadcast_to(np.asarray(v, dtype=np.float64), (n,)) for v in (needed_p, needed_share))
+    limit = np.broadcast_to(np.asarray(needed_p, dtype=np.float64), (n,))
     reasons = [why or _too_few_works(int(k)) for why, k in zip(own.missing, split.independent, strict=True)]
     p = np.full((n, split.splits), np.nan)
     for columns, members in _parts(own, cells.similarity.shape[1], stratum):
         _fill(p, reasons, cells, own, columns, members, rows, split)
-    passes, shares = np.ones(p.shape, dtype=np.bool_), np.full(p.shape, np.nan)
+    passes, shares = np.ones(p.shape, dtype=np.bool_), np.full((1, *p.shape), np.nan)
     if identified is not None:
-        known = mask(identified, length=len(rows), what="Which works are identified").astype(np.float64)
-        shares = np.asarray(split.images @ known).reshape(p.shape)
-        passes = shares >= share[:, None] - 1e-12
+        shares = shares_of(split.images, identified).reshape(-1, *p.shape)
+        needed = np.broadcast_to(np.asarray(needed_share, dtype=np.float64), shares.shape[:2])
+        passes = np.all(shares >= needed[..., None] - 1e-12, axis=0)
     tested = np.array([not why for why in reasons], dtype=np.bool_)
     called = np.where(tested, ((p <= limit[:, None]) & passes).mean(axis=1), np.nan)
     return PerfectImitator(
         auditable=tested & (called > 0.5),
         called=called,
         p_value=np.where(tested, np.median(p, axis=1), np.nan),
-        identified=np.where(tested, np.median(shares, axis=1), np.nan),
+        identified=np.where(tested, np.median(shares, axis=2), np.nan),
         stand_ins=split.stand_ins,
         remain=split.remain,
         independent=split.independent,
         reason=tuple(reasons),
     )
+
+
+def shares_of(images: sparse.csr_array, identified: npt.ArrayLike) -> FloatArray:
+    """Share of identified stand-ins (ranks, splits), from the weights of one side of the halves and ``identified`` (w,) or (ranks, w)."""
+    known = [
+        mask(rank, length=images.shape[1], what="Which works are identified") for rank in np.atleast_2d(identified)
+    ]
+    return np.asarray((images @ np.array(known, dtype=np.float64).T).T)
 
 
 def _too_few_works(independent: int) -> str:

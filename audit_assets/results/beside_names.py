@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
-from audit_assets.measurement.name_controls import beside_names, beside_recombined, label_set_to_use
+from audit_assets.measurement.name_controls import RANKS, beside_names, beside_recombined, label_set_to_use
 from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.recipe import together
 from audit_assets.roster.parts import name_parts
@@ -17,6 +17,12 @@ from audit_assets.warehouse.database import columns
 _OWN_SETS = ("criteria", "random_names")
 """Label sets in the paper's design: artists among artists, names among names. A recombined name competes in `joint`, where the artists
 whose parts it has compete too: among recombined names alone, a part would win because its artist does not compete."""
+
+
+COUNTED = [
+    "encoder", "model_version", "label_set", "subject", "template", "label_template", "predicted_label", "correct", "margin"
+]  # fmt: skip
+"""The columns of `identification_trials` that are read here."""
 
 
 def beside_control_names(
@@ -33,6 +39,17 @@ def beside_control_names(
     A subject competes in its own label set if control names compete against equally many labels, of which no more are of its
     stratum, else in `joint`.
     """
+    return in_both_ranks(trials, subjects, protocol=protocol, unread=unread)[columns("name_controls")]
+
+
+def in_both_ranks(
+    trials: pd.DataFrame,
+    subjects: pd.DataFrame,
+    *,
+    protocol: Protocol,
+    unread: Mapping[str, Collection[str]],
+) -> pd.DataFrame:
+    """Make `name_controls` with the columns ``RANKS``: what each of the two ranks asks for, of which the table has the larger."""
     strata, labels = strata_of(subjects), label_counts(subjects, protocol)
     of_stratum = labels_of_strata(subjects, strata)
     control_labels = labels.get("random_names", 0)
@@ -61,7 +78,7 @@ def beside_control_names(
         table["unread"] = table["subject"].isin(unread.get(str(encoder), ()))
         beside = _beside(table, counts, fell, subjects, labels)
         tables.append(beside.assign(protocol=protocol.name, model_version=str(model), encoder=str(encoder)))
-    return together(tables, columns("name_controls"))[columns("name_controls")]
+    return together(tables, [*columns("name_controls"), *RANKS])
 
 
 def _counted(trials: pd.DataFrame) -> pd.DataFrame:

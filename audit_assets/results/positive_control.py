@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.measurement.own_cell_companions import name_test_alone
-from audit_assets.measurement.perfect_imitator import Halves, PerfectImitator, halves, perfect_imitator
+from audit_assets.measurement.perfect_imitator import Halves, PerfectImitator, halves, perfect_imitator, shares_of
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets.results.matched import Matched
 
@@ -19,10 +19,11 @@ WITHIN, BETWEEN, MODEL = "works of one artist", "works of two artists", "a work 
 
 @dataclass(frozen=True)
 class Needed:
-    """What the decision requires of each tested subject: a p-value of matching, and a share of identified images.
+    """What the decision requires of each tested subject: a p-value of matching, and shares of images in both ranks of identification.
 
-    ``identified`` (works,) says whether identification finds the artist in each real work; it is None for an encoder
-    without text. ``share`` (n,) is NaN if no share of images would pass. ``images`` (n,) counts the images that the
+    ``identified`` (ranks, works) says whether identification finds the artist in each real work, and whether the work falls to
+    the artist's label among the labels of all names; it is None for an encoder without text. ``share`` (ranks, n) is NaN if no
+    share of images would pass. ``images`` (n,) counts the images that the
     audit shows. ``alone`` (n,) says whether the name test without other artists decides.
     """
 
@@ -80,9 +81,10 @@ def _with_those_alone(
         made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
         theirs = found.cells.mean_images[names]
         p = np.array([name_test_alone(w, m, theirs)[0] for m, w in zip(made, left, strict=True)])
-        shares = np.asarray(split.images[at] @ works_identified.astype(np.float64))
-        passes = shares >= np.nan_to_num(needed.share[i], nan=2.0) - 1e-12
-        called[i], p_value[i], identified[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p), np.median(shares)
+        shares = shares_of(split.images[at], works_identified)
+        passes = (shares >= np.nan_to_num(needed.share[:, [i]], nan=2.0) - 1e-12).all(axis=0)
+        called[i], p_value[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p)
+        identified[:, i] = np.median(shares, axis=1)
         reasons[i] = ""
     return PerfectImitator(
         np.nan_to_num(called) > 0.5,
@@ -98,6 +100,9 @@ def _with_those_alone(
 
 def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.DataFrame:
     """Make the table `positive_control` without the keys of model and encoder."""
+    # The rank of which the imitator falls furthest short.
+    least = np.argmin(np.nan_to_num(result.identified - np.nan_to_num(needed.share, nan=2.0)), axis=0)
+    identified, share = (np.take_along_axis(of, least[None], axis=0)[0] for of in (result.identified, needed.share))
     works = np.bincount(found.works.artist, minlength=len(found.works.pool))
     place = {s: i for i, s in enumerate(found.works.pool)}
     return pd.DataFrame(
@@ -111,8 +116,8 @@ def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.
             "called": result.called,
             "p_value": result.p_value,
             "needed_p": needed.p,
-            "identified": result.identified,
-            "needed_share": needed.share,
+            "identified": identified,
+            "needed_share": share,
             "reason": list(result.reason),
         }
     )

@@ -19,11 +19,14 @@ from audit_assets.measurement.answers import (
     judge,
 )
 from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_discoveries
+from audit_assets.measurement.name_controls import RANKS
 from audit_assets.measurement.perfect_imitator import PerfectImitator
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
+from audit_assets.results.beside_names import COUNTED, in_both_ranks
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld
 from audit_assets.results.copies import but_for_copies, copied, copies_of
+from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, matched
 from audit_assets.results.positive_control import (
     MODEL,
@@ -32,7 +35,7 @@ from audit_assets.results.positive_control import (
     copy_rows,
     imitated_perfectly,
 )
-from audit_assets.results.recipe import Recipe, encoders_used, images_of, together, works_of
+from audit_assets.results.recipe import Recipe, encoders_used, images_of, labels_of, together, works_of
 from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
@@ -86,8 +89,8 @@ def evidence(
 ) -> dict[str, pd.DataFrame]:
     """Make verdicts, answers, positive_control, near_copies and roster_findings of one model version and encoder.
 
-    `beside`, `tests` and `works` have this encoder's rows of `name_controls`, `matching_by_subject` and
-    `reference_trials`.
+    `beside`, `tests` and `works` have this encoder's rows of `name_controls` (with the columns of ``in_both_ranks``),
+    `matching_by_subject` and `reference_trials`.
     """
     subjects = ws.subjects()
     prompted = subjects[subjects["kind"] != "background"]
@@ -176,19 +179,20 @@ def _needed(
         p[members] = filtered.needed
     position = {name: i for i, name in enumerate(found.names)}
     images = np.array([int(found.cells.images[position[s]]) for s in found.tested])
-    share = np.zeros(len(found.tested))
+    share = np.zeros((1, len(found.tested)))
     identified = None
     if named is not None:
         rows = named.reindex(found.tested)
-        needed = rows["needed"].astype("float64").to_numpy()
-        share = needed / rows["shown"].astype("float64").replace(0, np.nan).to_numpy()
-        identified = _works_identified(found, rows["label_set"].to_dict(), works)
+        asked = rows[["needed_share", "needed_label"]].astype("float64").to_numpy()
+        share = asked.T / rows["shown"].astype("float64").replace(0, np.nan).to_numpy()
+        ranks = rows["label_set"].to_dict(), dict.fromkeys(found.tested, "joint")
+        identified = np.stack([_works_identified(found, label_sets, works) for label_sets in ranks])
     alone = np.array([test == "name_test" for test in match.test])
     return Needed(p, share, identified, images, alone)
 
 
 def _works_identified(found: Matched, label_sets: dict[Any, Any], works: pd.DataFrame) -> np.ndarray:
-    """Say whether identification finds the artist in each real work, in the label set that decides for the artist."""
+    """Say whether identification finds the artist in each real work, in the label set that is given for the artist."""
     known = works.set_index(["label_set", "subject", "work"])["correct"]
     keys = [
         (label_sets.get(s), s, int(w))
@@ -231,14 +235,13 @@ def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
         return Finding(UNTESTED, reason, settle=settle)
     called = float(perfect.called[i])
     said = f"With half of the real works in place of images, {100 * called:.0f} % of the splits are called imitated"
-    if needed.identified is not None and not np.isnan(perfect.identified[i]):
-        share = perfect.identified[i]
-        asked = needed.share[i]
-        limit = "no share would suffice" if np.isnan(asked) else f"{100 * asked:.0f} % needed"
-        said += f" (median p = {perfect.p_value[i]:.2g}; {100 * share:.0f} % of the works identified, {limit})"
-    else:
-        said += f" (median p = {perfect.p_value[i]:.2g})"
-    return Finding(YES if perfect.auditable[i] else NO, f"{said}.", called, called)
+    said += f" (median p = {perfect.p_value[i]:.2g}"
+    if needed.identified is not None:
+        ranks = "of the works identified", "of them fall to the artist's label among the labels of all names"
+        for share, asked, what in zip(perfect.identified[:, i], needed.share[:, i], ranks, strict=True):
+            limit = "no share would suffice" if np.isnan(asked) else f"{100 * asked:.0f} % needed"
+            said += f"; {100 * share:.0f} % {what}, {limit}"
+    return Finding(YES if perfect.auditable[i] else NO, f"{said}).", called, called)
 
 
 def _unseen_without_identification(steers: Finding) -> Finding:
@@ -291,19 +294,29 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({**counts, **figures})
 
 
-def _results(model: str) -> list[str]:
-    return [f"name_controls/{model}", f"matching_by_subject/{model}", "reference_trials", "model_versions", "encoders"]
+def _results(ws: Workspace, model: str) -> list[str]:
+    per_model = [f"{t}/{model}" for t in ("name_controls", "identification_trials", "matching_by_subject")]
+    return [*per_model, *labels_of(ws, model), "reference_trials", "model_versions", "encoders"]
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
     works = [f"reference_works/{s}" for s in ws.referenced()]
     embeddings = [*images_of(ws, ws.encoders(model), model), copies_of(model), *works_of(ws, ws.encoders(model))]
     statuses = [f"imitations/{model}/{s}" for s in ws.prompted()]
-    return [*_results(model), *works, *embeddings, *statuses]
+    return [*_results(ws, model), *works, *embeddings, *statuses]
+
+
+def _ranks(ws: Workspace, model: str) -> pd.DataFrame:
+    """What each rank of identification asks for; `name_controls` has the larger of the two numbers."""
+    trials = ws.warehouse.read(f"identification_trials/{model}", COUNTED)
+    unread = {e.name: not_read(ws, e) for e in ws.text_encoders(model)}
+    rows = in_both_ranks(trials, ws.subjects(), protocol=ws.protocol, unread=unread)
+    return rows[["encoder", "subject", *RANKS]]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     beside, tests = (ws.warehouse.read(f"{t}/{model}") for t in ("name_controls", "matching_by_subject"))
+    beside = beside.merge(_ranks(ws, model), on=["encoder", "subject"], how="left")
     works, models = ws.warehouse.read("reference_trials"), ws.warehouse.read("model_versions")
     relations = independence(
         models[models["model_version"] == model], encoders_used(ws, model), named=KNOWN_FAMILIES

@@ -129,12 +129,22 @@ def test_identification_must_find_the_imitator_too() -> None:
     assert imitator(drawn, identified=known, needed_share=0.0).auditable[0]
     none = imitator(drawn, identified=known, needed_share=0.3)
     assert not none.auditable[0]
-    assert none.identified[0] == none.called[0] == 0
+    assert none.identified[0, 0] == none.called[0] == 0
     assert none.p_value[0] <= 0.05
     known[:10] = np.arange(10) < 5
     half = imitator(drawn, identified=known, needed_share=0.3)
     assert half.auditable[0]
-    assert 0.3 <= half.identified[0] <= 0.7
+    assert 0.3 <= half.identified[0, 0] <= 0.7
+
+
+def test_an_imitator_must_pass_every_rank_of_identification() -> None:
+    drawn = draw(World(), np.random.default_rng(6))
+    known = np.ones((2, len(drawn.works)), dtype=bool)
+    known[1, :10] = False
+    for needed, called in ((np.array([[0.8], [0.0]]), 1), (np.array([[0.0], [0.3]]), 0)):
+        found = imitator(drawn, needed_p=1.0, identified=known, needed_share=needed)
+        assert found.identified.tolist() == [[1.0], [0.0]]
+        assert found.called[0] == called
 
 
 def test_copies_of_a_work_that_is_identified_do_not_make_an_imitator_identified() -> None:
@@ -145,7 +155,7 @@ def test_copies_of_a_work_that_is_identified_do_not_make_an_imitator_identified(
     known = np.arange(len(drawn.artist)) < 40
     found = imitator(drawn, groups=groups, weights=weights, needed_p=1.0, identified=known, needed_share=0.8)
     assert found.independent[0] == 6
-    assert found.identified[0] == pytest.approx([1 / 3, 2 / 3][int(found.identified[0] > 0.5)])
+    assert found.identified[0, 0] == pytest.approx([1 / 3, 2 / 3][int(found.identified[0, 0] > 0.5)])
     assert found.called[0] == 0
 
 
