@@ -102,6 +102,8 @@ def test_the_page_needs_no_other_file_and_lets_no_script_run_but_its_own(page: P
     (policy,) = (a["content"] or "" for _, a in elements if a.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
     assert f"script-src 'sha256-{allowed}';" in policy
+    assert policy.count("script-src") == 1
+    assert [tag for tag, _ in elements].count("script") == 1
 
 
 def test_every_picture_and_chart_has_an_alternative_text(page: Path) -> None:
