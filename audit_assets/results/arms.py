@@ -104,7 +104,8 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
     headline = _headline_shares(ws, model, encoder)
     lines = []
     for subject, kind in zip(tested["subject"].astype(str), tested["kind"].astype(str), strict=True):
-        withheld = withheld_of(statuses.get(subject, []))
+        copied = images.copies.get(subject, 0)
+        withheld = withheld_of(statuses.get(subject, []), copied)
         row = named.get(subject)
         name = None if row is None else row["finding"]
         match, test, p_works = matching.get(subject, (None, None, np.nan))
@@ -112,8 +113,8 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
             counts = None if row is None or images.arm.uploads else pd.Series(row)
             name = identified_but_for(name, counts, withheld) if counts is not None else matched_but_for(name, withheld)
             match = matched_but_for(match, withheld)
-        name = but_for_copies(name, images.copies.get(subject, 0))
-        if subject in problems.index and not withheld.shown:
+        name = but_for_copies(name, copied)
+        if subject in problems.index and not withheld.shown + copied:
             answer = (UNTESTED, *split_reason(str(problems[subject])))
         else:
             answer = still_works(name, match, seen.get(subject))
@@ -121,7 +122,7 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         lines.append(
             {
                 "subject": subject, "kind": kind, "arm": images.arm.name, "way": images.arm.way,
-                "prompts": int(own["prompt"].nunique()), "asked": withheld.asked, "withheld": withheld.total, "shown": withheld.shown,
+                "prompts": int(own["prompt"].nunique()), "asked": withheld.asked, "withheld": withheld.total, "shown": withheld.shown + copied,
                 **_figures(row), "headline_share": headline.get(subject, np.nan), "works_test": test, "works_p": p_works,
                 "answer": answer[0], "reason": answer[1], "settle": answer[2],
             }
@@ -218,7 +219,7 @@ def _beside_prompts(shown: pd.DataFrame, images: Images) -> dict[str, dict[str, 
         n, m = int(fell[subject]), int(total[subject])
         low, high = _exact(n, m)
         found[str(subject)] = {
-            "shown": m, "identified": n, "share": n / m if m else np.nan, "share_low": low, "share_high": high, "needed": beside.needed,
+            "shown": m, "identified": n, "share": n / m if m else np.nan, "share_low": low, "share_high": high, "needed_share": beside.needed,
             "controls": beside.controls, "control_share": beside.control_share, "controls_reaching": beside.reached,
             "p_value": beside.p_value, "p_floor": 1 / (1 + beside.controls), "level": beside.level, "finding": beside.finding,
         }  # fmt: skip

@@ -29,7 +29,10 @@ _SETTLE = {
 
 @dataclass(frozen=True)
 class Withheld:
-    """How many of the images that were asked for by a subject's name were withheld, by status, and how many show something."""
+    """How many of the images that were asked for by a subject's name were withheld, by status, and how many others are evidence.
+
+    ``shown`` counts the images that show something and are no near copies of a work, which count in neither experiment.
+    """
 
     counts: dict[str, int]
     shown: int
@@ -49,32 +52,38 @@ class Withheld:
         return " ".join(_SETTLE[status] for status in self.counts)
 
 
-def withheld_of(statuses: Sequence[str]) -> Withheld:
-    """Count the statuses of the images that were asked for by one name."""
+def withheld_of(statuses: Sequence[str], copies: int = 0) -> Withheld:
+    """Count the statuses of the images that were asked for by one name. ``copies``: how many of the shown ones are near copies of a work."""
     found = list(statuses)
     counts = {status: n for status in WITHHELD if (n := found.count(status))}
-    return Withheld(counts, found.count("ok"), sum(s not in ("not_supplied", "copy") for s in found))
+    return Withheld(counts, found.count("ok") - copies, sum(s not in ("not_supplied", "copy") for s in found))
 
 
-def withheld(ws: Workspace, model: str, subject: str) -> Withheld:
-    """Return what was withheld of the images that the name of a subject was asked for."""
+def withheld(ws: Workspace, model: str, subject: str, copies: int = 0) -> Withheld:
+    """Return what was withheld of the images that the name of a subject was asked for. ``copies`` as in ``withheld_of``."""
     rows = ws.warehouse.read(f"imitations/{model}/{subject}", ["template", "status"])
-    return withheld_of(rows.loc[rows["template"] >= 0, "status"].tolist())
+    return withheld_of(rows.loc[rows["template"] >= 0, "status"].tolist(), copies)
 
 
 def identified_but_for(finding: Finding | None, name: pd.Series | None, found: Withheld) -> Finding | None:
     """The first answer: `no` only if it would be `no` even if every image that was withheld were identified.
 
-    ``name``: the subject's row of `name_controls`, with `needed` as the smallest number of the `shown` images that passes.
-    It is None if no image of the model version could be classified.
+    ``name``: the subject's row, with the number of `shown` images and, for each rank, the number that counts and the smallest that passes:
+    `identified` and `needed_share`, `label_fell` and `needed_label`. The second rank may be absent. ``name`` is None if no image of
+    the model version could be classified.
     """
     if finding is None or name is None or finding.answer != NO:
         return _explained(finding, found)
-    shown, needed, total = int(name["shown"]), name["needed"], found.total
-    overturned = (
-        bool(shown) and not pd.isna(needed) and (name["identified"] + total) * shown >= needed * (shown + total)
-    )
-    return _untested(finding, found) if total and overturned else finding
+    shown, total = int(name["shown"]), found.total
+
+    def overturned(counted: str, needed: str) -> bool:
+        enough = name[needed]
+        return not pd.isna(enough) and (name[counted] + total) * shown >= enough * (shown + total)
+
+    ranks = [("identified", "needed_share")]
+    if not pd.isna(name.get("label_fell")):
+        ranks.append(("label_fell", "needed_label"))
+    return _untested(finding, found) if total and shown and all(overturned(*rank) for rank in ranks) else finding
 
 
 def matched_but_for(finding: Finding | None, found: Withheld) -> Finding | None:

@@ -133,7 +133,7 @@ def evidence(
         if seen is not None and steers is not None and steers.answer == UNTESTED:
             seen = _unseen_without_identification(steers)
         if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
-            found_withheld = withheld(ws, model, subject)
+            found_withheld = withheld(ws, model, subject, int(copies.get(subject, 0)))
             steers = identified_but_for(steers, name, found_withheld)
             towards = matched_but_for(towards, found_withheld)
         steers, towards = (but_for_copies(f, int(copies.get(subject, 0))) for f in (steers, towards))

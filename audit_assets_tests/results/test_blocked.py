@@ -13,7 +13,7 @@ NOT_TESTED = Finding(UNTESTED, "No image is shown.", settle="Five shown images."
 
 
 def name(identified: int, shown: int, needed: float) -> pd.Series:
-    return pd.Series({"identified": identified, "shown": shown, "needed": needed})
+    return pd.Series({"identified": identified, "shown": shown, "needed_share": needed})
 
 
 def of(status: str, withheld: int, shown: int) -> Withheld:
@@ -38,6 +38,37 @@ def test_a_no_that_the_blocked_images_could_overturn_could_not_be_tested(
     assert found.answer == answer
     assert bool(found.settle) == (answer == UNTESTED)
     assert ("safety_checker: false" in found.settle) == (answer == UNTESTED and status == "blocked")
+
+
+@pytest.mark.parametrize(
+    ("identified", "fell", "blocked", "answer"),
+    [
+        (9, 2, 1, NO),  # even with the blocked one, 3 of 11 fall to the label, and 8 of 10 are needed
+        (2, 9, 1, NO),  # so it is with the other rank
+        (9, 7, 5, UNTESTED),  # with the five blocked ones, 14 and 12 of 15, and 3 and 8 of 10 pass
+    ],
+)
+def test_a_no_stands_if_the_blocked_images_could_not_overturn_both_ranks(
+    identified: int, fell: int, blocked: int, answer: str
+) -> None:
+    needed = {
+        "needed_share": 3 if fell < 9 else 8,
+        "label_fell": fell,
+        "needed_label": 8 if fell < 9 else 3,
+        "needed": 8,
+    }
+    row = pd.concat([name(identified, 10, 0).drop("needed_share"), pd.Series(needed)])
+    found = identified_but_for(A_NO, row, of("blocked", blocked, 10))
+    assert found is not None
+    assert found.answer == answer
+
+
+def test_near_copies_are_no_evidence_beside_withheld_images() -> None:
+    statuses = ["blocked"] * 8 + ["ok"] * 12
+    assert matched_but_for(A_NO, withheld_of(statuses)) is A_NO
+    found = matched_but_for(A_NO, withheld_of(statuses, copies=6))
+    assert found is not None
+    assert found.answer == UNTESTED
 
 
 def test_a_yes_stands_whatever_is_withheld() -> None:
