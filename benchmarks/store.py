@@ -68,7 +68,7 @@ def inserted(folder: Path, frame: pd.DataFrame, insert: Insert, repeats: int = 5
 
 
 def through_arrow(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:
-    _insert(connection, TABLE, frame, exists=True)
+    _insert(connection, TABLE, frame)
 
 
 def one_by_one(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:

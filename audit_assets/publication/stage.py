@@ -163,7 +163,7 @@ class PublicationStage:
         return _once(self.ws.database) == self.ws.warehouse.read("published")["file_sha256"].iloc[0]
 
     def rows(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
-        """The rows of every table, with the columns of the schema. Tables beyond the schema keep all their columns."""
+        """The rows of every table, with the columns of the schema."""
         columns = schema_columns({e.name: 1 for e in self.ws.audit.encoders})
         tables = {name: self.ws.warehouse.read_all(parts) for name, parts in sources.items() if parts}
         if "imitations" in tables:
@@ -182,10 +182,7 @@ class PublicationStage:
         )
         tables["software"] = pd.DataFrame(library_versions(), columns=["package", "version"])
         tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})
-        return {
-            name: table[[c for c in table.columns if name not in columns or c in columns[name]]]
-            for name, table in tables.items()
-        }
+        return {name: table[[c for c in table.columns if c in columns[name]]] for name, table in tables.items()}
 
     def left_out(self) -> list[LeftOut]:
         """Everything that is left out now, in the order of the parts."""

@@ -97,6 +97,8 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
     for name, sql in wanted.items():
         if found.get(name) != sql:
             return f"the table {name!r} is not that of the schema" if name in found else f"has no table {name!r}"
+    if further := found.keys() - wanted.keys():
+        return f"the table {min(further)!r} is none of the schema"
     if _words(connection) != words:
         return "its comments are not those of the schema"
     types = "SELECT type_name, labels FROM duckdb_types() WHERE NOT internal AND database_name = current_database()"

@@ -6,7 +6,6 @@ snapshot. The next reader opens the new one.
 
 import json
 import platform
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -38,9 +37,8 @@ STORAGE_VERSION = "v1.2.0"
 def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
     """Write every table and swap the file in.
 
-    `tables` maps a table of the schema to its rows. The columns may have any order. Tables beyond the schema are
-    created as they are. Nothing is replaced unless everything was written. InputError is raised if the folder cannot be
-    written.
+    `tables` maps a table of the schema to its rows. The columns may have any order. Nothing is
+    replaced unless everything was written. InputError is raised if the folder cannot be written.
     """
     try:
         with whole(path) as file:
@@ -68,34 +66,30 @@ def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str,
         connection.execute(schema(encoders))
         query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
         known = {name for (name,) in connection.execute(query).fetchall()}
+        if further := tables.keys() - known:
+            raise ValueError(f"schema.sql has no table {min(further)!r}")
         for name, frame in tables.items():
-            _insert(connection, name, frame, exists=name in known)
+            _insert(connection, name, frame)
         connection.execute("USE memory")
         connection.execute("DETACH published")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame, *, exists: bool) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame) -> None:
     """Insert through Arrow, twenty times faster than executemany. Table and column names are ours, never a user's."""
-    if not re.fullmatch(r"[a-z0-9_]+", name) or not all(re.fullmatch(r"[a-z0-9_]+", c) for c in frame.columns):
-        raise ValueError(f"{name}: a table's and its columns' names are lower-case letters, digits and '_'")
-    arrow = _arrow(frame)
-    connection.register("incoming", arrow)
-    if exists:
-        types = dict(
-            connection.execute(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'published' AND table_name = ?",
-                [name],
-            ).fetchall()
-        )
-        if missing := [c for c in types if c not in frame.columns]:
-            raise ValueError(f"{name}: the column {missing[0]!r} of schema.sql is missing")
-        if unknown := [c for c in frame.columns if c not in types]:
-            raise ValueError(f"{name}: schema.sql has no column {unknown[0]!r}")
-        columns = ", ".join(f'"{c}"' for c in types)
-        casts = ", ".join(f'"{c}"::{t}' for c, t in types.items())
-        connection.execute(f"INSERT INTO {name} ({columns}) SELECT {casts} FROM incoming")  # noqa: S608 - our own names
-    else:
-        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 - our own names
+    types = dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'published' AND table_name = ?",
+            [name],
+        ).fetchall()
+    )
+    if missing := [c for c in types if c not in frame.columns]:
+        raise ValueError(f"{name}: the column {missing[0]!r} of schema.sql is missing")
+    if unknown := [c for c in frame.columns if c not in types]:
+        raise ValueError(f"{name}: schema.sql has no column {unknown[0]!r}")
+    connection.register("incoming", _arrow(frame))
+    columns = ", ".join(f'"{c}"' for c in types)
+    casts = ", ".join(f'"{c}"::{t}' for c, t in types.items())
+    connection.execute(f"INSERT INTO {name} ({columns}) SELECT {casts} FROM incoming")  # noqa: S608 - our own names
     connection.unregister("incoming")
 
 
