@@ -54,6 +54,15 @@ def test_only_the_ui_has_a_port_and_only_on_loopback() -> None:
     assert SERVICES["postgres"]["networks"] == ["storage"]
 
 
+def test_the_pages_of_the_service_say_that_its_ui_has_no_guard_against_web_pages() -> None:
+    assert SERVICES["webserver"]["command"][0] == "dagster-webserver"  # the guard is in `audit-assets dev` alone
+    for page in (DOCKER / "compose.yaml", DOCKER.parent / "docs" / "deployment.md"):
+        text = " ".join(page.read_text(encoding="utf-8").replace("#", " ").replace("`", "").split())
+        assert "no guard against web pages" in text, page
+        assert re.search("[Dd]o not browse the web", text), page
+        assert "that checks Host and Origin" in text, page
+
+
 def test_every_service_that_stays_has_a_healthcheck_and_starts_after_what_it_asks() -> None:
     for name, service in SERVICES.items():
         assert ("healthcheck" in service) == (name != "migrate"), name
