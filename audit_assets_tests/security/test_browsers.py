@@ -13,8 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from typer.testing import CliRunner
 
+from audit_assets.browse.server import application
 from audit_assets.cli import app
 from audit_assets.errors import InputError
 from audit_assets.runs.guard import refusal
@@ -65,6 +68,24 @@ def test_what_a_page_of_another_site_can_send_is_refused(
     kind: str, method: str, headers: dict[str, str], query: bytes
 ) -> None:
     assert refusal(kind, method, {**OWN, **headers}, query) is not None
+
+
+def test_the_image_browser_refuses_what_a_page_of_another_site_can_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARIMO_SKIP_UPDATE_CHECK", "1")  # the browser sets it, and it is taken back here
+    monkeypatch.setattr("audit_assets.browse.view.picture", lambda sha256: None)
+    client = TestClient(application(), base_url="http://127.0.0.1:3002")
+    own = client.get("/image/x", headers={"origin": "http://127.0.0.1:3002"})
+    assert (own.status_code, own.text) == (404, "no such image")
+    foreign = {"origin": "http://foreign.example"}
+    for path in ("/", "/image/x"):
+        assert client.get(path, headers={"host": "foreign.example"}).status_code == 400
+        assert client.get(path, headers=foreign).status_code == 403
+    with (
+        pytest.raises(WebSocketDisconnect) as closed,
+        client.websocket_connect("ws://127.0.0.1:3002/ws", headers=foreign),
+    ):
+        pass
+    assert closed.value.reason == "this UI takes no requests from pages of another origin"
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_started(
