@@ -219,7 +219,8 @@ def confusable_rows(
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    return [*works_of(ws, ws.encoders()), *labels_of(ws)]
+    works = [f"reference_works/{s}" for s in ws.referenced()]  # they have the series
+    return [*works, *works_of(ws, ws.encoders()), *labels_of(ws)]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
