@@ -34,10 +34,10 @@ from audit_assets.evidence.archive_file import (
     FILE,
     Archive,
     LeftOut,
-    archive_root,
     archive_text,
     parse_archive,
     printed,
+    roots,
 )
 from audit_assets.evidence.archive_file import LARGEST as LARGEST_NOTE
 from audit_assets.evidence.audit_file import follows, protocol_as_now
@@ -322,7 +322,7 @@ def _contents(
     manifest = parse_manifest(_text(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
     if (manifest.model_version, manifest.root) != (archive.model_version, archive.root):
         raise _tampered(file, name, "is not the manifest of this archive")
-    if root is not None and root not in (manifest.root, archive_root(archive)):
+    if root is not None and root not in roots(archive):
         raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
     if archive.signature is not None:
         _check_signature(file, packed, members, archive, manifest)

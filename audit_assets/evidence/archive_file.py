@@ -48,6 +48,15 @@ def archive_root(archive: Archive) -> str:
     return digest(parts) if archive.left_out or prints else archive.root
 
 
+def roots(archive: Archive) -> tuple[str, str, str]:
+    """Return the roots that vouch for an archive's manifest, for its list of missing parts too, and for its printed pages too.
+
+    Earlier versions printed the second for an archive with printed pages.
+    """
+    unprinted = archive.model_copy(update={"beside": None})
+    return archive.root, archive_root(unprinted), archive_root(archive)
+
+
 def parse_archive(text: str, where: str) -> Archive:
     try:
         return Archive.model_validate_json(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit_assets.errors import InputError
 from audit_assets.evidence import again, cover, files, recomputed, redrawn, rows
-from audit_assets.evidence.archive_file import archive_root, imported, left_out, printed
+from audit_assets.evidence.archive_file import imported, left_out, printed, roots
 from audit_assets.evidence.audit_file import protocol_of
 from audit_assets.evidence.check import Check as Check
 from audit_assets.evidence.machine import differences, this_machine
@@ -101,7 +101,7 @@ def _manifest(
         check.unchecked.append(older)
     if manifest.model_version != model:
         check.findings.append(f"{path}: is the manifest of {manifest.model_version!r}")
-    vouched = [manifest.root, *([archive_root(archive)] if archive else [])]
+    vouched = roots(archive.model_copy(update={"root": manifest.root})) if archive else (manifest.root,) * 3
     if signer is not None and (problem := unsigned(ws.warehouse, manifest, signer)):
         check.findings.append(problem)
     if signer is not None:
@@ -116,10 +116,12 @@ def _manifest(
         )
     elif root is not None and root not in vouched:
         check.findings.append(f"{path}: its root is {manifest.root}, not {root}: it is another manifest")
-    outside = [f"that its maker left out {', '.join(archive.left_out)}"] if archive and archive.left_out else []
-    outside += [f"that its maker printed {file.path}" for file in printed(archive)] if archive else []
-    if root != vouched[-1]:
-        check.unchecked += [
-            f"{one}: only the root of the archive, which `export` prints, vouches for that" for one in outside
-        ]
+    outside: list[str] = []
+    if archive and archive.left_out and root not in vouched[1:]:
+        outside.append(f"that its maker left out {', '.join(archive.left_out)}")
+    if archive and root != vouched[2]:
+        outside += [f"that its maker printed {file.path}" for file in printed(archive)]
+    check.unchecked += [
+        f"{one}: only the root of the archive, which `export` prints, vouches for that" for one in outside
+    ]
     return check, manifest

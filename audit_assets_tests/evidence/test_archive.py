@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
-from audit_assets.evidence.archive_file import FILE
+from audit_assets.evidence.archive_file import FILE, Archive, roots
 from audit_assets.evidence.manifest import Manifest, manifest_text, root_hash
-from audit_assets.evidence.parts import image_path
+from audit_assets.evidence.parts import StoredFile, image_path
 from audit_assets.evidence.verify import verify
 from audit_assets.publication.stage import PublicationStage
 from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, flipped, read, workspace_of
@@ -352,6 +352,18 @@ def test_an_archive_that_was_tampered_with_is_refused_by_name_and_leaves_nothing
         import_archive(forged, forged.parent / "received")
     assert [p.name for p in tmp_path.rglob("*")] == ["below", "forged.zip"]
     assert not Path("/tmp/escaped").exists()
+
+
+def test_the_roots_of_an_archive_cover_what_was_left_out_and_what_was_printed() -> None:
+    """An earlier version printed the root without the prints; it still vouches for the rest."""
+    plain = Archive(model_version=MODEL, root="0" * 64, left_out=[])
+    assert set(roots(plain)) == {plain.root}
+    pdf = StoredFile(path=f"reports/{MODEL}/report.pdf", bytes=1, sha256="1" * 64)
+    lacking = plain.model_copy(update={"left_out": ["real works"]})
+    printed = lacking.model_copy(update={"beside": [pdf]})
+    other = lacking.model_copy(update={"beside": [pdf.model_copy(update={"sha256": "2" * 64})]})
+    assert roots(lacking)[0] != roots(lacking)[1] == roots(lacking)[2] == roots(printed)[1]
+    assert len({*roots(printed), roots(other)[2]}) == 4
 
 
 def test_an_archive_of_other_evidence_is_told_by_its_root(archive: Path, tmp_path: Path) -> None:
