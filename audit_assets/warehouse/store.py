@@ -8,6 +8,7 @@ Every file carries the hash of what it was made from (`inputs`). Finished work i
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +154,10 @@ class Warehouse:
         """Return several tables of one kind, one below the other in the order given. InputError as in `read`."""
         read = each(self.root, self._opened, tables)
         filled = [t for t in read if t.num_rows] or read[:1]
-        described = [_described(t) for t in filled]
-        if filled and all(
-            own == described[0] for own in described
-        ):  # pandas takes longer for many small tables than for one large
-            return pa.concat_tables([t.replace_schema_metadata(described[0][2]) for t in filled]).to_pandas()
+        with suppress(Exception):  # what cannot be joined is read below one by one, so that the error names the file
+            described = [_described(t) for t in filled]
+            if filled and all(own == described[0] for own in described):  # pandas is slow with many small tables
+                return pa.concat_tables([t.replace_schema_metadata(described[0][2]) for t in filled]).to_pandas()
         frames = each(self.root, self.read, [n for n, t in zip(tables, read, strict=True) if t.num_rows] or tables[:1])
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

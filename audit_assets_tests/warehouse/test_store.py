@@ -7,6 +7,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,15 @@ def test_several_tables_are_read_in_the_order_given(tmp_path: Path) -> None:
     assert warehouse.read_all(["b", "empty", "a"])["n"].tolist() == [3, 4, 1, 2]
     assert list(warehouse.read_all(["empty"])) == ["subject", "n"]
     assert warehouse.read_all([]).empty
+
+
+def test_a_table_whose_description_is_no_json_is_named_among_several(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    warehouse.write("t/a", FRAME, "h")
+    strange = pa.Table.from_pandas(FRAME).replace_schema_metadata({b"pandas": b"no JSON"})
+    pq.write_table(strange, tmp_path / "t" / "b.parquet")
+    with pytest.raises(InputError, match=r"t/b\.parquet: damaged"):
+        warehouse.read_all(["t/a", "t/b"])
 
 
 COLUMNS = st.sampled_from(
