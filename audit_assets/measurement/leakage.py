@@ -156,10 +156,11 @@ def _answer(
         )
     taken, of = (np.asarray(counts, dtype=np.int64) for counts in works)
     # An encoder that takes one work of an artist for another's takes most of them, so the works are clustered over artists.
-    if (of > 0).sum() < FEWEST_OTHERS or wilson_clustered(taken, of).high >= low:
+    most = wilson_clustered(taken, of).high if (of > 0).sum() >= FEWEST_OTHERS else 1.0
+    if most >= low:
         habit = (
-            f"The encoder takes {taken.sum()} of {of.sum()} real works of {(of > 0).sum()} other artists for this artist's too, so this may be the "
-            "encoder's habit and not the model's."
+            f"The encoder takes {taken.sum()} of {of.sum()} real works of {(of > 0).sum()} other artists for this artist's, so up to {100 * most:.0f} % of all "
+            "art, and this may be the encoder's habit and not the model's."
             if (of > 0).sum() >= FEWEST_OTHERS
             else f"Real works of {(of > 0).sum()} other artists do not show what the encoder does with any art; {FEWEST_OTHERS} are needed."
         )
