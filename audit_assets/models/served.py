@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit, urlunspli
 from audit_assets.config import ApiEntry, ModelEntry
 from audit_assets.errors import InputError
 from audit_assets.models.pipelines import ResolvedModel
+from audit_assets.untrusted.addresses import holds_secret
 
 ENDPOINT, EDITS = "/images/generations", "/images/edits"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -17,6 +18,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _SHORTEST = 4
 """A value in the address's query is a secret if it has this many characters. A shorter one, such as `v=1`, occurs in any text."""
+_LONG = 16
+"""A value of this length is a secret whatever its parameter is called. A shorter one, such as `format=json`, may be an ordinary word."""
 _VERSION = re.compile(r"(/v\d+)?/?")
 """A path that says no more than the version of the API."""
 
@@ -80,7 +83,8 @@ class Server:
         """Return the key, the address and its parts, the longest first."""
         parts = urlsplit(self.url)
         prefix = parts.path.removesuffix(ENDPOINT)
-        raw = [value for _, _, value in (pair.partition("=") for pair in re.split("[&;]", parts.query))]
+        pairs = [pair.partition("=") for pair in re.split("[&;]", parts.query)]
+        raw = [value for name, _, value in pairs if holds_secret(f"?{name}=") or len(value) >= _LONG]
         values = [value for value in (*raw, *map(unquote_plus, raw)) if len(value) >= _SHORTEST]
         found = [self.key, self.url, self.edits, parts.netloc, parts.hostname, parts.query, *values]
         if not _VERSION.fullmatch(prefix):
