@@ -1,4 +1,4 @@
-"""Caption metadata as LAION and others publish it, local or on any store that fsspec reads, streamed in place.
+"""Caption metadata as LAION and others publish it, local, in S3 or on the hub, streamed in place.
 
 A shard is one file. The scan never copies it. Each batch has the row numbers of the file, so that every figure can be
 traced to a row. Rows that a filter rejects stay in the batch with a mark, so that one pass counts both the rows read and
