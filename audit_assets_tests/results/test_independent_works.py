@@ -1,11 +1,14 @@
 """Works that are not independent count once in what the encoder tells apart."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from audit_assets.config import Protocol
-from audit_assets.results.auditability import confusable_rows
+from audit_assets.results.auditability import AUDITABILITY, confusable_rows
 from audit_assets.results.matched import Works, independent_works
+from audit_assets_tests.evidence.forging import workspace_of
 
 SUBJECTS = pd.DataFrame({"subject": ["a", "b"], "kind": ["artist", "artist"]})
 
@@ -49,3 +52,9 @@ def test_two_artists_of_one_hand_are_confusable_however_often_each_work_lies_the
 def test_a_series_is_one_work() -> None:
     _, artist = independent_works(of_one_hand(0, copies=1, series="Views of one hill"))
     assert artist.tolist() == [0, 1]
+
+
+def test_what_is_told_apart_is_made_again_if_a_declared_series_changes(audited: Path) -> None:
+    """The table of works has the series, and the embeddings do not follow it."""
+    ws = workspace_of(audited)
+    assert {f"reference_works/{s}" for s in ws.referenced()} <= set(AUDITABILITY.sources(ws, ""))
