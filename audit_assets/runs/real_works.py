@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from audit_assets.roster.arms import NOT_READ
-from audit_assets.roster.homes import names_of, shared
+from audit_assets.roster.homes import file_hashes, names_of, shared
 from audit_assets.roster.pictures import hashes, left_out, repeated
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.workspace import Workspace
@@ -24,8 +24,9 @@ def repeated_works(ws: Workspace) -> list[str]:
     The run itself lists the files that cannot be read and those that are blank.
     """
     files, read = ws.works().files, ws.work_hashes()
-    # Only the files of an artist who has fewer works than files are opened again.
-    fewer = {subject: own for subject, own in files.items() if len(read.get(subject, own)) < len(own)}
+    # Only the files of an artist who has fewer works than different files are opened again.
+    different = file_hashes(files)
+    fewer = {s: own for s, own in files.items() if s in read and len(read[s]) < len(set(different[s]))}
     return _first(repeated(fewer)) + _sharing(ws, read)
 
 
