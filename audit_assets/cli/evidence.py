@@ -159,9 +159,10 @@ def import_(
     timestamp_certificate: TimestampCertificate = None,
 ) -> None:
     """Unpack an archive into a new folder. Refuse the archive if any byte differs from its manifest."""
-    from audit_assets.evidence.archive import import_archive
+    from audit_assets.evidence.archive import INDEX, import_archive
+    from audit_assets.evidence.archive_file import archive_root, printed
     from audit_assets.evidence.manifest import read_manifest
-    from audit_assets.evidence.software import said_version
+    from audit_assets.evidence.software import changed, said_version
 
     quiet()
     found = import_archive(archive, folder, root=root, signer=signer, timestamp=timestamp_certificate)
@@ -170,6 +171,10 @@ def import_(
     console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
     made = read_manifest(folder / "warehouse" / "manifests" / f"{found.model_version}.json")
     console.print(f"made by   {said_version(made.made_by)}", markup=False)
+    if printed(found) and root != archive_root(found):
+        console.print("prints    not vouched for: only the root that `export` printed covers the PDF files")
+    if changed(made.made_by) and any(file.path == INDEX for file in found.beside or []):
+        console.print("index     not checked: another version made it; `verify` and the reports do not rest on it")
     if found.signature and signer is None:
         console.print("signed    by a key that was not named: give `verify` --signer")
     console.print(

@@ -17,10 +17,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from audit_assets.cli import app
 from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
-from audit_assets.evidence.archive_file import FILE, Archive, roots
+from audit_assets.evidence.archive_file import FILE, Archive, archive_root, parse_archive, roots
 from audit_assets.evidence.manifest import Manifest, manifest_text, root_hash
 from audit_assets.evidence.parts import StoredFile, image_path
 from audit_assets.evidence.verify import verify
@@ -364,6 +366,21 @@ def test_the_roots_of_an_archive_cover_what_was_left_out_and_what_was_printed() 
     other = lacking.model_copy(update={"beside": [pdf.model_copy(update={"sha256": "2" * 64})]})
     assert roots(lacking)[0] != roots(lacking)[1] == roots(lacking)[2] == roots(printed)[1]
     assert len({*roots(printed), roots(other)[2]}) == 4
+
+
+def test_import_says_what_no_root_vouches_for(archive: Path, tmp_path: Path) -> None:
+    """A PDF can name the page that it claims to be of, and show something else."""
+    page = f"warehouse/reports/{MODEL}/report.html"
+    named = lambda m: b"%PDF guilty " + hashlib.sha256(m[page]).hexdigest().encode()  # noqa: E731
+    forged = tmp_path / "forged.zip"
+    beside(f"reports/{MODEL}/report.pdf", named)(archive, forged)
+    with zipfile.ZipFile(forged) as packed:
+        whole = archive_root(parse_archive(packed.read(FILE).decode(), FILE))
+    for root, said in ((root_of(archive), True), (whole, False)):
+        done = CliRunner().invoke(app, ["import", str(forged), str(tmp_path / root), "--root", root])
+        assert done.exit_code == 0, done.output
+        assert ("not vouched for: only the root that `export` printed" in done.output) == said
+        assert "index     not checked" not in done.output
 
 
 def test_an_archive_of_other_evidence_is_told_by_its_root(archive: Path, tmp_path: Path) -> None:
