@@ -72,12 +72,12 @@ MEASURES = (
     Measure(
         "paper_two_sided", "paper's matching test significant (two-sided)", "63 / 70 = 90.0 %", "artist",
         "matching_summary", "significant", f"{_PAPER} AND alternative = 'two_sided' AND control = 'none'",
-        f"{_METHOD}.matching.rank_sum_table",
+        f"{_METHOD}.matching.paper_test",
     ),
     Measure(
         "paper_closer", "paper's matching test significant (closer)", "63 / 70 = 90.0 %", "artist",
         "matching_summary", "significant", f"{_PAPER} AND alternative = 'closer' AND control = 'none'",
-        f"{_METHOD}.matching.rank_sum_table",
+        f"{_METHOD}.matching.paper_test",
     ),
     Measure(
         "paper_two_sided_reassigned", "paper's matching test significant with re-assigned real works (two-sided)",
