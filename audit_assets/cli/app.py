@@ -62,7 +62,7 @@ def stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
         console.print("\nstopped: finished work is kept; the same command continues from there")
         return typer.Exit(130)
     console.print("cannot audit:", style="bold red")
-    # A line of a file's name, which can have an end of line in it, cannot pass for a line of ours at the margin.
+    # A file's name can have an end of line in it. Lines after the first are indented, so that none can pass for a line of ours.
     console.print(str(error).replace("\n", "\n  "), markup=False)
     return typer.Exit(2)
 

@@ -10,7 +10,7 @@ from audit_assets.config.fields import Strict
 from audit_assets.untrusted.tables import clean
 
 STORES = ("s3://", "hf://")
-"""How an address of captions begins that are not local."""
+"""The address of captions in a store begins with one of these."""
 
 
 class Captions(Strict):

@@ -70,7 +70,7 @@ def test_an_encoder_that_takes_all_art_for_this_artists_is_no_evidence() -> None
 
 
 def test_works_that_are_all_of_one_artist_count_as_one_habit() -> None:
-    """Twenty works of one artist whom the encoder confuses with this one say less of all art than twenty works of twenty artists."""
+    """Eighteen works of one artist whom the encoder confuses with this one say less of all art than two works of each of nine artists."""
     fell, shown, own, controls = world(0.22)
     of_each = np.full(11, 18)
     together, apart = np.r_[18, np.zeros(10, dtype=int)], np.r_[np.full(9, 2), 0, 0]
