@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from audit_assets.measurement.name_controls import (
     UNREAD,
@@ -161,6 +162,28 @@ def test_of_names_that_are_all_alike_one_in_a_hundred_passes_whatever_the_number
         subjects = pd.concat([artist(0)] * 100, ignore_index=True).assign(**drawn(100, own))
         passed.append((beside_names(subjects, control)["answer"] == "yes").mean())
     assert np.mean(passed) <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "at_most"), [(10, 10, 0.01), (10, 5, 0.0108), (20, 5, 0.0113), (40, 10, 0.012)]
+)
+def test_a_test_at_one_per_cent_passes_as_many_unknown_names_as_the_page_says(
+    own: int, theirs: int, at_most: float
+) -> None:
+    """A share of very many names is identified per image with one probability, the others never, and so is the artist's name."""
+
+    def passing(per_image: float, share: float) -> float:
+        counts = np.arange(theirs + 1)
+        weights = share * stats.binom.pmf(counts, theirs, per_image)
+        weights[0] += 1 - share
+        for threshold in range(1, own + 1):
+            p = weights @ reaching(threshold, own, counts.tolist(), [theirs] * len(counts))
+            if p <= 0.01:
+                return float(share * stats.binom.sf(threshold - 1, own, per_image))
+        return 0.0
+
+    worst = max(passing(q, share) for q in np.arange(0.3, 0.96, 0.05) for share in np.linspace(0.01, 0.03, 21))
+    assert 0.95 * at_most < worst <= at_most + 1e-12
 
 
 def test_a_label_that_takes_the_images_of_any_name_says_nothing_of_the_name() -> None:
