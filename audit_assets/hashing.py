@@ -3,11 +3,39 @@
 import hashlib
 import json
 import os
+import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit_assets.errors import InputError, unreadable
+
+_TICK = 3.0
+"""Seconds. Every usual filesystem records the time of a change more finely."""
+
+
+class State(NamedTuple):
+    """This tells a file or folder on disk from what it was before, or will be after a change.
+
+    Nobody can set the time of change (ctime). What lies in the folders of a folder is not part of its state.
+    """
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def state_of(path: Path) -> State | None:
+    """Return the state of a file or folder. It is None just after a change, since the next change may leave the times as they are.
+
+    OSError is raised if it does not exist, or nobody may look at it.
+    """
+    stat = os.stat(path)
+    if abs(time.time() - max(stat.st_mtime, stat.st_ctime)) < _TICK:
+        return None
+    return State(os.fspath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def digest(value: Any) -> str:

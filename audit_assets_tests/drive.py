@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit_assets.runs.driver import Driver, Step, run_audit
+from audit_assets.runs.driver import Driver, run_audit
+from audit_assets.runs.steps import Step
 from audit_assets.workspace import Workspace
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import audit_assets
 from audit_assets.results.stage import RECIPES
-from audit_assets.runs.driver import ARMS, ORDER, driver
+from audit_assets.runs.driver import driver
+from audit_assets.runs.steps import ARMS, ORDER
 from audit_assets.warehouse.database import schema_columns
 from docs.architecture import PICTURE, assets, picture
 

@@ -12,11 +12,9 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from audit_assets.config import load_audit
-from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.publication.stage import PublicationStage
-from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.comparison import audited as audited_versions
 from audit_assets.results.identification import IDENTIFICATION
@@ -113,29 +111,6 @@ def test_a_second_run_makes_nothing_new(copied: Path) -> None:
     after = files_of(copied.parent / "warehouse" / "imitations") | files_of(copied.parent / "warehouse" / "images")
     assert after == before
     assert hashlib.sha256((copied.parent / "warehouse" / "audit.duckdb").read_bytes()).hexdigest() == database
-
-
-@pytest.mark.long
-def test_a_range_that_is_done_is_not_run_again_until_something_of_it_is_missing(copied: Path) -> None:
-    def runs_of(asset: str) -> int:
-        with DagsterInstance.from_config(str(load_audit(copied).dagster_home)) as instance:
-            return len({e.run_id for e in instance.fetch_materializations(AssetKey(asset), limit=5000).records})
-
-    ranges = ("imitations", "imitation_embeddings", "reference_works", "reference_embeddings")
-    before = {asset: runs_of(asset) for asset in (*ranges, "audit_database")}
-    drive(copied)
-    assert {asset: runs_of(asset) for asset in ranges} == {asset: before[asset] for asset in ranges}
-    assert runs_of("audit_database") == before["audit_database"] + 1
-    ws = workspace_of(copied)
-    ws.warehouse.path("imitation_embeddings/miniature-vision/miniature-1/nils-oduya").unlink()
-    assert ImitationStage(ws).done("miniature-1")
-    assert not EmbeddingStage(ws).done("imitation", ["imitations/miniature-1/nils-oduya"])
-    drive(copied)
-    assert EmbeddingStage(ws).done("imitation", ["imitations/miniature-1/nils-oduya"])
-    assert runs_of("imitation_embeddings") == before["imitation_embeddings"] + 1
-    work = ws.warehouse.read("reference_works/nils-oduya")["image_sha256"].iloc[0]
-    ws.images.path(work).unlink()
-    assert not ReferenceStage(ws).done()
 
 
 def test_a_blocking_check_stops_what_is_downstream(copied: Path) -> None:

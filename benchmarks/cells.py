@@ -33,8 +33,9 @@ from audit_assets.config import load_audit
 from audit_assets.definitions import defs
 from audit_assets.defs.automation import CELLS as CELL_ASSETS
 from audit_assets.defs.automation import registry_state
-from audit_assets.runs.driver import Driver, Step, driver
+from audit_assets.runs.driver import Driver, driver
 from audit_assets.runs.home import write_workspace
+from audit_assets.runs.steps import Step
 from audit_assets_tests.browser import page, served
 from benchmarks.results import Results
 

@@ -35,7 +35,8 @@ from audit_assets.miniature import captions, world
 from audit_assets.miniature.draw import draw
 from audit_assets.publication.queries import database as read
 from audit_assets.roster.slugs import slug
-from audit_assets.runs.driver import Step, run_audit
+from audit_assets.runs.driver import run_audit
+from audit_assets.runs.steps import Step
 
 MINIATURE = Path(__file__).parents[1] / "data" / "miniature"
 ARTIST = "Stefan Ivarsen"

@@ -36,7 +36,8 @@ from audit_assets.generation.seeds import image_seed
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.models.encoders import resolve_encoder
 from audit_assets.models.pipelines import ResolvedModel, resolve_diffusers
-from audit_assets.runs.driver import Driver, Step, driver
+from audit_assets.runs.driver import Driver, driver
+from audit_assets.runs.steps import Step
 from audit_assets.warehouse.images import ImageStore
 from benchmarks.results import Results
 

@@ -20,7 +20,7 @@ from audit_assets.models.registry import register, resolve_encoder_entry
 from audit_assets.models.tokenizers import LabelTokenizer
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.left_out import ARTIST, ENCODER, FOLDER, LeftOut, leave_out, take_back
-from audit_assets.warehouse.notes import LABELS, keep_notes, notes_on
+from audit_assets.warehouse.notes import LABELS, are_kept, keep_notes, notes_on
 from audit_assets.workspace import Workspace
 
 _PICTURE = Image.linear_gradient("L").convert("RGB")
@@ -181,6 +181,22 @@ class EmbeddingStage:
             keep_notes(self.ws.warehouse, LABELS, notes, self.ws.audit.base)
         return found
 
+    def labels_done(self) -> bool:
+        """Whether every encoder that reads text has embedded the labels as they are now."""
+        entries = self.ws.text_encoders()
+        if len(entries) < sum(e.kind == "image_text" for e in self.ws.audit.encoders):
+            return False
+        rows, notes = self.label_rows(), []
+        for entry in entries:
+            where, inputs = self._label_table(entry, rows)
+            if self.ws.warehouse.inputs(where) != inputs:
+                return False
+            notes += unread_labels(entry.name, self.ws.warehouse.read(where, ["text", "lost"]))
+            register(self.ws.audit, resolve_encoder_entry(self.ws.audit, entry))
+        if notes or self.ws.warehouse.made(notes_on(LABELS)):
+            return are_kept(self.ws.warehouse, LABELS, notes, self.ws.audit.base)
+        return True
+
     def label_words(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
         """Before any label is embedded: per encoder with a text side the text of every label and the words of it that the encoder does
         not read (columns as in `label_rows`, and lost), then one note per encoder whose tokenizer does not load or loses words.
@@ -220,14 +236,22 @@ class EmbeddingStage:
 
     def sigmoid_scores(self, model: str) -> pd.DataFrame:
         """Table sigmoid_scores: the scores of encoders trained with a sigmoid loss for each image and its own label. It may be empty."""
+        images, inputs = self._sigmoid_inputs(model)
+        return self.ws.warehouse.kept(f"sigmoid_scores/{model}", inputs, lambda: self._scored(model, images))
+
+    def sigmoid_done(self, model: str) -> bool:
+        """Whether the table sigmoid_scores was made from the embeddings as they are now."""
+        return self.ws.warehouse.inputs(f"sigmoid_scores/{model}") == self._sigmoid_inputs(model)[1]
+
+    def _sigmoid_inputs(self, model: str) -> tuple[dict[str, list[str]], str]:
+        """The tables of images of each encoder with a sigmoid loss, and the hash of what their scores are made from."""
         ws = self.ws
         images = {
             e.name: [f"imitation_embeddings/{e.name}/{model}/{s}" for s in ws.prompted()]
             for e in self.sigmoid_encoders(model)
         }
         sources = [[f"label_embeddings/{encoder}", *tables] for encoder, tables in images.items()]
-        inputs = digest([[ws.warehouse.all_inputs(ts) for ts in sources], ws.protocol.name, VERSION])
-        return ws.warehouse.kept(f"sigmoid_scores/{model}", inputs, lambda: self._scored(model, images))
+        return images, digest([[ws.warehouse.all_inputs(ts) for ts in sources], ws.protocol.name, VERSION])
 
     def _scored(self, model: str, images: Mapping[str, list[str]]) -> pd.DataFrame:
         ws, made = self.ws, pd.DataFrame(columns=SIGMOID_COLUMNS)
@@ -247,7 +271,7 @@ class EmbeddingStage:
 
     def _hashes(self, sources: Sequence[str]) -> dict[str, list[str]]:
         """The hashes of the images that each table names."""
-        return {s: self.ws.warehouse.read(s, ["image_sha256"])["image_sha256"].dropna().tolist() for s in sources}
+        return {s: self.ws.warehouse.values(s, "image_sha256") for s in sources}
 
     def _tables(
         self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]]

@@ -18,6 +18,7 @@ from audit_assets.workspace import Workspace
 
 COLUMNS = ["model_version", "subject", "template", "trial", "image_sha256", "texts", "boxes", "names_artist"]
 _KEYS = ["model_version", "subject", "template", "trial", "status", "image_sha256"]
+_NOT_LOOKED_FOR = digest(["not looked for", VERSION])
 
 
 class TextStage:
@@ -26,11 +27,15 @@ class TextStage:
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
 
+    def done(self, model: str) -> bool:
+        """Whether `make` would only read what exists. If text is looked for, the run decides, because it needs the reader for that."""
+        return not self.ws.audit.text_in_images and self.ws.warehouse.inputs(f"image_texts/{model}") == _NOT_LOOKED_FOR
+
     def make(self, model: str) -> pd.DataFrame:
         """Make or read the table `image_texts` of a model version, and the embeddings without text beside it."""
         ws, where = self.ws, f"image_texts/{model}"
         if not ws.audit.text_in_images:
-            return ws.warehouse.kept(where, digest(["not looked for", VERSION]), lambda: pd.DataFrame(columns=COLUMNS))
+            return ws.warehouse.kept(where, _NOT_LOOKED_FOR, lambda: pd.DataFrame(columns=COLUMNS))
         reader = Reader()
         images = ws.warehouse.read_all([f"imitations/{model}/{s}" for s in ws.prompted()])
         images = images[images["status"] == "ok"].reset_index(drop=True)

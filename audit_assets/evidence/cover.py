@@ -1,7 +1,7 @@
 """Fill the block of every page from the manifests: who made the audit, of what, when, with which root, and how to check it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,22 @@ def stamp(ws: Workspace) -> None:
 
 
 def fill(ws: Workspace) -> None:
+    for page, new in _changed(ws):
+        with whole(page) as file:
+            file.write_bytes(new)
+
+
+def is_stamped(ws: Workspace) -> bool:
+    """Say whether the block of every page says what the manifests say, so that `stamp` would write nothing."""
+    return next(_changed(ws), None) is None
+
+
+def _changed(ws: Workspace) -> Iterator[tuple[Path, bytes]]:
+    """Give each page whose block says something else than the manifests, and its content with the right block."""
     for page, text in _expected(ws).items():
         content = page.read_bytes()
         if (new := filled(content, text)) != content:
-            with whole(page) as file:
-                file.write_bytes(new)
+            yield page, new
 
 
 def with_block(ws: Workspace, page: bytes, models: Sequence[str] = ()) -> bytes:

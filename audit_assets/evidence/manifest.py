@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
@@ -172,22 +173,47 @@ def make_manifest(ws: Workspace, model: str, times: Times | None = None) -> Mani
     # A report publishes what it reports, and so does a manifest: a parallel run may have changed results since.
     _, report = PublicationStage(ws).report(model)
     pages = PublicationStage(ws).artist_pages()
-    audit = portable(ws.audit)
-    made_from = digest(
-        [FORMAT, this_version(), PublicationStage(ws).inputs(), report.to_json(), pages.to_json(), audit]
-    )
+    made_from = _made_from(ws, report, pages)
     path = manifest_file(ws.warehouse, model)
     before = read_manifest(path) if path.exists() else None
-    if before is not None and before.made_from == made_from and _same_file(ws.database, before.database):
-        scans = [table for table in before.tables if table.of_a_scan]
-        names = [table.path.removesuffix(".parquet") for table in scans]
-        if ws.warehouse.all_inputs(names) == [table.inputs for table in scans]:
-            return _dated(ws, path, before, dated(ws.audit, times, before.dated))
-    made = _manifest(ws, model, made_from, audit)
+    if before is not None and _holds(ws, before, made_from):
+        return _dated(ws, path, before, dated(ws.audit, times, before.dated))
+    made = _manifest(ws, model, made_from)
     if before is not None:
         _check_tables_are_unaltered(path, before, made)
     same = before is not None and before.root == made.root
     return _dated(ws, path, made, dated(ws.audit, times, before.dated if before and same else None), write=True)
+
+
+def is_made(ws: Workspace, model: str) -> bool:
+    """Say whether `make_manifest` would write nothing. The report and the artists' pages must be those of the audit as it is now."""
+    path = manifest_file(ws.warehouse, model)
+    if not path.exists():
+        return False
+    before = read_manifest(path)
+    made_from = _made_from(ws, ws.warehouse.read(f"audit_report/{model}"), ws.warehouse.read(ARTIST_PAGES))
+    return _holds(ws, before, made_from) and _is_dated(ws, before)
+
+
+def _is_dated(ws: Workspace, manifest: Manifest) -> bool:
+    """Say whether a manifest has every time, which Dagster's log may have got since, and who makes the audit now."""
+    told = manifest.dated
+    return all(getattr(told, time) for time in Times.model_fields) and told == dated(ws.audit, None, told)
+
+
+def _made_from(ws: Workspace, report: pd.DataFrame, pages: pd.DataFrame) -> str:
+    """Hash everything that the manifest of a report is made from."""
+    inputs = PublicationStage(ws).inputs()
+    return digest([FORMAT, this_version(), inputs, report.to_json(), pages.to_json(), portable(ws.audit)])
+
+
+def _holds(ws: Workspace, before: Manifest, made_from: str) -> bool:
+    """Say whether a manifest is of these inputs, of the database as it is, and of the captions as they were scanned last."""
+    if before.made_from != made_from or not _same_file(ws.database, before.database):
+        return False
+    scans = [table for table in before.tables if table.of_a_scan]
+    names = [table.path.removesuffix(".parquet") for table in scans]
+    return ws.warehouse.all_inputs(names) == [table.inputs for table in scans]
 
 
 def _dated(ws: Workspace, path: Path, manifest: Manifest, told: Dated, *, write: bool = False) -> Manifest:
@@ -198,7 +224,7 @@ def _dated(ws: Workspace, path: Path, manifest: Manifest, told: Dated, *, write:
     return manifest
 
 
-def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) -> Manifest:
+def _manifest(ws: Workspace, model: str, made_from: str) -> Manifest:
     warehouse, root = ws.warehouse, ws.warehouse.root
     report = [f"reports/{model}/{row['file']}" for row in table_rows(warehouse, f"audit_report/{model}")]
     report += [f"reports/{ARTISTS}/{row['file']}" for row in table_rows(warehouse, ARTIST_PAGES)]
@@ -207,7 +233,7 @@ def _manifest(ws: Workspace, model: str, made_from: str, audit: dict[str, Any]) 
         "format": FORMAT,
         "model_version": model,
         "made_from": made_from,
-        "audit": audit,
+        "audit": portable(ws.audit),
         "protocol": protocol_content(ws.protocol),
         **sources(ws, model),
         "subjects": _subjects(ws, model),

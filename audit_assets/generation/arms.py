@@ -39,7 +39,7 @@ class ArmStage:
             return True
         with self.imitations.maker(model) as maker:
             return all(
-                self.cells.done(where, self._inputs(maker, arm, one), images=True) is not None
+                self.cells.is_done(where, self._inputs(maker, arm, one), images=True)
                 for where, arm, one in self._wanted(model)
             )
 

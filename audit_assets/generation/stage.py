@@ -122,7 +122,7 @@ class ImitationStage:
             return False  # another process failed, and this one went on: `make` takes the record back
         with self.maker(model) as maker:
             made = all(
-                self.cells.done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True) is not None
+                self.cells.is_done(f"imitations/{model}/{s}", maker.inputs(s, *p), images=True)
                 for s, p in self.ws.prompted(model).items()
             )
             if made:
@@ -205,8 +205,8 @@ class ImitationStage:
 
     def refused(self, model: str) -> list[str]:
         """The problem of each subject that has no images because its name or its files were refused."""
-        tables = [self.ws.warehouse.read(f"imitations/{model}/{s}", ["problem"]) for s in self.ws.prompted()]
-        return [str(problem) for t in tables for problem in t["problem"].dropna().unique()]
+        problems = (self.ws.warehouse.values(f"imitations/{model}/{s}", "problem") for s in self.ws.prompted())
+        return [str(problem) for own in problems for problem in dict.fromkeys(own)]
 
     def asked(self) -> dict[str, int]:
         """The number of images per subject that the protocol asks of one model version. Indirect prompts are included."""

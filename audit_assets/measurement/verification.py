@@ -145,6 +145,7 @@ def matching_findings(
         if adjustment in ADJUSTMENTS:
             again[group.index] = adjust(p[group.index].clip(0, 1), adjustment)
     tested = ~np.isnan(p)
+    impossible = ~per_subject["p_value"].dropna().between(0, 1, inclusive="right")
     wrong = {
         "the p-value lies outside its floor and 1": tested & ~((p >= floor * (1 - 1e-9)) & (p > 0) & (p <= 1)),
         "the adjusted p-value is not that of its family": ~_close(adjusted, again, 1e-9),
@@ -159,6 +160,8 @@ def matching_findings(
         for claim, bad in wrong.items()
         if bad.any()
     ]
+    if impossible.any():
+        found.append(f"{int(impossible.sum())} p-values are 0 or below, or above 1.")
     try:
         counted = matching.matching_summary(per_subject)
     except ValueError as error:

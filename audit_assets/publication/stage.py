@@ -90,7 +90,10 @@ class PublicationStage:
 
     def inputs(self) -> str:
         """The hash of everything that the database is made of."""
-        made_of = {name: self.ws.warehouse.all_inputs(tables) for name, tables in self.tables().items()}
+        return self._inputs(self.tables())
+
+    def _inputs(self, sources: dict[str, list[str]]) -> str:
+        made_of = {name: self.ws.warehouse.all_inputs(tables) for name, tables in sources.items()}
         return digest([made_of, self.ws.protocol.model_dump(), SCHEMA_VERSION, VERSION])
 
     def publish(self) -> tuple[Path, dict[str, int], list[str]]:
@@ -106,16 +109,22 @@ class PublicationStage:
             dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
             publish(database, self.rows(sources, inputs), {str(e): int(d) for e, d in dimensions.items()})
             ws.warehouse.write("published", pd.DataFrame({"file_sha256": [_once(database)]}), inputs)
-        counts = row_counts(database)
-        counted = {
-            name: parts for name, parts in sources.items() if name != "left_out"
-        }  # has more than the records' rows
-        wanted = {name: sum(each(ws.warehouse.root, ws.warehouse.row_count, parts)) for name, parts in counted.items()}
-        return (
-            database,
-            counts,
-            [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w],
-        )
+        return database, *self._counted(sources)
+
+    def done(self) -> bool:
+        """Whether `publish` would write nothing and find no difference."""
+        sources = self.tables()
+        inputs = self._inputs(sources)
+        if published_from(self.ws.database) != inputs or not self._is_whole(inputs):
+            return False
+        return not self._counted(sources)[1]
+
+    def _counted(self, sources: dict[str, list[str]]) -> tuple[dict[str, int], list[str]]:
+        """The rows of every table of the database, and where they are not those of its parquet files."""
+        counts, warehouse = row_counts(self.ws.database), self.ws.warehouse
+        parts = {name: own for name, own in sources.items() if name != "left_out"}  # has more than the records' rows
+        wanted = {name: sum(each(warehouse.root, warehouse.row_count, own)) for name, own in parts.items()}
+        return counts, [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w]
 
     def _leave_out_what_does_not_follow(self) -> None:
         """Leave out each model version whose results do not follow from what they are made of. InputError if none is left."""
@@ -225,9 +234,9 @@ class PublicationStage:
         ws = self.ws
         folder = ws.warehouse.root / "reports" / model
         report, where = folder / "report.html", f"audit_report/{model}"
-        inputs = digest([self.inputs(), REPORT_VERSION])
-        done = Cells(ws.warehouse, ws.images).done(where, inputs)
-        if done is not None and not _altered(folder, done):
+        inputs = self._report_inputs()
+        done = self._report_as_it_is(model, inputs)
+        if done is not None:
             if ws.warehouse.inputs(ARTIST_PAGES) is not None:  # an archive has the pages of its report alone
                 self.artist_pages()
             return report, done
@@ -244,6 +253,20 @@ class PublicationStage:
         table = pd.DataFrame({"file": [p.name for p in files], "sha256": [_of(p) for p in files]})
         ws.warehouse.write(where, table, inputs)
         return report, table
+
+    def report_done(self, model: str) -> bool:
+        """Whether `report` would write nothing, neither the report nor a page of an artist."""
+        pages = self._pages_as_they_are(self._pages_inputs())
+        return pages is not None and self._report_as_it_is(model, self._report_inputs()) is not None
+
+    def _report_inputs(self) -> str:
+        return digest([self.inputs(), REPORT_VERSION])
+
+    def _report_as_it_is(self, model: str, inputs: str) -> pd.DataFrame | None:
+        """The files of a report that was made from these inputs, and has not changed since; else None."""
+        made = Cells(self.ws.warehouse, self.ws.images).done(f"audit_report/{model}", inputs)
+        folder = self.ws.warehouse.root / "reports" / model
+        return made if made is not None and not _altered(folder, made) else None
 
     def index(self) -> Path:
         """`reports/index.html`, over every model version of the published database and everybody who has a page."""
@@ -287,15 +310,13 @@ class PublicationStage:
 
         Their inputs are those of this database. Results that another run makes meanwhile are in the next one, with which the pages are made again.
         """
-        ws = self.ws
-        inputs = digest([published_from(ws.database) or self.inputs(), REPORT_VERSION])
-        cells, folder = Cells(ws.warehouse, ws.images), self.artists_folder
-        made = cells.done(ARTIST_PAGES, inputs)
-        if made is not None and not _altered(folder, made):
+        ws, folder = self.ws, self.artists_folder
+        inputs = self._pages_inputs()
+        made = self._pages_as_they_are(inputs)
+        if made is not None:
             return made  # without a lock, which an audit that cannot be written does not give
-        for cell in cells.in_turn([ARTIST_PAGES]):
-            done = cells.done(cell, inputs)
-            if done is None or _altered(folder, done):
+        for cell in Cells(ws.warehouse, ws.images).in_turn([ARTIST_PAGES]):
+            if self._pages_as_they_are(inputs) is None:
                 from audit_assets.publication.pages.artist import write_artist_pages  # matplotlib
 
                 with whole_files(folder) as here:
@@ -306,6 +327,14 @@ class PublicationStage:
                 hashes = [_of(folder / page) for page in pages]
                 ws.warehouse.write(cell, pd.DataFrame({"file": pages, "sha256": hashes}, dtype="str"), inputs)
         return ws.warehouse.read(ARTIST_PAGES)
+
+    def _pages_inputs(self) -> str:
+        return digest([published_from(self.ws.database) or self.inputs(), REPORT_VERSION])
+
+    def _pages_as_they_are(self, inputs: str) -> pd.DataFrame | None:
+        """The artists' pages, if they were made from these inputs and have not changed since; else None."""
+        made = Cells(self.ws.warehouse, self.ws.images).done(ARTIST_PAGES, inputs)
+        return made if made is not None and not _altered(self.artists_folder, made) else None
 
     @property
     def artists_folder(self) -> Path:

@@ -63,7 +63,7 @@ class ReferenceStage:
             _, inputs = self._source(subject, works)
         except InputError:
             return False
-        return self.cells.done(f"reference_works/{subject}", inputs, images=True) is not None
+        return self.cells.is_done(f"reference_works/{subject}", inputs, images=True)
 
     def tables(self) -> list[str]:
         """The table of each subject that has real works."""

@@ -24,7 +24,7 @@ from audit_assets.results.copies import COPIES
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.ratings import RATINGS
-from audit_assets.results.recipe import Recipe, inputs
+from audit_assets.results.recipe import Recipe, is_made
 from audit_assets.results.sensitivity import SENSITIVITY
 from audit_assets.results.verdicts import VERDICTS
 from audit_assets.warehouse.database import columns
@@ -284,9 +284,7 @@ def audited(ws: Workspace) -> list[str]:
 
 def is_current(ws: Workspace, model: str) -> bool:
     """Say whether the results of a model version were made from what the audit has now."""
-    return all(
-        ws.warehouse.inputs(recipe.place(recipe.tables[0], model)) == inputs(ws, recipe, model) for recipe in PER_MODEL
-    )
+    return all(is_made(ws, recipe, model) for recipe in PER_MODEL)
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:

@@ -49,13 +49,21 @@ def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
 def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFrame]:
     """Return the tables by name: read them if they were made from the same inputs, else make and write them."""
     wanted = inputs(ws, recipe, model)
-    where = {name: recipe.place(name, model) for name in recipe.tables}
-    if all(ws.warehouse.inputs(place) == wanted for place in where.values()):
-        return {name: ws.warehouse.read(place) for name, place in where.items()}
+    if _made_from(ws, recipe, model, wanted):
+        return {name: ws.warehouse.read(recipe.place(name, model)) for name in recipe.tables}
     tables = recipe.make(ws, model)
     for name, table in tables.items():
-        ws.warehouse.write(where[name], table, wanted)
+        ws.warehouse.write(recipe.place(name, model), table, wanted)
     return tables
+
+
+def is_made(ws: Workspace, recipe: Recipe, model: str = "") -> bool:
+    """Return whether the tables were made from what the audit has now, so that `made` would only read them."""
+    return _made_from(ws, recipe, model, inputs(ws, recipe, model))
+
+
+def _made_from(ws: Workspace, recipe: Recipe, model: str, wanted: str) -> bool:
+    return all(ws.warehouse.inputs(recipe.place(name, model)) == wanted for name in recipe.tables)
 
 
 def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
@@ -64,18 +72,31 @@ def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
     The bytes identify a file, so a file that was changed since is searched again. A recipe without findings of its own
     draws from other results, so the bytes of these count too.
     """
-    marker = f"verified/{recipe.place(recipe.tables[0], model)}"
+    tables, files, seen = _searched_files(ws, recipe, model)
+    if ws.warehouse.inputs(_marker(recipe, model)) == seen:
+        return []
+    found = recomputed(ws, recipe, model)
+    if not found:
+        ws.warehouse.write(_marker(recipe, model), pd.DataFrame({"table": tables, "file_sha256": files}), seen)
+    return found
+
+
+def is_searched(ws: Workspace, recipe: Recipe, model: str = "") -> bool:
+    """Return whether the kept tables were searched as they are, without a finding."""
+    return ws.warehouse.inputs(_marker(recipe, model)) == _searched_files(ws, recipe, model)[2]
+
+
+def _marker(recipe: Recipe, model: str) -> str:
+    return f"verified/{recipe.place(recipe.tables[0], model)}"
+
+
+def _searched_files(ws: Workspace, recipe: Recipe, model: str) -> tuple[list[str], list[str | None], str]:
+    """Return the tables that a search reads, their hashes, and the hash that marks the search of these files."""
     tables = [recipe.place(name, model) for name in recipe.tables]
     if recipe.findings is None:
         tables += recipe.sources(ws, model)
     files = ws.warehouse.all_sha256(tables)
-    seen = digest([files, ws.warehouse.inputs(tables[0]), VERSION])
-    if ws.warehouse.inputs(marker) == seen:
-        return []
-    found = recomputed(ws, recipe, model)
-    if not found:
-        ws.warehouse.write(marker, pd.DataFrame({"table": tables, "file_sha256": files}), seen)
-    return found
+    return tables, files, digest([files, ws.warehouse.inputs(tables[0]), VERSION])
 
 
 def recomputed(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:

@@ -8,12 +8,13 @@ import pandas as pd
 from audit_assets.measurement.design import Design, Stratum
 from audit_assets.results import recipe as recipes
 from audit_assets.results.auditability import AUDITABILITY
-from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, audited
+from audit_assets.results.comparison import COMPARISON, MODEL_TABLES, PER_MODEL, RESULTS, audited
 from audit_assets.results.copies import COPIES
 from audit_assets.results.identification import IDENTIFICATION
 from audit_assets.results.label_sets import label_counts, labels_of_strata
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.recipe import Recipe
+from audit_assets.results.sensitivity import SENSITIVITY
 from audit_assets.results.verdicts import VERDICTS
 from audit_assets.roster.pictures import different
 from audit_assets.roster.strata import strata_of
@@ -38,6 +39,18 @@ class ResultStage:
     def searched(self, recipe: Recipe, model: str = "") -> list[str]:
         """Describe in words what is wrong in the kept tables of a recipe; the check of its asset reports this."""
         return recipes.searched(self.ws, recipe, model)
+
+    def done(self, recipe: Recipe, model: str = "") -> bool:
+        """Say whether `make` and `searched` would make and find nothing."""
+        return recipes.is_made(self.ws, recipe, model) and recipes.is_searched(self.ws, recipe, model)
+
+    def all_done(self, model: str) -> bool:
+        """Say whether every result of a model version exists as the audit is now, and none is recorded as wrong."""
+        if any(where.startswith(f"{RESULTS}{model}/") for where in self.ws.left_out()):
+            return False
+        return recipes.is_made(self.ws, SENSITIVITY, model) and all(
+            self.done(recipe, model) for recipe in PER_MODEL if recipe is not SENSITIVITY
+        )
 
     def findings(self, model: str) -> list[str]:
         """Describe what is wrong in one model version's results. Results with findings must not be published."""

@@ -29,6 +29,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ import pandas as pd
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8
+from audit_assets.hashing import State, state_of
 from audit_assets.roster.name_forms import EMPTY, damage, misread, numbered
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
@@ -106,7 +108,7 @@ def notes_of(audit: Audit) -> list[str]:
 
 def notes_on(path: str | os.PathLike[str]) -> list[str]:
     """`notes_of` for the table at `path`. Raises InputError as ``read_artists``."""
-    return _read(Path(path))[1]
+    return list(_known(Path(path))[1])
 
 
 def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -116,7 +118,21 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
     (`opted_out` is never null); every other column holds strings, empty if unknown. Raises InputError that names file, row
     (the line of the file; the header is 1) and column.
     """
-    return _read(Path(path))[0]
+    return _known(Path(path))[0].copy()
+
+
+def _known(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The table and its notes. A process reads the file once while it stays as it is."""
+    try:
+        state = state_of(path)
+    except OSError:
+        state = None
+    return _read(path) if state is None else _read_once(state)
+
+
+@lru_cache(maxsize=8)
+def _read_once(state: State) -> tuple[pd.DataFrame, list[str]]:
+    return _read(Path(state.path))
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:

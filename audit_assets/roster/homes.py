@@ -298,12 +298,5 @@ def _aliases(audit: Audit) -> dict[str, list[str]]:
     table = audit.local(audit.roster.artists)
     if not table.is_file():
         return {}
-    stat = table.stat()
-    return _read_aliases(str(table), stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=4)
-def _read_aliases(path: str, mtime_ns: int, size: int) -> dict[str, list[str]]:
-    """The aliases of each artist of a table, which is read again only if it changed."""
-    table = read_artists(path)
-    return dict(zip(table["name"], table["aliases"], strict=True))
+    own = read_artists(table)
+    return dict(zip(own["name"], own["aliases"], strict=True))

@@ -6,18 +6,17 @@ Every step is a Dagster run over the code location's own job. The event log reco
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from filelock import FileLock
 
 from audit_assets.config import load_audit, protocol_file
 from audit_assets.defs.resources import in_use
-from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.encoders.texts import check_installed
 from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.generation.arms import ArmStage
@@ -25,16 +24,31 @@ from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.measurement.answers import YES
 from audit_assets.measurement.design import statements
-from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
 from audit_assets.roster.homes import unread_works
 from audit_assets.roster.stage import RosterStage
+from audit_assets.runs.finished import Finished
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
 from audit_assets.runs.label_words import label_words
 from audit_assets.runs.lost_runs import DRIVER, alive
 from audit_assets.runs.real_works import MOST_LINES, repeated_works
+from audit_assets.runs.steps import (
+    ARMS,
+    CAPTIONS,
+    COMPARISON,
+    DATABASE,
+    EXPERIMENTS,
+    IMITATIONS,
+    MINED,
+    POSITIVE_CONTROL,
+    REAL_WORKS,
+    REGISTRY,
+    REPORT,
+    ROSTER,
+    Step,
+)
 from audit_assets.untrusted.terminal import one_line
 from audit_assets.warehouse.notes import LABELS, notes_on
 from audit_assets.warehouse.places import check
@@ -42,53 +56,6 @@ from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
-
-CAPTIONS = ("captions", "artist_mentions")
-ROSTER = ("artist_roster", "random_names", "subjects")
-MINED = ("mined_names",)
-REGISTRY = ("model_versions", "encoders")
-REAL_WORKS = ("reference_works", "reference_embeddings")
-IMITATIONS = ("imitations", "imitation_embeddings")
-ARMS = ("arm_images", "arm_embeddings")
-POSITIVE_CONTROL = ("label_embeddings", "auditability")
-EXPERIMENTS = (
-    "image_texts",
-    "image_copies",
-    "identification",
-    "matching",
-    "verdicts",
-    "sensitivity",
-    "arm_results",
-    "ratings",
-)
-COMPARISON = ("model_comparison",)
-DATABASE = ("audit_database",)
-REPORT = ("audit_report", "evidence_manifest")
-ORDER = (
-    *(*CAPTIONS, *ROSTER, *MINED, *REGISTRY, *REAL_WORKS, *IMITATIONS),
-    *(*ARMS, *POSITIVE_CONTROL, *EXPERIMENTS, *COMPARISON, *DATABASE, *REPORT),
-)
-"""Every asset that the driver makes, step by step. Images are drawn a second time by the weekly schedule alone."""
-
-
-@dataclass
-class Step:
-    """One Dagster run: the assets of `selection`, for one partition, for a range of partitions, or without partitions."""
-
-    title: str
-    selection: Sequence[str]
-    tags: Mapping[str, str]
-    partition: str | None = None
-    progress: Callable[[], tuple[int, int]] | None = None
-    """Images made and images wanted, if the step makes images."""
-    done: Callable[[], bool] | None = None
-    """Whether the warehouse holds everything that the step would make. To log a range of partitions again costs Dagster 15 ms per cell."""
-    keys: frozenset[str] = frozenset()
-    """The partitions of a range."""
-    model: str | None = None
-    """The only model version that the step concerns. An error stops this model; the audit continues with the others."""
-    shared: bool = False
-    """Whether several drivers work at the step at once, cell by cell. Of the other steps, each is one driver's at a time."""
 
 
 class Driver:
@@ -105,9 +72,8 @@ class Driver:
         self.refused: dict[str, str] = {}
         self.notes: list[str] = []
         """What was assumed of the models, because their files do not state it."""
-        self.imitations, self.references = ImitationStage(self.ws), ReferenceStage(self.ws)
-        self.arms = ArmStage(self.ws)
-        self.embeddings, self.results = EmbeddingStage(self.ws), ResultStage(self.ws)
+        self.imitations, self.arms, self.results = ImitationStage(self.ws), ArmStage(self.ws), ResultStage(self.ws)
+        self.finished = Finished(self.ws)
         from audit_assets.definitions import defs
 
         self.repository = defs().get_repository_def()
@@ -226,7 +192,7 @@ class Driver:
                 "real works",
                 REAL_WORKS,
                 *self._range("referenced_subject", references),
-                done=self._references_are_done,
+                done=self.finished.references,
                 keys=frozenset(references),
             )
 
@@ -240,7 +206,7 @@ class Driver:
                 IMITATIONS,
                 tags,
                 progress=partial(self._images, model, self.imitations.asked()),
-                done=partial(self._imitations_are_done, model),
+                done=partial(self.finished.imitations, model),
                 keys=frozenset(f"{model}|{s}" for s in subjects),
                 model=model,
                 shared=True,
@@ -252,7 +218,7 @@ class Driver:
                 {},
                 model,
                 progress=partial(self._arm_images, model, sum(self.arms.asked(model).values())),
-                done=partial(self._arms_are_done, model),
+                done=partial(self.finished.arms, model),
                 keys=frozenset({model}),
                 model=model,
             )
@@ -262,18 +228,32 @@ class Driver:
             yield Step(
                 f"cells of {model}, which is retired", IMITATIONS, self._grid(model, subjects), model=model, shared=True
             )
-        yield Step("positive control", POSITIVE_CONTROL, {})
+        yield Step("positive control", POSITIVE_CONTROL, {}, done=self.finished.positive_control)
         for model in [*self.models(), *(m for m in retired if m not in self.refused)]:
             apart = self.ws.protocol.arms and model not in retired
             yield Step(
-                f"experiments on {model}", EXPERIMENTS if apart else (*ARMS, *EXPERIMENTS), {}, model, model=model
+                f"experiments on {model}",
+                EXPERIMENTS if apart else (*ARMS, *EXPERIMENTS),
+                {},
+                model,
+                done=partial(self.finished.experiments, model),
+                keys=frozenset({model}),
+                model=model,
             )
-        yield Step("comparison of versions", COMPARISON, {})
-        yield Step("database", DATABASE, {})
+        yield Step("comparison of versions", COMPARISON, {}, done=self.finished.comparison)
+        yield Step("database", DATABASE, {}, done=self.finished.database)
         # The database has retired versions too, so their reports and manifests must follow the current database.
         known = self.instance.get_dynamic_partitions("model_version")
         for model in (m for m in self.results.audited() if m in known):
-            yield Step(f"report of {model}", REPORT, {}, model, model=model)
+            yield Step(
+                f"report of {model}",
+                REPORT,
+                {},
+                model,
+                done=partial(self.finished.report, model),
+                keys=frozenset({model}),
+                model=model,
+            )
 
     def _grid(self, model: str, subjects: list[str]) -> dict[str, str]:
         """The tags of a run over all cells of a model version."""
@@ -290,16 +270,6 @@ class Driver:
         retired = [m.name for m in self.audit.models if m.retired and m.approved and m.name in known]
         return [m for m in retired if m not in current and self.results.has_results(m)]
 
-    def _references_are_done(self) -> bool:
-        return self.references.done() and self.embeddings.done("reference", self.references.tables())
-
-    def _imitations_are_done(self, model: str) -> bool:
-        tables = [f"imitations/{model}/{s}" for s in self.ws.prompted()]
-        return self.imitations.done(model) and self.embeddings.done("imitation", tables)
-
-    def _arms_are_done(self, model: str) -> bool:
-        return self.arms.done(model) and self.embeddings.arms_done(model)
-
     def _arm_images(self, model: str, asked: int) -> tuple[int, int]:
         made = (self.ws.warehouse.root / "arm_images" / model).glob("*/*.parquet")
         trials = {arm.name: arm.trials for arm in self.ws.protocol.arms}
@@ -310,11 +280,32 @@ class Driver:
         return sum(n for s, n in asked.items() if s in made) + at_work[model], sum(asked.values())
 
     def is_done(self, step: Step) -> bool:
-        """Whether every partition of a range was materialized before, and a new run would make nothing new."""
+        """Whether a new run would make nothing new, and Dagster's log has everything that it would log.
+
+        A step of single assets with a failed check is not done: the run says again what failed.
+        """
         if step.done is None:
             return False
-        seen = [self.instance.get_materialized_partitions(dg.AssetKey(name)) for name in step.selection]
-        return all(step.keys <= partitions for partitions in seen) and step.done()
+        assets = [dg.AssetKey(name) for name in step.selection]
+        if step.keys:
+            known = all(step.keys <= self.instance.get_materialized_partitions(asset) for asset in assets)
+        else:
+            known = self._are_logged(assets)
+        return known and step.done()
+
+    def _are_logged(self, assets: Sequence[dg.AssetKey]) -> bool:
+        """Whether each asset without partitions was made, and each of its checks passed."""
+        made = [
+            r.asset_entry.asset_key
+            for r in self.instance.get_asset_records(assets)
+            if r.asset_entry.last_materialization
+        ]
+        if set(made) != set(assets):
+            return False
+        checks = self.repository.asset_graph.get_check_keys_for_assets(set(assets))
+        found = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
+        passed = AssetCheckExecutionRecordStatus.SUCCEEDED
+        return all(check in found and found[check].status is passed for check in checks)
 
     def run(self, step: Step) -> None:
         """Run a step. Raises the error of a failed asset unchanged, and KeyboardInterrupt if the process is asked to end."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from audit_assets.runs.driver import Step
+from audit_assets.runs.steps import Step
 
 _SECONDS_BETWEEN_LINES = 15.0
 

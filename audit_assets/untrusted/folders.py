@@ -12,10 +12,12 @@ import re
 import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.hashing import State, state_of
 from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.untrusted.images import HEIC_IS_READ, NEEDS_HEIC, check_header
 
@@ -57,17 +59,23 @@ def contents(own: Path, *, check: bool = True) -> Contents:
     """
     if check and own.is_symlink():
         raise InputError(f"{own}: is a link; copy the file itself into the folder.")
-    found = Contents([], [], [])
     try:
-        _sort(own, found, check)
+        state = state_of(own)
+        found = _sorted(own, check) if state is None else _sorted_once(state, check)
     except OSError as error:
         if check:
             raise InputError(f"{unreadable(error.filename or own, error)}.") from None
         return Contents([], [("", f"cannot be read ({error.strerror})")], [])
-    return found
+    return Contents(list(found.images), list(found.unread), list(found.droppings))
 
 
-def _sort(own: Path, found: Contents, check: bool) -> None:
+@lru_cache(maxsize=1 << 14)
+def _sorted_once(state: State, check: bool) -> Contents:
+    return _sorted(Path(state.path), check)
+
+
+def _sorted(own: Path, check: bool) -> Contents:
+    found = Contents([], [], [])
     for file in sorted(own.iterdir()):
         if is_dropping(file.name):
             found.droppings.append(file.name)
@@ -85,6 +93,7 @@ def _sort(own: Path, found: Contents, check: bool) -> None:
                 found.unread.append((file.name, "is a link, or not a file"))
         elif file.name != MANIFEST or file.is_symlink():
             found.unread.append((file.name, _reason(file)))
+    return found
 
 
 def _reason(file: Path) -> str:

@@ -24,10 +24,13 @@ class Cells:
 
         With `images`, every image that the rows name must exist too.
         """
+        return self.warehouse.read(table) if self.is_done(table, inputs, images=images) else None
+
+    def is_done(self, table: str, inputs: str, *, images: bool = False) -> bool:
+        """Return whether `done` would return rows."""
         if self.warehouse.inputs(table) != inputs:
-            return None
-        rows = self.warehouse.read(table)
-        return rows if not images or self.store.has(rows["image_sha256"].dropna()) else None
+            return False
+        return not images or self.store.has(self.warehouse.values(table, "image_sha256"))
 
     def in_turn(self, tables: Sequence[str]) -> Iterator[str]:
         """Yield each table under its lock.

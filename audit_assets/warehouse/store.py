@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError, unreadable
-from audit_assets.hashing import sha256, sha256_once
+from audit_assets.hashing import State, sha256, sha256_once, state_of
 from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
@@ -66,26 +67,19 @@ class Warehouse:
         """Return the hash of what the table was made from.
 
         It is None if the table is missing or damaged, so that it is made again. In files larger than WHOLE, and in
-        objects in S3, only the footer is checked. InputError is raised if the file exists and cannot be opened.
+        objects in S3, only the footer is checked. A process reads a local file once while its state stays
+        the same. InputError is raised if the file exists and cannot be opened.
         """
         path = self.path(table)
+        if isinstance(path, ObjectPath):
+            return _read_inputs(path)
         try:
-            if not isinstance(path, ObjectPath):
-                path.open("rb").close()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            state = state_of(path)
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise InputError(f"{unreadable(path, error)}.") from None
-        try:
-            source = footer(path)
-            if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
-                content = path.read_bytes()
-                check(content)
-                source = pa.BufferReader(content)
-            metadata = pq.read_schema(source).metadata or {}
-            return metadata[_INPUTS].decode() if _INPUTS in metadata else None
-        except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
-            return None
+        return _read_inputs(path) if state is None else _inputs_once(state)
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
@@ -120,6 +114,10 @@ class Warehouse:
         InputError names the file if it is missing, or if its bytes are not those that were written.
         """
         return self._opened(table, columns, pa.Table.to_pandas)
+
+    def values(self, table: str, column: str) -> list[Any]:
+        """Return the values of one column that are not NULL, without pandas. InputError as in `read`."""
+        return list(self._opened(table, [column]).column(column).drop_null().to_pylist())
 
     def _opened(
         self, table: str, columns: list[str] | None = None, form: Callable[[pa.Table], Any] = lambda read: read
@@ -160,6 +158,32 @@ class Warehouse:
                 return pa.concat_tables([t.replace_schema_metadata(described[0][2]) for t in filled]).to_pandas()
         frames = each(self.root, self.read, [n for n, t in zip(tables, read, strict=True) if t.num_rows] or tables[:1])
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _read_inputs(path: Path) -> str | None:
+    """Return what `Warehouse.inputs` does, from the file as it is."""
+    try:
+        if not isinstance(path, ObjectPath):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    try:
+        source = footer(path)
+        if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
+            content = path.read_bytes()
+            check(content)
+            source = pa.BufferReader(content)
+        metadata = pq.read_schema(source).metadata or {}
+        return metadata[_INPUTS].decode() if _INPUTS in metadata else None
+    except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
+        return None
+
+
+@lru_cache(maxsize=1 << 18)
+def _inputs_once(state: State) -> str | None:
+    return _read_inputs(Path(state.path))
 
 
 def _described(table: pa.Table) -> tuple[list[str], list[pa.DataType], dict[str, str] | None]:

@@ -22,7 +22,8 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.results.stage import ResultStage
-from audit_assets.runs.driver import Driver, Step, run_audit
+from audit_assets.runs.driver import Driver, run_audit
+from audit_assets.runs.steps import Step
 from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders import tiny_encoders
 

@@ -23,7 +23,7 @@ from audit_assets.defs.automation import (
 from audit_assets.defs.partitions import grid
 from audit_assets.defs.resources import AuditResource
 from audit_assets.results.comparison import PER_MODEL
-from audit_assets.runs.driver import EXPERIMENTS
+from audit_assets.runs.steps import EXPERIMENTS
 
 
 def models_of(config: Path, **changes: dict[str, object]) -> Path:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from audit_assets.config import PROTOCOLS, load_audit
 from audit_assets.errors import InputError
-from audit_assets.runs.driver import Driver, Step, run_audit
+from audit_assets.runs.driver import Driver, run_audit
+from audit_assets.runs.steps import Step
 from audit_assets_tests.drive import drive
 from audit_assets_tests.faults.conftest import Ledger
 from audit_assets_tests.faults.damage import RESULTS, copy_of, remove

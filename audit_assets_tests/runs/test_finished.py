@@ -1,0 +1,155 @@
+"""A step that would make nothing new is not run again; whatever of it is missing, altered or unknown to Dagster makes it run."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterInstance
+
+from audit_assets.config import load_audit
+from audit_assets.errors import InputError
+from audit_assets.runs.driver import Driver, driver
+from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
+from audit_assets.warehouse.store import Warehouse
+from audit_assets.workspace import Workspace
+from audit_assets_tests.drive import drive
+
+IMITATIONS, CONTROL, EXPERIMENTS = "imitations of miniature-1", "positive control", "experiments on miniature-1"
+COMPARISON, DATABASE, REPORT = "comparison of versions", "database", "report of miniature-1"
+
+
+def first_to_run(d: Driver) -> str | None:
+    """The first step after the subjects that is not done."""
+    return next((s.title for s in (*d.reference_steps(), *d.audit_steps()) if not d.is_done(s)), None)
+
+
+@contextmanager
+def changed(file: Path, change: Callable[[bytes], bytes] | None) -> Iterator[None]:
+    """Change a file's bytes inside the block; without `change`, it is away."""
+    content = file.read_bytes()
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(content))
+    yield
+    file.write_bytes(content)
+
+
+def in_words(before: str, after: str) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        assert before.encode() in content
+        return content.replace(before.encode(), after.encode())
+
+    return change
+
+
+def without_a_time(content: bytes) -> bytes:
+    manifest = json.loads(content)
+    assert manifest["dated"]["measured"]
+    return json.dumps({**manifest, "dated": {**manifest["dated"], "measured": None}}).encode()
+
+
+def test_each_step_runs_again_if_something_of_it_is_missing_or_altered(copied: Path) -> None:
+    with driver(copied) as d:
+        warehouse, images = d.ws.warehouse, d.ws.images
+        root = warehouse.root
+        assert first_to_run(d) is None
+        drawn = warehouse.values("imitations/miniature-1/nils-oduya", "image_sha256")[0]
+        work = warehouse.values("reference_works/nils-oduya", "image_sha256")[0]
+        page = next((root / "reports" / "artists").glob("*.html"))
+        for file, change, step in [
+            (images.path(work), None, "real works"),
+            (root / "reference_embeddings/miniature-clip/nils-oduya.parquet", None, "real works"),
+            (images.path(drawn), None, IMITATIONS),
+            (root / "imitation_embeddings/miniature-vision/miniature-1/nils-oduya.parquet", None, IMITATIONS),
+            (root / "label_embeddings/miniature-clip.parquet", None, CONTROL),
+            (root / "calibration.parquet", None, CONTROL),
+            (root / "auditability.parquet", lambda b: b[:-20], CONTROL),
+            (root / "image_texts/miniature-1.parquet", None, EXPERIMENTS),
+            (root / "sigmoid_scores/miniature-1.parquet", None, EXPERIMENTS),
+            (root / "rater_verdicts/miniature-1.parquet", None, EXPERIMENTS),
+            (root / "verified/matching_by_subject/miniature-1.parquet", None, EXPERIMENTS),
+            (root / "model_trends.parquet", None, COMPARISON),
+            (root / "verified/model_comparison.parquet", None, COMPARISON),
+            (root / "audit.duckdb", None, DATABASE),
+            (root / "audit.duckdb", lambda b: b + b"\0", DATABASE),
+            (root / "reports/miniature-1/report.html", in_words("<h1", "<h2"), REPORT),
+            (page, None, REPORT),
+            (page, in_words("Auditor", "Author"), REPORT),
+            (root / "manifests/miniature-1.json", None, REPORT),
+            (root / "manifests/miniature-1.json", without_a_time, REPORT),
+        ]:  # fmt: skip
+            with changed(file, change):
+                assert first_to_run(d) == step, file
+        assert first_to_run(d) is None
+
+
+def test_a_result_that_is_another_or_recorded_as_wrong_runs_its_step_again(copied: Path) -> None:
+    with driver(copied) as d:
+        warehouse = d.ws.warehouse
+        table = "identification_summary/miniature-1"
+        rows, inputs = warehouse.read(table), warehouse.inputs(table) or ""
+        warehouse.write(table, rows.assign(image_accuracy=rows["image_accuracy"] / 2), inputs)
+        assert first_to_run(d) == EXPERIMENTS
+        warehouse.write(table, rows, inputs)
+        assert first_to_run(d) is None
+        where = "results/miniature-1/verdicts"
+        leave_out(warehouse, where, [LeftOut(MODEL, "a reason", "results", model_version="miniature-1")], d.audit.base)
+        assert first_to_run(d) == EXPERIMENTS
+        take_back(warehouse, where)
+        assert first_to_run(d) is None
+
+
+@pytest.mark.long
+def test_what_dagster_does_not_know_or_knows_as_failed_is_run_again(copied: Path) -> None:
+    with driver(copied) as d:
+        for passed, step in ((False, DATABASE), (True, None)):
+            found = AssetCheckEvaluation(
+                AssetKey("audit_database"), "no_partition_failed", passed, {}, severity=AssetCheckSeverity.WARN
+            )
+            d.instance.report_runless_asset_event(found)
+            assert first_to_run(d) == step
+        for asset, step in [("sensitivity", EXPERIMENTS), ("model_comparison", COMPARISON), ("audit_report", REPORT)]:
+            d.instance.wipe_assets([AssetKey(asset)])
+            assert first_to_run(d) == step
+            d.run(next(s for s in d.audit_steps() if s.title == step))
+            assert first_to_run(d) is None
+
+
+@pytest.mark.long
+def test_another_auditor_is_on_the_pages_after_the_next_run(copied: Path) -> None:
+    said = yaml.safe_load(copied.read_text(encoding="utf-8"))
+    copied.write_text(yaml.safe_dump({**said, "auditor": "Somebody Else"}), encoding="utf-8")
+    with driver(copied) as d:
+        assert first_to_run(d) == REPORT
+    report = drive(copied).warehouse.root / "reports" / "miniature-1" / "report.html"
+    assert "Somebody Else" in report.read_text(encoding="utf-8")
+    with driver(copied) as d:
+        assert first_to_run(d) is None
+
+
+def test_a_second_run_starts_only_the_runs_that_read_what_people_write(copied: Path) -> None:
+    """Captions, artists, folders and models may have changed, so their assets are asked again each time."""
+
+    def runs() -> int:
+        with DagsterInstance.from_config(str(load_audit(copied).dagster_home)) as instance:
+            return instance.get_runs_count()
+
+    before = runs()
+    drive(copied)
+    assert runs() == before + 3
+
+
+def test_a_table_that_went_after_it_was_read_is_missed(copied: Path) -> None:
+    warehouse = Workspace.open(copied).warehouse
+    assert warehouse.inputs("subjects") == warehouse.inputs("subjects")
+    kept = Warehouse(warehouse.root).path("subjects")
+    kept.rename(kept.with_suffix(".away"))
+    assert warehouse.inputs("subjects") is None
+    kept.mkdir()
+    assert warehouse.inputs("subjects") is None
+    with pytest.raises(InputError, match=r"subjects\.parquet"):
+        warehouse.read("subjects")
