@@ -155,13 +155,16 @@ class _Page:
         self.connection, self.pages, self.audited, self.protocol = pages.connection, pages, audited, protocol
         self.slug, self.name, self.subject = str(subject["subject"]), str(subject["name"]), subject
         self.verdicts = self._rows(read_artist.verdicts)
-        self.answers = self._rows(read_artist.answers)
+        self.answers = _by_encoder(self._rows(read_artist.answers))
         self.taken = self._rows(read_artist.trials)
-        self.leaks = self._rows(read_arms.leakage_of)
+        self.leaks = _by_encoder(self._rows(read_arms.leakage_of))
         self.in_arms = pages.rows(lambda s: read_arms.pictures(self.connection, s, IN_AN_ARM), self.slug, "arms")
         self.works = pages.rows(lambda s: read_artist.works(self.connection, s), self.slug, "works")
         self.images = pages.rows(lambda s: read_artist.images(self.connection, s), self.slug, "images")
-        self.copies = read_artist.copies(self.connection, protocol, self.slug)
+        self.copies = _by_encoder(read_artist.copies(self.connection, protocol, self.slug))
+        self.copied = read_artist.copied(self.connection, protocol, self.slug)
+        self.texts = read_artist.texts(self.connection, self.slug)
+        self.rated = asked.of_artist(self.connection, protocol, self.slug)
         self.alpha = pages.once(lambda: read.alpha(self.connection, protocol), "alpha", protocol)
         self.primary = pages.once(lambda: read.primary_encoder(self.connection), "primary")
         self.versions = pages.once(
@@ -256,13 +259,10 @@ class _Page:
         said = "; ".join(facts)
         return said[:1].upper() + said[1:]
 
-    def _own(self, table: pd.DataFrame, version: str, encoder: str) -> list[dict[Any, Any]]:
-        return table[(table["model_version"] == version) & (table["encoder"] == encoder)].to_dict("records")
-
     def _version(self, version: str) -> dict[str, Any]:
         rows = self.verdicts[self.verdicts["model_version"] == version].to_dict("records")
         main = next((r for r in rows if r["encoder"] == self.primary), None)
-        own = self._own(self.answers, version, self.primary)
+        own = self.answers.get((version, self.primary), [])
         images = self.images[self.images["model_version"] == version]
         named = images[images["template"] >= 0]
         encoder = self.pages.once(lambda: _least_shared(self.connection, version), "least shared", version)
@@ -278,9 +278,9 @@ class _Page:
             "asked": argument.asked(images, self.name, version),
             "came": argument.came(images),
             "withheld": withheld_images(named["status"].tolist()),
-            "texts": texts_of_version(read_artist.texts(self.connection, self.slug), version),
-            "raters": words_of_raters(asked.of_artist(self.connection, self.protocol, self.slug), version),
-            "copied": pairs_of_artist(self.connection, version, self.protocol, self.slug, self.name, self.pages.load),
+            "texts": texts_of_version(self.texts, version),
+            "raters": words_of_raters(self.rated, version),
+            "copied": pairs_of_artist(self.copied[self.copied["model_version"] == version], self.name, self.pages.load),
             "encoder": encoder,
             "groups": groups,
             "others": any(entry["other"] for group in groups for entry in group["images"]),
@@ -294,7 +294,7 @@ class _Page:
     def _by(self, version: str, row: dict[Any, Any], named: pd.DataFrame) -> dict[str, Any]:
         """One encoder's verdict on one version, with its answers."""
         encoder = str(row["encoder"])
-        own = self._own(self.copies, version, encoder)
+        own = self.copies.get((version, encoder), [])
         withheld = withheld_images(named["status"].tolist())
         return {
             "encoder": encoder,
@@ -302,9 +302,9 @@ class _Page:
             "sentences": [
                 *sentences(row, self.name, self.alpha, own, alone=self.alone),
                 *withheld,
-                *arm_tables.house_style(self._own(self.leaks, version, encoder), self.name),
+                *arm_tables.house_style(self.leaks.get((version, encoder), []), self.name),
             ],
-            "answers": _three(three_answers(self._own(self.answers, version, encoder), row), version, encoder),
+            "answers": _three(three_answers(self.answers.get((version, encoder), []), row), version, encoder),
         }
 
     def _beside_works(
@@ -312,13 +312,14 @@ class _Page:
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Every image beside the artist's work that it resembles most, and the works to which no image is nearest."""
         nearest = self.pages.embedded.nearest_works(self.slug, version, encoder)
-        taken = self.taken[self.taken["model_version"] == version]
+        taken: dict[tuple[int, int], list[dict[Any, Any]]] = {}
+        for row in self.taken[self.taken["model_version"] == version].to_dict("records"):
+            taken.setdefault((int(row["template"]), int(row["trial"])), []).append(row)
         groups: dict[int | None, list[dict[str, Any]]] = {}
         existing = images[images["image_sha256"].notna()].to_dict("records")
         for number, row in enumerate(existing, 1):
             key = (int(row["template"]), int(row["trial"]))
             near = nearest.get(key)
-            own = taken[(taken["template"] == key[0]) & (taken["trial"] == key[1])]
             groups.setdefault(near.own_work if near else None, []).append(
                 {
                     "number": number,
@@ -326,7 +327,7 @@ class _Page:
                     "picture": self.pictures[row["image_sha256"]],
                     "nearest": near,
                     "other": isolated(near.other_name) if near and near.other_subject else "",
-                    "taken": [_taken_for(r, self.name, row["status"]) for r in own.to_dict("records")],
+                    "taken": [_taken_for(r, self.name, row["status"]) for r in taken.get(key, ())],
                 }
             )
         works = {
@@ -352,6 +353,14 @@ class _Page:
             label = f"mean cosine similarity to the real works of {name}"
             drawn += _strips(found, f"similarity-{version}-{place}", label, encoder, logarithmic=False)
         return drawn
+
+
+def _by_encoder(table: pd.DataFrame) -> dict[tuple[str, str], list[dict[Any, Any]]]:
+    """The rows of each model version and encoder, in order."""
+    found: dict[tuple[str, str], list[dict[Any, Any]]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault((str(row["model_version"]), str(row["encoder"])), []).append(row)
+    return found
 
 
 def _three(found: list[Answered], version: str, encoder: str) -> Table:
@@ -412,9 +421,9 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
         )
         said = [
             f"{called}, {'work' if whose == 'real works' else 'trial'} {i}: {probability(v)}"
-            for i, v in zip(rows["image"], rows["value"], strict=True)
+            for i, v in (zip(rows["image"], rows["value"], strict=True) if own else ())
         ]
-        lines.append(strips.Strip(called, rows["value"].tolist(), said if own else (), own=whose == "imitations"))
+        lines.append(strips.Strip(called, rows["value"].tolist(), said, own=whose == "imitations"))
     medians = "; ".join(
         f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}"
         for line in lines

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pandas as pd
 
 from audit_assets.publication.pages.page import Load, render, thumbnail, write
-from audit_assets.publication.queries import artist as read_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries import images
 from audit_assets.publication.queries.model import ModelResults
@@ -55,16 +54,13 @@ def pairs(results: ModelResults, load: Load, most: int = FIRST) -> list[dict[str
     ]
 
 
-def pairs_of_artist(
-    connection: duckdb.DuckDBPyConnection, version: str, protocol: str, slug: str, name: str, load: Load
-) -> list[dict[str, Any]]:
-    """Near copies that concern the artist in a version: an image of the artist's name, or a work of the artist."""
-    rows = read_artist.copied(connection, protocol, slug)
+def pairs_of_artist(rows: pd.DataFrame, name: str, load: Load) -> list[dict[str, Any]]:
+    """Near copies that concern the artist in a version, from the rows of `queries.artist.copied`, side by side."""
     return [
         {
             "image": thumbnail(load(row["image_sha256"]), f"Image that was made for the name {row['name']}", SIZE),
             "work": thumbnail(load(row["work_sha256"]), f"Real work {row['work']} of {row['other']}", SIZE),
             "said": words.of_artist({str(k): v for k, v in row.items()}, name),
         }
-        for row in rows[rows["model_version"] == version].to_dict("records")
+        for row in rows.to_dict("records")
     ]

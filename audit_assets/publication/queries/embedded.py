@@ -58,17 +58,18 @@ class Embedded:
         mine = np.where(own, likeness, -np.inf).argmax(axis=1)
         theirs = np.where(own, -np.inf, likeness).argmax(axis=1)
         others = not own.all()
-        found = {}
-        for place, row in enumerate(images.table.iloc[made].to_dict("records")):
-            other = works.table.iloc[theirs[place]]
-            found[int(row["template"]), int(row["trial"])] = Nearest(
-                int(works.table["work"].iloc[mine[place]]),
+        number, whose, name = (self._column(works, column, encoder) for column in ("work", "subject", "name"))
+        template, trial = (images.table[column].to_numpy()[made] for column in ("template", "trial"))
+        return {
+            (int(template[place]), int(trial[place])): Nearest(
+                int(number[mine[place]]),
                 float(likeness[place, mine[place]]),
-                str(other["subject"]) if others else "",
-                str(other["name"]) if others else "",
+                str(whose[theirs[place]]) if others else "",
+                str(name[theirs[place]]) if others else "",
                 float(likeness[place, theirs[place]]) if others else float("nan"),
             )
-        return found
+            for place in range(len(made))
+        }
 
     def background_probabilities(
         self, subject: str, model_version: str, encoder: str, label_set: str
@@ -84,14 +85,13 @@ class Embedded:
         at = members.index(subject)
         images, made = self._probabilities(encoder, model_version, label_set)
         works, real = self._probabilities(encoder, "", label_set)
-        whose = images["subject"].map(self._kinds())
+        audited, random = self._kinds(images, "probabilities", encoder, model_version)
         own = (images["subject"] == subject).to_numpy()
-        others = whose.isin(AUDITED_KINDS).to_numpy() & ~own
         return {
             "imitations": _values(images["trial"], made[:, at], own),
             "real works": _values(works["work"], real[:, at], (works["subject"] == subject).to_numpy()),
-            "other artists": _values(images["trial"], made[:, at], others),
-            "random names": _values(images["trial"], made[:, at], (whose == "random_name").to_numpy()),
+            "other artists": _values(images["trial"], made[:, at], audited & ~own),
+            "random names": _values(images["trial"], made[:, at], random),
         }
 
     def background_similarities(self, subject: str, model_version: str, encoder: str) -> dict[str, pd.DataFrame]:
@@ -105,13 +105,13 @@ class Embedded:
         if not own.any() or not named.any():
             return {}
         value = images.unit @ works.unit[own].mean(axis=0)
-        whose = images.table["subject"].map(self._kinds())
+        audited, random = self._kinds(images.table, "images", encoder, model_version)
         mine = (images.table["subject"] == subject).to_numpy()
         trial = images.table["trial"]
         return {
             "imitations": _values(trial, value, named & mine),
-            "other artists": _values(trial, value, named & whose.isin(AUDITED_KINDS).to_numpy() & ~mine),
-            "random names": _values(trial, value, named & (whose == "random_name").to_numpy()),
+            "other artists": _values(trial, value, named & audited & ~mine),
+            "random names": _values(trial, value, named & random),
         }
 
     def _once(self, make: Callable[[], T], *key: str) -> T:
@@ -123,8 +123,17 @@ class Embedded:
         query = "SELECT * REPLACE (kind::VARCHAR AS kind) FROM subjects ORDER BY rowid"
         return self._once(lambda: read.rows(self.connection, query), "subjects")
 
-    def _kinds(self) -> "pd.Series[str]":
-        return self._once(lambda: self._subjects().set_index("subject")["kind"], "kinds")
+    def _kinds(self, table: pd.DataFrame, *key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows of a table are of an audited artist, and which of a random name: two masks."""
+
+        def make() -> tuple[np.ndarray, np.ndarray]:
+            kind = table["subject"].map(self._subjects().set_index("subject")["kind"])
+            return kind.isin(AUDITED_KINDS).to_numpy(), (kind == "random_name").to_numpy()
+
+        return self._once(make, "kinds", *key)
+
+    def _column(self, works: _Rows, column: str, encoder: str) -> list[Any]:
+        return self._once(lambda: works.table[column].tolist(), "column", column, encoder)
 
     def _all_works(self, encoder: str) -> _Rows:
         def make() -> _Rows:
