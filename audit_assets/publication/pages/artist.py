@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import pandas as pd
 
 from audit_assets.config import INDIRECT, OTHER
@@ -424,11 +425,7 @@ def _strips(found: dict[str, pd.DataFrame], name: str, label: str, encoder: str,
             for i, v in (zip(rows["image"], rows["value"], strict=True) if own else ())
         ]
         lines.append(strips.Strip(called, rows["value"].tolist(), said, own=whose == "imitations"))
-    medians = "; ".join(
-        f"{line.label} {probability(pd.Series(line.values, dtype=float).median())}"
-        for line in lines
-        if len(line.values)
-    )
+    medians = "; ".join(f"{line.label} {probability(np.median(line.values))}" for line in lines if len(line.values))
     alt = f"By {encoder}, {label}. Medians: {medians}."
     caption = f"By {encoder}: {label}. Medians: {medians}. Tall marks are medians. If a line has more than {strips.QUANTILES} images, as many quantiles of them are drawn."
     return [Chart(name, strips.strips(lines, label, alt, logarithmic=logarithmic), alt, caption)]

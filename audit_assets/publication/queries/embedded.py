@@ -50,8 +50,8 @@ class Embedded:
     def nearest_works(self, subject: str, model_version: str, encoder: str) -> dict[tuple[int, int], Nearest]:
         """(template, trial) -> the nearest real works to that image. Works without a picture are left out."""
         images, works = self._images(encoder, model_version), self._works(encoder)
-        made = np.flatnonzero((images.table["subject"] == subject).to_numpy())
-        own = (works.table["subject"] == subject).to_numpy()
+        made = np.flatnonzero(self._of(subject, images.table, "images", encoder, model_version))
+        own = self._of(subject, works.table, "works", encoder)
         if not len(made) or not own.any():
             return {}
         likeness = images.unit[made] @ works.unit.T
@@ -79,17 +79,18 @@ class Embedded:
         Keys 'imitations', 'real works', 'other artists', 'random names'. Only images of the first template, which the
         labels use too: the artist's own values are those of `identification_trials`.
         """
-        members = label_sets(self._subjects()).get(label_set, [])
+        members = self._label_sets().get(label_set, [])
         if subject not in members:
             return {}
         at = members.index(subject)
         images, made = self._probabilities(encoder, model_version, label_set)
         works, real = self._probabilities(encoder, "", label_set)
         audited, random = self._kinds(images, "probabilities", encoder, model_version)
-        own = (images["subject"] == subject).to_numpy()
+        own = self._of(subject, images, "probabilities", encoder, model_version)
+        of_works = self._of(subject, works, "all works", encoder)
         return {
             "imitations": _values(images["trial"], made[:, at], own),
-            "real works": _values(works["work"], real[:, at], (works["subject"] == subject).to_numpy()),
+            "real works": _values(works["work"], real[:, at], of_works),
             "other artists": _values(images["trial"], made[:, at], audited & ~own),
             "random names": _values(images["trial"], made[:, at], random),
         }
@@ -100,13 +101,13 @@ class Embedded:
         Keys as in ``background_probabilities``, without 'real works'. Only images of prompts that name their subject.
         """
         images, works = self._images(encoder, model_version), self._all_works(encoder)
-        own = (works.table["subject"] == subject).to_numpy()
+        own = self._of(subject, works.table, "all works", encoder)
         named = (images.table["template"] >= 0).to_numpy()
         if not own.any() or not named.any():
             return {}
         value = images.unit @ works.unit[own].mean(axis=0)
         audited, random = self._kinds(images.table, "images", encoder, model_version)
-        mine = (images.table["subject"] == subject).to_numpy()
+        mine = self._of(subject, images.table, "images", encoder, model_version)
         trial = images.table["trial"]
         return {
             "imitations": _values(trial, value, named & mine),
@@ -131,6 +132,16 @@ class Embedded:
             return kind.isin(AUDITED_KINDS).to_numpy(), (kind == "random_name").to_numpy()
 
         return self._once(make, "kinds", *key)
+
+    def _of(self, subject: str, table: pd.DataFrame, *key: str) -> np.ndarray:
+        """Which rows of a table are of a subject: a mask."""
+        codes, subjects = self._once(lambda: pd.factorize(table["subject"]), "codes", *key)
+        return np.asarray(
+            codes == self._once(lambda: {s: i for i, s in enumerate(subjects)}, "places", *key).get(subject, -1)
+        )
+
+    def _label_sets(self) -> dict[str, list[str]]:
+        return self._once(lambda: label_sets(self._subjects()), "label sets")
 
     def _column(self, works: _Rows, column: str, encoder: str) -> list[Any]:
         return self._once(lambda: works.table[column].tolist(), "column", column, encoder)
@@ -174,7 +185,7 @@ class Embedded:
 
         def make() -> tuple[pd.DataFrame, np.ndarray]:
             labels = read.embeddings(self.connection, "label_embeddings", encoder)
-            _, embeddings = label_embeddings(labels, label_sets(self._subjects())[label_set], 0)
+            _, embeddings = label_embeddings(labels, self._label_sets()[label_set], 0)
             scale = read.encoders(self.connection).set_index("encoder")["logit_scale"].astype(float)[encoder]
             if model_version:
                 table = self._images(encoder, model_version).table
