@@ -351,7 +351,10 @@ def test_check_names_each_part_that_an_audit_would_leave_out(copied: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("prompt_name", "prompt"),
-    [("Olga Ulvang", "Artwork from Olga Ulvang"), ("{name} by hand", "Artwork from Mara Ulvang by hand")],
+    [
+        pytest.param("Olga Ulvang", "Artwork from Olga Ulvang", marks=pytest.mark.long),
+        ("{name} by hand", "Artwork from Mara Ulvang by hand"),
+    ],
 )
 def test_check_draws_by_the_words_that_the_model_is_asked_by(
     works: Path, miniature: Path, tmp_path: Path, prompt_name: str, prompt: str
@@ -392,8 +395,16 @@ def test_check_asks_each_template_and_says_which_settings_are_not_sent(
     ("entry", "problem"),
     [
         ({"prompt_name": {"Mara Ulwang": "sks"}}, "'Mara Ulwang' is the name of no artist"),
-        ({"prompt_name": "sks " * 49}, "its tokenizer does not read the whole names 'sks sks"),
-        ({"embeddings": [{"path": "a.safetensors", "token": "<a>"}]}, "no prompt contains '<a>'"),
+        pytest.param(
+            {"prompt_name": "sks " * 49},
+            "its tokenizer does not read the whole names 'sks sks",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"embeddings": [{"path": "a.safetensors", "token": "<a>"}]},
+            "no prompt contains '<a>'",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_check_refuses_words_that_would_not_reach_the_model(

@@ -52,6 +52,7 @@ def test_it_is_planned_by_the_roster_that_it_has(read_only: Path) -> None:
     assert "what would settle it" in ended.stdout
 
 
+@pytest.mark.long
 def test_its_reports_are_named_and_an_artists_page_is_written_elsewhere(read_only: Path, tmp_path: Path) -> None:
     ended = command("report", read_only)
     assert ended.returncode == 0, ended.stdout + ended.stderr

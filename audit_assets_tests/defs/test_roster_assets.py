@@ -202,6 +202,7 @@ def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path
     assert named(d)["Ada Brandvold"] == 4
 
 
+@pytest.mark.long
 def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Path) -> None:
     whole = shard(tmp_path, "whole.parquet", [f"by {name}" for name in ARTISTS] * 100).read_bytes()
     captions = tmp_path / "audit" / "captions"

@@ -41,6 +41,7 @@ def archive(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_what_was_exported_is_imported_and_verified_elsewhere_without_model_or_real_works(
     audited: Path, archive: Path, tmp_path: Path
 ) -> None:

@@ -209,6 +209,7 @@ FORGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
+@pytest.mark.long
 def test_forged_results_are_computed_again_and_each_table_is_named(copied: Path) -> None:
     for table, change in FORGED.items():
         forge_table(copied, table if table == "auditability" else f"{table}/{MODEL}", change)
@@ -316,6 +317,7 @@ def test_only_images_of_one_device_in_float32_are_told_from_forged_ones(one: str
     assert comparable(one, other) == told
 
 
+@pytest.mark.long
 def test_a_report_that_says_something_else_is_found_by_making_it_again(copied: Path) -> None:
     """Its hash, the table of its files and the manifest agree with it."""
     ws = workspace_of(copied)

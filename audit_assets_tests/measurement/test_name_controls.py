@@ -145,7 +145,10 @@ def test_a_tie_of_unequal_numbers_of_images_counts_against_the_artist_whatever_t
     assert one(artist(9, margin=0.81), control)["names_reaching"] == 0
 
 
-@pytest.mark.parametrize(("own", "theirs"), [(10, 10), (5, 10), (5, 20), (5, 40)])
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [pytest.param(10, 10, marks=pytest.mark.long), (5, 10), pytest.param(5, 20, marks=pytest.mark.long), (5, 40)],
+)
 def test_of_names_that_are_all_alike_one_in_a_hundred_passes_whatever_the_numbers_of_images(
     own: int, theirs: int
 ) -> None:

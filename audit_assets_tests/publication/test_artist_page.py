@@ -235,6 +235,7 @@ def test_the_command_makes_a_page_and_says_where_or_why_not(
 
 
 # ---- the pages of everybody
+@pytest.mark.long
 def test_everybody_has_a_page_and_every_link_of_the_pages_leads_to_one(simulated: Workspace, tmp_path: Path) -> None:
     few = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
     with duckdb.connect(str(few)) as connection:

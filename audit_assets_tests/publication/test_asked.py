@@ -187,6 +187,7 @@ def test_no_text_moves_a_cell_or_a_row(rows: list[tuple[str, str | None]]) -> No
     assert len(list(csv.reader(io.StringIO(out["csv"].getvalue().decode(), newline="")))) == len(rows) + 1
 
 
+@pytest.mark.long
 def test_a_terminal_gets_a_pager_for_what_is_larger_than_the_screen(audit: Path, tmp_path: Path) -> None:
     pager = tmp_path / "pager"
     pager.write_text(f"#!/bin/sh\ncat > {tmp_path / 'paged'}\n")

@@ -105,6 +105,7 @@ def test_invalid_utf8_separates_like_a_lenient_decoder(captions: list[bytes]) ->
     assert scan(rows, names) == scan_reference(rows, names)
 
 
+@pytest.mark.long
 def test_every_code_point_folds_as_the_reference_does() -> None:
     starts, folded = scan_tables.fold_tables()
     assert (np.diff(starts[:129]) == 1).all(), "ASCII characters must fold to one class each"
