@@ -4,8 +4,10 @@ Every step is a Dagster run over the code location's own job. The event log reco
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -56,6 +58,10 @@ from audit_assets.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has every event; the terminal shows only the progress."""
+
+
+LOGGED_AGAIN = timedelta(days=6)
+"""After this time, a step is run although it makes nothing new. The UI shows whether somebody looked at the audit every week."""
 
 
 class Driver:
@@ -294,13 +300,11 @@ class Driver:
         return known and step.done()
 
     def _are_logged(self, assets: Sequence[dg.AssetKey]) -> bool:
-        """Whether each asset without partitions was made, and each of its checks passed."""
-        made = [
-            r.asset_entry.asset_key
-            for r in self.instance.get_asset_records(assets)
-            if r.asset_entry.last_materialization
-        ]
-        if set(made) != set(assets):
+        """Whether each asset without partitions was made lately, and each of its checks passed."""
+        entries = [record.asset_entry for record in self.instance.get_asset_records(assets)]
+        lately = time.time() - LOGGED_AGAIN.total_seconds()
+        made = {e.asset_key for e in entries if (last := e.last_materialization_record) and last.timestamp > lately}
+        if made != set(assets):
             return False
         checks = self.repository.asset_graph.get_check_keys_for_assets(set(assets))
         found = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import yaml
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterInstance
 
 from audit_assets.config import load_audit
+from audit_assets.defs.conditions import LATE
 from audit_assets.errors import InputError
-from audit_assets.runs.driver import Driver, driver
+from audit_assets.runs.driver import LOGGED_AGAIN, Driver, driver
 from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
@@ -129,6 +131,14 @@ def test_another_auditor_is_on_the_pages_after_the_next_run(copied: Path) -> Non
     assert "Somebody Else" in report.read_text(encoding="utf-8")
     with driver(copied) as d:
         assert first_to_run(d) is None
+
+
+def test_after_a_week_the_log_says_again_that_somebody_looked(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with driver(copied) as d:
+        assert first_to_run(d) is None
+        monkeypatch.setattr("audit_assets.runs.driver.LOGGED_AGAIN", timedelta(0))
+        assert first_to_run(d) == CONTROL
+    assert LOGGED_AGAIN < LATE
 
 
 def test_a_second_run_starts_only_the_runs_that_read_what_people_write(copied: Path) -> None:
