@@ -19,9 +19,8 @@ import stat
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -50,6 +49,7 @@ from audit_assets.evidence.manifest import (
     read_manifest,
     stored_file,
 )
+from audit_assets.evidence.members import Member, copy_member, list_members, opened_archive, place_of, tampered, text_of
 from audit_assets.evidence.parts import Picture, StoredFile
 from audit_assets.evidence.signature import LARGEST as LARGEST_SIGNATURE
 from audit_assets.evidence.signature import (
@@ -63,7 +63,7 @@ from audit_assets.evidence.signature import (
 from audit_assets.evidence.software import changed
 from audit_assets.publication import ARTISTS
 from audit_assets.publication.pages.printed import is_print_of
-from audit_assets.publication.sealed import MOST, is_page, sealed
+from audit_assets.publication.sealed import is_page, sealed
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
@@ -73,20 +73,6 @@ PROTOCOL = "protocol.yaml"
 INDEX = "reports/index.html"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: the time of packing proves nothing."""
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Member:
-    """What a member of an archive must have: this number of bytes and this sha256."""
-
-    bytes: int
-    sha256: str
-    page: bool = False
-    """Without its block, which says when and by whom: the archive has the page with it."""
-
-    def at_most(self) -> int:
-        return self.bytes + (MOST if self.page else 0)
 
 
 def export(
@@ -123,7 +109,9 @@ def export(
                     packed.writestr(_info(name), content)
                     continue
                 with _plain(source) as plain, packed.open(_info(name, member), "w") as into:
-                    _copy(plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`.")
+                    copy_member(
+                        plain, into, member, f"{source}: is not what the manifest says; run `audit-assets verify`."
+                    )
         os.replace(temporary, out)
     except OSError as error:
         remedy = "shorten its name" if error.errno == errno.ENAMETOOLONG else "check the folder's rights and free space"
@@ -249,20 +237,20 @@ def import_archive(
         raise InputError(f"{folder.parent}: there is no such folder; make it first.")
     beside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        with _opened(file) as packed:
+        with opened_archive(file) as packed:
             archive, written, files = _contents(file, packed, root)
             for name, text in written.items():
                 if packed.read(name) != text.encode():
-                    raise _tampered(file, name, "does not follow from the manifest")
+                    raise tampered(file, name, "does not follow from the manifest")
             for name in written:
-                _place(beside, name).write_bytes(_as_now(name, written[name]).encode())
+                place_of(beside, name).write_bytes(_as_now(name, written[name]).encode())
             for name, member in files.items():
                 if member.page:
-                    _check_page(packed.read(name), member, str(_tampered(file, name, "is not what the manifest says")))
-                    _place(beside, name).write_bytes(packed.read(name))
+                    _check_page(packed.read(name), member, str(tampered(file, name, "is not what the manifest says")))
+                    place_of(beside, name).write_bytes(packed.read(name))
                     continue
-                with packed.open(name) as plain, open(_place(beside, name), "wb") as into:
-                    _copy(plain, into, member, str(_tampered(file, name, "is not what the manifest says")))
+                with packed.open(name) as plain, open(place_of(beside, name), "wb") as into:
+                    copy_member(plain, into, member, str(tampered(file, name, "is not what the manifest says")))
         _can_be_read(file, beside, written["audit.yaml"])
         _check_what_follows(file, beside, archive)
         _check_signed(file, beside, archive, signer, timestamp)
@@ -286,42 +274,16 @@ def _as_now(name: str, text: str) -> str:
     return text if now == definition else yaml.safe_dump(now, allow_unicode=True)
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the archive. Raise InputError for any error that the library finds inside."""
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe may wait for ever
-            raise InputError(f"{file}: is no file; give an archive of `audit-assets export`.")
-        stream = file.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{file}: there is no such file; correct the name.") from None
-    except OSError as error:
-        raise InputError(f"{unreadable(file, error)}.") from None
-    try:
-        with stream, zipfile.ZipFile(stream) as packed:
-            yield packed
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{file}: is no whole archive of `audit-assets export` ({error}); have it sent again."
-        ) from None
-
-
-def _tampered(file: Path, name: str, what: str) -> InputError:
-    return InputError(f"{file}, {name!r}: {what}; it was altered or damaged, have it sent again.")
-
-
 def _contents(
     file: Path, packed: zipfile.ZipFile, root: str | None
 ) -> tuple[Archive, dict[str, str], dict[str, Member]]:
     """Return the archive's description, after checking that its list of members is exactly what this requires."""
-    members = _members(file, packed)
-    archive = parse_archive(_text(file, packed, members, FILE, LARGEST_NOTE), f"{file}, {FILE}")
+    members = list_members(file, packed)
+    archive = parse_archive(text_of(file, packed, members, FILE, LARGEST_NOTE), f"{file}, {FILE}")
     name = _manifest_name(archive)
-    manifest = parse_manifest(_text(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
+    manifest = parse_manifest(text_of(file, packed, members, name, LARGEST_MANIFEST), f"{file}, {name}")
     if (manifest.model_version, manifest.root) != (archive.model_version, archive.root):
-        raise _tampered(file, name, "is not the manifest of this archive")
+        raise tampered(file, name, "is not the manifest of this archive")
     if root is not None and root not in roots(archive):
         raise InputError(f"{file}: its root is {manifest.root}, not {root}: it is not the evidence that was announced.")
     if archive.signature is not None:
@@ -330,12 +292,12 @@ def _contents(
     written, files = _written(archive, manifest), _files(archive, manifest)
     sizes = {n: Member(len(text.encode()), "") for n, text in written.items()} | files
     for missing in sorted(sizes.keys() - members.keys()):
-        raise _tampered(file, missing, "is missing")
+        raise tampered(file, missing, "is missing")
     for member in sorted(members.keys() - sizes.keys()):
-        raise _tampered(file, member, "is no file of the manifest")
+        raise tampered(file, member, "is no file of the manifest")
     for member, size in sizes.items():
         if not size.bytes <= members[member].file_size <= size.at_most():
-            raise _tampered(file, member, f"has {members[member].file_size} bytes, not {size.bytes}")
+            raise tampered(file, member, f"has {members[member].file_size} bytes, not {size.bytes}")
     return archive, written, files
 
 
@@ -345,7 +307,7 @@ def _check_beside(file: Path, archive: Archive, manifest: Manifest) -> None:
     may = {INDEX} | {f"{Path(e.path).with_suffix('.pdf')}" for e in manifest.report if is_page(Path(e.path))}
     for path in [entry.path for entry in archive.beside or []]:
         if path not in may or f"{WAREHOUSE}/{path}" in own or "report" in archive.left_out:
-            raise _tampered(file, FILE, f"names {path!r}, which is neither the index nor a print of a page")
+            raise tampered(file, FILE, f"names {path!r}, which is neither the index nor a print of a page")
 
 
 def _check_what_follows(file: Path, folder: Path, archive: Archive) -> None:
@@ -359,12 +321,12 @@ def _check_what_follows(file: Path, folder: Path, archive: Archive) -> None:
     manifest = read_manifest(manifest_file(Warehouse(root), archive.model_version))
     for entry in printed(archive):
         if not is_print_of(_bytes(root / entry.path), _bytes((root / entry.path).with_suffix(".html"))):
-            raise _tampered(file, f"{WAREHOUSE}/{entry.path}", "is no print of the page beside it")
+            raise tampered(file, f"{WAREHOUSE}/{entry.path}", "is no print of the page beside it")
     if any(entry.path == INDEX for entry in archive.beside or []) and not changed(manifest.made_by):
         with tempfile.TemporaryDirectory() as again:
             made = write_index(root / "audit.duckdb", Path(again), only=archive.model_version).read_bytes()
         if sealed(made) != sealed(_bytes(root / INDEX)):
-            raise _tampered(file, f"{WAREHOUSE}/{INDEX}", "is not the index that the database gives")
+            raise tampered(file, f"{WAREHOUSE}/{INDEX}", "is not the index that the database gives")
 
 
 def _check_signature(
@@ -374,10 +336,10 @@ def _check_signature(
     name = f"{WAREHOUSE}/{signature_path(archive.model_version)}"
     assert archive.signature is not None
     if f"{WAREHOUSE}/{archive.signature.path}" != name:
-        raise _tampered(file, FILE, "names another file as the signature")
-    found = parse_signature(_text(file, packed, members, name, LARGEST_SIGNATURE).encode(), f"{file}, {name}")
+        raise tampered(file, FILE, "names another file as the signature")
+    found = parse_signature(text_of(file, packed, members, name, LARGEST_SIGNATURE).encode(), f"{file}, {name}")
     if (found.model_version, found.root) != (manifest.model_version, manifest.root):
-        raise _tampered(file, name, "is not the signature of this manifest")
+        raise tampered(file, name, "is not the signature of this manifest")
 
 
 def _check_signed(file: Path, beside: Path, archive: Archive, signer: Path | None, timestamp: Path | None) -> None:
@@ -397,60 +359,6 @@ def _check_signed(file: Path, beside: Path, archive: Archive, signer: Path | Non
         raise InputError(f"{file}: {problem.replace(f'{beside}/', '')}")
 
 
-def _members(file: Path, packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
-    """List the members by name.
-
-    Raise InputError for members that `export` never packs: links, folders, repeated names, and compressed or encrypted
-    members.
-    """
-    found: dict[str, zipfile.ZipInfo] = {}
-    for info in packed.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        for wrong, what in (
-            (info.filename in found, "occurs twice"),
-            (info.is_dir() or kind not in (0, stat.S_IFREG), "is a link, a folder or a device"),
-            (info.compress_type != zipfile.ZIP_STORED, "is compressed"),
-            (info.flag_bits & 0x1, "is encrypted"),
-            (info.file_size != info.compress_size, "has two sizes"),
-        ):
-            if wrong:
-                raise _tampered(file, info.filename, what)
-        found[info.filename] = info
-    if sum(info.file_size for info in found.values()) > file.stat().st_size:
-        raise _tampered(file, "its members", "are larger than the archive together")
-    return found
-
-
-def _text(file: Path, packed: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str, most: int) -> str:
-    if name not in members:
-        raise _tampered(file, name, "is missing")
-    if members[name].file_size > most:
-        raise _tampered(file, name, f"has more than {most} bytes")
-    return packed.read(name).decode("utf-8")
-
-
-def _place(folder: Path, name: str) -> Path:
-    """Return the path of a member. A manifest's names cannot lead out of the folder; this function checks it again."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name!r} leads out of the folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _copy(source: IO[bytes], into: IO[bytes], member: Member, otherwise: str) -> None:
-    """Copy a member, and never write more than its size. Raise InputError with `otherwise` if the bytes differ."""
-    total, left = hashlib.sha256(), member.bytes
-    while block := source.read(min(_BLOCK, left + 1)):
-        left -= len(block)
-        if left < 0:
-            break
-        total.update(block)
-        into.write(block)
-    if left != 0 or total.hexdigest() != member.sha256:
-        raise InputError(otherwise)
-
-
 def _can_be_read(file: Path, folder: Path, text: str) -> None:
     """Read the audit file and the protocol by the rules for a user's own files; its paths must stay beside it.
 
@@ -460,7 +368,7 @@ def _can_be_read(file: Path, folder: Path, text: str) -> None:
         audit = load_audit(folder / "audit.yaml")
         load_protocol(audit)
         if not follows(audit, yaml.safe_load(text)):
-            raise _tampered(file, "audit.yaml", "names paths that export never writes")
+            raise tampered(file, "audit.yaml", "names paths that export never writes")
     except InputError as error:
         said = str(error).replace(f"{folder}/", "")
         raise InputError(f"{file}: {said}") from None
