@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from audit_assets.config import Audit, Protocol
 from audit_assets.models.files import is_on_hub
-from audit_assets.roster.artists import OTHER_WAYS
+from audit_assets.roster.artist_rows import OTHER_WAYS
 
 _REMOVED_FROM_PROTOCOL = (("bootstraps",), ("matching", "works"))
 """Fields of a protocol that earlier versions had. No result depends on them now."""

@@ -27,8 +27,7 @@ A column of another name is not read. What was not read, or was read in another 
 import difflib
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,31 +35,17 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.config import Audit
-from audit_assets.errors import InputError, in_utf8
+from audit_assets.errors import InputError
 from audit_assets.hashing import State, state_of
-from audit_assets.roster.name_forms import EMPTY, damage, misread, numbered
+from audit_assets.roster.artist_rows import COLUMNS, FolderRow, OneRow, Row
+from audit_assets.roster.name_forms import numbered
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import parts_in_any_order
 from audit_assets.untrusted.folders import artist_folders
-from audit_assets.untrusted.spreadsheet import plain
-from audit_assets.untrusted.tables import clean, read_rows, year_of_date, yes_or_no
+from audit_assets.untrusted.tables import clean, read_rows
 
-KINDS = ("artist", "untrained_artist", "background")
-PLATFORMS = ("instagram", "deviantart", "artstation")
-OTHER_WAYS = ("indirect_prompts", "translated", "titles", "described_as")
-"""Words by which arms of the protocol ask for an artist."""
-COLUMNS = (
-    "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
-    "indirect_prompt", "locale", "peers", "prompt_name", *OTHER_WAYS,
-)  # fmt: skip
-LONGEST_NAME = 200
-_OTHER_SEPARATOR = re.compile(r"[,|/\uff0c\uff1b\u3001\u060c\u061b]")
-"""What people write between aliases in place of ';', in any script."""
 _NO_COLUMN = ("", "unnamed: 0", "index", "#")
 """Columns of row numbers, and those without a name. They are passed over in silence only if they hold nothing but numbers."""
-_YEARS = range(100, 2200)
-
-
 SHOWN = 50
 """Wrong rows that one error lists. A list of thousands of names has dozens, and nobody corrects them one run after the other."""
 
@@ -73,7 +58,7 @@ def artists_of(audit: Audit) -> pd.DataFrame:
     if audit.roster.artists is not None:
         table, where = read_artists(audit.local(audit.roster.artists)), audit.local(audit.roster.artists)
     else:
-        table, where = _table([_OneRow(audit).parsed()]), audit.file
+        table, where = _table([OneRow(audit).parsed()]), audit.file
     if audit.background is None:
         return table
     folder = audit.local(audit.background)
@@ -88,20 +73,20 @@ def artists_of(audit: Audit) -> pd.DataFrame:
                 f"{own}: has the name {same!r} of {where}, or its parts in another order; move these works to that artist. If they "
                 "are another artist's, rename the folder, for example with a middle name."
             )
-        rows.append(_FolderRow(own, own.name, "background").parsed())
+        rows.append(FolderRow(own, own.name, "background").parsed())
     return pd.concat([table, _table(rows)], ignore_index=True) if rows else table
 
 
 def check_folder(folder: Path, name: str) -> None:
     """InputError that names the folder if no table of artists can have the name that is taken from it."""
-    _FolderRow(folder, name, "artist").parsed()
+    FolderRow(folder, name, "artist").parsed()
 
 
 def notes_of(audit: Audit) -> list[str]:
     """What of the file of artists was not read, or was read in another form than it was written, one sentence each."""
     if audit.roster.artists is not None:
         return notes_on(audit.local(audit.roster.artists))
-    row = _OneRow(audit)
+    row = OneRow(audit)
     row.parsed()
     return row.notes
 
@@ -142,7 +127,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     records = list(_records(path, notes))
     listed = numbered([cells.get("name", "").strip() for _, cells in records])
     for place, (line, cells) in enumerate(records):
-        one = _Row(path, line, cells)
+        one = Row(path, line, cells)
         if cells["name"].strip() and all(clean(cell)[0].lower() in ("", column) for column, cell in cells.items()):
             wrong.append(f"{path}, row {line}: repeats the header; delete the row.")
             continue
@@ -249,209 +234,3 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
 
 def _joined(column: str) -> str:
     return re.sub(r"[\s-]+", "_", column)
-
-
-class _Row:
-    """One row of the file, with its file and line for error messages."""
-
-    separator = "';' separates aliases"
-
-    def __init__(self, path: Path, line: int, cells: dict[str, str]) -> None:
-        self.path, self.line, self.cells = path, line, cells
-        self.notes: list[str] = []
-
-    def parsed(self) -> dict:
-        kind = self.text("kind").lower() or "artist"
-        if kind not in KINDS:
-            raise self.error("kind", f"{kind!r} is not a kind; write one of {', '.join(KINDS)}")
-        born, died = self.year("born"), self.year("died")
-        if born is not None and died is not None and died < born:
-            raise self.error("died", f"{died} is before the year of birth, {born}; correct one of them")
-        aliases = self.aliases()
-        opted_out, opted_out_on = self.opted_out()
-        return {
-            "name": self.own_name(kind, aliases),
-            "kind": kind,
-            "aliases": aliases,
-            "born": born,
-            "died": died,
-            **{column: self.presence(column) for column in PLATFORMS},
-            "sells_work": self.yes_or_no("sells_work", or_address=True),
-            "source": self.text("source"),
-            "opted_out": opted_out,
-            "opted_out_on": opted_out_on,
-            "indirect_prompt": self.text("indirect_prompt"),
-            "locale": self.locale(),
-            "peers": self.text("peers"),
-            "prompt_name": self.prompt_name(),
-            "indirect_prompts": self.several("indirect_prompts"),
-            "titles": self.several("titles"),
-            "translated": self.words("translated"),
-            "described_as": self.words("described_as"),
-        }
-
-    def place(self, column: str) -> str:
-        return f"{self.path}, row {self.line}, column {column}"
-
-    def error(self, column: str, what: str) -> InputError:
-        return InputError(f"{self.place(column)}: {what}.")
-
-    def text(self, column: str) -> str:
-        cell, changed = clean(plain(self.cells.get(column, "").strip()))
-        if changed:
-            self.note(column, f"{cell!r} is read without {' and '.join(changed)}")
-        return self.checked(column, cell)
-
-    def items(self, column: str, separator: str) -> list[str]:
-        """The texts of a cell that holds several."""
-        return [one.strip() for one in self.text(column).split(separator)]
-
-    def checked(self, column: str, cell: str) -> str:
-        for character in cell:
-            # Cc holds controls, NUL and line ends.
-            if unicodedata.category(character) == "Cc":
-                raise self.error(column, f"control character U+{ord(character):04X}; delete it")
-            if unicodedata.category(character) == "Cs":  # a folder's name in another encoding
-                raise self.error(column, f"{in_utf8(cell)!r} is not UTF-8; rename the folder")
-        if column != "name" and cell in EMPTY:
-            self.note(column, f"{cell!r} is read as an empty cell")
-            return ""
-        return cell
-
-    def note(self, column: str, what: str) -> None:
-        note = f"{self.place(column)}: {what}."
-        if note not in self.notes:
-            self.notes.append(note)
-
-    def name(self, column: str, name: str) -> str:
-        if not name:
-            raise self.error(column, "the name is empty; write one, or delete the row")
-        if len(name) > LONGEST_NAME:
-            raise self.error(
-                column, f"{name[:40]!r}... has {len(name)} characters; shorten it to at most {LONGEST_NAME}"
-            )
-        if not tokens(name):
-            raise self.error(column, f"{name!r} has no letter or digit, so that no caption can name it; spell it out")
-        return name
-
-    def own_name(self, kind: str, aliases: Iterable[str]) -> str:
-        """The name, in the form in which a model is asked for it. A background artist is never asked for."""
-        name = self.name("name", self.text("name"))
-        if kind != "background" and (wrong := misread(name, aliases)):
-            raise self.error("name", wrong)
-        return name
-
-    def prompt_name(self) -> str:
-        cell = self.text("prompt_name")
-        if len(cell) > LONGEST_NAME:
-            raise self.error("prompt_name", f"has {len(cell)} characters; shorten it to at most {LONGEST_NAME}")
-        return cell
-
-    def words(self, column: str) -> str:
-        """Words that an arm of the protocol asks by. A template has braces of its own."""
-        return self.braceless(column, self.text(column))
-
-    def several(self, column: str) -> list[str]:
-        return list(dict.fromkeys(self.braceless(column, one) for one in self.items(column, "|") if one))
-
-    def braceless(self, column: str, text: str) -> str:
-        if set("{}") & set(text):
-            raise self.error(column, f"{text[:40]!r} has a brace; write it without")
-        return text
-
-    def locale(self) -> str:
-        cell = self.text("locale").replace("-", "_")
-        if cell:
-            from faker.config import AVAILABLE_LOCALES
-
-            if cell not in AVAILABLE_LOCALES:
-                raise self.error(
-                    "locale", f"{cell!r} is not a locale of Faker; write one such as no_NO, ja_JP or en_US"
-                )
-        return cell
-
-    def aliases(self) -> list[str]:
-        aliases = self.items("aliases", ";")
-        for alias in aliases:
-            if what := damage(alias):
-                self.note("aliases", f"{alias!r} {what}; if so, captions do not hold it: write it anew")
-            if mark := _OTHER_SEPARATOR.search(alias):
-                self.note("aliases", f"{alias!r} is one alias, with {mark[0]!r} in it; {self.separator}")
-        return list(dict.fromkeys(self.name("aliases", alias) for alias in aliases if alias))
-
-    def opted_out(self) -> tuple[bool, str]:
-        """(whether the artist opted out, the day as it is written). A day means yes."""
-        cell, day = self.text("opted_out"), self.text("opted_out_on")
-        if day and year_of_date(day) is None and not re.fullmatch(r"\d{4}(-\d{2})?", day):
-            raise self.error("opted_out_on", f"{day!r} is not a date; write one such as 2024-05-01, or leave it empty")
-        if year_of_date(cell) is not None:
-            return True, day or cell
-        opted_out = self.yes_or_no("opted_out")
-        if day and opted_out is False:
-            raise self.error("opted_out", f"{cell!r} contradicts the day {day!r} in opted_out_on; correct one of them")
-        return bool(opted_out or day), day
-
-    def year(self, column: str) -> int | None:
-        cell = self.text(column)
-        if not cell:
-            return None
-        if (year := year_of_date(cell)) is not None:
-            return year
-        # A spreadsheet writes integers with a decimal if some cells of the column are empty.
-        digits = re.sub(r"[.,]0$", "", cell)
-        if not (digits.isascii() and digits.isdigit() and int(digits) in _YEARS):
-            raise self.error(
-                column,
-                f"{cell!r} is not a year; write four digits such as 1969, a date such as 1969-12-31, or leave it empty",
-            )
-        return int(digits)
-
-    def presence(self, column: str) -> str:
-        cell = self.text(column)
-        return "" if yes_or_no(cell) is False else cell
-
-    def yes_or_no(self, column: str, *, or_address: bool = False) -> bool | None:
-        cell = self.text(column)
-        if not cell:
-            return None
-        if or_address and cell.lower().startswith(("http://", "https://")):
-            return True
-        if (said := yes_or_no(cell)) is not None:
-            return said
-        choice = "yes, no or the address of the shop" if or_address else "yes, no or the day"
-        raise self.error(column, f"{cell!r} is neither; write {choice}")
-
-
-class _OneRow(_Row):
-    """The artist of an audit of one artist. The audit file holds lists, whose items are never split, and its texts are clean."""
-
-    separator = "each alias is an item of the list"
-
-    def __init__(self, audit: Audit) -> None:
-        assert audit.artist is not None
-        super().__init__(audit.file, 1, {})
-        self.fields = audit.artist.model_dump()
-        for column, what in audit.artist.changed:
-            self.note(column, what)
-
-    def place(self, column: str) -> str:
-        return f"{self.path}, artist, {column}"
-
-    def text(self, column: str) -> str:
-        return self.checked(column, str(self.fields.get(column) or ""))
-
-    def items(self, column: str, separator: str) -> list[str]:
-        return [self.checked(column, one) for one in self.fields[column]]
-
-    def opted_out(self) -> tuple[bool, str]:
-        return bool(self.fields["opted_out"]), ""
-
-
-class _FolderRow(_Row):
-    """An artist who is known by the name of a folder."""
-
-    def __init__(self, folder: Path, name: str, kind: str) -> None:
-        super().__init__(folder, 1, {"name": name, "kind": kind})
-
-    def error(self, column: str, what: str) -> InputError:
-        return InputError(f"{in_utf8(str(self.path))}: the name of this folder: {what}. Rename the folder.")

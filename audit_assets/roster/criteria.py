@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from audit_assets.roster.artists import PLATFORMS
+from audit_assets.roster.artist_rows import PLATFORMS
 from audit_assets.roster.slugs import slug
 
 # An artist born earlier counts as dead, even if the table has no year of death.

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.roster.artists import COLUMNS, artists_of, notes_on, read_artists
+from audit_assets.roster.artist_rows import COLUMNS
+from audit_assets.roster.artists import artists_of, notes_on, read_artists
 from audit_assets.roster.name_forms import EMPTY
 from audit_assets.untrusted.spreadsheet import plain
 from audit_assets.untrusted.tables import clean
