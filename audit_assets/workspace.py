@@ -193,11 +193,6 @@ class Workspace:
         """Return those of `encoders` that read text."""
         return [e for e in self.encoders(model) if e.kind == "image_text"]
 
-    def is_needed(self, entry: EncoderEntry) -> bool:
-        """Return whether the audit cannot do without this encoder: it decides the headline, or no other reads names."""
-        others = [e for e in self.text_encoders() if e.name != entry.name]
-        return entry.name == self.audit.deciding_encoder.name or not others
-
     def logit(self, entry: EncoderEntry) -> tuple[float | None, float | None]:
         """Return an encoder's scale and bias.
 

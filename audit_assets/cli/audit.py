@@ -25,6 +25,7 @@ def run(config: Config = DEFAULT) -> None:
     """Make every part of the audit that is not made yet, then print the results beside the paper's."""
     from audit_assets.runs.driver import run_audit
     from audit_assets.runs.progress import shown
+    from audit_assets.runs.remarks import deviations, label_notes
 
     quiet()
     started = time.monotonic()
@@ -38,11 +39,11 @@ def run(config: Config = DEFAULT) -> None:
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
     console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
-    for note in driver.label_notes():
+    for note in label_notes(driver.ws):
         _line(f"note: {note}")
-    if deviations := driver.deviations():
+    if found := deviations(driver.ws, driver.models()):
         console.print("\nsupplied images differ from the protocol:", style="bold")
-        for line in deviations:
+        for line in found:
             _line(line)
     if problems := driver.problems():
         console.print("\nnot audited:", style="bold red")
@@ -57,10 +58,9 @@ def plan(config: Config = DEFAULT) -> None:
     """Read the captions and the roster, and print what an audit of this size can find, before any image is made."""
     from audit_assets.measurement.design import statements
     from audit_assets.results.stage import ResultStage
+    from audit_assets.runs import remarks
     from audit_assets.runs.driver import driver as opened
-    from audit_assets.runs.label_words import label_words
     from audit_assets.runs.progress import shown
-    from audit_assets.runs.real_works import works_left_out
     from audit_assets.workspace import Workspace
 
     quiet()
@@ -72,17 +72,21 @@ def plan(config: Config = DEFAULT) -> None:
                 _line(f"note: {note}")
             for step in driver.roster_steps():
                 driver.run_or_refuse(step, partial(shown, console))
-            of_labels, not_read = label_words(driver.ws)
-            notes = [*driver.roster_notes(), *of_labels]
+            of_labels, not_read = remarks.label_words(driver.ws)
+            notes = [*remarks.roster_notes(driver.ws), *of_labels]
             models = driver.models()
-            unread = [*driver.unread(), *driver.imitations.lacking(models), *driver.imitations.bills(models)]
-            unread += [*works_left_out(driver.ws), *driver.arms_asked()]
+            unread = [
+                *remarks.unread(driver.ws, models),
+                *driver.imitations.lacking(models),
+                *driver.imitations.bills(models),
+            ]
+            unread += [*remarks.works_left_out(driver.ws), *remarks.arms_asked(driver.ws, models)]
             design = driver.results.design(not_read)
     except Unwritable as error:
         ws = Workspace.existing(config)
         if ws.warehouse.inputs("subjects") is None:
             raise
-        of_labels, not_read = label_words(ws)
+        of_labels, not_read = remarks.label_words(ws)
         notes = [
             f"the roster is the one that was made before, because nothing can be written here: {error}",
             *of_labels,
@@ -105,12 +109,13 @@ def roster(config: Config = DEFAULT) -> None:
     """Scan the captions, and choose artists and controls, without opening a model. If no table of artists exists, propose one."""
     from audit_assets.runs.driver import run_roster
     from audit_assets.runs.progress import shown
+    from audit_assets.runs.remarks import roster_notes
 
     quiet()
     started = time.monotonic()
     driver = run_roster(config, partial(shown, console))
     warehouse = driver.ws.warehouse
-    _notes(driver.roster_notes())
+    _notes(roster_notes(driver.ws))
     table = Table("roster", "criterion", "removed", "remaining", "note")
     for row in warehouse.read("roster_attrition").itertuples():
         table.add_row(str(row.roster), str(row.criterion), str(row.removed), str(row.remaining), str(row.note))

@@ -137,10 +137,15 @@ class EmbeddingStage:
 
     def _leave_out(self, entry: EncoderEntry, error: Exception, stage: str, model: str = "") -> None:
         """Record that an encoder is left out. Raises the error if the audit cannot do without it."""
-        if self.ws.is_needed(entry):
+        if self._is_needed(entry):
             raise _needed(entry, error) from error
         part = LeftOut(ENCODER, said(error), stage, model_version=model, encoder=entry.name)
         leave_out(self.ws.warehouse, _record(entry, model), [part], self.ws.audit.base)
+
+    def _is_needed(self, entry: EncoderEntry) -> bool:
+        """Whether the audit cannot do without this encoder: it decides the headline, or no other reads names."""
+        others = [e for e in self.ws.text_encoders() if e.name != entry.name]
+        return entry.name == self.ws.audit.deciding_encoder.name or not others
 
     def done(self, kind: str, sources: Sequence[str]) -> bool:
         """Whether every encoder has embedded the images that the sources name now."""
@@ -172,7 +177,7 @@ class EmbeddingStage:
             except Unwritable:
                 raise
             except Exception as error:  # whatever one encoder raises stops this encoder alone
-                if self.ws.is_needed(entry):
+                if self._is_needed(entry):
                     raise _needed(entry, error) from error
                 part = LeftOut(ENCODER, said(error), "embedding of labels", encoder=entry.name)
                 leave_out(self.ws.warehouse, f"labels/{entry.name}", [part], self.ws.audit.base)
@@ -214,7 +219,7 @@ class EmbeddingStage:
                 elif resolved.code is None:
                     found[entry.name] = _words_not_read(resolved, rows)
             except Exception as error:  # each library raises exceptions of its own
-                if self.ws.is_needed(entry):
+                if self._is_needed(entry):
                     raise _needed(entry, error) from error
                 notes.append(f"encoder {entry.name!r}: {said(error)}")
         return found, notes + [note for name, table in found.items() for note in unread_labels(name, table)]

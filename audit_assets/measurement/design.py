@@ -227,9 +227,7 @@ def _first_upper(sentence: str) -> str:
 
 def _of(design: Design, stratum: str, artists: int) -> str:
     """Which artists a question is about, if an audit has several strata."""
-    if len(design.strata) == 1:
-        return ""
-    return f" ({_artists(artists)} of {stratum})"
+    return "" if len(design.strata) == 1 else f" ({_artists(artists)} of {stratum})"
 
 
 def _steers(design: Design) -> list[Statement]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
@@ -29,13 +28,10 @@ from audit_assets.measurement.design import statements
 from audit_assets.results.stage import ResultStage
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.captions import caption_shards
-from audit_assets.roster.homes import unread_works
-from audit_assets.roster.stage import RosterStage
+from audit_assets.runs import remarks
 from audit_assets.runs.finished import Finished
 from audit_assets.runs.home import location_name, of_database, of_location, opened, prepare_home, usable
-from audit_assets.runs.label_words import label_words
 from audit_assets.runs.lost_runs import DRIVER, alive
-from audit_assets.runs.real_works import MOST_LINES, repeated_works
 from audit_assets.runs.steps import (
     ARMS,
     CAPTIONS,
@@ -52,7 +48,6 @@ from audit_assets.runs.steps import (
     Step,
 )
 from audit_assets.untrusted.terminal import one_line
-from audit_assets.warehouse.notes import LABELS, notes_on
 from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
@@ -117,31 +112,6 @@ class Driver:
             raise InputError("\n".join(self.refused.values()))
         return [*self.refused.values(), *encoders.refused.values(), *known.problems]
 
-    def unread(self) -> list[str]:
-        """One sentence per file and folder that the audit does not read."""
-        works = self.ws.works()
-        found = [*unread_works(works), *(one for m in self.models() for one in self.imitations.unread(m))]
-        said = []
-        for place, own in groupby(found, key=lambda one: one.place):
-            lines = [f"not read: {one.sentence()}" for one in own]
-            said += lines[:MOST_LINES]
-            if (more := len(lines) - MOST_LINES) > 0:
-                said.append(f"not read: {place}: {more} more files; the table unread_files names them all")
-        return [one_line(line) for line in said]
-
-    def arms_asked(self) -> list[str]:
-        """One sentence per model version and arm: how many images it asks for, and whom it cannot ask."""
-        return [one_line(line) for model in self.models() for line in self.arms.cost(model)]
-
-    def deviations(self) -> list[str]:
-        """One sentence per deviation of supplied images from the protocol: counts, other prompts, copies, unknown seeds."""
-        found = []
-        for model in self.models():
-            if self.audit.model(model).source == "image_folder":
-                rows = self.ws.warehouse.read_all([f"imitations/{model}/{s}" for s in self.ws.prompted()])
-                found += [one_line(f"{model}: {said}") for said in self.imitations.deviations(model, rows)]
-        return found
-
     def models(self) -> list[str]:
         """Models to audit: those that are approved, not retired, and not refused so far."""
         return [m.name for m in self.audit.models if m.approved and not m.retired and m.name not in self.refused]
@@ -169,15 +139,6 @@ class Driver:
         named = self.audit.roster.artists
         files = [self.audit.file, protocol_file(self.audit), *([self.audit.local(named)] if named else [])]
         return {file: file.read_bytes() if os.path.isfile(file) else None for file in files}
-
-    def roster_notes(self) -> list[str]:
-        """What a reader must know of the table of artists and the captions: parts that are not read or not counted."""
-        return RosterStage(self.audit, self.ws.warehouse).notes()
-
-    def label_notes(self) -> list[str]:
-        """What encoders did not read of the labels. Nothing before the labels were embedded."""
-        made = self.ws.warehouse.made(notes_on(LABELS))
-        return [one_line(note) for note in self.ws.warehouse.read(notes_on(LABELS))["note"]] if made else []
 
     def roster_steps(self) -> Iterator[Step]:
         if self.audit.captions is not None:
@@ -391,19 +352,19 @@ def run_audit(
             tell(f"note: {note}")
         for step in d.roster_steps():
             d.run_or_refuse(step, say)
-        for note in d.roster_notes():
+        for note in remarks.roster_notes(d.ws):
             tell(f"note: {one_line(note)}")
         for step in d.registry_steps():
             d.run_or_refuse(step, say)
-        notes, unread = label_words(d.ws)
+        notes, unread = remarks.label_words(d.ws)
         for note in notes:
             tell(f"note: {note}")
         images = (*d.imitations.lacking(d.models()), *d.imitations.bills(d.models()))
-        for line in (*d.unread(), *images, *d.arms_asked()):
+        for line in (*remarks.unread(d.ws, d.models()), *images, *remarks.arms_asked(d.ws, d.models())):
             tell(line)
         for step in d.reference_steps():
             d.run_or_refuse(step, say)
-        for line in repeated_works(d.ws):
+        for line in remarks.repeated_works(d.ws):
             tell(line)
         design = d.results.design(unread, {s: len(works) for s, works in d.ws.work_hashes().items()})
         for one in statements(design) if design else ():

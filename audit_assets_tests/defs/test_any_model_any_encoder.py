@@ -23,6 +23,7 @@ from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.results.stage import ResultStage
 from audit_assets.runs.driver import Driver, run_audit
+from audit_assets.runs.remarks import deviations, unread
 from audit_assets.runs.steps import Step
 from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders import tiny_encoders
@@ -128,7 +129,7 @@ def test_what_was_not_read_is_said_by_the_run_the_database_and_the_report(closed
     driver = closed[1]
     spelt = artists_of(driver.ws)[5].replace("-", " ").upper()
     expected = {"Carl Nobody", f"{spelt}/notes.txt", f"{spelt}/", f"{spelt}/the same again.png"}
-    said = " ".join(driver.unread())
+    said = " ".join(unread(driver.ws, driver.models()))
     found = query(driver.ws, "SELECT place, file, why FROM unread_files")
     assert set(found.loc[found["place"] == "closed", "file"]) == expected
     assert all(f"not read: closed: {file}: " in said for file in expected)
@@ -152,11 +153,11 @@ def test_how_supplied_images_differ_is_said_by_the_run_the_database_and_the_repo
     kept = query(driver.ws, "SELECT note FROM notes WHERE place = 'closed'")["note"].tolist()
     page = html.unescape((driver.ws.warehouse.root / "reports" / "closed" / "report.html").read_text())
     for sentence in expected:
-        assert any(sentence in said for said in driver.deviations())
+        assert any(sentence in said for said in deviations(driver.ws, driver.models()))
         assert any(sentence in note for note in kept)
         assert sentence in page
     assert {f"closed: {note}" for note in kept} < set(
-        driver.deviations()
+        deviations(driver.ws, driver.models())
     )  # which names the files that are not read too
     assert query(workspace_of(audited), "SELECT * FROM notes WHERE place = 'miniature-1'").empty
 

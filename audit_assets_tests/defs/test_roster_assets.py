@@ -25,6 +25,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
 from audit_assets.runs.driver import Driver, driver
 from audit_assets.runs.driver import run_roster as run_roster_alone
+from audit_assets.runs.remarks import roster_notes
 from audit_assets.warehouse.database import publish, row_counts, schema_columns
 from audit_assets.warehouse.seal import seal_file
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file, real_names
@@ -146,7 +147,7 @@ def test_what_was_passed_over_in_captions_and_artists_is_listed(make: Make, tmp_
     everybody = [f"by {name}" for name in ARTISTS]
     shard(tmp_path, "a.parquet", everybody)
     d = run_roster(make())
-    assert d.roster_notes() == []
+    assert roster_notes(d.ws) == []
     assert checks(d)["tables_and_captions_are_read_whole"]
 
     status = ["success", "failed_to_download", "success", "success", "success"]
@@ -154,11 +155,11 @@ def test_what_was_passed_over_in_captions_and_artists_is_listed(make: Make, tmp_
     table = tmp_path / "audit" / "artists.csv"
     table.write_text("name;museum\n" + "".join(f"{name};here\n" for name in ARTISTS))
     d = run_roster(make())
-    assert [note.partition(": ")[2] for note in d.roster_notes()[1:]] == [
+    assert [note.partition(": ")[2] for note in roster_notes(d.ws)[1:]] == [
         "the captions are those of column 'TEXT'; not read, though of the kind: caption.",
         "1 rows that could not be downloaded are left out.",
     ]
-    assert "not read: column 'museum'" in d.roster_notes()[0]
+    assert "not read: column 'museum'" in roster_notes(d.ws)[0]
     assert not checks(d)["tables_and_captions_are_read_whole"]
     assert (named(d)["Ada Brandvold"], named(d)["Bruno Eklund"]) == (2, 1)
     shards = d.ws.warehouse.read("caption_shards")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from audit_assets.references.stage import ReferenceStage
 from audit_assets.runs.driver import driver
-from audit_assets.runs.real_works import repeated_works, works_left_out
+from audit_assets.runs.remarks import repeated_works, works_left_out
 
 
 def in_another_format(work: Path, folder: Path) -> Path:
