@@ -65,13 +65,17 @@ def auc_intervals(
         raise ValueError(f"The distances {d.shape} must be finite, of shape (works, images); embed the images again.")
     of_work = indices(subject_of_work, length=d.shape[0], below=subjects, what="The subject of the work")
     of_image = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
+    from audit_assets.measurement.kernels import placements
+
     figures = np.full((3, subjects), np.nan)
     works = np.bincount(of_work[of_work >= 0], minlength=subjects)
     clusters = _clusters(of_image)
+    sizes = np.bincount(clusters, minlength=subjects)
     for s in np.flatnonzero(works):
-        own = of_image == s
-        if own.any() and not own.all():
-            figures[:, s] = _one(d[of_work == s], own, clusters, confidence)
+        own = np.flatnonzero(of_image == s)
+        if 0 < len(own) < d.shape[1]:
+            by_work, by_own, by_image = placements(np.ascontiguousarray(d[of_work == s]), own)
+            figures[:, s] = _one(by_work, by_own, by_image, int(s), clusters, sizes, confidence)
     auc, low, high = figures
     return Auc(auc, low, high, works)
 
@@ -83,43 +87,31 @@ def _clusters(of_image: IntArray) -> IntArray:
     return cluster
 
 
-def _placements(mine: FloatArray, theirs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the share of pairs in which the own image is nearer (a tie counts half): per work, per own and per other image.
-
-    ``mine`` (works, own images) and ``theirs`` (works, other images) are distances. Places of the other images among the
-    few own ones give all counts, which are whole or half numbers, without a table of pairs.
-    """
-    (works, own), others = mine.shape, theirs.shape[1]
-    by_work, by_image, by_other = np.zeros(works), np.zeros(own), np.zeros(others)
-    for work in range(works):
-        order = np.argsort(mine[work], kind="stable")
-        for side in ("left", "right"):  # own images that are nearer, and those that are no farther
-            nearer = np.searchsorted(mine[work][order], theirs[work], side=side)
-            by_other += nearer
-            by_image[order] += others - np.cumsum(np.bincount(nearer, minlength=own + 1))[:own]
-            by_work[work] += nearer.sum()
-    return by_work / (2 * own * others), by_image / (2 * works * others), by_other / (2 * works * own)
-
-
 def _one(
-    d: FloatArray, own: npt.NDArray[np.bool_], clusters: IntArray, confidence: float
+    by_work: IntArray,
+    by_own: IntArray,
+    by_image: IntArray,
+    artist: int,
+    clusters: IntArray,
+    sizes: IntArray,
+    confidence: float,
 ) -> tuple[float, float, float]:
-    other = clusters[~own]
-    counted = np.bincount(other)
-    present = counted > 0
-    sizes = counted[present].astype(np.float64)
-    by_work, by_image, by_other = _placements(d[:, own], d[:, ~own])
-    auc = float(by_work.mean())
-    n1, n2 = int(own.sum()), len(other)
+    """The AUC of one artist and its interval, from the counts of ``kernels.placements``; ``sizes``: images in each cluster."""
+    works, n1, n2 = len(by_work), len(by_own), len(clusters) - len(by_own)
+    of_work, of_own, of_other = by_work / (2 * n1 * n2), by_own / (2 * works * n2), by_image / (2 * works * n1)
+    auc = float(of_work.mean())
     if n1 < 2:
         return auc, np.nan, np.nan
-    by_cluster = np.bincount(other, weights=by_other)[present] / sizes
-    m = len(sizes)
-    parts = [(by_image.var(ddof=1) / n1, n1 - 1)]
+    present = sizes > 0
+    present[artist] = False
+    size = sizes[present].astype(np.float64)
+    by_cluster = np.bincount(clusters, weights=of_other, minlength=len(sizes))[present] / size
+    m = len(size)
+    parts = [(of_own.var(ddof=1) / n1, n1 - 1)]
     if m > 1:
-        parts.append((m / (m - 1) * float(np.sum((sizes / n2 * (by_cluster - auc)) ** 2)), m - 1))
-    if len(by_work) > 1:
-        parts.append((by_work.var(ddof=1) / len(by_work), len(by_work) - 1))
+        parts.append((m / (m - 1) * float(np.sum((size / n2 * (by_cluster - auc)) ** 2)), m - 1))
+    if works > 1:
+        parts.append((of_work.var(ddof=1) / works, works - 1))
     variance = sum(part for part, _ in parts)
     most = 3 * n1 * n2 / (n1 + n2 + 1)
     effective, freedom = float(n1), float(n1 - 1)

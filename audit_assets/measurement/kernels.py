@@ -45,6 +45,33 @@ def closer_pairs(distances: FloatArray, own: BoolArray) -> tuple[IntArray, IntAr
 
 
 @numba.njit(cache=True)
+def placements(distances: FloatArray, own: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Count pairs in which the own image is nearer, times two, and once if both are equally near: per row, own image and image.
+
+    ``distances`` (rows, images); ``own`` (k,): the columns of the own images. The counts of the own columns themselves are
+    those against each other, and are no use to anybody.
+    """
+    rows, n = distances.shape
+    by_row = np.zeros(rows, dtype=np.int64)
+    by_own = np.zeros(len(own), dtype=np.int64)
+    by_image = np.zeros(n, dtype=np.int64)
+    for row in range(rows):
+        for i in range(len(own)):
+            value = distances[row, own[i]]
+            total = 0
+            for j in range(n):
+                nearer = int(value < distances[row, j]) + int(value <= distances[row, j])
+                by_image[j] += nearer
+                total += nearer
+            for j in range(len(own)):
+                mine = distances[row, own[j]]
+                total -= int(value < mine) + int(value <= mine)
+            by_own[i] += total
+            by_row[row] += total
+    return by_row, by_own, by_image
+
+
+@numba.njit(cache=True)
 def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatArray:
     """Sum values[order[s], s] over s for uniformly random orders of the rows; the result has shape (permutations,).
 

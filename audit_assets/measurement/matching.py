@@ -107,7 +107,9 @@ def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> Fl
     """
     real, made = unit_rows(references, "reference"), unit_rows(imitations, "imitation")
     same_dimension(real, made, "reference and imitation")
-    return 1.0 - real @ made.T
+    distances: FloatArray = real @ made.T
+    np.subtract(1.0, distances, out=distances)
+    return distances
 
 
 Ranked = tuple[FloatArray, FloatArray]

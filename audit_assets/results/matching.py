@@ -17,7 +17,7 @@ from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summary
 from audit_assets.measurement.multiplicity import Adjustment
-from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, unit_rows
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.copies import copies_of, images_that_count
 from audit_assets.results.label_sets import in_roster
@@ -146,7 +146,7 @@ def _rank_sums(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol
     works = real[real["subject"].isin(group.members)]
     first = works.drop_duplicates("subject").set_index("subject").loc[group.members]
     n = len(group.members)
-    made, of_image = vectors(group.images["embedding"])[group.shown], group.index[group.shown]
+    made, of_image = unit_rows(vectors(group.images["embedding"])[group.shown], "imitation"), group.index[group.shown]
     distances = matching.cosine_distances(vectors(first["embedding"]), made)
     of_first = auc_intervals(distances, np.arange(n), of_image, subjects=n)
     ranked = matching.rank_sums(distances, of_image, n)
@@ -170,7 +170,7 @@ def _mean_distances(works: FloatArray, artist: IntArray, made: FloatArray, of_im
     parts = []
     for start in range(0, len(out), _ARTISTS_AT_ONCE):
         own = (artist >= start) & (artist < start + _ARTISTS_AT_ONCE)
-        distances = matching.cosine_distances(works[own], made)
+        distances = 1.0 - unit_rows(works[own], "reference") @ made.T
         for s in range(start, min(start + _ARTISTS_AT_ONCE, len(out))):
             out[s] = distances[artist[own] == s].mean(axis=0)
         parts.append(auc_intervals(distances, artist[own], of_image, subjects=len(out)))

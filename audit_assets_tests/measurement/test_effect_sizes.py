@@ -6,19 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from audit_assets.measurement.effect_sizes import _placements, auc_intervals
+from audit_assets.measurement.effect_sizes import auc_intervals
+from audit_assets.measurement.kernels import placements
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 6), st.integers(1, 9), st.integers(1, 5))
-def test_places_among_own_images_count_the_pairs(seed: int, works: int, own: int, others: int, levels: int) -> None:
-    """Few levels make many ties, which count half."""
+def test_pairs_are_counted_as_a_table_of_all_pairs_counts_them(
+    seed: int, works: int, own: int, others: int, levels: int
+) -> None:
+    """Few levels make many ties, which count half. The own images lie anywhere among the others."""
     rng = np.random.default_rng(seed)
-    mine, theirs = (rng.integers(0, levels, (works, n)).astype(float) for n in (own, others))
-    pairs = (mine[:, :, None] < theirs[:, None]) + 0.5 * (mine[:, :, None] == theirs[:, None])
-    by_work, by_image, by_other = _placements(mine, theirs)
-    np.testing.assert_allclose(by_work, pairs.mean(axis=(1, 2)), atol=1e-12)
-    np.testing.assert_allclose(by_image, pairs.mean(axis=(0, 2)), atol=1e-12)
-    np.testing.assert_allclose(by_other, pairs.mean(axis=(0, 1)), atol=1e-12)
+    distances = rng.integers(0, levels, (works, own + others)).astype(float)
+    mine = np.sort(rng.permutation(own + others)[:own])
+    theirs = np.setdiff1d(np.arange(own + others), mine)
+    left, right = distances[:, mine][:, :, None], distances[:, theirs][:, None]
+    pairs = 2 * (left < right) + (left == right)
+    by_work, by_own, by_image = placements(distances, mine)
+    assert by_work.tolist() == pairs.sum(axis=(1, 2)).tolist()
+    assert by_own.tolist() == pairs.sum(axis=(0, 2)).tolist()
+    assert by_image[theirs].tolist() == pairs.sum(axis=(0, 1)).tolist()
 
 
 def test_the_auc_is_the_share_of_pairs_in_which_the_own_image_is_closer() -> None:
