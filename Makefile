@@ -26,16 +26,16 @@ dev: $(VENV)/.installed $(DRAWN)
 
 # On two cores at once: the files of tests are independent, and each process makes its own finished audit.
 test: lint $(DRAWN)
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not long and not faults"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long and not faults"
 
 test-all: lint $(DRAWN)
 	@.ci/services
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not faults"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not faults"
 
 # This target makes more than 250 faults in copies of the small audit, two at a time. Some tests need the right to mount and Debian's
 # faketime. Without them, pytest skips these tests and prints the reason.
 test-faults: $(VENV)/.developing $(DRAWN)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m faults -rs audit_assets_tests/faults
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m faults -rs audit_assets_tests/faults
 
 # This target runs the fast tests on every Python that is installed. NEWEST=1 takes the newest releases that pyproject.toml allows.
 test-matrix: $(DRAWN)

@@ -20,6 +20,31 @@ os.environ["OMP_NUM_THREADS"] = "1"
 MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 
 
+MADE_ONCE = ("both_versions", "audited", "simulated")
+"""Fixtures that one process makes, in half a minute or more, while the others wait."""
+
+
+@pytest.hookimpl(trylast=True)  # after the tests that are not asked for are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files so that no process waits: one file makes the finished audits, and meanwhile the others run what needs none."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    asked = {file: {name for item in own for name in getattr(item, "fixturenames", ())} for file, own in files.items()}
+    needed = {file: next((name for name in MADE_ONCE if name in names), "") for file, names in asked.items()}
+    first = {
+        name: min((f for f in files if needed[f] == name), key=lambda f: len(files[f]), default=None)
+        for name in MADE_ONCE
+    }
+    maker = first["both_versions"] or first["audited"]
+    later = ("", "audited", "both_versions", "simulated")
+    order = sorted(
+        files,
+        key=lambda f: (f != maker, needed[f] != "", f != first["simulated"], later.index(needed[f]), -len(files[f])),
+    )
+    items[:] = [item for file in order for item in files[file]]
+
+
 def pytest_collection_finish() -> None:
     """The modules that collection loaded stay until the end. The garbage collector need not look at them again and again."""
     gc.collect()
