@@ -211,8 +211,12 @@ def test_a_name_from_the_web_stays_data_everywhere(
         "🎨 Zoë “Q” Ó'Brien",
         "x" * 200,
     ]
-    # A name that looks like one with a remark in brackets is accepted if the name without it is an alias.
-    aliases = {names[0]: "<img src=x onerror=alert >", names[3]: "A|B Painter"}
+    # A name that looks like several, or like one with a remark, is accepted if what it would be without the mark is an alias.
+    aliases = {
+        names[0]: "<img src=x onerror=alert >",
+        names[1]: "Robert' DROP TABLE subjects --",
+        names[3]: "A|B Painter",
+    }
     rows = pd.DataFrame({"name": names, "aliases": [aliases.get(name, "") for name in names]})
     rows.to_csv(tmp_path / "artists.csv", index=False)
     references = tmp_path / "references"
