@@ -92,14 +92,16 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # pip installs torch first: the pin takes the build for the CPU if pip's index offers one. uv installs the rest, in a seventh of pip's time.
-# uv does not read pip's settings, such as a mirror or a certificate. Where uv fails, pip installs. Neither compiles: Python does this when
-# it first imports a module, and an installation has ten times as many modules as anybody imports.
-install = $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt $(1) 2> $(VENV)/uv.log \
-	|| { echo "uv failed ($(VENV)/uv.log); pip installs, which takes longer"; $(BIN)/pip install -q --no-compile -c constraints.txt $(1); }
+# uv does not read pip's settings. If these name an index in place of the public one, or if uv fails, pip installs. Neither compiles: Python
+# does this when it first imports a module, and an installation has ten times as many modules as anybody imports.
+own_index = $(BIN)/pip config list | grep -E "[.](index-url|no-index)=" > /dev/null
+install = { ! { $(own_index); } && $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt $(1) 2>> $(VENV)/uv.log; } \
+	|| { echo "pip installs, which takes longer than uv"; $(BIN)/pip install -q --no-compile -c constraints.txt $(1); }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (a minute or more, once)"
-	@$(BIN)/pip install -q --no-compile -c constraints.txt torch uv
+	@$(BIN)/pip install -q --no-compile -c constraints.txt torch
+	@$(BIN)/pip install -q --no-compile -c constraints.txt uv 2> $(VENV)/uv.log || true
 	@$(call install,-e .)
 	@touch $@
 
