@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-_REGISTRY = dg.AssetSelection.assets("model_versions", "encoders")
-UPDATED = dg.AutomationCondition.any_deps_updated().ignore(_REGISTRY) | dg.AutomationCondition.any_deps_match(
+_MADE_AGAIN = dg.AssetSelection.assets("model_versions", "encoders", "subjects")
+UPDATED = dg.AutomationCondition.any_deps_updated().ignore(_MADE_AGAIN) | dg.AutomationCondition.any_deps_match(
     dg.AutomationCondition.data_version_changed()
-).allow(_REGISTRY)
-"""An input of the asset is new. Each change of one model or encoder resolves all of them again. Therefore their assets count as new only
-if their data version changed; otherwise Dagster would request 100,000 embeddings again for an unchanged encoder."""
+).allow(_MADE_AGAIN)
+"""An input of the asset is new. Each change of one model or encoder resolves all of them again, and each `audit-assets run` makes the
+subjects again. Therefore their assets count as new only if their data version changed; otherwise Dagster would request 100,000 embeddings again for an unchanged encoder."""
 
 MISSING = dg.AutomationCondition.on_missing()
 """An added partition, as soon as its inputs exist."""

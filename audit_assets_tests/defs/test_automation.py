@@ -143,6 +143,28 @@ def test_embeddings_are_asked_for_again_where_an_encoder_is_another_and_not_wher
         assert result.get_requested_partitions(AssetKey("imitation_embeddings")) == asked
 
 
+@pytest.mark.parametrize(("version", "asked"), [("1", 0), ("2", 1)])
+def test_labels_are_asked_for_again_where_subjects_are_others_and_not_where_a_run_made_the_same_again(
+    version: str, asked: int
+) -> None:
+    """`audit-assets run` makes the subjects each time, also with a UI beside it."""
+    location, wanted = defs(), dg.AssetSelection.assets("label_embeddings")
+    with DagsterInstance.ephemeral() as instance:
+
+        def made(data_version: str) -> dg.AssetMaterialization:
+            return dg.AssetMaterialization("subjects", tags={"dagster/data_version": data_version})
+
+        instance.add_dynamic_partitions("referenced_subject", ["ada"])
+        instance.report_runless_asset_event(dg.AssetMaterialization("reference_works", partition="ada"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("encoders"))
+        for event in (made("1"), dg.AssetMaterialization("label_embeddings")):
+            instance.report_runless_asset_event(event)
+        settled = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted)
+        instance.report_runless_asset_event(made(version))
+        result = dg.evaluate_automation_conditions(location, instance, asset_selection=wanted, cursor=settled.cursor)
+        assert result.get_num_requested(AssetKey("label_embeddings")) == asked
+
+
 def test_an_embedding_follows_its_images_and_no_others() -> None:
     location = defs()
     wanted = dg.AssetSelection.assets("imitation_embeddings")
