@@ -21,6 +21,7 @@ from audit_assets.models.tokenizers import LabelTokenizer
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.left_out import ARTIST, ENCODER, FOLDER, LeftOut, leave_out, take_back
 from audit_assets.warehouse.notes import LABELS, are_kept, keep_notes, notes_on
+from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 
 _PICTURE = Image.linear_gradient("L").convert("RGB")
@@ -89,7 +90,10 @@ class EmbeddingStage:
 
     def arms_done(self, model: str) -> bool:
         """Whether every encoder has embedded the images that the arms of a model version have now."""
-        hashes = self._hashes(self.ws.arm_tables(model))
+        tables = self.ws.arm_tables(model)
+        if None in self.ws.warehouse.all_inputs(tables):
+            return False
+        hashes = self._hashes(tables)
         return all(
             self.ws.warehouse.inputs(where) == inputs
             for entry in (self.ws.encoders(model) if hashes else ())
@@ -196,7 +200,9 @@ class EmbeddingStage:
             where, inputs = self._label_table(entry, rows)
             if self.ws.warehouse.inputs(where) != inputs:
                 return False
-            notes += unread_labels(entry.name, self.ws.warehouse.read(where, ["text", "lost"]))
+            table = self.ws.warehouse.read(where)
+            check_unit(vectors(table["embedding"]), table["text"].tolist())
+            notes += unread_labels(entry.name, table)
             register(self.ws.audit, resolve_encoder_entry(self.ws.audit, entry))
         if notes or self.ws.warehouse.made(notes_on(LABELS)):
             return are_kept(self.ws.warehouse, LABELS, notes, self.ws.audit.base)
@@ -246,7 +252,7 @@ class EmbeddingStage:
 
     def sigmoid_done(self, model: str) -> bool:
         """Whether the table sigmoid_scores was made from the embeddings as they are now."""
-        return self.ws.warehouse.inputs(f"sigmoid_scores/{model}") == self._sigmoid_inputs(model)[1]
+        return self.ws.warehouse.is_made_from(f"sigmoid_scores/{model}", self._sigmoid_inputs(model)[1])
 
     def _sigmoid_inputs(self, model: str) -> tuple[dict[str, list[str]], str]:
         """The tables of images of each encoder with a sigmoid loss, and the hash of what their scores are made from."""

@@ -198,7 +198,9 @@ def is_made(ws: Workspace, model: str) -> bool:
 def _is_dated(ws: Workspace, manifest: Manifest) -> bool:
     """Say whether a manifest has every time, which Dagster's log may have got since, and who makes the audit now."""
     told = manifest.dated
-    return all(getattr(told, time) for time in Times.model_fields) and told == dated(ws.audit, None, told)
+    if told is None or not all(getattr(told, time) for time in Times.model_fields):
+        return False
+    return told == dated(ws.audit, None, told)
 
 
 def _made_from(ws: Workspace, report: pd.DataFrame, pages: pd.DataFrame) -> str:

@@ -49,7 +49,7 @@ def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
 def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFrame]:
     """Return the tables by name: read them if they were made from the same inputs, else make and write them."""
     wanted = inputs(ws, recipe, model)
-    if _made_from(ws, recipe, model, wanted):
+    if all(ws.warehouse.inputs(recipe.place(name, model)) == wanted for name in recipe.tables):
         return {name: ws.warehouse.read(recipe.place(name, model)) for name in recipe.tables}
     tables = recipe.make(ws, model)
     for name, table in tables.items():
@@ -59,11 +59,8 @@ def made(ws: Workspace, recipe: Recipe, model: str = "") -> dict[str, pd.DataFra
 
 def is_made(ws: Workspace, recipe: Recipe, model: str = "") -> bool:
     """Return whether the tables were made from what the audit has now, so that `made` would only read them."""
-    return _made_from(ws, recipe, model, inputs(ws, recipe, model))
-
-
-def _made_from(ws: Workspace, recipe: Recipe, model: str, wanted: str) -> bool:
-    return all(ws.warehouse.inputs(recipe.place(name, model)) == wanted for name in recipe.tables)
+    wanted = inputs(ws, recipe, model)
+    return all(ws.warehouse.is_made_from(recipe.place(name, model), wanted) for name in recipe.tables)
 
 
 def searched(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:

@@ -71,6 +71,8 @@ class Driver:
         """If two drivers run at once, one takes each step for the whole audit, and the other finds it done. They share the cells."""
         self.began_with = self._inputs()
         self.refused: dict[str, str] = {}
+        self.worked = False
+        """Whether any step of a model version ran."""
         self.notes: list[str] = []
         """What was assumed of the models, because their files do not state it."""
         self.imitations, self.arms, self.results = ImitationStage(self.ws), ArmStage(self.ws), ResultStage(self.ws)
@@ -208,7 +210,8 @@ class Driver:
                 model=model,
             )
         yield Step("comparison of versions", COMPARISON, {}, done=self.finished.comparison)
-        yield Step("database", DATABASE, {}, done=self.finished.database)
+        # What happened to a model version is told by a check of the database, although its tables may be what they were.
+        yield Step("database", DATABASE, {}, done=lambda: not self.worked and self.finished.database())
         # The database has retired versions too, so their reports and manifests must follow the current database.
         known = self.instance.get_dynamic_partitions("model_version")
         for model in (m for m in self.results.audited() if m in known):
@@ -249,19 +252,28 @@ class Driver:
     def is_done(self, step: Step) -> bool:
         """Whether a new run would make nothing new, and Dagster's log has everything that it would log.
 
-        A step of single assets with a failed check is not done: the run says again what failed.
+        If a check of the step's assets or their last run failed, or if what was made cannot be read, the step is not done:
+        the run says and records what is wrong.
         """
-        if step.done is None:
-            return False
         assets = [dg.AssetKey(name) for name in step.selection]
-        if step.keys:
-            known = all(step.keys <= self.instance.get_materialized_partitions(asset) for asset in assets)
-        else:
-            known = self._are_logged(assets)
-        return known and step.done()
+        if step.done is None or not self._are_logged(step, assets):
+            return False
+        try:
+            return step.done()
+        except Unwritable:
+            raise
+        except Exception:
+            return False
 
-    def _are_logged(self, assets: Sequence[dg.AssetKey]) -> bool:
-        """Whether each asset without partitions was made lately, and each of its checks passed."""
+    def _are_logged(self, step: Step, assets: Sequence[dg.AssetKey]) -> bool:
+        """Whether Dagster knows that the step's assets were made: every key of a range, and one partition by its last run.
+
+        Assets without partitions were made lately, and each of their checks passed.
+        """
+        if step.partition is not None:
+            return all(self._partition_is_made(asset, step.partition) for asset in assets)
+        if step.keys:
+            return all(step.keys <= self.instance.get_materialized_partitions(asset) for asset in assets)
         entries = [record.asset_entry for record in self.instance.get_asset_records(assets)]
         lately = time.time() - LOGGED_AGAIN.total_seconds()
         made = {e.asset_key for e in entries if (last := e.last_materialization_record) and last.timestamp > lately}
@@ -272,8 +284,15 @@ class Driver:
         passed = AssetCheckExecutionRecordStatus.SUCCEEDED
         return all(check in found and found[check].status is passed for check in checks)
 
+    def _partition_is_made(self, asset: dg.AssetKey, key: str) -> bool:
+        partitions = self.repository.asset_graph.get(asset).partitions_def
+        assert partitions is not None
+        status = self.instance.get_status_by_partition(asset, [key], partitions) or {}
+        return status.get(key) is dg.AssetPartitionStatus.MATERIALIZED
+
     def run(self, step: Step) -> None:
         """Run a step. Raises the error of a failed asset unchanged, and KeyboardInterrupt if the process is asked to end."""
+        self.worked |= step.model is not None
         job = self.repository.get_implicit_global_asset_job_def()
         try:
             job.execute_in_process(

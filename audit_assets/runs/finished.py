@@ -51,7 +51,11 @@ class Finished:
     def experiments(self, model: str) -> bool:
         """Whether every result of a model version is computed, and searched for contradictions."""
         made = self.arms(model) and TextStage(self.ws).done(model) and self._embeddings.sigmoid_done(model)
-        return made and ResultStage(self.ws).all_done(model)
+        if not (made and ResultStage(self.ws).all_done(model)):
+            return False
+        for image in ImitationStage(self.ws).first_images(model):  # which the run shows in the UI
+            self.ws.images.content(image)
+        return True
 
     def comparison(self) -> bool:
         """Whether the versions that exist are compared."""

@@ -22,7 +22,7 @@ from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import State, sha256, sha256_once, state_of
 from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
-from audit_assets.warehouse.seal import SEALED, Damaged, check, sealed
+from audit_assets.warehouse.seal import SEALED, Damaged, check, check_file, sealed
 
 _INPUTS = b"audit_assets.inputs"
 WHOLE = 16_000_000
@@ -71,15 +71,30 @@ class Warehouse:
         the same. InputError is raised if the file exists and cannot be opened.
         """
         path = self.path(table)
-        if isinstance(path, ObjectPath):
-            return _read_inputs(path)
         try:
-            state = state_of(path)
+            state = None if isinstance(path, ObjectPath) else state_of(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise InputError(f"{unreadable(path, error)}.") from None
-        return _read_inputs(path) if state is None else _inputs_once(state)
+        try:
+            return _read_inputs(path) if state is None else _inputs_once(state)
+        except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
+            return None
+
+    def is_made_from(self, table: str, inputs: str) -> bool:
+        """Return whether the table was made from these inputs and has the bytes that were written, however large it is."""
+        if self.inputs(table) != inputs:
+            return False
+        path = self.path(table)
+        if isinstance(path, ObjectPath):
+            self._opened(table, [])
+        elif path.stat().st_size > WHOLE:
+            try:
+                check_file(path)
+            except (OSError, Damaged):
+                return False
+        return True
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
@@ -161,7 +176,7 @@ class Warehouse:
 
 
 def _read_inputs(path: Path) -> str | None:
-    """Return what `Warehouse.inputs` does, from the file as it is."""
+    """Return what `Warehouse.inputs` does, from the file as it is. Raise any exception if it is damaged."""
     try:
         if not isinstance(path, ObjectPath):
             path.open("rb").close()
@@ -169,16 +184,13 @@ def _read_inputs(path: Path) -> str | None:
         return None
     except OSError as error:
         raise InputError(f"{unreadable(path, error)}.") from None
-    try:
-        source = footer(path)
-        if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
-            content = path.read_bytes()
-            check(content)
-            source = pa.BufferReader(content)
-        metadata = pq.read_schema(source).metadata or {}
-        return metadata[_INPUTS].decode() if _INPUTS in metadata else None
-    except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
-        return None
+    source = footer(path)
+    if not isinstance(path, ObjectPath) and path.stat().st_size <= WHOLE:
+        content = path.read_bytes()
+        check(content)
+        source = pa.BufferReader(content)
+    metadata = pq.read_schema(source).metadata or {}
+    return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
 
 @lru_cache(maxsize=1 << 18)

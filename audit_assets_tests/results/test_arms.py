@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.hashing import digest
 from audit_assets.results.arms import ARMS
 from audit_assets.results.comparison import COMPARISON, PER_MODEL
@@ -49,6 +50,15 @@ def rows(audit: Workspace) -> Callable[..., pd.DataFrame]:
         )
 
     return of
+
+
+def test_the_images_of_an_arm_are_not_embedded_before_all_of_them_exist(audit: Workspace) -> None:
+    """A retired version has none of an artist who came later, until a run records that."""
+    path = audit.warehouse.path(audit.arm_tables(MODELS[0])[0])
+    content = path.read_bytes()
+    path.unlink()
+    assert not EmbeddingStage(audit).arms_done(MODELS[0])
+    path.write_bytes(content)
 
 
 def test_an_arm_that_brings_the_artists_about_still_works(rows: Callable[..., pd.DataFrame]) -> None:

@@ -13,6 +13,7 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterI
 from audit_assets.config import load_audit
 from audit_assets.defs.conditions import LATE
 from audit_assets.errors import InputError
+from audit_assets.generation.stage import ImitationStage
 from audit_assets.runs.driver import LOGGED_AGAIN, Driver, driver
 from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
 from audit_assets.warehouse.store import Warehouse
@@ -48,6 +49,12 @@ def in_words(before: str, after: str) -> Callable[[bytes], bytes]:
     return change
 
 
+def without_times(content: bytes) -> bytes:
+    manifest = json.loads(content)
+    assert manifest.pop("dated")
+    return json.dumps(manifest).encode()
+
+
 def without_a_time(content: bytes) -> bytes:
     manifest = json.loads(content)
     assert manifest["dated"]["measured"]
@@ -60,6 +67,7 @@ def test_each_step_runs_again_if_something_of_it_is_missing_or_altered(copied: P
         root = warehouse.root
         assert first_to_run(d) is None
         drawn = warehouse.values("imitations/miniature-1/nils-oduya", "image_sha256")[0]
+        drawn_first = ImitationStage(d.ws).first_images("miniature-1")[0]
         work = warehouse.values("reference_works/nils-oduya", "image_sha256")[0]
         page = next((root / "reports" / "artists").glob("*.html"))
         for file, change, step in [
@@ -83,6 +91,9 @@ def test_each_step_runs_again_if_something_of_it_is_missing_or_altered(copied: P
             (page, in_words("Auditor", "Author"), REPORT),
             (root / "manifests/miniature-1.json", None, REPORT),
             (root / "manifests/miniature-1.json", without_a_time, REPORT),
+            (root / "manifests/miniature-1.json", without_times, REPORT),
+            (root / "manifests/miniature-1.json", lambda b: b"{", REPORT),
+            (images.path(drawn_first), lambda b: b + b" ", EXPERIMENTS),
         ]:  # fmt: skip
             with changed(file, change):
                 assert first_to_run(d) == step, file
@@ -106,6 +117,23 @@ def test_a_result_that_is_another_or_recorded_as_wrong_runs_its_step_again(copie
 
 
 @pytest.mark.long
+def test_labels_that_are_no_unit_vectors_are_embedded_again(copied: Path) -> None:
+    with driver(copied) as d:
+        table = "label_embeddings/miniature-clip"
+        rows, inputs = d.ws.warehouse.read(table), d.ws.warehouse.inputs(table) or ""
+        d.ws.warehouse.write(table, rows.assign(embedding=[2 * e for e in rows["embedding"]]), inputs)
+        assert first_to_run(d) == CONTROL
+
+
+def test_the_database_says_again_what_happened_if_a_step_of_a_version_ran(copied: Path) -> None:
+    with driver(copied) as d:
+        marker = d.ws.warehouse.path("verified/verdicts/miniature-1")
+        marker.unlink()
+        d.run(next(s for s in d.audit_steps() if s.title == EXPERIMENTS))
+        assert marker.exists()
+        assert first_to_run(d) == DATABASE
+
+
 def test_what_dagster_does_not_know_or_knows_as_failed_is_run_again(copied: Path) -> None:
     with driver(copied) as d:
         for passed, step in ((False, DATABASE), (True, None)):
@@ -114,10 +142,25 @@ def test_what_dagster_does_not_know_or_knows_as_failed_is_run_again(copied: Path
             )
             d.instance.report_runless_asset_event(found)
             assert first_to_run(d) == step
+        lost = next(s for s in d.audit_steps() if s.title == EXPERIMENTS)
+        failing = d.ws.warehouse.path("rater_verdicts/miniature-1")
+        content = failing.read_bytes()
+        failing.unlink()
+        failing.mkdir()
+        with pytest.raises(Exception, match="rater_verdicts"):
+            d.run(lost)
+        failing.rmdir()
+        failing.write_bytes(content)
+        take_back(d.ws.warehouse, "results/miniature-1/ratings")
+        assert first_to_run(d) == EXPERIMENTS  # its last run failed, although every table is there
+        d.run(lost)
+        d.worked = False
+        assert first_to_run(d) is None
         for asset, step in [("sensitivity", EXPERIMENTS), ("model_comparison", COMPARISON), ("audit_report", REPORT)]:
             d.instance.wipe_assets([AssetKey(asset)])
             assert first_to_run(d) == step
             d.run(next(s for s in d.audit_steps() if s.title == step))
+            d.worked = False
             assert first_to_run(d) is None
 
 
