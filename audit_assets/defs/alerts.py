@@ -1,6 +1,6 @@
 """Alerts: a run or a check that failed, a verdict that changed, and a schedule that is on and does not run.
 
-The messages go where the environment says (`audit_assets/notify.py`). Without an address, both sensors skip. A sensor runs in Dagster's
+The messages go where the environment says (`defs/notify.py`). Without an address, both sensors skip. A sensor runs in Dagster's
 daemon, so nothing here notices that the daemon itself has ended.
 """
 
@@ -17,10 +17,10 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from audit_assets.defs.automation import weekly_reaudit
 from audit_assets.defs.conditions import LATE
+from audit_assets.defs.notify import Addresses, addresses, send
 from audit_assets.defs.publication import audit_database
 from audit_assets.defs.resources import AuditResource
 from audit_assets.errors import InputError
-from audit_assets.notify import Addresses, addresses, send
 
 NO_ADDRESS = "no AUDIT_ALERT_ variable names an address, so no alert is sent"
 ATTEMPTS = 2

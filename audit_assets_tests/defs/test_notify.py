@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_assets.defs.notify import MOST_LINES, Addresses, addresses, send
 from audit_assets.errors import InputError
-from audit_assets.notify import MOST_LINES, Addresses, addresses, send
 from audit_assets_tests.processes import free_port
 from audit_assets_tests.receivers import chat, mail_server
 
