@@ -13,6 +13,7 @@ from audit_assets.errors import InputError
 from audit_assets.runs.guard import guards
 
 APP = Path(__file__).with_name("app.py")
+SECONDS_TO_END = 3
 
 
 def serve(config: Path, port: int) -> None:
@@ -20,7 +21,10 @@ def serve(config: Path, port: int) -> None:
     import uvicorn  # comes with Dagster's webserver
 
     os.environ["AUDIT_CONFIG"] = str(config)
-    uvicorn.run(application(), host="127.0.0.1", port=port, log_level="warning")
+    # A page that is open in a browser does not keep the process from ending.
+    uvicorn.run(
+        application(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_END
+    )
 
 
 def application() -> Starlette:
