@@ -93,5 +93,6 @@ def test_one_work_and_few_names_are_said_and_settled(audit_of: Callable[..., Pat
     assert answers.loc["steers", "answer"] == "could not be tested"
     assert "37 more control names" in str(answers.loc["steers", "settle"])
     assert answers.loc["seen", "answer"] == "could not be tested"
-    assert "5 more works" in str(answers.loc["seen", "settle"])
-    assert "37 more control names" in planned
+    for lacking in ("5 more works", "37 more control names"):
+        assert lacking in str(answers.loc["seen", "settle"])
+        assert lacking in planned

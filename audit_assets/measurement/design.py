@@ -301,15 +301,19 @@ def _seen(design: Design) -> Statement:
             f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
         )  # fmt: skip
     unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
+    needed, able = perfect_imitator.FEWEST_WORKS, can_be_imitated(design)
+    alone = design.works[0] if design.artists == 1 else needed
+    few = f"{alone} works exist; the positive control needs {needed}.", f"{needed - alone} more works."
     if design.artists == 1 and unidentified:
         why = unidentified[0]
+        sentence = f"A perfect imitator must be identified too, and that cannot be tested. {why.sentence}"
+        lacks = alone < needed
         return Statement(
             asked,
             UNTESTED,
-            f"A perfect imitator must be identified too, and that cannot be tested. {why.sentence}",
-            why.settle,
+            f"{few[0]} {sentence}" if lacks else sentence,
+            f"{few[1]} {why.settle}" if lacks else why.settle,
         )
-    needed, able = perfect_imitator.FEWEST_WORKS, can_be_imitated(design)
     enough = [
         works
         for name, stratum in design.strata.items()
@@ -323,12 +327,7 @@ def _seen(design: Design) -> Statement:
             "other, or of one series, count as one.",
         )  # fmt: skip
     if design.artists == 1:
-        have_now = design.works[0]
-        return Statement(
-            asked, UNTESTED,
-            f"{have_now} works exist; the positive control needs {needed}. Only 'imitated' could be a verdict.",
-            f"{needed - have_now} more works.",
-        )  # fmt: skip
+        return Statement(asked, UNTESTED, f"{few[0]} Only 'imitated' could be a verdict.", few[1])
     without = design.artists - len(enough)
     lacking = f"have fewer than {needed} works or cannot be matched"
     if unidentified:

@@ -131,7 +131,7 @@ def evidence(
         if has_text and steers is None:
             steers = Finding(UNTESTED, "No image could be classified.", settle="Images that show something.")
         if seen is not None and steers is not None and steers.answer == UNTESTED:
-            seen = _unseen_without_identification(steers)
+            seen = _unseen_without_identification(seen, steers)
         if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
             found_withheld = withheld(ws, model, subject, int(copies.get(subject, 0)))
             steers = identified_but_for(steers, name, found_withheld)
@@ -244,13 +244,16 @@ def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
     return Finding(YES if perfect.auditable[i] else NO, f"{said}).", called, called)
 
 
-def _unseen_without_identification(steers: Finding) -> Finding:
-    """The third answer if identification could not be tested: a perfect imitator would have to pass it too."""
-    return Finding(
-        UNTESTED,
-        f"A perfect imitator must be identified too, and that could not be tested. {steers.reason}",
-        settle=steers.settle,
-    )
+def _unseen_without_identification(seen: Finding, steers: Finding) -> Finding:
+    """The third answer if identification could not be tested: a perfect imitator would have to pass it too.
+
+    What else the positive control lacks, such as works, is said as well.
+    """
+    why = f"A perfect imitator must be identified too, and that could not be tested. {steers.reason}"
+    if seen.answer != UNTESTED:
+        return Finding(UNTESTED, why, settle=steers.settle)
+    settle = " ".join(dict.fromkeys([seen.settle, steers.settle]))
+    return Finding(UNTESTED, f"{seen.reason} {why}", settle=settle)
 
 
 def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:
