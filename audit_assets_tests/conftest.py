@@ -22,6 +22,8 @@ MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 
 MADE_ONCE = ("both_versions", "audited", "simulated")
 """Fixtures that one process makes, in half a minute or more, while the others wait."""
+LONG = 40
+"""A long test takes about as long as so many others. Large files come first, so that no process is left alone with one at the end."""
 
 
 @pytest.hookimpl(trylast=True)  # after the tests that are not asked for are gone
@@ -30,17 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
+    size = {file: sum(LONG if i.get_closest_marker("long") else 1 for i in own) for file, own in files.items()}
     asked = {file: {name for item in own for name in getattr(item, "fixturenames", ())} for file, own in files.items()}
     needed = {file: next((name for name in MADE_ONCE if name in names), "") for file, names in asked.items()}
     first = {
-        name: min((f for f in files if needed[f] == name), key=lambda f: len(files[f]), default=None)
-        for name in MADE_ONCE
+        name: min((f for f in files if needed[f] == name), key=lambda f: size[f], default=None) for name in MADE_ONCE
     }
     maker = first["both_versions"] or first["audited"]
     later = ("", "audited", "both_versions", "simulated")
     order = sorted(
         files,
-        key=lambda f: (f != maker, needed[f] != "", f != first["simulated"], later.index(needed[f]), -len(files[f])),
+        key=lambda f: (f != maker, needed[f] != "", f != first["simulated"], later.index(needed[f]), -size[f]),
     )
     items[:] = [item for file in order for item in files[file]]
 
