@@ -36,6 +36,8 @@ def s3_server(bucket: str) -> Iterator[tuple[dict[str, str], Any]]:
             aws_secret_access_key="test",
         )
         client.create_bucket(Bucket=bucket)
+        for left in keys(client, bucket):  # all servers of a process share what they hold
+            client.delete_object(Bucket=bucket, Key=left)
         yield environment, client
     finally:
         server.stop()
