@@ -1,6 +1,8 @@
 """The web server of the image browser: the app, its small pictures, and the same guard as the Dagster UI has."""
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -21,10 +23,13 @@ def serve(config: Path, port: int) -> None:
     import uvicorn  # comes with Dagster's webserver
 
     os.environ["AUDIT_CONFIG"] = str(config)
-    # A page that is open in a browser does not keep the process from ending.
-    uvicorn.run(
-        application(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_END
-    )
+    served = application()
+    with suppress(KeyboardInterrupt):
+        uvicorn.run(served, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_END)
+    # For a page that was open, a thread of marimo waits for the next message, and Python would wait for this thread for ever.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def application() -> Starlette:
