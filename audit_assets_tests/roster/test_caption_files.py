@@ -7,6 +7,7 @@ import io
 import json
 import resource
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
@@ -250,6 +251,13 @@ def test_json_lines_are_read_as_they_were_written(
     assert texts(path) == [text for _, text in rows]
 
 
+def _is_utf8(content: bytes) -> bool:
+    with suppress(UnicodeDecodeError):
+        content.decode("utf-8")
+        return True
+    return False
+
+
 LATIN = st.text(
     st.characters(codec="cp1252", exclude_categories=["Cc"], exclude_characters="\x81\x8d\x8f\x90\x9d"), max_size=9
 )
@@ -261,6 +269,8 @@ def test_a_file_in_windows_1252_is_read_once_the_encoding_is_named(
     tmp_path: Path, names: list[str], suffix: str
 ) -> None:
     names = [name.replace('"', "").replace(",", "") for name in names]
+    # Letters that are UTF-8 as well, such as "Â" before a hard space, are refused if they are most of a file's.
+    assume(not any(not name.isascii() and _is_utf8(name.encode("cp1252")) for name in names))
     if suffix == ".jsonl":
         content = "".join(json.dumps({"url": "u", "text": f"by {n}"}, ensure_ascii=False) + "\n" for n in names)
     else:
