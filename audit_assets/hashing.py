@@ -15,9 +15,10 @@ _TICK = 3.0
 
 
 class State(NamedTuple):
-    """This tells a file or folder on disk from what it was before, or will be after a change.
+    """This identifies a file or folder as it is. If it changes, its state is another.
 
-    Nobody can set the time of change (ctime). What lies in the folders of a folder is not part of its state.
+    No program can set the time of change (ctime), unless it sets the machine's clock. A folder's state covers the names in
+    it, and neither the content of its files nor what lies in its folders.
     """
 
     path: str
@@ -28,7 +29,7 @@ class State(NamedTuple):
 
 
 def state_of(path: Path) -> State | None:
-    """Return the state of a file or folder. It is None just after a change, since the next change may leave the times as they are.
+    """Return the state of a file or folder. It is None for some seconds after a change: a second change may leave the times as they are.
 
     OSError is raised if it does not exist, or nobody may look at it.
     """

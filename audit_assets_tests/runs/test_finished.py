@@ -12,12 +12,9 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterI
 
 from audit_assets.config import load_audit
 from audit_assets.defs.conditions import LATE
-from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.runs.driver import LOGGED_AGAIN, Driver, driver
 from audit_assets.warehouse.left_out import MODEL, LeftOut, leave_out, take_back
-from audit_assets.warehouse.store import Warehouse
-from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
 IMITATIONS, CONTROL, EXPERIMENTS = "imitations of miniature-1", "positive control", "experiments on miniature-1"
@@ -116,7 +113,6 @@ def test_a_result_that_is_another_or_recorded_as_wrong_runs_its_step_again(copie
         assert first_to_run(d) is None
 
 
-@pytest.mark.long
 def test_labels_that_are_no_unit_vectors_are_embedded_again(copied: Path) -> None:
     with driver(copied) as d:
         table = "label_embeddings/miniature-clip"
@@ -134,6 +130,7 @@ def test_the_database_says_again_what_happened_if_a_step_of_a_version_ran(copied
         assert first_to_run(d) == DATABASE
 
 
+@pytest.mark.long
 def test_what_dagster_does_not_know_or_knows_as_failed_is_run_again(copied: Path) -> None:
     with driver(copied) as d:
         for passed, step in ((False, DATABASE), (True, None)):
@@ -194,15 +191,3 @@ def test_a_second_run_starts_only_the_runs_that_read_what_people_write(copied: P
     before = runs()
     drive(copied)
     assert runs() == before + 3
-
-
-def test_a_table_that_went_after_it_was_read_is_missed(copied: Path) -> None:
-    warehouse = Workspace.open(copied).warehouse
-    assert warehouse.inputs("subjects") == warehouse.inputs("subjects")
-    kept = Warehouse(warehouse.root).path("subjects")
-    kept.rename(kept.with_suffix(".away"))
-    assert warehouse.inputs("subjects") is None
-    kept.mkdir()
-    assert warehouse.inputs("subjects") is None
-    with pytest.raises(InputError, match=r"subjects\.parquet"):
-        warehouse.read("subjects")
