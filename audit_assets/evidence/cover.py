@@ -1,7 +1,7 @@
 """Fill the block of every page from the manifests: who made the audit, of what, when, with which root, and how to check it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,19 @@ def stamp(ws: Workspace) -> None:
 
 
 def fill(ws: Workspace) -> None:
-    for page, new in _changed(ws):
+    for page, new in _changed(_expected(ws)):
         with whole(page) as file:
             file.write_bytes(new)
 
 
 def is_stamped(ws: Workspace) -> bool:
     """Say whether the block of every page says what the manifests say, so that `stamp` would write nothing."""
-    return next(_changed(ws), None) is None
+    return next(_changed(_expected(ws)), None) is None
 
 
-def _changed(ws: Workspace) -> Iterator[tuple[Path, bytes]]:
-    """Give each page whose block says something else than the manifests, and its content with the right block."""
-    for page, text in _expected(ws).items():
+def _changed(blocks: Mapping[Path, str]) -> Iterator[tuple[Path, bytes]]:
+    """Give each page that has another block than it should have, and its content with the right one."""
+    for page, text in blocks.items():
         content = page.read_bytes()
         if (new := filled(content, text)) != content:
             yield page, new
@@ -54,16 +54,13 @@ def with_block(ws: Workspace, page: bytes, models: Sequence[str] = ()) -> bytes:
 def check(ws: Workspace, manifest: Manifest) -> Check:
     """Compare the block of every page with what the manifests say."""
     found = Check("cover blocks")
-    pages = 0
-    for page, text in _expected(ws).items():
-        content = page.read_bytes()
-        pages += 1
-        if filled(content, text) != content:
-            found.findings.append(
-                f"{page}: its cover block does not say what the manifest of {manifest.model_version} and the others say; `audit-assets report` writes it anew"
-            )
-    found.seen = count(pages, "pages")
-    prints = sum(1 for folder in {page.parent for page in _expected(ws)} for _ in folder.glob("*.pdf"))
+    pages = _expected(ws)
+    for page, _ in _changed(pages):
+        found.findings.append(
+            f"{page}: its cover block does not say what the manifest of {manifest.model_version} and the others say; `audit-assets report` writes it anew"
+        )
+    found.seen = count(len(pages), "pages")
+    prints = sum(1 for folder in {page.parent for page in pages} for _ in folder.glob("*.pdf"))
     if prints:
         found.unchecked.append(f"{count(prints, 'PDFs')} of pages: a print is not compared with its page, word by word")
     if not pages:
