@@ -132,7 +132,8 @@ def matching_findings(
 
     In the rows without a control, each p-value must lie between its floor and 1, and no unreachable result may be
     significant. The check adjusts the p-values again within their ``family`` (the columns that rows of one family
-    share), and derives significance again from the adjusted p-value. It also counts the summary again.
+    share), and derives significance again from the adjusted p-value. It also counts the summary again. In the rows with a
+    control too, each p-value must lie above 0 and not above 1.
     """
     rows = per_subject[(per_subject["control"] == "none") & per_subject["subject"].notna()].reset_index(drop=True)
     p, floor, adjusted, significant, auc = (
@@ -161,7 +162,7 @@ def matching_findings(
         if bad.any()
     ]
     if impossible.any():
-        found.append(f"{int(impossible.sum())} p-values are 0 or below, or above 1.")
+        found.append(f"In {int(impossible.sum())} rows, of controls too, the p-value is not above 0 and at most 1.")
     try:
         counted = matching.matching_summary(per_subject)
     except ValueError as error:

@@ -238,6 +238,15 @@ def test_a_changed_cell_of_a_matching_row_is_found(column: str, value: float | b
     assert any(finding in sentence for sentence in matching_findings(rows, summary_rows))
 
 
+@pytest.mark.parametrize(("p", "wrong"), [(0.0, True), (-0.1, True), (1.5, True), (1.0, False), (np.nan, False)])
+def test_an_impossible_p_value_of_a_control_is_found_and_one_that_was_not_tested_is_none(p: float, wrong: bool) -> None:
+    rows, _ = matched()
+    control = rows[rows["subject"] == "a3"].assign(control="reassigned", p_value=p)
+    both = pd.concat([rows, control], ignore_index=True)
+    found = [sentence for sentence in matching_findings(both, matching_summary(both)) if "of controls too" in sentence]
+    assert bool(found) is wrong
+
+
 def test_a_changed_matching_summary_is_found() -> None:
     rows, _ = matched()
     better = matching_summary(rows)
