@@ -17,7 +17,7 @@ from audit_assets.roster.homes import file_hashes, names_of, shared, unread_tabl
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.stage import RosterStage
 from audit_assets.roster.subjects import CONTROL_KINDS, prompted
-from audit_assets.warehouse.notes import WORKS, keep_notes
+from audit_assets.warehouse.notes import WORKS, keep_notes, notes_on
 from audit_assets.workspace import Workspace
 
 GROUP: dict[str, Any] = {"group_name": "roster", "owners": ["team:audit"], "code_version": str(roster.VERSION)}
@@ -252,9 +252,10 @@ def subjects(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Mate
     ws.warehouse.write("unread_works", rows, digest([rows.to_json(), references.VERSION]))
     twice = shared(file_hashes(works.files), names_of(ws.audit, table))
     keep_notes(ws.warehouse, WORKS, twice, ws.audit.base)
+    # What is published of the folders counts too: the automation makes nothing again if this is as it was.
     return finished(
         table,
-        ws.warehouse.inputs("subjects") or "",
+        digest(ws.warehouse.all_inputs(["subjects", "unread_works", notes_on(WORKS)])),
         published="subjects",
         checks=[
             checked("controls_are_present", problems, warn=True, controls=controls),

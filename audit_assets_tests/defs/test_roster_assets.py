@@ -203,6 +203,25 @@ def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path
     assert named(d)["Ada Brandvold"] == 4
 
 
+def test_subjects_are_others_for_what_follows_if_a_file_is_not_read(make: Make, tmp_path: Path) -> None:
+    """What is published names the file, so it must be published again. Made again as they were, they are the same."""
+    shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS])
+    works = tmp_path / "works"
+    works.mkdir()
+
+    def version() -> str | None:
+        d = run_roster(make(references=str(works)))
+        event = d.instance.get_latest_materialization_event(AssetKey("subjects"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return (event.asset_materialization.tags or {}).get("dagster/data_version")
+
+    first = version()
+    assert version() == first
+    (works / "Nobody Known").mkdir()
+    assert version() != first
+
+
 @pytest.mark.long
 def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Path) -> None:
     whole = shard(tmp_path, "whole.parquet", [f"by {name}" for name in ARTISTS] * 100).read_bytes()
