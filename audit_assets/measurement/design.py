@@ -291,8 +291,12 @@ def _towards(design: Design) -> list[Statement]:
 def _seen(design: Design) -> Statement:
     asked = "Can the audit tell whether it would have seen a perfect imitator?"
     tests = _tests(design)
+    unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
     if not any(test.possible for test in tests.values()):
-        return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(s.settle for s in _towards(design)))
+        wanted = " ".join(dict.fromkeys(one.settle for one in unidentified))
+        # Identification needs more control names than matching does, so it is enough to ask for those.
+        more = [s.settle for s in _towards(design) if not ("control names" in s.settle and "control names" in wanted)]
+        return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(dict.fromkeys([*more, wanted])).strip())
     if not design.has_text and any(test.test == NAME_TEST for test in tests.values()):
         return Statement(
             asked, UNTESTED,
@@ -300,19 +304,13 @@ def _seen(design: Design) -> Statement:
             "other by the hand or because they are real. Only 'imitated' could be a verdict.",
             f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
         )  # fmt: skip
-    unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
     needed, able = perfect_imitator.FEWEST_WORKS, can_be_imitated(design)
-    alone = design.works[0] if design.artists == 1 else needed
-    few = f"{alone} works exist; the positive control needs {needed}.", f"{needed - alone} more works."
+    few = _few_works(design.works[0], needed) if design.artists == 1 and design.works[0] < needed else None
     if design.artists == 1 and unidentified:
-        why = unidentified[0]
-        sentence = f"A perfect imitator must be identified too, and that cannot be tested. {why.sentence}"
-        lacks = alone < needed
+        why = f"A perfect imitator must be identified too, and that cannot be tested. {unidentified[0].sentence}"
+        lacking = few or ("", "")
         return Statement(
-            asked,
-            UNTESTED,
-            f"{few[0]} {sentence}" if lacks else sentence,
-            f"{few[1]} {why.settle}" if lacks else why.settle,
+            asked, UNTESTED, f"{lacking[0]} {why}".strip(), f"{lacking[1]} {unidentified[0].settle}".strip()
         )
     enough = [
         works
@@ -326,19 +324,23 @@ def _seen(design: Design) -> Statement:
             asked, YES, f"{have} exist, {needed} are needed: one half stands in for images. Works that are copies of each "
             "other, or of one series, count as one.",
         )  # fmt: skip
-    if design.artists == 1:
+    if few is not None:
         return Statement(asked, UNTESTED, f"{few[0]} Only 'imitated' could be a verdict.", few[1])
     without = design.artists - len(enough)
-    lacking = f"have fewer than {needed} works or cannot be matched"
-    if unidentified:
-        lacking = f"have fewer than {needed} works, cannot be matched, or cannot be identified"
+    cannot = "cannot be matched, or cannot be identified" if unidentified else "or cannot be matched"
     works = [f"{needed} works per artist."] if min(design.works) < needed else []
     unmatched = [one.settle for one in _towards(design) if one.answer != YES and not works]
     settle = dict.fromkeys([*works, *unmatched, *(one.settle for one in unidentified)])
     return Statement(
         asked, NO if enough else UNTESTED,
-        f"{without} of {design.artists} artists {lacking}; none of them can be 'not shown to be imitated'.", " ".join(settle),
+        f"{without} of {design.artists} artists have fewer than {needed} works, {cannot}; none of them can be 'not shown to be imitated'.", " ".join(settle),
     )  # fmt: skip
+
+
+def _few_works(works: int, needed: int) -> tuple[str, str]:
+    """The sentence on too few works, and how many more are needed."""
+    have, more = ("work" if n == 1 else "works" for n in (works, needed - works))
+    return f"The artist has {works} {have}; the positive control needs {needed}.", f"{needed - works} more {more}."
 
 
 def can_be_imitated(design: Design) -> dict[str, bool]:

@@ -20,7 +20,7 @@ from audit_assets.measurement.answers import (
 )
 from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_discoveries
 from audit_assets.measurement.name_controls import RANKS
-from audit_assets.measurement.perfect_imitator import PerfectImitator
+from audit_assets.measurement.perfect_imitator import FEWEST_WORKS, PerfectImitator
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.beside_names import COUNTED, in_both_ranks
@@ -114,6 +114,7 @@ def evidence(
             tested[subject] = {
                 "towards": _towards(match, filtered, i, at, len(members), alpha, subject in output),
                 "seen": _seen(perfect, needed, i),
+                "few_works": perfect.independent[i] < FEWEST_WORKS,
                 "test": match.test[i],
                 "p_value": match.p[i],
                 "q_value": filtered.q_value[at] if len(members) > 1 else np.nan,
@@ -131,7 +132,7 @@ def evidence(
         if has_text and steers is None:
             steers = Finding(UNTESTED, "No image could be classified.", settle="Images that show something.")
         if seen is not None and steers is not None and steers.answer == UNTESTED:
-            seen = _unseen_without_identification(seen, steers)
+            seen = _unseen_without_identification(steers, seen if more.get("few_works") else None)
         if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
             found_withheld = withheld(ws, model, subject, int(copies.get(subject, 0)))
             steers = identified_but_for(steers, name, found_withheld)
@@ -244,16 +245,16 @@ def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
     return Finding(YES if perfect.auditable[i] else NO, f"{said}).", called, called)
 
 
-def _unseen_without_identification(seen: Finding, steers: Finding) -> Finding:
+def _unseen_without_identification(steers: Finding, works: Finding | None) -> Finding:
     """The third answer if identification could not be tested: a perfect imitator would have to pass it too.
 
-    What else the positive control lacks, such as works, is said as well.
+    `works` is the answer if there are too few works as well. What it asks for then does not settle the question alone.
     """
     why = f"A perfect imitator must be identified too, and that could not be tested. {steers.reason}"
-    if seen.answer != UNTESTED:
+    if works is None:
         return Finding(UNTESTED, why, settle=steers.settle)
-    settle = " ".join(dict.fromkeys([seen.settle, steers.settle]))
-    return Finding(UNTESTED, f"{seen.reason} {why}", settle=settle)
+    wanted = works.settle.replace(" would settle it", "")
+    return Finding(UNTESTED, f"{works.reason} {why}", settle=f"{wanted} {steers.settle}")
 
 
 def _no_matrix(no_images: bool) -> tuple[Finding, Finding]:

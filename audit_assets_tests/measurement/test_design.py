@@ -77,6 +77,8 @@ def test_a_plan_for_one_artist_speaks_of_one_artist(design: Design) -> None:
         (one(background=0, names=12, has_text=False), "resemble", UNTESTED, "7 more control names of locale it_IT."),
         (one(names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT."),
         (one(4), "perfect imitator", UNTESTED, "2 more works."),
+        (one(5), "perfect imitator", UNTESTED, "1 more work."),
+        (one(1, names=12), "perfect imitator", UNTESTED, "5 more works. 37 more control names of locale it_IT."),
         (one(background=3, has_text=False), "perfect imitator", UNTESTED, "Works of 2 more background artists."),
         (one(background=5, has_text=False), "perfect imitator", YES, ""),
         (one(4), "called imitated", YES, ""),
@@ -89,6 +91,13 @@ def test_what_one_artist_lacks_is_stated_with_its_remedy(
     found = said(design, question)
     assert found.answer == answer
     assert settle in found.settle
+
+
+def test_works_are_asked_for_only_if_they_lack() -> None:
+    enough, few = (said(one(works, names=12), "perfect imitator") for works in (10, 1))
+    assert enough.settle == "37 more control names of locale it_IT."
+    assert "positive control needs" not in enough.sentence
+    assert few.sentence.startswith("The artist has 1 work; the positive control needs 6. A perfect imitator must")
 
 
 def test_an_artist_without_background_is_matched_by_names_alone_and_the_plan_says_so() -> None:
