@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from audit_assets.errors import InputError, unreadable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _TICK = 3.0
 """Seconds. Every usual filesystem records the time of a change more finely."""
 
@@ -28,15 +31,38 @@ class State(NamedTuple):
     ctime_ns: int
 
 
-def state_of(path: Path) -> State | None:
-    """Return the state of a file or folder. It is None for some seconds after a change: a second change may leave the times as they are.
-
-    OSError is raised if it does not exist, or nobody may look at it.
-    """
+def _state_of(path: Path) -> State | None:
+    """Return the state of a file or folder. It is None for some seconds after a change: a second change may leave the times as they are."""
     stat = os.stat(path)
     if abs(time.time() - max(stat.st_mtime, stat.st_ctime)) < _TICK:
         return None
     return State(os.fspath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def once_while_unchanged(most: int) -> Callable[[Callable[Concatenate[Path, P], T]], Callable[Concatenate[Path, P], T]]:
+    """Decorate a function that reads a local file or folder: a process keeps what it returned for `most` states.
+
+    The caller must not change what it gets. If the path cannot be looked at, the function is called, and says why.
+    """
+
+    def decorated(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+        @lru_cache(maxsize=most)
+        def kept(state: State, *args: P.args, **kwargs: P.kwargs) -> T:
+            return read(Path(state.path), *args, **kwargs)
+
+        @wraps(read)
+        def asked(path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                state = _state_of(path)
+            except OSError:
+                state = None
+            if state is None:
+                return read(path, *args, **kwargs)
+            return kept(state, *args, **kwargs)  # type: ignore[arg-type]  # the further arguments can be hashed
+
+        return asked
+
+    return decorated
 
 
 def digest(value: Any) -> str:
@@ -51,18 +77,16 @@ def sha256(file: Path) -> str:
 
 
 def sha256_once(file: Path) -> str:
-    """Return the hash of a local file's bytes.
+    """Return the hash of a local file's bytes, which a process reads once while the file is unchanged.
 
-    A process reads the file once while its size and its time of change stay the same. Evidence is checked with
-    ``sha256``, because a forger can set the time of change. InputError is raised if the file cannot be read.
+    InputError is raised if the file cannot be read.
     """
     try:
-        stat = file.stat()
-        return _sha256_once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
+        return _sha256_once(file)
     except OSError as error:
         raise InputError(f"{unreadable(file, error)}.") from None
 
 
-@lru_cache(maxsize=65536)
-def _sha256_once(file: str, size: int, mtime_ns: int) -> str:
-    return sha256(Path(file))
+@once_while_unchanged(65536)
+def _sha256_once(file: Path) -> str:
+    return sha256(file)

@@ -28,7 +28,6 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ import pandas as pd
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
-from audit_assets.hashing import State, state_of
+from audit_assets.hashing import once_while_unchanged
 from audit_assets.roster.artist_rows import COLUMNS, FolderRow, OneRow, Row
 from audit_assets.roster.name_forms import numbered
 from audit_assets.roster.normalise import tokens
@@ -93,7 +92,7 @@ def notes_of(audit: Audit) -> list[str]:
 
 def notes_on(path: str | os.PathLike[str]) -> list[str]:
     """`notes_of` for the table at `path`. Raises InputError as ``read_artists``."""
-    return list(_known(Path(path))[1])
+    return list(_read(Path(path))[1])
 
 
 def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -103,23 +102,10 @@ def read_artists(path: str | os.PathLike[str]) -> pd.DataFrame:
     (`opted_out` is never null); every other column holds strings, empty if unknown. Raises InputError that names file, row
     (the line of the file; the header is 1) and column.
     """
-    return _known(Path(path))[0].copy()
+    return _read(Path(path))[0].copy()
 
 
-def _known(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table and its notes. A process reads the file once while it stays as it is."""
-    try:
-        state = state_of(path)
-    except OSError:
-        state = None
-    return _read(path) if state is None else _read_once(state)
-
-
-@lru_cache(maxsize=8)
-def _read_once(state: State) -> tuple[pd.DataFrame, list[str]]:
-    return _read(Path(state.path))
-
-
+@once_while_unchanged(8)
 def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, notes = list[dict[str, Any]](), list[str]()
     first_line: dict[tuple[str, ...], tuple[int, str]] = {}

@@ -4,16 +4,14 @@ The stage of real works, `plan`, `init` and `check` take this from here. A run c
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
 
-from audit_assets.errors import InputError, unreadable
-from audit_assets.hashing import sha256_once
+from audit_assets.errors import InputError
+from audit_assets.hashing import once_while_unchanged, sha256_once
 from audit_assets.untrusted.images import open_image
 from audit_assets.warehouse.images import is_blank
 
@@ -64,19 +62,11 @@ def _works(files: Sequence[Path]) -> list[tuple[str, str]]:
         return list(threads.map(_work, files))
 
 
+@once_while_unchanged(65536)
 def _work(file: Path) -> tuple[str, str]:
-    """The hash of a work's pixels and size, or why there is none. A process decodes a file once while it does not change."""
+    """The hash of a work's pixels and size, or why there is none."""
     try:
-        stat = file.stat()
-    except OSError as error:
-        return "", f"{unreadable(file, error)}."
-    return _once(os.fspath(file), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=65536)
-def _once(file: str, size: int, mtime_ns: int) -> tuple[str, str]:
-    try:
-        image = open_work(Path(file)).convert("RGB")
+        image = open_work(file).convert("RGB")
     except InputError as error:
         return "", str(error)
     return hashlib.sha256(str(image.size).encode() + image.tobytes()).hexdigest(), ""

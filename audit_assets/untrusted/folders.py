@@ -12,12 +12,11 @@ import re
 import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from audit_assets.errors import InputError, unreadable
-from audit_assets.hashing import State, state_of
+from audit_assets.hashing import once_while_unchanged
 from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.untrusted.images import HEIC_IS_READ, NEEDS_HEIC, check_header
 
@@ -60,8 +59,7 @@ def contents(own: Path, *, check: bool = True) -> Contents:
     if check and own.is_symlink():
         raise InputError(f"{own}: is a link; copy the file itself into the folder.")
     try:
-        state = state_of(own)
-        found = _sorted(own, check) if state is None else _sorted_once(state, check)
+        found = _sorted(own, check)
     except OSError as error:
         if check:
             raise InputError(f"{unreadable(error.filename or own, error)}.") from None
@@ -69,11 +67,7 @@ def contents(own: Path, *, check: bool = True) -> Contents:
     return Contents(list(found.images), list(found.unread), list(found.droppings))
 
 
-@lru_cache(maxsize=1 << 14)
-def _sorted_once(state: State, check: bool) -> Contents:
-    return _sorted(Path(state.path), check)
-
-
+@once_while_unchanged(1 << 14)
 def _sorted(own: Path, check: bool) -> Contents:
     found = Contents([], [], [])
     for file in sorted(own.iterdir()):

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError, unreadable
-from audit_assets.hashing import State, sha256, sha256_once, state_of
+from audit_assets.hashing import once_while_unchanged, sha256, sha256_once
 from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, check_file, sealed
@@ -67,18 +66,11 @@ class Warehouse:
         """Return the hash of what the table was made from.
 
         It is None if the table is missing or damaged, so that it is made again. In files larger than WHOLE, and in
-        objects in S3, only the footer is checked. A process reads a local file once while its state stays
-        the same. InputError is raised if the file exists and cannot be opened.
+        objects in S3, only the footer is checked. A process reads a local file once while it is unchanged. InputError is raised if the file exists and cannot be opened.
         """
         path = self.path(table)
         try:
-            state = None if isinstance(path, ObjectPath) else state_of(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise InputError(f"{unreadable(path, error)}.") from None
-        try:
-            return _read_inputs(path) if state is None else _inputs_once(state)
+            return _read_inputs(path) if isinstance(path, ObjectPath) else _inputs_once(path)
         except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
             return None
 
@@ -193,9 +185,9 @@ def _read_inputs(path: Path) -> str | None:
     return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
 
-@lru_cache(maxsize=1 << 18)
-def _inputs_once(state: State) -> str | None:
-    return _read_inputs(Path(state.path))
+@once_while_unchanged(1 << 18)
+def _inputs_once(path: Path) -> str | None:
+    return _read_inputs(path)
 
 
 def _described(table: pa.Table) -> tuple[list[str], list[pa.DataType], dict[str, str] | None]:
