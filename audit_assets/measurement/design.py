@@ -18,6 +18,7 @@ from audit_assets.measurement import (
     own_cell,
     own_cell_companions,
     perfect_imitator,
+    remedies,
     similarities,
     versions,
 )
@@ -292,11 +293,13 @@ def _seen(design: Design) -> Statement:
     asked = "Can the audit tell whether it would have seen a perfect imitator?"
     tests = _tests(design)
     unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
+    needed, alone = perfect_imitator.FEWEST_WORKS, design.artists == 1
+    few = remedies.of_few_works(design.works[0], needed) if alone and design.works[0] < needed else ("", "")
+    lacking = [few[1], *(one.settle for one in unidentified)]
     if not any(test.possible for test in tests.values()):
-        wanted = " ".join(dict.fromkeys(one.settle for one in unidentified))
-        # Identification needs more control names than matching does, so it is enough to ask for those.
-        more = [s.settle for s in _towards(design) if not ("control names" in s.settle and "control names" in wanted)]
-        return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(dict.fromkeys([*more, wanted])).strip())
+        unmatched = [one.settle for one in _towards(design) if one.answer != YES]
+        said = f"Nothing can be matched. {few[0]}".strip()
+        return Statement(asked, UNTESTED, said, remedies.joined([*lacking, *unmatched]))
     if not design.has_text and any(test.test == NAME_TEST for test in tests.values()):
         return Statement(
             asked, UNTESTED,
@@ -304,14 +307,10 @@ def _seen(design: Design) -> Statement:
             "other by the hand or because they are real. Only 'imitated' could be a verdict.",
             f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
         )  # fmt: skip
-    needed, able = perfect_imitator.FEWEST_WORKS, can_be_imitated(design)
-    few = _few_works(design.works[0], needed) if design.artists == 1 and design.works[0] < needed else None
-    if design.artists == 1 and unidentified:
+    able = can_be_imitated(design)
+    if alone and unidentified:
         why = f"A perfect imitator must be identified too, and that cannot be tested. {unidentified[0].sentence}"
-        lacking = few or ("", "")
-        return Statement(
-            asked, UNTESTED, f"{lacking[0]} {why}".strip(), f"{lacking[1]} {unidentified[0].settle}".strip()
-        )
+        return Statement(asked, UNTESTED, f"{few[0]} {why}".strip(), remedies.joined(lacking))
     enough = [
         works
         for name, stratum in design.strata.items()
@@ -319,28 +318,22 @@ def _seen(design: Design) -> Statement:
         if works >= needed and able[name] and i not in stratum.unread
     ]
     if len(enough) == design.artists:
-        have = f"{enough[0]} works" if design.artists == 1 else f"At least {min(enough)} works per artist"
+        have = f"{enough[0]} works" if alone else f"At least {min(enough)} works per artist"
         return Statement(
             asked, YES, f"{have} exist, {needed} are needed: one half stands in for images. Works that are copies of each "
             "other, or of one series, count as one.",
         )  # fmt: skip
-    if few is not None:
+    if few[0]:
         return Statement(asked, UNTESTED, f"{few[0]} Only 'imitated' could be a verdict.", few[1])
     without = design.artists - len(enough)
     cannot = "cannot be matched, or cannot be identified" if unidentified else "or cannot be matched"
     works = [f"{needed} works per artist."] if min(design.works) < needed else []
     unmatched = [one.settle for one in _towards(design) if one.answer != YES and not works]
-    settle = dict.fromkeys([*works, *unmatched, *(one.settle for one in unidentified)])
+    settle = remedies.joined([*works, *unmatched, *lacking])
     return Statement(
         asked, NO if enough else UNTESTED,
-        f"{without} of {design.artists} artists have fewer than {needed} works, {cannot}; none of them can be 'not shown to be imitated'.", " ".join(settle),
+        f"{without} of {design.artists} artists have fewer than {needed} works, {cannot}; none of them can be 'not shown to be imitated'.", settle,
     )  # fmt: skip
-
-
-def _few_works(works: int, needed: int) -> tuple[str, str]:
-    """The sentence on too few works, and how many more are needed."""
-    have, more = ("work" if n == 1 else "works" for n in (works, needed - works))
-    return f"The artist has {works} {have}; the positive control needs {needed}.", f"{needed - works} more {more}."
 
 
 def can_be_imitated(design: Design) -> dict[str, bool]:
@@ -371,7 +364,7 @@ def _verdict(design: Design) -> Statement:
     who = "" if design.artists == 1 else f"{cannot} of {design.artists} artists cannot: "
     return Statement(
         asked, NO, who + " ".join(dict.fromkeys(one.sentence for one in missing)),
-        " ".join(dict.fromkeys(one.settle for one in missing)),
+        remedies.joined(one.settle for one in missing),
     )  # fmt: skip
 
 
@@ -392,7 +385,9 @@ def _single(design: Design) -> Statement:
     asked = "Can one imitated artist be found if no other is?"
     floor = smallest_p(design)
     if np.isnan(floor):
-        return Statement(asked, UNTESTED, "Nothing can be matched.", " ".join(s.settle for s in _towards(design)))
+        return Statement(
+            asked, UNTESTED, "Nothing can be matched.", remedies.joined(s.settle for s in _towards(design))
+        )
     fewest = fewest_imitated(design)
     least = f"All {_artists(design.matched)} with works are adjusted together, so q can be as small as {floor * design.matched:.1e}"
     if fewest == 1:

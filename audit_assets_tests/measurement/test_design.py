@@ -93,6 +93,15 @@ def test_what_one_artist_lacks_is_stated_with_its_remedy(
     assert settle in found.settle
 
 
+def test_all_that_lacks_is_asked_for_at_once_and_no_number_of_names_twice() -> None:
+    """Without other artists, matching needs 19 names, and identification 49."""
+    design = one(1, names=12, background=0)
+    seen, verdict = (said(design, words) for words in ("perfect imitator", "called imitated"))
+    assert seen.settle == "5 more works. 37 more control names of locale it_IT."
+    assert verdict.settle == "37 more control names of locale it_IT."
+    assert said(one(0, background=0), "perfect imitator").settle == "6 more works. Works of this artist."
+
+
 def test_works_are_asked_for_only_if_they_lack() -> None:
     enough, few = (said(one(works, names=12), "perfect imitator") for works in (10, 1))
     assert enough.settle == "37 more control names of locale it_IT."
