@@ -71,32 +71,39 @@ def placements(distances: FloatArray, own: IntArray) -> tuple[IntArray, IntArray
     return by_row, by_own, by_image
 
 
+_ORDERS_AT_ONCE = 512
+
+
 @numba.njit(cache=True)
 def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatArray:
     """Sum values[order[s], s] over s for uniformly random orders of the rows; the result has shape (permutations,).
 
     Fisher-Yates shuffles one array that is never reset, because a shuffle of any order is uniform. SplitMix64 (Steele,
     Lea, Flood 2014, OOPSLA) gives the random bits, and the high word of a product bounds them (Lemire 2019, *ACM
-    TOMACS* 29, 3). The bias is below n / 2^32. The same seed gives the same sums on every machine.
+    TOMACS* 29, 3). The bias is below n / 2^32. The same seed gives the same sums on every machine. Many orders are drawn before
+    their values are added, a column at a time: a column of thousands of rows fits the fast memory, and the whole square does not.
     """
-    n = values.shape[0]
-    order = np.arange(n)
-    traces = np.empty(permutations)
-    state = np.uint64(seed)
-    for b in range(permutations):
-        total = 0.0
-        for s in range(n - 1, 0, -1):
-            state += np.uint64(0x9E3779B97F4A7C15)
-            bits = state
-            bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            bits = bits ^ (bits >> np.uint64(31))
-            r = np.int64(((bits >> np.uint64(32)) * np.uint64(s + 1)) >> np.uint64(32))
-            drawn = order[r]
-            order[r] = order[s]
-            order[s] = drawn
-            total += values[drawn, s]
-        traces[b] = total + values[order[0], 0]
+    n, by_column = values.shape[0], values.T.copy()
+    order, traces, state = np.arange(n), np.zeros(permutations), np.uint64(seed)
+    rows = np.empty((n, min(_ORDERS_AT_ONCE, permutations)), dtype=np.int32)
+    for start in range(0, permutations, _ORDERS_AT_ONCE):
+        some = min(_ORDERS_AT_ONCE, permutations - start)
+        for b in range(some):
+            for s in range(n - 1, 0, -1):
+                state += np.uint64(0x9E3779B97F4A7C15)
+                bits = state
+                bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                bits = bits ^ (bits >> np.uint64(31))
+                r = np.int64(((bits >> np.uint64(32)) * np.uint64(s + 1)) >> np.uint64(32))
+                drawn = order[r]
+                order[r] = order[s]
+                order[s] = drawn
+                rows[s, b] = drawn
+            rows[0, b] = order[0]
+        for s in range(n - 1, -1, -1):
+            for b in range(some):
+                traces[start + b] += by_column[s, rows[s, b]]
     return traces
 
 

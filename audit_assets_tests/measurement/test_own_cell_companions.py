@@ -181,6 +181,9 @@ def test_every_order_is_drawn_equally_often() -> None:
     assert len(counts) == 6
     assert stats.chisquare(counts).pvalue > 1e-4
     np.testing.assert_array_equal(sums, permuted_traces(square, 60_000, 1))
+    # They are drawn in blocks, which leave no trace: fewer orders are the first of many, and each adds a value of every column.
+    np.testing.assert_array_equal(sums[:700], permuted_traces(square, 700, 1))
+    assert (permuted_traces(np.tile(np.arange(5.0) ** 2, (5, 1)), 1_100, 3) == 30).all()
 
 
 def test_effects_of_works_and_of_images_do_not_change_the_pairing_test() -> None:
