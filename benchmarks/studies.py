@@ -15,7 +15,7 @@ import numpy as np
 from audit_assets.measurement import name_worlds, worlds
 from audit_assets.measurement.discoveries import filtered_bh, true_discoveries
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
-from audit_assets.measurement.matching import cosine_distances, rank_sum_table
+from audit_assets.measurement.matching import cosine_distances, rank_sum_table, rank_sums
 from audit_assets.measurement.multiplicity import adjust, benjamini_hochberg
 from audit_assets.measurement.own_cell import own_cell, own_cell_in_strata
 from audit_assets.measurement.own_cell_companions import name_test, name_test_alone, own_rank, pairing
@@ -361,8 +361,9 @@ def paper(audits: int, seed: int) -> Iterator[Row]:
             shown: BoolArray = drawn.name < 70
             distances = cosine_distances(first, drawn.images[shown])
             found = {}
+            ranked = rank_sums(distances, drawn.name[shown], 70)
             for test, table in (("rank sum", rank_sum_table), ("exact rank sum", rank_sum_exact_table)):
-                p = np.diagonal(table(distances, drawn.name[shown], 70, alternative="two_sided").ranks.p_value)
+                p = np.diagonal(table(ranked, alternative="two_sided").ranks.p_value)
                 found[test, "significant"] = mean(adjust(p, "bonferroni") < ALPHA)
                 found[test, "p <= 0.05"] = mean(p <= ALPHA)
             cells, own = drawn.cells()

@@ -188,10 +188,12 @@ def paper_mode(audit: Embedded) -> None:
     first = works[np.searchsorted(artist, np.arange(n))]
     distances = matching.cosine_distances(works, images)
     mean = np.add.reduceat(distances, np.searchsorted(artist, np.arange(n)), axis=0) / np.bincount(artist)[:, None]
+    by_first = matching.rank_sums(matching.cosine_distances(first, images), name, n)
+    by_mean = matching.rank_sums(mean, name, n)
     alternatives: tuple[matching.Alternative, ...] = ("two_sided", "closer")
     for alternative in alternatives:
-        paper = matching.rank_sum_table(matching.cosine_distances(first, images), name, n, alternative=alternative)
-        exact = exact_rank_sum.rank_sum_exact_table(mean, name, n, alternative=alternative)
+        paper = matching.rank_sum_table(by_first, alternative=alternative)
+        exact = exact_rank_sum.rank_sum_exact_table(by_mean, alternative=alternative)
         for table in (paper, exact):
             matching.paper_test(table, alpha=0.05)
             matching.reassigned(table, assignments=1000, rng=rng, fixed_points=True)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audit_assets.measurement.matching import SMALLEST_P, Alternative, Ranked, RankSum, RankSumTable, rank_sums
-from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices
+from audit_assets.measurement.matching import SMALLEST_P, Alternative, Ranked, RankSum, RankSumTable, in_blocks
+from audit_assets.measurement.vectors import FloatArray, IntArray
 
 FLOAT_BITS = 1000
 """Integers of more bits (C(1100, 550) has 330 digits) have no float, so such counts are divided as integers."""
@@ -92,42 +92,19 @@ def rank_sum_exact(distances: npt.ArrayLike, own: npt.ArrayLike, *, alternative:
     return _look_up(smaller + equal / 2, equal, n1, d.shape[1] - n1, alternative)
 
 
-def rank_sum_exact_table(
-    distances: npt.ArrayLike,
-    subject_of_image: npt.ArrayLike,
-    subjects: int,
-    *,
-    alternative: Alternative,
-    ranked: Ranked | None = None,
-) -> RankSumTable:
+def rank_sum_exact_table(ranked: Ranked, *, alternative: Alternative) -> RankSumTable:
     """Compute the exact test of each real work (row) against each subject, as ``matching.rank_sum_table`` does.
 
     The re-assignment control of this test is ``matching.reassigned`` over this table.
-
-    Raises ValueError if distances are not finite or indices are out of range.
     """
-    d = np.asarray(distances, dtype=np.float64)
-    if d.ndim != 2 or not np.isfinite(d).all():
-        raise ValueError(f"The distances {d.shape} must be finite, of shape (references, images); embed again.")
-    who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
-    images = np.bincount(who[who >= 0], minlength=subjects)
-    sums, ties = ranked or rank_sums(d, who, subjects)
-    u = sums - images * (images + 1) / 2
-    tied = np.zeros(u.shape)
-    if ties.any():
-        membership = who[:, None] == np.arange(subjects)
-        for row in np.flatnonzero(ties):
-            tied[row] = _tied_pairs(d[row], membership)
-    n1 = np.broadcast_to(images, u.shape)
-    return RankSumTable(_look_up(u, tied, n1, d.shape[1] - n1, alternative), images, d.shape[1] - images)
+    images, others = ranked.images, ranked.others
 
+    def of_rows(rows: slice) -> RankSum:
+        u = ranked.sums[rows] - images * (images + 1) / 2
+        n1, n2 = np.broadcast_to(images, u.shape), np.broadcast_to(others, u.shape)
+        return _look_up(u, ranked.tied[rows].toarray(), n1, n2, alternative)
 
-def _tied_pairs(values: FloatArray, membership: BoolArray) -> FloatArray:
-    """Count pairs of an own and another distance that are equal, per column of ``membership`` (n, s); shape (s,)."""
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    own = np.zeros((len(sizes), membership.shape[1]))
-    np.add.at(own, group, membership.astype(np.float64))
-    return np.asarray((own * (sizes[:, None] - own)).sum(axis=0))
+    return RankSumTable(in_blocks(ranked.sums.shape, of_rows), images, others)
 
 
 def _look_up(

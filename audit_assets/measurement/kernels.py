@@ -108,6 +108,41 @@ def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatAr
 
 
 @numba.njit(cache=True)
+def rank_sums(
+    distances: FloatArray, order: IntArray, subject_of_image: IntArray, subjects: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return, per row, the sum of midranks of each subject's images, sum(t^3 - t) over ties, and each subject's tied pairs.
+
+    The shapes are (rows, subjects), (rows,) and (rows, subjects). ``order`` (rows, images) sorts each row. ``subject_of_image`` is -1 if
+    the image has no subject. A pair is tied if an image of the subject is as near as an image of somebody else.
+    """
+    rows, n = distances.shape
+    sums, ties, tied = np.zeros((rows, subjects)), np.zeros(rows), np.zeros((rows, subjects))
+    own = np.zeros(subjects)
+    for row in range(rows):
+        first = 0
+        while first < n:
+            last = first
+            value = distances[row, order[row, first]]
+            while last + 1 < n and distances[row, order[row, last + 1]] == value:
+                last += 1
+            size = last + 1.0 - first
+            ties[row] += size**3 - size
+            for j in range(first, last + 1):
+                subject = subject_of_image[order[row, j]]
+                if subject >= 0:
+                    sums[row, subject] += (first + last) / 2 + 1
+                    own[subject] += 1
+            for j in range(first, last + 1):
+                subject = subject_of_image[order[row, j]]
+                if subject >= 0:
+                    tied[row, subject] += own[subject] * (size - own[subject])
+                    own[subject] = 0
+            first = last + 1
+    return sums, ties, tied
+
+
+@numba.njit(cache=True)
 def registered_pairs(
     images: FloatArray,
     works: FloatArray,

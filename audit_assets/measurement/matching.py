@@ -7,7 +7,7 @@ independent observations, but they resemble each other. This module computes the
 control.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,36 +112,44 @@ def cosine_distances(references: npt.ArrayLike, imitations: npt.ArrayLike) -> Fl
     return distances
 
 
-Ranked = tuple[FloatArray, FloatArray]
-"""Sums of ranks (works, subjects) and tie terms (works,), which serve every alternative."""
 _ROWS_AT_ONCE = 128
 
 
-def rank_sum_table(
-    distances: npt.ArrayLike,
-    subject_of_image: npt.ArrayLike,
-    subjects: int,
-    *,
-    alternative: Alternative,
-    ranked: Ranked | None = None,
-) -> RankSumTable:
-    """Compute Wilcoxon's rank-sum test by normal approximation, of each real work (row) against each subject.
+@dataclass(frozen=True)
+class Ranked:
+    """The ranks of real works' distances to images, which serve both tests and every alternative.
 
-    ``distances`` has shape (references, n). ``subject_of_image`` (n,) holds integers below ``subjects``. The index -1
-    marks an image of an untested subject, which belongs to the others of each subject. The function ranks each row once
-    and then sums ranks, unless ``ranked`` has the sums already. ``closer`` tests whether own distances are smaller.
-    ``two_sided`` tests whether they differ, so an artist whose imitations lie *farther* away than those of all others is
-    also significant.
+    ``sums`` (references, subjects): of the midranks of each subject's images within a row. ``ties`` (references,): the sum of t^3 - t over the
+    groups of t equal distances. ``tied`` (references, subjects), sparse because ties are rare: pairs of a subject's image and another image that are equally far.
+    ``images`` and ``others`` (subjects,): the subject's images, and all other images.
+    """
 
-    The test has no continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
-    *Nonparametrics*, section 1.4). Each entry therefore equals ``scipy.stats.mannwhitneyu(method="asymptotic",
-    use_continuity=False)``. If no distances are equal, it also equals ``scipy.stats.ranksums``, the plain "rank sum
-    test" of Casper et al. (2023). If all distances are equal, the statistic is 0 and p is 1. A subject without images,
-    or without others, has no test and gets NaN.
+    sums: FloatArray
+    ties: FloatArray
+    tied: sparse.csr_array
+    images: IntArray
+    others: IntArray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Ranked"]) -> "Ranked":
+        """Join the ranks of several blocks of works among the same images."""
+        sums, ties = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sums", "ties"))
+        tied = sparse.csr_array(sparse.vstack([part.tied for part in parts]))
+        return cls(sums, ties, tied, parts[0].images, parts[0].others)
+
+
+def rank_sums(distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subjects: int) -> Ranked:
+    """Rank the images within each row of ``distances`` (references, n), and add the ranks of each subject's images.
+
+    ``subject_of_image`` (n,) holds integers below ``subjects``. The index -1 marks an image of an untested subject, which belongs to the
+    others of each subject. Ties get their mean rank, as in ``scipy.stats.rankdata``. Ranks are whole or half numbers, so the sums are exact
+    in any order. Few rows are ranked at once, to save memory.
 
     Raises ValueError if distances are not finite, indices are out of range, or fewer than two subjects are given and no
     image is of an untested subject.
     """
+    from audit_assets.measurement import kernels
+
     d = np.asarray(distances, dtype=np.float64)
     if d.ndim != 2:
         raise ValueError(f"The distances have shape {d.shape}; pass (references, images).")
@@ -149,48 +157,45 @@ def rank_sum_table(
     who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
     if subjects < 2 and not (who < 0).any():
         raise ValueError("One subject alone has no others to compare with; audit at least two subjects.")
-    n1 = np.bincount(who[who >= 0], minlength=subjects).astype(np.float64)
-    n2 = d.shape[1] - n1
-    sums, ties = ranked or rank_sums(d, who, subjects)
-    u = sums - n1 * (n1 + 1) / 2
-    result = _from_u(u, n1[None, :], n2[None, :], ties[:, None], alternative)
-    return RankSumTable(result, n1.astype(np.int64), n2.astype(np.int64))
+    sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), []
+    for start in range(0, len(d), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        order = np.argsort(d[rows], axis=1)
+        sums[rows], ties[rows], pairs = kernels.rank_sums(d[rows], order, who, subjects)
+        tied.append(sparse.csr_array(pairs))
+    images = np.bincount(who[who >= 0], minlength=subjects)
+    return Ranked(sums, ties, sparse.csr_array(sparse.vstack(tied)), images, d.shape[1] - images)
 
 
-def rank_sums(distances: FloatArray, subject_of_image: IntArray, subjects: int) -> Ranked:
-    """Return the sums of the ranks of each subject's images within each row, shape (a, s), and the tie terms of the rows, shape (a,).
+def rank_sum_table(ranked: Ranked, *, alternative: Alternative) -> RankSumTable:
+    """Compute Wilcoxon's rank-sum test by normal approximation, of each real work (row) against each subject.
 
-    Ranks are whole or half numbers, so the sums are exact in any order. Few rows are ranked at once, to save memory.
+    ``closer`` tests whether own distances are smaller. ``two_sided`` tests whether they differ, so an artist whose imitations lie
+    *farther* away than those of all others is also significant.
+
+    The test has no continuity correction. Ties get midranks, and the variance is corrected for them (Lehmann 1975,
+    *Nonparametrics*, section 1.4). Each entry therefore equals ``scipy.stats.mannwhitneyu(method="asymptotic",
+    use_continuity=False)``. If no distances are equal, it also equals ``scipy.stats.ranksums``, the plain "rank sum
+    test" of Casper et al. (2023). If all distances are equal, the statistic is 0 and p is 1. A subject without images,
+    or without others, has no test and gets NaN.
     """
-    rows, images = distances.shape
-    own = np.flatnonzero(subject_of_image >= 0)
-    membership = sparse.csr_array((np.ones(len(own)), (subject_of_image[own], own)), shape=(subjects, images))
-    sums, ties = np.empty((rows, subjects)), np.empty(rows)
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        block = slice(start, start + _ROWS_AT_ONCE)
-        ranks, ties[block] = midranks(distances[block])
-        sums[block] = np.asarray(membership @ ranks.T).T
-    return sums, ties
+    n1, n2 = ranked.images.astype(np.float64), ranked.others.astype(np.float64)
+
+    def of_rows(rows: slice) -> RankSum:
+        u = ranked.sums[rows] - n1 * (n1 + 1) / 2
+        return _from_u(u, n1[None, :], n2[None, :], ranked.ties[rows, None], alternative)
+
+    return RankSumTable(in_blocks(ranked.sums.shape, of_rows), ranked.images, ranked.others)
 
 
-def midranks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ranks 1..n within each row of (a, n), and the tie term sum(t^3 - t) per row, shape (a,).
-
-    Ties get their mean rank. The ranks equal ``scipy.stats.rankdata(axis=1)``. This function is faster, because it
-    handles ties only in rows that hold ties.
-    """
-    rows, n = values.shape
-    order = np.argsort(values, axis=1)
-    ranks = np.empty((rows, n))
-    np.put_along_axis(ranks, order, np.arange(1.0, n + 1)[None, :], axis=1)
-    ties = np.zeros(rows)
-    ordered = np.take_along_axis(values, order, axis=1)
-    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
-        starts = np.flatnonzero(np.r_[True, ordered[row, 1:] != ordered[row, :-1]])
-        lengths = np.diff(np.r_[starts, n])
-        ranks[row, order[row]] = np.repeat(starts + (lengths + 1) / 2, lengths)
-        ties[row] = np.sum(lengths.astype(np.float64) ** 3 - lengths)
-    return ranks, ties
+def in_blocks(shape: tuple[int, ...], of_rows: Callable[[slice], RankSum]) -> RankSum:
+    """Compute tests of this shape for few rows at once, because what is made on the way takes more memory than the result."""
+    found = RankSum(*(np.empty(shape) for _ in range(4)))
+    for start in range(0, shape[0], _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for whole, part in zip(_fields(found), _fields(of_rows(rows)), strict=True):
+            whole[rows] = part
+    return found
 
 
 def paper_test(table: RankSumTable, *, alpha: float) -> PaperTest:

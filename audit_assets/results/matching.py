@@ -15,9 +15,9 @@ from audit_assets.config import Protocol
 from audit_assets.measurement import matching
 from audit_assets.measurement.effect_sizes import Auc, auc_intervals
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
-from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, matching_summary
+from audit_assets.measurement.matching import BY_SUBJECT_COLUMNS, Ranked, matching_summary
 from audit_assets.measurement.multiplicity import Adjustment
-from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, unit_rows
+from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, same_dimension, unit_rows
 from audit_assets.measurement.verification import matching_findings, rank_sum_embedding_findings
 from audit_assets.results.copies import copies_of, images_that_count
 from audit_assets.results.label_sets import in_roster
@@ -144,41 +144,51 @@ def _positions(subjects: pd.Series, members: Sequence[str]) -> IntArray:
 def _rank_sums(out: Writer, group: Group, real: pd.DataFrame, protocol: Protocol) -> None:
     """Run the paper's test with each artist's first work, and the exact test with the mean distance to all works."""
     works = real[real["subject"].isin(group.members)]
-    first = works.drop_duplicates("subject").set_index("subject").loc[group.members]
-    n = len(group.members)
-    made, of_image = unit_rows(vectors(group.images["embedding"])[group.shown], "imitation"), group.index[group.shown]
-    distances = matching.cosine_distances(vectors(first["embedding"]), made)
-    of_first = auc_intervals(distances, np.arange(n), of_image, subjects=n)
-    ranked = matching.rank_sums(distances, of_image, n)
-    for alternative in ALTERNATIVES:
-        table = matching.rank_sum_table(distances, of_image, n, alternative=alternative, ranked=ranked)
-        _rank_sum(out, group, "rank_sum_asymptotic", alternative, table, of_first, 1, protocol)
-
     artist = _positions(works["subject"], group.members)
-    of_all = _mean_distances(vectors(works["embedding"]), artist, made, of_image, out=distances)
-    ranked = matching.rank_sums(distances, of_image, n)
+    made, of_image = unit_rows(vectors(group.images["embedding"])[group.shown], "imitation"), group.index[group.shown]
+    (by_first, auc_of_first), (by_mean, auc_of_all) = _ranked(vectors(works["embedding"]), artist, made, of_image)
     for alternative in ALTERNATIVES:
-        table = rank_sum_exact_table(distances, of_image, n, alternative=alternative, ranked=ranked)
-        _rank_sum(out, group, "rank_sum_exact", alternative, table, of_all, np.bincount(artist, minlength=n), protocol)
+        table = matching.rank_sum_table(by_first, alternative=alternative)
+        _rank_sum(out, group, "rank_sum_asymptotic", alternative, table, auc_of_first, 1, protocol)
+        del table  # of thousands of artists, a table takes hundreds of megabytes
+    del by_first
+    used = np.bincount(artist, minlength=len(group.members))
+    for alternative in ALTERNATIVES:
+        table = rank_sum_exact_table(by_mean, alternative=alternative)
+        _rank_sum(out, group, "rank_sum_exact", alternative, table, auc_of_all, used, protocol)
+        del table
 
 
-def _mean_distances(works: FloatArray, artist: IntArray, made: FloatArray, of_image: IntArray, out: FloatArray) -> Auc:
-    """Put each artist's mean distance of all works to each image into ``out`` (artists, images), and return the AUC over all works.
+def _ranked(
+    works: FloatArray, artist: IntArray, made: FloatArray, of_image: IntArray
+) -> tuple[tuple[Ranked, Auc], tuple[Ranked, Auc]]:
+    """Rank the images by their distance to each artist's first work, and by the mean distance to all works, with the AUC over these works.
 
     The distances of all works to all images, which are gigabytes for thousands of artists, exist for a few artists at once.
     """
-    parts = []
-    for start in range(0, len(out), _ARTISTS_AT_ONCE):
-        own = (artist >= start) & (artist < start + _ARTISTS_AT_ONCE)
-        distances = 1.0 - unit_rows(works[own], "reference") @ made.T
-        for s in range(start, min(start + _ARTISTS_AT_ONCE, len(out))):
-            out[s] = distances[artist[own] == s].mean(axis=0)
-        parts.append(auc_intervals(distances, artist[own], of_image, subjects=len(out)))
-    having = [part.works > 0 for part in parts]
+    real, n = unit_rows(works, "reference"), int(artist.max()) + 1
+    same_dimension(real, made, "reference and imitation")
+    firsts: list[tuple[Ranked, Auc]] = []
+    means: list[tuple[Ranked, Auc]] = []
+    for start in range(0, n, _ARTISTS_AT_ONCE):
+        block = np.arange(start, min(start + _ARTISTS_AT_ONCE, n))
+        own = np.flatnonzero(np.isin(artist, block))
+        distances = 1.0 - real[own] @ made.T
+        first = distances[[np.flatnonzero(artist[own] == s)[0] for s in block]]
+        mean = np.stack([distances[artist[own] == s].mean(axis=0) for s in block])
+        for parts, values, of_work, ranked in ((firsts, first, block, first), (means, distances, artist[own], mean)):
+            auc = auc_intervals(values, of_work, of_image, subjects=n)
+            parts.append((matching.rank_sums(ranked, of_image, n), auc))
+    return _joined(firsts), _joined(means)
+
+
+def _joined(parts: Sequence[tuple[Ranked, Auc]]) -> tuple[Ranked, Auc]:
+    ranked, aucs = [part for part, _ in parts], [auc for _, auc in parts]
+    having = [auc.works > 0 for auc in aucs]
     auc, low, high = (
-        np.select(having, [getattr(part, name) for part in parts], np.nan) for name in ("auc", "low", "high")
+        np.select(having, [getattr(part, name) for part in aucs], np.nan) for name in ("auc", "low", "high")
     )
-    return Auc(auc, low, high, np.bincount(artist, minlength=len(out)))
+    return Ranked.joined(ranked), Auc(auc, low, high, np.sum([part.works for part in aucs], axis=0))
 
 
 def _rank_sum(

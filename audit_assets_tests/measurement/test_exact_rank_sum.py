@@ -12,7 +12,7 @@ from scipy import stats
 
 from audit_assets.measurement import exact_rank_sum
 from audit_assets.measurement.exact_rank_sum import mann_whitney_counts, rank_sum_exact, rank_sum_exact_table
-from audit_assets.measurement.matching import Alternative, reassigned
+from audit_assets.measurement.matching import Alternative, rank_sums, reassigned
 
 ALTERNATIVES: list[tuple[Alternative, Any]] = [("two_sided", "two-sided"), ("closer", "less")]
 
@@ -97,7 +97,7 @@ def test_the_table_is_the_test_of_every_pair_and_feeds_the_control() -> None:
     rng = np.random.default_rng(2)
     distances = rng.random((4, 24)).round(1)
     who = np.repeat(np.arange(4), 6)
-    table = rank_sum_exact_table(distances, who, 4, alternative="two_sided")
+    table = rank_sum_exact_table(rank_sums(distances, who, 4), alternative="two_sided")
     for subject in range(4):
         own = np.broadcast_to(who == subject, distances.shape)
         single = rank_sum_exact(distances, own, alternative="two_sided")
@@ -108,7 +108,9 @@ def test_the_table_is_the_test_of_every_pair_and_feeds_the_control() -> None:
 
 
 def test_a_subject_without_images_has_no_exact_test() -> None:
-    table = rank_sum_exact_table(np.random.default_rng(0).random((2, 4)), [0, 0, 0, -1], 2, alternative="closer")
+    table = rank_sum_exact_table(
+        rank_sums(np.random.default_rng(0).random((2, 4)), [0, 0, 0, -1], 2), alternative="closer"
+    )
     assert np.isnan(table.ranks.p_value[:, 1]).all()
     assert table.images.tolist() == [3, 0]
 

@@ -20,7 +20,6 @@ from audit_assets.measurement.matching import (
     cosine_distances,
     matching_by_subject,
     matching_summary,
-    midranks,
     paper_test,
     random_assignments,
     rank_sum_table,
@@ -36,7 +35,7 @@ ALTERNATIVES: list[tuple[Alternative, Any]] = [("two_sided", "two-sided"), ("clo
 def row_tests(distances: npt.ArrayLike, own: npt.NDArray[np.bool_], *, alternative: Alternative) -> RankSum:
     """The test of each row of distances, in which `own` marks the own images: tables of one entry each."""
     tables = [
-        rank_sum_table(row[None], np.where(mine, 0, -1), 1, alternative=alternative).ranks
+        rank_sum_table(rank_sums(row[None], np.where(mine, 0, -1), 1), alternative=alternative).ranks
         for row, mine in zip(np.asarray(distances, dtype=float), own, strict=True)
     ]
     figures = ("statistic", "p_value", "p_floor", "auc")
@@ -71,21 +70,22 @@ def test_with_ties_the_test_equals_scipys_mann_whitney_without_continuity(ours: 
 def test_rank_sums_of_any_number_of_rows_are_those_of_scipys_ranks(rows: int) -> None:
     rng = np.random.default_rng(rows)
     distances, who = rng.integers(0, 20, (rows, 40)).astype(float), rng.integers(-1, 5, 40)
-    sums, ties = rank_sums(distances, who, 6)
+    found = rank_sums(distances, who, 6)
     ranks = stats.rankdata(distances, axis=1)
-    np.testing.assert_array_equal(sums, np.stack([ranks[:, who == s].sum(axis=1) for s in range(6)], axis=1))
+    np.testing.assert_array_equal(found.sums, np.stack([ranks[:, who == s].sum(axis=1) for s in range(6)], axis=1))
     counts = [np.unique(row, return_counts=True)[1] for row in distances]
-    np.testing.assert_array_equal(ties, [np.sum(n**3 - n) for n in counts])
+    np.testing.assert_array_equal(found.ties, [np.sum(n**3 - n) for n in counts])
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=6))
-def test_midranks_equal_scipys(rows: list[list[int]]) -> None:
-    values = np.array(rows, dtype=float)
-    ranks, ties = midranks(values)
-    np.testing.assert_array_equal(ranks, stats.rankdata(values, axis=1))
-    for row, tie in zip(values, ties, strict=True):
-        counts = np.unique(row, return_counts=True)[1]
-        assert tie == sum(counts**3 - counts)
+def test_tied_pairs_are_those_of_an_own_and_another_image(rows: list[list[int]]) -> None:
+    distances, who = np.array(rows, dtype=float), np.array([0, 1, 1, 0, 2, -1, -1])
+    found = rank_sums(distances, who, 4)
+    for row, values in enumerate(distances):
+        equal = values[:, None] == values
+        wanted = [(equal & (who == s)[:, None] & (who != s)).sum() for s in range(4)]
+        assert found.tied.toarray()[row].tolist() == wanted
+        assert found.sums[row].tolist() == [stats.rankdata(values)[who == s].sum() for s in range(4)]
 
 
 def test_all_ties_say_nothing_and_no_images_give_no_test() -> None:
@@ -126,7 +126,7 @@ def test_every_entry_of_the_table_is_that_pairs_test() -> None:
     rng = np.random.default_rng(2)
     distances = rng.random((5, 40)).round(1)
     who = rng.integers(-1, 4, size=40)
-    table = rank_sum_table(distances, who, 4, alternative="closer")
+    table = rank_sum_table(rank_sums(distances, who, 4), alternative="closer")
     for subject in range(4):
         own = np.broadcast_to(who == subject, distances.shape)
         single = row_tests(distances, own, alternative="closer")
@@ -139,7 +139,7 @@ def table_of(
     references: npt.ArrayLike, imitations: npt.ArrayLike, who: npt.ArrayLike, alternative: Alternative
 ) -> RankSumTable:
     distances = cosine_distances(references, imitations)
-    return rank_sum_table(distances, who, len(distances), alternative=alternative)
+    return rank_sum_table(rank_sums(distances, who, len(distances)), alternative=alternative)
 
 
 def of_embeddings(
@@ -262,7 +262,7 @@ def test_a_subject_without_a_test_takes_no_part_in_the_control_of_the_others() -
 
 def test_what_cannot_be_reassigned_is_refused() -> None:
     eye = np.eye(3)
-    table = rank_sum_table(cosine_distances(eye[:2], eye), [0, 1, 2], 3, alternative="closer")
+    table = rank_sum_table(rank_sums(cosine_distances(eye[:2], eye), [0, 1, 2], 3), alternative="closer")
     with pytest.raises(ValueError, match="square table"):
         reassigned(table, assignments=5, rng=np.random.default_rng(0), fixed_points=True)
     with pytest.raises(ValueError, match="cannot be re-assigned"):

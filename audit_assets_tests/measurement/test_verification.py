@@ -9,7 +9,13 @@ import pytest
 
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact_table
 from audit_assets.measurement.identification import by_subject, summary, trials_table
-from audit_assets.measurement.matching import cosine_distances, matching_by_subject, matching_summary, rank_sum_table
+from audit_assets.measurement.matching import (
+    cosine_distances,
+    matching_by_subject,
+    matching_summary,
+    rank_sum_table,
+    rank_sums,
+)
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.own_cell import own_cells
 from audit_assets.measurement.own_cell_companions import own_rank
@@ -147,8 +153,9 @@ def matched() -> tuple[pd.DataFrame, dict[str, FloatArray | IntArray]]:
     works = unit(np.vstack([centres, rng.normal(size=(12, 64)) / 8]) + rng.normal(size=(20, 64)) / 8)
     tables = []
     for alternative in ("two_sided", "closer"):
-        paper = rank_sum_table(cosine_distances(works[:8], images), who, 8, alternative=alternative).ranks
-        exact = rank_sum_exact_table(1 - works[:8] @ images.T, who, 8, alternative=alternative).ranks
+        ranked = rank_sums(cosine_distances(works[:8], images), who, 8)
+        paper = rank_sum_table(ranked, alternative=alternative).ranks
+        exact = rank_sum_exact_table(ranked, alternative=alternative).ranks
         for test, ranks in (("rank_sum_asymptotic", paper), ("rank_sum_exact", exact)):
             statistic, p, floor, auc = (
                 np.diagonal(v).copy() for v in (ranks.statistic, ranks.p_value, ranks.p_floor, ranks.auc)

@@ -8,11 +8,11 @@ import pytest
 
 from audit_assets.config import INDIRECT, OTHER
 from audit_assets.measurement.effect_sizes import auc_intervals
-from audit_assets.measurement.matching import cosine_distances
+from audit_assets.measurement.matching import cosine_distances, rank_sums
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.beside_names import _counted
 from audit_assets.results.matched import Matched, Works, of_tables
-from audit_assets.results.matching import _ARTISTS_AT_ONCE, _mean_distances, _supplied
+from audit_assets.results.matching import _ARTISTS_AT_ONCE, _ranked, _supplied
 from audit_assets.results.specification import deciding_p
 from audit_assets.roster.strata import strata_of
 
@@ -230,16 +230,20 @@ def own_cell_p(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> fl
     return float(own_cell_in_strata(of.cells.similarity, of.cells.lengths(), of.own, of.column_strata).p_value[0])
 
 
-def test_mean_distances_of_a_few_artists_at_once_are_those_of_all_at_once() -> None:
+def test_ranks_and_auc_of_a_few_artists_at_once_are_those_of_all_at_once() -> None:
     rng, artists = np.random.default_rng(6), 2 * _ARTISTS_AT_ONCE + 3
     artist = rng.permutation(np.r_[np.arange(artists), rng.integers(0, artists, 90)])
     works, made = unit(rng.normal(size=(len(artist), D))), unit(rng.normal(size=(5 * artists, D)))
     of_image = rng.permutation(np.r_[np.repeat(np.arange(artists), 4), np.full(artists, -1)])
-    means = np.full((artists, len(made)), np.nan)
-    found = _mean_distances(works, artist, made, of_image, out=means)
     distances = cosine_distances(works, made)
-    np.testing.assert_allclose(means, [distances[artist == s].mean(axis=0) for s in range(artists)], atol=1e-12)
-    whole = auc_intervals(distances, artist, of_image, subjects=artists)
-    for one, other in ((found.auc, whole.auc), (found.low, whole.low), (found.high, whole.high)):
-        np.testing.assert_allclose(one, other, atol=1e-9)
-    assert found.works.tolist() == whole.works.tolist()
+    first = distances[[np.flatnonzero(artist == s)[0] for s in range(artists)]]
+    mean = np.stack([distances[artist == s].mean(axis=0) for s in range(artists)])
+    wanted = ((first, first, np.arange(artists)), (mean, distances, artist))
+    for (ranked, found), (ordered, of_works, of_work) in zip(
+        _ranked(works, artist, made, of_image), wanted, strict=True
+    ):
+        np.testing.assert_array_equal(ranked.sums, rank_sums(ordered, of_image, artists).sums)
+        whole = auc_intervals(of_works, of_work, of_image, subjects=artists)
+        for one, other in ((found.auc, whole.auc), (found.low, whole.low), (found.high, whole.high)):
+            np.testing.assert_allclose(one, other, atol=1e-9)
+        assert found.works.tolist() == whole.works.tolist()
