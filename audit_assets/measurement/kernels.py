@@ -143,6 +143,144 @@ def rank_sums(
 
 
 @numba.njit(cache=True)
+def studentized(
+    about: FloatArray, lengths: FloatArray, own_row: IntArray, limits: FloatArray, next_limits: FloatArray, flat: float
+) -> tuple[FloatArray, BoolArray]:
+    """z of all cells of columns (b, rows), and which columns are flat: ``studentized.studentized`` says how.
+
+    ``about`` (b, rows): the cells about their weighted mean, over the lengths. ``limits`` (b,): the smallest of the cells that are left out as
+    the largest; ``next_limits`` (b,): the next smaller one.
+    """
+    columns, rows = about.shape
+    z, is_flat = np.zeros(about.shape), np.zeros(columns, dtype=np.bool_)
+    weights = lengths**-2.0
+    for column in range(columns):
+        own, cells, limit = own_row[column], about[column], limits[column]
+        squares, kept = 0.0, rows - (own >= 0)
+        for row in range(rows):
+            squares += 0.0 if row == own else cells[row] ** 2
+        if squares <= kept * flat**2:
+            is_flat[column] = True
+            continue
+        chosen = _fit(cells, lengths, weights, own, limit)
+        # The largest cells are measured without the next one, so that as many are left out for them as for the others.
+        fewer = _fit(cells, lengths, weights, own, next_limits[column])
+        for row in range(rows):
+            inside = row != own and cells[row] < limit
+            shift, total, squares, count = chosen if inside or row == own else fewer
+            distance, leverage = cells[row] - shift / lengths[row], weights[row] / total
+            if inside:  # measured by the other chosen cells
+                free = max(1 - leverage, flat)
+                scale = free * max(squares - distance**2 / free, flat**2) / (count - 2)
+            else:
+                scale = (1 + leverage) * max(squares, flat**2) / (count - 1)
+            z[column, row] = np.rint(distance / np.sqrt(scale) * 1e9) / 1e9
+    return z, is_flat
+
+
+@numba.njit(cache=True)
+def own_scores(
+    about: FloatArray,
+    lengths: FloatArray,
+    own_row: IntArray,
+    limits: FloatArray,
+    own: FloatArray,
+    own_length: FloatArray,
+    flat: float,
+) -> FloatArray:
+    """z of own cells alone (b,), with other values ``own`` about the mean, and other lengths, in their places (``studentized.own_scores``)."""
+    z, weights = np.empty(len(about)), lengths**-2.0
+    for column in range(len(about)):
+        shift, total, squares, count = _fit(about[column], lengths, weights, own_row[column], limits[column])
+        scale = max(squares, flat**2) / (count - 1) * (1 + own_length[column] ** -2.0 / total)
+        z[column] = np.rint((own[column] - shift) / own_length[column] / np.sqrt(scale) * 1e9) / 1e9
+    return z
+
+
+@numba.njit(cache=True)
+def _fit(
+    about: FloatArray, lengths: FloatArray, weights: FloatArray, own: int, limit: float
+) -> tuple[float, float, float, int]:
+    """Mean of the cells below a limit by weighted least squares: shift, weight, squares about it, and number of cells."""
+    total, sums, squares, count = 0.0, 0.0, 0.0, 0
+    for row in range(len(about)):
+        if row != own and about[row] < limit:
+            total += weights[row]
+            sums += about[row] / lengths[row]
+            squares += about[row] ** 2
+            count += 1
+    # A column of equal cells has none below its largest; it is flat, and what it divides by here does not matter.
+    total = max(total, np.finfo(np.float64).tiny)
+    shift = sums / total
+    return shift, total, squares - shift**2 * total, max(count, 3)
+
+
+@numba.njit(cache=True)
+def row_squares(z: FloatArray, own_column: IntArray, flat: BoolArray) -> tuple[FloatArray, IntArray]:
+    """Sum of squares and number of the cells of each row (rows,), without own cells and flat columns."""
+    squares, cells = np.zeros(len(z)), np.zeros(len(z), dtype=np.int64)
+    for row in range(len(z)):
+        for column in range(z.shape[1]):
+            if not flat[column] and column != own_column[row]:
+                squares[row] += z[row, column] ** 2
+                cells[row] += 1
+    return squares, cells
+
+
+@numba.njit(cache=True)
+def cells_at_least(
+    z: FloatArray,
+    own_column: IntArray,
+    flat: BoolArray,
+    squares: FloatArray,
+    cells: IntArray,
+    least: float,
+    values: FloatArray,
+) -> IntArray:
+    """Count the cells that are at least as large as each of ``values`` (k,), which ascend; the result has shape (k,).
+
+    Each cell is divided by the root mean square of the other cells of its row, from ``row_squares``, if that is above ``least``.
+    Own cells and flat columns do not count. A grid over the values leads each cell to the few values near it.
+    """
+    k = len(values)
+    found = np.zeros(k + 1, dtype=np.int64)
+    low, span = values[0], max(values[-1] - values[0], 1e-300)
+    first = np.zeros(4 * k + 2, dtype=np.int64)
+    for value in values:
+        first[_place(value, low, span, 4 * k) + 1] += 1
+    for i in range(1, len(first)):
+        first[i] += first[i - 1]
+    for row in range(len(z)):
+        for column in range(z.shape[1]):
+            if flat[column] or column == own_column[row]:
+                continue
+            cell = z[row, column]
+            mean_square = (squares[row] - cell**2) / max(cells[row] - 1, 1)
+            if mean_square > least:
+                cell = np.rint(cell / np.sqrt(mean_square) * 1e9) / 1e9
+            if cell < low:
+                continue
+            place = _place(cell, low, span, 4 * k)
+            below, above = first[place], first[place + 1]
+            while below < above:
+                middle = (below + above) // 2
+                if values[middle] <= cell:
+                    below = middle + 1
+                else:
+                    above = middle
+            found[below] += 1
+    for i in range(k - 1, -1, -1):
+        found[i] += found[i + 1]
+    return found[1:]
+
+
+@numba.njit(cache=True)
+def _place(value: float, low: float, span: float, places: int) -> int:
+    """The place of a value in a grid of ``places`` + 1 over values from ``low`` on; a larger value is never in an earlier place."""
+    return int(min((value - low) / span, 1.0) * places)
+
+
+@numba.njit(cache=True)
 def registered_pairs(
     images: FloatArray,
     works: FloatArray,

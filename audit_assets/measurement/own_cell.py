@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit_assets.measurement.similarities import Similarities
-from audit_assets.measurement.studentized import FLAT, row_scales, studentized
+from audit_assets.measurement.studentized import FLAT, OtherCells, studentized
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
 FEWEST_COLUMNS = 10
@@ -31,7 +31,7 @@ SAME = 1e-5
 """Cosines of two rows or columns that differ by less everywhere are those of the same works or images."""
 
 BLOCK = 256
-"""Columns that are centred at a time."""
+"""Columns that are handled at a time, so that what is made on the way stays small."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
        each other has larger residuals of either sign. Without this step, 11 % of such artists had p <= 0.05 (simulated).
     3. *Columns.* Each cell less the mean of its column, over the column's scale; neither uses the own cell, nor the cell itself,
        so that any other cell is measured exactly as an own cell is (``studentized``), nor the largest fifth of the others.
-    4. *Rows.* The cells as they are, and a second time over the root mean square of the other cells of their row (``row_scales``),
+    4. *Rows.* The cells as they are, and a second time over the root mean square of the other cells of their row (``OtherCells``),
        in which the own cell takes no part. The own cell is ranked in both, and the larger rank counts: it must be rare in both. Each alone
        calls too many who are not imitated, the first if mean works are long where images do not vary, the second if control names vary in
        fewer directions than the artist's own name.
@@ -129,25 +129,22 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
     table = distinct_table(similarity, lengths, own)
     n = len(own.rows)
     reasons = [why or too_few(table, i) for i, why in enumerate(table.missing)]
-    mine, rank, others = np.full(n, np.nan), np.full(n, np.nan), np.zeros(0)
+    mine, rank, number = np.full(n, np.nan), np.full(n, np.nan), 0
     if not all(reasons):
         z, flat = z_scores(table)
         for i in np.flatnonzero(table.rows >= 0):
             reasons[i] = reasons[i] or (FLAT_COLUMN if flat[table.columns[i]] else "")
         tested = np.array([not why for why in reasons], dtype=np.bool_)
-        at = table.rows[tested], table.columns[tested]
-        mine[tested], rank[tested] = z[at], 0
-        for scales in row_measures(table, z, flat):
-            scaled = np.round(z / scales, 9)
-            others = other_cells(table, scaled, flat)
-            rank[tested] = np.maximum(rank[tested], 1 + at_least(others, scaled[at]))
+        mine[tested] = z[table.rows[tested], table.columns[tested]]
+        others = other_cells(table, z, flat)
+        rank[tested], number = others.ranks(table.rows[tested], mine[tested]), others.number
     return OwnCell(
-        p_value=rank / (1 + len(others)),
+        p_value=rank / (1 + number),
         z=mine,
         rank=rank,
         reason=tuple(reasons),
-        others=np.full(n, len(others)),
-        p_floor=np.full(n, 1 / (1 + len(others))),
+        others=np.full(n, number),
+        p_floor=np.full(n, 1 / (1 + number)),
         same_rows=np.full(n, table.same_rows),
         same_columns=np.full(n, table.same_columns),
     )
@@ -191,11 +188,6 @@ def split_by_stratum(own: OwnCells, stratum: npt.NDArray[Any]) -> Iterator[tuple
     of_artist = stratum[np.asarray(own.columns)[exists]]
     for value in np.unique(of_artist):
         yield np.flatnonzero(stratum == value), exists[of_artist == value]
-
-
-def at_least(ordered: FloatArray, values: FloatArray) -> IntArray:
-    """How many of the sorted values ``ordered`` (m,) are at least as large as each of ``values`` (n,): (n,)."""
-    return np.asarray(len(ordered) - np.searchsorted(ordered, values, side="left"), dtype=np.int64)
 
 
 FLAT_COLUMN = "The images of this name are equally near to the works of all artists, so nothing follows; another encoder may see a difference."  # fmt: skip
@@ -348,26 +340,11 @@ class RowEffects:
         return np.asarray(effects)
 
 
-def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
-    """Sorted z of the cells that are no subject's own, flat columns left out: what an own cell is ranked among."""
-    return np.sort(z[_counted(table, flat)])
-
-
-def row_measures(table: Table, z: FloatArray, flat: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """What the cells of ``z_scores`` are divided by before an own cell is ranked: (rows, columns), once by 1, once by the row's scale."""
-    return np.ones_like(z), scales_of_rows(table, z, flat)
-
-
-def scales_of_rows(table: Table, z: FloatArray, flat: BoolArray) -> FloatArray:
-    """What each cell of ``z_scores`` is divided by: the scale of its row, (rows, columns). Own cells take no part."""
-    return row_scales(z, _counted(table, flat))
-
-
-def _counted(table: Table, flat: BoolArray) -> BoolArray:
-    kept = np.broadcast_to(~flat, table.similarity.shape).copy()
-    exists = table.rows >= 0
-    kept[table.rows[exists], table.columns[exists]] = False
-    return kept
+def other_cells(table: Table, z: FloatArray, flat: BoolArray) -> OtherCells:
+    """What the own cells of a table are ranked among; ``z`` and ``flat`` as ``z_scores`` returns them."""
+    own_column, exists = np.full(len(z), -1, dtype=np.int64), table.rows >= 0
+    own_column[table.rows[exists]] = table.columns[exists]
+    return OtherCells(z, own_column, flat)
 
 
 def z_scores(table: Table) -> tuple[FloatArray, BoolArray]:

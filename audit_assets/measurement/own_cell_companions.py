@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from audit_assets.measurement.own_cell import (
+    BLOCK,
     FEWEST_ROWS,
     OwnCells,
     RowEffects,
     Table,
     distinct_table,
+    other_cells,
     own_row_missing,
-    scales_of_rows,
     z_scores,
 )
 from audit_assets.measurement.studentized import FLAT
@@ -87,9 +88,12 @@ def name_test(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells, 
     rank = np.full(len(own.rows), np.nan)
     if len(tested):
         centred = table.similarity - table.similarity.mean(axis=0)
-        centred = centred / table.lengths[:, None]
-        mine, theirs = _name_scores(centred[:, kept], centred[:, table.columns[tested]], table.rows[tested])
-        rank[tested] = 1 + (np.round(theirs, 9) >= np.round(mine, 9)).sum(axis=0)
+        centred /= table.lengths[:, None]
+        of_controls = centred[:, kept]
+        for start in range(0, len(tested), BLOCK):
+            some = tested[start : start + BLOCK]
+            mine, theirs = _name_scores(of_controls, centred[:, table.columns[some]], table.rows[some])
+            rank[some] = 1 + (np.round(theirs, 9) >= np.round(mine, 9)).sum(axis=0)
     return _ranks(rank, np.full(len(rank), len(kept)), reasons)
 
 
@@ -141,7 +145,7 @@ def own_rank(
     reasons = _reasons(table, table.similarity.shape[1] - 1, "other names have images of their own", "control names", 2)
     exists = table.rows >= 0
     rank, others = np.full(len(own.rows), np.nan), np.zeros(len(own.rows), dtype=np.int64)
-    effects = scales = None
+    effects = cells = None
     for i in np.flatnonzero([not why for why in reasons]):
         row, column = table.rows[i], table.columns[i]
         among = np.ones(len(group), bool) if group[row] < 0 else group == group[row]
@@ -149,11 +153,13 @@ def own_rank(
         if others[i] < FEWEST_ROWS:
             reasons[i] = _few_rows(int(others[i]), " of the artist's peers" if group[row] >= 0 else "")
             continue
-        if effects is None or scales is None:
+        if effects is None or cells is None:
             effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
-            scales = scales_of_rows(table, *z_scores(table))
+            cells = other_cells(table, *z_scores(table))
         residual = table.similarity[:, column] - effects.without(np.array([column]))[:, 0]
-        value = (residual - np.average(residual, weights=table.lengths**-2.0)) / table.lengths / scales[:, column]
+        value = (
+            (residual - np.average(residual, weights=table.lengths**-2.0)) / table.lengths / cells.row_scales(column)
+        )
         value = np.round(value, 12)
         rank[i] = (value[among] >= value[row]).sum()
     return _ranks(rank, others, reasons)

@@ -17,10 +17,8 @@ from audit_assets.measurement.own_cell import (
     OwnCells,
     RowEffects,
     Table,
-    at_least,
     distinct_table,
     other_cells,
-    row_measures,
     split_by_stratum,
     too_few,
     z_scores,
@@ -245,23 +243,17 @@ def _fill(
     if len(tested) == 0:
         return
     scores, flat = z_scores(table)
-    measures = [(by, other_cells(table, np.round(scores / by, 9), flat)) for by in row_measures(table, scores, flat)]
+    others = other_cells(table, scores, flat)
     exists = table.rows >= 0
     effects = RowEffects.of(table.similarity, table.rows[exists], table.columns[exists])
     mean_works, mean_images = cells.mean_works[table.kept_rows], cells.mean_images[columns[table.kept_columns]]
+    z = np.empty((len(tested), split.splits))
     for start in range(0, len(tested), BLOCK):
         some = tested[start : start + BLOCK]
         at = (members[some][:, None] * split.splits + np.arange(split.splits)).ravel()
         made, left = (np.asarray(side[at] @ works) for side in (split.images, split.works))
-        z = _z_of_imitators(table, effects, mean_works, mean_images, some, made, left)
-        own_at = table.rows[some], table.columns[some]
-        p[members[some]] = np.max(
-            [
-                (1 + at_least(others, np.round(z / by[own_at][:, None], 9))) / (1 + len(others))
-                for by, others in measures
-            ],
-            axis=0,
-        )
+        z[start : start + BLOCK] = _z_of_imitators(table, effects, mean_works, mean_images, some, made, left)
+    p[members[tested]] = others.ranks(table.rows[tested], z) / (1 + others.number)
 
 
 def _z_of_imitators(

@@ -1,7 +1,5 @@
 """Cells of a column, then of a row, each measured by the others: the last steps of ``own_cell``."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
@@ -28,33 +26,11 @@ def studentized(residual: FloatArray, lengths: FloatArray, own_row: IntArray) ->
     form (Cook and Weisberg 1982, section 2.2.1). Returns z (rows, b), rounded to 9 decimals so that equal similarities stay
     ties, and which columns are flat, their z set to 0.
     """
-    at = np.flatnonzero(own_row >= 0)
+    from audit_assets.measurement import kernels
+
     about, _ = _about_mean(residual, lengths, own_row)
-    kept = np.ones(about.shape, dtype=np.bool_)
-    kept[at, own_row[at]] = False
-    flat = np.vecdot(about, about * kept) <= kept.sum(axis=1) * FLAT**2
-    chosen, fewer = _without_largest(about, kept)
-    fit = _Fit.of(about, lengths, chosen)
-    z = np.where(kept, fit.without_itself(), fit.as_own())
-    if fewer is not None:
-        # The largest cells are measured without the next one, so that as many are left out for them as for the others.
-        largest = kept & ~chosen
-        z[largest] = _Fit.of(about, lengths, fewer).as_own()[largest]
-    return np.ascontiguousarray(np.where(flat[:, None], 0.0, np.round(z, 9)).T), flat
-
-
-def row_scales(z: FloatArray, counted: BoolArray) -> FloatArray:
-    """For each cell of z (rows, columns), the root mean square of the other ``counted`` cells of its row.
-
-    An artist of one work has much of the length of the mean work in directions in which images do not vary. By the length
-    alone, the cells of such artists are too small and those of an artist with more works too large: with one work of each
-    other artist and hands in 8 of 48 dimensions, 13 % of artists who were not imitated had p <= 0.05.
-    """
-    squares = np.where(counted, z, 0.0) ** 2
-    number = counted.sum(axis=1, keepdims=True) - counted
-    others = (squares.sum(axis=1, keepdims=True) - squares) / np.maximum(number, 1)
-    # A row without any difference elsewhere keeps its cells.
-    return np.sqrt(np.where(others > FLAT**2, others, 1.0))
+    z, flat = kernels.studentized(about, lengths, own_row, *_limits(about, own_row), FLAT)
+    return np.ascontiguousarray(z.T), flat
 
 
 def own_scores(
@@ -64,12 +40,11 @@ def own_scores(
 
     ``residual``, ``lengths`` and ``own_row``, none of it -1, as in ``studentized``.
     """
+    from audit_assets.measurement import kernels
+
     about, mean = _about_mean(residual, lengths, own_row)
-    kept = np.ones(about.shape, dtype=np.bool_)
-    kept[np.arange(len(about)), own_row] = False
-    fit = _Fit.of(about, lengths, _without_largest(about, kept)[0])
-    scale = np.maximum(fit.squares, FLAT**2) / (fit.count - 1) * (1 + own_length**-2.0 / fit.total)
-    return np.round((own - mean - fit.shift) / own_length / np.sqrt(scale), 9)
+    limits, _ = _limits(about, own_row)
+    return np.asarray(kernels.own_scores(about, lengths, own_row, limits, own - mean, own_length, FLAT))
 
 
 def _about_mean(residual: FloatArray, lengths: FloatArray, own_row: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -85,55 +60,64 @@ def _about_mean(residual: FloatArray, lengths: FloatArray, own_row: IntArray) ->
     return values, mean
 
 
-def _without_largest(about: FloatArray, kept: BoolArray) -> tuple[BoolArray, BoolArray | None]:
-    """The kept cells (b, rows) less the largest fifth of each column, and less one more; all and None in a small table."""
+def _limits(about: FloatArray, own_row: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The smallest of the largest fifth of each column of cells (b, rows), own cells aside, and the next smaller one.
+
+    Both are infinity in a small table, in which no cell is left out.
+    """
     trimmed = int(TRIMMED * (about.shape[1] - 1))
     if trimmed == 0:
-        return kept, None
-    values = np.where(kept, about, -np.inf)
+        return np.full(len(about), np.inf), np.full(len(about), np.inf)
+    values, at = about.copy(), np.flatnonzero(own_row >= 0)
+    values[at, own_row[at]] = -np.inf
     last = about.shape[1] - trimmed
     ordered = np.partition(values, (last - 1, last), axis=1)
-    return (values < ordered[:, [last]]) & kept, (values < ordered[:, [last - 1]]) & kept
+    return ordered[:, last].copy(), ordered[:, last - 1].copy()
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """The mean of chosen cells of each column by weighted least squares, and all cells about it.
+class OtherCells:
+    """The cells that are no subject's own, flat columns left out: what own cells are ranked among.
 
-    ``cells`` (b, rows): all cells about a first mean, over ``lengths`` (rows,). ``shift`` (b,): the mean of the chosen less that mean;
-    ``total``, ``squares``, ``count`` (b,): weight, sum of squares about their mean, and number of the chosen.
+    ``z`` (rows, columns) and ``flat`` (columns,) as ``studentized`` returns them. ``own_column`` (rows,): the column of the own cell of each
+    row, -1 if it has none. ``number``: how many other cells exist.
+
+    Own cells are ranked twice: among the cells as they are, and among the cells over the root mean square of the other cells of their
+    row. An artist of one work has much of the length of the mean work in directions in which images do not vary. By the length
+    alone, the cells of such artists are too small and those of an artist with more works too large: with one work of each
+    other artist and hands in 8 of 48 dimensions, 13 % of artists who were not imitated had p <= 0.05.
     """
 
-    cells: FloatArray
-    lengths: FloatArray
-    shift: FloatArray
-    total: FloatArray
-    squares: FloatArray
-    count: IntArray
+    def __init__(self, z: FloatArray, own_column: IntArray, flat: BoolArray) -> None:
+        from audit_assets.measurement import kernels
 
-    @classmethod
-    def of(cls, about: FloatArray, lengths: FloatArray, chosen: BoolArray) -> "_Fit":
-        part, mask = about * chosen, chosen.astype(np.float64)
-        # A column of equal cells has none below its largest; it is flat, and what it divides by here does not matter.
-        total = np.maximum(mask @ lengths**-2.0, np.finfo(np.float64).tiny)
-        shift = part @ (1 / lengths) / total
-        squares = np.vecdot(part, part) - shift**2 * total
-        count = np.maximum(np.count_nonzero(chosen, axis=1), 3)
-        return cls(about, lengths, shift, total, squares, count)
+        self._cells = z, own_column, flat
+        self._squares, self._counted = kernels.row_squares(*self._cells)
+        self.number = int(self._counted.sum())
 
-    def as_own(self) -> FloatArray:
-        """z of cells that are not among the chosen."""
-        scale = np.maximum(self.squares, FLAT**2) / (self.count - 1)
-        return np.asarray(self._about() / np.sqrt((1 + self._leverage()) * scale[:, None]))
+    def row_scales(self, column: int) -> FloatArray:
+        """The root mean square of the other cells of each row, (rows,), for the cells of one column."""
+        z, own_column, flat = self._cells
+        counted = (own_column != column) & ~flat[column]
+        squares = self._squares - np.where(counted, z[:, column], 0.0) ** 2
+        return _scales(squares, self._counted - counted)
 
-    def without_itself(self) -> FloatArray:
-        """z of the chosen cells, each measured by the other ones."""
-        free, about = np.maximum(1 - self._leverage(), FLAT), self._about()
-        left = np.maximum(self.squares[:, None] - about**2 / free, FLAT**2)
-        return np.asarray(about / np.sqrt(free * left / (self.count - 2)[:, None]))
+    def ranks(self, rows: IntArray, z: FloatArray) -> FloatArray:
+        """1 + the number of other cells that are at least as large as each own cell ``z`` (k, ...) of ``rows`` (k,): the larger of both ranks."""
+        scales = _scales(self._squares, self._counted)[rows].reshape(-1, *[1] * (z.ndim - 1))
+        as_they_are = self._at_least(z, np.inf)
+        return 1.0 + np.maximum(as_they_are, self._at_least(np.round(z / scales, 9), FLAT**2))
 
-    def _about(self) -> FloatArray:
-        return self.cells - self.shift[:, None] / self.lengths
+    def _at_least(self, values: FloatArray, least: float) -> IntArray:
+        from audit_assets.measurement import kernels
 
-    def _leverage(self) -> FloatArray:
-        return np.asarray(self.lengths**-2.0 / self.total[:, None])
+        ordered, at = np.unique(values, return_inverse=True)
+        if not len(ordered):
+            return np.zeros(values.shape, dtype=np.int64)
+        found = kernels.cells_at_least(*self._cells, self._squares, self._counted, least, ordered)
+        return np.asarray(found[at].reshape(values.shape))
+
+
+def _scales(squares: FloatArray, number: IntArray) -> FloatArray:
+    mean = squares / np.maximum(number, 1)
+    # A row without any difference elsewhere keeps its cells.
+    return np.sqrt(np.where(mean > FLAT**2, mean, 1.0))
