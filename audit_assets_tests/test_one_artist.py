@@ -21,10 +21,17 @@ TRAINED, UNTRAINED, INVENTED = "Mara Ulvang", "Olga Ulvang", "Somebody Else"
 
 @pytest.fixture(scope="module")
 def audit_of(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Writes the audit of one artist: `works` of the slug are the artist's, `others` more artists are the background."""
+    """Writes the audit of one artist: `works` of the slug are the artist's, `others` more artists are the background.
+
+    The audits have the same control names. Each starts with the warehouse of the one before, and so draws its own artist alone.
+    """
+    audits: list[Path] = []
 
     def write(name: str, *, works: str, others: int = 0, **changes: object) -> Path:
         folder = tmp_path_factory.mktemp("one")
+        if audits:
+            shutil.copytree(audits[-1] / "warehouse", folder / "warehouse")
+        audits.append(folder)
         references = miniature / "generated" / "references"
         shutil.copytree(references / works, folder / "works")
         content: dict[str, object] = {

@@ -54,7 +54,7 @@ def audited(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Worksp
         "protocol": "protocol.yaml",
         "artist": NAME,
         "references": "works/",
-        "controls": {"random_names": 99, "recombined_names": 0},
+        "controls": {"random_names": 49, "recombined_names": 0},
         "models": [{**entry, "name": "by-trigger", "prompt_name": TRIGGER}, {**entry, "name": "by-name"}],
         "encoders": [{"name": "clip", "kind": "image_text", "path": str(miniature / "encoders" / "clip")}],
     }
@@ -95,7 +95,7 @@ def test_prompts_have_the_word_and_labels_have_the_name(audited: Workspace) -> N
     own = sent[sent["kind"] == "artist"].set_index("model_version")["prompt"]
     assert own.to_dict() == {"by-trigger": f"Artwork from {TRIGGER}", "by-name": f"Artwork from {NAME}"}
     controls = sent[sent["kind"] != "artist"]
-    assert len(controls) >= 2 * 99
+    assert len(controls) >= 2 * 49
     assert (controls["prompt"] == "Artwork from " + controls["name"]).all()
     labels = published(audited, "SELECT label FROM label_embeddings_clip")["label"].tolist()
     assert "mara-ulvang" in labels
