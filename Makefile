@@ -28,9 +28,10 @@ dev: $(VENV)/.installed $(DRAWN)
 test: lint $(DRAWN)
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long and not faults"
 
+# Three processes even on two cores: the tests of services wait for these much of their time.
 test-all: lint $(DRAWN)
 	@.ci/services
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not faults"
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not faults"
 
 # This target makes more than 250 faults in copies of the small audit, two at a time. Some tests need the right to mount and Debian's
 # faketime. Without them, pytest skips these tests and prints the reason.

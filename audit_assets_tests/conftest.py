@@ -23,7 +23,10 @@ MINIATURE = Path(__file__).parent.parent / "data" / "miniature"
 MADE_ONCE = ("both_versions", "audited", "simulated")
 """Fixtures that one process makes, in half a minute or more, while the others wait."""
 LONG = 40
-"""A long test takes about as long as so many others. Large files come first, so that no process is left alone with one at the end."""
+"""A long test takes about as long as so many others, unless its marker states its `minutes`. The files that take longest come first, so that
+no process is left alone with one at the end."""
+MINUTE = 120
+"""Tests that are not long, in a minute."""
 
 
 @pytest.hookimpl(trylast=True)  # after the tests that are not asked for are gone
@@ -32,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    size = {file: sum(LONG if i.get_closest_marker("long") else 1 for i in own) for file, own in files.items()}
+    size = {file: sum(_parts(item) for item in own) for file, own in files.items()}
     asked = {file: {name for item in own for name in getattr(item, "fixturenames", ())} for file, own in files.items()}
     needed = {file: next((name for name in MADE_ONCE if name in names), "") for file, names in asked.items()}
     first = {
@@ -45,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         key=lambda f: (f != maker, needed[f] != "", f != first["simulated"], later.index(needed[f]), -size[f]),
     )
     items[:] = [item for file in order for item in files[file]]
+
+
+def _parts(item: pytest.Item) -> int:
+    """How long a test takes, in tests that are not long."""
+    marker = item.get_closest_marker("long")
+    return int(MINUTE * marker.kwargs["minutes"]) if marker and marker.kwargs else LONG if marker else 1
 
 
 def pytest_collection_finish() -> None:

@@ -47,7 +47,7 @@ def command(*words: str, config: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=6)
 def test_an_audit_in_s3_is_the_audit_on_disk(
     audited: Path, small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

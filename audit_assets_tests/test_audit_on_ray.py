@@ -129,7 +129,7 @@ def lost_with_their_node(instance: DagsterInstance) -> list[DagsterRun]:
     return [run for run in failed if any(r.parent_run_id == run.run_id for r in instance.get_runs())]
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=9)
 def test_an_audit_on_two_nodes_of_which_one_is_lost_is_the_audit_on_one_machine(lab: Lab, audited: Path) -> None:
     expected, root = files_of(audited), read_evidence(audited).root
     with pytest.raises(urllib.error.HTTPError, match="401"):  # a caller without the token

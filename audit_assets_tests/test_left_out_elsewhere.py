@@ -18,7 +18,7 @@ from audit_assets_tests.postgres_server import postgres
 from audit_assets_tests.s3_server import s3_server
 from audit_assets_tests.test_left_out import GOOD, model_that_fails_at_the_first_image, models_left_out, query
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(minutes=6)
 ARTIST = "nils-oduya"
 IMAGES = "SELECT * FROM imitations ORDER BY model_version, subject, template, trial"
 SETTINGS = Path(__file__).parents[1] / "docker" / "dagster.yaml"

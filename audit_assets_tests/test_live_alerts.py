@@ -44,7 +44,7 @@ def ticked(instance: DagsterInstance, sensor: str) -> bool:
     )
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=3)
 def test_a_run_and_a_check_that_fail_are_told_by_the_daemon_once(copied: Path, tmp_path: Path) -> None:
     audit = load_audit(copied)
     content = yaml.safe_load(copied.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from audit_assets.config import load_audit
 from audit_assets.publication.queries import database as read
 from audit_assets_tests.browser import served
 
-PATIENCE = 600
+PATIENCE = 900
 """Seconds, on a busy machine."""
 
 
@@ -27,7 +27,7 @@ def compared(database: Path) -> list[tuple[str, str]]:
         return connection.execute("SELECT DISTINCT model_version, later_version FROM model_comparison").fetchall()
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=5)
 def test_approving_a_version_leads_to_its_report_without_a_click(copied: Path, tmp_path: Path) -> None:
     audit = load_audit(copied)
     warehouse = audit.local(audit.warehouse)

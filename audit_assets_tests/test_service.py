@@ -178,7 +178,7 @@ def service(small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytes
                 found.kill(name)
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=3)
 def test_the_service_starts_runs_and_begins_again_what_died_with_its_code_server(service: Service) -> None:
     migrated = service.once(SERVICES["migrate"]["command"])
     assert migrated.returncode == 0, migrated.stderr

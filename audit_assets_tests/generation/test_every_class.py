@@ -46,7 +46,7 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> list[Workspace]:
     return audit_all(tmp_path_factory.mktemp("classes"))
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=5)
 def test_at_least_twenty_five_classes_come_to_a_verdict(audits: list[Workspace]) -> None:
     found = came_of(audits)
     assert set(found) == set(CLASSES)
