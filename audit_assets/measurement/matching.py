@@ -157,7 +157,7 @@ def rank_sums(distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subject
     who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
     if subjects < 2 and not (who < 0).any():
         raise ValueError("One subject alone has no others to compare with; audit at least two subjects.")
-    sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), []
+    sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), [sparse.csr_array((0, subjects))]
     for start in range(0, len(d), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         order = np.argsort(d[rows], axis=1)

@@ -66,7 +66,8 @@ class Warehouse:
         """Return the hash of what the table was made from.
 
         It is None if the table is missing or damaged, so that it is made again. In files larger than WHOLE, and in
-        objects in S3, only the footer is checked. A process reads a local file once while it is unchanged. InputError is raised if the file exists and cannot be opened.
+        objects in S3, only the footer is checked. A process reads a local file once while it is unchanged. InputError is
+        raised if the file exists and cannot be opened.
         """
         path = self.path(table)
         try:
