@@ -7,6 +7,7 @@ the loops compute.
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray
 
@@ -109,37 +110,80 @@ def permuted_traces(values: FloatArray, permutations: int, seed: int) -> FloatAr
 
 @numba.njit(cache=True)
 def rank_sums(
-    distances: FloatArray, order: IntArray, subject_of_image: IntArray, subjects: int
+    distances: FloatArray, subject_of_image: IntArray, subjects: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return, per row, the sum of midranks of each subject's images, sum(t^3 - t) over ties, and each subject's tied pairs.
 
-    The shapes are (rows, subjects), (rows,) and (rows, subjects). ``order`` (rows, images) sorts each row. ``subject_of_image`` is -1 if
-    the image has no subject. A pair is tied if an image of the subject is as near as an image of somebody else.
+    The shapes are (rows, subjects), (rows,) and (rows, subjects). ``subject_of_image`` is -1 if the image has no subject. A pair is tied if
+    an image of the subject is as near as an image of somebody else.
     """
     rows, n = distances.shape
     sums, ties, tied = np.zeros((rows, subjects)), np.zeros(rows), np.zeros((rows, subjects))
     own = np.zeros(subjects)
     for row in range(rows):
+        values, order = _ordered(distances[row])
         first = 0
         while first < n:
             last = first
-            value = distances[row, order[row, first]]
-            while last + 1 < n and distances[row, order[row, last + 1]] == value:
+            while last + 1 < n and values[last + 1] == values[first]:
                 last += 1
             size = last + 1.0 - first
-            ties[row] += size**3 - size
             for j in range(first, last + 1):
-                subject = subject_of_image[order[row, j]]
+                subject = subject_of_image[order[j]]
                 if subject >= 0:
                     sums[row, subject] += (first + last) / 2 + 1
-                    own[subject] += 1
-            for j in range(first, last + 1):
-                subject = subject_of_image[order[row, j]]
-                if subject >= 0:
-                    tied[row, subject] += own[subject] * (size - own[subject])
-                    own[subject] = 0
+            if last > first:
+                ties[row] += size**3 - size
+                for j in range(first, last + 1):
+                    subject = subject_of_image[order[j]]
+                    if subject >= 0:
+                        own[subject] += 1
+                for j in range(first, last + 1):
+                    subject = subject_of_image[order[j]]
+                    if subject >= 0:
+                        tied[row, subject] += own[subject] * (size - own[subject])
+                        own[subject] = 0
             first = last + 1
     return sums, ties, tied
+
+
+@numba.njit(cache=True)
+def _ordered(values: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int32]]:
+    """Return the values (n,) in ascending order, and the place that each came from.
+
+    As many equal ranges as values share them out, and the few values of a range are sorted by insertion. This takes half the time of
+    ``numpy.argsort``. A range of many values is sorted in steps of decreasing length (Shell 1959, *Communications of the ACM* 2, 30-32;
+    lengths of Ciura 2001), so one far value among thousands that are close costs little.
+    """
+    n = len(values)
+    ordered, order = np.empty(n), np.empty(n, dtype=np.int32)
+    low, high = np.inf, -np.inf
+    for value in values:
+        low, high = min(low, value), max(high, value)
+    span = max(high - low, 1e-300)
+    places, ends = np.empty(n, dtype=np.int32), np.zeros(n + 1, dtype=np.int32)
+    for j in range(n):
+        places[j] = _place(values[j], low, span, n - 1)
+        ends[places[j] + 1] += 1
+    for place in range(n):
+        ends[place + 1] += ends[place]
+    for j in range(n):  # each range fills up from its start, so its start becomes its end
+        at = ends[places[j]]
+        ordered[at], order[at] = values[j], j
+        ends[places[j]] += 1
+    start = 0
+    for end in ends[:n]:
+        for step in (701, 301, 132, 57, 23, 10, 4, 1):
+            if step >= end - start:
+                continue
+            for j in range(start + step, end):
+                value, who, at = ordered[j], order[j], j
+                while at - step >= start and ordered[at - step] > value:
+                    ordered[at], order[at] = ordered[at - step], order[at - step]
+                    at -= step
+                ordered[at], order[at] = value, who
+        start = end
+    return ordered, order
 
 
 @numba.njit(cache=True)

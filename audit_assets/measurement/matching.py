@@ -160,8 +160,7 @@ def rank_sums(distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subject
     sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), [sparse.csr_array((0, subjects))]
     for start in range(0, len(d), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        order = np.argsort(d[rows], axis=1)
-        sums[rows], ties[rows], pairs = kernels.rank_sums(d[rows], order, who, subjects)
+        sums[rows], ties[rows], pairs = kernels.rank_sums(d[rows], who, subjects)
         tied.append(sparse.csr_array(pairs))
     images = np.bincount(who[who >= 0], minlength=subjects)
     return Ranked(sums, ties, sparse.csr_array(sparse.vstack(tied)), images, d.shape[1] - images)

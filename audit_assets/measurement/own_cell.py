@@ -273,14 +273,19 @@ def _check_own(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Non
         raise ValueError("Two own cells share a row or a column; pass one own cell per artist and name.")
 
 
+_FEW = 32
+
+
 def _first_of_equals(values: FloatArray, always: BoolArray) -> BoolArray:
     """Which rows of (n, m) stay if equal ones, up to ``SAME``, count once: those ``always`` kept, else the first of each group.
 
-    Equal rows have equal projections, so only neighbours in the order of one projection are compared.
+    Equal rows have equal projections, so only neighbours in the order of one projection are compared: first by few values, for few
+    rows are equal in these and not in all.
     """
     order = np.argsort(values @ np.cos(np.arange(values.shape[1]) ** 2), kind="stable")
     new = np.ones(len(order), dtype=np.bool_)
-    for i in range(1, len(order)):
+    few = np.abs(np.diff(values[:, :_FEW][order], axis=0)).max(axis=1, initial=0.0) <= SAME
+    for i in np.flatnonzero(few) + 1:
         new[i] = np.abs(values[order[i]] - values[order[i - 1]]).max(initial=0.0) > SAME
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.cumsum(new) - 1

@@ -173,7 +173,8 @@ def _ranked(
     for start in range(0, n, _ARTISTS_AT_ONCE):
         block = np.arange(start, min(start + _ARTISTS_AT_ONCE, n))
         own = np.flatnonzero(np.isin(artist, block))
-        distances = 1.0 - real[own] @ made.T
+        distances = real[own] @ made.T
+        np.subtract(1.0, distances, out=distances)
         first = distances[[np.flatnonzero(artist[own] == s)[0] for s in block]]
         mean = np.stack([distances[artist[own] == s].mean(axis=0) for s in block])
         for parts, values, of_work, ranked in ((firsts, first, block, first), (means, distances, artist[own], mean)):

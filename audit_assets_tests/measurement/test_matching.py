@@ -1,5 +1,6 @@
 """Experiment 2: the rank-sum test against scipy, its control, and the tables made of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,31 @@ def test_rank_sums_of_any_number_of_rows_are_those_of_scipys_ranks(rows: int) ->
     np.testing.assert_array_equal(found.sums, np.stack([ranks[:, who == s].sum(axis=1) for s in range(6)], axis=1))
     counts = [np.unique(row, return_counts=True)[1] for row in distances]
     np.testing.assert_array_equal(found.ties, [np.sum(n**3 - n) for n in counts])
+
+
+FAR_APART: dict[str, Callable[[np.random.Generator, int], npt.NDArray[np.float64]]] = {
+    "alike": lambda rng, n: rng.normal(size=n),
+    "all equal": lambda rng, n: np.zeros(n),
+    "a far one": lambda rng, n: np.r_[rng.normal(size=n - 1) * 1e-9, 1.0],
+    "ever farther": lambda rng, n: rng.standard_cauchy(n) ** 5,
+    "tiny": lambda rng, n: rng.random(n) * 1e-310,
+    "descending": lambda rng, n: np.linspace(1, 0, n) ** 40,
+    "halves of equals": lambda rng, n: np.where(rng.random(n) < 0.5, rng.random(n), 0.5),
+}
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4000])
+@pytest.mark.parametrize("kind", FAR_APART)
+def test_rank_sums_are_scipys_however_unevenly_distances_lie(kind: str, images: int) -> None:
+    rng = np.random.default_rng(images)
+    distances, who = FAR_APART[kind](rng, images), rng.integers(0, 3, images)
+    found = rank_sums(distances[None], who, 3)
+    ranks = stats.rankdata(distances)
+    assert found.sums[0].tolist() == [ranks[who == s].sum() for s in range(3)]
+
+
+def test_rank_sums_of_no_image_are_zero() -> None:
+    assert rank_sums(np.zeros((2, 0)), np.zeros(0, dtype=int), 3).sums.tolist() == [[0.0] * 3] * 2
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=6))
