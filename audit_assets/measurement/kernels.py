@@ -339,12 +339,9 @@ def registered_pairs(
     starts. ``steps`` (rounds, 2): points per side and steps of each round. ``allowed``: least share of the points within the work, and the
     least and the largest area.
     """
-    pairs, size = len(images), images.shape[1]
-    best = np.full(pairs, -1.0)
-    for pair in range(pairs):
-        fields = np.empty((3, size, size))  # the work, and its slopes to the right and down, per side of the work
-        fields[0] = works[pair]
-        fields[1], fields[2] = _slopes(works[pair])
+    best = np.full(len(images), -1.0)
+    for pair in range(len(images)):
+        fields = _with_slopes(works[pair])
         x, y, width, height = starts[pair]
         # x = m0 + m1 u + m2 v and y = m3 + m4 u + m5 v lead from the image to the work.
         m = np.array([x + width / 2, width, 0.0, y + height / 2, 0.0, height])
@@ -402,9 +399,7 @@ def _searched(
 @numba.njit(cache=True)
 def _shown(image: FloatArray, inset: FloatArray, points: int) -> FloatArray:
     """The part of an image at points x points places, less its mean and of length 1; 0 for one colour (``registration``)."""
-    fields = np.zeros((3, image.shape[0], image.shape[1]))
-    fields[0] = image
-    shown = np.empty(points * points)
+    fields, shown = _with_slopes(image), np.empty(points * points)
     for i in range(len(shown)):
         x = inset[0] + inset[2] * (i % points + 0.5) / points
         y = inset[1] + inset[3] * (i // points + 0.5) / points
@@ -433,14 +428,18 @@ def _sampled(fields: FloatArray, x: float, y: float) -> tuple[float, float, floa
 
 
 @numba.njit(cache=True)
-def _slopes(work: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Central differences to the right and down, one-sided at the edges (``numpy.gradient``), per side of the work."""
-    side = work.shape[0]
-    right, down = np.empty_like(work), np.empty_like(work)
+def _with_slopes(picture: FloatArray) -> FloatArray:
+    """The picture, and its slopes to the right and down, per side of the picture: (3, side, side).
+
+    Slopes are central differences, one-sided at the edges (``numpy.gradient``).
+    """
+    side = picture.shape[0]
+    fields = np.empty((3, side, side))
     for i in range(side):
         for j in range(side):
+            fields[0, i, j] = picture[i, j]
             before, after = j - (j > 0), j + (j < side - 1)
-            right[i, j] = (work[i, after] - work[i, before]) / (after - before) * side
+            fields[1, i, j] = (picture[i, after] - picture[i, before]) / (after - before) * side
             before, after = i - (i > 0), i + (i < side - 1)
-            down[i, j] = (work[after, j] - work[before, j]) / (after - before) * side
-    return right, down
+            fields[2, i, j] = (picture[after, j] - picture[before, j]) / (after - before) * side
+    return fields

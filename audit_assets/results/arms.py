@@ -242,7 +242,8 @@ def _matched(
     """Per tested subject with works: the finding of matching in this arm, its test, and p. The columns are the prompts of the arm."""
     if works is None:
         return {}
-    with_works = [s for s in subjects.loc[subjects["kind"].isin(TESTED), "subject"].astype(str) if s in set(works.pool)]
+    having = set(works.pool)
+    with_works = [s for s in subjects.loc[subjects["kind"].isin(TESTED), "subject"].astype(str) if s in having]
     names = _columns(images, subjects)
     found = of_tables(works, images.embedded, names)
     nothing = Finding(

@@ -126,7 +126,8 @@ def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
         return None
     named = ws.warehouse.read_all([f"reference_works/{s}" for s in ws.referenced()])
     rows = rows.merge(named[["subject", "work", "series"]], on=["subject", "work"], how="left")
-    pool = [s for s in ws.subjects()["subject"].astype(str) if s in set(rows["subject"])]
+    having = set(rows["subject"])
+    pool = [s for s in ws.subjects()["subject"].astype(str) if s in having]
     place = {s: i for i, s in enumerate(pool)}
     artist = np.asarray(rows["subject"].map(place).to_numpy(), dtype=np.int64)
     return Works(rows.drop(columns="embedding"), vectors(rows["embedding"]), pool, artist)
@@ -197,12 +198,12 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     output[near[alike < PIXELS]] = -1
     _add_copies(output, works.rows, images)
     weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
-    tested = [s for s, kind in zip(columns["subject"].astype(str), columns["kind"], strict=True) if kind in TESTED]
-    tested = [s for s in tested if s in set(works.pool)]
+    in_pool = {s: i for i, s in enumerate(works.pool)}
+    named = columns.loc[columns["kind"].isin(TESTED), "subject"].astype(str)
+    tested = [s for s in named if s in in_pool]
     cells = similarities(
         works.embeddings, works.artist, made, of_image, pool=len(works.pool), names=len(names), shown=shown, weights=weights
     )  # fmt: skip
-    in_pool = {s: i for i, s in enumerate(works.pool)}
     own = own_cells(cells, [in_pool[s] for s in tested], [place[s] for s in tested])
     kind = subjects.set_index("subject")["kind"]
     return Matched(

@@ -260,7 +260,8 @@ def _in_proportion(words: pd.Series, wanted: int, roster: Sequence[str]) -> list
         if left[count] > 0:
             left[count] -= 1
             matched.append(index)
-    others = [index for index in words.index if index not in set(matched)]
+    taken = set(matched)
+    others = [index for index in words.index if index not in taken]
     return matched + others[: wanted - len(matched)]
 
 

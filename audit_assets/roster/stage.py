@@ -87,7 +87,8 @@ class RosterStage:
     def missing_rows(self) -> list[str]:
         """Problems of the sum over the shards: files without a row in `caption_shards`, and rows that were not read."""
         table = self.scan.shards_table
-        missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in set(table["shard"])]
+        scanned = set(table["shard"])
+        missing = [f"{key}: was not scanned" for key in self.scan.shards if key not in scanned]
         short = table[table["rows"] != table["rows_read"]]
         return missing + [f"{row.shard}: {row.rows_read} of {row.rows} rows were read" for row in short.itertuples()]
 
