@@ -71,6 +71,8 @@ class Gate(ThreadingHTTPServer):
         self.held, self.opened = threading.Event(), threading.Event()
         self.uploaded: list[str] = []
         """Bucket and key of every object whose upload was answered well."""
+        self.asked: list[str] = []
+        """Method and address of every request that was passed on."""
 
     @property
     def address(self) -> str:
@@ -100,6 +102,7 @@ class _Passing(BaseHTTPRequestHandler):
             status, code = gate.refuse
             self._answer(status, {}, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
             return
+        gate.asked.append(f"{self.command} {self.path}")
         length = int(self.headers.get("Content-Length") or 0)
         if self.headers.get("Expect") == "100-continue":
             self.send_response_only(100)

@@ -28,7 +28,7 @@ from audit_assets.warehouse.database import (
 )
 from audit_assets.warehouse.left_out import ARTIST, COLUMNS, ENCODER, MODEL, WORK, LeftOut, leave_out, portable_reason
 from audit_assets.warehouse.notes import LABELS, ROSTER, WORKS, notes_on
-from audit_assets.warehouse.places import each, local_copy, whole_files
+from audit_assets.warehouse.places import local_copy, whole_files
 from audit_assets.workspace import Workspace
 
 PARTS = (MODEL, ENCODER, ARTIST, WORK)
@@ -121,9 +121,9 @@ class PublicationStage:
 
     def _counted(self, sources: dict[str, list[str]]) -> tuple[dict[str, int], list[str]]:
         """The rows of every table of the database, and where they are not those of its parquet files."""
-        counts, warehouse = row_counts(self.ws.database), self.ws.warehouse
+        counts, in_files = row_counts(self.ws.database), self.ws.warehouse.all_row_counts
         parts = {name: own for name, own in sources.items() if name != "left_out"}  # has more than the records' rows
-        wanted = {name: sum(each(warehouse.root, warehouse.row_count, own)) for name, own in parts.items()}
+        wanted = {name: sum(rows or 0 for rows in in_files(own)) for name, own in parts.items()}
         return counts, [f"{n}: {counts.get(n)} rows, not {w}" for n, w in wanted.items() if counts.get(n) != w]
 
     def _leave_out_what_does_not_follow(self) -> None:

@@ -10,9 +10,10 @@ import hashlib
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -103,7 +104,7 @@ def _reached(method: Callable[P, R]) -> Callable[P, R]:
 
 
 class ObjectPath(S3Path):
-    """This is an object, or a prefix of objects, as a path. Nothing is cached. Every answer comes from the store."""
+    """This is an object, or a prefix of objects, as a path. Every answer comes from the store."""
 
     @_reached
     def exists(self, *, follow_symlinks: bool = True) -> bool:
@@ -133,6 +134,21 @@ class ObjectPath(S3Path):
     def etag(self) -> str:
         """Return the ETag. It changes if the object was written again with other bytes."""
         return str(self.fs.info(self.path)["ETag"])
+
+    @_reached
+    def versions(self) -> dict[str, str]:
+        """Return what identifies each object directly below this prefix as it is, by its name. A thousand objects take one request."""
+        try:
+            listed = self.fs.ls(self.path, detail=True, refresh=True)
+        except FileNotFoundError as error:
+            if "specified bucket" in str(error):
+                raise
+            return {}
+        return {
+            found["name"].rsplit("/", 1)[-1]: f"{found['ETag']} {found['LastModified']}"
+            for found in listed
+            if found["type"] != "directory"
+        }
 
     @_reached
     def put(self, file: Path) -> None:
@@ -178,6 +194,12 @@ class ObjectPath(S3Path):
     def _found(self, pattern: str) -> list["ObjectPath"]:
         return list(super().glob(pattern))
 
+    @_reached
+    def _below(self, pattern: str) -> list["ObjectPath"]:
+        root = f"{self.path.rstrip('/')}/"
+        names = (name.removeprefix(root) for name in self.fs.find(self.path) if name.startswith(root))
+        return [self / name for name in names if fnmatchcase(name.rsplit("/", 1)[-1], pattern)]
+
     def glob(
         self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
     ) -> Iterator[Any]:
@@ -186,7 +208,7 @@ class ObjectPath(S3Path):
     def rglob(
         self, pattern: str, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
     ) -> Iterator[Any]:
-        yield from self._found(f"**/{pattern}")
+        yield from self._below(pattern)
 
     @_reached
     def _children(self) -> list["ObjectPath"]:
@@ -269,6 +291,15 @@ def each(root: Path, ask: Callable[[A], R], items: Iterable[A]) -> list[R]:
         return [ask(item) for item in items]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(ask, items))
+
+
+def versions(paths: Sequence[Path]) -> list[str | None]:
+    """Return what identifies each object as it is: its ETag and the time of its last change. None if there is no such object.
+
+    Each prefix is listed once for all its objects.
+    """
+    listed = {folder: cast(ObjectPath, folder).versions() for folder in dict.fromkeys(path.parent for path in paths)}
+    return [listed[path.parent].get(path.name) for path in paths]
 
 
 def footer(path: Path) -> Any:

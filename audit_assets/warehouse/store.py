@@ -9,8 +9,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,10 @@ import pyarrow.parquet as pq
 from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import once_while_unchanged, sha256, sha256_once
 from audit_assets.untrusted.parquet import check_declared
-from audit_assets.warehouse.places import ObjectPath, each, footer, whole
+from audit_assets.warehouse.places import ObjectPath, each, footer, versions, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, check_file, sealed
 
+R = TypeVar("R")
 _INPUTS = b"audit_assets.inputs"
 WHOLE = 16_000_000
 """A table of up to this many bytes is hashed, in some milliseconds, to detect changes since it was written."""
@@ -70,10 +72,7 @@ class Warehouse:
         raised if the file exists and cannot be opened.
         """
         path = self.path(table)
-        try:
-            return _read_inputs(path) if isinstance(path, ObjectPath) else _inputs_once(path)
-        except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
-            return None
+        return _inputs_or_none(path) if isinstance(path, ObjectPath) else _inputs_once(path)
 
     def is_made_from(self, table: str, inputs: str) -> bool:
         """Return whether the table was made from these inputs and has the bytes that were written, however large it is."""
@@ -91,18 +90,30 @@ class Warehouse:
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
-        return each(self.root, self.inputs, tables)
+        return self._all(tables, self.inputs, _inputs_of_version)
 
     def all_sha256(self, tables: Iterable[str]) -> list[str | None]:
         """Return the sha256 of each table's file, in order; None if there is no such file."""
 
         def hashed(table: str) -> str | None:
             path = self.path(table)
-            if not path.exists():
-                return None
-            return sha256(path) if isinstance(path, ObjectPath) else sha256_once(path)
+            return sha256_once(path) if path.exists() else None
 
-        return each(self.root, hashed, tables)
+        return self._all(tables, hashed, _sha256_of_version)
+
+    def all_row_counts(self, tables: Iterable[str]) -> list[int | None]:
+        """Return `row_count` of each table, in order; None for an object that does not exist."""
+        return self._all(tables, self.row_count, _rows_of_version)
+
+    def _all(
+        self, tables: Iterable[str], ask: Callable[[str], R | None], kept: Callable[[Path, str], R | None]
+    ) -> list[R | None]:
+        """Ask about each table. What was read of an object is kept for as long as the list of its prefix shows that it is the same."""
+        if not isinstance(self.root, ObjectPath):
+            return [ask(table) for table in tables]
+        paths = [self.path(table) for table in tables]
+        known = zip(paths, versions(paths), strict=True)
+        return each(self.root, lambda item: None if item[1] is None else kept(item[0], item[1]), known)
 
     def made(self, table: str) -> bool:
         """Return whether the table exists. InputError is raised if it exists and cannot be read."""
@@ -114,7 +125,7 @@ class Warehouse:
 
     def row_count(self, table: str) -> int:
         """Return the number of rows of a table, from its file's footer."""
-        return int(pq.read_metadata(footer(self.path(table))).num_rows)
+        return _rows(self.path(table))
 
     def read(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Return all columns, or those that are named.
@@ -186,9 +197,35 @@ def _read_inputs(path: Path) -> str | None:
     return metadata[_INPUTS].decode() if _INPUTS in metadata else None
 
 
+def _inputs_or_none(path: Path) -> str | None:
+    try:
+        return _read_inputs(path)
+    except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
+        return None
+
+
+def _rows(path: Path) -> int:
+    return int(pq.read_metadata(footer(path)).num_rows)
+
+
 @once_while_unchanged(1 << 18)
 def _inputs_once(path: Path) -> str | None:
-    return _read_inputs(path)
+    return _inputs_or_none(path)
+
+
+@lru_cache(1 << 18)
+def _inputs_of_version(path: Path, version: str) -> str | None:
+    return _inputs_or_none(path)
+
+
+@lru_cache(1 << 18)
+def _rows_of_version(path: Path, version: str) -> int | None:
+    return _rows(path)
+
+
+@lru_cache(1 << 18)
+def _sha256_of_version(path: Path, version: str) -> str | None:
+    return sha256(path)
 
 
 def _described(table: pa.Table) -> tuple[list[str], list[pa.DataType], dict[str, str] | None]:

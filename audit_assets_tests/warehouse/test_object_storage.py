@@ -73,6 +73,46 @@ def test_a_table_in_s3_has_the_bytes_that_it_has_in_a_folder(root: Path, client:
     assert list((root / "none").glob("*.parquet")) == []
 
 
+def test_unchanged_objects_are_read_once_and_changed_ones_again(
+    root: Path, server: tuple[dict[str, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"x/{n}" for n in range(30)]
+    with gate(server[0]) as (through, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", through["AWS_ENDPOINT_URL"])
+        warehouse = Warehouse(place(str(root), Path()))
+        for n, name in enumerate(names):
+            warehouse.write(name, FRAME, f"made from {n}")
+        wanted: list[str | None] = [f"made from {n}" for n in range(30)]
+        assert warehouse.all_inputs(names) == wanted
+        before = warehouse.all_sha256(names)
+        assert warehouse.all_row_counts(names) == [2] * 30
+
+        asked.asked.clear()
+        assert warehouse.all_inputs([*names, "x/none", "y/none"]) == [*wanted, None, None]
+        assert warehouse.all_sha256(names) == before
+        assert warehouse.all_row_counts(names) == [2] * 30
+        assert all(one.startswith("GET") and "list-type=2" in one for one in asked.asked), asked.asked
+        assert len(asked.asked) <= 5  # a prefix without objects is looked for in its parent's list too
+
+        other = Warehouse(place(str(root), Path()))  # as another process would, and back again
+        for content, count in ((FRAME.iloc[:1], 1), (FRAME, 2)):
+            other.write(names[3], content, f"of {count}")
+            other.path(names[4]).unlink(missing_ok=True)
+            assert warehouse.all_inputs(names[2:6]) == ["made from 2", f"of {count}", None, "made from 5"]
+            assert warehouse.all_row_counts(names[2:6]) == [2, count, None, 2]
+            assert warehouse.all_sha256(names[2:6])[1] != before[3]
+        other.path(names[5]).write_bytes(b"PAR1")
+        assert warehouse.all_inputs(names[5:7]) == [None, "made from 6"]
+
+
+def test_records_below_a_prefix_are_found_at_any_depth(root: Path) -> None:
+    for name in ("left_out/a.parquet", "left_out/b/c/d.parquet", "left_out/b/note.txt", "left_out_not/e.parquet"):
+        (root / name).write_bytes(b"x")
+    found = sorted(p.relative_to(root).as_posix() for p in (root / "left_out").rglob("*.parquet"))
+    assert found == ["left_out/a.parquet", "left_out/b/c/d.parquet"]
+    assert list((root / "none").rglob("*.parquet")) == []
+
+
 def test_a_footer_longer_than_one_read_is_read(root: Path) -> None:
     warehouse = Warehouse(root)
     warehouse.write("wide", pd.DataFrame({f"column_{n}": [n] for n in range(2000)}), "h")
