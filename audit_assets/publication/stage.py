@@ -1,6 +1,7 @@
 """The stage that publishes: the database of all tables, and from it the reports, their index and the artists' pages."""
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from audit_assets.results.stage import ResultStage
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.database import (
     SCHEMA_VERSION,
+    Rows,
     as_json,
     library_versions,
     publish,
@@ -171,10 +173,13 @@ class PublicationStage:
             return False
         return _once(self.ws.database) == self.ws.warehouse.read("published")["file_sha256"].iloc[0]
 
-    def rows(self, sources: dict[str, list[str]], inputs: str) -> dict[str, pd.DataFrame]:
-        """The rows of every table, with the columns of the schema."""
+    def rows(self, sources: dict[str, list[str]], inputs: str) -> dict[str, Rows]:
+        """The rows of every table, with the columns of the schema. Those of embeddings, most of an audit, are read in blocks."""
         columns = schema_columns({e.name: 1 for e in self.ws.audit.encoders})
-        tables = {name: self.ws.warehouse.read_all(parts) for name, parts in sources.items() if parts}
+        blocks = {name: parts for name, parts in sources.items() if "embeddings" in name and parts}
+        tables = {
+            name: self.ws.warehouse.read_all(parts) for name, parts in sources.items() if parts and name not in blocks
+        }
         if "imitations" in tables:
             tables |= origins(tables["imitations"])
         if "arm_images" in tables and "upload_sha256" not in tables["arm_images"]:  # of an earlier version
@@ -191,7 +196,10 @@ class PublicationStage:
         )
         tables["software"] = pd.DataFrame(library_versions(), columns=["package", "version"])
         tables["published_from"] = pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})
-        return {name: table[[c for c in table.columns if c in columns[name]]] for name, table in tables.items()}
+        rows: dict[str, Rows] = {name: _published([table], columns[name]) for name, table in tables.items()}
+        for name, parts in blocks.items():
+            rows[name] = _published(self.ws.warehouse.blocks(parts), columns[name])
+        return rows
 
     def left_out(self) -> list[LeftOut]:
         """Everything that is left out now, in the order of the parts."""
@@ -339,6 +347,11 @@ class PublicationStage:
     @property
     def artists_folder(self) -> Path:
         return self.ws.warehouse.root / "reports" / ARTISTS
+
+
+def _published(tables: Iterable[pd.DataFrame], columns: set[str]) -> Iterator[pd.DataFrame]:
+    for table in tables:
+        yield table[[c for c in table.columns if c in columns]]
 
 
 def _altered(folder: Path, files: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ snapshot. The next reader opens the new one.
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,11 @@ STORAGE_VERSION = "v1.2.0"
 """This is the oldest DuckDB storage that clients still read. A reader need not have our version."""
 
 
-def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
+Rows = pd.DataFrame | Iterable[pd.DataFrame]
+"""The rows of a table, at once or in blocks, of which only one is in memory."""
+
+
+def publish(path: Path, tables: Mapping[str, Rows], encoders: Mapping[str, int]) -> None:
     """Write every table and swap the file in.
 
     `tables` maps a table of the schema to its rows. The columns may have any order. Nothing is
@@ -57,7 +61,7 @@ def publish(path: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[st
         raise InputError(f"{path}: cannot be written ({error}); check the folder's rights and free space.") from None
 
 
-def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str, int]) -> None:
+def _fill(file: Path, tables: Mapping[str, Rows], encoders: Mapping[str, int]) -> None:
     with duckdb.connect() as connection:
         # ATTACH takes no parameters, so the name is quoted as a string literal.
         target = str(file).replace("'", "''")
@@ -68,8 +72,9 @@ def _fill(file: Path, tables: Mapping[str, pd.DataFrame], encoders: Mapping[str,
         known = {name for (name,) in connection.execute(query).fetchall()}
         if further := tables.keys() - known:
             raise ValueError(f"schema.sql has no table {min(further)!r}")
-        for name, frame in tables.items():
-            _insert(connection, name, frame)
+        for name, rows in tables.items():
+            for block in [rows] if isinstance(rows, pd.DataFrame) else rows:
+                _insert(connection, name, block)
         connection.execute("USE memory")
         connection.execute("DETACH published")
 

@@ -7,7 +7,7 @@ Every file carries the hash of what it was made from (`inputs`). Finished work i
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,9 @@ R = TypeVar("R")
 _INPUTS = b"audit_assets.inputs"
 WHOLE = 16_000_000
 """A table of up to this many bytes is hashed, in some milliseconds, to detect changes since it was written."""
+
+AT_ONCE = 256
+"""Tables that are in memory at a time if many are read in blocks."""
 
 
 def stamp(inputs: str) -> dict[bytes, bytes]:
@@ -177,6 +180,11 @@ class Warehouse:
                 return pa.concat_tables([t.replace_schema_metadata(described[0][2]) for t in filled]).to_pandas()
         frames = each(self.root, self.read, [n for n, t in zip(tables, read, strict=True) if t.num_rows] or tables[:1])
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def blocks(self, tables: list[str]) -> Iterator[pd.DataFrame]:
+        """Yield the rows of `read_all` from few tables at a time, whatever their number."""
+        for start in range(0, len(tables), AT_ONCE):
+            yield self.read_all(tables[start : start + AT_ONCE])
 
 
 def _read_inputs(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -76,6 +76,35 @@ def test_embeddings_are_stored_bit_for_bit_and_an_empty_table_too(tmp_path: Path
         back = connection.execute(f"SELECT embedding FROM {TABLE} ORDER BY work").fetchnumpy()["embedding"]  # noqa: S608
     assert np.array(back.tolist(), np.float32).tobytes() == values.tobytes()
     publish(path, {TABLE: frame.iloc[:0]}, ENCODERS)
+    assert row_counts(path)[TABLE] == 0
+
+
+def test_rows_in_blocks_are_published_as_those_at_once(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+    frame = pd.DataFrame({"embedding": list(values), "work": range(7), "subject": "a"})
+    stored = []
+    for name, rows in (("once", frame), ("blocks", iter([frame[:3], frame[:0], frame[3:]])), ("none", iter([]))):
+        publish(tmp_path / name, {TABLE: rows}, ENCODERS)
+        with duckdb.connect(str(tmp_path / name), read_only=True) as connection:
+            stored.append(connection.execute(f"FROM {TABLE} ORDER BY work").fetchall())
+    assert stored[0] == stored[1]
+    assert len(stored[0]) == 7
+    assert stored[2] == []
+
+
+def test_a_block_that_cannot_be_read_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "audit.duckdb"
+    publish(path, {"subjects": subjects("a")}, ENCODERS)
+    frame = pd.DataFrame({"embedding": [np.zeros(3, np.float32)], "work": [0], "subject": "a"})
+
+    def damaged() -> Iterator[pd.DataFrame]:
+        yield frame
+        raise InputError("x.parquet: damaged")
+
+    with pytest.raises(InputError, match="damaged"):
+        publish(path, {"subjects": subjects("b"), TABLE: damaged()}, ENCODERS)
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.duckdb"]
+    assert row_counts(path)["subjects"] == 1
     assert row_counts(path)[TABLE] == 0
 
 

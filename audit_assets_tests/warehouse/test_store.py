@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse import store
 from audit_assets.warehouse.seal import Damaged, check_file, seal_file, sealed
 from audit_assets.warehouse.store import Warehouse, vectors
 
@@ -123,7 +124,7 @@ def test_a_path_outside_the_warehouse_is_refused(tmp_path: Path, table: str) -> 
         Warehouse(tmp_path / "w").path(table)
 
 
-def test_several_tables_are_read_in_the_order_given(tmp_path: Path) -> None:
+def test_several_tables_are_read_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = Warehouse(tmp_path)
     warehouse.write("a", FRAME, "h")
     warehouse.write("b", FRAME.assign(n=[3, 4]), "h")
@@ -131,6 +132,9 @@ def test_several_tables_are_read_in_the_order_given(tmp_path: Path) -> None:
     assert warehouse.read_all(["b", "empty", "a"])["n"].tolist() == [3, 4, 1, 2]
     assert list(warehouse.read_all(["empty"])) == ["subject", "n"]
     assert warehouse.read_all([]).empty
+    monkeypatch.setattr(store, "AT_ONCE", 2)
+    assert [block["n"].tolist() for block in warehouse.blocks(["b", "empty", "a"])] == [[3, 4], [1, 2]]
+    assert list(warehouse.blocks([])) == []
 
 
 def test_a_table_whose_description_is_no_json_is_named_among_several(tmp_path: Path) -> None:
