@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.intervals import ShareInterval, wilson_interval
 from audit_assets.measurement.vectors import FloatArray
@@ -60,7 +60,7 @@ def _mean(shares: FloatArray, confidence: float) -> ShareInterval:
     n, p = len(shares), float(shares.mean())
     variance = float(shares.var(ddof=1)) / n
     effective = p * (1 - p) / variance if variance > 1e-18 and 0 < p < 1 else float(n)
-    low, high = wilson_interval(p, effective, float(stats.t.ppf((1 + confidence) / 2, n - 1)))
+    low, high = wilson_interval(p, effective, float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1)))
     return ShareInterval(p, low, high, n / effective, effective)
 
 
@@ -173,7 +173,7 @@ def accuracy_by_school(
     variance = (k - 1) / k * float(np.sum((left_out - share) ** 2))
     effective = min(share * (1 - share) / variance, n) if variance > 1e-18 and 0 < share < 1 else float(k)
     freedom = max(1 / float(np.sum((in_school / n) ** 2)) - 1, 1.0)
-    low, high = wilson_interval(share, effective, float(stats.t.ppf((1 + confidence) / 2, freedom)))
+    low, high = wilson_interval(share, effective, float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)))
     return Interval(share, low, high, len(y), k)
 
 

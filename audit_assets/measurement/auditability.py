@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, unit_rows
 
@@ -98,7 +98,7 @@ def discrimination_gap(
     for i in np.flatnonzero(~np.isnan(gaps).all(axis=1)):
         j = nearest[i] = int(np.nanargmin(gaps[i]))
         error, freedom = _jackknife(centred[who == i], centred[who == j])
-        bound = gaps[i, j] - float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+        bound = gaps[i, j] - float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) * error
         found[:, i] = gaps[i, j], bound, (within[i] + within[j]) / 2, across[i, j]
     gap, low, same, different = found
     with np.errstate(invalid="ignore"):

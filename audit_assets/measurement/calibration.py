@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, special
+import scipy
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, indices, same_dimension, unit_rows
 
@@ -58,9 +58,9 @@ def fit_temperature(
 
     def loss(log_temperature: float) -> float:
         inverse = float(np.exp(-log_temperature))
-        return float(np.mean(special.logsumexp(logits * inverse, axis=1) - right * inverse))
+        return float(np.mean(scipy.special.logsumexp(logits * inverse, axis=1) - right * inverse))
 
-    found = optimize.minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         loss, bounds=(-np.log(1000), np.log(1000)), method="bounded", options={"xatol": 1e-9}
     )
     # If the own artist of every work is first, a lower temperature is always more likely, until the float64 loss is 0.

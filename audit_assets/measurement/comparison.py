@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.intervals import wilson_interval
 from audit_assets.measurement.vectors import BoolArray, FloatArray
@@ -58,7 +58,7 @@ def newcombe_differences(
     for hits, total in ((y, m), (later_y, later_m)):
         if not ((hits >= 0) & (hits <= total)).all():
             raise ValueError("A subject has more images identified than images; count them again.")
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     found = np.full((4, len(y)), np.nan)
     for i in np.flatnonzero((m > 0) & (later_m > 0)):
         before, after = y[i] / m[i], later_y[i] / later_m[i]
@@ -70,7 +70,7 @@ def newcombe_differences(
             d,
             d - np.hypot(after - low_after, high_before - before),
             d + np.hypot(high_after - after, before - low_before),
-            stats.fisher_exact(np.asarray(table, dtype=np.int64)).pvalue,
+            scipy.stats.fisher_exact(np.asarray(table, dtype=np.int64)).pvalue,
         )
     difference, low, high, p = found
     with np.errstate(invalid="ignore"):
@@ -121,7 +121,7 @@ def paired_difference(
     at_least = np.count_nonzero(drawn >= abs(mean) * (1 - 1e-12))
 
     def reach(level: float) -> float:
-        return float(stats.t.ppf((1 + level) / 2, len(d) - 1)) * error
+        return float(scipy.stats.t.ppf((1 + level) / 2, len(d) - 1)) * error
 
     return MeanDifference(
         difference=mean,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.auditability import FEWEST_WORKS
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, unit_rows
@@ -111,7 +111,7 @@ class _Sets:
         gap = (self.within[some, None] + self.within) / 2 - self.means[some] @ self.means.T
         variance = self._variance(some, everyone) + self._variance(everyone, some).T
         fewer = np.minimum(self.works[some, None], self.works)
-        quantile = np.asarray(stats.t.ppf((1 + confidence) / 2, np.arange(1, max(int(fewer.max()), 2))))
+        quantile = np.asarray(scipy.stats.t.ppf((1 + confidence) / 2, np.arange(1, max(int(fewer.max()), 2))))
         error = np.sqrt(np.maximum(variance, 0)) * quantile[np.maximum(fewer - 2, 0)]
         gap[:, ~self.compared] = np.nan
         gap[np.arange(len(some)), some] = np.nan

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.vectors import FloatArray
 
@@ -80,7 +80,7 @@ def dose_response(
     shuffled = rng.permuted(np.tile(y, (permutations, 1)), axis=1)
     at_least = np.count_nonzero(_squares_of_splits(shuffled, splits).min(axis=1) <= least * (1 + 1e-12))
     constant = np.ptp(y) == 0
-    spearman = (np.nan, np.nan) if constant else stats.spearmanr(dose, y)
+    spearman = (np.nan, np.nan) if constant else scipy.stats.spearmanr(dose, y)
     return DoseResponse(
         threshold=float(thresholds[best]),
         # Each number of mentions between the neighbours of a split splits the artists alike.

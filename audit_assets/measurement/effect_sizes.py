@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.intervals import wilson_interval
 from audit_assets.measurement.vectors import FloatArray, IntArray, indices
@@ -118,5 +118,5 @@ def _one(
     if variance > 0 and 0 < auc < 1:
         effective = min(most, auc * (1 - auc) / variance)
         freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    low, high = wilson_interval(auc, effective, float(stats.t.ppf((1 + confidence) / 2, freedom)))
+    low, high = wilson_interval(auc, effective, float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)))
     return auc, low, high

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
     n = float(m.sum())
     share = float(y.sum() / n)
     effective = n / effect
-    quantile = float(stats.t.ppf((1 + confidence) / 2, len(m) - 1))
+    quantile = float(scipy.stats.t.ppf((1 + confidence) / 2, len(m) - 1))
     low, high = wilson_interval(share, effective, quantile)
     return ShareInterval(share, low, high, effect, effective)
 
@@ -88,7 +88,7 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
         raise ValueError(
             f"{successes} successes in {trials} trials is impossible; pass 0 <= successes <= trials, trials >= 1."
         )
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
+    interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
     return ShareInterval(successes / trials, float(interval.low), float(interval.high), 1.0, float(trials))
 
 
@@ -142,8 +142,8 @@ def intra_subject_correlation(
     low, high = np.nan, np.nan
     if one_dimensional and within > 0:
         ratio = between / within
-        lower = ratio / stats.f.ppf((1 + confidence) / 2, k - 1, n - k)
-        upper = ratio / stats.f.ppf((1 - confidence) / 2, k - 1, n - k)
+        lower = ratio / scipy.stats.f.ppf((1 + confidence) / 2, k - 1, n - k)
+        upper = ratio / scipy.stats.f.ppf((1 - confidence) / 2, k - 1, n - k)
         low, high = ((f - 1) / (f + size - 1) for f in (lower, upper))
     return IntraSubjectCorrelation(float(estimate), float(low), float(high), float(size))
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 
@@ -43,7 +43,7 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> FloatArray:
     p, missing = _p_values(p_values)
     if len(p) == 0:
         return p
-    return _restore(np.asarray(stats.false_discovery_control(p, method="bh"), dtype=np.float64), missing)
+    return _restore(np.asarray(scipy.stats.false_discovery_control(p, method="bh"), dtype=np.float64), missing)
 
 
 def unadjusted(p_values: npt.ArrayLike) -> FloatArray:

@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.strata import in_stratum
 from audit_assets.measurement.vectors import FloatArray, IntArray
@@ -135,8 +135,8 @@ def _chance(identified: int, shown: int, theirs: int, images: int, more: int) ->
         return float(theirs >= identified + more)
     common = min(shown, images)
     counts = np.arange(common + 1)
-    own = stats.hypergeom.pmf(counts, shown, identified, common)
-    return float(np.clip(own @ stats.hypergeom.sf(counts + more - 1, images, theirs, common), 0.0, 1.0))
+    own = scipy.stats.hypergeom.pmf(counts, shown, identified, common)
+    return float(np.clip(own @ scipy.stats.hypergeom.sf(counts + more - 1, images, theirs, common), 0.0, 1.0))
 
 
 def beside_names(
@@ -221,8 +221,8 @@ def beside_names(
     table.insert(1, "stratum", cells["stratum"].to_numpy())
     with np.errstate(invalid="ignore", divide="ignore"):
         table["share"] = np.where(m > 0, x / np.maximum(m, 1), np.nan)
-    table["share_low"] = np.where(x > 0, stats.beta.ppf(0.025, x, m - x + 1), np.where(m > 0, 0.0, np.nan))
-    table["share_high"] = np.where(x < m, stats.beta.ppf(0.975, x + 1, m - x), np.where(m > 0, 1.0, np.nan))
+    table["share_low"] = np.where(x > 0, scipy.stats.beta.ppf(0.025, x, m - x + 1), np.where(m > 0, 0.0, np.nan))
+    table["share_high"] = np.where(x < m, scipy.stats.beta.ppf(0.975, x + 1, m - x), np.where(m > 0, 1.0, np.nan))
     counts = dict.fromkeys(("needed", *RANKS), "Int32")
     return table[list(RESULT_COLUMNS)].astype({**counts, "names": "int64"})
 
@@ -397,7 +397,7 @@ class _Control:
     def _expected_with(self, more: int) -> float:
         """Names expected to have every image identified after so many more, each by its posterior (Jeffreys' prior)."""
         full = self.m[self.x == self.m] + 0.5
-        return float(np.sum(stats.betabinom.pmf(more, more, full, 0.5)))
+        return float(np.sum(scipy.stats.betabinom.pmf(more, more, full, 0.5)))
 
 
 def _most(level: float) -> str:

@@ -5,7 +5,7 @@ measures the ICC in an audit that exists. Casper et al. (2023) chose 70 artists 
 effect.
 """
 
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.intervals import wilson_interval
 
@@ -31,5 +31,5 @@ def accuracy_half_width(share: float, *, artists: int, images: int, icc: float, 
             f"{artists} artists and a share of {share}; pass at least two artists, a share between 0 and 1."
         )
     effective = artists * images / expected_design_effect(images, icc)
-    low, high = wilson_interval(share, effective, float(stats.t.ppf((1 + confidence) / 2, artists - 1)))
+    low, high = wilson_interval(share, effective, float(scipy.stats.t.ppf((1 + confidence) / 2, artists - 1)))
     return (high - low) / 2

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +30,10 @@ def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
         x, y = both[first].to_numpy(dtype=float), both[second].to_numpy(dtype=float)
         spearman = kendall = np.nan
         if len(both) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0:
-            spearman, kendall = float(stats.spearmanr(x, y).statistic), float(stats.kendalltau(x, y).statistic)
+            spearman, kendall = (
+                float(scipy.stats.spearmanr(x, y).statistic),
+                float(scipy.stats.kendalltau(x, y).statistic),
+            )
         lines.append((first, second, len(both), spearman, kendall))
     return pd.DataFrame(lines, columns=["setting", "other_setting", "subjects", "spearman", "kendall"])
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 from audit_assets.measurement import matching
 from audit_assets.measurement.exact_rank_sum import rank_sum_exact
@@ -220,7 +220,7 @@ def _rank_sum(
     if len(own) == 0 or len(others) == 0:
         return float(len(own)), float(len(others)), np.nan, np.nan
     closer = alternative == "closer"
-    scipys = stats.mannwhitneyu(
+    scipys = scipy.stats.mannwhitneyu(
         own, others, use_continuity=False, alternative="less" if closer else "two-sided", method="asymptotic"
     )
     p = max(float(scipys.pvalue), matching.SMALLEST_P)

@@ -21,7 +21,7 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 
@@ -90,10 +90,10 @@ def version_shares(
         raise ValueError(f"{n} subject(s) have images in both versions; a mean over artists needs two.")
     d = later_y / later_m - y / m
     mean = float(d.mean())
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * d.std(ddof=1) / np.sqrt(n))
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1) * d.std(ddof=1) / np.sqrt(n))
     error = float(np.sqrt(np.sum(_binomial_variance(y, m) + _binomial_variance(later_y, later_m)))) / n
-    own = float(stats.norm.ppf((1 + confidence) / 2)) * error
-    narrow = float(stats.norm.ppf(confidence)) * error
+    own = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * error
+    narrow = float(scipy.stats.norm.ppf(confidence)) * error
     return VersionShares(
         before=float((y / m).mean()),
         after=float((later_y / later_m).mean()),
@@ -249,7 +249,7 @@ def _interval_of_two(one: FloatArray, two: FloatArray, mean: float, confidence: 
         freedom = n1 + n2 - 2
         squares = float(((one - one.mean()) ** 2).sum() + ((two - two.mean()) ** 2).sum())
         variance = squares / freedom * (1 / n1 + 1 / n2)
-    reach = float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
     return mean - reach, mean + reach
 
 
@@ -389,6 +389,9 @@ def power_of_difference_in_differences(
         freedom = (one + two) ** 2 / (one**2 / (group - 1) + two**2 / (others - 1))
     else:
         freedom = group + others - 2
-    critical = stats.t.ppf(1 - alpha / 2, freedom)
-    above, below = stats.nct.sf(critical, freedom, noncentrality), stats.nct.cdf(-critical, freedom, noncentrality)
+    critical = scipy.stats.t.ppf(1 - alpha / 2, freedom)
+    above, below = (
+        scipy.stats.nct.sf(critical, freedom, noncentrality),
+        scipy.stats.nct.cdf(-critical, freedom, noncentrality),
+    )
     return float(above + np.nan_to_num(below))

@@ -33,6 +33,15 @@ def test_loading_imports_nothing_heavy_and_reads_no_audit_file() -> None:
     assert shown.stdout.strip() == "[]"
 
 
+def test_a_run_with_nothing_to_do_imports_nothing_that_only_computes() -> None:
+    code = (
+        "import sys; import audit_assets.runs.driver;"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'matplotlib', 'numba', 'scipy.stats', 'scipy.optimize'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
 def test_pyproject_and_workspace_name_one_location() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     (entry,) = yaml.safe_load(WORKSPACE.read_text())["load_from"]
