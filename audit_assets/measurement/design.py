@@ -273,12 +273,9 @@ def _towards(design: Design) -> list[Statement]:
     own = "this artist's works" if design.artists == 1 else "their own artist's works"
     asked = f"Can the audit tell whether images resemble {own}?"
     if design.matched == 0:
-        whose = "this artist" if design.artists == 1 else "the artists"
-        return [
-            Statement(
-                asked, UNTESTED, "No works exist: no verdict says more than 'identified above controls'.", f"Works of {whose}."
-            )
-        ]  # fmt: skip
+        works = remedies.WORKS_OF_ONE if design.artists == 1 else "Works of the artists."
+        none = "No works exist: no verdict says more than 'identified above controls'."
+        return [Statement(asked, UNTESTED, none, works)]
     found = []
     for name, test in _tests(design).items():
         question = asked + _of(design, name, design.strata[name].matched)

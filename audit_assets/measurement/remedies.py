@@ -4,16 +4,23 @@ import re
 from collections.abc import Iterable
 
 _NAMES = re.compile(r"(\d+) more control names of ([\w ]+?)(?: that the encoder reads)?(?=[.;])")
+WORKS_OF_ONE = "Works of this artist."
+_NUMBER_OF_WORKS = re.compile(r"\d+ more works?\.")
 
 
 def joined(remedies: Iterable[str]) -> str:
-    """Join remedies, each once. Of several numbers of control names of one stratum, the largest is enough for all."""
+    """Join remedies, each once. Of several numbers of control names of one stratum, the largest is enough for all.
+
+    A number of works says more than that works lack.
+    """
     found: dict[str, tuple[int, str]] = {}
     for remedy in remedies:
         names = _NAMES.match(remedy)
         key, number = (names[2], int(names[1])) if names else (remedy, 0)
         if remedy and (key not in found or found[key][0] < number):
             found[key] = number, remedy
+    if any(_NUMBER_OF_WORKS.match(remedy) for remedy in found):
+        found.pop(WORKS_OF_ONE, None)
     return " ".join(remedy for _, remedy in found.values())
 
 

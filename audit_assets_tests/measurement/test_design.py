@@ -99,7 +99,7 @@ def test_all_that_lacks_is_asked_for_at_once_and_no_number_of_names_twice() -> N
     seen, verdict = (said(design, words) for words in ("perfect imitator", "called imitated"))
     assert seen.settle == "5 more works. 37 more control names of locale it_IT."
     assert verdict.settle == "37 more control names of locale it_IT."
-    assert said(one(0, background=0), "perfect imitator").settle == "6 more works. Works of this artist."
+    assert said(one(0, background=0), "perfect imitator").settle == "6 more works."
 
 
 def test_works_are_asked_for_only_if_they_lack() -> None:

@@ -10,6 +10,8 @@ from audit_assets.measurement.remedies import joined, of_few_works
     [
         ([], ""),
         (["", "Works of this artist.", "Works of this artist."], "Works of this artist."),
+        (["6 more works.", "Works of this artist.", "1 more control name."], "6 more works. 1 more control name."),
+        (["Works of this artist.", "1 more work."], "1 more work."),
         (
             [
                 "7 more control names of script Latin; for the stronger test, works too.",
