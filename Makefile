@@ -15,7 +15,7 @@ export GOMP_SPINCOUNT ?= 1000
 # it imports: `audit-assets --help` would take 2.3 s instead of 0.7 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: audit test test-all test-faults test-matrix audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-report bench-cells bench-growth defence clean
+.PHONY: audit test test-all test-faults test-matrix audit-dependencies dev lint miniature simulate screenshots bench bench-roster bench-measurement bench-store bench-generation bench-whole bench-report bench-cells bench-buckets bench-growth defence clean
 
 audit: $(VENV)/.installed $(DRAWN)
 	@$(BIN)/audit-assets run --config $(CONFIG)
@@ -59,7 +59,7 @@ lint: $(VENV)/.developing
 bench: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m benchmarks --page
 
-bench-roster bench-measurement bench-store bench-whole bench-report bench-cells bench-growth: bench-%: $(VENV)/.developing $(DRAWN)
+bench-roster bench-measurement bench-store bench-whole bench-report bench-cells bench-buckets bench-growth: bench-%: $(VENV)/.developing $(DRAWN)
 	@$(BIN)/python -m benchmarks --only $*
 
 # GPU=1 measures a GPU in at most eight minutes. It needs torch, diffusers and transformers, and not this project's installation.

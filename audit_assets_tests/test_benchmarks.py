@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import Protocol
-from benchmarks import cells, costs, growth, store, whole
+from audit_assets.warehouse.store import Warehouse
+from benchmarks import buckets, cells, costs, growth, store, whole
 from benchmarks.page import page
 from benchmarks.simulation import blocks, breaches, written_in
 
@@ -183,3 +184,29 @@ def test_dagster_is_measured_at_some_cells(tmp_path: Path) -> None:
     cells.measure(found, tmp_path, subjects=20, models=3, wanted_ticks=2)
     assert {"60 cells"} == {row.metric.split(":")[0] for row in found.rows}
     assert all(row.met for row in found.rows)
+
+
+@pytest.mark.long
+def test_buckets_hold_every_subject_and_resume(tmp_path: Path) -> None:
+    subjects = list(buckets.names(3000))
+    shares = buckets.shared_out(subjects, 10)
+    assert sorted(s for share in shares.values() for s in share) == subjects
+    assert shares[3] == buckets.shared_out(subjects[::-1], 10)[3][::-1]
+    found = results.Results("buckets", "seconds")
+    buckets.storage(found, tmp_path, shares)
+    files = next(row for row in found.rows if "files" in row.metric)
+    assert (files.ours, files.peer) == (10, 3000)
+    buckets.resumed(found, tmp_path, list(buckets.names(1000)))
+    assert all(row.met for row in found.rows)
+
+
+def test_a_bucket_makes_again_what_was_made_from_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse, subjects = Warehouse(tmp_path), list(buckets.names(250))
+    assert buckets.make(warehouse, 0, subjects) == 250
+    assert buckets.make(warehouse, 0, subjects) == 0
+    monkeypatch.setattr(buckets, "PROTOCOL", "another")
+    assert buckets.lacking(warehouse, 0, subjects) == subjects
+    assert buckets.make(warehouse, 0, subjects) == 250
+    assert len(warehouse.read(buckets.place(0))) == 2500

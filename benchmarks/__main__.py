@@ -21,7 +21,7 @@ from benchmarks.machine import load, machine
 from benchmarks.page import FIGURES, write
 from benchmarks.results import FOLDER
 
-STAGES = ("roster", "measurement", "store", "generation", "whole", "report", "cells", "growth")
+STAGES = ("roster", "measurement", "store", "generation", "whole", "report", "cells", "buckets", "growth")
 BENCH = FOLDER / "bench.json"
 
 

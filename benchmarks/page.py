@@ -30,6 +30,9 @@ STAGES = {
     "cells": "This stage runs Dagster with the stated number of cells. It takes the ticks of the sensors from the daemon's own times, and sends the "
     "queries of the page of `imitations` as a browser sends them. If a key is added, Dagster builds its cache of partition statuses again from the whole event log, twice "
     "(`partition_status_cache._build_status_cache` takes four fifths of the profile of such a tick). Such a tick is long, and occurs once per new model version.",
+    "buckets": "This stage tries a layout for a million subjects, beside the program: a partition is a bucket of a thousand subjects, by hash, and has one file. A stand-in for an image "
+    "source gives the rows of ten images per subject. The peer is the present layout, a file per subject, on two subjects of each bucket and scaled up. One process is killed in the "
+    "middle of a bucket. Dagster knows keys and not what lies behind them, so its rows are those of the stage before with 1,000 keys: a cell is a bucket of a model version.",
     "growth": "This stage measures the cost of one model version and encoder as the number of artists grows, and the cost of comparing versions.",
 }
 GPU = (
@@ -113,6 +116,10 @@ def million(stages: Mapping[str, Any]) -> str:
     memory = [r["ours"] for r in stages["growth"]["rows"] if "peak memory" in r["metric"]][-1]
     scan = [r["ours"] for r in stages["roster"]["rows"] if "bare decode" in r["metric"]][-1]
     hours = 1e6 * cell_ms / 3.6e6
+    files, due = (
+        next(row for row in stages["buckets"]["rows"] if part in row["metric"])
+        for part in ("files of a model version", "nothing is due")
+    )
     return f"""## What would have to change for a million subjects
 
 The figures follow from those above, for one model version and ten images per subject.
@@ -121,11 +128,15 @@ The figures follow from those above, for one model version and ten images per su
   {1e7 / 100 / 3600:,.0f} hours. Any number of GPUs can make ranges of subjects at once. This part need not change.
 * **Dagster's cells.** A million cells of two assets cost {2 * hours:,.0f} hours at {cell_ms:.1f} ms each, which the workers share, and {2e6 * cell_kb / 1e6:,.0f} GB of
   event log at {cell_kb:.0f} KB each. The limits are the page of the asset and the tick that finds the cells of a new model version, because both list
-  every key. The partition would have to become a *bucket* of a thousand subjects (by the hash of the key), so that a model version has a thousand
-  cells and each is one run. Subjects would then be rows. A run would resume as finely as today, because the warehouse has one file per finished
-  subject. Only the grid in the UI would be coarser.
+  every key. If the partition is a *bucket* of a thousand subjects (by the hash of the key; stage Buckets), a model version has a thousand cells: the tick that
+  finds them takes {figure(stages, "buckets", "cells of a new version"):.2g} s, and the slowest query of the page {figure(stages, "buckets", "slowest query"):.2g} s. A killed run makes nothing again that was done, and a subject that joins is made alone.
 * **Files.** One parquet file per subject and encoder suits thousands of subjects. A million files take {1e6 * file_ms / 6e4:,.0f} minutes to write, but every object
-  store needs hours to list and open them. The same buckets would be the files.
+  store needs hours to list and open them. The same buckets would be the files: {files["ours"]:,.0f} of them in place of {files["peer"]:,.0f}, and a look at whether anything is due takes {due["ours"]:.2g} s of a core
+  in place of {due["peer"]:,.0f}.
+* **Should buckets become the layout?** Not below 100,000 cells, where the page, and each tick that finds nothing new, answer within a second (stage Cells). There, a
+  cell that is one artist is worth more: the grid names the artist whose files are bad, one artist is made again by a click, and a file names who is in it. Above, yes. What it
+  asks of the program: inputs per row in place of per file, findings that name the artist within a bucket, and a key of partitions that an audit of the old layout does not have, so it
+  would be another kind of audit and not an update.
 * **Classification** among a million labels multiplies ten million images by a million names: {2 * 1e7 * 1e6 * 512 / 1e15:,.0f} PFLOP, which take minutes on a GPU and days on a CPU. The
   image-level rows keep rank and margin and not the whole row, so they stay ten million. The product would run in blocks on the device that embeds.
 * **Matching** compares every real work with every image. From {artists[0]:,} to {artists[1]:,} artists its cost grew with the power {power:.1f} of their number, to
