@@ -160,10 +160,11 @@ def _ordered(values: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int32]]:
     low, high = np.inf, -np.inf
     for value in values:
         low, high = min(low, value), max(high, value)
-    span = max(high - low, 1e-300)
+    # Halves, because the difference of two finite numbers need not be finite.
+    low, span = low / 2, max(high / 2 - low / 2, 1e-300)
     places, ends = np.empty(n, dtype=np.int32), np.zeros(n + 1, dtype=np.int32)
     for j in range(n):
-        places[j] = _place(values[j], low, span, n - 1)
+        places[j] = _place(values[j] / 2, low, span, n - 1)
         ends[places[j] + 1] += 1
     for place in range(n):
         ends[place + 1] += ends[place]

@@ -84,6 +84,7 @@ FAR_APART: dict[str, Callable[[np.random.Generator, int], npt.NDArray[np.float64
     "a far one": lambda rng, n: np.r_[rng.normal(size=n - 1) * 1e-9, 1.0],
     "ever farther": lambda rng, n: rng.standard_cauchy(n) ** 5,
     "tiny": lambda rng, n: rng.random(n) * 1e-310,
+    "at both ends": lambda rng, n: rng.choice(np.array([-1.7e308, -1.0, 1.0, 1.7e308]), n),
     "descending": lambda rng, n: np.linspace(1, 0, n) ** 40,
     "halves of equals": lambda rng, n: np.where(rng.random(n) < 0.5, rng.random(n), 0.5),
 }
