@@ -136,7 +136,7 @@ class ObjectPath(S3Path):
         return str(self.fs.info(self.path)["ETag"])
 
     @_reached
-    def versions(self) -> dict[str, str]:
+    def states(self) -> dict[str, str]:
         """Return what identifies each object directly below this prefix as it is, by its name. A thousand objects take one request."""
         try:
             listed = self.fs.ls(self.path, detail=True, refresh=True)
@@ -293,12 +293,12 @@ def each(root: Path, ask: Callable[[A], R], items: Iterable[A]) -> list[R]:
         return list(pool.map(ask, items))
 
 
-def versions(paths: Sequence[Path]) -> list[str | None]:
+def states(paths: Sequence[Path]) -> list[str | None]:
     """Return what identifies each object as it is: its ETag and the time of its last change. None if there is no such object.
 
     Each prefix is listed once for all its objects.
     """
-    listed = {folder: cast(ObjectPath, folder).versions() for folder in dict.fromkeys(path.parent for path in paths)}
+    listed = {folder: cast(ObjectPath, folder).states() for folder in dict.fromkeys(path.parent for path in paths)}
     return [listed[path.parent].get(path.name) for path in paths]
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import once_while_unchanged, sha256, sha256_once
 from audit_assets.untrusted.parquet import check_declared
-from audit_assets.warehouse.places import ObjectPath, each, footer, versions, whole
+from audit_assets.warehouse.places import ObjectPath, each, footer, states, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, check_file, sealed
 
 R = TypeVar("R")
@@ -93,7 +93,7 @@ class Warehouse:
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
-        return self._all(tables, self.inputs, _inputs_of_version)
+        return self._all(tables, self.inputs, _inputs_of_state)
 
     def all_sha256(self, tables: Iterable[str]) -> list[str | None]:
         """Return the sha256 of each table's file, in order; None if there is no such file."""
@@ -102,11 +102,11 @@ class Warehouse:
             path = self.path(table)
             return sha256_once(path) if path.exists() else None
 
-        return self._all(tables, hashed, _sha256_of_version)
+        return self._all(tables, hashed, _sha256_of_state)
 
     def all_row_counts(self, tables: Iterable[str]) -> list[int | None]:
         """Return `row_count` of each table, in order; None for an object that does not exist."""
-        return self._all(tables, self.row_count, _rows_of_version)
+        return self._all(tables, self.row_count, _rows_of_state)
 
     def _all(
         self, tables: Iterable[str], ask: Callable[[str], R | None], kept: Callable[[Path, str], R | None]
@@ -115,7 +115,7 @@ class Warehouse:
         if not isinstance(self.root, ObjectPath):
             return [ask(table) for table in tables]
         paths = [self.path(table) for table in tables]
-        known = zip(paths, versions(paths), strict=True)
+        known = zip(paths, states(paths), strict=True)
         return each(self.root, lambda item: None if item[1] is None else kept(item[0], item[1]), known)
 
     def made(self, table: str) -> bool:
@@ -222,17 +222,17 @@ def _inputs_once(path: Path) -> str | None:
 
 
 @lru_cache(1 << 18)
-def _inputs_of_version(path: Path, version: str) -> str | None:
+def _inputs_of_state(path: Path, state: str) -> str | None:
     return _inputs_or_none(path)
 
 
 @lru_cache(1 << 18)
-def _rows_of_version(path: Path, version: str) -> int | None:
+def _rows_of_state(path: Path, state: str) -> int | None:
     return _rows(path)
 
 
 @lru_cache(1 << 18)
-def _sha256_of_version(path: Path, version: str) -> str | None:
+def _sha256_of_state(path: Path, state: str) -> str | None:
     return sha256(path)
 
 
