@@ -133,10 +133,10 @@ The figures follow from those above, for one model version and ten images per su
 * **Files.** One parquet file per subject and encoder suits thousands of subjects. A million files take {1e6 * file_ms / 6e4:,.0f} minutes to write, but every object
   store needs hours to list and open them. The same buckets would be the files: {files["ours"]:,.0f} of them in place of {files["peer"]:,.0f}, and a look at whether anything is due takes {due["ours"]:.2g} s of a core
   in place of {due["peer"]:,.0f}.
-* **Should buckets become the layout?** Not below 100,000 cells, where the page, and each tick that finds nothing new, answer within a second (stage Cells). There, a
-  cell that is one artist is worth more: the grid names the artist whose files are bad, one artist is made again by a click, and a file names who is in it. Above, yes. What it
-  asks of the program: inputs per row in place of per file, findings that name the artist within a bucket, and a key of partitions that an audit of the old layout does not have, so it
-  would be another kind of audit and not an update.
+* **Should buckets become the layout?** Below 100,000 cells, no. There, the page answers within a second, and so does each tick that finds nothing new (stage Cells). A cell that
+  is one artist is worth more: the grid names the artist whose files are bad, and a click makes this artist again. Above 100,000 cells, yes. The program would then keep inputs per
+  row and not per file, and its findings would name the artist within a bucket. An audit of today's layout has other partition keys. It could not change to buckets, so a new audit
+  would start with them.
 * **Classification** among a million labels multiplies ten million images by a million names: {2 * 1e7 * 1e6 * 512 / 1e15:,.0f} PFLOP, which take minutes on a GPU and days on a CPU. The
   image-level rows keep rank and margin and not the whole row, so they stay ten million. The product would run in blocks on the device that embeds.
 * **Matching** compares every real work with every image. From {artists[0]:,} to {artists[1]:,} artists its cost grew with the power {power:.1f} of their number, to

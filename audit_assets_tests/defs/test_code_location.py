@@ -33,7 +33,7 @@ def test_loading_imports_nothing_heavy_and_reads_no_audit_file() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_a_run_with_nothing_to_do_imports_nothing_that_only_computes() -> None:
+def test_the_driver_imports_nothing_that_only_computes() -> None:
     code = (
         "import sys; import audit_assets.runs.driver;"
         "print(sorted({'torch', 'diffusers', 'transformers', 'matplotlib', 'numba', 'scipy.stats', 'scipy.optimize'} & set(sys.modules)))"
