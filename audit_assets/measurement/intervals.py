@@ -71,7 +71,7 @@ def wilson_clustered(successes: npt.ArrayLike, images: npt.ArrayLike, *, confide
     n = float(m.sum())
     share = float(y.sum() / n)
     effective = n / effect
-    quantile = float(scipy.stats.t.ppf((1 + confidence) / 2, len(m) - 1))
+    quantile = float(scipy.special.stdtrit(len(m) - 1, (1 + confidence) / 2))  # of Student's t
     low, high = wilson_interval(share, effective, quantile)
     return ShareInterval(share, low, high, effect, effective)
 
@@ -88,8 +88,11 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
         raise ValueError(
             f"{successes} successes in {trials} trials is impossible; pass 0 <= successes <= trials, trials >= 1."
         )
-    interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
-    return ShareInterval(successes / trials, float(interval.low), float(interval.high), 1.0, float(trials))
+    tail, failures = (1 - confidence) / 2, trials - successes
+    # The quantiles of beta distributions. Where nothing was found, or everything, an end is that of all shares.
+    low = float(scipy.special.betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    high = float(scipy.special.betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
+    return ShareInterval(successes / trials, low, high, 1.0, float(trials))
 
 
 @dataclass(frozen=True)
