@@ -119,12 +119,14 @@ def unlike(ws: Workspace, recipe: Recipe, model: str = "") -> list[str]:
 # ---- the tables that the results are made from
 def images_of(ws: Workspace, encoders: Sequence[EncoderEntry], model: str) -> list[str]:
     """List the tables with the embeddings of a model version's images."""
-    return [f"imitation_embeddings/{e.name}/{model}/{s}" for e in encoders for s in ws.prompted()]
+    subjects = ws.prompted()
+    return [f"imitation_embeddings/{e.name}/{model}/{s}" for e in encoders for s in subjects]
 
 
 def works_of(ws: Workspace, encoders: Sequence[EncoderEntry]) -> list[str]:
     """List the tables with the embeddings of real works."""
-    return [f"reference_embeddings/{e.name}/{s}" for e in encoders for s in ws.referenced()]
+    subjects = ws.referenced()
+    return [f"reference_embeddings/{e.name}/{s}" for e in encoders for s in subjects]
 
 
 def encoders_used(ws: Workspace, model: str) -> pd.DataFrame:
