@@ -10,16 +10,8 @@ from audit_assets.defs.conditions import LOOKED_AT_EVERY_WEEK
 from audit_assets.defs.metadata import finished
 from audit_assets.defs.partitions import add_keys, model_version
 from audit_assets.defs.resources import AuditResource
-from audit_assets.hashing import digest
-from audit_assets.models.registry import (
-    encoder_files_table,
-    encoders_table,
-    model_files_table,
-    model_versions_table,
-    registry,
-    usable_encoders,
-)
-from audit_assets.warehouse.left_out import ENCODER, MODEL, LeftOut, leave_out
+from audit_assets.models.registry import registry, usable_encoders
+from audit_assets.models.tables import encoder_tables, model_tables
 
 GROUP: dict[str, Any] = {"group_name": "registry", "owners": ["team:audit"], "code_version": str(models.VERSION)}
 
@@ -41,18 +33,12 @@ def model_versions(context: dg.AssetExecutionContext, audit: AuditResource) -> d
     """Every model of audit.yaml with its revision, the hash of its files, its text encoders and settings. Each approved model gets a partition."""
     ws = audit.workspace
     known = registry(ws.audit, ws.warehouse)
-    table = model_versions_table(ws.audit, known)
-    files = model_files_table(known)
-    inputs = digest([table.to_json(), files.to_json()])
-    ws.warehouse.write("model_versions", table, inputs)
-    ws.warehouse.write("model_files", files, inputs)
-    refused = [LeftOut(MODEL, why, "registration", model_version=name) for name, why in known.refused.items()]
-    leave_out(ws.warehouse, "models", refused, ws.audit.base)
+    tables = model_tables(ws.audit, known)
+    tables.write(ws.warehouse, ws.audit.base)
     add_keys(context, model_version, list(known.resolved))
     problems = [*known.refused.values(), *known.problems]
-    return finished(
-        table, inputs, published="model_versions", checks=[checked("every_approved_model_can_be_audited", problems)]
-    )
+    checks = [checked("every_approved_model_can_be_audited", problems)]
+    return finished(tables.published, tables.inputs, published=tables.name, checks=checks)
 
 
 @dg.asset(
@@ -71,12 +57,7 @@ def encoders(audit: AuditResource) -> dg.MaterializeResult:
     """Every encoder of audit.yaml with its family, dimension, logit scale and the hash of its files."""
     ws = audit.workspace
     known = usable_encoders(ws.audit)
-    table, files = encoders_table(ws.audit, known), encoder_files_table(known)
-    inputs = digest([table.to_json(), files.to_json()])
-    ws.warehouse.write("encoders", table, inputs)
-    ws.warehouse.write("encoder_files", files, inputs)
-    refused = [LeftOut(ENCODER, why, "registration", encoder=name) for name, why in known.refused.items()]
-    leave_out(ws.warehouse, "encoders", refused, ws.audit.base)
-    return finished(
-        table, inputs, published="encoders", checks=[checked("every_encoder_can_embed", list(known.refused.values()))]
-    )
+    tables = encoder_tables(ws.audit, known)
+    tables.write(ws.warehouse, ws.audit.base)
+    checks = [checked("every_encoder_can_embed", list(known.refused.values()))]
+    return finished(tables.published, tables.inputs, published=tables.name, checks=checks)

@@ -9,9 +9,10 @@ from audit_assets.errors import InputError, Unwritable, said
 from audit_assets.hashing import digest
 from audit_assets.references import VERSION
 from audit_assets.references.works import fingerprint, reference_works
-from audit_assets.roster.homes import Works
+from audit_assets.roster.homes import Unread, Works, file_hashes, names_of, shared, unread_table, unread_works
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.left_out import ARTIST, WORK, LeftOut, leave_out
+from audit_assets.warehouse.notes import WORKS, are_kept, keep_notes
 from audit_assets.workspace import Workspace
 
 
@@ -53,6 +54,27 @@ class ReferenceStage:
         warehouse.write(where, rows, inputs)
         return rows
 
+    def unread(self) -> list[Unread]:
+        """Every file and folder of real works that is not read, with the reason."""
+        return unread_works(self.ws.works())
+
+    def owned_twice(self) -> list[str]:
+        """One sentence per pair of artists who have the same works."""
+        return shared(file_hashes(self.ws.works().files), names_of(self.ws.audit, self.ws.subjects()))
+
+    def list_folders(self) -> list[str]:
+        """Table `unread_works` and the notes on works, from the folders as they are. Returns a sentence for each row of both."""
+        unread, twice, warehouse = self.unread(), self.owned_twice(), self.ws.warehouse
+        rows = unread_table(unread)
+        warehouse.write("unread_works", rows, _inputs_of_unread(rows))
+        keep_notes(warehouse, WORKS, twice, self.ws.audit.base)
+        return [*(one.sentence() for one in unread), *twice]
+
+    def are_listed(self) -> bool:
+        """Whether `list_folders` would write nothing new."""
+        known = self.ws.warehouse.inputs("unread_works") == _inputs_of_unread(unread_table(self.unread()))
+        return known and are_kept(self.ws.warehouse, WORKS, self.owned_twice(), self.ws.audit.base)
+
     def done(self) -> bool:
         """Whether the current files of every subject were read, and none was left out."""
         works = self.ws.works()
@@ -75,3 +97,7 @@ class ReferenceStage:
             raise InputError(works.refused[subject])
         files = works.files.get(subject, [])
         return files, digest([subject, fingerprint(files), VERSION])
+
+
+def _inputs_of_unread(rows: pd.DataFrame) -> str:
+    return digest([rows.to_json(), VERSION])

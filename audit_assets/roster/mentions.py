@@ -195,6 +195,20 @@ class MentionScan:
             self.warehouse.write(table, counted, inputs)
         return self.warehouse.read(table)
 
+    def done(self) -> bool:
+        """Whether every file was scanned for the current names, and neither the file nor its scan has a problem."""
+        return all(self._is_done(key) for key in self.shards)
+
+    def _is_done(self, key: str) -> bool:
+        tables = [f"{kind}/{key}" for kind in ("artist_mentions", "mention_rows", "mention_recounts")]
+        if self.warehouse.inputs(f"captions/{key}") is None:
+            return False
+        if self.warehouse.all_inputs(tables) != [self._inputs(key)] * len(tables):
+            return False
+        described, counted = self.describe(key).iloc[0], self.warehouse.read(tables[0], ["name"]).attrs
+        whole = not described["problem"] and counted["rows_read"] == described["rows"]
+        return whole and not self.recount(key)[1]
+
     def _samples(self, key: str, examples: Examples) -> list[list[dict]]:
         found = list(examples.found().values())
         if self.describe(key)["addresses"].iloc[0]:
@@ -258,13 +272,16 @@ class MentionScan:
         """Table `caption_shards` with the columns of the schema. InputError as for `merged`."""
         return self._made("caption_shards", self._shards_table)
 
-    def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    @cached_property
+    def merged_inputs(self) -> str:
+        """The hash of everything on which `merged` and `shards_table` depend."""
         # The files are known by their hashes, and not by their path, which is of one machine.
         captions = self.audit.captions.model_dump(exclude={"path"}) if self.audit.captions else None
-        shards = {key: self._inputs(key) for key in self.shards}
-        inputs = digest([shards, self._names_hash, captions, VERSION])
-        if self.warehouse.inputs(table) != inputs:
-            self.warehouse.write(table, make(), inputs)
+        return digest([{key: self._inputs(key) for key in self.shards}, self._names_hash, captions, VERSION])
+
+    def _made(self, table: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        if self.warehouse.inputs(table) != self.merged_inputs:
+            self.warehouse.write(table, make(), self.merged_inputs)
         return self.warehouse.read(table)
 
     def _shards_table(self) -> pd.DataFrame:
@@ -360,7 +377,7 @@ class MentionScan:
             return None
         counts = dict.fromkeys(names, 0)
         for key, shard in self.shards.items():
-            table, inputs = f"more_mentions/{key}", digest([self._inputs(key), list(names)])
+            table, inputs = f"more_mentions/{key}", self._more_inputs(key, names)
             if self.warehouse.inputs(table) != inputs:
                 from audit_assets.roster.scan import scan
 
@@ -371,6 +388,14 @@ class MentionScan:
             for name, count in zip(found["name"], found["mentions"], strict=True):
                 counts[name] += int(count)
         return counts
+
+    def more_done(self, names: Sequence[str]) -> bool:
+        """Whether `more` would make no new table."""
+        wanted = [self._more_inputs(key, names) for key in self.shards]
+        return self.warehouse.all_inputs([f"more_mentions/{key}" for key in self.shards]) == wanted
+
+    def _more_inputs(self, key: str, names: Sequence[str]) -> str:
+        return digest([self._inputs(key), list(names)])
 
     def total(self, names: Iterable[str]) -> dict[str, int] | None:
         """Mentions of `names` over all shards, 0 for a name that cannot be counted; None if the audit has no captions.

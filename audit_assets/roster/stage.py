@@ -5,6 +5,7 @@ Assets call these functions; no function here uses Dagster.
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -30,7 +31,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import script, word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
 from audit_assets.untrusted.spreadsheet import as_csv
-from audit_assets.warehouse.notes import ROSTER, keep_notes
+from audit_assets.warehouse.notes import ROSTER, are_kept, keep_notes
 from audit_assets.warehouse.places import whole
 from audit_assets.warehouse.store import Warehouse
 
@@ -64,11 +65,16 @@ class RosterStage:
             )
         names = list(dict.fromkeys(name for chosen in choice.rosters.values() for name in chosen))
         table = roster_table(choice, artists, merged, self._collisions(names))
-        inputs = digest([artists.to_json(), self.warehouse.inputs("artist_mentions"), r.model_dump(), VERSION])
+        inputs = self._roster_inputs()
         self.warehouse.write("artist_roster", table, inputs)
         self.warehouse.write("roster_attrition", choice.attrition, inputs)
         keep_notes(self.warehouse, ROSTER, self.notes(), self.audit.base)
         return table
+
+    def _roster_inputs(self) -> str:
+        # The artists are known by their table, and not by its path, which is of one machine.
+        asked = self.audit.roster.model_dump(exclude={"artists"})
+        return digest([self.scan.artists.to_json(), self.warehouse.inputs("artist_mentions"), asked, VERSION])
 
     def shortfall(self) -> list[str]:
         """One sentence per roster that the captions cannot fill. An audit without captions promises no size."""
@@ -119,11 +125,8 @@ class RosterStage:
     def make_controls(self) -> pd.DataFrame:
         """Table `controls`: every name drawn, the reason for its status, and the untrained artists of the operator's table."""
         c, artists, drawn = self.audit.controls, self.scan.artists, self.scan.candidates
-        roster = self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
-        counted = [
-            self.warehouse.inputs(table) for table in ("control_candidates", "artist_mentions", "caption_shards")
-        ]
-        inputs = digest([artists.to_json(), roster, counted, c.model_dump(), VERSION])
+        roster = self._names_of_roster()
+        inputs = self._control_inputs(roster)
         if self.warehouse.inputs("controls") != inputs:
             captions = int(self.scan.shards_table["rows_kept"].sum())
             recombined = draw_recombined(artists, c, set(roster), drawn)
@@ -134,6 +137,17 @@ class RosterStage:
             tables = [table.astype(types) for table in (chosen, untrained) if len(table)] or [chosen]
             self.warehouse.write("controls", pd.concat(tables, ignore_index=True), inputs)
         return self.warehouse.read("controls")
+
+    def _names_of_roster(self) -> list[str]:
+        return self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
+
+    def _control_inputs(self, roster: list[str]) -> str:
+        counted = self.warehouse.all_inputs(["control_candidates", "artist_mentions", "caption_shards"])
+        return digest([self.scan.artists.to_json(), roster, counted, self.audit.controls.model_dump(), VERSION])
+
+    def _recombined(self) -> list[str]:
+        table = self.warehouse.read("controls")
+        return table.loc[table["pool"] == "recombined_names", "name"].tolist()
 
     def _control_counts(self, drawn: list[str], recombined: list[str]) -> dict[str, int] | None:
         """Mentions of the names scanned together with the artists, and of the recombined names, which need the roster first."""
@@ -155,9 +169,8 @@ class RosterStage:
     def named_controls(self) -> list[str]:
         """Used control names that occur in a caption, counted again from the mentions of all shards."""
         table = self.warehouse.read("controls")
-        recombined = table["pool"] == "recombined_names"
-        drawn = table.loc[~recombined & (table["pool"] != "untrained_artists"), "name"].tolist()
-        counts = self._control_counts(drawn, table.loc[recombined, "name"].tolist()) or {}
+        drawn = table.loc[~table["pool"].isin(["recombined_names", "untrained_artists"]), "name"].tolist()
+        counts = self._control_counts(drawn, self._recombined()) or {}
         return [name for name in self.used_controls()["name"] if counts.get(name)]
 
     def unmatched_controls(self) -> list[str]:
@@ -180,13 +193,35 @@ class RosterStage:
     # ---- subjects
     def make_subjects(self) -> pd.DataFrame:
         """Table `subjects`: every artist and control name that is audited or compared."""
-        artists, ranked = self.scan.artists, self.warehouse.read("artist_roster")
-        rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
-        table = subjects_table(
-            artists, rosters, self.scan.total(artists["name"]), self.used_controls(), self.audit.controls.locale
-        )
+        table = self._subjects()
         self.warehouse.write("subjects", table, digest([table.to_json()]))
         return table
+
+    def _subjects(self) -> pd.DataFrame:
+        artists, ranked = self.scan.artists, self.warehouse.read("artist_roster")
+        rosters = {str(roster): group["name"].tolist() for roster, group in ranked.groupby("roster")}
+        return subjects_table(
+            artists, rosters, self.scan.total(artists["name"]), self.used_controls(), self.audit.controls.locale
+        )
+
+    def done(self) -> bool:
+        """Whether roster, controls and subjects are those of the current captions, table of artists and settings.
+
+        Nothing is scanned or counted for the answer.
+        """
+        known, wanted = self.warehouse.inputs, self.scan.merged_inputs
+        if {known("artist_mentions"), known("caption_shards")} != {wanted}:
+            return False
+        if {known("artist_roster"), known("roster_attrition")} != {self._roster_inputs()}:
+            return False
+        if known("name_collisions") is None or not are_kept(self.warehouse, ROSTER, self.notes(), self.audit.base):
+            return False
+        if known("controls") != self._control_inputs(self._names_of_roster()):
+            return False
+        recombined = self._recombined()
+        if recombined and not self.scan.more_done(recombined):
+            return False
+        return known("subjects") == digest([self._subjects().to_json()])
 
     # ---- proposals
     def make_mined_names(self) -> pd.DataFrame:
@@ -194,25 +229,36 @@ class RosterStage:
 
         No mined name enters a roster by itself. This works without an artists' table.
         """
-        r = self.audit.roster
-        path = self.audit.local(r.artists) if r.artists else None
+        inputs = self._mined_inputs()
+        if self.warehouse.inputs("mined_names") != inputs:
+            self.warehouse.write("mined_names", self._mined(self._known_artists()), inputs)
+        table = self.warehouse.read("mined_names")
+        with whole(self._proposals) as file:
+            file.write_text(_proposed(table), encoding="utf-8")
+        return table
+
+    def mined_done(self) -> bool:
+        """Whether the table is that of the current captions and artists, and the file of proposals is the table's."""
+        if self.warehouse.inputs("mined_names") != self._mined_inputs():
+            return False
+        kept = self._proposals.read_bytes() if self._proposals.exists() else None
+        return kept == _proposed(self.warehouse.read("mined_names")).encode()
+
+    @property
+    def _proposals(self) -> Path:
+        return self.warehouse.root / "mined_names.csv"
+
+    def _known_artists(self) -> pd.DataFrame | None:
+        path = self.audit.local(self.audit.roster.artists) if self.audit.roster.artists else None
+        return artists_of(self.audit) if path is None or path.exists() else None
+
+    def _mined_inputs(self) -> str:
         shards = {key: self.scan.describe(key)["sha256"].iloc[0] for key in self.scan.shards}
-        artists = artists_of(self.audit) if path is None or path.exists() else None
-        inputs = digest(
+        artists = self._known_artists()
+        return digest(
             [shards, vars(self.scan.filters), self.audit.roster.mined_captions, VERSION]
             + ([] if artists is None else [artists[["name", "kind", "aliases"]].to_json()])
         )
-        proposals = self.warehouse.root / "mined_names.csv"
-        if self.warehouse.inputs("mined_names") != inputs:
-            self.warehouse.write("mined_names", self._mined(artists), inputs)
-        table = self.warehouse.read("mined_names")
-        new = table[table["proposed"].astype(bool) & table["kind"].isna()]
-        source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
-        with whole(proposals) as file:
-            file.write_text(
-                as_csv(pd.DataFrame({"name": new["name"], "kind": "artist", "source": source})), encoding="utf-8"
-            )
-        return table
 
     def _mined(self, artists: pd.DataFrame | None) -> pd.DataFrame:
         """Read the same captions twice: to find the names, and to count how often captions name them without a work."""
@@ -239,6 +285,13 @@ class RosterStage:
             return {"shard": keys[number], "row": row - starts[number]}
 
         return [[place(row) for row in rows] for rows in samples]
+
+
+def _proposed(mined: pd.DataFrame) -> str:
+    """The file of the names that no table of artists has, in its columns."""
+    new = mined[mined["proposed"].astype(bool) & mined["kind"].isna()]
+    source = [f"mined: {n} captions attribute a work to it" for n in new["captions"]]
+    return as_csv(pd.DataFrame({"name": new["name"], "kind": "artist", "source": source}))
 
 
 def _attrition(choice: Choice) -> str:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 from filelock import FileLock
 
 from audit_assets.config import load_audit, protocol_file
@@ -146,12 +149,26 @@ class Driver:
         if self.audit.captions is not None:
             keys = [s.key for s in caption_shards(self.audit.captions.path, self.audit.base)]
             self._add("shard", keys)
-            yield Step("captions", CAPTIONS, *self._range("shard", keys))
+            tags, only = self._range("shard", keys)
+            yield Step("captions", CAPTIONS, tags, only, done=self.finished.captions, keys=frozenset(keys))
         mined = MINED if self.audit.captions is not None and self.audit.roster.mined_captions else ()
-        yield Step("roster and subjects", [*ROSTER, *mined], {})
+        done = partial(self._roster_is_done, mined=bool(mined))
+        yield Step("roster and subjects", [*ROSTER, *mined], {}, done=done, warns=True)
+
+    def _roster_is_done(self, *, mined: bool) -> bool:
+        """Whether the tables are made, and the subjects have their partitions."""
+        if not self.finished.roster(mined=mined):
+            return False
+        known = self.instance.get_dynamic_partitions
+        asked, referenced = set(self.ws.prompted()), set(self.ws.works().files)
+        return asked <= set(known("subject")) and referenced <= set(known("referenced_subject"))
 
     def registry_steps(self) -> Iterator[Step]:
-        yield Step("models and encoders", REGISTRY, {})
+        yield Step("models and encoders", REGISTRY, {}, done=self._registry_is_done)
+
+    def _registry_is_done(self) -> bool:
+        known = set(self.instance.get_dynamic_partitions("model_version"))
+        return self.finished.registry() and set(self.models()) <= known
 
     def reference_steps(self) -> Iterator[Step]:
         """The step that reads and embeds real works. It needs the subjects."""
@@ -268,7 +285,7 @@ class Driver:
     def _are_logged(self, step: Step, assets: Sequence[dg.AssetKey]) -> bool:
         """Whether Dagster knows that the step's assets were made: every key of a range, and one partition by its last run.
 
-        Assets without partitions were made lately, and each of their checks passed.
+        Assets without partitions were made lately, and each of their checks passed, or warned if the step may warn.
         """
         if step.partition is not None:
             return all(self._partition_is_made(asset, step.partition) for asset in assets)
@@ -281,8 +298,7 @@ class Driver:
             return False
         checks = self.repository.asset_graph.get_check_keys_for_assets(set(assets))
         found = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
-        passed = AssetCheckExecutionRecordStatus.SUCCEEDED
-        return all(check in found and found[check].status is passed for check in checks)
+        return all(check in found and _has_passed(found[check], or_warned=step.warns) for check in checks)
 
     def _partition_is_made(self, asset: dg.AssetKey, key: str) -> bool:
         partitions = self.repository.asset_graph.get(asset).partitions_def
@@ -342,6 +358,12 @@ class Driver:
         if first == last:
             return {}, first
         return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}, None
+
+
+def _has_passed(found: AssetCheckExecutionRecord, *, or_warned: bool) -> bool:
+    if found.status is AssetCheckExecutionRecordStatus.FAILED and or_warned and found.evaluation is not None:
+        return found.evaluation.severity is dg.AssetCheckSeverity.WARN
+    return found.status is AssetCheckExecutionRecordStatus.SUCCEEDED
 
 
 @contextmanager

@@ -11,12 +11,16 @@ from audit_assets.encoders.text_stage import TextStage
 from audit_assets.evidence import cover, manifest
 from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.stage import ImitationStage
+from audit_assets.models.registry import registry, usable_encoders
+from audit_assets.models.tables import encoder_tables, model_tables
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.recipe import is_made
 from audit_assets.results.stage import ResultStage
+from audit_assets.roster.mentions import MentionScan
+from audit_assets.roster.stage import RosterStage
 from audit_assets.workspace import Workspace
 
 
@@ -29,6 +33,23 @@ class Finished:
     @cached_property
     def _embeddings(self) -> EmbeddingStage:
         return EmbeddingStage(self.ws)
+
+    def captions(self) -> bool:
+        """Whether every caption file is scanned for the current names."""
+        return MentionScan(self.ws.audit, self.ws.warehouse).done()
+
+    def roster(self, *, mined: bool) -> bool:
+        """Whether roster, controls and subjects are current, the folders of real works are listed as they are, and, if the audit
+        asks for it, names were proposed from the captions.
+        """
+        stage = RosterStage(self.ws.audit, self.ws.warehouse)
+        return stage.done() and (not mined or stage.mined_done()) and ReferenceStage(self.ws).are_listed()
+
+    def registry(self) -> bool:
+        """Whether the tables of models and encoders are those of the current files, and nothing is refused."""
+        audit, warehouse = self.ws.audit, self.ws.warehouse
+        known = (model_tables(audit, registry(audit, warehouse)), encoder_tables(audit, usable_encoders(audit)))
+        return all(tables.are_written(warehouse) for tables in known)
 
     def references(self) -> bool:
         """Whether every real work is read and embedded."""

@@ -6,9 +6,10 @@ from itertools import groupby
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.stage import ImitationStage
+from audit_assets.references.stage import ReferenceStage
 from audit_assets.results.label_sets import unread_names
 from audit_assets.roster.arms import NOT_READ
-from audit_assets.roster.homes import file_hashes, names_of, shared, unread_works
+from audit_assets.roster.homes import file_hashes, names_of, shared
 from audit_assets.roster.pictures import hashes, left_out, repeated
 from audit_assets.roster.stage import RosterStage
 from audit_assets.untrusted.terminal import one_line
@@ -27,7 +28,7 @@ def roster_notes(ws: Workspace) -> list[str]:
 def unread(ws: Workspace, models: Sequence[str]) -> list[str]:
     """One sentence per file and folder of real works or supplied images that the audit does not read."""
     stage = ImitationStage(ws)
-    found = [*unread_works(ws.works()), *(one for m in models for one in stage.unread(m))]
+    found = [*ReferenceStage(ws).unread(), *(one for m in models for one in stage.unread(m))]
     said = []
     for place, own in groupby(found, key=lambda one: one.place):
         lines = [f"not read: {one.sentence()}" for one in own]

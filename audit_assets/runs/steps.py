@@ -49,3 +49,5 @@ class Step:
     """The only model version that the step concerns. An error stops this model; the audit continues with the others."""
     shared: bool = False
     """Whether several drivers work at the step at once, cell by cell. Of the other steps, each is one driver's at a time."""
+    warns: bool = False
+    """Whether a step with a warning counts as done: its warnings follow from what `done` compares."""
