@@ -67,7 +67,8 @@ def _fill(file: Path, tables: Mapping[str, Rows], encoders: Mapping[str, int]) -
         target = str(file).replace("'", "''")
         connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE published")
-        connection.execute(schema(encoders))
+        # In one transaction, because each of these thousand statements would be a change of the file of its own.
+        connection.execute(f"BEGIN; {schema(encoders)}; COMMIT")
         query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
         known = {name for (name,) in connection.execute(query).fetchall()}
         if further := tables.keys() - known:
