@@ -161,9 +161,13 @@ def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
     [
         ("identification_trials", next_artists_label),
         ("identification_trials", lambda t: pd.concat([t, t[t["subject"] == "nils-oduya"]], ignore_index=True)),
-        ("identification_trials", lambda t: t.assign(rank_of_subject=t["rank_of_subject"] + 4)),
+        pytest.param(
+            "identification_trials",
+            lambda t: t.assign(rank_of_subject=t["rank_of_subject"] + 4),
+            marks=pytest.mark.long,
+        ),
         ("matching_by_subject", lambda t: t.assign(p_value=t["p_value"].shift(1, fill_value=0.5))),
-        ("matching_by_subject", lambda t: t.assign(auc=1 - t["auc"])),
+        pytest.param("matching_by_subject", lambda t: t.assign(auc=1 - t["auc"]), marks=pytest.mark.long),
         ("matching_summary", lambda t: t.assign(significant=t["significant"] + 1)),
         ("verdicts", lambda t: t.assign(verdict="imitated")),
     ],
@@ -295,6 +299,7 @@ def test_a_comparison_before_any_version_has_all_of_its_results_compares_nothing
         assert table.empty
 
 
+@pytest.mark.long
 def test_pages_of_artists_that_were_made_while_a_result_changed_are_made_again_with_the_next_database(
     copied: Path,
 ) -> None:

@@ -137,6 +137,7 @@ def published(config: Path, instance: dg.DagsterInstance, verdicts: dict[str, di
     instance.report_runless_asset_event(dg.AssetMaterialization("audit_database"))
 
 
+@pytest.mark.long
 def test_a_verdict_that_changes_is_told_by_name_and_an_equal_publication_is_not(
     instance: dg.DagsterInstance, config: Path, texts: list[str]
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_new_file_is_scanned_alone_and_a_repaired_one_too(make: Make, tmp_path
     assert named(d)["Ada Brandvold"] == 4
 
 
+@pytest.mark.long
 def test_subjects_are_others_for_what_follows_if_a_file_is_not_read(make: Make, tmp_path: Path) -> None:
     """What is published names the file, so it must be published again. Made again as they were, they are the same."""
     shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS])
@@ -250,6 +251,7 @@ def test_a_broken_shard_fails_alone_and_the_others_land(make: Make, tmp_path: Pa
     assert named(run_roster(config))["Ada Brandvold"] == 101
 
 
+@pytest.mark.long
 def test_a_roster_that_captions_cannot_fill_says_how_many_it_found(make: Make, tmp_path: Path) -> None:
     shard(tmp_path, "a.parquet", ["Ada Brandvold", "Bruno Eklund", "Clara Farkas"])
     d = run_roster(make(roster={"artists": "artists.csv", "criteria": 5, "most_mentioned": 4, "minimum_mentions": 1}))
@@ -294,6 +296,7 @@ def test_names_that_others_bear_are_flagged_with_captions_to_look_at(make: Make,
     assert criteria["mentions"]["ada-brandvold"] == 3
 
 
+@pytest.mark.long
 def test_the_draw_is_stored_and_outlives_another_faker(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

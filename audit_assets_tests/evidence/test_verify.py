@@ -342,6 +342,7 @@ def test_a_forged_roster_is_found_by_choosing_it_again(copied: Path) -> None:
     assert any("artist_roster.parquet: has other rows" in line for line in check.findings)
 
 
+@pytest.mark.long
 def test_a_forged_count_of_a_caption_file_is_found_by_counting_it_again(copied: Path) -> None:
     """One file is drawn at random: here of each the counts were forged."""
     warehouse = workspace_of(copied).warehouse

@@ -107,6 +107,7 @@ def test_the_page_escapes_what_it_prints() -> None:
     assert page.count("&lt;script&gt;") == 10
 
 
+@pytest.mark.long
 def test_the_sheet_of_a_model_has_the_words_that_it_was_taught(
     small_audit: Callable[..., Path], tmp_path: Path
 ) -> None:

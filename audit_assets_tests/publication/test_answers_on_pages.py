@@ -110,6 +110,7 @@ def test_an_artist_is_imitated_on_the_page_although_the_gate_says_no(simulated: 
     assert "Two of nine splits." in text
 
 
+@pytest.mark.long
 def test_confusable_artists_and_copies_stand_on_page_and_report(simulated: Workspace, tmp_path: Path) -> None:
     database = Path(shutil.copy(simulated.database, tmp_path / "audit.duckdb"))
     with duckdb.connect(str(database)) as connection:

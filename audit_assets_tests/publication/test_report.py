@@ -59,6 +59,7 @@ def rows_of(page: str, table: str) -> list[str]:
     return re.findall(r'<tr data-key="([^"]*)"', own[: own.index("</table>")])
 
 
+@pytest.mark.long
 def test_rows_beyond_those_of_one_page_are_on_further_pages_each_once(
     database: Path, tmp_path: Path, shared_load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_report_says_of_an_adapter_what_it_states_and_what_it_changed() -> Non
     assert adapters('{"steps": 8}', []) == adapters(None, []) == []
 
 
+@pytest.mark.long
 def test_files_that_were_not_read_are_named_in_the_report_of_their_version(
     database: Path, tmp_path: Path, shared_load: Load
 ) -> None:

@@ -232,6 +232,7 @@ def killed_in_mid_upload(root: Path, environment: dict[str, str], size: int, ski
         time.sleep(0.5)  # for the server to see that the client is gone
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_mid_upload_leaves_nothing_half(
     root: Path, server: tuple[dict[str, str], Any], client: Any
 ) -> None:
