@@ -12,6 +12,7 @@ import pandas as pd
 
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
 from audit_assets.errors import InputError
+from audit_assets.hashing import once_while_unchanged
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
 from audit_assets.roster.arms import NOT_READ, Asked, asked_in
 from audit_assets.roster.homes import Works, names_of, works_of
@@ -20,6 +21,7 @@ from audit_assets.roster.subjects import CONTROL_KINDS, prompted
 from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.left_out import ENCODER, FOLDER, MODEL, LeftOut, records
+from audit_assets.warehouse.places import ObjectPath
 from audit_assets.warehouse.store import Warehouse
 
 
@@ -31,6 +33,11 @@ class Prompted(NamedTuple):
     """This is the prompt that does not name the artist. It is empty if `artists.csv` gives none."""
     called: str
     """This stands in the prompts in place of the name. It is the name, if the model was taught no other words."""
+
+
+@once_while_unchanged(4)
+def _subjects(path: Path, warehouse: Warehouse) -> pd.DataFrame:
+    return warehouse.read("subjects")
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,10 @@ class Workspace:
 
     def subjects(self) -> pd.DataFrame:
         """Return the table `subjects`."""
-        return self.warehouse.read("subjects")
+        path = self.warehouse.path("subjects")
+        if isinstance(path, ObjectPath):
+            return self.warehouse.read("subjects")
+        return _subjects(path, self.warehouse).copy()
 
     def prompted(self, model: str | None = None) -> dict[str, Prompted]:
         """Return each subject that images are made of, by its slug, in the order of the subjects, as a model is asked for it."""
