@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,9 @@ from audit_assets.results.matched import Matched
 from audit_assets.results.rows import Writer
 from audit_assets.roster.strata import TESTED
 
-REASSIGNED_CELLS, REASSIGNED_LARGE = 20, 3
-"""Times that the own-cell test is repeated with works of other artists: fewer in a matrix of more than two million cells."""
+REASSIGNED_TIMES, REASSIGNED_LARGE, REASSIGNED_CELLS = 20, 3, 2_500
+"""Times that the own-cell test is repeated with works of other artists: fewer in a matrix of more than two million cells, as soon as
+so many cells are re-assigned. 2,500 cells give the share of false findings to half a point."""
 
 
 def matrix_rows(out: Writer, found: Matched, subjects: pd.DataFrame, protocol: Protocol) -> None:
@@ -96,15 +98,21 @@ def _reassigned_cells(found: Matched, protocol: Protocol) -> list[OwnCell]:
     exists = np.flatnonzero(own.rows >= 0)
     if len(exists) < 2:
         return []
-    times = REASSIGNED_CELLS if found.cells.similarity.size < 2_000_000 else REASSIGNED_LARGE
     rng = np.random.default_rng([protocol.seed, 9])
     again = []
-    for _ in range(times):
+    for _ in range(reassignments(found.cells.similarity.size, len(exists))):
         rows = own.rows.copy()
         rows[exists] = own.rows[exists][np.roll(np.arange(len(exists)), int(rng.integers(1, len(exists))))]
         moved = OwnCells(rows, own.columns, own.missing)
         again.append(own_cell_in_strata(found.cells.similarity, found.cells.lengths(), moved, found.column_strata))
     return again
+
+
+def reassignments(cells: int, artists: int) -> int:
+    """Return how often works of other artists are tested in a matrix of so many cells and own cells."""
+    if cells < 2_000_000:
+        return REASSIGNED_TIMES
+    return min(REASSIGNED_LARGE, ceil(REASSIGNED_CELLS / artists))
 
 
 def _ranked(

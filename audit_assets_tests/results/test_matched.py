@@ -13,6 +13,7 @@ from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.results.beside_names import _counted
 from audit_assets.results.matched import Matched, Works, of_tables
 from audit_assets.results.matching import _ARTISTS_AT_ONCE, _ranked, _supplied
+from audit_assets.results.own_cells import reassignments
 from audit_assets.results.specification import deciding_p
 from audit_assets.roster.strata import strata_of
 
@@ -247,3 +248,9 @@ def test_ranks_and_auc_of_a_few_artists_at_once_are_those_of_all_at_once() -> No
         for one, other in ((found.auc, whole.auc), (found.low, whole.low), (found.high, whole.high)):
             np.testing.assert_allclose(one, other, atol=1e-9)
         assert found.works.tolist() == whole.works.tolist()
+
+
+def test_works_are_reassigned_until_enough_own_cells_are_tested() -> None:
+    assert [reassignments(250 * 500, 250), reassignments(1_400 * 1_400, 700)] == [20, 20]
+    assert [reassignments(1_000 * 2_000, 1_000), reassignments(2_500 * 5_000, 2_500)] == [3, 1]
+    assert reassignments(5_000 * 5_000, 2) == 3  # thousands of artists with works, of whom two are audited
