@@ -26,7 +26,7 @@ import yaml
 from benchmarks.results import Results
 
 ROOT = Path(__file__).parent.parent
-TARGET, PATIENCE = 1.8, 10.0
+TARGET, PATIENCE = 2.8, 6.0
 BY_DEFAULT = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
 """The environment without the Makefile's settings for threads."""
 
