@@ -112,9 +112,11 @@ class Warehouse:
         self, tables: Iterable[str], ask: Callable[[str], R | None], kept: Callable[[Path, str], R | None]
     ) -> list[R | None]:
         """Ask about each table. What was read of an object is kept for as long as the list of its prefix shows that it is the same."""
-        if not isinstance(self.root, ObjectPath):
-            return [ask(table) for table in tables]
+        tables = list(tables)
         paths = [self.path(table) for table in tables]
+        # A table that is made aside, to be compared, lies on this machine although the warehouse lies in S3.
+        if not all(isinstance(path, ObjectPath) for path in paths):
+            return [ask(table) for table in tables]
         known = zip(paths, states(paths), strict=True)
         return each(self.root, lambda item: None if item[1] is None else kept(item[0], item[1]), known)
 

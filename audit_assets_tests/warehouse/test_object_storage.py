@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
+from audit_assets.evidence.again import _Aside
 from audit_assets.publication.queries import database as read
 from audit_assets.warehouse import places
 from audit_assets.warehouse.database import SCHEMA_VERSION, publish, published_from, row_counts
@@ -71,6 +72,17 @@ def test_a_table_in_s3_has_the_bytes_that_it_has_in_a_folder(root: Path, client:
     assert sorted(keys(client, root)) == ["x/y.parquet", "x/z.parquet"]
     assert sorted(p.stem for p in (root / "x").glob("*.parquet")) == ["y", "z"]
     assert list((root / "none").glob("*.parquet")) == []
+
+
+def test_tables_that_are_made_aside_are_asked_about_beside_those_in_the_store(root: Path, tmp_path: Path) -> None:
+    kept = Warehouse(root)
+    for name in ("x/0", "x/1"):
+        kept.write(name, FRAME, f"{name} as it was")
+    aside = _Aside(root, tmp_path, lambda table: table == "x/0")
+    aside.write("x/0", FRAME.iloc[:1], "x/0 again")
+    assert aside.all_inputs(["x/0", "x/1", "x/2"]) == ["x/0 again", "x/1 as it was", None]
+    assert aside.all_row_counts(["x/0", "x/1"]) == [1, 2]
+    assert kept.all_inputs(["x/0", "x/1"]) == ["x/0 as it was", "x/1 as it was"]
 
 
 def test_unchanged_objects_are_read_once_and_changed_ones_again(
