@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -169,9 +170,11 @@ def test_growth_measures_simulated_artists_and_versions() -> None:
 
 
 @pytest.mark.long
-def test_the_whole_audit_runs_beside_the_plain_script_on_the_small_audit(miniature: Path, tmp_path: Path) -> None:
+def test_the_whole_audit_runs_beside_the_plain_script_on_the_small_audit(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
     found = results.Results("whole", "seconds")
-    whole.measure(found, miniature / "small.yaml", tmp_path)
+    whole.measure(found, small_audit(tmp_path / "small"), tmp_path / "measured")
     cold, again = found.rows[:2]
     assert cold.ours > 0
     assert cold.peer is not None
