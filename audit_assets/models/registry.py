@@ -1,7 +1,4 @@
-"""This module makes the tables `model_versions` and `encoders`.
-
-It resolves or refuses the entries of audit.yaml before anything expensive starts.
-"""
+"""This module resolves or refuses the models and encoders of audit.yaml before anything expensive starts. `tables` writes what it found."""
 
 import os
 from collections.abc import Iterable
@@ -25,7 +22,6 @@ from audit_assets.models.served import resolve_served
 from audit_assets.untrusted.folders import artist_folders, folder_files, folder_problems
 from audit_assets.untrusted.layout import PEFT_CONFIG
 from audit_assets.untrusted.weights import licence
-from audit_assets.warehouse.database import as_json
 from audit_assets.warehouse.store import Warehouse
 
 
@@ -124,7 +120,7 @@ def register(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> None:
         return
     warehouse, where, inputs = _registered(audit, found)
     if warehouse.inputs(where) != inputs:
-        warehouse.write(where, pd.DataFrame(_own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
+        warehouse.write(where, pd.DataFrame(own_rows(found), columns=FILE_COLUMNS)[["file", "sha256"]], inputs)
 
 
 _CHOICE_OF_FILES = 3
@@ -145,7 +141,7 @@ def _check_registered(audit: Audit, found: ResolvedModel | ResolvedEncoder) -> N
     files = warehouse.read(where)
     known, own = (
         _by_name(zip(files["file"], files["sha256"], strict=True)),
-        _by_name((r[2], r[4]) for r in _own_rows(found)),
+        _by_name((r[2], r[4]) for r in own_rows(found)),
     )
     for file in sorted({*known, *own}):
         if own.get(file) != known.get(file):
@@ -315,98 +311,24 @@ def _resolved(audit: Audit, entry: EncoderEntry) -> ResolvedEncoder:
     return resolve_plug_in(entry.name, entry.kind, folder, entry.code, entry.revision)
 
 
-def model_versions_table(audit: Audit, known: Registry) -> pd.DataFrame:
-    """Return the published table `model_versions`.
-
-    A model that is not approved, or that is refused, is listed with what the file says of it.
-    """
-    rows: list[dict[str, Any]] = []
-    earlier = {row["model_version"]: row for row in known.versions_before}
-    for entry in audit.models:
-        resolved = known.resolved.get(entry.name)
-        if resolved is None and entry.name in earlier:
-            rows.append({**earlier[entry.name], "approved": entry.approved, "retired": entry.retired})
-            continue
-        own = {"model": entry.model} if entry.model else {}
-        said = {**own, **entry.settings, **({"lora": [a.model_dump() for a in entry.lora]} if entry.lora else {})}
-        rows.append(
-            {
-                "model_version": entry.name,
-                "source": entry.source,
-                "pipeline_class": resolved.pipeline_class if resolved else None,
-                "revision": resolved.revision if resolved else entry.revision,
-                "files_sha256": (resolved.files_sha256 or None) if resolved else None,
-                "text_encoder_families": list(resolved.text_encoder_families) if resolved else [],
-                "generation_settings": as_json(resolved.recorded if resolved else said),
-                "approved": entry.approved,
-                "retired": entry.retired,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 FileRow = tuple[str, str, str, int, str, str | None]
 FILE_COLUMNS = ["kind", "name", "file", "bytes", "sha256", "licence"]
 
 
-def model_files_table(known: Registry) -> pd.DataFrame:
-    """Return FILE_COLUMNS of each file of each model that can be audited, with adapters and folders' images."""
-    rows: list[FileRow] = []
-    for name, model in known.resolved.items():
-        if model.source == "image_folder":
-            images = [f for own in artist_folders(model.path) for f in folder_files(own)]
-            rows += _file_rows("model", name, model.path, images)
-        elif model.source == "diffusers":
-            rows += _own_rows(model)
-    kept = [tuple(row[c] for c in FILE_COLUMNS) for row in known.files_before if row["name"] not in known.resolved]
-    return pd.DataFrame([*rows, *kept], columns=FILE_COLUMNS)
-
-
-def encoder_files_table(known: Encoders) -> pd.DataFrame:
-    """Return FILE_COLUMNS of every file of every encoder that can embed."""
-    rows = [row for e in known.resolved.values() for row in _own_rows(e)]
-    return pd.DataFrame(rows, columns=FILE_COLUMNS)
-
-
-def _own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
+def own_rows(found: ResolvedModel | ResolvedEncoder) -> list[FileRow]:
     """Return FILE_COLUMNS of the files that loading reads."""
     if isinstance(found, ResolvedEncoder):
-        return _file_rows("encoder", found.name, found.path, found.files())
-    adapters = [row for a in found.lora for row in _file_rows("lora", found.name, a.file.parent, a.files)]
-    adapters += [row for e in found.embeddings for row in _file_rows("embedding", found.name, e.file.parent, [e.file])]
+        return file_rows("encoder", found.name, found.path, found.files())
+    adapters = [row for a in found.lora for row in file_rows("lora", found.name, a.file.parent, a.files)]
+    adapters += [row for e in found.embeddings for row in file_rows("embedding", found.name, e.file.parent, [e.file])]
     files = read_files(found.path, found.variant, found.in_file)
     if found.one_file is None:
-        return _file_rows("model", found.name, found.path, files) + adapters
-    own = _file_rows("model", found.name, found.one_file.parent, [found.one_file])
-    return own + _file_rows("config", found.name, found.path, files) + adapters
+        return file_rows("model", found.name, found.path, files) + adapters
+    own = file_rows("model", found.name, found.one_file.parent, [found.one_file])
+    return own + file_rows("config", found.name, found.path, files) + adapters
 
 
-def _file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:
+def file_rows(kind: str, name: str, folder: Path, files: list[Path]) -> list[FileRow]:
+    """Return FILE_COLUMNS of these files in a folder."""
     said = licence(folder)
     return [(kind, name, f.relative_to(folder).as_posix(), f.stat().st_size, sha256_once(f), said) for f in files]
-
-
-def encoders_table(audit: Audit, known: Encoders) -> pd.DataFrame:
-    """Return the published table `encoders`, with the encoders that can embed.
-
-    `is_primary` marks the encoder that decides the headline. By default it is the first with text.
-    """
-    rows = []
-    for e in known.resolved.values():
-        rows.append(
-            {
-                "encoder": e.name,
-                "kind": e.kind,
-                "family": e.family,
-                "revision": e.revision,
-                "files_sha256": e.files_sha256,
-                "dimension": e.dimension,
-                "logit_scale": e.logit_scale,
-                "logit_bias": e.logit_bias,
-                "processor": e.processor,
-                "pooling": e.pooling.output if e.pooling else "plug-in",
-                "layer": e.layer,
-                "is_primary": e.name == audit.deciding_encoder.name,
-            }
-        )
-    return pd.DataFrame(rows).astype({"logit_scale": "float64", "logit_bias": "float64"})

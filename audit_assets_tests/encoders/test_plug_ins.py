@@ -20,7 +20,8 @@ from audit_assets.evidence.audit_file import portable
 from audit_assets.models.encoders import resolve_encoder, resolve_plug_in
 from audit_assets.models.files import loading
 from audit_assets.models.plug_ins import stated
-from audit_assets.models.registry import encoder_files_table, encoders_table, resolve_encoder_entry, usable_encoders
+from audit_assets.models.registry import resolve_encoder_entry, usable_encoders
+from audit_assets.models.tables import encoder_files_table, encoders_table
 from audit_assets.models.timm import NEEDED
 from audit_assets_tests.encoders.sweep import PAGE, pictures
 

@@ -10,7 +10,8 @@ import yaml
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
 from audit_assets.generation.stage import ImitationStage
-from audit_assets.models.registry import model_files_table, model_versions_table, registry
+from audit_assets.models.registry import registry
+from audit_assets.models.tables import model_files_table, model_versions_table
 from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 

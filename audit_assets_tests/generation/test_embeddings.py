@@ -17,7 +17,8 @@ from audit_assets.generation.embeddings import add_embeddings
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.models.embeddings import resolve_embedding
 from audit_assets.models.pipelines import resolve_diffusers
-from audit_assets.models.registry import model_files_table, registry, resolve_model
+from audit_assets.models.registry import registry, resolve_model
+from audit_assets.models.tables import model_files_table
 from audit_assets.workspace import Workspace
 from audit_assets_tests.generation import tiny_pipelines
 from audit_assets_tests.generation.tiny_lora import pipeline_of, write

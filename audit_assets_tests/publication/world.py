@@ -18,7 +18,8 @@ from audit_assets.encoders.embed import label_rows
 from audit_assets.generation.seeds import image_seed
 from audit_assets.hashing import digest
 from audit_assets.measurement.registration import SIDE
-from audit_assets.models.registry import encoders_table, usable_encoders
+from audit_assets.models.registry import usable_encoders
+from audit_assets.models.tables import encoders_table
 from audit_assets.publication.stage import ROSTER_TABLES, PublicationStage
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, PER_MODEL
