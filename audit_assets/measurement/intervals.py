@@ -89,7 +89,7 @@ def exact_binomial(successes: int, trials: int, *, confidence: float = 0.95) -> 
             f"{successes} successes in {trials} trials is impossible; pass 0 <= successes <= trials, trials >= 1."
         )
     tail, failures = (1 - confidence) / 2, trials - successes
-    # The quantiles of beta distributions. Where nothing was found, or everything, an end is that of all shares.
+    # Quantiles of beta distributions. The interval begins at 0 if there is no success, and ends at 1 if there is no failure.
     low = float(scipy.special.betaincinv(successes, failures + 1, tail)) if successes else 0.0
     high = float(scipy.special.betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
     return ShareInterval(successes / trials, low, high, 1.0, float(trials))

@@ -9,6 +9,7 @@ from scipy import stats
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets.measurement.versions import (
+    FEWEST_FOR_WELCH,
     beyond_retraining,
     difference_in_differences,
     log_odds_differences,
@@ -227,6 +228,23 @@ def test_a_steady_drift_over_eight_versions_is_a_trend_and_six_cannot_tell() -> 
     assert (few.slope, few.settle) == (pytest.approx(0.1), "1 more versions.")
     with pytest.raises(ValueError, match="two versions"):
         trend(scores[:1])
+
+
+@pytest.mark.parametrize(("group", "others"), [(2, 18), (10, 60), (400, 600)])
+@pytest.mark.parametrize("effect", [0.0, 0.01, 0.3, 0.8])
+def test_the_power_is_that_of_scipys_noncentral_t(group: int, others: int, effect: float) -> None:
+    share, images, movement = 0.8, 10, 0.1
+    before, after = share * (1 - share) / images, (share - effect) * (1 - share + effect) / images
+    one, two = (before + after + movement**2) / group, (2 * before + movement**2) / others
+    welch = (one + two) ** 2 / (one**2 / (group - 1) + two**2 / (others - 1))
+    freedom = welch if group >= FEWEST_FOR_WELCH else group + others - 2
+    t, central = stats.t.ppf(0.975, freedom), effect / np.sqrt(one + two)
+    said = power_of_difference_in_differences(
+        effect, group=group, others=others, images=images, share=share, movement=movement
+    )
+    expected = stats.nct.sf(t, freedom, central) + np.nan_to_num(stats.nct.cdf(-t, freedom, central))
+    assert said == pytest.approx(expected, abs=1e-12)
+    assert said <= 1
 
 
 def test_power_of_difference_in_differences_is_that_of_simulated_audits() -> None:

@@ -145,6 +145,9 @@ def test_whatever_people_wrote_anew_is_read_again(own_inputs: Path, tmp_path: Pa
             (root / "subjects.parquet", lambda b: b[:-20], ROSTER),
             (root / "unread_works.parquet", None, ROSTER),
             (root / "notes/real_works.parquet", None, ROSTER),
+            (root / "notes/artists_and_captions.parquet", None, ROSTER),
+            (root / "mined_names.parquet", None, ROSTER),
+            (root / "mined_names.csv", lambda b: b + b"x", ROSTER),
             (root / "model_versions.parquet", None, REGISTRY),
             (root / "model_files.parquet", None, REGISTRY),
             (root / "encoders.parquet", None, REGISTRY),
@@ -155,6 +158,14 @@ def test_whatever_people_wrote_anew_is_read_again(own_inputs: Path, tmp_path: Pa
             with changed(file, change):
                 assert not d.is_done(steps[step]), file
         assert first_to_run(d) is None
+        for table, column, value in [
+            (f"captions/{shard}", "problem", "a score is out of range"),
+            (f"mention_recounts/{shard}", "differences", ["row 1: Nils Oduya"]),
+        ]:
+            rows, made_from = d.ws.warehouse.read(table), d.ws.warehouse.inputs(table) or ""
+            d.ws.warehouse.write(table, rows.assign(**{column: [value]}), made_from)
+            assert first_to_run(d) == CAPTIONS
+            d.ws.warehouse.write(table, rows, made_from)
         again = inputs / "captions" / "zz-another.parquet"
         shutil.copy(inputs / "captions" / shard, again)
         assert first_to_run(d) == CAPTIONS
@@ -211,6 +222,18 @@ def test_the_database_says_again_what_happened_if_a_step_of_a_version_ran(copied
         d.run(next(s for s in d.audit_steps() if s.title == EXPERIMENTS))
         assert marker.exists()
         assert first_to_run(d) == DATABASE
+
+
+def test_a_warning_of_the_roster_is_repeated_by_the_run_and_an_error_runs_the_step_again(copied: Path) -> None:
+    with driver(copied) as d:
+        for severity, step in ((AssetCheckSeverity.ERROR, ROSTER), (AssetCheckSeverity.WARN, None)):
+            for asset, check in (("subjects", "controls_are_present"), ("artist_roster", "no_shard_is_missing")):
+                found = AssetCheckEvaluation(AssetKey(asset), check, False, {}, severity=severity)
+                d.instance.report_runless_asset_event(found)
+            assert first_to_run(d) == step
+        checked = AssetCheckEvaluation(AssetKey("encoders"), "every_encoder_can_embed", False, {}, severity=severity)
+        d.instance.report_runless_asset_event(checked)
+        assert first_to_run(d) == REGISTRY
 
 
 @pytest.mark.long
