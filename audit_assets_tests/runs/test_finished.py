@@ -163,7 +163,9 @@ def test_whatever_people_wrote_anew_is_read_again(own_inputs: Path, tmp_path: Pa
             (f"mention_recounts/{shard}", "differences", ["row 1: Nils Oduya"]),
         ]:
             rows, made_from = d.ws.warehouse.read(table), d.ws.warehouse.inputs(table) or ""
-            d.ws.warehouse.write(table, rows.assign(**{column: [value]}), made_from)
+            wrong = rows.copy()
+            wrong[column] = [value]
+            d.ws.warehouse.write(table, wrong, made_from)
             assert first_to_run(d) == CAPTIONS
             d.ws.warehouse.write(table, rows, made_from)
         again = inputs / "captions" / "zz-another.parquet"
