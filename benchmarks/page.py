@@ -145,8 +145,8 @@ The figures follow from those above, for one model version and ten images per su
   name it. Own rank needs only the nearest works. An index finds these approximately, and its recall would be measured. The permutations use the
   artists' sums, so their cost grows in proportion to the number of artists.
 * **Comparison of versions** works per subject and stays as it is. With many versions, only successive pairs would be kept.
-* **`audit.duckdb`** would hold ten million embeddings per encoder ({1e7 * 512 * 4 / 1e9:,.0f} GB at 512 dimensions). Published tables would be parquet files behind views,
-  and the database would keep the aggregates.
+* **`audit.duckdb`** would hold ten million embeddings per encoder ({1e7 * 512 * 4 / 1e9:,.0f} GB at 512 dimensions). Above a million in all, they lie as parquet files beside the database,
+  which has views of them (stage Store).
 * **Captions** need no change. The scan's memory does not grow. At {scan / 1e6:.1f} M rows/s per core, one core reads two thousand million captions in {2e9 / scan / 60:,.0f} minutes.
 * **Statistics.** The smallest p-value of own rank is one divided by the size of the pool. Among a million artists it never passes Holm's correction for
   a million tests. It passes Benjamini-Hochberg's correction only together with many others. The report would have to be a search page, with

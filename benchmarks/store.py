@@ -84,6 +84,16 @@ def from_pandas(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> N
     connection.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM frame")  # noqa: S608 - our own names
 
 
+def published(folder: Path, frame: pd.DataFrame, *, large: bool) -> tuple[float, float]:
+    """Publish in blocks, as an audit does. Return CPU seconds, and the MB of all files."""
+    folder.mkdir()
+    began = time.process_time()
+    blocks = (frame.iloc[start : start + 2_560] for start in range(0, len(frame), 2_560))
+    publish(folder / "audit.duckdb", {TABLE: blocks}, {"e": DIMENSION}, large=large)
+    taken = time.process_time() - began
+    return taken, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
+
+
 def differing_bits(frame: pd.DataFrame, stored: pd.DataFrame) -> int:
     """Count the floats that came back with other bits."""
     one, other = (vectors(f["embedding"]).view(np.uint32) for f in (frame, stored))
@@ -108,6 +118,10 @@ def measure(results: Results, folder: Path, rows: int, some: int) -> None:
     peer, peer_whole = inserted(folder, frame, from_pandas)
     results.faster(f"{what}: pandas insert", taken, peer, 2)
     results.reported(f"{what}: pandas insert, with schema and checkpoint", whole, peer_whole)
+
+    inside, beside = (published(folder / name, frame, large=name == "beside") for name in ("inside", "beside"))
+    results.reported(f"{what}, published beside the database: in it", beside[0], inside[0])
+    results.reported(f"{what}, published beside the database: in it, MB", beside[1], inside[1])
 
     def ten_cells() -> None:
         for n in range(10):

@@ -118,7 +118,7 @@ def sql(
     if form == "parquet" and sys.stdout.isatty():
         raise InputError("--format parquet: is not text; send it to a file, such as `> answer.parquet`.")
     try:
-        with reading(_database(config)) as connection:
+        with reading(_database(config), embeddings=True) as connection:
             found = answer(connection, asked)
             if form == "table" and sys.stdout.isatty():
                 _paged(as_table(found))

@@ -104,7 +104,12 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
     ws = audit.workspace
     manifest = make_manifest(ws, context.partition_key, times(context.instance, context.partition_key))
     stamp(ws)
-    files = pd.DataFrame([(f.path, f.bytes, f.sha256) for f in (*manifest.tables, *manifest.report, manifest.database)])
+    files = pd.DataFrame(
+        [
+            (f.path, f.bytes, f.sha256)
+            for f in (*manifest.tables, *manifest.report, manifest.database, *manifest.database.embeddings)
+        ]
+    )
     files.columns = pd.Index(["path", "bytes", "sha256"])
     return finished(
         files,

@@ -205,7 +205,7 @@ def _manifest_name(archive: Archive) -> str:
 def _files(archive: Archive, manifest: Manifest) -> dict[str, Member]:
     """List the members that the manifest names, in order of name."""
     left = set(archive.left_out)
-    entries: list[StoredFile] = [manifest.database]
+    entries: list[StoredFile] = [manifest.database, *manifest.database.embeddings]
     entries += [t for t in manifest.tables if not (t.of_a_scan and "scan tables" in left)]
     entries += [] if "report" in left else manifest.report
     pictures: list[Picture] = [image for _, image in manifest.imitations()]

@@ -16,8 +16,8 @@ from audit_assets.hashing import sha256
 from audit_assets.models.registry import files_here, folder_here, lora_files
 from audit_assets.publication.sealed import is_page, sealed_file
 from audit_assets.roster.captions import caption_shards
-from audit_assets.warehouse.contract import reading
-from audit_assets.warehouse.database import published_from
+from audit_assets.warehouse import large_tables
+from audit_assets.warehouse.database import files_beside, published_from
 from audit_assets.warehouse.places import each
 from audit_assets.workspace import Workspace
 
@@ -161,8 +161,10 @@ def report(ws: Workspace, manifest: Manifest, left: set[LeftOut]) -> Check:
 
 def database_file(ws: Workspace, manifest: Manifest) -> Check:
     check = Check("database file", "audit.duckdb")
-    with finding(check, str(ws.database)), reading(ws.database):
-        pass  # its catalogue holds plain tables alone, whichever version published it
+    with finding(check, str(ws.database)):
+        # Its catalogue holds plain tables and views of files that its own bytes name, whichever version published it.
+        beside = files_beside(ws.database).values()
+        check.findings += large_tables.altered(large_tables.folder_beside(ws.database), beside, anew=True)
     if problem := altered(ws.database, manifest.database):
         found = published_from(ws.database)
         if found not in (None, manifest.database.published_from):

@@ -47,7 +47,8 @@ from audit_assets.results.stage import RECIPES
 from audit_assets.roster.arms import Asked
 from audit_assets.roster.subjects import prompted
 from audit_assets.untrusted.bounded import read_bounded
-from audit_assets.warehouse.database import published_from
+from audit_assets.warehouse.database import files_beside, published_from
+from audit_assets.warehouse.large_tables import FOLDER
 from audit_assets.warehouse.places import ObjectPath, each, whole
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
@@ -231,6 +232,7 @@ def _manifest(ws: Workspace, model: str, made_from: str) -> Manifest:
     report = [f"reports/{model}/{row['file']}" for row in table_rows(warehouse, f"audit_report/{model}")]
     report += [f"reports/{ARTISTS}/{row['file']}" for row in table_rows(warehouse, ARTIST_PAGES)]
     arms = _arms(ws, model)
+    beside = [stored_file(root, f"{FOLDER}/{name}") for name in sorted(files_beside(ws.database).values())]
     content = {
         "format": FORMAT,
         "model_version": model,
@@ -246,6 +248,7 @@ def _manifest(ws: Workspace, model: str, made_from: str) -> Manifest:
         "database": {
             **stored_file(root, ws.database.name),
             "published_from": published_from(ws.database) or "",
+            **({"embeddings": beside} if beside else {}),
         },
         "machine": this_machine(),
         "made_by": this_version(),

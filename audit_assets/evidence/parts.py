@@ -132,6 +132,8 @@ class Source(Part):
 
 class Database(StoredFile):
     published_from: str
+    embeddings: list[StoredFile] = Field(default_factory=list)
+    """The files beside the database of a large audit."""
 
 
 def image_path(sha256: str) -> str:

@@ -16,11 +16,13 @@ from audit_assets.publication.sealed import same_block, sealed_file
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES
 from audit_assets.results.stage import ResultStage
+from audit_assets.warehouse import large_tables
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.database import (
     SCHEMA_VERSION,
     Rows,
     as_json,
+    files_beside,
     library_versions,
     publish,
     published_from,
@@ -109,9 +111,15 @@ class PublicationStage:
             self._leave_out_what_does_not_follow()
             inputs, sources = self.inputs(), self.tables()
             dimensions = ws.warehouse.read("encoders").set_index("encoder")["dimension"]
-            publish(database, self.rows(sources, inputs), {str(e): int(d) for e, d in dimensions.items()})
+            encoders = {str(e): int(d) for e, d in dimensions.items()}
+            publish(database, self.rows(sources, inputs), encoders, large=self.is_large(sources))
             ws.warehouse.write("published", pd.DataFrame({"file_sha256": [_once(database)]}), inputs)
         return database, *self._counted(sources)
+
+    def is_large(self, sources: dict[str, list[str]]) -> bool:
+        """Whether there are so many embeddings of images and works that they lie beside the database."""
+        parts = [table for name, own in sources.items() if large_tables.holds_embeddings(name) for table in own]
+        return sum(rows or 0 for rows in self.ws.warehouse.all_row_counts(parts)) > large_tables.LARGE
 
     def done(self) -> bool:
         """Whether `publish` would write nothing and find no difference."""
@@ -168,10 +176,14 @@ class PublicationStage:
         return any((table["generation_hash"].dropna() != own).any() for table in tables)
 
     def _is_whole(self, inputs: str) -> bool:
-        """Whether the database has the bytes that were published."""
+        """Whether the database has the bytes that were published, and the files beside it too."""
         if self.ws.warehouse.inputs("published") != inputs:
             return False
-        return _once(self.ws.database) == self.ws.warehouse.read("published")["file_sha256"].iloc[0]
+        if _once(self.ws.database) != self.ws.warehouse.read("published")["file_sha256"].iloc[0]:
+            return False
+        return not large_tables.altered(
+            large_tables.folder_beside(self.ws.database), files_beside(self.ws.database).values()
+        )
 
     def rows(self, sources: dict[str, list[str]], inputs: str) -> dict[str, Rows]:
         """The rows of every table, with the columns of the schema. Those of embeddings, most of an audit, are read in blocks."""

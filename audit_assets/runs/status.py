@@ -151,7 +151,9 @@ def _missing(root: Path) -> list[str]:
 
 def _room(root: Path, home: Path) -> dict[str, int]:
     """Bytes of the files of a warehouse by kind, and of Dagster's history."""
-    kinds = {"images": "images", "reports": "reports", "manifests": "manifests", "audit.duckdb": "database"}
+    kinds = {"images": "images", "reports": "reports", "manifests": "manifests"} | dict.fromkeys(
+        ("audit.duckdb", "audit.embeddings"), "database"
+    )
     found = dict.fromkeys(["images", "tables", "database", "reports", "manifests", "Dagster's history"], 0)
     with os.scandir(root) as entries:
         for entry in entries:

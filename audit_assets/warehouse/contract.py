@@ -1,12 +1,13 @@
 """This module opens the published database so that nothing in it can do more than hold rows.
 
 Its catalogue must be exactly that of `schema.sql`. It has plain tables, and no view, macro, trigger, index, sequence or
-generated column, since each of these can answer differently for different readers. A connection reaches no other file
-and no network, and a query cannot change that.
+generated column, since each of these can answer differently for different readers. Only in a large audit, embeddings
+are views of files whose names are their sha256 (`large_tables`). A connection reaches no other file and no network, and a query cannot
+change that.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from audit_assets.errors import InputError
+from audit_assets.warehouse import large_tables
 from audit_assets.warehouse.places import ObjectPath, local_copy, spill_folder
 from audit_assets.warehouse.schema import SCHEMA_VERSION, schema
 
@@ -21,7 +23,6 @@ LOCKED = {"enable_external_access": "false", "lock_configuration": "true"}
 REMEDY = "delete it and run `audit-assets run`, which publishes it anew from the tables"
 _EMBEDDINGS = re.compile(r"(?:imitation|reference|label)_embeddings_([a-z0-9_]+)")
 _NO_TABLES = {
-    "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()",
     "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
     "trigger": "SELECT trigger_name FROM duckdb_triggers()",
     "index": "SELECT index_name FROM duckdb_indexes()",
@@ -38,22 +39,43 @@ def log_beside(path: Path) -> Path:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path, *, embeddings: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection that only reads the published database at `path`, and no other file.
 
-    It is closed on leaving. InputError is raised if no such file exists, it is not DuckDB's, a log of changes lies
-    beside it, or its catalogue is not that of `schema.sql`.
+    With `embeddings`, it also reads the tables that lie beside the database, which may have to be fetched from a store. It is
+    closed on leaving. InputError is raised if no such file exists, it is not DuckDB's, a log of changes lies beside it,
+    its catalogue is not that of `schema.sql`, or a file that is asked for is missing.
     """
     check_log(path)
     if not path.exists():
         raise InputError(f"{path}: does not exist; run `audit-assets run`, which publishes it.")
+    with _opened(path, LOCKED) as connection:
+        views = large_tables.views(connection) if embeddings else {}
+        if not views:
+            yield connection
+            return
+    folder = large_tables.folder_beside(path)
+    read = {name: (folder, sql) for name, sql in views.items()}
+    with _opened(path, {}, lambda unlocked: large_tables.let_read(unlocked, read)) as connection:
+        if large_tables.views(connection) != views:
+            raise InputError(f"{path}: was published again while it was opened; ask again.")
+        yield connection
+
+
+@contextmanager
+def _opened(
+    path: Path, config: Mapping[str, str], lock: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a connection, lock it, and check the catalogue before anything is read."""
     try:
         connection = duckdb.connect(
-            str(local_copy(path)), read_only=True, config={**LOCKED, "temp_directory": str(spill_folder())}
+            str(local_copy(path)), read_only=True, config={**config, "temp_directory": str(spill_folder())}
         )
     except duckdb.Error as error:
         raise InputError(f"{path}: {_unreadable(path, error)}") from error
     try:
+        if lock:
+            lock(connection)
         if problem := catalogue_problem(connection):
             raise InputError(f"{path}: {problem}; it is no database that an audit published, {REMEDY}.")
         yield connection
@@ -87,13 +109,21 @@ def catalogue_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
             return f"holds the {kind} {others[0][0]!r}, and a published database holds plain tables alone"
     query = "SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
     found = {str(name): str(sql) for name, sql in connection.execute(query).fetchall()}
-    wanted, labels, words = _expected(_encoders(connection, found))
+    wanted, labels, words, columns = _expected(_encoders(connection, found))
+    views = large_tables.views(connection)
+    for name, sql in views.items():
+        if large_tables.file_of(name, sql) is None:
+            return f"holds the view {name!r}, and a published database holds plain tables alone"
     for name, sql in found.items():
         # A generated column is an expression that each reader computes.
         if re.search(r"\bGENERATED\b|\bDEFAULT\b|\bAS\b", _QUOTED.sub("", sql), re.I):
             return f"the table {name!r} computes a column instead of holding it"
     if _version(connection, found) != SCHEMA_VERSION:
         return None  # the file has another version of the contract, and its readers report that
+    for name, sql in views.items():
+        if sql != large_tables.statement(name, columns.get(name, {}), str(large_tables.file_of(name, sql))):
+            return f"the view {name!r} is not that of the schema"
+    wanted = {name: sql for name, sql in wanted.items() if name not in views}
     for name, sql in wanted.items():
         if found.get(name) != sql:
             return f"the table {name!r} is not that of the schema" if name in found else f"has no table {name!r}"
@@ -120,19 +150,30 @@ def _encoders(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) 
 @lru_cache(maxsize=16)
 def _expected(
     encoders: tuple[tuple[str, int], ...],
-) -> tuple[dict[str, str], dict[str, tuple[str, ...]], dict[tuple[str, str | None], str]]:
-    """Return the statement of every table of the schema, the labels of every type, and the comments, as DuckDB writes them."""
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]], dict[tuple[str, str | None], str], dict[str, dict[str, str]]]:
+    """Return the statement of every table of the schema, the labels of every type, the comments, and the types of the columns.
+
+    All are as DuckDB writes them.
+    """
     with duckdb.connect() as connection:
         connection.execute(schema(dict(encoders)))
         tables = connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal").fetchall()
         types = connection.execute("SELECT type_name, labels FROM duckdb_types() WHERE NOT internal").fetchall()
         words = _words(connection)
-    return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}, words
+        columns = {str(name): dict(_columns(connection, str(name))) for name, _ in tables}
+    return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}, words, columns
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
+    """Return the columns of a table or view in their order, with their types."""
+    query = "SELECT column_name, data_type FROM duckdb_columns() WHERE NOT internal AND table_name = ? ORDER BY column_index"
+    return [(str(name), str(type_)) for name, type_ in connection.execute(query, [table]).fetchall()]
 
 
 def _words(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str | None], str]:
     """Return the comments by table and column (None for the table). A reader takes them for the words of the schema."""
     query = """SELECT table_name, NULL, comment FROM duckdb_tables() WHERE NOT internal AND comment IS NOT NULL
+        UNION ALL SELECT view_name, NULL, comment FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL
         UNION ALL SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal AND comment IS NOT NULL"""
     return {(table, column): text for table, column, text in connection.execute(query).fetchall()}
 

@@ -8,6 +8,7 @@ them, and `docs/data_dictionary.md` is made from them.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 _SHARED = re.compile(r"^--   (\w+): (.+)$", re.M)
 _TABLE = re.compile(r"((?:^--[^\n]*\n)*)^CREATE TABLE ([\w<>]+) \(\n((?:  [^\n]*\n)+)", re.M)
@@ -50,11 +51,11 @@ def _names(code: str) -> list[str]:
     return [c for c in _COLUMN.findall(flat) if c not in ("PRIMARY", "FOREIGN", "UNIQUE")]
 
 
-def comments(tables: Mapping[str, Described]) -> Iterator[str]:
+def comments(tables: Mapping[str, Described], kind: Literal["TABLE", "VIEW"] = "TABLE") -> Iterator[str]:
     """Return the statements that put the words into a database."""
     for name, table in tables.items():
         if table.text:
-            yield f"COMMENT ON TABLE {name} IS {_quoted(table.text)};"
+            yield f"COMMENT ON {kind} {name} IS {_quoted(table.text)};"
         for column, text in table.columns.items():
             yield f'COMMENT ON COLUMN {name}."{column}" IS {_quoted(text)};'
 

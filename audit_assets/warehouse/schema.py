@@ -1,7 +1,7 @@
 """`schema.sql` is the contract of the published database. Each encoder has one set of embedding tables in it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,11 +36,16 @@ def schema(encoders: Mapping[str, int]) -> str:
             for name, d in encoders.items()
         )
 
-    words: list[str] = []
-    for table, in_words in documented().items():
-        for name in encoders if "<encoder>" in table else [""]:
-            words += comments({table.replace("<encoder>", table_suffix(name)): in_words})
-    return "\n".join([_TEMPLATE.sub(each, text), *words])
+    return "\n".join([_TEMPLATE.sub(each, text), *comments(in_words(encoders))])
+
+
+def in_words(encoders: Iterable[str]) -> dict[str, Described]:
+    """Return every table of a database of these encoders in words."""
+    return {
+        table.replace("<encoder>", table_suffix(name)): words
+        for table, words in documented().items()
+        for name in (encoders if "<encoder>" in table else [""])
+    }
 
 
 @lru_cache(maxsize=1)

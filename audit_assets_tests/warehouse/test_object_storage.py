@@ -20,8 +20,9 @@ from PIL import Image
 from audit_assets.errors import InputError
 from audit_assets.evidence.again import _Aside
 from audit_assets.publication.queries import database as read
-from audit_assets.warehouse import places
-from audit_assets.warehouse.database import SCHEMA_VERSION, publish, published_from, row_counts
+from audit_assets.warehouse import large_tables, places
+from audit_assets.warehouse.contract import reading
+from audit_assets.warehouse.database import SCHEMA_VERSION, files_beside, publish, published_from, row_counts
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.places import check, local_copy, lock_folder, place, whole_files
 from audit_assets.warehouse.store import Warehouse
@@ -72,6 +73,29 @@ def test_a_table_in_s3_has_the_bytes_that_it_has_in_a_folder(root: Path, client:
     assert sorted(keys(client, root)) == ["x/y.parquet", "x/z.parquet"]
     assert sorted(p.stem for p in (root / "x").glob("*.parquet")) == ["y", "z"]
     assert list((root / "none").glob("*.parquet")) == []
+
+
+def test_embeddings_beside_a_database_in_s3_are_read_from_copies(root: Path, client: Any) -> None:
+    table, version = (
+        "reference_embeddings_e",
+        pd.DataFrame({"inputs_sha256": ["x"], "schema_version": [SCHEMA_VERSION]}),
+    )
+    for works in (1, 2, 3):
+        rows = pd.concat([FRAME.assign(work=work) for work in range(works)])
+        publish(root / "audit.duckdb", {table: rows, "published_from": version}, {"e": 3}, large=True)
+        names = list(files_beside(root / "audit.duckdb").values())
+        assert large_tables.altered(root / large_tables.FOLDER, names, anew=True) == []
+        assert row_counts(root / "audit.duckdb")[table] == 2 * works
+        with reading(root / "audit.duckdb", embeddings=True) as connection:
+            query = f"SELECT count(*) FROM {table} WHERE embedding[3] = 2"  # noqa: S608
+            assert connection.execute(query).fetchall() == [(2 * works,)]
+    kept = [key for key in keys(client, root) if key.startswith(large_tables.FOLDER)]
+    assert len(kept) == 2, "those of this publication and of the one before"
+    assert f"{large_tables.FOLDER}/{names[0]}" in kept
+    (root / large_tables.FOLDER / names[0]).unlink()
+    assert "is missing" in large_tables.altered(root / large_tables.FOLDER, names)[0]
+    with pytest.raises(InputError, match=f"{names[0]}: is missing"), reading(root / "audit.duckdb", embeddings=True):
+        pass
 
 
 def test_tables_that_are_made_aside_are_asked_about_beside_those_in_the_store(root: Path, tmp_path: Path) -> None:
