@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse, special
+import scipy
 
 from audit_assets.measurement.multiplicity import Adjustment, adjust, unreachable
 from audit_assets.measurement.typed import typed
@@ -126,7 +126,7 @@ class Ranked:
 
     sums: FloatArray
     ties: FloatArray
-    tied: sparse.csr_array
+    tied: "scipy.sparse.csr_array"
     images: IntArray
     others: IntArray
 
@@ -134,7 +134,7 @@ class Ranked:
     def joined(cls, parts: Sequence["Ranked"]) -> "Ranked":
         """Join the ranks of several blocks of works among the same images."""
         sums, ties = (np.concatenate([getattr(part, name) for part in parts]) for name in ("sums", "ties"))
-        tied = sparse.csr_array(sparse.vstack([part.tied for part in parts]))
+        tied = scipy.sparse.csr_array(scipy.sparse.vstack([part.tied for part in parts]))
         return cls(sums, ties, tied, parts[0].images, parts[0].others)
 
 
@@ -157,13 +157,13 @@ def rank_sums(distances: npt.ArrayLike, subject_of_image: npt.ArrayLike, subject
     who = indices(subject_of_image, length=d.shape[1], below=subjects, what="The subject of the image")
     if subjects < 2 and not (who < 0).any():
         raise ValueError("One subject alone has no others to compare with; audit at least two subjects.")
-    sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), [sparse.csr_array((0, subjects))]
+    sums, ties, tied = np.empty((len(d), subjects)), np.empty(len(d)), [scipy.sparse.csr_array((0, subjects))]
     for start in range(0, len(d), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         sums[rows], ties[rows], pairs = kernels.rank_sums(d[rows], who, subjects)
-        tied.append(sparse.csr_array(pairs))
+        tied.append(scipy.sparse.csr_array(pairs))
     images = np.bincount(who[who >= 0], minlength=subjects)
-    return Ranked(sums, ties, sparse.csr_array(sparse.vstack(tied)), images, d.shape[1] - images)
+    return Ranked(sums, ties, scipy.sparse.csr_array(scipy.sparse.vstack(tied)), images, d.shape[1] - images)
 
 
 def rank_sum_table(ranked: Ranked, *, alternative: Alternative) -> RankSumTable:
@@ -369,7 +369,7 @@ def _from_u(u: FloatArray, n1: FloatArray, n2: FloatArray, ties: FloatArray, alt
 
 
 def _normal_p(z: FloatArray, alternative: Alternative) -> FloatArray:
-    p = special.ndtr(z) if alternative == "closer" else 2 * special.ndtr(-np.abs(z))
+    p = scipy.special.ndtr(z) if alternative == "closer" else 2 * scipy.special.ndtr(-np.abs(z))
     return np.maximum(p, SMALLEST_P)
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
+import scipy
 
 from audit_assets.measurement.vectors import FloatArray, IntArray, unit_rows
 
@@ -75,8 +74,8 @@ def near_copies(
         known = np.isin(left * len(rows) + right, equal[:, 0] * len(rows) + equal[:, 1])
         left, right = np.append(left[~known], equal[:, 0]), np.append(right[~known], equal[:, 1])
         cosine = np.append(cosine[~known], np.ones(len(equal)))
-    graph = sparse.coo_array((np.ones(len(left)), (left, right)), shape=(len(rows), len(rows)))
-    group = csgraph.connected_components(graph, directed=False)[1] if len(rows) else np.zeros(0)
+    graph = scipy.sparse.coo_array((np.ones(len(left)), (left, right)), shape=(len(rows), len(rows)))
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] if len(rows) else np.zeros(0)
     order = np.lexsort((right, left))
     pairs = np.stack([left, right], axis=1)[order]
     return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), pairs, cosine[order])
@@ -95,8 +94,8 @@ def confirmed(copies: Copies, pixels_alike: npt.ArrayLike) -> Copies:
     kept = alike >= PIXELS
     left, right = copies.pairs[kept].T
     n = len(copies.group)
-    graph = sparse.coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
-    group = csgraph.connected_components(graph, directed=False)[1] if n else np.zeros(0)
+    graph = scipy.sparse.coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] if n else np.zeros(0)
     return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), copies.pairs[kept], copies.cosine[kept])
 
 
@@ -245,10 +244,12 @@ def independent_groups(*labels: npt.ArrayLike) -> IntArray:
     if not columns or any(column.shape != columns[0].shape or column.ndim != 1 for column in columns):
         raise ValueError("Pass one label per work in each argument, and one argument or more.")
     n = len(columns[0])
-    graph = sparse.coo_array((n, n))
+    graph = scipy.sparse.coo_array((n, n))
     for column in columns:
         at = np.flatnonzero(column >= 0)
         first = np.full(int(column.max(initial=0)) + 1, -1)
         first[column[at][::-1]] = at[::-1]
-        graph = graph + sparse.coo_array((np.ones(len(at)), (at, first[column[at]])), shape=(n, n))
-    return _by_first_appearance(np.asarray(csgraph.connected_components(graph, directed=False)[1], dtype=np.int64))
+        graph = graph + scipy.sparse.coo_array((np.ones(len(at)), (at, first[column[at]])), shape=(n, n))
+    return _by_first_appearance(
+        np.asarray(scipy.sparse.csgraph.connected_components(graph, directed=False)[1], dtype=np.int64)
+    )

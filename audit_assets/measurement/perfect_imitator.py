@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from audit_assets.measurement.own_cell import (
     OwnCells,
@@ -45,8 +45,8 @@ class Halves:
     either side. ``independent`` (n,): independent works of the artist. Rows of artists with fewer than ``FEWEST_WORKS`` are 0.
     """
 
-    images: sparse.csr_array
-    works: sparse.csr_array
+    images: "scipy.sparse.csr_array"
+    works: "scipy.sparse.csr_array"
     stand_ins: IntArray
     remain: IntArray
     independent: IntArray
@@ -129,11 +129,11 @@ def halves(
     return Halves(left, right, stand_ins, np.where(enough, independent - stand_ins, 0), independent, splits)
 
 
-def _matrix(parts: list[tuple[IntArray, IntArray, FloatArray]], shape: tuple[int, int]) -> sparse.csr_array:
+def _matrix(parts: list[tuple[IntArray, IntArray, FloatArray]], shape: tuple[int, int]) -> "scipy.sparse.csr_array":
     if not parts:
-        return sparse.csr_array(shape)
+        return scipy.sparse.csr_array(shape)
     row, column, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return sparse.csr_array((weight, (row, column)), shape=shape)
+    return scipy.sparse.csr_array((weight, (row, column)), shape=shape)
 
 
 def perfect_imitator(
@@ -194,7 +194,7 @@ def perfect_imitator(
     )
 
 
-def shares_of(images: sparse.csr_array, identified: npt.ArrayLike) -> FloatArray:
+def shares_of(images: "scipy.sparse.csr_array", identified: npt.ArrayLike) -> FloatArray:
     """Share of identified stand-ins (ranks, splits), from the weights of one side of the halves and ``identified`` (w,) or (ranks, w)."""
     known = [
         mask(rank, length=images.shape[1], what="Which works are identified") for rank in np.atleast_2d(identified)

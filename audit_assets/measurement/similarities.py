@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray, IntArray, indices, mask, unit_rows
 
@@ -133,7 +133,7 @@ def means(
         rows = unit_rows(array[part], what, first_row=start)
         kept = np.flatnonzero(group[part] >= 0)
         member = group[part][kept]
-        membership = sparse.csr_array((each[part][kept], (member, kept)), shape=(groups, len(rows)))
+        membership = scipy.sparse.csr_array((each[part][kept], (member, kept)), shape=(groups, len(rows)))
         sums += np.asarray(membership @ rows, dtype=np.float64)
         total += np.bincount(member, weights=each[part][kept], minlength=groups)
     return np.asarray(sums / np.where(total > 0, total, 1.0)[:, None])
