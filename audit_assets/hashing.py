@@ -42,7 +42,8 @@ def _state_of(path: Path) -> State | None:
 def once_while_unchanged(most: int) -> Callable[[Callable[Concatenate[Path, P], T]], Callable[Concatenate[Path, P], T]]:
     """Decorate a function that reads a local file or folder: a process keeps what it returned for `most` states.
 
-    The caller must not change what it gets. If the path cannot be looked at, the function is called, and says why.
+    The caller must not change what it gets. If the path cannot be looked at, the function is called, and says why. For an object in
+    S3, it is called each time.
     """
 
     def decorated(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
@@ -54,7 +55,7 @@ def once_while_unchanged(most: int) -> Callable[[Callable[Concatenate[Path, P], 
         def asked(path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 state = _state_of(path)
-            except OSError:
+            except (OSError, TypeError):  # the second: an object in S3 is no path of the system
                 state = None
             if state is None:
                 return read(path, *args, **kwargs)

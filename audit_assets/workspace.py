@@ -120,11 +120,13 @@ class Workspace:
         read = {s: f"reference_works/{s}" for s in self.referenced()}
         files = self.works().files if any(self.warehouse.inputs(t) is None for t in read.values()) else {}
         return {
-            s: self.warehouse.read(table, ["work", "image_sha256"]).sort_values("work")["image_sha256"].tolist()
-            if self.warehouse.inputs(table) is not None
-            else [NOT_READ] * len(files[s])
+            s: self._hashes_in_order(table) if self.warehouse.inputs(table) is not None else [NOT_READ] * len(files[s])
             for s, table in read.items()
         }
+
+    def _hashes_in_order(self, table: str) -> list[str]:
+        numbers, hashes = (self.warehouse.values(table, column) for column in ("work", "image_sha256"))
+        return [hashed for _, hashed in sorted(zip(numbers, hashes, strict=True))]
 
     def arm_tables(self, model: str, kind: str = "arm_images") -> list[str]:
         """Return the tables of the images that arms have of a model; with another `kind`, the tables that are made from these."""

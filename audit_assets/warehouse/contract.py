@@ -17,7 +17,7 @@ import duckdb
 from audit_assets.errors import InputError
 from audit_assets.warehouse import large_tables
 from audit_assets.warehouse.places import ObjectPath, local_copy, spill_folder
-from audit_assets.warehouse.schema import SCHEMA_VERSION, schema
+from audit_assets.warehouse.schema import SCHEMA_VERSION, in_words, statements
 
 LOCKED = {"enable_external_access": "false", "lock_configuration": "true"}
 REMEDY = "delete it and run `audit-assets run`, which publishes it anew from the tables"
@@ -156,18 +156,18 @@ def _expected(
     All are as DuckDB writes them.
     """
     with duckdb.connect() as connection:
-        connection.execute(schema(dict(encoders)))
+        connection.execute(statements(dict(encoders)))
         tables = connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal").fetchall()
         types = connection.execute("SELECT type_name, labels FROM duckdb_types() WHERE NOT internal").fetchall()
-        words = _words(connection)
-        columns = {str(name): dict(_columns(connection, str(name))) for name, _ in tables}
+        query = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
+        columns: dict[str, dict[str, str]] = {}
+        for table, column, type_ in connection.execute(query).fetchall():
+            columns.setdefault(str(table), {})[str(column)] = str(type_)
+    words: dict[tuple[str, str | None], str] = {}
+    for table, described in in_words(dict(encoders)).items():
+        words |= {(table, column): text for column, text in described.columns.items()}
+        words |= {(table, None): described.text} if described.text else {}
     return {str(n): str(sql) for n, sql in tables}, {str(n): tuple(own or ()) for n, own in types}, words, columns
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
-    """Return the columns of a table or view in their order, with their types."""
-    query = "SELECT column_name, data_type FROM duckdb_columns() WHERE NOT internal AND table_name = ? ORDER BY column_index"
-    return [(str(name), str(type_)) for name, type_ in connection.execute(query, [table]).fetchall()]
 
 
 def _words(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str | None], str]:

@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 
 from audit_assets.errors import InputError
+from audit_assets.hashing import once_while_unchanged
 from audit_assets.warehouse import large_tables
-from audit_assets.warehouse.contract import log_beside, reading
+from audit_assets.warehouse.contract import check_log, log_beside, reading
 from audit_assets.warehouse.dictionary import comments
 from audit_assets.warehouse.places import ObjectPath, whole
 from audit_assets.warehouse.schema import SCHEMA as SCHEMA
@@ -85,6 +86,12 @@ def _named_before(path: Path) -> list[str] | None:
 
 def files_beside(path: Path) -> dict[str, str]:
     """Return the name of the file of each table that lies beside a database. InputError is raised if it cannot be read."""
+    check_log(path)
+    return dict(_beside(path))
+
+
+@once_while_unchanged(16)
+def _beside(path: Path) -> dict[str, str]:
     with reading(path) as connection:
         return large_tables.files(connection)
 
@@ -205,10 +212,16 @@ def published_from(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        with reading(path) as connection:
-            return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
+        check_log(path)
+        return _recorded(path)
     except (duckdb.Error, InputError, AssertionError):
         return None
+
+
+@once_while_unchanged(16)
+def _recorded(path: Path) -> str:
+    with reading(path) as connection:
+        return str(_one(connection, "SELECT inputs_sha256 FROM published_from"))
 
 
 def schema_version(path: Path) -> int | None:

@@ -24,10 +24,12 @@ def table_suffix(encoder: str) -> str:
 
 
 def schema(encoders: Mapping[str, int]) -> str:
-    """Return the statements of `schema.sql`, with one set of embedding tables per encoder (name -> dimension).
+    """Return `statements`, and after them the words of `schema.sql` as comments on tables and columns."""
+    return "\n".join([statements(encoders), *comments(in_words(encoders))])
 
-    The words of `schema.sql` follow as comments on tables and columns.
-    """
+
+def statements(encoders: Mapping[str, int]) -> str:
+    """Return the statements of `schema.sql`, with one set of embedding tables per encoder (name -> dimension)."""
     text = re.sub(r"--[^\n]*", "", SCHEMA.read_text(encoding="utf-8"))
 
     def each(match: re.Match[str]) -> str:
@@ -36,7 +38,7 @@ def schema(encoders: Mapping[str, int]) -> str:
             for name, d in encoders.items()
         )
 
-    return "\n".join([_TEMPLATE.sub(each, text), *comments(in_words(encoders))])
+    return _TEMPLATE.sub(each, text)
 
 
 def in_words(encoders: Iterable[str]) -> dict[str, Described]:
@@ -56,7 +58,7 @@ def documented() -> dict[str, Described]:
 
 def schema_columns(encoders: Mapping[str, int]) -> dict[str, set[str]]:
     """Return the columns of every table of the schema."""
-    return {table: set(found) for table, found in _in_order(schema(encoders)).items()}
+    return {table: set(found) for table, found in _in_order(statements(encoders)).items()}
 
 
 def columns(table: str) -> list[str]:
@@ -64,13 +66,13 @@ def columns(table: str) -> list[str]:
 
     It does not serve tables of embeddings, because each encoder has its own.
     """
-    return list(_in_order(schema({}))[table])
+    return list(_in_order(statements({}))[table])
 
 
 @lru_cache(maxsize=4)
-def _in_order(statements: str) -> dict[str, list[str]]:
+def _in_order(text: str) -> dict[str, list[str]]:
     with duckdb.connect() as connection:
-        connection.execute(statements)
+        connection.execute(text)
         found: dict[str, list[str]] = {}
         for table, column in connection.execute(
             "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_oid, column_index"

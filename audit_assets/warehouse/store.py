@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -74,8 +74,7 @@ class Warehouse:
         objects in S3, only the footer is checked. A process reads a local file once while it is unchanged. InputError is
         raised if the file exists and cannot be opened.
         """
-        path = self.path(table)
-        return _inputs_or_none(path) if isinstance(path, ObjectPath) else _inputs_once(path)
+        return _inputs(_footer_once(self.path(table)))
 
     def is_made_from(self, table: str, inputs: str) -> bool:
         """Return whether the table was made from these inputs and has the bytes that were written, however large it is."""
@@ -93,7 +92,7 @@ class Warehouse:
 
     def all_inputs(self, tables: Iterable[str]) -> list[str | None]:
         """Return `inputs` of each table, in order."""
-        return self._all(tables, self.inputs, _inputs_of_state)
+        return self._all(tables, self.inputs, lambda path, state: _inputs(_footer_of_state(path, state)))
 
     def all_sha256(self, tables: Iterable[str]) -> list[str | None]:
         """Return the sha256 of each table's file, in order; None if there is no such file."""
@@ -106,7 +105,7 @@ class Warehouse:
 
     def all_row_counts(self, tables: Iterable[str]) -> list[int | None]:
         """Return `row_count` of each table, in order; None for an object that does not exist."""
-        return self._all(tables, self.row_count, _rows_of_state)
+        return self._all(tables, self.row_count, lambda path, state: _rows(path, _footer_of_state(path, state)))
 
     def _all(
         self, tables: Iterable[str], ask: Callable[[str], R | None], kept: Callable[[Path, str], R | None]
@@ -130,7 +129,8 @@ class Warehouse:
 
     def row_count(self, table: str) -> int:
         """Return the number of rows of a table, from its file's footer."""
-        return _rows(self.path(table))
+        path = self.path(table)
+        return _rows(path, None if isinstance(path, ObjectPath) else _footer_once(path))
 
     def read(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Return all columns, or those that are named.
@@ -140,29 +140,16 @@ class Warehouse:
         return self._opened(table, columns, pa.Table.to_pandas)
 
     def values(self, table: str, column: str) -> list[Any]:
-        """Return the values of one column that are not NULL, without pandas. InputError as in `read`."""
-        return list(self._opened(table, [column]).column(column).drop_null().to_pylist())
+        """Return the values of one column that are not NULL, without pandas. InputError as in `read`.
+
+        A process reads them once while a local file is unchanged.
+        """
+        return list(_values(self.path(table), table, column))
 
     def _opened(
         self, table: str, columns: list[str] | None = None, form: Callable[[pa.Table], Any] = lambda read: read
     ) -> Any:
-        """Return what `form` makes of a table's columns. InputError as in `read`."""
-        path = self.path(table)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
-        except OSError as error:
-            raise InputError(f"{unreadable(path, error)}.") from None
-        try:
-            check(content)
-            file = pq.ParquetFile(pa.BufferReader(content))
-            check_declared(pa.BufferReader(content), len(content), sys.maxsize, columns, file.metadata)
-            return form(file.read(columns))
-        except Exception as error:  # a damaged footer makes Arrow and pandas raise any exception
-            raise InputError(
-                f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
-            ) from None
+        return _opened(self.path(table), table, columns, form)
 
     def kept(self, table: str, inputs: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return the table. It is read if it was made from these inputs, else it is made and written."""
@@ -189,8 +176,41 @@ class Warehouse:
             yield self.read_all(tables[start : start + AT_ONCE])
 
 
-def _read_inputs(path: Path) -> str | None:
-    """Return what `Warehouse.inputs` does, from the file as it is. Raise any exception if it is damaged."""
+def _opened(
+    path: Path, table: str, columns: list[str] | None = None, form: Callable[[pa.Table], Any] = lambda read: read
+) -> Any:
+    """Return what `form` makes of a table's columns. InputError as in `Warehouse.read`."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: not made yet; materialize {table.split('/')[0]} first.") from None
+    except OSError as error:
+        raise InputError(f"{unreadable(path, error)}.") from None
+    try:
+        check(content)
+        file = pq.ParquetFile(pa.BufferReader(content))
+        check_declared(pa.BufferReader(content), len(content), sys.maxsize, columns, file.metadata)
+        return form(file.read(columns))
+    except Exception as error:  # a damaged footer makes Arrow and pandas raise any exception
+        raise InputError(
+            f"{path}: damaged ({error}); delete the file and materialize {table.split('/')[0]} again."
+        ) from None
+
+
+@once_while_unchanged(1 << 18)
+def _values(path: Path, table: str, column: str) -> tuple[Any, ...]:
+    return tuple(_opened(path, table, [column]).column(column).drop_null().to_pylist())
+
+
+class _Footer(NamedTuple):
+    """What a table's file says of itself."""
+
+    inputs: str | None
+    rows: int
+
+
+def _read_footer(path: Path) -> _Footer | None:
+    """Return what a file says of itself, None if there is none. Raise any exception if it is damaged."""
     try:
         if not isinstance(path, ObjectPath):
             path.open("rb").close()
@@ -203,34 +223,34 @@ def _read_inputs(path: Path) -> str | None:
         content = path.read_bytes()
         check(content)
         source = pa.BufferReader(content)
-    metadata = pq.read_schema(source).metadata or {}
-    return metadata[_INPUTS].decode() if _INPUTS in metadata else None
+    found = pq.read_metadata(source)
+    metadata = found.metadata or {}
+    return _Footer(metadata[_INPUTS].decode() if _INPUTS in metadata else None, int(found.num_rows))
 
 
-def _inputs_or_none(path: Path) -> str | None:
+def _footer_or_none(path: Path) -> _Footer | None:
     try:
-        return _read_inputs(path)
+        return _read_footer(path)
     except (OSError, pa.ArrowException, Damaged, UnicodeDecodeError):  # a damaged footer is an OSError
         return None
 
 
-def _rows(path: Path) -> int:
-    return int(pq.read_metadata(footer(path)).num_rows)
+def _inputs(known: _Footer | None) -> str | None:
+    return known.inputs if known else None
+
+
+def _rows(path: Path, known: _Footer | None) -> int:
+    return known.rows if known else int(pq.read_metadata(footer(path)).num_rows)
 
 
 @once_while_unchanged(1 << 18)
-def _inputs_once(path: Path) -> str | None:
-    return _inputs_or_none(path)
+def _footer_once(path: Path) -> _Footer | None:
+    return _footer_or_none(path)
 
 
 @lru_cache(1 << 18)
-def _inputs_of_state(path: Path, state: str) -> str | None:
-    return _inputs_or_none(path)
-
-
-@lru_cache(1 << 18)
-def _rows_of_state(path: Path, state: str) -> int | None:
-    return _rows(path)
+def _footer_of_state(path: Path, state: str) -> _Footer | None:
+    return _footer_or_none(path)
 
 
 @lru_cache(1 << 18)

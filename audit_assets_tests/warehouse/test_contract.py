@@ -6,9 +6,17 @@ import duckdb
 import pandas as pd
 import pytest
 
+from audit_assets import hashing
 from audit_assets.errors import InputError
 from audit_assets.warehouse.contract import log_beside, reading
-from audit_assets.warehouse.database import SCHEMA_VERSION, publish, published_from, row_counts, schema_version
+from audit_assets.warehouse.database import (
+    SCHEMA_VERSION,
+    files_beside,
+    publish,
+    published_from,
+    row_counts,
+    schema_version,
+)
 
 ENCODERS = {"clip.b-32": 3}
 PUBLISHED_FROM = pd.DataFrame({"inputs_sha256": ["x"], "schema_version": [SCHEMA_VERSION]})
@@ -134,3 +142,21 @@ def test_a_database_that_records_an_older_version_answers_queries(database: Path
     assert schema_version(database) == 1
     with reading(database) as connection:
         assert "inputs_sha256" in str(connection.sql("SELECT * FROM published_from"))
+
+
+def test_what_a_process_knows_of_a_database_ends_with_the_database(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "_TICK", 0.0)  # so that it is kept at once
+    assert [published_from(database), published_from(database)] == ["x", "x"]
+    assert files_beside(database) == files_beside(database) == {}
+    log_beside(database).write_bytes(b"of a program that crashed")
+    assert published_from(database) is None
+    with pytest.raises(InputError, match=r"opened audit\.duckdb for writing"):
+        files_beside(database)
+    log_beside(database).unlink()
+    assert published_from(database) == "x"
+    publish(database, {"published_from": PUBLISHED_FROM.assign(inputs_sha256="y")}, ENCODERS)
+    assert published_from(database) == "y"
+    database.unlink()
+    assert published_from(database) is None

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_assets import hashing
 from audit_assets.errors import InputError
 from audit_assets.warehouse import store
 from audit_assets.warehouse.seal import Damaged, check_file, seal_file, sealed
@@ -179,3 +180,21 @@ def test_several_tables_read_at_once_are_what_pandas_makes_of_each_one(
         filled = [frame for frame in each if len(frame)] or each[:1]
         expected = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
         pd.testing.assert_frame_equal(warehouse.read_all([f"t/{number}" for number in range(len(frames))]), expected)
+
+
+def test_what_a_process_knows_of_a_table_ends_with_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "_TICK", 0.0)  # so that it is kept at once
+    warehouse = Warehouse(tmp_path)
+    for rows in (2, 3):
+        warehouse.write("x", pd.DataFrame({"n": range(rows)}), f"{rows} rows")
+        for _ in range(2):
+            assert warehouse.inputs("x") == f"{rows} rows"
+            assert warehouse.row_count("x") == rows
+            assert warehouse.values("x", "n") == list(range(rows))
+            warehouse.values("x", "n").clear()  # the caller's own
+    damaged = bytearray(warehouse.path("x").read_bytes())
+    damaged[10] ^= 1
+    warehouse.path("x").write_bytes(damaged)
+    assert warehouse.inputs("x") is None
+    with pytest.raises(InputError, match="damaged"):
+        warehouse.values("x", "n")
