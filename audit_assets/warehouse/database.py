@@ -136,10 +136,10 @@ def _lay_beside(
     )
     if file is None:
         return []
-    # The view is checked against the file, which is not in its place yet.
-    connection.execute("SET file_search_path = ?", [str(scratch)])
     words = "\n".join(comments({name: in_words(encoders)[name]}, "VIEW"))
-    connection.execute(f"DROP TABLE {name}; {large_tables.statement(name, types, file)} {words}")
+    with large_tables.stand_in(scratch / file) as folder:
+        connection.execute("SET file_search_path = ?", [str(folder)])
+        connection.execute(f"DROP TABLE {name}; {large_tables.statement(name, types, file)} {words}")
     return [file]
 
 

@@ -1,6 +1,6 @@
 """In a large audit, the embeddings of images and works lie as parquet files beside `audit.duckdb`, with a view in the place of each table.
 
-A query is the same. The database stays small, and a table that did not change is not written again. The name of a file is the sha256 of
+A query is the same, and the database stays small. The name of a file is the sha256 of
 its bytes, and the view names the file, so the bytes of the database vouch for all of them. A view gives a path below the folder of the
 database, and no path of one machine. So a program of one's own runs in this folder, or sets DuckDB's `file_search_path` to it.
 """
@@ -34,9 +34,8 @@ REMEDY = "delete audit.duckdb and run `audit-assets run`, which publishes both a
 _TABLE = re.compile(r"(?:imitation|arm|reference|blurred)_embeddings_\w+")
 _NAME = re.compile(r"\w+-([0-9a-f]{64})\.parquet")
 _COLUMN = r"CAST\(\w+ AS [A-Z]+(?:\[\d+\])?\) AS \w+"
-_VIEW = re.compile(
-    rf"CREATE VIEW (\w+) AS SELECT {_COLUMN}(?:, {_COLUMN})* FROM read_parquet\('{FOLDER}/(\1-[0-9a-f]{{64}}\.parquet)'\);"  # noqa: S608 - a form that is compared, not run
-)
+_SELECT = rf"SELECT {_COLUMN}(?:, {_COLUMN})*"
+_VIEW = re.compile(rf"CREATE VIEW (\w+) AS {_SELECT} FROM read_parquet\('{FOLDER}/(\1-[0-9a-f]{{64}}\.parquet)'\);")
 
 
 def folder_beside(database: Path) -> Path:
@@ -117,9 +116,8 @@ def let_read(connection: duckdb.DuckDBPyConnection, views_of: Mapping[str, tuple
     )
     for name, query in selected.items():
         with _named(paths[name]):
-            connection.execute(
-                f"CREATE TEMPORARY VIEW {name} AS{query}"
-            )  # one without a database's name comes before its own
+            # In a query, a temporary view comes before the database's own of the same name.
+            connection.execute(f"CREATE TEMPORARY VIEW {name} AS{query}")
 
 
 def _quoted(path: Path) -> str:
@@ -145,19 +143,18 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Give a local folder that holds FOLDER, for files that are not in place yet. It lies where a move to `folder` copies nothing."""
+    """Give a local folder for files that are not in place yet. It lies where a move to `folder` copies nothing."""
     if not isinstance(folder, ObjectPath):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     beside = None if isinstance(folder, ObjectPath) else folder
     with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=beside) as made:
-        (Path(made) / FOLDER).mkdir()
         yield Path(made)
 
 
 def write(scratch_folder: Path, table: str, blocks: Iterable[pa.Table]) -> str | None:
-    """Write the blocks of a table below FOLDER of a scratch folder, and return the file's name. It is None if there is no row."""
-    unnamed, writer = scratch_folder / FOLDER / f"{table}.parquet", None
+    """Write the blocks of a table into a scratch folder, and return the file's name. It is None if there is no row."""
+    unnamed, writer = scratch_folder / f"{table}.parquet", None
     try:
         for block in blocks:
             if not block.num_rows:
@@ -178,11 +175,28 @@ def write(scratch_folder: Path, table: str, blocks: Iterable[pa.Table]) -> str |
     return name
 
 
+@contextmanager
+def stand_in(file: Path) -> Iterator[Path]:
+    """Give a folder with FOLDER, in which a file has the name and the columns of `file` and no rows.
+
+    DuckDB makes a view only if it finds the file, in one of the folders of `file_search_path`, between which it expects
+    commas. InputError is raised if the path of temporary files has one.
+    """
+    with tempfile.TemporaryDirectory(prefix="audit-assets-") as made:
+        if "," in made:
+            raise InputError(
+                f"{made}: DuckDB finds no file below a path with a comma; set TMPDIR to a folder without one."
+            )
+        (Path(made) / FOLDER).mkdir()
+        pq.write_table(pq.read_schema(file).empty_table(), Path(made) / FOLDER / file.name)
+        yield Path(made)
+
+
 def place(scratch_folder: Path, folder: Path, names: Iterable[str]) -> None:
     """Move files from a scratch folder to `folder`. A file of this name that is there has these bytes, or is replaced."""
     for name in names:
         with whole(folder / name) as file:
-            os.replace(scratch_folder / FOLDER / name, file)
+            os.replace(scratch_folder / name, file)
 
 
 def remove_others(folder: Path, kept: Iterable[str]) -> None:

@@ -52,7 +52,7 @@ def published(folder: Path, *, large: bool, seed: int = 0) -> Path:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    return published(tmp_path / "quo'ted", large=True)
+    return published(tmp_path / "quo'ted [1] * {x,y}", large=True)
 
 
 def test_every_query_has_the_answer_of_a_small_database_wherever_the_process_runs(
@@ -95,13 +95,17 @@ def test_a_file_has_the_sha256_of_its_bytes_as_name_and_the_same_rows_give_the_s
 
 def test_a_program_of_ones_own_reads_the_views_from_the_folder(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     query = f"SELECT count(*) FROM {WORKS}"  # noqa: S608
-    with duckdb.connect(str(large.absolute()), read_only=True) as connection:
-        connection.execute("SET file_search_path = ?", [str(large.parent)])
-        assert connection.execute(query).fetchall() == [(5,)]
+    elsewhere = duckdb.connect(str(large.absolute()), read_only=True)
+    with elsewhere, pytest.raises(duckdb.IOException, match="No files found"):
+        elsewhere.execute(query)
     monkeypatch.chdir(large.parent)
     with duckdb.connect("audit.duckdb", read_only=True) as connection:
         assert connection.execute(query).fetchall() == [(5,)]
     moved = shutil.copytree(large.parent, large.parent.with_name("moved"))
+    monkeypatch.chdir(moved.parent)
+    with duckdb.connect(str(moved / "audit.duckdb"), read_only=True) as connection:
+        connection.execute("SET file_search_path = ?", [str(moved)])
+        assert connection.execute(query).fetchall() == [(5,)]
     with reading(moved / "audit.duckdb", embeddings=True) as connection:
         assert connection.execute(query).fetchall() == [(5,)]
 
@@ -236,6 +240,14 @@ def test_a_block_that_cannot_be_read_leaves_database_and_files(large: Path) -> N
         publish(large, {WORKS: broken()}, ENCODERS, large=True)
     assert {p: p.read_bytes() for p in large.parent.rglob("*") if p.is_file()} == before
     assert [p for p in (large.parent / FOLDER).iterdir() if p.is_dir()] == []
+
+
+def test_a_path_of_temporary_files_with_a_comma_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a,b").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a,b"))
+    with pytest.raises(InputError, match=r"a,b/.*TMPDIR"):
+        publish(tmp_path / "audit.duckdb", {WORKS: works()}, ENCODERS, large=True)
+    assert not (tmp_path / "audit.duckdb").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
