@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from audit_assets.config import Key
 from audit_assets.publication.stage import ARTIST_PAGES
@@ -134,6 +134,12 @@ class Database(StoredFile):
     published_from: str
     embeddings: list[StoredFile] = Field(default_factory=list)
     """The files beside the database of a large audit."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what earlier versions wrote, unless there are such files: an archive holds its manifest to the byte."""
+        content: dict[str, Any] = written(self)
+        return {key: value for key, value in content.items() if key != "embeddings" or value}
 
 
 def image_path(sha256: str) -> str:

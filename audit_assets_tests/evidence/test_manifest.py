@@ -109,6 +109,13 @@ def test_the_same_audit_gives_the_same_manifest_and_what_is_there_is_kept(copied
     assert path.read_bytes() == before
 
 
+def test_a_manifest_is_written_with_the_fields_that_earlier_archives_have(audited: Path) -> None:
+    """An archive is held to the bytes of its manifest, so a field that has nothing to say is not written."""
+    content = json.loads(manifest_text(read(audited)))
+    assert content["database"].keys() == {"path", "bytes", "sha256", "published_from"}
+    assert "arms" not in content
+
+
 @pytest.mark.long
 def test_the_same_rows_in_another_database_file_have_the_same_root(copied: Path) -> None:
     before = read(copied)
