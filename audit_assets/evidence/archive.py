@@ -65,6 +65,7 @@ from audit_assets.publication import ARTISTS
 from audit_assets.publication.pages.printed import is_print_of
 from audit_assets.publication.sealed import is_page, sealed
 from audit_assets.warehouse import layout
+from audit_assets.warehouse.database import files_beside
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
 
@@ -322,6 +323,11 @@ def _check_what_follows(file: Path, folder: Path, archive: Archive) -> None:
     for entry in printed(archive):
         if not is_print_of(_bytes(root / entry.path), _bytes((root / entry.path).with_suffix(".html"))):
             raise tampered(file, f"{WAREHOUSE}/{entry.path}", "is no print of the page beside it")
+    if manifest.database.embeddings:
+        views = files_beside(root / "audit.duckdb").values()
+        for entry in manifest.database.embeddings:
+            if Path(entry.path).name not in views:
+                raise tampered(file, f"{WAREHOUSE}/{entry.path}", "is no file that the database names")
     if any(entry.path == INDEX for entry in archive.beside or []) and not changed(manifest.made_by):
         with tempfile.TemporaryDirectory() as again:
             made = write_index(root / "audit.duckdb", Path(again), only=archive.model_version).read_bytes()

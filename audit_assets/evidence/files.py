@@ -163,8 +163,13 @@ def database_file(ws: Workspace, manifest: Manifest) -> Check:
     check = Check("database file", "audit.duckdb")
     with finding(check, str(ws.database)):
         # Its catalogue holds plain tables and views of files that its own bytes name, whichever version published it.
-        beside = files_beside(ws.database).values()
-        check.findings += large_tables.altered(large_tables.folder_beside(ws.database), beside, anew=True)
+        folder, beside = large_tables.folder_beside(ws.database), set(files_beside(ws.database).values())
+        check.findings += large_tables.altered(folder, sorted(beside), anew=True)
+        named = {Path(file.path).name for file in manifest.database.embeddings}
+        check.findings += [
+            f"{folder / name}: is named by {'the manifest' if name in named else 'the database'} alone; {MADE_AGAIN}"
+            for name in sorted(named ^ beside)
+        ]
     if problem := altered(ws.database, manifest.database):
         found = published_from(ws.database)
         if found not in (None, manifest.database.published_from):

@@ -1,11 +1,12 @@
 """The parts of a manifest: files with their hashes, pictures, and what each subject was asked."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from audit_assets.config import Key
 from audit_assets.publication.stage import ARTIST_PAGES
+from audit_assets.warehouse.large_tables import FOLDER, sha256_in
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=500)]
@@ -130,9 +131,20 @@ class Source(Part):
     files: list[ModelFile]
 
 
+class EmbeddingsFile(StoredFile):
+    """A file beside the database. The root does not cover it, so it can be nothing but such a file: its name has its sha256."""
+
+    @model_validator(mode="after")
+    def _is_named_by_its_bytes(self) -> Self:
+        folder, _, name = self.path.partition("/")
+        if folder != FOLDER or sha256_in(name) != self.sha256:
+            raise ValueError(f"{self.path!r} is no file of embeddings beside the database")
+        return self
+
+
 class Database(StoredFile):
     published_from: str
-    embeddings: list[StoredFile] = Field(default_factory=list)
+    embeddings: list[EmbeddingsFile] = Field(default_factory=list)
     """The files beside the database of a large audit."""
 
     @model_serializer(mode="wrap")

@@ -75,6 +75,12 @@ def files(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {name: file for name, file in found.items() if file}
 
 
+def sha256_in(name: str) -> str | None:
+    """Return the sha256 that the name of a file has, None if it is no name that `write` gives."""
+    known = _NAME.fullmatch(name)
+    return known[1] if known else None
+
+
 def row_count(folder: Path, file: str) -> int:
     """Return the number of rows of a file from its footer. InputError is raised if it is missing or damaged."""
     with _named(folder / file):
@@ -85,10 +91,9 @@ def altered(folder: Path, names: Iterable[str], *, anew: bool = False) -> list[s
     """Say of each file whether it is missing or has other bytes than its name says. `anew` hashes what is known to be unchanged too."""
     found = []
     for name in names:
-        known = _NAME.fullmatch(name)
         try:
             here = _here(folder / name)
-            if known is None or (sha256(here) if anew else sha256_once(here)) != known[1]:
+            if (sha256(here) if anew else sha256_once(here)) != sha256_in(name):
                 found.append(f"{folder / name}: was altered, its sha256 is not its name; {REMEDY}")
         except FileNotFoundError:
             found.append(f"{folder / name}: is missing; {REMEDY}")
@@ -203,6 +208,6 @@ def remove_others(folder: Path, kept: Iterable[str]) -> None:
     """Remove the files of earlier publications."""
     stay = set(kept)
     for file in folder.iterdir():
-        if _NAME.fullmatch(file.name) and file.name not in stay:
+        if sha256_in(file.name) and file.name not in stay:
             with suppress(FileNotFoundError):
                 file.unlink()

@@ -1,6 +1,9 @@
 """An audit whose embeddings lie beside its database is published, verified and archived like any other."""
 
+import hashlib
+import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_assets.cli import app
+from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.files import database_file
-from audit_assets.evidence.manifest import make_manifest, manifest_file, read_manifest
+from audit_assets.evidence.manifest import make_manifest, manifest_file, read_manifest, root_hash
 from audit_assets.evidence.rows import database_rows
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.warehouse import large_tables
@@ -144,3 +148,53 @@ def test_an_archive_has_the_files_and_an_imported_audit_holds(large: Path, tmp_p
     import_archive(out, received)
     assert [p.name for p in beside(received / "audit.yaml")] == [p.name for p in beside(large)]
     assert findings(received / "audit.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("reports/planted.html", "no file of embeddings"),
+        ("manifests/miniature-2.json", "no file of embeddings"),
+        ("audit.embeddings/planted.html", "no file of embeddings"),
+        (f"audit.embeddings/reference_embeddings_x-{'0' * 64}.parquet", "no file of embeddings"),
+        ("audit.embeddings/reference_embeddings_x-{sha256}.parquet", "is no file that the database names"),
+    ],
+)
+def test_an_archive_brings_no_other_file_by_the_list_that_no_root_covers(
+    audited: Path, tmp_path: Path, path: str, said: str
+) -> None:
+    content, out, forged = b"<script>", tmp_path / "evidence.zip", tmp_path / "forged.zip"
+    sha256 = hashlib.sha256(content).hexdigest()
+    planted = {"path": path.replace("{sha256}", sha256), "bytes": len(content), "sha256": sha256}
+    export(Workspace.open(audited), MODEL, out)
+    with zipfile.ZipFile(out) as honest, zipfile.ZipFile(forged, "w") as written:
+        for name in honest.namelist():
+            member = honest.read(name)
+            if name == f"warehouse/manifests/{MODEL}.json":
+                manifest = json.loads(member)
+                root = manifest["root"]
+                manifest["database"]["embeddings"] = [planted]
+                assert root_hash(manifest) == root, "so the list must hold without it"
+                member = json.dumps(manifest, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+            written.writestr(name, member)
+        written.writestr(f"warehouse/{planted['path']}", content)
+    with pytest.raises(InputError, match=said):
+        import_archive(forged, tmp_path / "received")
+    assert not (tmp_path / "received").exists()
+
+
+def test_a_manifest_that_does_not_name_the_files_of_the_database_is_told(large: Path, tmp_path: Path) -> None:
+    shutil.copytree(large.parent, tmp_path / "audit")
+    ws = Workspace.open(tmp_path / "audit" / "audit.yaml")
+    file = manifest_file(ws.warehouse, MODEL)
+    content = json.loads(file.read_text())
+    gone = content["database"]["embeddings"].pop()
+    file.write_text(json.dumps(content))
+    assert [gone["path"].split("/")[1] in finding for finding in findings(tmp_path / "audit" / "audit.yaml")] == [True]
+
+
+def test_tables_that_were_published_before_an_audit_was_large_hold_too(
+    audited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_tables, "LARGE", FEW)
+    assert findings(audited) == []
