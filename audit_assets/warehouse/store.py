@@ -130,7 +130,7 @@ class Warehouse:
     def row_count(self, table: str) -> int:
         """Return the number of rows of a table, from its file's footer."""
         path = self.path(table)
-        return _rows(path, None if isinstance(path, ObjectPath) else _footer_once(path))
+        return _rows(path, _footer_once(path))
 
     def read(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Return all columns, or those that are named.

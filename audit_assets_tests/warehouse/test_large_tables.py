@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,6 +249,16 @@ def test_a_path_of_temporary_files_with_a_comma_is_named(tmp_path: Path, monkeyp
     with pytest.raises(InputError, match=r"a,b/.*TMPDIR"):
         publish(tmp_path / "audit.duckdb", {WORKS: works()}, ENCODERS, large=True)
     assert not (tmp_path / "audit.duckdb").exists()
+
+
+def test_what_a_killed_publication_left_goes_after_a_day(large: Path) -> None:
+    folder = large.parent / FOLDER
+    for name, age in ((".old.tmp", 90_000), (".at-work.tmp", 60)):
+        (folder / name).mkdir()
+        (folder / name / "table.parquet").write_bytes(b"cut off")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    published(large.parent, large=True)
+    assert {".at-work.tmp"} == {p.name for p in folder.iterdir() if p.is_dir()}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
