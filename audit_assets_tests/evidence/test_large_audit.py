@@ -18,7 +18,8 @@ from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.files import database_file
 from audit_assets.evidence.manifest import make_manifest, manifest_file, read_manifest, root_hash
 from audit_assets.evidence.rows import database_rows
-from audit_assets.publication.stage import PublicationStage
+from audit_assets.publication.sealed import is_page, sealed_file
+from audit_assets.publication.stage import ARTIST_PAGES, PublicationStage
 from audit_assets.warehouse import large_tables
 from audit_assets.warehouse.large_tables import FOLDER
 from audit_assets.workspace import Workspace
@@ -36,6 +37,9 @@ def large(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         patch.setattr(large_tables, "LARGE", FEW)
         ws = Workspace.open(folder / "audit.yaml")
         ws.database.unlink()
+        shutil.rmtree(ws.warehouse.root / "reports")
+        for table in (f"audit_report/{MODEL}", ARTIST_PAGES):
+            ws.warehouse.path(table).unlink()
         PublicationStage(ws).publish()
         PublicationStage(ws).report(MODEL)
         make_manifest(ws, MODEL)
@@ -64,6 +68,16 @@ def test_what_was_published_has_the_rows_of_the_warehouse(large: Path, audited: 
     manifest = read_manifest(manifest_file(Workspace.open(large).warehouse, MODEL))
     assert [f"{FOLDER}/{p.name}" for p in beside(large)] == [f.path for f in manifest.database.embeddings]
     assert manifest.root == read_manifest(manifest_file(Workspace.open(audited).warehouse, MODEL)).root
+
+
+def test_report_pages_and_figures_are_those_of_a_small_database(large: Path, audited: Path) -> None:
+    made, small = (config.parent / "warehouse" / "reports" for config in (large, audited))
+    for file in sorted(p for p in small.rglob("*") if p.is_file()):
+        again = made / file.relative_to(small)
+        if is_page(file):
+            assert sealed_file(again) == sealed_file(file)
+        else:
+            assert again.read_bytes() == file.read_bytes()
 
 
 def test_the_threshold_is_of_images_and_works_and_of_nothing_else(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:

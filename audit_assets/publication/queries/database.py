@@ -26,10 +26,13 @@ EMBEDDING_TABLES = ("label_embeddings", "imitation_embeddings", "reference_embed
 
 @contextmanager
 def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, closed on leaving. InputError if no such file exists, or it is no database that was published."""
+    """A read-only connection, also to embeddings beside the database, closed on leaving.
+
+    InputError if no such file exists, or it is no database that was published.
+    """
     if not database.is_file():
         raise InputError(f"{database}: no published database. Remedy: run `audit-assets run`, which writes it.")
-    with reading(database) as connection:
+    with reading(database, embeddings=True) as connection:
         yield connection
 
 
@@ -44,18 +47,28 @@ def optional(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
     return connection.table(table).order("ALL").df() if table in set(known) else pd.DataFrame()
 
 
-def embeddings(connection: duckdb.DuckDBPyConnection, table: str, encoder: str) -> pd.DataFrame:
-    """One of ``EMBEDDING_TABLES`` for one encoder; ``embedding`` holds float32 arrays.
+def embeddings(
+    connection: duckdb.DuckDBPyConnection, table: str, encoder: str, model_version: str | None = None
+) -> pd.DataFrame:
+    """One of ``EMBEDDING_TABLES`` for one encoder, of images also for one model version; ``embedding`` holds float32 arrays.
 
     Raises ValueError for another table, InputError if the encoder has no such table.
     """
     if table not in EMBEDDING_TABLES:
         raise ValueError(f"{table}: not one of {', '.join(EMBEDDING_TABLES)}")
     name = f"{table}_{table_suffix(encoder)}"
-    known = rows(connection, "SELECT table_name FROM duckdb_tables()")["table_name"]
+    # In a large audit it is a view of a file beside the database.
+    known = rows(connection, "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")[
+        "table_name"
+    ]
     if name not in set(known):
         raise InputError(f"encoder {encoder!r}: the database has no table {name}. Remedy: embed and publish again.")
-    return connection.table(name).df()
+    found = connection.table(name)
+    return (
+        found
+        if model_version is None
+        else found.filter(duckdb.ColumnExpression("model_version") == duckdb.ConstantExpression(model_version))
+    ).df()
 
 
 def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:

@@ -169,13 +169,13 @@ class Embedded:
         """One version's images that are not blank, in order."""
 
         def make() -> _Rows:
-            made = read.embeddings(self.connection, "imitation_embeddings", encoder)
+            made = read.embeddings(self.connection, "imitation_embeddings", encoder, model_version)
             shown = read.rows(
                 self.connection,
                 "SELECT subject, template, trial FROM imitations WHERE model_version = $model_version AND status = 'ok'",
                 {"model_version": model_version},
             )
-            made = made[made["model_version"] == model_version].merge(shown, on=_IMAGE)
+            made = made.merge(shown, on=_IMAGE)
             return _unit(made.sort_values(_IMAGE, ignore_index=True))
 
         return self._once(make, "images", encoder, model_version)
