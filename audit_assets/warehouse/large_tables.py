@@ -25,7 +25,7 @@ from audit_assets.warehouse.places import ObjectPath, footer, local_copy, whole
 LARGE = 1_000_000
 """Above this number of embeddings of images and works, they lie beside the database.
 
-As files, a million takes an eighth of the time to publish and half of the disk (`make bench-store`).
+As files, a million takes a seventh of the time to publish and half of the disk (`make bench-store`).
 """
 
 FOLDER = "audit.embeddings"

@@ -15,7 +15,16 @@ import pytest
 from audit_assets.errors import InputError
 from audit_assets.warehouse import large_tables
 from audit_assets.warehouse.contract import reading
-from audit_assets.warehouse.database import SCHEMA_VERSION, Rows, files_beside, publish, published_from, row_counts
+from audit_assets.warehouse.database import (
+    SCHEMA_VERSION,
+    Rows,
+    files_beside,
+    publish,
+    published_from,
+    row_counts,
+    schema,
+    schema_columns,
+)
 from audit_assets.warehouse.large_tables import FOLDER
 
 ENCODERS = {"clip.b-32": 3, "vision": 2}
@@ -79,6 +88,22 @@ def test_every_query_has_the_answer_of_a_small_database_wherever_the_process_run
     assert row_counts(large) == row_counts(small)
     with reading(large) as one, reading(small) as other:  # types and words are those of the schema
         assert one.execute(CATALOGUE).fetchall() == other.execute(CATALOGUE).fetchall()
+
+
+def test_every_table_of_embeddings_but_that_of_labels_lies_beside_and_the_contract_knows_it(tmp_path: Path) -> None:
+    written = {}
+    with duckdb.connect() as connection:
+        connection.execute(schema(ENCODERS))
+        for table in schema_columns(ENCODERS):
+            if table.endswith("_vision") and table != LABELS:
+                connection.execute(f"INSERT INTO {table} (embedding) VALUES ([1, 2])")  # noqa: S608
+                written[table] = connection.table(table).df()
+    assert len(written) == 4
+    publish(tmp_path / "audit.duckdb", written, ENCODERS, large=True)
+    assert files_beside(tmp_path / "audit.duckdb").keys() == written.keys()
+    with reading(tmp_path / "audit.duckdb", embeddings=True) as connection:
+        for table in written:
+            assert connection.execute(f"SELECT embedding FROM {table}").fetchall() == [((1.0, 2.0),)]  # noqa: S608
 
 
 def test_a_file_has_the_sha256_of_its_bytes_as_name_and_the_same_rows_give_the_same_file(
