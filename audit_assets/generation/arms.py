@@ -4,13 +4,15 @@ A cell is one subject in one arm of one model version. Nothing that fails here s
 cell say why there is no image, the arm's result says that it could not be tested, and the next run tries again.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from audit_assets.config import OTHER, Arm
 from audit_assets.errors import Unwritable, said
 from audit_assets.generation import ARM_VERSION
+from audit_assets.generation.helpers import Helpers, Lacking, still_lacking
 from audit_assets.generation.makers import Maker, asked_in_arms
 from audit_assets.generation.stage import FAILURES, ImitationStage
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -112,12 +114,16 @@ class ArmStage:
                 yield self.ws.warehouse.read(where)
             return
         in_a_row = 0
-        with self.imitations.maker(model) as maker:
+        with (
+            self.imitations.maker(model) as maker,
+            Helpers(self.cells, self.ws.audit.file, model, "arms") as helpers,
+        ):
             for where in self.cells.in_turn(list(wanted)):
                 arm, one = wanted[where]
                 inputs = self._inputs(maker, arm, one)
                 rows = self.cells.done(where, inputs, images=True)
                 if rows is None:
+                    began = time.monotonic()
                     rows, failed = self._drawn(maker, arm, one) if in_a_row < FAILURES else (None, _STOPPED)
                     in_a_row = in_a_row + 1 if failed else 0
                     if rows is None:
@@ -125,7 +131,25 @@ class ArmStage:
                     if failed or (rows["status"] == "failed").any():  # other inputs, so that the next run asks again
                         inputs = digest([inputs, rows.to_json()])
                     rows = self._write(where, arm, one, rows, inputs)
+                    if not failed and not one.problem:
+                        helpers.drew(
+                            time.monotonic() - began, maker.helpers(), lambda: self._wanted_inputs(maker, wanted)
+                        )
                 yield rows
+
+    def _wanted_inputs(self, maker: Maker, wanted: Mapping[str, tuple[Arm, Asked]]) -> dict[str, str]:
+        """The inputs of every cell that the model can be asked for."""
+        return {where: self._inputs(maker, *own) for where, own in wanted.items() if not own[1].problem}
+
+    def help(self, model: str, cells: Lacking) -> None:
+        """Draw cells for the run that asked. The first fault ends the help: that run meets it too, and says it."""
+        wanted = {where: (arm, one) for where, arm, one in self._wanted(model)}
+        with self.imitations.maker(model) as maker:
+            for where, inputs in still_lacking(self.cells, cells, lambda w: self._inputs(maker, *wanted[w])):
+                rows, failed = self._drawn(maker, *wanted[where])
+                if rows is None or failed:
+                    raise ValueError(failed)
+                self._write(where, *wanted[where], rows, inputs)
 
     def _drawn(self, maker: Maker, arm: Arm, one: Asked) -> tuple[pd.DataFrame | None, str]:
         """The rows of a cell, or why there are none."""

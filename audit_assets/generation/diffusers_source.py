@@ -1,6 +1,7 @@
 """Any text-to-image pipeline of diffusers as a source of imitations. This module imports torch: import it only to make images."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,10 @@ from audit_assets.warehouse.images import BLOCKED
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 _DENOISERS = ("unet", "transformer")
+SMALL = 256 * 2**20
+"""Bytes of weights. On a CPU, a smaller model draws with one thread, and further processes draw beside it (`helpers.py`): its operations are so
+short that the threads of one process wait for one another a third of the time (`make bench-generation`). By their weights, so that the same model
+draws with the same number of threads, hence the same bytes, whatever the number of cores."""
 
 
 class DiffusersSource:
@@ -45,6 +50,8 @@ class DiffusersSource:
         lengths = tokenizer_lengths(self.pipeline, self._arguments.get("max_sequence_length"))
         self._tokenizers = [(self.pipeline.components[name], n) for name, n in lengths.items()]
         self._place()
+        self.cores = torch.get_num_threads()
+        self.in_one_thread = self.device == "cpu" and _bytes(self.pipeline) < SMALL
 
     def _place(self) -> None:
         """Move the pipeline to the device, and compile it if the settings ask for it.
@@ -79,7 +86,7 @@ class DiffusersSource:
             **({"not_used": self._unused} if self._unused else {}),
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
+            "threads": 1 if self.in_one_thread else torch.get_num_threads(),
             **({"layout": "channels_last" if self._is_compiled_unet else "plain"} if is_cuda(self.device) else {}),
         }
 
@@ -129,7 +136,8 @@ class DiffusersSource:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            made = pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
+            with _threads(1 if self.in_one_thread else torch.get_num_threads()):
+                made = pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # each pipeline raises its own
@@ -169,6 +177,24 @@ class DiffusersSource:
             if blocked:
                 image.info[BLOCKED] = True
         return images
+
+
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    """Draw with so many threads of torch inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _bytes(pipeline: Any) -> int:
+    """The size of all weights of a pipeline in memory. A weight that two parts share counts once."""
+    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    weights = {id(weight): weight for network in networks for weight in network.parameters()}
+    return sum(weight.numel() * weight.element_size() for weight in weights.values())
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from typing import Protocol as Interface
 
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.errors import InputError
 from audit_assets.generation import SUPPLIED_VERSION, VERSION, image_folder
-from audit_assets.generation.imitate import Source, check_imitations, doubled, imitations
+from audit_assets.generation.imitate import check_imitations, doubled, imitations
 from audit_assets.generation.tables import absent_rows, imitation_table
 from audit_assets.hashing import digest
 from audit_assets.models.pipelines import ResolvedModel
@@ -28,6 +28,9 @@ from audit_assets.untrusted.folders import FIELDS, is_dropping, supplied_files
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.store import Warehouse
 from audit_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from audit_assets.generation.diffusers_source import DiffusersSource
 
 at_work: Counter[str] = Counter()
 """Images drawn so far for the current subject, per model version. A progress bar in the same process reads it."""
@@ -50,6 +53,9 @@ class Maker(Interface):
     def open(self) -> None:
         """Load what makes the images, so that an error of the whole model version shows before a subject is blamed."""
 
+    def helpers(self) -> int:
+        """How many further processes should draw beside this one. What makes the images is open."""
+
     def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
         """The hash of all inputs of a subject's rows. `called` stands in prompts in place of the name, if it is given."""
 
@@ -70,6 +76,9 @@ class MakerOf:
 
     def ask(self, protocol: Protocol, arm: str, *, named: bool) -> None:
         self.protocol, self.arm, self.named = protocol, arm, named
+
+    def helpers(self) -> int:
+        return 0
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +105,9 @@ class AskedModel(MakerOf):
 
     def open(self) -> None:
         _ = self.source
+
+    def helpers(self) -> int:
+        return self.source.cores - 1 if self.source.in_one_thread else 0
 
     def inputs(self, subject: str, name: str, indirect: str = "", called: str = "") -> str:
         return digest([self.plan, subject, self.protocol.wordings(called or name, indirect)])
@@ -128,7 +140,7 @@ class AskedModel(MakerOf):
             gc.collect()  # a pipeline refers to itself, so only the collector frees its GPU memory, which the encoders need
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> "DiffusersSource":
         from audit_assets.generation.diffusers_source import DiffusersSource
 
         return DiffusersSource(self.resolved)

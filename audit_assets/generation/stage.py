@@ -1,5 +1,6 @@
 """The stage that makes imitations: one table per model version and subject, drawn by a model or supplied as a folder."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import pandas as pd
 from audit_assets.errors import InputError, Stopped, Unwritable, said
 from audit_assets.generation import SUPPLIED_VERSION, image_folder
 from audit_assets.generation.answers import passed_on
+from audit_assets.generation.helpers import Helpers, Lacking, still_lacking
 from audit_assets.generation.makers import Maker, asked_in_arms, maker, unread_in_arms
 from audit_assets.generation.spending import Spending
 from audit_assets.generation.tables import absent_rows, imitation_table
@@ -36,6 +38,7 @@ class Cell(NamedTuple):
     subject: str
     rows: pd.DataFrame
     made_now: bool
+    """Whether it was made since the call began, by this process or by its helpers."""
 
 
 class ImitationStage:
@@ -72,7 +75,7 @@ class ImitationStage:
             return
         if ws.audit.model(model).source == "image_folder":
             image_folder.check_names(self._homes(model))
-        with self.maker(model) as maker:
+        with self.maker(model) as maker, Helpers(self.cells, ws.audit.file, model, "imitations") as helpers:
             self.check_words(maker.resolved)
             drawn, in_a_row = False, 0
             failed: Exception | None = None
@@ -80,9 +83,10 @@ class ImitationStage:
                 subject = known[where]
                 inputs = maker.inputs(subject, *prompted[subject])
                 rows = self.cells.done(where, inputs, images=True)
-                made_now = rows is None
+                made_now = rows is None or where in helpers.asked
                 if rows is None:
                     maker.open()
+                    began = time.monotonic()
                     try:
                         rows = maker.make(subject, *prompted[subject])
                         if problems := maker.check(rows, subject):
@@ -101,6 +105,12 @@ class ImitationStage:
                         # Other inputs, so that the next run asks again.
                         rows, inputs = imitation_table(absent), digest([inputs, problem])
                     ws.warehouse.write(where, rows, inputs)
+                    if in_a_row == 0:
+                        helpers.drew(
+                            time.monotonic() - began,
+                            maker.helpers(),
+                            lambda: {w: maker.inputs(s, *prompted[s]) for w, s in known.items()},
+                        )
                 if in_a_row == 0:  # files that never drew may be repaired under the same name
                     register(ws.audit, maker.resolved)
                 yield Cell(subject, rows, made_now)
@@ -111,6 +121,16 @@ class ImitationStage:
             where, table, inputs = self._unread(model)
             if ws.warehouse.inputs(where) != inputs:
                 ws.warehouse.write(where, table, inputs)
+
+    def help(self, model: str, cells: Lacking) -> None:
+        """Draw cells for the run that asked. The first fault ends the help: that run meets it too, and says it."""
+        prompted, of = self.ws.prompted(model), {where: where.rpartition("/")[2] for where in cells}
+        with self.maker(model) as maker:
+            for where, inputs in still_lacking(self.cells, cells, lambda w: maker.inputs(of[w], *prompted[of[w]])):
+                rows = maker.make(of[where], *prompted[of[where]])
+                if problems := maker.check(rows, of[where]):
+                    raise ValueError("; ".join(problems))
+                self.ws.warehouse.write(where, rows, inputs)
 
     def check_words(self, resolved: ResolvedModel) -> list[str]:
         """`words.check_words` of one model of this audit."""
