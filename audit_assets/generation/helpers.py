@@ -81,7 +81,8 @@ def still_lacking(cells: Cells, asked: Lacking, inputs: Callable[[str], str]) ->
 
 def _started(audit: Path, model: str, stage: str, cells: Lacking) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "audit_assets.generation.helpers", str(audit), model, stage],
+        # -P: no module of the folder in which somebody runs the audit
+        [sys.executable, "-P", "-m", "audit_assets.generation.helpers", str(audit), model, stage],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,  # the run meets the same fault at the same cell, and says it

@@ -56,6 +56,7 @@ def findings(config: Path) -> list[str]:
     return [*database_file(ws, manifest).findings, *database_rows(ws).findings]
 
 
+@pytest.mark.long
 def test_what_was_published_has_the_rows_of_the_warehouse(large: Path, audited: Path) -> None:
     stage = PublicationStage(Workspace.open(large))
     assert stage.is_large(stage.tables())
@@ -70,6 +71,7 @@ def test_what_was_published_has_the_rows_of_the_warehouse(large: Path, audited: 
     assert manifest.root == read_manifest(manifest_file(Workspace.open(audited).warehouse, MODEL)).root
 
 
+@pytest.mark.long
 def test_report_pages_and_figures_are_those_of_a_small_database(large: Path, audited: Path) -> None:
     made, small = (config.parent / "warehouse" / "reports" for config in (large, audited))
     for file in sorted(p for p in small.rglob("*") if p.is_file()):
@@ -80,6 +82,7 @@ def test_report_pages_and_figures_are_those_of_a_small_database(large: Path, aud
             assert again.read_bytes() == file.read_bytes()
 
 
+@pytest.mark.long
 def test_the_threshold_is_of_images_and_works_and_of_nothing_else(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = PublicationStage(Workspace.open(large))
     rows = sum(pq.read_metadata(file).num_rows for file in beside(large))
@@ -89,6 +92,7 @@ def test_the_threshold_is_of_images_and_works_and_of_nothing_else(large: Path, m
     assert stage.is_large(stage.tables())
 
 
+@pytest.mark.long
 def test_the_command_answers_a_query_on_embeddings_from_any_folder(
     large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +106,7 @@ def test_the_command_answers_a_query_on_embeddings_from_any_folder(
     assert asked.stdout.splitlines() == ['"n","vectors"', f"{works},true"]
 
 
+@pytest.mark.long
 def test_a_file_that_changed_is_found_and_published_anew(large: Path) -> None:
     for file in beside(large):
         with flipped(file, file.stat().st_size // 2):
@@ -116,6 +121,7 @@ def test_a_file_that_changed_is_found_and_published_anew(large: Path) -> None:
     assert findings(large) == []
 
 
+@pytest.mark.long
 def test_rows_that_the_warehouse_does_not_give_are_found_although_every_hash_agrees(
     large: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +162,7 @@ def test_rows_that_the_warehouse_does_not_give_are_found_although_every_hash_agr
     assert f"table {table}: has a row that the warehouse's tables do not give" in found[0] or "not a row" in found[0]
 
 
+@pytest.mark.long
 def test_an_archive_has_the_files_and_an_imported_audit_holds(large: Path, tmp_path: Path) -> None:
     ws, out, received = Workspace.open(large), tmp_path / "evidence.zip", tmp_path / "received"
     export(ws, MODEL, out)
@@ -197,6 +204,7 @@ def test_an_archive_brings_no_other_file_by_the_list_that_no_root_covers(
     assert not (tmp_path / "received").exists()
 
 
+@pytest.mark.long
 def test_a_manifest_that_does_not_name_the_files_of_the_database_is_told(large: Path, tmp_path: Path) -> None:
     shutil.copytree(large.parent, tmp_path / "audit")
     ws = Workspace.open(tmp_path / "audit" / "audit.yaml")

@@ -181,10 +181,13 @@ def test_a_run_makes_every_cell_although_its_helper_is_killed_or_cannot_start(
 
 
 @pytest.mark.long
-def test_a_helper_draws_nothing_by_a_file_that_was_edited_meanwhile(
-    lost: tuple[ImitationStage, dict[str, pd.DataFrame]],
+def test_a_helper_draws_nothing_by_a_file_that_was_edited_meanwhile_and_runs_nothing_of_the_folder(
+    lost: tuple[ImitationStage, dict[str, pd.DataFrame]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, held = lost
+    for name in ("audit_assets", "pandas", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     file = stage.ws.audit.file
     with stage.maker(MODEL) as maker:
         prompted = stage.ws.prompted(MODEL)
@@ -195,6 +198,7 @@ def test_a_helper_draws_nothing_by_a_file_that_was_edited_meanwhile(
     process = helpers._started(file, MODEL, "imitations", asked)
     assert process.wait(PATIENCE) == 0
     assert not any(stage.ws.warehouse.path(where).exists() for where in asked)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.long

@@ -192,6 +192,7 @@ def test_whatever_people_wrote_anew_is_read_again(own_inputs: Path, tmp_path: Pa
         assert first_to_run(d) is None
 
 
+@pytest.mark.long
 def test_a_result_that_is_another_or_recorded_as_wrong_runs_its_step_again(copied: Path) -> None:
     with driver(copied) as d:
         warehouse = d.ws.warehouse
@@ -226,6 +227,7 @@ def test_the_database_says_again_what_happened_if_a_step_of_a_version_ran(copied
         assert first_to_run(d) == DATABASE
 
 
+@pytest.mark.long
 def test_a_warning_of_the_roster_is_repeated_by_the_run_and_an_error_runs_the_step_again(copied: Path) -> None:
     with driver(copied) as d:
         for severity, step in ((AssetCheckSeverity.ERROR, ROSTER), (AssetCheckSeverity.WARN, None)):
@@ -281,6 +283,7 @@ def test_another_auditor_is_on_the_pages_after_the_next_run(copied: Path) -> Non
         assert first_to_run(d) is None
 
 
+@pytest.mark.long
 def test_after_a_week_the_log_says_again_that_somebody_looked(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with driver(copied) as d:
         assert first_to_run(d) is None
