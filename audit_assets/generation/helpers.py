@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -62,7 +63,8 @@ class Helpers:
     def __exit__(self, *raised: object) -> None:
         for process in self._processes:
             assert process.stdin is not None
-            process.stdin.close()  # at which it ends
+            with suppress(BrokenPipeError):  # it ended before it had read everything
+                process.stdin.close()  # at which it ends
         for process in self._processes:
             process.wait()
 
@@ -91,11 +93,9 @@ def _started(audit: Path, model: str, stage: str, cells: Lacking) -> subprocess.
         start_new_session=True,  # Ctrl-C is for the run, which ends its helpers
     )
     assert process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):  # it could not start
         process.stdin.write(json.dumps(dict(cells)) + "\n")
         process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it could not start
     return process
 
 
@@ -105,13 +105,14 @@ def _end_with_the_run() -> None:
 
 
 def main() -> None:
+    audit, model, stage = sys.argv[1:]
+    # First of all, because the run waits until a long list is read.
+    cells: Lacking = {where: (had, wanted) for where, (had, wanted) in json.loads(sys.stdin.readline()).items()}
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     from audit_assets.generation.arms import ArmStage
     from audit_assets.generation.stage import ImitationStage
     from audit_assets.workspace import Workspace
 
-    audit, model, stage = sys.argv[1:]
-    cells: Lacking = {where: (had, wanted) for where, (had, wanted) in json.loads(sys.stdin.readline()).items()}
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
     ws = Workspace.open(Path(audit))
     made = ImitationStage(ws) if stage == "imitations" else ArmStage(ws)
     made.help(model, cells)

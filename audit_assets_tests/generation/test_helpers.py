@@ -82,6 +82,17 @@ def test_there_are_at_most_three_helpers_and_none_for_a_minute_of_work(
     assert all(process.returncode == 0 for process in begun)
 
 
+def test_a_helper_that_cannot_start_is_no_error_however_long_the_list(
+    cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    wanted = {f"t/{n}": "a" * 64 for n in range(4000)}  # more than a pipe takes
+    with helpers.Helpers(cells, tmp_path / "audit.yaml", "m", "imitations") as made:
+        for _ in range(2):
+            made.drew(1.0, 1, lambda: wanted)
+        assert len(made.asked) == 4000
+
+
 def test_a_small_model_draws_in_one_thread_whatever_the_number_of_cores(
     saved: Path, threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
