@@ -82,8 +82,9 @@ def removed(character: str) -> bool:
 
 
 _ENTITY = re.compile(
-    r"&(?:amp;)*(#[0-9]{1,7}(?:;|(?![0-9]))|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31}(?:;|(?![^\W_]|;)))"
+    r"&(?:amp;)*(#[0-9]{1,7}(?:;|(?![0-9]))|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31}(?:;|(?![^\W_]|[;\u0345])))"
 )
+"""U+0345 is the only mark that folds to a letter."""
 
 
 def unescaped(text: str) -> str:

@@ -84,6 +84,7 @@ def test_white_space_always_separates(text: str) -> None:
 @example("A B C D E f. g. ﬁ ß İ")
 @example("&amp;ß")
 @example("&ampß")
+@example("&amp\u0345")
 def test_tokens_of_tokens_are_the_same_tokens(text: str) -> None:
     assert tokens(" ".join(tokens(text))) == tokens(text)
     assert tokens(text.upper().lower()) == tokens(text.lower())
