@@ -1,9 +1,11 @@
 """What the UI shows of each cell after a run over many: its own number of rows, and its own pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pytest
 from PIL import Image
 
 from audit_assets.defs.metadata import finished_cells, picture_of, pictures
@@ -48,3 +50,29 @@ def test_a_figure_is_shown_inside_the_metadata_if_it_exists(tmp_path: Path) -> N
     shown = picture_of(tmp_path / "sample_grid.png")
     assert list(shown) == ["sample_grid"]
     assert len(shown["sample_grid"].value) < 5000
+
+
+def test_the_partitions_of_a_run_are_listed_as_often_for_three_cells_as_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, calls = dg.StaticPartitionsDefinition.get_partition_keys_in_range, []
+
+    def counted(self: dg.StaticPartitionsDefinition, *about: Any, **more: Any) -> Sequence[str]:
+        calls.append(about)
+        return own(self, *about, **more)
+
+    listed: dict[int, int] = {}
+
+    @dg.asset(name="drawn", partitions_def=PARTS, backfill_policy=dg.BackfillPolicy.single_run())
+    def counting(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        for n in (1, 3):
+            before = len(calls)
+            made = finished_cells(context, {c: {"dagster/row_count": n} for c in ("ada", "bo", "cy")[:n]}, "0" * 64)
+            listed[n] = len(calls) - before
+        return made
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr(dg.StaticPartitionsDefinition, "get_partition_keys_in_range", counted)
+        ends = {"dagster/asset_partition_range_start": "ada", "dagster/asset_partition_range_end": "cy"}
+        dg.materialize([counting], instance=instance, tags=ends)
+    assert listed[1] == listed[3] <= 1
