@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -150,6 +151,7 @@ def processes(results: Results, model: ResolvedModel, folder: Path, names: Seque
     by_hand = ByHand(model, "cpu", torch.float32, PROTOCOL.trials)
     by_hand.audit(names[:1], folder)
     rates: dict[str, list[float]] = {"processes": [], "threads": []}
+    until_drawn: list[float] = []
     for turn in range(repeats):
         ready = context.Barrier(cores + 1)
         started = [
@@ -158,9 +160,11 @@ def processes(results: Results, model: ResolvedModel, folder: Path, names: Seque
             )
             for n in range(cores)
         ]
+        began = time.perf_counter()
         for process in started:
             process.start()
         ready.wait()
+        until_drawn.append(time.perf_counter() - began)
         began = time.perf_counter()
         ready.wait()
         rates["processes"].append(images / (time.perf_counter() - began))
@@ -173,6 +177,9 @@ def processes(results: Results, model: ResolvedModel, folder: Path, names: Seque
     ours, threads = max(rates["processes"]), max(rates["threads"])
     what = "images/s in a process for each core, against a hand-written batched loop with all threads"
     results.ratio(what, ours, threads, ours / threads, 1.2)
+    results.reported("seconds until each process has drawn its first ten images", min(until_drawn))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest: no other process has run yet
+    results.reported("memory of such a process, MB", peak)
 
 
 def encoding(results: Results, folder: Path, repeats: int) -> None:

@@ -26,8 +26,8 @@ transformers_logging.disable_progress_bar()
 _DENOISERS = ("unet", "transformer")
 SMALL = 256 * 2**20
 """Bytes of weights. On a CPU, a smaller model draws with one thread, and further processes draw beside it (`helpers.py`): its operations are so
-short that the threads of one process wait for one another a third of the time (`make bench-generation`). By their weights, so that the same model
-draws with the same number of threads, hence the same bytes, whatever the number of cores."""
+short that the threads of one process wait for one another (`make bench-generation`). The size of the weights decides, so that a model draws with the
+same number of threads, hence the same bytes, whatever the number of cores."""
 
 
 class DiffusersSource:
@@ -69,6 +69,11 @@ class DiffusersSource:
                 network.compile()
 
     @property
+    def threads(self) -> int:
+        """The threads of torch with which an image is drawn."""
+        return 1 if self.in_one_thread else torch.get_num_threads()
+
+    @property
     def _is_compiled_unet(self) -> bool:
         return bool(self.settings["compile"]) and getattr(self.pipeline, "unet", None) is not None
 
@@ -86,7 +91,7 @@ class DiffusersSource:
             **({"not_used": self._unused} if self._unused else {}),
             "device": self.device.split(":")[0],
             "dtype": str(self.dtype).removeprefix("torch."),
-            "threads": 1 if self.in_one_thread else torch.get_num_threads(),
+            "threads": self.threads,
             **({"layout": "channels_last" if self._is_compiled_unet else "plain"} if is_cuda(self.device) else {}),
         }
 
@@ -136,7 +141,7 @@ class DiffusersSource:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            with _threads(1 if self.in_one_thread else torch.get_num_threads()):
+            with _in_threads(self.threads):
                 made = pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
         except (InputError, MemoryError):
             raise
@@ -180,8 +185,8 @@ class DiffusersSource:
 
 
 @contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    """Draw with so many threads of torch inside the block."""
+def _in_threads(wanted: int) -> Iterator[None]:
+    """Let torch use so many threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(wanted)
     try:

@@ -20,9 +20,9 @@ Lacking = Mapping[str, tuple[str | None, str]]
 """Cells that are lacking, by the name of the table: the inputs from which its file was made, if there is one, and those that are wanted."""
 
 MOST = 3
-"""Each helper takes some 700 MB of memory, most of it the libraries."""
+"""More would take much memory: each helper loads the libraries (`make bench-generation` has its memory, and its seconds until it draws)."""
 WORTH_IT = 60.0
-"""Seconds of work that are left. To load the libraries takes a helper some eight."""
+"""Seconds of work that are left: several times what a helper needs until it draws."""
 
 
 def lacking(cells: Cells, wanted: Mapping[str, str]) -> Lacking:

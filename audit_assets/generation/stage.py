@@ -38,7 +38,7 @@ class Cell(NamedTuple):
     subject: str
     rows: pd.DataFrame
     made_now: bool
-    """Whether it was made since the call began, by this process or by its helpers."""
+    """Whether it was made since the call began, by this process or beside it."""
 
 
 class ImitationStage:
