@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
+from dagster._core.execution.context.metadata_logging import (
+    AssetMetadataHandle,
+    OutputMetadataAccumulator,
+    OutputMetadataHandle,
+)
 
 from audit_assets.errors import InputError
 
@@ -108,7 +112,7 @@ def describe(context: dg.AssetExecutionContext, cells: Mapping[str, Mapping[str,
     so that the time grows with the square of the cells.
     """
     wanted, step = set(context.partition_keys), context.get_step_execution_context()
-    said = {
+    said: dict[OutputMetadataHandle | AssetMetadataHandle, Mapping[str, Any]] = {
         AssetMetadataHandle(asset_key=context.asset_key, partition_key=key): metadata
         for key, metadata in cells.items()
         if key in wanted
