@@ -52,6 +52,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
     "generation": {
         "images/s encoded": "ours also makes two small pictures of each image, by which copies are found, and the loop beside it does not. They "
         "came after the target.",
+        "peak memory": "a run keeps the rows and the events of each cell until it ends, so its memory grows with the cells, in a straight line.",
     },
     "whole": {
         "images, cold: a plain script": "the script keeps both cores busy, since it only draws and embeds. The audit also reads captions, "
