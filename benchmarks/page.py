@@ -52,6 +52,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
     "generation": {
         "images/s encoded": "ours also makes two small pictures of each image, by which copies are found, and the loop beside it does not. They "
         "came after the target.",
+        "orchestration of a cell": "most of it is Dagster's event log: two events of each cell, in SQLite. On this machine, which others share, the time "
+        "changes from hour to hour, and so do the rows beside it.",
         "peak memory": "a run keeps the rows and the events of each cell until it ends, so its memory grows with the cells, in a straight line.",
     },
     "whole": {
