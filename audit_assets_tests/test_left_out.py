@@ -392,10 +392,12 @@ def test_the_encoder_that_decides_is_never_replaced_by_another(copied: Path) -> 
         drive(copied)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 def test_a_run_of_the_ui_keeps_the_cells_of_the_other_model(
-    copied: Path, miniature: Path, monkeypatch: pytest.MonkeyPatch
+    at_once: bool, copied: Path, miniature: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One Dagster run over the cells of two models, as a backfill of the UI makes."""
+    """One Dagster run over the cells of two models, as a backfill of the UI makes; on a slow machine, each cell is logged `at_once`."""
+    monkeypatch.setattr("audit_assets.defs.imitations._WORTH_A_LINE", 0.0 if at_once else 60.0)
     content = content_of(copied)
     broken = model_that_fails_at_the_first_image(copied.parent / "broken", miniature)
     content["models"] = [{**deepcopy(content["models"][0]), "name": "broken", "path": str(broken)}, *content["models"]]

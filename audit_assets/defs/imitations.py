@@ -89,7 +89,7 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         try:
             for subject, table, new in _made(context, ws, stage.make(model, wanted), model, len(wanted)):
                 rows[subject] = table
-                if table["image_sha256"].notna().any():  # a subject at which a broken model failed is not finished
+                if drawn(table):  # a subject at which a broken model failed is not finished
                     finished.append(f"{model}|{subject}")
                 described[f"{model}|{subject}"] = _described(ws, table)
                 made += len(table) if new else 0
@@ -121,11 +121,12 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
 def _made(
     context: dg.AssetExecutionContext, ws: Workspace, made: Iterator[Cell], model: str, wanted: int
 ) -> Iterator[Cell]:
-    """The cells of a model version. A cell that took long is logged as soon as it is made."""
+    """The cells of a model version. A cell that took long is logged as soon as it is made, unless the model failed at it: if the model fails
+    at others too, none of these is finished."""
     before = time.monotonic()
     for n, cell in enumerate(made, 1):
         seconds, before = time.monotonic() - before, time.monotonic()
-        if cell.made_now and seconds > _WORTH_A_LINE:
+        if cell.made_now and seconds > _WORTH_A_LINE and drawn(cell.rows):
             context.log_event(
                 dg.AssetMaterialization(
                     context.asset_key,
