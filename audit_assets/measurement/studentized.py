@@ -90,7 +90,8 @@ class OtherCells:
     def __init__(self, z: FloatArray, own_column: IntArray, flat: BoolArray) -> None:
         from audit_assets.measurement import kernels
 
-        self._cells = z, own_column, flat
+        # Row after row, as the loops read them: a selection of columns lies the other way round.
+        self._cells = np.ascontiguousarray(z), own_column, flat
         self._squares, self._counted = kernels.row_squares(*self._cells)
         self.number = int(self._counted.sum())
 
