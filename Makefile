@@ -110,6 +110,8 @@ $(VENV)/.developing: $(VENV)/.installed
 	@$(call install,-e ".[dev]")
 	@touch $@
 
+# While one core draws, another compiles the loops of the measurement, for which an audit would wait.
 $(DRAWN): $(VENV)/.installed audit_assets/miniature/world.py audit_assets/miniature/works.py audit_assets/miniature/draw.py
-	@$(BIN)/python -m audit_assets.miniature.draw $(MINIATURE)
+	@$(BIN)/python -m audit_assets.measurement.compile_kernels & compiling=$$!; \
+		$(BIN)/python -m audit_assets.miniature.draw $(MINIATURE) && wait $$compiling
 	@touch $@
