@@ -186,7 +186,8 @@ def test_dagster_is_measured_at_some_cells(tmp_path: Path) -> None:
     found = results.Results("cells", "seconds")
     cells.measure(found, tmp_path, subjects=20, models=3, wanted_ticks=2)
     assert {"60 cells"} == {row.metric.split(":")[0] for row in found.rows}
-    assert all(row.met for row in found.rows)
+    for measured in (*cells.SENSORS, "finding the 20 cells of a new version", "what follows from 1,000 cells"):
+        assert any(measured in row.metric and row.ours > 0 for row in found.rows)
 
 
 @pytest.mark.long
