@@ -147,7 +147,7 @@ def test_a_tie_of_unequal_numbers_of_images_counts_against_the_artist_whatever_t
 
 @pytest.mark.parametrize(
     ("own", "theirs"),
-    [pytest.param(10, 10, marks=pytest.mark.long), (5, 10), pytest.param(5, 20, marks=pytest.mark.long), (5, 40)],
+    [*(pytest.param(*numbers, marks=pytest.mark.long) for numbers in ((10, 10), (5, 10), (5, 20))), (5, 40)],
 )
 def test_of_names_that_are_all_alike_one_in_a_hundred_passes_whatever_the_numbers_of_images(
     own: int, theirs: int

@@ -10,13 +10,13 @@ from audit_assets.results.stage import ResultStage
 from audit_assets_tests.publication.world import MODELS, World, simulate
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("works", "names", "lacking"),
     [
         (1, 12, ["5 more works", "37 more control names"]),
-        pytest.param(10, 12, ["37 more control names"], marks=pytest.mark.long),
-        # too few to match by, too: one number
-        pytest.param(10, 4, ["45 more control names"], marks=pytest.mark.long),
+        (10, 12, ["37 more control names"]),
+        (10, 4, ["45 more control names"]),  # too few to match by, too: one number
     ],
 )
 def test_too_few_works_and_names_are_both_said_by_plan_and_verdict(
