@@ -153,7 +153,7 @@ def test_an_audit_on_two_nodes_of_which_one_is_lost_is_the_audit_on_one_machine(
         lab.gates[1].opened.set()
 
         until(lambda: lost_with_their_node(instance), "Dagster has begun a lost run again", lab.service, seconds=300)
-        until(lambda: lab.root() == root, "the manifest has the root of the other audit", lab.service, seconds=1500)
+        until(lambda: lab.root() == root, "the manifest has the root of the other audit", lab.service, seconds=3600)
         until(lambda: expected.items() <= lab.hashes().items(), "every file is that of the other audit", lab.service)
         jobs = {job["submission_id"]: job for job in lab.ray.ask("/api/jobs/")}
         runs = {run.run_id: run for run in instance.get_runs() if DRIVER not in run.tags}
