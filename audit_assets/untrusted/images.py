@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import colours, png
@@ -68,7 +68,9 @@ def open_image(path: Path) -> Image.Image:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
-    """Open a still image of usual size. Decoding it inside also raises InputError if the file is damaged."""
+    """Open a still image of usual size. Decoding it inside also raises InputError if the file is damaged or cut short."""
+    # Some libraries set this for the whole process (WeasyPrint does so as it is imported), and Pillow then fills up what a file lacks.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with open(path, "rb") as file:
             source, own = _source(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from audit_assets.errors import InputError
 from audit_assets.untrusted.images import check_header, open_image
@@ -49,6 +49,22 @@ def test_every_orientation_in_every_format_is_turned_once(tmp_path: Path, suffix
 def test_a_damaged_exif_does_not_make_the_pixels_unreadable(tmp_path: Path) -> None:
     quarters().save(tmp_path / "damaged.jpg", exif=b"Exif\0\0no exif at all")
     assert open_image(tmp_path / "damaged.jpg").size == (32, 16)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "gif", "bmp", "avif"])
+def test_a_file_that_is_cut_short_is_refused_whatever_a_library_told_pillow(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WeasyPrint, with which pages are printed, tells Pillow for the whole process to fill up what files lack."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    pixels = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    file = tmp_path / f"work.{suffix}"
+    Image.fromarray(pixels).save(file)
+    assert open_image(file).size == (64, 64)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match="cannot be read as an image"):
+        open_image(file)
 
 
 def test_a_scan_whose_white_is_zero_and_one_of_twelve_bits_keep_their_tones(tmp_path: Path) -> None:
