@@ -38,6 +38,20 @@ def test_a_point_says_whose_it_is_on_hovering() -> None:
     }
 
 
+def test_a_browser_draws_a_chart_whatever_prefix_a_library_gave_its_elements() -> None:
+    """WeasyPrint, with which pages are printed, takes the empty prefix for the whole process as it is imported."""
+
+    def drawn() -> str:
+        figure, hover = charts.forest(rows(), 0.2)
+        return svg.inline(figure, "forest", "a forest", hover)
+
+    before = drawn()
+    ElementTree.register_namespace("", "")
+    ElementTree.register_namespace("picture", SVG.strip("{}"))
+    assert before.startswith("<svg ")
+    assert drawn() == before
+
+
 def test_points_and_texts_must_be_as_many() -> None:
     figure, hover = charts.forest(rows(), None)
     with pytest.raises(ValueError, match="points are drawn"):

@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-ElementTree.register_namespace("", _SVG)
-ElementTree.register_namespace("xlink", _XLINK)
 
 
 def inline(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[str]] | None = None) -> Markup:
@@ -40,6 +38,10 @@ def inline(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[str
     root.set("style", f"max-width: {float(width) * 4 / 3:.0f}px")
     root.set("role", "img")
     root.set("aria-label", alt)
+    # The prefixes are the whole process's, and other libraries take them (WeasyPrint takes the empty one as it is imported): a browser
+    # draws no element `ns0:svg`.
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
