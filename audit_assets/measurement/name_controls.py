@@ -327,9 +327,15 @@ class _Control:
         )
         said = (
             f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
-            f"({self.stratum}, {self.labels} labels) {reach}{label}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes."
+            f"({self.stratum}, {self.labels} labels) {reach}{label}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes.{self._left_out()}"
         )
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
+
+    def _left_out(self) -> str:
+        """Names of the stratum that nothing is compared with: of their images, some are blank, or repeat another one."""
+        fewer = self.all_names - self.with_images
+        names = "1 more name has" if fewer == 1 else f"{fewer} more names have"
+        return f" {names} fewer than {FEWEST_SHOWN} shown images, and no part in this." if fewer else ""
 
     def _p(self, reached: float) -> float:
         return (1 + reached) / (1 + len(self.x))

@@ -134,6 +134,17 @@ def test_equal_shares_are_ranked_by_margin_and_a_missing_margin_counts_against_t
     assert one(artist(9, margin=0.9), control)["names_reaching"] == 5
 
 
+@pytest.mark.parametrize(("few", "said"), [(0, ""), (1, "1 more name has"), (3, "3 more names have")])
+def test_names_with_too_few_images_are_told_beside_those_that_count(few: int, said: str) -> None:
+    control = names([0] * 199)
+    control.loc[: few - 1, "shown"] = 4
+    row = one(artist(10), control)
+    assert (row["names"], row["answer"]) == (199 - few, "yes")
+    assert row["reason"].endswith(
+        f"passes. {said} fewer than 5 shown images, and no part in this." if few else "passes."
+    )
+
+
 def test_a_tie_of_unequal_numbers_of_images_counts_against_the_artist_whatever_the_margin() -> None:
     """The margin of nine identified images of ten is not that of the five among them that equal the artist's five of five."""
     control = names([9] * 199, margin=0.8)
