@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
+import matplotlib as mpl
 import pytest
 from PIL import Image
 
@@ -140,8 +141,15 @@ def test_the_page_says_what_it_does_not_prove(page: Path) -> None:
         assert name in text
 
 
-def test_the_same_database_gives_the_same_bytes(page: Path, database: Path, tmp_path: Path, shared_load: Load) -> None:
-    again = write_report(database, MODELS[0], shared_load, tmp_path)
+@pytest.mark.parametrize(
+    "own", [{}, {"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 30, "text.color": "red"}]
+)
+def test_the_same_database_gives_the_same_bytes_whatever_a_matplotlibrc_says(
+    page: Path, database: Path, tmp_path: Path, shared_load: Load, own: dict[str, str | float]
+) -> None:
+    with mpl.rc_context(own):
+        again = write_report(database, MODELS[0], shared_load, tmp_path)
+        assert own.items() <= mpl.rcParams.items()  # figures of the operator's own notebook stay as they were
     for path in sorted(page.parent.iterdir()):
         assert path.read_bytes() == (again.parent / path.name).read_bytes(), path.name
 

@@ -5,7 +5,8 @@ Drawn with the object API on Agg: no window, no pyplot state, safe in a worker t
 """
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,6 +72,14 @@ def printable(name: str, slug: str, width: int = 22, lines: int = 2) -> str:
 def plain(text: Text) -> Text:
     text.set_parse_math(False)
     return text
+
+
+@contextmanager
+def matplotlib_defaults() -> Iterator[None]:
+    """Draw with matplotlib's own defaults, whatever a ``matplotlibrc`` of the operator says: the same results give the same bytes."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 def canvas(width: float, height: float) -> Figure:

@@ -55,7 +55,7 @@ def write_report(
     ``load`` gives the image of a SHA-256; its errors are passed on. Raises InputError for an unknown model version,
     encoder or protocol.
     """
-    with read.opened(database) as connection:
+    with figures.matplotlib_defaults(), read.opened(database) as connection:
         results = headline.chosen(connection, model_version, encoder, protocol)
         page = _page(results, load, folder)
         write_reliability(results, folder)
