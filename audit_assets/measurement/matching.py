@@ -333,9 +333,9 @@ def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
     """Compute table ``matching_summary`` from the rows by subject alone. It counts the significant subjects per kind.
 
     ``significant`` is a sum, so a re-assignment control gives the mean number of artists (the paper has 16 of 70).
-    ``share`` is ``significant`` / ``subjects``. A subject for which no test was possible counts among the subjects and
-    not among the significant ones. The global pairing test is one row about all subjects and has no share. It stays in
-    the table by subject.
+    ``share`` is ``significant`` / ``subjects``, NULL if there are none. A subject for which no test was possible has no p-value and
+    is not counted: otherwise a control that never ran would show an error rate of 0 %. The global pairing test is one row about all
+    subjects and has no share. It stays in the table by subject.
 
     Raises ValueError if columns are missing or a subject occurs twice in one test.
     """
@@ -347,8 +347,9 @@ def matching_summary(by_subject: pd.DataFrame) -> pd.DataFrame:
     twice = rows.duplicated([*keys, "subject"])
     if twice.any():
         raise ValueError(f"The subject {rows.loc[twice, 'subject'].iloc[0]!r} occurs twice in one test; remove a row.")
-    groups = rows.groupby(keys, sort=True, observed=True)["significant"]
-    table = groups.agg(subjects="size", significant="sum").reset_index()
+    tested = rows.assign(significant=rows["significant"].where(rows["p_value"].notna()))
+    groups = tested.groupby(keys, sort=True, observed=True)["significant"]
+    table = groups.agg(subjects="count", significant="sum").reset_index()
     table["share"] = table["significant"] / table["subjects"]
     return _typed(table, SUMMARY_COLUMNS)
 

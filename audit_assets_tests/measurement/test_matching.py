@@ -350,6 +350,15 @@ def test_the_summary_counts_significant_subjects_and_means_of_controls() -> None
     assert lines["share"].tolist() == pytest.approx([2 / 3, 0.2])
 
 
+def test_a_control_that_could_not_be_tested_has_no_error_rate() -> None:
+    several = rows_of(["a", "b", "c", "d"], [1, 0, 0, 0], p_value=[0.01, 0.5, 0.6, np.nan])
+    none = rows_of(["a", "b"], [0, 0], control="reassigned", p_value=np.nan)
+    lines = matching_summary(pd.concat([several, none])).set_index("control")
+    assert lines["subjects"].tolist() == [3, 0]
+    assert lines.loc["none", "share"] == pytest.approx(1 / 3)
+    assert lines.loc["reassigned", "share"] is pd.NA or np.isnan(lines.loc["reassigned", "share"])
+
+
 def test_rows_that_would_mislead_are_refused() -> None:
     with pytest.raises(ValueError, match="A p-value is 0"):
         rows_of(["a"], [1], p_value=0.0)

@@ -170,7 +170,7 @@ def subjects(row: Mapping[Any, Any] | None) -> str:
 def paper_test(summary: pd.DataFrame, alternative: str, control: str) -> str:
     """The paper's test. It has no interval, since the test does not keep its level."""
     found = summary[(summary["alternative"] == alternative) & (summary["control"] == control)]
-    if found.empty:
+    if found.empty or not found["subjects"].iloc[0]:
         return NOT_MEASURED
     row = found.iloc[0]
     if control == "none" or known(row["significant"]) is None:
