@@ -54,7 +54,9 @@ def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
         text = text_side(ws, encoder, 1.0)
         images = ws.warehouse.read_all(images_of(ws, [encoder], model))
         trials = identification_trials(images, labels, subjects, model_version=model, text=text, **about)
-        beside = in_both_ranks(trials, subjects, protocol=protocol, unread={})
+        beside = in_both_ranks(trials, subjects, protocol=protocol, unread={}).assign(
+            at_best=None
+        )  # nothing is withheld
         real = ws.warehouse.read_all(works_of(ws, [encoder]))
         works = reference_trials(real, labels, subjects, logit_scale=text.logit_scale, **about)
     found = matched(ws, model, encoder)
@@ -62,7 +64,7 @@ def verdict_alone(ws: Alone, model: str, encoder: EncoderEntry) -> pd.Series:
     if found is not None:
         matrix_rows(out, found, subjects, protocol)
     tests = pd.concat(out.tables, ignore_index=True) if out.tables else pd.DataFrame(columns=list(BY_SUBJECT_COLUMNS))
-    rows = evidence(ws, model, encoder, found, beside, tests, works)["verdicts"]
+    rows = evidence(ws, model, encoder, found, beside, tests, works, {})["verdicts"]
     return rows[rows["subject"] == ws.artist].iloc[0]
 
 

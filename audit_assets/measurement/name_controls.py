@@ -63,9 +63,8 @@ UNREAD = (
 
 NAME_COLUMNS = ("shown", "identified", "locale", "script", "labels", "label_kind")
 SUBJECT_COLUMNS = ("subject", "shown", "identified", "stratum", "labels", "label_kind")
-RANKS = ("needed_share", "label_fell", "needed_label")
-"""What each of the two ranks asks for, and what the second counts; the first counts the identified images."""
-_NEEDED = ("needed", "needed_share", "needed_label")
+RANKS = ("needed_share", "needed_label")
+"""What each of the two ranks asks for."""
 RESULT_COLUMNS = (
     "subject", "stratum", "shown", "identified", "share", "share_low", "share_high", "names", "names_reaching", "p_value",
     "label_reaching", "p_floor", "level", "needed", "answer", "reason", "settle", *RANKS,
@@ -164,7 +163,7 @@ def beside_names(
     fractions (see the module's docstring). p counts the larger of the two. ``p_floor`` is the smallest p that its names
     allow, ``needed`` the smallest number of the shown images with which the subject would pass, missing if none is
     enough: the larger of ``needed_share``, of identified images, and ``needed_label``, of images that fall to the subject's label.
-    ``label_fell`` is how many do. ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
+    ``answer`` is "yes" if p <= ``level``, else "no", and "could not be tested", with ``reason`` and ``settle``,
     if the subject has fewer than ``FEWEST_SHOWN`` shown images, no label, too few names of its stratum, names with
     another chance, or names so often identified that no share of the images would pass.
 
@@ -299,7 +298,6 @@ class _Control:
             needed = [self._needed(self.tables[shown])]
             if of_label is not None:
                 own, theirs = of_label
-                row["label_fell"] = own
                 each = _reaching_each(shown, theirs, self.m)
                 by_label = float(each[own])
                 needed.append(self._needed(each))
@@ -316,7 +314,7 @@ class _Control:
                 "answer": "could not be tested",
                 "reason": refused[0],
                 "settle": refused[1],
-                **dict.fromkeys(_NEEDED),
+                **dict.fromkeys(("needed", *RANKS)),
             }
         yes = row["p_value"] <= self.limit + 1e-12
         reach = "reach that" if np.isnan(margin) else "reach that, if equal shares are ranked by their mean margin"

@@ -17,7 +17,7 @@ from audit_assets.measurement.arms import beside_prompts, still_works
 from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.name_controls import FEWEST_SHOWN, UNREAD, beside_names
 from audit_assets.measurement.own_cell import own_cell_in_strata
-from audit_assets.results.beside_names import fallen, to_labels
+from audit_assets.results.beside_names import at_best, fallen, to_labels
 from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld_of
 from audit_assets.results.copies import but_for_copies, copies_among
 from audit_assets.results.identification import text_side
@@ -91,6 +91,7 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
     tested = subjects[subjects["kind"].isin(TESTED)]
     statuses = {str(s): own["status"].tolist() for s, own in images.rows.groupby("subject")}
     problems = images.rows.dropna(subset=["problem"]).drop_duplicates("subject").set_index("subject")["problem"]
+    lacking = {s: withheld_of(found, images.copies.get(s, 0)) for s, found in statuses.items()}
     alpha = ws.protocol.matching.alpha
     if images.arm.uploads:
         rest = None if works is None else left(works, set(images.rows["upload_sha256"].dropna()))
@@ -98,20 +99,24 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         matching = _matched(images, subjects, rest, alpha)
     else:
         unread = not_read(ws, encoder)
-        named = _identified(images, subjects, unread) if encoder.kind == "image_text" else {}
+        more = {s: found.total for s, found in lacking.items()}
+        named = _identified(images, subjects, unread, more) if encoder.kind == "image_text" else {}
         matching = _matched(images, subjects, works, alpha)
     seen = _of_headline(ws, f"verdicts/{model}", encoder.name, "seen")
     headline = _headline_shares(ws, model, encoder)
     lines = []
     for subject, kind in zip(tested["subject"].astype(str), tested["kind"].astype(str), strict=True):
         copied = images.copies.get(subject, 0)
-        withheld = withheld_of(statuses.get(subject, []), copied)
+        withheld = lacking.get(subject, withheld_of([], copied))
         row = named.get(subject)
         name = None if row is None else row["finding"]
         match, test, p_works = matching.get(subject, (None, None, np.nan))
         if withheld.total:
-            counts = None if row is None or images.arm.uploads else pd.Series(row)
-            name = identified_but_for(name, counts, withheld) if counts is not None else matched_but_for(name, withheld)
+            name = (
+                matched_but_for(name, withheld)
+                if row is None or images.arm.uploads
+                else identified_but_for(name, row["at_best"], withheld)
+            )
             match = matched_but_for(match, withheld)
         name = but_for_copies(name, copied)
         if subject in problems.index and not withheld.shown + copied:
@@ -153,12 +158,17 @@ def _headline_shares(ws: Workspace, model: str, encoder: EncoderEntry) -> dict[s
 
 
 # ---- identification
-def _identified(images: Images, subjects: pd.DataFrame, unread: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Per tested subject of the arm: counts, figures beside controls, and the finding. `unread`: names that the encoder does not read."""
+def _identified(
+    images: Images, subjects: pd.DataFrame, unread: Collection[str], withheld: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
+    """Per tested subject of the arm: counts, figures beside controls, the finding, and `at_best`, the answer with every withheld image identified.
+
+    `unread`: names that the encoder does not read. `withheld`: how many images of each subject were withheld.
+    """
     shown = images.trials[images.trials["predicted_label"].notna()]
     if images.arm.names_the_artist:
-        return _beside_names(shown, images, subjects, unread)
-    found = _beside_prompts(shown, images)
+        return _beside_names(shown, images, subjects, unread, withheld)
+    found = _beside_prompts(shown, images, withheld)
     return {
         subject: row | {"finding": Finding(UNTESTED, UNREAD[0], settle=UNREAD[1])} if subject in unread else row
         for subject, row in found.items()
@@ -166,7 +176,7 @@ def _identified(images: Images, subjects: pd.DataFrame, unread: Collection[str])
 
 
 def _beside_names(
-    shown: pd.DataFrame, images: Images, subjects: pd.DataFrame, unread: Collection[str]
+    shown: pd.DataFrame, images: Images, subjects: pd.DataFrame, unread: Collection[str], withheld: Mapping[str, int]
 ) -> dict[str, dict[str, Any]]:
     """Each subject's own label, beside control names that are asked in the same way."""
     counts = shown.groupby("subject", observed=True).agg(
@@ -189,8 +199,10 @@ def _beside_names(
     names = table[(everyone["kind"] == "random_name").to_numpy()]
     fell, tested = fallen(shown), table[~everyone["kind"].isin(CONTROL_KINDS).to_numpy()]
     slugs, controls = (rows["subject"].astype(str).tolist() for rows in (tested, names))
-    own = np.diagonal(to_labels(fell, slugs, slugs))
-    found = beside_names(tested.assign(own_label=own), names, fell=to_labels(fell, slugs, controls))
+    tested = tested.assign(own_label=np.diagonal(to_labels(fell, slugs, slugs)))
+    to_own = to_labels(fell, slugs, controls)
+    found = beside_names(tested, names, fell=to_own)
+    found["at_best"] = beside_names(at_best(tested, withheld), names, fell=to_own)["answer"]
     usable = names[(names["shown"] >= FEWEST_SHOWN) & ~names["unread"]]
     mean = float((usable["identified"] / usable["shown"]).mean()) if len(usable) else np.nan
     return {
@@ -205,7 +217,7 @@ def _beside_names(
     }
 
 
-def _beside_prompts(shown: pd.DataFrame, images: Images) -> dict[str, dict[str, Any]]:
+def _beside_prompts(shown: pd.DataFrame, images: Images, withheld: Mapping[str, int]) -> dict[str, dict[str, Any]]:
     """The label of each artist, over the artist's own prompts and over the other prompts of the arm."""
     prompts = images.rows.dropna(subset=["prompt"]).groupby("subject")["prompt"].agg(set)
     total = shown.groupby("subject").size().reindex(prompts.index, fill_value=0)
@@ -215,11 +227,12 @@ def _beside_prompts(shown: pd.DataFrame, images: Images) -> dict[str, dict[str, 
             continue
         fell = shown[shown["predicted_label"] == subject].groupby("subject").size().reindex(prompts.index, fill_value=0)
         other = [s for s in prompts.index if s != subject and not prompts[s] & prompts[subject]]
-        beside = beside_prompts(int(fell[subject]), int(total[subject]), fell[other], total[other])
-        n, m = int(fell[subject]), int(total[subject])
+        n, m, more = int(fell[subject]), int(total[subject]), withheld.get(str(subject), 0)
+        beside = beside_prompts(n, m, fell[other], total[other])
+        best = beside_prompts(n + more, m + more, fell[other], total[other])
         low, high = _exact(n, m)
         found[str(subject)] = {
-            "shown": m, "identified": n, "share": n / m if m else np.nan, "share_low": low, "share_high": high, "needed_share": beside.needed,
+            "shown": m, "identified": n, "share": n / m if m else np.nan, "share_low": low, "share_high": high, "at_best": best.finding.answer,
             "controls": beside.controls, "control_share": beside.control_share, "controls_reaching": beside.reached,
             "p_value": beside.p_value, "p_floor": 1 / (1 + beside.controls), "level": beside.level, "finding": beside.finding,
         }  # fmt: skip

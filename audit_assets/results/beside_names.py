@@ -48,8 +48,13 @@ def in_both_ranks(
     *,
     protocol: Protocol,
     unread: Mapping[str, Collection[str]],
+    withheld: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Make `name_controls` with the columns ``RANKS``: what each of the two ranks asks for, of which the table has the larger."""
+    """Make `name_controls` with the columns ``RANKS``: what each of the two ranks asks for, of which the table has the larger.
+
+    `withheld`: how many images of each subject were withheld. The rows are then those of the best case: every withheld image is shown,
+    identified, and taken for the subject's own label. The control names stay as they are.
+    """
     strata, labels = strata_of(subjects), label_counts(subjects, protocol)
     of_stratum = labels_of_strata(subjects, strata)
     control_labels = labels.get("random_names", 0)
@@ -76,9 +81,19 @@ def in_both_ranks(
         table["label_kind"] = np.where(table["label_set"] == "joint", "joint", "own")
         table["stratum"] = table["subject"].map(strata)
         table["unread"] = table["subject"].isin(unread.get(str(encoder), ()))
-        beside = _beside(table, counts, fell, subjects, labels)
+        beside = _beside(table, counts, fell, subjects, labels, withheld)
         tables.append(beside.assign(protocol=protocol.name, model_version=str(model), encoder=str(encoder)))
     return together(tables, [*columns("name_controls"), *RANKS])
+
+
+def at_best(table: pd.DataFrame, withheld: Mapping[str, int]) -> pd.DataFrame:
+    """Count the withheld images of each subject among its shown ones, those identified, and those that fall to its own label.
+
+    They may win a tie too, so the margin is as large as can be.
+    """
+    more = table["subject"].astype(str).map(withheld).fillna(0).astype("int64")
+    counted = {c: table[c] + more for c in ("shown", "identified", "own_label")}
+    return table.assign(**counted, margin=table["margin"].mask(more > 0, np.inf))
 
 
 def _counted(trials: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +118,12 @@ def to_labels(fell: pd.DataFrame, labels: Sequence[str], of: Sequence[str]) -> n
 
 
 def _beside(
-    table: pd.DataFrame, counts: pd.DataFrame, fell: pd.DataFrame, subjects: pd.DataFrame, labels: Mapping[str, int]
+    table: pd.DataFrame,
+    counts: pd.DataFrame,
+    fell: pd.DataFrame,
+    subjects: pd.DataFrame,
+    labels: Mapping[str, int],
+    withheld: Mapping[str, int] | None,
 ) -> pd.DataFrame:
     """Add the columns of ``beside_names`` and ``beside_recombined`` to `table`."""
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
@@ -112,6 +132,8 @@ def _beside(
     names = _as_names(subjects[control & ~shares & read], counts, labels, "random_names", strata_of(subjects))
     everyone = table["subject"].astype(str).tolist()
     table = table.assign(own_label=np.diagonal(to_labels(fell, everyone, everyone)))
+    if withheld:
+        table = at_best(table, withheld)
     parts = []
     for kind in ("own", "joint"):
         own, beside = table[table["label_kind"] == kind], names[names["label_kind"] == kind]

@@ -7,8 +7,6 @@ overturned becomes `could not be tested`, and an answer without images says that
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding
 from audit_assets.warehouse.images import WITHHELD
 from audit_assets.workspace import Workspace
@@ -59,31 +57,20 @@ def withheld_of(statuses: Sequence[str], copies: int = 0) -> Withheld:
     return Withheld(counts, found.count("ok") - copies, sum(s not in ("not_supplied", "copy") for s in found))
 
 
-def withheld(ws: Workspace, model: str, subject: str, copies: int = 0) -> Withheld:
-    """Return what was withheld of the images that the name of a subject was asked for. ``copies`` as in ``withheld_of``."""
-    rows = ws.warehouse.read(f"imitations/{model}/{subject}", ["template", "status"])
-    return withheld_of(rows.loc[rows["template"] >= 0, "status"].tolist(), copies)
+def statuses_of(ws: Workspace, model: str) -> dict[str, list[str]]:
+    """Return the statuses of the images that the name of each subject was asked for."""
+    rows = ws.warehouse.read_all([f"imitations/{model}/{s}" for s in ws.prompted()])
+    return {str(s): own.tolist() for s, own in rows[rows["template"] >= 0].groupby("subject")["status"]}
 
 
-def identified_but_for(finding: Finding | None, name: pd.Series | None, found: Withheld) -> Finding | None:
+def identified_but_for(finding: Finding | None, at_best: object, found: Withheld) -> Finding | None:
     """The first answer: `no` only if it would be `no` even if every image that was withheld were identified.
 
-    ``name``: the subject's row, with the number of `shown` images and, for each rank, the number that counts and the smallest that passes:
-    `identified` and `needed_share`, `label_fell` and `needed_label`. The second rank may be absent. ``name`` is None if no image of
-    the model version could be classified.
+    ``at_best``: the answer in that case, by the same test at the larger number of images; missing if nothing was withheld.
     """
-    if finding is None or name is None or finding.answer != NO:
+    if finding is None or finding.answer != NO:
         return _explained(finding, found)
-    shown, total = int(name["shown"]), found.total
-
-    def overturned(counted: str, needed: str) -> bool:
-        enough = name[needed]
-        return not pd.isna(enough) and (name[counted] + total) * shown >= enough * (shown + total)
-
-    ranks = [("identified", "needed_share")]
-    if not pd.isna(name.get("label_fell")):
-        ranks.append(("label_fell", "needed_label"))
-    return _untested(finding, found) if total and shown and all(overturned(*rank) for rank in ranks) else finding
+    return _untested(finding, found) if at_best == YES else finding
 
 
 def matched_but_for(finding: Finding | None, found: Withheld) -> Finding | None:

@@ -17,7 +17,7 @@ from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.measurement.vectors import BoolArray
 from audit_assets.results.beside_names import beside_control_names
-from audit_assets.results.blocked import withheld
+from audit_assets.results.blocked import statuses_of, withheld_of
 from audit_assets.results.copies import images_with_copies
 from audit_assets.results.identification import identification_trials, text_side
 from audit_assets.results.label_sets import not_read
@@ -61,13 +61,13 @@ def judged(
     of the verdict.
     """
     tables = [pd.DataFrame(columns=["subject", "setting", "verdict"])]
-    deciding = ws.audit.deciding_encoder.name
+    deciding, statuses = ws.audit.deciding_encoder.name, statuses_of(ws, model)
     for encoder in sorted(ws.encoders(model), key=lambda e: e.name != deciding):
         own, tests, identified = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
         own = own[(own["kind"] == "artist") & own["towards"].notna()]
         if own.empty:
             continue
-        own = own.assign(withheld=[withheld(ws, model, str(subject)).total > 0 for subject in own["subject"]])
+        own = own.assign(withheld=[withheld_of(statuses.get(str(s), ())).total > 0 for s in own["subject"]])
         tables.append(by_tests(own, tests, alpha=ws.protocol.matching.alpha).assign(encoder=encoder.name))
         choices = other_choices(ws, model, encoder, identified)
         again = [by_choice(own, choice, alpha=ws.protocol.matching.alpha) for choice in choices]

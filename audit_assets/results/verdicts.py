@@ -1,5 +1,6 @@
 """Make the verdicts: three answers per artist, the word that follows from them, and one statement about the roster."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from audit_assets.measurement.perfect_imitator import FEWEST_WORKS, PerfectImita
 from audit_assets.measurement.sensitivity import independence
 from audit_assets.models.files import KNOWN_FAMILIES
 from audit_assets.results.beside_names import COUNTED, in_both_ranks
-from audit_assets.results.blocked import identified_but_for, matched_but_for, withheld
+from audit_assets.results.blocked import identified_but_for, matched_but_for, statuses_of, withheld_of
 from audit_assets.results.copies import but_for_copies, copied, copies_of
 from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, matched
@@ -86,11 +87,12 @@ def evidence(
     beside: pd.DataFrame,
     tests: pd.DataFrame,
     works: pd.DataFrame,
+    statuses: Mapping[str, Sequence[str]],
 ) -> dict[str, pd.DataFrame]:
     """Make verdicts, answers, positive_control, near_copies and roster_findings of one model version and encoder.
 
-    `beside`, `tests` and `works` have this encoder's rows of `name_controls` (with the columns of ``in_both_ranks``),
-    `matching_by_subject` and `reference_trials`.
+    `beside`, `tests` and `works` have this encoder's rows of `name_controls` (with the columns of ``_ranks``),
+    `matching_by_subject` and `reference_trials`. `statuses` are those of ``statuses_of``.
     """
     subjects = ws.subjects()
     prompted = subjects[subjects["kind"] != "background"]
@@ -134,8 +136,8 @@ def evidence(
         if seen is not None and steers is not None and steers.answer == UNTESTED:
             seen = _unseen_without_identification(steers, seen if more.get("few_works") else None)
         if {NO, UNTESTED} & {f.answer for f in (steers, towards) if f}:
-            found_withheld = withheld(ws, model, subject, int(copies.get(subject, 0)))
-            steers = identified_but_for(steers, name, found_withheld)
+            found_withheld = withheld_of(statuses.get(subject, ()), int(copies.get(subject, 0)))
+            steers = identified_but_for(steers, None if name is None else name["at_best"], found_withheld)
             towards = matched_but_for(towards, found_withheld)
         steers, towards = (but_for_copies(f, int(copies.get(subject, 0))) for f in (steers, towards))
         answers = Answers(steers, towards, seen)
@@ -310,17 +312,27 @@ def _sources(ws: Workspace, model: str) -> list[str]:
     return [*_results(ws, model), *works, *embeddings, *statuses]
 
 
-def _ranks(ws: Workspace, model: str) -> pd.DataFrame:
-    """What each rank of identification asks for; `name_controls` has the larger of the two numbers."""
+def _ranks(ws: Workspace, model: str, statuses: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What each rank of identification asks for, and `at_best`: the answer if every image that was withheld were identified.
+
+    `name_controls` has the larger of the two numbers.
+    """
     trials = ws.warehouse.read(f"identification_trials/{model}", COUNTED)
     unread = {e.name: not_read(ws, e) for e in ws.text_encoders(model)}
-    rows = in_both_ranks(trials, ws.subjects(), protocol=ws.protocol, unread=unread)
-    return rows[["encoder", "subject", *RANKS]]
+    subjects = ws.subjects()
+    rows = in_both_ranks(trials, subjects, protocol=ws.protocol, unread=unread)
+    lacking = {s: n for s, own in statuses.items() if (n := withheld_of(own).total)}
+    rows["at_best"] = None
+    if lacking:
+        best = in_both_ranks(trials, subjects, protocol=ws.protocol, unread=unread, withheld=lacking)
+        rows["at_best"] = best["answer"].where(best["subject"].isin(lacking), None)
+    return rows[["encoder", "subject", *RANKS, "at_best"]]
 
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     beside, tests = (ws.warehouse.read(f"{t}/{model}") for t in ("name_controls", "matching_by_subject"))
-    beside = beside.merge(_ranks(ws, model), on=["encoder", "subject"], how="left")
+    statuses = statuses_of(ws, model)
+    beside = beside.merge(_ranks(ws, model, statuses), on=["encoder", "subject"], how="left")
     works, models = ws.warehouse.read("reference_trials"), ws.warehouse.read("model_versions")
     relations = independence(
         models[models["model_version"] == model], encoders_used(ws, model), named=KNOWN_FAMILIES
@@ -335,6 +347,7 @@ def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
             beside[beside["encoder"] == e.name],
             tests[tests["encoder"] == e.name],
             works[works["encoder"] == e.name],
+            statuses,
         )
         tables["verdicts"]["relation"] = str(relations.get(e.name, "unknown"))
         for name, table in tables.items():

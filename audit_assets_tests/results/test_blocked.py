@@ -1,10 +1,13 @@
 """Images that were withheld must not decide against an imitation."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding
+from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding, from_names
+from audit_assets.measurement.name_controls import beside_names
 from audit_assets.publication.words.verdicts import withheld_images
+from audit_assets.results.beside_names import at_best
 from audit_assets.results.blocked import Withheld, identified_but_for, matched_but_for, withheld_of
 from audit_assets.warehouse.images import WITHHELD
 
@@ -12,8 +15,24 @@ A_NO, A_YES = Finding(NO, "1 of 6 shown images are identified.", 0.4), Finding(Y
 NOT_TESTED = Finding(UNTESTED, "No image is shown.", settle="Five shown images.")
 
 
-def name(identified: int, shown: int, needed: float) -> pd.Series:
-    return pd.Series({"identified": identified, "shown": shown, "needed_share": needed})
+def by_the_test(identified: int, fell: int, shown: int, blocked: int, others: list[int]) -> tuple[str, object, str]:
+    """The answer for the shown images, that with every blocked one identified, and that of the audit. ``others``: of ten images of a name each."""
+    everyone = {"labels": 300, "label_kind": "joint", "locale": "en_US", "script": "Latin"}
+    names = pd.DataFrame({"shown": 10, "identified": others, **everyone})
+    row = {
+        "subject": "a",
+        "shown": shown,
+        "identified": identified,
+        "own_label": fell,
+        "margin": 0.1,
+        "stratum": "script Latin",
+    }
+    subject, to_label = pd.DataFrame([row | everyone]), np.array([others])
+    now = beside_names(subject, names, fell=to_label).iloc[0]
+    best = beside_names(at_best(subject, {"a": blocked}), names, fell=to_label)["answer"].iloc[0]
+    found = identified_but_for(from_names(now), best, of("blocked", blocked, shown))
+    assert found is not None
+    return str(now["answer"]), best, found.answer
 
 
 def of(status: str, withheld: int, shown: int) -> Withheld:
@@ -22,18 +41,12 @@ def of(status: str, withheld: int, shown: int) -> Withheld:
 
 @pytest.mark.parametrize("status", WITHHELD)
 @pytest.mark.parametrize(
-    ("identified", "shown", "needed", "blocked", "answer"),
-    [
-        (1, 6, 3, 0, NO),  # nothing is blocked
-        (1, 6, 3, 4, UNTESTED),  # with the four blocked ones, 5 of 10 would be identified, and 5 of 10 pass
-        (0, 6, 3, 1, NO),  # even if the blocked one were identified, 1 of 7 does not pass
-        (0, 6, float("nan"), 4, NO),  # no number of images would pass
-    ],
+    ("best", "blocked", "answer"), [(None, 0, NO), (NO, 4, NO), (UNTESTED, 4, NO), (YES, 4, UNTESTED)]
 )
-def test_a_no_that_the_blocked_images_could_overturn_could_not_be_tested(
-    identified: int, shown: int, needed: float, blocked: int, answer: str, status: str
+def test_a_no_that_the_withheld_images_could_overturn_could_not_be_tested(
+    best: str | None, blocked: int, answer: str, status: str
 ) -> None:
-    found = identified_but_for(A_NO, name(identified, shown, needed), of(status, blocked, shown))
+    found = identified_but_for(A_NO, best, of(status, blocked, 6))
     assert found is not None
     assert found.answer == answer
     assert bool(found.settle) == (answer == UNTESTED)
@@ -41,26 +54,37 @@ def test_a_no_that_the_blocked_images_could_overturn_could_not_be_tested(
 
 
 @pytest.mark.parametrize(
-    ("identified", "fell", "blocked", "answer"),
+    ("identified", "fell", "shown", "blocked", "answer"),
     [
-        (9, 2, 1, NO),  # even with the blocked one, 3 of 11 fall to the label, and 8 of 10 are needed
-        (2, 9, 1, NO),  # so it is with the other rank
-        (9, 7, 5, UNTESTED),  # with the five blocked ones, 14 and 12 of 15, and 3 and 8 of 10 pass
+        (5, 5, 6, 4, UNTESTED),  # 6 of 6 would be needed, and 8 of 10 are enough
+        (3, 3, 6, 4, NO),  # even 7 of 10 are as many as eight names have
+        (9, 2, 10, 1, NO),  # even with the blocked one, 3 of 11 fall to the label
+        (2, 9, 10, 1, NO),  # so it is with the other rank
+        (2, 2, 10, 0, NO),  # nothing is blocked
+        (9, 9, 10, 1, YES),
     ],
 )
-def test_a_no_stands_if_the_blocked_images_could_not_overturn_both_ranks(
-    identified: int, fell: int, blocked: int, answer: str
+def test_a_no_stands_if_the_same_test_would_say_no_with_the_blocked_images_too(
+    identified: int, fell: int, shown: int, blocked: int, answer: str
 ) -> None:
-    needed = {
-        "needed_share": 3 if fell < 9 else 8,
-        "label_fell": fell,
-        "needed_label": 8 if fell < 9 else 3,
-        "needed": 8,
-    }
-    row = pd.concat([name(identified, 10, 0).drop("needed_share"), pd.Series(needed)])
-    found = identified_but_for(A_NO, row, of("blocked", blocked, 10))
-    assert found is not None
-    assert found.answer == answer
+    now, best, found = by_the_test(identified, fell, shown, blocked, [7] * 8 + [1] * 191)
+    assert found == answer
+    assert now == (YES if answer == YES else NO)
+    assert (best == YES) == (answer != NO)
+
+
+def test_no_answer_is_no_where_the_blocked_images_would_make_it_yes() -> None:
+    """A rule of proportion said no here in most cases, because fewer images than the names have need a larger share."""
+    rng = np.random.default_rng(0)
+    overturned = 0
+    for _ in range(20):
+        others = rng.binomial(10, rng.beta(0.5, 8, 199)).tolist()
+        for blocked in (1, 3):
+            for identified in range(10 - blocked + 1):
+                now, best, found = by_the_test(identified, identified, 10 - blocked, blocked, others)
+                assert found == (UNTESTED if now == NO and best == YES else now)
+                overturned += found == UNTESTED and now == NO
+    assert overturned > 10
 
 
 def test_near_copies_are_no_evidence_beside_withheld_images() -> None:
@@ -72,7 +96,7 @@ def test_near_copies_are_no_evidence_beside_withheld_images() -> None:
 
 
 def test_a_yes_stands_whatever_is_withheld() -> None:
-    assert identified_but_for(A_YES, name(6, 6, 3), of("refused", 4, 6)) is A_YES
+    assert identified_but_for(A_YES, YES, of("refused", 4, 6)) is A_YES
     assert matched_but_for(A_YES, of("refused", 9, 1)) is A_YES
 
 
@@ -86,11 +110,11 @@ def test_likeness_is_not_denied_by_a_minority_of_shown_images() -> None:
 
 def test_an_answer_without_images_says_that_they_were_refused() -> None:
     every = of("refused", 10, 0)
-    for found in (identified_but_for(NOT_TESTED, name(0, 0, 3), every), matched_but_for(NOT_TESTED, every)):
+    for found in (identified_but_for(NOT_TESTED, None, every), matched_but_for(NOT_TESTED, every)):
         assert found is not None
         assert found.answer == UNTESTED
         assert found.reason.startswith("The server refused 10 of 10. ")
-    assert identified_but_for(NOT_TESTED, name(0, 0, 3), of("refused", 0, 0)) is NOT_TESTED
+    assert identified_but_for(NOT_TESTED, None, of("refused", 0, 0)) is NOT_TESTED
     assert identified_but_for(None, None, every) is None
 
 
