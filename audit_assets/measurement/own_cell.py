@@ -52,7 +52,8 @@ class Table:
 
     ``similarity`` (rows, columns); ``lengths`` (rows,). ``rows``, ``columns`` (n,): own cells, -1 for an artist without.
     ``kept_rows``, ``kept_columns``: positions in the matrix that was given. ``same_rows``, ``same_columns``: how many rows and
-    columns were left out because an earlier one is the same. ``given_rows``: rows of the matrix that was given.
+    columns were left out because an earlier one is the same. ``same_as_own`` (n,): how many of these columns have the images of the
+    own name. ``given_rows``: rows of the matrix that was given.
     """
 
     similarity: FloatArray
@@ -64,6 +65,7 @@ class Table:
     kept_columns: IntArray
     same_rows: int
     same_columns: int
+    same_as_own: IntArray
     given_rows: int
 
 
@@ -122,13 +124,13 @@ def own_cell(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells) -
 
     Rows and columns that repeat an earlier one count once. An artist is not tested, with the reason, if the own cell does not
     exist, if fewer than ``FEWEST_COLUMNS`` other names or ``FEWEST_ROWS`` other artists remain, if the mean work equals that
-    of the pool, or if the images of the name are equally near to all artists.
+    of the pool, if a name that is nobody's own has the same images as the artist's, or if these are equally near to all artists.
 
     Time and memory grow with rows x columns. Raises ValueError on shapes that do not fit and values that are not finite.
     """
     table = distinct_table(similarity, lengths, own)
     n = len(own.rows)
-    reasons = [why or too_few(table, i) for i, why in enumerate(table.missing)]
+    reasons = [why or too_few(table, i) or not_told_apart(table, i) for i, why in enumerate(table.missing)]
     mine, rank, number = np.full(n, np.nan), np.full(n, np.nan), 0
     if not all(reasons):
         z, flat = z_scores(table)
@@ -207,6 +209,16 @@ def too_few(table: Table, artist: int) -> str:
     return _too_few_rows(table, rows - 1)
 
 
+def not_told_apart(table: Table, artist: int) -> str:
+    """Why images that other names have too say nothing of this name: as one column, they would count once and as the artist's."""
+    if not (same := int(table.same_as_own[artist])):
+        return ""
+    return (
+        f"{same} of the other names {'has' if same == 1 else 'have'} the same images as this name, so the model does not tell them apart. "
+        "Images that the model draws for each name anew would settle it."
+    )
+
+
 def own_row_missing(table: Table) -> str:
     """Why an artist with works has no row in the table: without other artists, every mean of the pool is the artist's own."""
     same = "The mean of the artist's works equals the mean of all artists' works; add works that differ from theirs."
@@ -241,8 +253,8 @@ def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCe
     _check_own(rows, columns, values.shape)
     exists = rows >= 0
     real = length > FLAT
-    first_rows = _first_of_equals(values, np.isin(np.arange(len(values)), rows[exists])) & real
-    first_columns = _first_of_equals(values.T, np.isin(np.arange(values.shape[1]), columns[exists]))
+    first_rows = _first_of_equals(values, np.isin(np.arange(len(values)), rows[exists]))[0] & real
+    first_columns, repeated = _first_of_equals(values.T, np.isin(np.arange(values.shape[1]), columns[exists]))
     kept_rows, kept_columns = np.flatnonzero(first_rows), np.flatnonzero(first_columns)
     # The last place answers for -1, an own cell that does not exist.
     row_of = np.append(np.where(first_rows, np.cumsum(first_rows) - 1, -1), -1)
@@ -259,6 +271,7 @@ def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCe
         kept_columns=kept_columns,
         same_rows=int((real & ~first_rows).sum()),
         same_columns=int((~first_columns).sum()),
+        same_as_own=np.where(exists, np.append(repeated, 0)[columns], 0),
         given_rows=len(values),
     )
 
@@ -276,8 +289,10 @@ def _check_own(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Non
 _FEW = 32
 
 
-def _first_of_equals(values: FloatArray, always: BoolArray) -> BoolArray:
+def _first_of_equals(values: FloatArray, always: BoolArray) -> tuple[BoolArray, IntArray]:
     """Which rows of (n, m) stay if equal ones, up to ``SAME``, count once: those ``always`` kept, else the first of each group.
+
+    Also says of each row how many equal ones are left out.
 
     Equal rows have equal projections, so only neighbours in the order of one projection are compared: first by few values, for few
     rows are equal in these and not in all.
@@ -291,7 +306,8 @@ def _first_of_equals(values: FloatArray, always: BoolArray) -> BoolArray:
     group[order] = np.cumsum(new) - 1
     first = np.zeros(len(order), dtype=np.bool_)
     first[np.unique(group, return_index=True)[1]] = True
-    return always | (first & ~np.isin(group, group[always]))
+    stays = always | (first & ~np.isin(group, group[always]))
+    return stays, np.bincount(group, weights=~stays, minlength=1).astype(np.int64)[group]
 
 
 @dataclass(frozen=True)

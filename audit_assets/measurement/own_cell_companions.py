@@ -20,6 +20,7 @@ from audit_assets.measurement.own_cell import (
     RowEffects,
     Table,
     distinct_table,
+    not_told_apart,
     other_cells,
     own_row_missing,
     z_scores,
@@ -74,13 +75,14 @@ def name_test(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCells, 
     the works are. Columns are scaled because control names that draw nearly the same images would otherwise leave the own name
     the first or the last place.
 
-    An artist is not tested if the own cell does not exist, or with fewer than ``FEWEST_NAMES`` control names or ``FEWEST_ROWS``
-    other artists. Raises ValueError as ``own_cell``, and on control columns outside the matrix or among the own ones.
+    An artist is not tested if the own cell does not exist, if another name has the same images, or with fewer than ``FEWEST_NAMES``
+    control names or ``FEWEST_ROWS`` other artists. Raises ValueError as ``own_cell``, and on control columns outside the matrix or among the own ones.
     """
     table = distinct_table(similarity, lengths, own)
     columns = _controls(controls, np.asarray(similarity).shape[1], own)
     kept = np.flatnonzero(np.isin(table.kept_columns, columns))
     reasons = _reasons(table, len(kept), "control names have images of their own", "control names", FEWEST_NAMES)
+    reasons = [why or not_told_apart(table, i) for i, why in enumerate(reasons)]
     height = len(table.similarity)
     if height - 1 < FEWEST_ROWS:
         reasons = [why or _few_rows(height - 1) for why in reasons]

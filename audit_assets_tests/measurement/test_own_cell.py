@@ -137,8 +137,22 @@ def test_images_that_are_the_same_for_every_name_are_refused_and_counted_once_if
     once = own_cell(some, lengths, own)
     assert once.same_columns[0] == 30
     assert once.p_value[0] == own_cell(values[:, :30], lengths, own).p_value[0]
-    some[:, 50] = values[:, 0]
-    assert own_cell(some, lengths, own).p_value[0] == once.p_value[0]
+
+
+@pytest.mark.parametrize("names", [1, 40])
+def test_images_that_other_names_have_too_are_no_evidence_for_the_artist(names: int) -> None:
+    """They would count once, and as the artist's: of a model that draws the same for most names, the artist near to it would be found."""
+    values = np.random.default_rng(4).normal(size=(21, 60))
+    values[0, 0] += 20
+    own, controls = own_at((0, 0), (1, 59)), np.arange(1, 59)
+    for test in (own_cell(values, np.ones(21), own), name_test(values, np.ones(21), own, controls)):
+        assert test.reason == ("", "")
+        assert test.p_value[0] < 0.05
+    values[:, 1 : 1 + names] = values[:, [0]]
+    for test in (own_cell(values, np.ones(21), own), name_test(values, np.ones(21), own, controls)):
+        assert np.isnan(test.p_value[0])
+        assert test.reason[0].startswith(f"{names} of the other names ha")
+        assert test.reason[1] == ""  # the other artist's images are nobody else's
 
 
 def test_an_audited_artist_who_is_in_the_background_under_another_name_counts_once() -> None:
