@@ -197,7 +197,9 @@ def of_tables(works: Works, images: pd.DataFrame, subjects: pd.DataFrame) -> Mat
     alike = pixels_alike([pictures[work] for work in near], [made_pictures[output[work]] for work in near])
     output[near[alike < PIXELS]] = -1
     _add_copies(output, works.rows, images)
-    weights = np.where(output >= 0, 0.0, weights_of(copies, works.artist))
+    # A copy of a work that may be the model's own is that work: with a part of its weight, it would count half.
+    suspected = np.isin(copies.group, copies.group[output >= 0])
+    weights = np.where(suspected, 0.0, weights_of(copies, works.artist))
     in_pool = {s: i for i, s in enumerate(works.pool)}
     named = columns.loc[columns["kind"].isin(TESTED), "subject"].astype(str)
     tested = [s for s in named if s in in_pool]

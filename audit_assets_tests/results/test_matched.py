@@ -127,9 +127,23 @@ def test_a_work_that_is_an_image_of_the_model_does_not_count(tables: tuple[Works
     one = found(works, images, subjects)
     assert one.weights[3] == 0
     assert one.model_output[3] == 2
+    assert (one.weights > 0).sum() == len(one.weights) - 1
     for work in range(6):  # all of the artist's works are the model's
         made_by_the_model(works, work, images, work)
     assert found(works, images, subjects).own.missing[0] == "The artist has no works that count; add works."
+
+
+def test_a_copy_of_a_work_that_is_an_image_of_the_model_does_not_count_either(
+    tables: tuple[Works, pd.DataFrame, pd.DataFrame],
+) -> None:
+    works, images, subjects = tables
+    works.embeddings[1] = works.embeddings[
+        0
+    ]  # two photographs of one work; the model's image is near to the first alone
+    put(works.rows, 1, "picture", cell(works.rows, 0, "picture"))
+    assert found(works, images, subjects).weights[:2].tolist() == [0.5, 0.5]
+    put(images, 0, "copy_of", "work 0")
+    assert found(works, images, subjects).weights[:3].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_an_artist_whose_every_image_is_blank_has_no_own_cell_and_the_others_have(
