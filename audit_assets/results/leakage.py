@@ -1,12 +1,15 @@
 """Make the rows of unprompted leakage: whose images a model makes if no artist is asked for, or an invented name."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
 from audit_assets.config import UNPROMPTED, EncoderEntry
-from audit_assets.measurement.answers import UNTESTED
+from audit_assets.measurement.answers import UNTESTED, Finding
 from audit_assets.measurement.leakage import leak
-from audit_assets.results.label_sets import label_embeddings, label_sets
+from audit_assets.measurement.name_controls import UNREAD
+from audit_assets.results.label_sets import label_embeddings, label_sets, not_read
 from audit_assets.results.recipe import works_of
 from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.database import columns
@@ -27,17 +30,17 @@ def leakage_rows(
     subjects = ws.subjects()
     headline = ws.warehouse.read(f"identification_trials/{model}")
     invented = _invented(headline[headline["encoder"] == encoder.name], subjects)
-    habits = _of_works(ws, encoder)
-    tables = [_of_prompts(invented, subjects, habits).assign(asked_for=INVENTED, prompt=None)]
+    habits, unread = _of_works(ws, encoder), not_read(ws, encoder)
+    tables = [_of_prompts(invented, subjects, habits, unread).assign(asked_for=INVENTED, prompt=None)]
     arms = [arm.name for arm in ws.protocol.arms if arm.way == UNPROMPTED]
     unprompted = trials.merge(
         rows[["arm", "subject", "template", "trial", "prompt"]], on=["arm", "subject", "template", "trial"]
     )
     for prompt in [p for a in ws.protocol.arms if a.name in arms for p in a.templates]:
         own = unprompted[unprompted["arm"].isin(arms) & (unprompted["prompt"] == prompt)]
-        tables.append(_of_prompts(own, subjects, habits).assign(asked_for=NO_NAME, prompt=prompt))
+        tables.append(_of_prompts(own, subjects, habits, unread).assign(asked_for=NO_NAME, prompt=prompt))
     if not arms:
-        nothing = _of_prompts(unprompted.iloc[:0], subjects, habits)
+        nothing = _of_prompts(unprompted.iloc[:0], subjects, habits, unread)
         tables.append(
             nothing.assign(
                 asked_for=NO_NAME,
@@ -93,8 +96,13 @@ def taken_for(works: pd.DataFrame, labels: pd.DataFrame, subjects: pd.DataFrame)
     return found
 
 
-def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: Habits) -> pd.DataFrame:
-    """One row per tested subject: the images of these prompts that fall to it. ``images`` has subject, template and predicted_label."""
+def _of_prompts(
+    images: pd.DataFrame, subjects: pd.DataFrame, habits: Habits, unread: Collection[str] = ()
+) -> pd.DataFrame:
+    """One row per tested subject: the images of these prompts that fall to it. ``images`` has subject, template and predicted_label.
+
+    ``unread``: names of which the encoder reads no word. Their labels are the template without a name, so they are neither tested nor controls.
+    """
     names = label_sets(subjects)["joint"]
     place = {name: i for i, name in enumerate(names)}
     shown = images[images["predicted_label"].notna()]
@@ -109,19 +117,20 @@ def _of_prompts(images: pd.DataFrame, subjects: pd.DataFrame, habits: Habits) ->
     own = np.array([at.get(name, -1) for name in names], dtype=np.int64)
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     invented = set(subjects.loc[(subjects["kind"] == "random_name") & ~shares, "subject"])
-    controls = [place[name] for name in names if name in invented]
+    controls = [place[name] for name in names if name in invented and name not in unread]
     lines = []
     for subject, kind in zip(subjects["subject"].astype(str), subjects["kind"].astype(str), strict=True):
         if kind not in TESTED:
             continue
         works = habits.get(subject, ([], []))
         one = leak(fell, total, own, place[subject], controls, works=works)
+        finding = Finding(UNTESTED, UNREAD[0], settle=UNREAD[1]) if subject in unread else one.finding
         lines.append(
             {
                 "subject": subject, "kind": kind, "images": one.images, "fell": one.fell, "share": one.share, "low": one.low,
                 "high": one.high, "expected": one.expected, "controls": one.controls, "reaching": one.reaching, "p_value": one.p_value,
-                "p_floor": 1 / (1 + one.controls), "level": one.level, "works_share": sum(works[0]) / sum(works[1]) if sum(works[1]) else np.nan, "answer": one.finding.answer,
-                "reason": one.finding.reason, "settle": one.finding.settle,
+                "p_floor": 1 / (1 + one.controls), "level": one.level, "works_share": sum(works[0]) / sum(works[1]) if sum(works[1]) else np.nan, "answer": finding.answer,
+                "reason": finding.reason, "settle": finding.settle,
             }
         )  # fmt: skip
     wanted = [

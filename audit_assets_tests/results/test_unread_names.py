@@ -72,6 +72,17 @@ def test_an_arm_that_asks_for_the_name_has_no_answer_by_the_name(read: Workspace
     assert (found.loc["artist-1", "answer"], found.loc["artist-1", "controls"]) == ("yes", 60)
 
 
+def test_house_style_is_not_told_of_a_name_that_is_not_read_nor_by_such_names(
+    read: Workspace, not_read: Workspace
+) -> None:
+    for ws, controls in ((read, 80), (not_read, 60)):
+        found = rows(ws, "unprompted_leakage")
+        found = found[found["asked_for"] == "invented names"]
+        assert set(found.loc["artist-1", ["controls"]]) == {controls}
+        assert (found.loc["artist-0", "reason"] == UNREAD[0]) == (ws is not_read)
+    assert found.loc["artist-0", "answer"] == "could not be tested"
+
+
 def test_the_answer_is_found_again_from_the_tables(not_read: Workspace) -> None:
     assert recomputed(not_read, IDENTIFICATION, MODELS[0]) == []
 
