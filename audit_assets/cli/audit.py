@@ -155,7 +155,7 @@ def status(config: Config = DEFAULT) -> None:
     console.print(f"runs       {found.running or 'none'} of the command line at work")
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.subjects.items())
     console.print(f"subjects   {kinds or 'not chosen yet'}", markup=False)
-    console.print(f"real works {found.works} artists with a folder of works")
+    console.print(f"real works of {found.works} artists, each with a folder of works")
     console.print(f"missing    {', '.join(found.missing) or 'nothing that an audit has once'}", markup=False)
     table = Table("model version", "state", "images", "embeddings", "results", "report")
     for one in found.versions:

@@ -36,11 +36,6 @@ YES: Answer = "yes"
 NO: Answer = "no"
 UNTESTED: Answer = "could not be tested"
 ANSWERS: tuple[Answer, ...] = (YES, NO, UNTESTED)
-QUESTIONS = (
-    "Does the name steer the model?",
-    "Towards this artist's works?",
-    "Could this audit have seen it?",
-)
 
 
 @dataclass(frozen=True)

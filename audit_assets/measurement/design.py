@@ -222,10 +222,6 @@ def _artists(number: int) -> str:
     return f"{number:,} artist{'' if number == 1 else 's'}"
 
 
-def _first_upper(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
 def _of(design: Design, stratum: str, artists: int) -> str:
     """Which artists a question is about, if an audit has several strata."""
     return "" if len(design.strata) == 1 else f" ({_artists(artists)} of {stratum})"
@@ -264,8 +260,8 @@ def _steers_in(design: Design, asked: str, name: str, stratum: Stratum) -> State
     who = "This artist" if design.artists == 1 else "An artist"
     return Statement(
         asked, YES,
-        f"{who} passes if {reach} of {stratum.compared} ({name}) reaches the same share of {design.images} images; a name without "
-        f"training images passes in {100 * level:.2g} % at most.{chance}",
+        f"{who} passes if {reach} of {stratum.compared} ({name}) reaches the same share of {design.images} images, and the images of "
+        f"{reach} fall to the artist's label as often; a name without training images passes in {100 * level:.2g} % at most.{chance}",
     )  # fmt: skip
 
 

@@ -55,8 +55,17 @@ def test_a_design_that_was_not_simulated_and_a_test_that_did_not_run_say_so() ->
     assert "5 other artists" in few[3]
     nothing = one(names=None, level=None, by_own_cell=0, reassigned=None, works=None, images=None)
     assert words.wrongly_found(nothing).rows == []
+    assert words.missed(nothing).rows == []
     alone = words.wrongly_found(one(by_own_cell=0, by_name_test=1)).rows
     assert any("name test" in row[0] for row in alone)
+
+
+def test_the_largest_level_of_any_artist_stands_beside_the_step_and_this_audits_own_numbers_beside_the_simulated() -> (
+    None
+):
+    several = one(names=Range(60, 199, 199), level=1 / 61, others=2, by_own_cell=0, by_name_test=10)
+    assert words.wrongly_found(several).rows[0][2] == "at most 1.6 %"
+    assert words.missed(several).rows[0][:3] == ("other artists with works", "2", "0")
 
 
 def test_the_power_of_one_artist_is_not_promised_to_a_list() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import matplotlib as mpl
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from audit_assets.errors import InputError
+from audit_assets.publication.pages import report
 from audit_assets.publication.pages.report import write_report
 from audit_assets.publication.queries.model import ModelResults
 from audit_assets.publication.words.headline import paper_comparison
@@ -145,7 +147,7 @@ def test_the_page_says_what_it_does_not_prove(page: Path) -> None:
     "own", [{}, {"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 30, "text.color": "red"}]
 )
 def test_the_same_database_gives_the_same_bytes_whatever_a_matplotlibrc_says(
-    page: Path, database: Path, tmp_path: Path, shared_load: Load, own: dict[str, str | float]
+    page: Path, database: Path, tmp_path: Path, shared_load: Load, own: dict[Any, Any]
 ) -> None:
     with mpl.rc_context(own):
         again = write_report(database, MODELS[0], shared_load, tmp_path)
@@ -302,3 +304,15 @@ def test_a_report_names_the_words_that_a_model_was_asked_by_if_they_are_not_the_
         assert other_words(ModelResults(connection, "p", "m", "clip"))[20:] == [
             "and 11 more artists by other words than their names"
         ]
+
+
+def test_artists_without_works_are_counted_by_what_can_be_said_of_them(database: Path) -> None:
+    above = {"subject": "ada", "verdict": "identified above controls", "because": "The name passes."}
+    said = report._of_one_artist([above], {"subject": "ada", "name": "Ada"})
+    assert "The name Ada steers the model. There are no works" in said
+    with duckdb.connect(str(database), read_only=True) as connection:
+        results = ModelResults(connection, "paper_2023", MODELS[0], "clip")
+        mixed = report._summary(results, [above, above, {"verdict": "imitated"}], None)
+        assert "0 are not auditable, and 2 are identified above controls, without works" in mixed
+        assert "none has a verdict yet" not in report._summary(results, [above], None)
+        assert "none has a verdict yet" in report._summary(results, [{"verdict": "not measured"}], None)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from audit_assets.publication.words import argument
+from audit_assets.publication.words.copies import text
 from audit_assets.publication.words.numbers import one_in
-from audit_assets.publication.words.verdicts import sentences, three_answers
+from audit_assets.publication.words.verdicts import sentences, three_answers, withheld_images
 
 ROW: dict[str, Any] = {
     "model_version": "sd", "encoder": "clip", "verdict": "imitated", "because": "The name steers the model, towards this artist's works.",
@@ -108,3 +111,43 @@ def test_a_name_that_turns_the_line_turns_no_more_than_itself() -> None:
 )
 def test_a_small_probability_is_said_as_one_in_many(p: float, words: str) -> None:
     assert one_in(p) == words
+
+
+PROMPT = "Artwork from Ada Brandvold"
+
+
+def images(*rows: tuple[int, str | None, int | None, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["template", "prompt", "seed", "status"])
+
+
+def test_a_model_was_asked_for_what_was_asked_and_not_for_what_was_never_supplied() -> None:
+    drawn = argument.asked(images((0, PROMPT, 7, "ok"), (0, PROMPT, 8, "blank")), "Ada Brandvold", "one")
+    assert "was asked 2 times with the words" in drawn[0]
+    assert "fixed before the audit" in drawn[1]
+    absent = [(0, None, None, "not_supplied")] * 6
+    supplied = images((0, PROMPT, 7, "ok"), (0, PROMPT, 7, "ok"), (0, None, None, "ok"), *absent)
+    found = argument.asked(supplied, "Ada Brandvold", "one", supplied=True)
+    assert "was asked 2 times" in found[0]
+    assert "for 1 image is not known" in found[1]
+    assert not any("6" in sentence or "fixed before" in sentence for sentence in found)
+    (none,) = argument.asked(images(*absent), "Ada Brandvold", "one")
+    assert "was not asked" in none
+
+
+def test_one_image_of_a_kind_has_words_for_one() -> None:
+    rows = images((0, PROMPT, 1, "ok"), (0, PROMPT, 2, "blank"), (0, PROMPT, 3, "copy"), (0, PROMPT, 4, "refused"))
+    said = argument.came(rows)
+    assert all(one in said for one in ("1 shows", "1 is blank", "1 repeats", "1 was withheld"))
+    assert withheld_images(rows["status"].tolist())[-1].startswith("It shows nothing")
+    assert withheld_images(["ok", "refused", "refused"])[-1].startswith("They show nothing")
+    assert text(1, 1, 1).startswith("1 image was")
+
+
+@pytest.mark.parametrize(
+    ("by_names_alone", "than"), [(True, "images of other names do"), (False, "works of other artists")]
+)
+def test_the_second_answer_of_all_artists_says_what_the_images_were_compared_with(
+    by_names_alone: bool, than: str
+) -> None:
+    ((_, _, said),) = argument.counted_answers(["towards"] * 2, ["yes", "no"], by_names_alone=by_names_alone)
+    assert f"{than}: yes for 1 of 2 artists, no for 1" in said

@@ -1,6 +1,7 @@
 """What pages say of two versions if one of them withheld most images of some artists."""
 
 import duckdb
+import pandas as pd
 import pytest
 
 from audit_assets.publication.queries import across_models
@@ -38,4 +39,22 @@ def test_artists_who_could_not_be_compared_are_counted_and_listed_with_the_reaso
     assert f"for {OPTED_OUT} it could not be compared" in said
     (group,) = version_tables.groups(across_models.groups(database, "one"))
     assert "it could not be tested" in group
-    assert f"{OPTED_OUT} artists who opted out and 0 artists who did not opt out could not be compared" in group
+    assert f"{OPTED_OUT} artists who opted out could not be compared" in group
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (0.0004, "of the 2 artists who opted out did not change beside that of the 1 artist who did not"),
+        (-0.2, "fell by 20.0 points"),
+    ],
+)
+def test_a_change_that_rounds_to_nothing_is_no_fall(difference: float, said: str) -> None:
+    row = {
+        "model_version": "v1", "later_version": "v2", "encoder": "e", "declared_group": "opted_out", "artists": 2, "others": 1,
+        "p_value": 0.5, "difference": difference, "low": -0.3, "high": 0.3, "not_compared": 0, "others_not_compared": 1,
+        "reason": "", "settle": "", "moved": False,
+    }  # fmt: skip
+    (group,) = version_tables.groups(pd.DataFrame([{**row, "measure": m} for m in ("share", "log_odds")]))
+    assert said in group
+    assert "1 artist who did not opt out could not be compared" in group

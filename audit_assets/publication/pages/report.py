@@ -144,15 +144,16 @@ def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str
     """The verdicts by one encoder in one or two sentences."""
     if one is not None:
         return _of_one_artist(artists, one)
-    words = ("imitated", "not shown to be imitated", "not auditable")
+    words = ("imitated", "not shown to be imitated", "not auditable", "identified above controls")
     found = {word: sum(row["verdict"] == word for row in artists) for word in words}
     if not sum(found.values()):
         return f"Of {counted(len(artists), 'artist')}, none has a verdict yet."
-    imitated, not_shown, not_auditable = found.values()
+    imitated, not_shown, not_auditable, above = found.values()
+    without = f", and {above} {_are(above)} identified above controls, without works to compare with" if above else ""
     at_least = headline.roster_sentence(matching.roster(results))
     return (f"{at_least} " if at_least else "") + (
         f"Of {counted(len(artists), 'artist')}, the encoder finds {imitated} imitated by name under this protocol; {not_shown} {_are(not_shown)} not shown to be imitated, "
-        f"and {not_auditable} {_are(not_auditable)} not auditable."
+        f"{'' if above else 'and '}{not_auditable} {_are(not_auditable)} not auditable{without}."
     )
 
 
@@ -171,7 +172,9 @@ def _three(results: ModelResults, one: dict[str, str] | None) -> list[tuple[str,
             own[0][0], own[1], one["name"], read.alpha(results.connection, results.protocol)
         )
     found = results.answers()
-    return argument.counted_answers(found["question"].tolist(), found["answer"].tolist())
+    return argument.counted_answers(
+        found["question"].tolist(), found["answer"].tolist(), by_names_alone=_by_names_alone(results)
+    )
 
 
 def _of_one_artist(artists: list[dict[str, Any]], one: dict[str, str]) -> str:
@@ -184,6 +187,7 @@ def _of_one_artist(artists: list[dict[str, Any]], one: dict[str, str]) -> str:
         "imitated": f"{name} is imitated by name under this protocol.",
         "not shown to be imitated": f"{name} is not shown to be imitated by name under this protocol.",
         "not auditable": f"This audit cannot say whether {name} is imitated by name.",
+        "identified above controls": f"The name {name} steers the model. There are no works to compare the images with.",
     }
     return f"{words[row['verdict']]} {row['because']}"
 

@@ -40,11 +40,17 @@ def three_sentences(row: Row, answers: Sequence[Row], name: str, alpha: float) -
     ]
 
 
-def counted_answers(questions: Sequence[str], answers: Sequence[str]) -> list[tuple[str, str, str]]:
-    """(question, '', sentence): of how many artists each answer is true. A question that was asked of nobody is left out."""
+def counted_answers(
+    questions: Sequence[str], answers: Sequence[str], *, by_names_alone: bool = False
+) -> list[tuple[str, str, str]]:
+    """(question, '', sentence): of how many artists each answer is true. A question that was asked of nobody is left out.
+
+    ``by_names_alone``: every artist is compared with control names alone.
+    """
+    others = _OTHERS_ALONE if by_names_alone else _OTHERS
     meaning = {
         "steers": "The encoder recognised the name more often in its images than invented names of the same origin in theirs",
-        "towards": "The images lie nearer to the artist's works than images of other names lie to works of other artists",
+        "towards": f"The images lie nearer to the artist's works than {others}",
         "seen": "With half of the artist's real works in place of the images, the audit called the artist imitated in more than half of the trials",
     }
     told = []
@@ -62,6 +68,10 @@ def counted_answers(questions: Sequence[str], answers: Sequence[str]) -> list[tu
                 )
             )
     return told
+
+
+_OTHERS = "images of other names lie to works of other artists"
+_OTHERS_ALONE = "images of other names do"
 
 
 def _answered(answer: Row | None, row: Row, name: str, alpha: float, words: Any, key: str) -> tuple[str, str]:
@@ -120,11 +130,7 @@ def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
     if q is not None:
         limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q)}), and answers yes if q is at most {alpha:g}."
     # The name test alone needs no other artist, and often no other artist has works.
-    others = (
-        "images of other names do"
-        if row["test"] == "name_test"
-        else "images of other names lie to works of other artists"
-    )
+    others = _OTHERS_ALONE if row["test"] == "name_test" else _OTHERS
     compared = {
         YES: f"The images lie nearer to the works of {name} than {others}.",
         NO: f"The images do not lie clearly nearer to the works of {name} than {others}.",
@@ -145,17 +151,27 @@ def could_see(answer: Row, row: Row, name: str, alpha: float) -> str:
     )
 
 
-def asked(images: pd.DataFrame, name: str, model: str) -> list[str]:
-    """What was asked. ``images``: rows of `imitations` of one version and artist."""
+def asked(images: pd.DataFrame, name: str, model: str, *, supplied: bool = False) -> list[str]:
+    """What was asked. ``images``: rows of `imitations` of one version and artist. ``supplied``: people drew them elsewhere.
+
+    An image that was not supplied was not asked for, as far as the audit knows.
+    """
+    images = images[images["status"] != "not_supplied"]
     named, described = images[images["template"] >= 0], images[images["template"] < 0]
     name, model = isolated(name), isolated(model)
     said = []
     for prompt, rows in named.groupby("prompt", sort=False, dropna=False):
-        words = "an unknown prompt" if pd.isna(prompt) else f"the words “{isolated(str(prompt))}”"
-        said.append(f"{model} was asked {_times(len(rows))} with {words} and nothing else.")
+        if pd.isna(prompt):
+            said.append(f"With which words {model} was asked for {counted(len(rows), 'image')} is not known.")
+        else:
+            said.append(
+                f"{model} was asked {_times(len(rows))} with the words “{isolated(str(prompt))}” and nothing else."
+            )
     if len(described):
         said.append(f"It was asked {_times(len(described))} in other words, which decide nothing here.")
-    if named["seed"].notna().any():
+    if supplied and said:
+        said.append("These images were supplied: the audit has words and seeds from those who drew them.")
+    elif named["seed"].notna().any():
         said.append(
             "Each time it began from another random number (seed), which was fixed before the audit. The appendix names it."
         )
@@ -170,16 +186,16 @@ def came(images: pd.DataFrame) -> str:
     """What came: counts by the state of an image, of prompts that name the artist."""
     states = Counter(images.loc[images["template"] >= 0, "status"].astype(str))
     words = {
-        "ok": "show something",
-        "blank": "are blank",
-        "not_supplied": "were not supplied",
-        "copy": "repeat another image and count once",
-        **dict.fromkeys(WITHHELD, "were withheld"),
+        "ok": ("shows something", "show something"),
+        "blank": ("is blank", "are blank"),
+        "not_supplied": ("was not supplied", "were not supplied"),
+        "copy": ("repeats another image and counts once", "repeat another image and count once"),
+        **dict.fromkeys(WITHHELD, ("was withheld", "were withheld")),
     }
-    told: Counter[str] = Counter()
+    told: Counter[tuple[str, str]] = Counter()
     for status, number in states.items():
-        told[words.get(status, f"have the state “{status}”")] += number
-    parts = [f"{number} {words}" for words, number in told.items()]
+        told[words.get(status, (f"has the state “{status}”", f"have the state “{status}”"))] += number
+    parts = [f"{number} {one if number == 1 else many}" for (one, many), number in told.items()]
     return f"Of {counted(sum(states.values()), 'image')} that the audit asked for, {'; '.join(parts)}." if parts else ""
 
 

@@ -20,7 +20,7 @@ def text(images: int, with_text: int, naming: int) -> str:
     if not images:
         return f"{TEXT_NOT_LOOKED_FOR} Set `text_in_images: true` in the audit file, with the extra `ocr`."
     said = (
-        f"{counted(images, 'image')} were searched for text. Text was read in {with_text}, and in {naming} it names the artist or the control name that the image "
+        f"{counted(images, 'image')} {'was' if images == 1 else 'were'} searched for text. Text was read in {with_text}, and in {naming} it names the artist or the control name that the image "
         "was made for."
     )
     blurred = " With all of it blurred, the verdicts are those of the setting “text in images blurred” below “What the result depends on”."

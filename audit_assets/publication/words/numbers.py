@@ -12,7 +12,6 @@ import pandas as pd
 from audit_assets.measurement.intervals import exact_binomial
 
 NOT_MEASURED = "not measured"
-"""The quantile of the standard normal distribution for 95 % intervals."""
 
 LABEL_SETS = {
     "criteria": "the artists of the roster",

@@ -38,12 +38,11 @@ def wrongly_found(design: Design) -> Table:
     """How often each step says yes though nothing is there."""
     rows: list[tuple[str, str, str, str]] = []
     if design.names is not None and design.level is not None:
-        exact = int(design.level * (1 + design.names.usual) + 1e-9) / (1 + design.names.usual)
         rows.append(
             (
                 "The name steers the model",
                 f"{design.names} control names",
-                f"at most {percent(exact)}",
+                f"at most {percent(design.level)}",
                 "computed: an unknown name takes each place among the control names with equal probability",
             )
         )
@@ -111,17 +110,19 @@ def missed(design: Design) -> Table:
     """How often an imitation of a given strength is found. Each row changes one number of the simulated design."""
     found = simulated()
     rows: list[tuple[str, ...]] = []
+    alone = design.by_own_cell == 0
 
-    def add(study: str, what: str, unit: str, wanted: int | None) -> None:
+    def add(study: str, what: str, unit: str, wanted: int | None, *, simulated: int | None = None) -> None:
         own = found[(found["study"] == study) & (found["figure"] == "found")]
         cases = [c for c in own["case"].unique() if (not unit and c.isdigit()) or (unit and c.endswith(f" {unit}"))]
-        if wanted is None or not cases:
+        if wanted is None or not cases or not (design.by_own_cell or design.by_name_test):
             return
-        case = nearest(cases, wanted)
+        case = nearest(cases, wanted if simulated is None else simulated)
         rates = own[own["case"] == case].set_index("test").to_dict("index")
         rows.append((what, str(wanted), case, *(_rate(rates[e]) if e in rates else "not simulated" for e in EFFECTS)))
 
-    add("one artist", "other artists with works", "", design.others if design.by_own_cell else 0)
+    # With too few other artists, the name test decides, which is simulated without any.
+    add("one artist", "other artists with works", "", design.others, simulated=0 if alone else None)
     add("sizes", "works of the artist", "works", design.works.usual if design.works else None)
     add("sizes", "control names", "names", design.names.usual if design.names else None)
     add("sizes", "images per name", "images", design.images.usual if design.images else None)

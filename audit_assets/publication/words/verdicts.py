@@ -115,7 +115,8 @@ def withheld_images(statuses: Sequence[str]) -> list[str]:
     if "ok" not in statuses:
         rest = "Whether the model can imitate this artist could not be tested. This is no sign that it cannot."
     else:
-        rest = "They show nothing, and the answers rest on the other images."
+        one = sum(statuses.count(status) for status in of) == 1
+        rest = f"{'It shows' if one else 'They show'} nothing, and the answers rest on the other images."
     return [*(said[status].format(share) for status, share in of.items()), rest]
 
 

@@ -114,14 +114,14 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
     who, others = GROUPS.get(row["declared_group"], (f"of the group “{row['declared_group']}”", "the other artists"))
     between = f"From {row['model_version']} to {row['later_version']}, according to {row['encoder']}"
     p, effect = known(row["p_value"]), known(row["difference"])
-    artists, rest = counted(row["artists"], "artist"), f"{row['others']:.0f} {others}"
+    artists, rest = counted(row["artists"], "artist"), _others(row["others"], others)
     unknown = _not_compared(row, who, others)
     if p is None or effect is None:
         return f"{between}: it could not be tested whether the artists {who} moved further than the {others}. {row['reason']} {row['settle']}{unknown}".strip()
     low, high = known(row["low"]), known(row["high"])
     interval = "" if low is None or high is None else f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f} points"
     effects = (
-        f"{between}: the mean share of identified images of the {artists} {who} {'rose' if effect > 0 else 'fell'} by {100 * abs(effect):.1f} points compared with that of the "
+        f"{between}: the mean share of identified images of the {artists} {who} {_moved(effect)} that of the "
         f"{rest} (difference in differences{interval}; p = {p_text(p)}, in log odds p = {p_text(known(odds['p_value']))}, by permuting artists).{unknown}"
     )
     if true(row["moved"]):
@@ -132,13 +132,26 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
     return f"{effects} This does not show that the artists {who} moved differently from the others, and it does not prove that they did not."
 
 
+def _moved(effect: float) -> str:
+    points = f"{100 * abs(effect):.1f}"
+    if points == "0.0":
+        return "did not change beside"
+    return f"{'rose' if effect > 0 else 'fell'} by {points} points compared with"
+
+
+def _others(number: float, others: str) -> str:
+    """'1 artist who did not opt out', '2 artists who did not opt out'."""
+    return f"{number:.0f} {others.replace('artists', 'artist', 1) if number == 1 else others}"
+
+
 def _not_compared(row: Mapping[Any, Any], who: str, others: str) -> str:
     """A sentence that starts with a space; empty if all artists could be compared."""
     of_group, of_others = (int(known(row[column]) or 0) for column in ("not_compared", "others_not_compared"))
     if not of_group + of_others:
         return ""
+    whose = [f"{counted(of_group, 'artist')} {who}"] * bool(of_group) + [_others(of_others, others)] * bool(of_others)
     return (
-        f" {counted(of_group, 'artist')} {who} and {of_others} {others} could not be compared, because too few of their images show something in one "
+        f" {' and '.join(whose)} could not be compared, because too few of their images show something in one "
         "of the versions. Images that a version withholds are no evidence that it cannot imitate."
     )
 
