@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -25,8 +24,9 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 
 from audit_assets.errors import InputError
 from audit_assets.roster.caption_columns import COLUMN_NAMES, SCORES, Columns, find_columns, required
+from audit_assets.roster.caption_quotes import check_lines, end_row, still_open, without_end
 from audit_assets.untrusted.parquet import check_declared, rows_within
-from audit_assets.untrusted.text_files import COMPRESSIONS, as_utf8
+from audit_assets.untrusted.text_files import COMPRESSIONS, as_utf8, followed_by
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 # A row must fit in a block, and captions of 1 MB occur.
@@ -189,44 +189,33 @@ def text_batches(
     if header.delimiter is None:  # JSON lines hold identities of any types
         wanted = [name for name in wanted if name != "identity"]
     ours = columns.only(wanted) or {"any": header.names[0]}
-    swallowed, start = _row_within_a_cell(shard, header, columns), 0
+    read = _csv_blocks if shard.format == "csv" else _blocks  # in a TSV, a quote is part of the text
     with _text(shard) as stream:
-        for block in _blocks(stream, shard, header, ours):
+        for block in read(stream, shard, header, ours):
             arrays = [block.column(name) for name in ours.values()]
             named = pa.RecordBatch.from_arrays(arrays, names=list(ours))
-            if swallowed is not None:
-                _check_quotes(shard, swallowed, named, start)
-            start += named.num_rows
             for offset in range(0, named.num_rows, batch_rows):
                 yield named.slice(offset, batch_rows)
 
 
-def _row_within_a_cell(shard: Shard, header: Header, columns: Columns) -> str | None:
-    """A pattern for a line of a cell that has the columns of the file, with an address at the place of the address.
-
-    None for a file whose cells have one line each, or that has no addresses.
-    """
-    if shard.format != "csv" or header.delimiter is None or "url" not in columns.ours:
-        return None
-    place, mark = header.names.index(columns.ours["url"]), re.escape(header.delimiter)
-    after = len(header.names) - 1 - place
-    return rf'[\r\n](?:[^\r\n]*{mark}){{{place}}}"?(?i:https?)://[^\r\n]*(?:{mark}[^\r\n]*){{{after}}}'
-
-
-def _check_quotes(shard: Shard, swallowed: str, batch: pa.RecordBatch, start: int) -> None:
-    """InputError if a cell holds further rows: a quote begins it that no quote ends, so that the rows up to the next quote are lost."""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if not pa.types.is_string(column.type):
-            continue
-        cells = column.view(pa.binary())
-        if not pc.any(pc.match_substring(cells, b"\n")).as_py():
-            continue
-        if (found := pc.index(pc.match_substring_regex(cells, swallowed), True).as_py()) >= 0:
-            cell = cells[found].as_py()[:60].decode("utf-8", "replace")
-            raise InputError(
-                f"{shard.url}, column {name}, row {start + found}: one cell holds further rows ({cell!r}...), because a quote begins it that "
-                "no quote ends; double each quote within a cell and put quotes around it, or save the file as parquet."
-            )
+def _csv_blocks(
+    stream: io.BufferedReader, shard: Shard, header: Header, ours: Mapping[str, str]
+) -> Iterator[pa.RecordBatch]:
+    """`_blocks` with every column of the file. InputError if a quote begins a cell that no quote ends."""
+    assert header.delimiter is not None
+    others = [name for name in header.names if header.names.count(name) == 1 and name not in ours.values()]
+    everything = {**ours, **{f"the file's {name}": name for name in others}}
+    texts = [name for own, name in everything.items() if own not in SCORES]
+    stream = followed_by(stream, b"\n" + end_row(header.names, header.delimiter, texts)) if texts else stream
+    start, ended = 0, not texts
+    for block in _blocks(stream, shard, header, everything):
+        rows, ended = without_end(block, texts[0]) if texts else (block, True)
+        if "url" in ours:
+            check_lines(shard.url, header.names, header.delimiter, ours["url"], rows, start)
+        start += rows.num_rows
+        yield rows
+    if not ended:
+        raise still_open(shard.url, header.names[-1], block, start - 1)
 
 
 def _blocks(

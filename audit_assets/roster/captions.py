@@ -349,11 +349,11 @@ def _readable(shard: Shard) -> Iterator[_Place]:
         raise
     except (pa.ArrowException, OSError, UnicodeError, Bomb) as error:
         what = str(error).strip() or type(error).__name__
-        remedy = (
-            "write all values of a column as text, or all as whole numbers"
-            if shard.format == "jsonl" and re.search(r"Column\(|decimal128|Failed to convert", what)
-            else "fetch or write the file anew"
-        )
+        remedy = "fetch or write the file anew"
+        if shard.format == "jsonl" and re.search(r"Column\(|decimal128|Failed to convert", what):
+            remedy = "write all values of a column as text, or all as whole numbers"
+        if shard.format == "csv" and re.search(r"Expected \d+ columns", what):
+            remedy = "put quotes around a cell that holds a delimiter, a line break or a quote, and double each quote within it"
         raise InputError(
             f"{shard.url}: not readable as {shard.format} after row {place.row} ({what}); {remedy}."
         ) from error

@@ -40,6 +40,12 @@ def as_utf8(file: IO[bytes], compression: str | None, encoding: str | None) -> i
     return io.BufferedReader(_Stream(_recoded(pieces, encoding)), _PIECE)
 
 
+def followed_by(stream: io.BufferedReader, end: bytes) -> io.BufferedReader:
+    """The content of a stream, and `end` behind it."""
+    pieces = itertools.chain(iter(lambda: stream.read(_PIECE), b""), [end])
+    return io.BufferedReader(_Stream(pieces), _PIECE)
+
+
 def _decompressed(file: IO[bytes], compression: str) -> Iterator[bytes]:
     with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression) as stream:
         size = 0

@@ -351,9 +351,61 @@ def test_rows_within_a_quote_that_nothing_ends_are_not_lost(tmp_path: Path, head
     for end in ("", rows('5" print', 1), rows('a "print"', 1)):
         path.write_text(f"{head}\n{rows('x', 2)}{rows(chr(34) + 'Untitled', 1)}{rows('by Ada Example', 9)}{end}")
         open_to_the_end = head == "text,url" and not end  # the address is within the quote too, so that columns lack
-        message = "not readable as csv" if open_to_the_end else "column text, row 2: one cell holds further rows"
+        message = (
+            "(?s)Expected . columns.*double each quote"
+            if open_to_the_end
+            else "column text, row 2: one cell holds further rows"
+        )
         with pytest.raises(InputError, match=message):
             rows_read(path)
+
+
+OPEN_QUOTES: list[tuple[str, str, str]] = [
+    ("file names", "file_name,text\n00199.jpg,a\n00200.jpg,\"The River\n00201.jpg,by Ada\n00202.jpg,b 5\" x\n", "text, row 1: one cell holds"),
+    ("words", "file_name,text\nriver.jpg,\"The River\nlake.jpg,by Ada \"x\"\n", "text, row 0: one cell holds"),
+    ("paths", "url,text\nimg/1.jpg,\"Untitled\nimg/2.jpg,by Ada \"x\"\n", "text, row 0: one cell holds"),
+    ("running numbers", "id,text\n7,a\n8,\"The River\n9,by Ada\n10,b \"x\"\n", "text, row 1: one cell holds"),
+    ("numbers", "id,text\n70000,\"The River\n13000,by Ada \"x\"\n", "text, row 0: one cell holds"),
+    ("hashes", f"md5,text\n{'a1' * 16},\"x\n{'b2' * 16},by \"Ada\"\n", "text, row 0: one cell holds"),
+    ("the row's own end", "text,file_name\n\"Untitled,1.jpg\n\"by Ada\",2.jpg\n", "text, row 0: one cell holds"),
+    ("the next row's start", "id,text,w\n20000,\"Untitled,5\n20001,\"by Ada\",6\n", "text, row 0: one cell holds"),
+    ("a column that is not read", "file_name,text,notes\n1.jpg,a,\"x\n2.jpg,by Ada,y\n3.jpg,c,5\" x\n", "notes, row 0: one cell holds"),
+    ("to the end", "name,text\nriver,a\nlake,\"The River\nhill,by Ada\n", "text, row 1: this cell goes on to the end of the file"),
+    ("no identities", "text\na\n\"The River\nby Ada", "text, row 1: this cell goes on to the end of the file"),
+    ("too few columns", "text,name\na,b\n\"The River,lake\nby Ada,hill\n", "Expected 2 columns.*double each quote"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), [row[1:] for row in OPEN_QUOTES], ids=[row[0] for row in OPEN_QUOTES])
+def test_a_quote_that_nothing_ends_is_found_whatever_tells_rows_apart(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(InputError, match=rf"(?s)a\.csv.*{message}"):
+        texts(tmp_path / "a.csv")
+
+
+def test_a_file_that_ends_within_a_quote_is_refused_before_it_is_scanned(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text\na\n"by Ada\n')
+    with pytest.raises(InputError, match="goes on to the end of the file"):
+        declared_of(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("file_name,text", '{}.jpg,"The River\nby Ada Example, oil\nsee river.jpg"'),
+        ("id,text", '{},"The River\n1984, oil on canvas\n1986, paper"'),
+        ("text,id", '"The River, oil\nby Ada Example\n1984",{}'),
+        ("url,text,notes", 'https://example.org/{}.jpg,"a\n\nb","https://example.org\nhttps://example.com"'),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_captions_of_several_lines_are_read(tmp_path: Path, head: str, row: str, end: str) -> None:
+    rows = [row.format(n) for n in range(1970, 1980)]
+    (tmp_path / "a.csv").write_text("\n".join([head, *rows]) + end, newline="")
+    assert rows_read(tmp_path / "a.csv") == 10
+    assert declared_of(tmp_path / "a.csv").rows == 10
 
 
 BROKEN: list[tuple[str, bytes, str]] = [
