@@ -7,6 +7,7 @@ from pathlib import Path
 
 from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8
+from audit_assets.roster.caption_columns import MISSING
 from audit_assets.roster.name_forms import EMPTY, damage, misread
 from audit_assets.roster.normalise import tokens
 from audit_assets.untrusted.spreadsheet import plain
@@ -20,6 +21,8 @@ COLUMNS = (
     "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
     "indirect_prompt", "locale", "peers", "prompt_name", *OTHER_WAYS,
 )  # fmt: skip
+EMPTY_CELLS = (EMPTY | {*MISSING, *(one.upper() for one in MISSING), "\u2013", "\u2014"}) - {""}
+"""What programs and people write into a cell that is empty, in any column but `name`: a person may be called None or Na."""
 LONGEST_NAME = 200
 _OTHER_SEPARATOR = re.compile(r"[,|/\uff0c\uff1b\u3001\u060c\u061b]")
 """What people write between aliases in place of ';', in any script."""
@@ -79,7 +82,7 @@ class Row:
 
     def items(self, column: str, separator: str) -> list[str]:
         """The texts of a cell that holds several."""
-        return [one.strip() for one in self.text(column).split(separator)]
+        return [self.checked(column, one.strip()) for one in self.text(column).split(separator)]
 
     def checked(self, column: str, cell: str) -> str:
         for character in cell:
@@ -88,7 +91,7 @@ class Row:
                 raise self.error(column, f"control character U+{ord(character):04X}; delete it")
             if unicodedata.category(character) == "Cs":  # a folder's name in another encoding
                 raise self.error(column, f"{in_utf8(cell)!r} is not UTF-8; rename the folder")
-        if column != "name" and cell in EMPTY:
+        if column != "name" and cell in EMPTY_CELLS:
             self.note(column, f"{cell!r} is read as an empty cell")
             return ""
         return cell
@@ -183,6 +186,8 @@ class Row:
 
     def presence(self, column: str) -> str:
         cell = self.text(column)
+        if cell and (not tokens(cell) or cell.casefold() == "unknown"):
+            raise self.error(column, f"{cell!r} does not say whether; write yes, no or the handle, or leave it empty")
         return "" if yes_or_no(cell) is False else cell
 
     def yes_or_no(self, column: str, *, or_address: bool = False) -> bool | None:

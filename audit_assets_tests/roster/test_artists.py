@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
 from audit_assets.errors import InputError
-from audit_assets.roster.artist_rows import COLUMNS
+from audit_assets.roster.artist_rows import COLUMNS, EMPTY_CELLS
 from audit_assets.roster.artists import artists_of, notes_on, read_artists
-from audit_assets.roster.name_forms import EMPTY
 from audit_assets.untrusted.spreadsheet import plain
 from audit_assets.untrusted.tables import clean
 
@@ -178,6 +177,35 @@ def test_what_programs_write_for_an_empty_cell_is_read_as_empty_and_said(tmp_pat
     assert all("is read as an empty cell" in note for note in said)
 
 
+@pytest.mark.parametrize("nothing", ["NA", "na", "none", "NONE", "None", "-", "\u2013", "\u2014", "NULL", "n/a"])
+def test_what_people_and_r_write_for_an_empty_cell_is_read_as_empty_in_every_column_but_the_name(
+    tmp_path: Path, nothing: str
+) -> None:
+    """write.csv of R says NA; a model was asked for "Artwork from NA", and an artist without accounts was on three platforms."""
+    columns = [column for column in COLUMNS if column != "name"]
+    expected = read_artists(written(tmp_path, "name\nAda Example\n"))
+    path = written(tmp_path, f"name,{','.join(columns)}\nAda Example{f',{nothing}' * len(columns)}\n")
+    assert read_artists(path).equals(expected)
+    assert f"{path}, row 2, column prompt_name: {nothing!r} is read as an empty cell." in notes_on(path)
+    assert len(notes_on(path)) == len(columns)
+
+
+def test_a_person_may_be_called_na_and_words_that_only_begin_so_stay(tmp_path: Path) -> None:
+    text = "name,aliases,instagram,prompt_name\nNa,A; NA; Nora,nonesuch,NA style\nBen Sample,Nada,unknown.artist,Na\n"
+    na, ben = read_artists(written(tmp_path, text)).to_dict("records")
+    assert (na["name"], na["aliases"], na["instagram"], na["prompt_name"]) == ("Na", ["A", "Nora"], "nonesuch", "NA style")  # fmt: skip
+    assert (ben["aliases"], ben["instagram"], ben["prompt_name"]) == (["Nada"], "unknown.artist", "Na")
+
+
+@pytest.mark.parametrize("cell", ["?", "...", "unknown", "Unknown"])
+def test_a_platform_that_is_not_known_is_refused(tmp_path: Path, cell: str) -> None:
+    path = written(tmp_path, f"name,artstation\nAda Example,{cell}\n")
+    with pytest.raises(
+        InputError, match=r"artists\.csv, row 2, column artstation: .* does not say whether; write yes, no"
+    ):
+        read_artists(path)
+
+
 cells = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zs", "Zl", "Zp"], include_characters=" "), max_size=12
 )
@@ -185,7 +213,7 @@ cells = st.text(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    sources=st.lists(cells.filter(lambda cell: cell.strip() not in EMPTY), min_size=1, max_size=5),
+    sources=st.lists(cells.filter(lambda cell: cell.strip() not in EMPTY_CELLS), min_size=1, max_size=5),
     dialect=st.sampled_from([csv.excel, csv.unix_dialect]),
     delimiter=st.sampled_from(",;\t|"),
     encoding=st.sampled_from(ENCODINGS),
