@@ -36,6 +36,9 @@ from audit_assets.untrusted.folders import (
     read_manifest,
 )
 
+_MANIFEST_OF_NO_ARTIST = (
+    f"lies in no artist's folder and is not read; put each artist's rows into a {MANIFEST} beside that artist's images"
+)
 Names = Mapping[str, Sequence[str]]
 """The name and the aliases of each subject, the name first."""
 
@@ -205,6 +208,8 @@ def unread_of(place: str, home: Homes, fields: Sequence[str], *, loose: bool = F
         own.append(home.folder)
     else:
         found += [Unread(place, file.name, "this image lies in no artist's folder") for file in here.images]
+        if os.path.isfile(manifest := home.folder / MANIFEST) and not manifest.is_symlink():  # a link is in `here`
+            found.append(Unread(place, MANIFEST, _MANIFEST_OF_NO_ARTIST))
     # A folder in this one is an artist's, or among the strays.
     found += _unread(place, "", here._replace(unread=[(name, why) for name, why in here.unread if why != NESTED]))
     for folder in own:

@@ -164,6 +164,21 @@ def test_whatever_is_not_read_is_listed_by_name(tmp_path: Path) -> None:
     assert unread_of("references", homes(tmp_path / "clean", NAMES), REFERENCE_FIELDS) == []
 
 
+@pytest.mark.parametrize("fields", [REFERENCE_FIELDS, FIELDS])
+def test_a_manifest_beside_the_artists_folders_is_not_lost_in_silence(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    own = fill(tmp_path / "ada-example")
+    (tmp_path / "manifest.csv").write_text("file\nada-example/0.png\n")
+    (said,) = unread_of("references", homes(tmp_path, NAMES), fields)
+    assert said.file == "manifest.csv"
+    assert said.why.startswith("lies in no artist's folder and is not read; put each artist's rows into a manifest.csv")
+    (tmp_path / "manifest.csv").unlink()
+    (tmp_path / "manifest.csv").symlink_to(own / "0.png")
+    assert not any("lies in no" in one.why for one in unread_of("references", homes(tmp_path, NAMES), fields))
+    (tmp_path / "manifest.csv").unlink()
+    (own / "manifest.csv").write_text("file\n0.png\n1.png\n")
+    assert unread_of("references", homes(tmp_path, NAMES), fields) == []
+
+
 def test_works_in_the_formats_of_archives_count(tmp_path: Path) -> None:
     own = fill(tmp_path / "ada-example")
     for n, suffix in enumerate(("tif", "gif", "bmp", "avif", "webp"), 2):
@@ -211,6 +226,9 @@ def test_the_works_of_one_artist_may_lie_in_the_folder_itself(tmp_path: Path) ->
     audit = load_audit(audit_of(tmp_path, "artist: Ada Example\nreferences: works\n"))
     fill(tmp_path / "works", 3)
     (tmp_path / "works" / "notes.txt").write_text("x")
+    (tmp_path / "works" / "manifest.csv").write_text(
+        "file\n0.png\n1.png\n2.png\n"
+    )  # read, because the works lie beside it
     (tmp_path / "works" / "sketches").mkdir()
     works = works_of(audit, {"ada-example": ["Ada Example"]})
     assert [f.name for f in works.files["ada-example"]] == ["0.png", "1.png", "2.png"]
