@@ -1,6 +1,7 @@
 """From a folder of works and a model to an audit file, and what stands in the way of an audit, before it starts."""
 
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from audit_assets.cli import LEFT_OUT, app
 from audit_assets.config import PROTOCOLS, load_audit
 from audit_assets.errors import InputError
 from audit_assets.preparation.check import check
-from audit_assets.preparation.init import Wanted, write_audit
+from audit_assets.preparation.init import Found, Wanted, _names, write_audit
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import works_of
 from audit_assets.roster.slugs import slug
@@ -108,6 +109,35 @@ def test_init_for_a_folder_per_artist_takes_the_folders_for_names_and_says_so(
     assert set(works_of(audit, {slug(n): [n] for n in names}).files) == {slug(n) for n in names}
     assert any("mara-ulvang is taken for the artist 'Mara Ulvang'" in line for line in found.used)
     assert any("empty: holds no image" in line for line in found.not_used)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("jos\u00e9-de-la-cruz", "Jos\u00e9 De La Cruz"),
+        (unicodedata.normalize("NFD", "zo\u00eb_m\u00fcller"), "Zo\u00eb M\u00fcller"),
+        ("georgia-o\u2019keeffe", "Georgia O\u2019Keeffe"),
+        ("georgia-o'keeffe", "Georgia O'Keeffe"),
+        ("king's-painter", "King's Painter"),
+        ("иван-петров", "Иван Петров"),
+        ("ada-example-2", "Ada Example 2"),
+        ("rembrandt", "rembrandt"),
+        ("o'neill", "o'neill"),
+        ("Ada Saint-Example", "Ada Saint-Example"),
+        ("山田-太郎", "山田-太郎"),  # no letter shows whether this is a key, and the words are the same
+        ("محمد-علي", "محمد-علي"),
+        (unicodedata.normalize("NFD", "Zo\u00eb M\u00fcller"), "Zo\u00eb M\u00fcller"),
+    ],
+)
+def test_a_folder_with_the_look_of_a_key_gets_capitals_whatever_its_letters(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "0.png").touch()
+    found = Found()
+    assert list(_names(tmp_path, found).values()) == [name]
+    taken = [f"the folder {folder} is taken for the artist {name!r}; correct artists.csv if that is not the name"]
+    assert found.used == (taken if unicodedata.normalize("NFC", folder) != name else [])
 
 
 def folders(roster: Path, miniature: Path, *names: str) -> Path:

@@ -5,6 +5,8 @@ exists is never overwritten.
 """
 
 import os
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,12 @@ THOROUGH = {"protocol": "paper_2023", "random_names": 199, "recombined_names": 2
 _BY_HAND = (
     "If the name is right as it is, write the audit file by hand, with another form of the name among its aliases."
 )
+
+
+_KEY = re.compile(r"(?:[^\W_]+(?:['\u2019][^\W_]+)*[-_]+)+[^\W_]+(?:['\u2019][^\W_]+)*")
+"""Words that hyphens or underscores join, as in the key of a name. An apostrophe may stand within a word."""
+_BEGINNING = re.compile(r"(?:^|(?<=\s))[^\W_]+|(?<=['\u2019])[^\W_]{2,}")
+"""What gets a capital: each word, and what follows an apostrophe, but for the "s" of "king's"."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ def _names(works: Path, found: Found) -> dict[str, str]:
         other = first.setdefault(tuple(tokens(name)), own)
         if other != own:
             wrong.append(f"{other} and {own}: both are the folder of {name!r}; put their works into one of them.")
-        if name != own.name:
+        if name != unicodedata.normalize("NFC", own.name):
             found.used.append(
                 f"the folder {own.name} is taken for the artist {name!r}; correct artists.csv if that is not the name"
             )
@@ -198,10 +206,11 @@ def _names(works: Path, found: Found) -> dict[str, str]:
 
 
 def _name_of(folder: Path) -> str:
-    name = folder.name.strip()
-    key = name.replace("_", "-")
-    if name == name.lower() and slug(key) == key and "-" in key:
-        name = key.replace("-", " ").title()
+    name = unicodedata.normalize("NFC", folder.name.strip())
+    if name.islower() and _KEY.fullmatch(
+        name
+    ):  # in a script without case, a hyphen alone does not show that it is no part of the name
+        name = _BEGINNING.sub(lambda found: found[0].capitalize(), re.sub("[-_]+", " ", name))
     elif form := mended(name):
         if parts_in_any_order(form) != parts_in_any_order(name):  # the audit would not find the folder by this form
             raise InputError(f"{folder}: the name of this folder is more than a name. Rename the folder to {form!r}.")
