@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from audit_assets.errors import InputError, unreadable
 from audit_assets.untrusted import colours, png
+from audit_assets.untrusted.endings import check_ending
 
 try:
     from pillow_heif import register_heif_opener
@@ -79,6 +80,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
                     raise InputError(
                         f"has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
                     )
+                check_ending(file, image.format or "", image.width * image.height)
                 _check_still(image)
                 if _has_deep_key(image):
                     raise InputError(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from audit_assets.errors import InputError
+
 MAGIC = b"\x89PNG\r\n\x1a\n"
 LONGEST_TEXT = 16_000_000
 """A text may have this many bytes once it is unpacked. A longer one is left out."""
@@ -38,7 +40,8 @@ class Colours:
 def pixels_of(file: BinaryIO) -> tuple[BinaryIO, Colours]:
     """Return a PNG without its texts and its profile, and what it says about colours.
 
-    `file` stands at its beginning. A damaged file is passed on as far as it goes, for the decoder to refuse.
+    `file` stands at its beginning. A damaged file is passed on as far as it goes, for the decoder to refuse. InputError is
+    raised for pixels with another checksum, which Pillow does not look at.
     """
     kept, colours = io.BytesIO(), Colours()
     kept.write(file.read(len(MAGIC)))
@@ -48,6 +51,10 @@ def pixels_of(file: BinaryIO) -> tuple[BinaryIO, Colours]:
         if len(body) < length + 4:
             kept.write(head + body)
             break
+        if name == b"IDAT" and zlib.crc32(body[:length], zlib.crc32(name)) != int.from_bytes(body[length:]):
+            raise InputError(
+                "holds pixels that do not fit their checksum, as after a download that was interrupted; copy it again."
+            )
         if name == b"iCCP":
             colours.profile = _unpacked(body[:length].partition(b"\0")[2][1:], _LARGEST_PROFILE) or b""
         elif name == b"cICP" and length == 4:

@@ -67,6 +67,40 @@ def test_a_file_that_is_cut_short_is_refused_whatever_a_library_told_pillow(
         open_image(file)
 
 
+@pytest.mark.parametrize("kept", [0.4, 0.8])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "avif"])
+def test_a_download_that_was_interrupted_in_a_file_of_full_size_is_refused(
+    tmp_path: Path, suffix: str, kept: float
+) -> None:
+    """Decoders read the zeros as grey or as other pixels, without a word."""
+    y, x = np.mgrid[:480, :640]
+    smooth = np.stack([x * 255 // 640, y * 255 // 480, (x + y) % 256], -1)
+    noise = np.random.default_rng(1).normal(0, 10, smooth.shape)
+    file = tmp_path / f"work.{suffix}"
+    for pixels in (smooth, smooth + noise):
+        if suffix == "avif" and pixels is smooth:  # too small: space behind a description could be as long
+            continue
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file)
+        whole = file.read_bytes()
+        assert open_image(file).size == (640, 480)
+        file.write_bytes(whole + bytes(2048))  # behind the real end
+        assert open_image(file).size == (640, 480)
+        file.write_bytes(whole[: int(len(whole) * kept)].ljust(len(whole), b"\0"))
+        with pytest.raises(InputError, match=r"copy it again|truncated"):
+            open_image(file)
+
+
+def test_a_jpeg_without_an_end_mark_and_flat_images_are_no_interrupted_downloads(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (3000, 3000), "white")
+    flat.paste(quarters().resize((320, 160)))
+    for suffix in ("webp", "jpg"):
+        flat.save(tmp_path / f"flat.{suffix}")
+        assert open_image(tmp_path / f"flat.{suffix}").size == (3000, 3000)
+    quarters().save(tmp_path / "whole.jpg")
+    (tmp_path / "whole.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2] + bytes(100))
+    assert open_image(tmp_path / "whole.jpg").size == (32, 16)
+
+
 def test_a_scan_whose_white_is_zero_and_one_of_twelve_bits_keep_their_tones(tmp_path: Path) -> None:
     tones = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
     Image.fromarray(tones).save(tmp_path / "white.tif", tiffinfo={262: 0})
