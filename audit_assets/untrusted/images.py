@@ -29,6 +29,8 @@ else:
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAXIMUM_PIXELS = 64_000_000
+THINNEST = 100
+"""An image may be so many times longer than it is wide. Encoders enlarge its short side to 224, with which 1 x 30,000 pixels take 14 GB."""
 BACKGROUND = "white"
 """Transparent images are put on this colour."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", *(("HEIF",) if HEIC_IS_READ else ()))
@@ -79,6 +81,10 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
                 if image.width * image.height > MAXIMUM_PIXELS:
                     raise InputError(
                         f"has {image.width} x {image.height} pixels; reduce it to at most {MAXIMUM_PIXELS // 1_000_000} megapixels."
+                    )
+                if max(image.size) > THINNEST * min(image.size):
+                    raise InputError(
+                        f"is {image.width} x {image.height} pixels: an encoder sees no more than its middle; crop it, or take it away."
                     )
                 check_ending(file, image.format or "", image.width * image.height)
                 _check_still(image)

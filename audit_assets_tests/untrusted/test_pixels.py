@@ -101,6 +101,21 @@ def test_a_jpeg_without_an_end_mark_and_flat_images_are_no_interrupted_downloads
     assert open_image(tmp_path / "whole.jpg").size == (32, 16)
 
 
+@pytest.mark.parametrize(
+    ("size", "said"), [((1, 101), "1 x 101"), ((2020, 20), "2020 x 20"), ((30_000, 1), "30000 x 1")]
+)
+def test_a_strip_is_refused_before_an_encoder_enlarges_it(tmp_path: Path, size: tuple[int, int], said: str) -> None:
+    """An encoder's processor makes the short side 224 pixels long: 1 x 30,000 pixels take 14 GB."""
+    Image.new("RGB", size, "red").save(tmp_path / "strip.png")
+    for read in (open_image, check_header):
+        with pytest.raises(
+            InputError, match=rf"strip\.png: is {said} pixels: an encoder sees no more than its middle; crop"
+        ):
+            read(tmp_path / "strip.png")
+    Image.new("RGB", (100, 1), "red").save(tmp_path / "scroll.png")
+    assert open_image(tmp_path / "scroll.png").size == (100, 1)
+
+
 def test_a_scan_whose_white_is_zero_and_one_of_twelve_bits_keep_their_tones(tmp_path: Path) -> None:
     tones = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
     Image.fromarray(tones).save(tmp_path / "white.tif", tiffinfo={262: 0})
