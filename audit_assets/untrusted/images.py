@@ -92,6 +92,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
                     raise InputError(
                         "has 16 bits and one transparent colour, which cannot be told apart in 8 bits; save it with an alpha channel."
                     )
+                _scale_key(image)
                 yield image, own
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -138,6 +139,14 @@ def _has_deep_key(image: Image.Image) -> bool:
     """Return whether a PNG has RGB pixels of 16 bits, one of whose colours is transparent. Pillow compares it with 8 bits."""
     tiles = image.tile  # type: ignore[attr-defined]
     return image.format == "PNG" and "transparency" in image.info and any("RGB;16" in str(tile) for tile in tiles)
+
+
+def _scale_key(image: Image.Image) -> None:
+    """Scale the transparent grey of a PNG of 2 or 4 bits as Pillow scales its pixels, which does not scale the key."""
+    args = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""  # type: ignore[attr-defined]
+    if args in ("L;2", "L;4") and "transparency" in image.info:
+        white = 2 ** int(args[-1]) - 1
+        image.info["transparency"] = (image.info["transparency"] & white) * (255 // white)
 
 
 def _profile(image: Image.Image, path: Path, own: png.Colours | None) -> bytes | None:

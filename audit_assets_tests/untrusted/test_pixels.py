@@ -134,9 +134,14 @@ def test_a_scan_whose_white_is_zero_and_one_of_twelve_bits_keep_their_tones(tmp_
 def png16(tmp_path: Path, kind: int, values: np.ndarray, *chunks: tuple[bytes, bytes]) -> Path:
     """`kind`: 0 grey, 2 RGB, 4 grey with alpha, 6 RGBA, each of 16 bits."""
     height, width = values.shape[:2]
-    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    return written(tmp_path, (width, height, 16, kind), [line.astype(">u2").tobytes() for line in values], *chunks)
+
+
+def written(tmp_path: Path, header: tuple[int, int, int, int], rows: list[bytes], *chunks: tuple[bytes, bytes]) -> Path:
+    """A PNG of these bytes per row. `header`: width, height, bits, kind."""
+    lines = b"".join(b"\0" + row for row in rows)
     content = PngImagePlugin._MAGIC
-    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):  # fmt: skip
+    for name, body in ((b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):  # fmt: skip
         content += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
     (tmp_path / "deep.png").write_bytes(content)
     return tmp_path / "deep.png"
@@ -172,6 +177,24 @@ def test_a_transparent_colour_of_sixteen_bits_is_refused(tmp_path: Path) -> None
     shallow = quarters()
     shallow.save(tmp_path / "key.png", transparency=(220, 30, 30))
     assert np.asarray(open_image(tmp_path / "key.png"))[0, [0, 16]].tolist() == [[255] * 3, [30, 200, 30]]
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "key", "shown"),
+    [
+        (4, b"\x7f\x07", 7, [255, 255, 0, 255]),
+        (4, b"\x7f\x07", 15, [119, 255, 0, 119]),
+        (2, b"\x1b", 1, [0, 255, 170, 255]),
+        (2, b"\x1b", 0, [255, 85, 170, 255]),
+        (1, b"\x50", 0, [255, 255, 255, 255]),
+        (8, b"\1\2\3\4", 2, [1, 255, 3, 4]),
+    ],
+)
+def test_a_transparent_grey_of_few_bits_lies_on_white(
+    tmp_path: Path, bits: int, row: bytes, key: int, shown: list[int]
+) -> None:
+    file = written(tmp_path, (4, 2, bits, 0), [row, row], (b"tRNS", struct.pack(">H", key)))
+    assert np.asarray(open_image(file))[0, :, 0].tolist() == shown
 
 
 @pytest.mark.parametrize("mode", ["P", "1", "L", "LA", "RGBA", "YCbCr"])
