@@ -31,7 +31,7 @@ def reference_works(
 ) -> pd.DataFrame:
     """One row per different work, COLUMNS; the images go into the store.
 
-    A file that cannot be read, or is blank, has no row, and `refused` gets its name and the reason. Without `refused`, InputError names it.
+    A file that cannot be read, or is blank, has no row, and `refused` gets its folder and name, and the reason. Without `refused`, InputError names it.
 
     Files with equal pixels are one work, with what the manifest says of the first in order of name.
 
@@ -48,7 +48,7 @@ def reference_works(
         except InputError as error:
             if refused is None:
                 raise
-            refused[file.name] = str(error)
+            refused[f"{file.parent.name}/{file.name}"] = str(error)
             continue
         rows.append((subject, 0, store.put(image), *about))
     table = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates("image_sha256")

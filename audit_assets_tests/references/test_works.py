@@ -89,6 +89,17 @@ def test_a_broken_image_is_named(folder: Path, tmp_path: Path) -> None:
         reference_works(works_of(folder, "ada", ""), "ada", ImageStore(tmp_path / "images"))
 
 
+def test_broken_images_of_one_name_in_two_folders_of_an_artist_are_both_listed(folder: Path, tmp_path: Path) -> None:
+    (folder / "Ada").mkdir()
+    for own in ("ada", "Ada"):
+        (folder / own / "broken.jpg").write_bytes(b"broken")
+    refused: dict[str, str] = {}
+    table = reference_works(works_of(folder, "ada", "Ada"), "ada", ImageStore(tmp_path / "images"), refused)
+    assert sorted(refused) == ["Ada/broken.jpg", "ada/broken.jpg"]
+    assert all(str(folder / place) in why for place, why in refused.items())
+    assert len(table) == 3
+
+
 def test_the_fingerprint_changes_with_a_byte_a_name_or_the_manifest_and_with_nothing_else(folder: Path) -> None:
     def now() -> str:
         return fingerprint(works_of(folder, "ada", ""))
