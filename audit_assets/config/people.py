@@ -143,3 +143,8 @@ class Controls(Strict):
         False,
         description="whether random names may share a part with an artist's name; the model may take such a control for that artist",
     )
+
+    @field_validator("locale")
+    @classmethod
+    def _a_hyphen_is_an_underscore(cls, locale: str) -> str:
+        return locale.replace("-", "_")

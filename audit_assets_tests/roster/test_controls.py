@@ -195,6 +195,7 @@ def test_control_names_come_from_where_the_artists_names_come_from() -> None:
     table = artists(["Ada Brandvold", "Hokusai Example", "Илья Репин", "葛飾北斎"])
     table["locale"] = ["no_NO", "ja_JP", "", "ja_JP"]
     controls = Controls(random_names=3, recombined_names=0)
+    assert Controls(locale="en-GB") == Controls(locale="en_GB")  # as rows of artists.csv are read
     assert locales_of(table, "en_US") == {
         "no_NO": ["Ada Brandvold"],
         "ja_JP": ["Hokusai Example", "葛飾北斎"],
