@@ -78,6 +78,8 @@ def find_columns(
             if matches := _matching(where, there, candidate):
                 found[ours] = matches
                 break
+    if types is not None and "status" not in named and "status" in found and not _is_text(types[found["status"]]):
+        del found["status"]  # a number or yes and no, which is not what img2dataset writes
     for candidate in IDENTITIES:
         if (name := _matching(where, there, candidate)) and (types is None or _identifies(types[name])):
             found.setdefault("url", name)
@@ -183,6 +185,12 @@ def _identifies(kind: pa.DataType) -> bool:
         is_one(kind)
         for is_one in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    while pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return not pa.types.is_primitive(kind)
 
 
 def _may_hold_captions(name: str) -> bool:

@@ -188,6 +188,8 @@ def text_batches(
     required(shard.url, columns, header.names, needed)
     if header.delimiter is None:  # JSON lines hold identities of any types
         wanted = [name for name in wanted if name != "identity"]
+    if header.types.get(columns.ours.get("status", "")) == WHOLE_NUMBERS and "status" not in shard.reading.columns:
+        wanted = [name for name in wanted if name != "status"]
     ours = columns.only(wanted) or {"any": header.names[0]}
     read = _csv_blocks if shard.format == "csv" else _blocks  # in a TSV, a quote is part of the text
     with _text(shard) as stream:

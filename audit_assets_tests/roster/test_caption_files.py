@@ -190,6 +190,20 @@ def test_rows_that_were_never_downloaded_are_counted_apart(tmp_path: Path) -> No
     assert [row["kept"] for row in read(tmp_path / "b.csv")] == [False, True]
 
 
+@pytest.mark.parametrize("status", [[200, 404], [True, False], [0.5, None]], ids=str)
+def test_a_status_of_numbers_is_another_column(tmp_path: Path, status: list[Any]) -> None:
+    """It was refused, and with it the roster, though a CSV with the same column was read."""
+    path = table(tmp_path / "a.parquet", url=list("ab"), text=["by Ada Example"] * 2, status=status)
+    assert [row["kept"] for row in read(path)] == [True, True]
+    assert "status" not in declared_of(path).columns.ours
+    with pytest.raises(InputError, match=r"column status: holds .*, not text; name the right column"):
+        read(path, columns={"status": "status"})
+    if status == [200, 404]:
+        rows = [{"url": u, "text": "by Ada", "status": s} for u, s in zip("ab", status, strict=True)]
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert [row["kept"] for row in read(tmp_path / "a.jsonl")] == [True, True]
+
+
 KINDS = [
     pa.string_view(), pa.binary_view(), pa.large_binary(), pa.dictionary(pa.int8(), pa.string()),
     pa.dictionary(pa.int32(), pa.large_string()),
