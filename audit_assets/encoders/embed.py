@@ -38,6 +38,17 @@ def embed_stored(encoder: ImageEncoder, rows: pd.DataFrame, store: ImageStore) -
     )
 
 
+def with_vectors(rows: pd.DataFrame, embedded: pd.DataFrame) -> pd.DataFrame | None:
+    """`rows` with what `embed_stored` gave earlier for the same images, by their `image_sha256`; None if `embedded` lacks one of them."""
+    known = embedded.drop_duplicates("image_sha256").set_index("image_sha256")
+    if not rows["image_sha256"].isin(known.index).all():
+        return None
+    found = known.loc[rows["image_sha256"].tolist()]
+    return rows.assign(
+        embedding=found["embedding"].tolist(), picture=found["picture"].tolist(), grey=found["grey"].tolist()
+    )
+
+
 def label_rows(protocol: Protocol, names: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """The text of every label: columns label, template, text. `names` has pairs of subject and name. Default labels have template 0."""
     rows = [(subject, t, protocol.prompt(t, name)) for subject, name in names for t in range(len(protocol.templates))]

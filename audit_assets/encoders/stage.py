@@ -8,7 +8,7 @@ from PIL import Image
 
 from audit_assets.config import EncoderEntry
 from audit_assets.encoders import LABELS_VERSION, VERSION
-from audit_assets.encoders.embed import Encoder, check_unit, embed_labels, embed_stored, label_rows
+from audit_assets.encoders.embed import Encoder, check_unit, embed_labels, embed_stored, label_rows, with_vectors
 from audit_assets.encoders.load import load
 from audit_assets.encoders.sigmoid import COLUMNS as SIGMOID_COLUMNS
 from audit_assets.encoders.sigmoid import sigmoid_scores
@@ -29,6 +29,7 @@ _PICTURE = Image.linear_gradient("L").convert("RGB")
 _MOST_LABELS = 10
 """Labels that one note names. The table `label_embeddings` has the lost words of every label."""
 _KEYS = ("model_version", "arm", "subject", "template", "trial", "work", "status", "image_sha256")
+"""What a table of embeddings copies from the table of its images, so the hash of its inputs has it too."""
 
 
 class EmbeddingStage:
@@ -46,7 +47,7 @@ class EmbeddingStage:
         An encoder that fails is left out of these model versions, or of the whole audit if it fails at real works. The
         error is raised if the audit cannot do without the encoder.
         """
-        hashes, models = self._hashes(sources), _models(kind, sources)
+        images, models = self._images(sources), _models(kind, sources)
         left = self.ws.left_out()
         for entry in self.ws.audit.encoders:
             loaded: list[Encoder] = []
@@ -63,7 +64,7 @@ class EmbeddingStage:
                     )
                 continue
             for place, model in enumerate(models):
-                own = {s: h for s, h in hashes.items() if not model or s.split("/")[1] == model}
+                own = {s: h for s, h in images.items() if not model or s.split("/")[1] == model}
                 try:
                     yield from self._embedded(kind, entry, own, loaded)
                     take_back(self.ws.warehouse, _record(entry, model))
@@ -79,10 +80,10 @@ class EmbeddingStage:
 
         An encoder that fails here has no figures of arms, and its results of the headline stay; `arms_failed` has the error.
         """
-        hashes = self._hashes(self.ws.arm_tables(model))
-        for entry in self.ws.encoders(model) if hashes else ():
+        images = self._images(self.ws.arm_tables(model))
+        for entry in self.ws.encoders(model) if images else ():
             try:
-                yield from self._embedded("arm", entry, hashes, [])
+                yield from self._embedded("arm", entry, images, [])
             except Unwritable:
                 raise
             except Exception as error:  # whatever one encoder raises stops this encoder alone
@@ -93,21 +94,23 @@ class EmbeddingStage:
         tables = self.ws.arm_tables(model)
         if None in self.ws.warehouse.all_inputs(tables):
             return False
-        hashes = self._hashes(tables)
+        images = self._images(tables)
         return all(
             self.ws.warehouse.inputs(where) == inputs
-            for entry in (self.ws.encoders(model) if hashes else ())
-            for _, where, inputs in self._tables("arm", entry, hashes)
+            for entry in (self.ws.encoders(model) if images else ())
+            for _, where, inputs in self._tables("arm", entry, images)
         )
 
     def _embedded(
-        self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]], loaded: list[Encoder]
+        self, kind: str, entry: EncoderEntry, images: Mapping[str, str], loaded: list[Encoder]
     ) -> Iterator[tuple[str, str, pd.DataFrame]]:
         """The cells of one encoder. `loaded` holds the encoder once it is loaded."""
         wanted = {where: (source, inputs) for source, where, inputs in self._tables(kind, entry, images)}
         for where in self.cells.in_turn(list(wanted)):
             source, inputs = wanted[where]
             made = self.cells.done(where, inputs)
+            if made is None:
+                made = self._with_kept_vectors(source, where, inputs, entry)
             if made is None:
                 if not loaded:
                     loaded.append(self._encoder(entry))
@@ -116,11 +119,9 @@ class EmbeddingStage:
 
     def _cell(self, source: str, where: str, inputs: str, entry: EncoderEntry, encoder: Encoder) -> pd.DataFrame:
         """Embed the images of one table. If the encoder fails at them and not at another image, the artist is left out."""
-        warehouse = self.ws.warehouse
-        rows = warehouse.read(source)
-        kept = rows[rows["image_sha256"].notna()][[c for c in _KEYS if c in rows]]
+        warehouse, rows = self.ws.warehouse, self._rows(source)
         try:
-            made = embed_stored(encoder, kept, self.ws.images)
+            made = embed_stored(encoder, rows, self.ws.images)
         except Unwritable:
             raise
         except Exception as error:
@@ -129,15 +130,43 @@ class EmbeddingStage:
             _, *keys = source.split("/")
             about = {"encoder": entry.name, "subject": keys[-1], "model_version": keys[0] if len(keys) > 1 else ""}
             leave_out(warehouse, where, [LeftOut(ARTIST, said(error), "embedding", **about)], self.ws.audit.base)
-            made = embed_stored(encoder, kept.iloc[:0], self.ws.images)
+            made = embed_stored(encoder, rows.iloc[:0], self.ws.images)
             warehouse.write(
                 where, made, digest([inputs, said(error)])
             )  # other inputs, so that the next run tries again
             return made
-        take_back(warehouse, where)  # first: a process that ends here makes the table again
-        warehouse.write(where, made, inputs)
-        self._register(entry)
+        self._write(where, made, inputs, entry)
         return made
+
+    def _with_kept_vectors(self, source: str, where: str, inputs: str, entry: EncoderEntry) -> pd.DataFrame | None:
+        """The table with the vectors that it has, if only what is known of the images changed: a template or a status. None if the
+        encoder has to embed an image.
+
+        By its own rows, the kept table says whether these files of the encoder made it. Earlier versions hashed the images alone.
+        """
+        warehouse, kept = self.ws.warehouse, self.ws.warehouse.inputs(where)
+        if kept is None:
+            return None
+        files_sha256 = resolve_encoder_entry(self.ws.audit, entry).files_sha256
+        if kept not in (
+            _inputs(files_sha256, warehouse.rows_digest(where, _KEYS, "image_sha256")),
+            _inputs(files_sha256, warehouse.values(where, "image_sha256")),
+        ):
+            return None
+        made = with_vectors(self._rows(source), warehouse.read(where))
+        if made is not None:
+            self._write(where, made, inputs, entry)
+        return made
+
+    def _rows(self, source: str) -> pd.DataFrame:
+        """The images that a table names, with their keys."""
+        rows = self.ws.warehouse.read(source)
+        return rows[rows["image_sha256"].notna()][[c for c in _KEYS if c in rows]]
+
+    def _write(self, where: str, made: pd.DataFrame, inputs: str, entry: EncoderEntry) -> None:
+        take_back(self.ws.warehouse, where)  # first: a process that ends here makes the table again
+        self.ws.warehouse.write(where, made, inputs)
+        self._register(entry)
 
     def _leave_out(self, entry: EncoderEntry, error: Exception, stage: str, model: str = "") -> None:
         """Record that an encoder is left out. Raises the error if the audit cannot do without it."""
@@ -153,12 +182,12 @@ class EmbeddingStage:
 
     def done(self, kind: str, sources: Sequence[str]) -> bool:
         """Whether every encoder has embedded the images that the sources name now."""
-        hashes = self._hashes(sources)
+        images = self._images(sources)
         for model in _models(kind, sources):
             if len(self.ws.encoders(model)) < len(self.ws.audit.encoders):
                 return False
         for entry in self.ws.audit.encoders:
-            tables = self._tables(kind, entry, hashes)
+            tables = self._tables(kind, entry, images)
             if any(self.ws.warehouse.inputs(where) != inputs for _, where, inputs in tables):
                 return False
             register(self.ws.audit, resolve_encoder_entry(self.ws.audit, entry))
@@ -280,18 +309,16 @@ class EmbeddingStage:
             made = scores if made.empty else pd.concat([made, scores], ignore_index=True)
         return made
 
-    def _hashes(self, sources: Sequence[str]) -> dict[str, list[str]]:
-        """The hashes of the images that each table names."""
-        return {s: self.ws.warehouse.values(s, "image_sha256") for s in sources}
+    def _images(self, sources: Sequence[str]) -> dict[str, str]:
+        """The hash of the images that each table names, and of their keys."""
+        return {s: self.ws.warehouse.rows_digest(s, _KEYS, "image_sha256") for s in sources}
 
-    def _tables(
-        self, kind: str, entry: EncoderEntry, images: Mapping[str, list[str]]
-    ) -> Iterator[tuple[str, str, str]]:
+    def _tables(self, kind: str, entry: EncoderEntry, images: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         """For each table of images: its name, the table of its embeddings, and the hash of their inputs."""
         files_sha256 = resolve_encoder_entry(self.ws.audit, entry).files_sha256
-        for source, hashes in images.items():
+        for source, named in images.items():
             where = f"{kind}_embeddings/{entry.name}/{source.split('/', 1)[1]}"
-            yield source, where, digest([files_sha256, hashes, VERSION])
+            yield source, where, _inputs(files_sha256, named)
 
     def _encoder(self, entry: EncoderEntry) -> Encoder:
         return load(resolve_encoder_entry(self.ws.audit, entry))
@@ -301,6 +328,11 @@ class EmbeddingStage:
         if entry.name not in self._registered:
             register(self.ws.audit, resolve_encoder_entry(self.ws.audit, entry))
             self._registered.add(entry.name)
+
+
+def _inputs(files_sha256: str, images: str | list[str]) -> str:
+    """The hash of what a table of embeddings is made from."""
+    return digest([files_sha256, images, VERSION])
 
 
 def _models(kind: str, sources: Sequence[str]) -> list[str]:

@@ -3,15 +3,18 @@
 It runs if `text_in_images` of audit.yaml is true: to read one image takes about as long as to embed it many times.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 
 import pandas as pd
 
 from audit_assets.encoders import VERSION
-from audit_assets.encoders.embed import embed_stored
+from audit_assets.encoders.embed import embed_stored, with_vectors
 from audit_assets.encoders.load import load
-from audit_assets.encoders.texts import Reader, names_artist, without_text
+from audit_assets.encoders.texts import Line, Reader, names_artist, without_text
 from audit_assets.hashing import digest
+from audit_assets.models.encoders import ResolvedEncoder
 from audit_assets.models.registry import resolve_encoder_entry
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.workspace import Workspace
@@ -40,25 +43,51 @@ class TextStage:
         images = ws.warehouse.read_all([f"imitations/{model}/{s}" for s in ws.prompted()])
         images = images[images["status"] == "ok"].reset_index(drop=True)
         names = ws.names()
-        inputs = digest([images["image_sha256"].tolist(), names, version("rapidocr"), VERSION])
-        table = ws.warehouse.kept(where, inputs, lambda: read(images, names, reader, ws.images))
+        before, known = self._lines(where, names)
+        inputs = _inputs(_rows(images), names)
+        table = ws.warehouse.kept(where, inputs, lambda: read(images, names, reader, ws.images, known))
         for entry in ws.encoders(model):
-            resolved = resolve_encoder_entry(ws.audit, entry)
+            resolved, blurred = resolve_encoder_entry(ws.audit, entry), f"blurred_embeddings/{entry.name}/{model}"
+            is_of_known = before is not None and ws.warehouse.inputs(blurred) == digest([before, resolved.files_sha256])
+            earlier = ws.warehouse.read(blurred) if is_of_known else None
             ws.warehouse.kept(
-                f"blurred_embeddings/{entry.name}/{model}",
+                blurred,
                 digest([inputs, resolved.files_sha256]),
-                lambda r=resolved: self._blurred(images, table, r),  # type: ignore[misc]
+                lambda r=resolved, e=earlier: self._blurred(images, table, r, e),  # type: ignore[misc]
             )
         return table
 
-    def _blurred(self, images: pd.DataFrame, table: pd.DataFrame, resolved: object) -> pd.DataFrame:
-        """The embeddings of the images in which text was read, without it."""
+    def _lines(self, where: str, names: dict[str, list[str]]) -> tuple[str | None, dict[str, list[Line]]]:
+        """The inputs of the kept table, and what was read in each image by its hash. None and nothing, if another reader read it or
+        for other names.
+
+        Earlier versions hashed the images alone, without their templates and trials.
+        """
+        kept = self.ws.warehouse.inputs(where)
+        if kept in (None, _NOT_LOOKED_FOR):
+            return None, {}
+        table = self.ws.warehouse.read(where)
+        if kept not in (_inputs(_rows(table), names), _inputs(table["image_sha256"].tolist(), names)):
+            return None, {}
+        return kept, {
+            str(row["image_sha256"]): [
+                Line(str(text), tuple(int(v) for v in box))  # type: ignore[arg-type]
+                for text, box in zip(row["texts"], row["boxes"], strict=True)
+            ]
+            for row in table.to_dict("records")
+        }
+
+    def _blurred(
+        self, images: pd.DataFrame, table: pd.DataFrame, resolved: ResolvedEncoder, earlier: pd.DataFrame | None
+    ) -> pd.DataFrame:
+        """The embeddings of the images in which text was read, without it. `earlier` has those that exist of the same images and texts."""
         drawn = table[table["texts"].map(len) > 0]
         boxes = {str(s): b for s, b in zip(drawn["image_sha256"], drawn["boxes"], strict=True)}
         rows = images.loc[images["image_sha256"].isin(boxes.keys()), _KEYS].reset_index(drop=True)
         if rows.empty:
             return pd.DataFrame(columns=[*_KEYS, "embedding", "picture", "grey"])
-        return embed_stored(load(resolved), rows, _Blurred(self.ws.images, boxes))  # type: ignore[arg-type]
+        again = None if earlier is None else with_vectors(rows, earlier)
+        return embed_stored(load(resolved), rows, _Blurred(self.ws.images, boxes)) if again is None else again
 
 
 class _Blurred(ImageStore):
@@ -72,11 +101,30 @@ class _Blurred(ImageStore):
         return without_text(super().get(sha256), [tuple(int(v) for v in box) for box in self._boxes[sha256]])  # type: ignore[misc]
 
 
-def read(images: pd.DataFrame, names: dict[str, list[str]], reader: Reader, store: ImageStore) -> pd.DataFrame:
-    """One row per image: the lines that were read, their boxes, and whether they name the subject that the image was made for."""
+def _rows(images: pd.DataFrame) -> str:
+    """The images with the keys by which results find their texts."""
+    return str(images[COLUMNS[:5]].to_json(orient="values"))
+
+
+def _inputs(images: str | list[str], names: dict[str, list[str]]) -> str:
+    return digest([images, names, version("rapidocr"), VERSION])
+
+
+def read(
+    images: pd.DataFrame,
+    names: dict[str, list[str]],
+    reader: Reader,
+    store: ImageStore,
+    known: Mapping[str, list[Line]] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """One row per image: the lines that were read, their boxes, and whether they name the subject that the image was made for.
+
+    `known` has the lines of images that were read before.
+    """
     rows = []
     for row in images.to_dict("records"):
-        lines = reader.lines(store.get(str(row["image_sha256"])))
+        sha256 = str(row["image_sha256"])
+        lines = known[sha256] if sha256 in known else reader.lines(store.get(sha256))
         texts = [line.text for line in lines]
         rows.append(
             {

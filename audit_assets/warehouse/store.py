@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_assets.errors import InputError, unreadable
-from audit_assets.hashing import once_while_unchanged, sha256, sha256_once
+from audit_assets.hashing import digest, once_while_unchanged, sha256, sha256_once
 from audit_assets.untrusted.parquet import check_declared
 from audit_assets.warehouse.places import ObjectPath, each, footer, states, whole
 from audit_assets.warehouse.seal import SEALED, Damaged, check, check_file, sealed
@@ -146,6 +146,13 @@ class Warehouse:
         """
         return list(_values(self.path(table), table, column))
 
+    def rows_digest(self, table: str, columns: tuple[str, ...], filled: str) -> str:
+        """Return the hash of the rows whose column `filled` is not NULL, in those of `columns` that the table has.
+
+        InputError as in `read`. A process computes it once while a local file is unchanged.
+        """
+        return _rows_digest(self.path(table), table, columns, filled)
+
     def _opened(
         self, table: str, columns: list[str] | None = None, form: Callable[[pa.Table], Any] = lambda read: read
     ) -> Any:
@@ -200,6 +207,13 @@ def _opened(
 @once_while_unchanged(1 << 18)
 def _values(path: Path, table: str, column: str) -> tuple[Any, ...]:
     return tuple(_opened(path, table, [column]).column(column).drop_null().to_pylist())
+
+
+@once_while_unchanged(1 << 18)
+def _rows_digest(path: Path, table: str, columns: tuple[str, ...], filled: str) -> str:
+    read = _opened(path, table, list(columns))
+    read = read.filter(read.column(filled).is_valid()).select([c for c in columns if c in read.column_names])
+    return digest(read.to_pydict())
 
 
 class _Footer(NamedTuple):

@@ -6,17 +6,22 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.config import Protocol
+from audit_assets.encoders import VERSION, stage
 from audit_assets.encoders.embed import check_unit, embed_labels, embed_stored, label_rows
 from audit_assets.encoders.encoder import TransformersEncoder
 from audit_assets.encoders.sigmoid import sigmoid_scores
 from audit_assets.encoders.stage import EmbeddingStage
 from audit_assets.errors import InputError
+from audit_assets.hashing import digest
 from audit_assets.models.encoders import ResolvedEncoder, resolve_encoder
+from audit_assets.models.registry import resolve_encoder_entry
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.notes import LABELS, notes_on
+from audit_assets.warehouse.store import vectors
 from audit_assets.workspace import Workspace
 from audit_assets_tests.encoders.sweep import pictures
 from audit_assets_tests.encoders.tiny_encoders import KINDS, TEXT, save
@@ -213,6 +218,57 @@ def _label_notes(config: Path) -> list[str] | None:
     ws = Workspace.open(config)
     EmbeddingStage(ws).labels()
     return ws.warehouse.read(notes_on(LABELS))["note"].tolist() if ws.warehouse.made(notes_on(LABELS)) else None
+
+
+def test_what_is_known_of_an_image_reaches_its_embedding_and_no_image_is_embedded_twice(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest of supplied images that is added later gives them other templates, and a further alias other statuses."""
+    ws = Workspace.open(copied)
+    entry, (subject, other, *_) = ws.audit.encoders[0], ws.prompted()
+    source, alike = (f"imitations/miniature-1/{s}" for s in (subject, other))
+    where = f"imitation_embeddings/{entry.name}/miniature-1/{subject}"
+    rows, before = ws.warehouse.read(source), ws.warehouse.read(where)
+    assert EmbeddingStage(ws).done("imitation", [source, alike])
+
+    def made_again(rows: pd.DataFrame) -> pd.DataFrame:
+        ws.warehouse.write(source, rows, "other inputs")
+        assert not EmbeddingStage(ws).done("imitation", [source, alike])
+        list(EmbeddingStage(ws).images("imitation", [source, alike]))
+        assert EmbeddingStage(ws).done("imitation", [source, alike])
+        return ws.warehouse.read(where)
+
+    with monkeypatch.context() as without_encoder:
+        without_encoder.setattr(stage, "load", None)
+        other_keys = rows.assign(template=np.arange(len(rows), dtype=np.int32)[::-1], status="rewritten")[::-1]
+        changed = made_again(other_keys)
+        assert changed["template"].tolist() == other_keys["template"].tolist()
+        assert set(changed["status"]) == {"rewritten"}
+        assert np.array_equal(vectors(changed["embedding"]), vectors(before["embedding"])[::-1])
+        for encoder in ws.audit.encoders:  # a table of an earlier version, whose hash is of the images alone
+            kept = f"imitation_embeddings/{encoder.name}/miniature-1/{subject}"
+            files = resolve_encoder_entry(ws.audit, encoder).files_sha256
+            ws.warehouse.write(
+                kept, ws.warehouse.read(kept)[::-1], digest([files, before["image_sha256"].tolist(), VERSION])
+            )
+        pd.testing.assert_frame_equal(made_again(rows), before)
+
+    embedded: list[str] = []
+    get = ws.images.get
+
+    def noted(store: ImageStore, sha256: str) -> Image.Image:
+        embedded.append(sha256)
+        return get(sha256)
+
+    monkeypatch.setattr(ImageStore, "get", noted)
+    another = ws.warehouse.read(alike)["image_sha256"].iloc[0]
+    made_again(rows.assign(image_sha256=[another, *rows["image_sha256"][1:]]))
+    assert another in embedded
+    embedded.clear()
+    for encoder in ws.audit.encoders:  # vectors of which it is not known which files of an encoder made them
+        ws.warehouse.write(f"imitation_embeddings/{encoder.name}/miniature-1/{subject}", before, "another encoder")
+    made_again(rows.assign(status="blank"))
+    assert set(rows["image_sha256"]) <= set(embedded)
 
 
 def test_sigmoid_scores_are_what_the_model_trained_with_a_sigmoid_says(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from audit_assets.encoders.text_stage import read
+from audit_assets.encoders import VERSION, text_stage
+from audit_assets.encoders.text_stage import TextStage, read
 from audit_assets.encoders.texts import Line, Reader, installed, names_artist, without_text
 from audit_assets.errors import InputError
+from audit_assets.hashing import digest
 from audit_assets.results.specification import replaced
+from audit_assets.workspace import Workspace
 from audit_assets_tests.drive import drive
 
 ADA = ["Ada Brandvold", "A. Brandvold"]
@@ -89,6 +93,44 @@ def test_one_row_per_image_says_what_was_read() -> None:
     table = read(images, {"ada": ADA, "bo": ["Bo Dahl"]}, Fixed(), Store())  # type: ignore[arg-type]
     assert table["texts"].map(len).tolist() == [0, 1, 1]
     assert table["names_artist"].tolist() == [False, True, False]
+
+
+def test_a_text_is_found_under_the_templates_that_images_have_now_and_is_read_once(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class First:
+        """Reads a name in the first image that it sees."""
+
+        seen: ClassVar[list[Image.Image]] = []
+
+        def lines(self, image: Image.Image) -> list[Line]:
+            self.seen.append(image)
+            return [Line("Brandvold", (0, 0, 4, 4))] if len(self.seen) == 1 else []
+
+    monkeypatch.setattr(text_stage, "Reader", First)
+    monkeypatch.setattr(text_stage, "version", lambda library: "1")
+    copied.write_text(copied.read_text() + "text_in_images: true\n")
+    ws = Workspace.open(copied)
+    source = f"imitations/miniature-1/{next(iter(ws.prompted()))}"
+    blurred = f"blurred_embeddings/{ws.audit.encoders[0].name}/miniature-1"
+    table, read_once, before = TextStage(ws).make("miniature-1"), len(First.seen), ws.warehouse.read(blurred)
+    assert (len(table), len(before)) == (read_once, 1)
+    rows = ws.warehouse.read(source)
+    with monkeypatch.context() as without_encoder:
+        without_encoder.setattr(text_stage, "load", None)
+        ws.warehouse.write(source, rows.assign(trial=rows["trial"] + 100), "a manifest was added")
+        again, embedded = TextStage(ws).make("miniature-1"), ws.warehouse.read(blurred)
+        assert (again["trial"] >= 100).sum() == len(rows)
+        assert embedded["trial"].tolist() == [before["trial"].item() + 100]
+        assert np.array_equal(embedded["embedding"].item(), before["embedding"].item())
+        assert len(First.seen) == read_once
+        images = table["image_sha256"].tolist()  # as an earlier version hashed them
+        ws.warehouse.write("image_texts/miniature-1", table, digest([images, ws.names(), "1", VERSION]))
+        assert (TextStage(ws).make("miniature-1")["trial"] >= 100).sum() == len(rows)
+        assert len(First.seen) == read_once
+    monkeypatch.setattr(text_stage, "version", lambda library: "2")
+    TextStage(ws).make("miniature-1")
+    assert len(First.seen) == 2 * read_once
 
 
 def test_images_without_text_keep_their_embeddings() -> None:
