@@ -6,6 +6,7 @@ Sensor and schedule are thin: a function computes the changes, and the assets' o
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -26,6 +27,8 @@ from audit_assets.generation.stage import ImitationStage
 from audit_assets.hashing import digest
 
 NOT_AUDITED = ""
+COUNT = "changes"
+"""The key of the cursor that has the number of changes so far."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,24 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
         now = registry_state(audit.audit)
     except InputError as error:
         return dg.SkipReason(f"the audit file cannot be read, so no re-audit starts: {error}")
-    before: dict[str, str] = json.loads(context.cursor or "{}")
+    before: dict[str, Any] = json.loads(context.cursor or "{}")
+    # Dagster runs each key once. A file that is as it was two changes ago has the same hashes again, so the keys count the changes. A cursor
+    # of an earlier version has no count. A tick that ended before it moved the cursor counts the same change again.
+    count = int(before.pop(COUNT, 0)) + 1
     changes = registry_changes(before, now)
     if not changes:
         return dg.SkipReason("audit.yaml has the same models and encoders as before")
     stage, asked = ImitationStage(audit.workspace), [*changes.new, *changes.changed]
     cost = stage.cost(changes.new, changes.changed, pace(context.instance))
     context.log.info("; ".join([str(changes), cost, *stage.bills(asked)]))
-    requests = [dg.RunRequest(run_key=f"registry {digest(now)}", asset_selection=[model_versions.key, encoders.key])]
+    requests = [
+        dg.RunRequest(run_key=f"registry {count} {digest(now)}", asset_selection=[model_versions.key, encoders.key])
+    ]
     subjects = context.instance.get_dynamic_partitions("subject")
     requests += [
         # The partitions exist already, so `missing_cells` does not find them: request them here.
         dg.RunRequest(
-            run_key=f"{name} {now[f'model {name}']}",
+            run_key=f"{name} {count} {now[f'model {name}']}",
             asset_selection=[imitations.key],
             tags={
                 "dagster/asset_partition_range_start": f"{name}|{subjects[0]}",
@@ -101,7 +109,7 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
         for name in changes.changed
         if subjects
     ]
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps({**now, COUNT: count}))
 
 
 def pace(instance: dg.DagsterInstance) -> float | None:

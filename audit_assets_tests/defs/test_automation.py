@@ -103,6 +103,33 @@ def test_the_sensor_asks_for_what_changed_and_a_broken_file_changes_nothing(
         assert json.loads(changed.cursor or "") != json.loads(first.cursor or "")
 
 
+def keys(found: object) -> set[str | None]:
+    assert isinstance(found, dg.SensorResult)
+    return {request.run_key for request in found.run_requests or []}
+
+
+def test_an_edit_that_is_undone_asks_again_and_a_tick_that_is_repeated_does_not(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster starts no run for a key that it has seen."""
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        cursor = json.dumps(registry_state(load_audit(config)))  # as an earlier version wrote it
+        assert isinstance(tick(config, instance, cursor, monkeypatch), dg.SkipReason)
+        seen: set[str | None] = set()
+        for steps in (9, 30, 9, 30):
+            models_of(config, miniature_1={"settings": {"steps": steps, "size": 32}})
+            found = tick(config, instance, cursor, monkeypatch)
+            assert isinstance(found, dg.SensorResult)
+            assert len(keys(found)) == 2
+            assert not keys(found) & seen
+            assert keys(tick(config, instance, cursor, monkeypatch)) == keys(found)
+            seen |= keys(found)
+            assert found.cursor is not None
+            cursor = found.cursor
+            assert isinstance(tick(config, instance, cursor, monkeypatch), dg.SkipReason)
+
+
 def test_a_new_model_version_asks_for_its_own_cells_and_for_nothing_that_is_there() -> None:
     location = defs()
     with DagsterInstance.ephemeral() as instance:
