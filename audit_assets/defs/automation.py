@@ -96,8 +96,13 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
         dg.RunRequest(run_key=f"registry {count} {digest(now)}", asset_selection=[model_versions.key, encoders.key])
     ]
     subjects = context.instance.get_dynamic_partitions("subject")
+    assert model_version.name is not None
+    known = context.instance.get_dynamic_partitions(model_version.name)
+    # At the first tick of all, every version is new to the sensor, and none came back.
+    back = [name for name in changes.new if name in known] if before else []
     requests += [
-        # The partitions exist already, so `missing_cells` does not find them: request them here.
+        # The partitions exist already, so `missing_cells` does not find them: request them here. A version that was approved again or
+        # stands in the file again may have other settings than before. Finished cells are recognised by their hash.
         dg.RunRequest(
             run_key=f"{name} {count} {now[f'model {name}']}",
             asset_selection=[imitations.key],
@@ -106,7 +111,7 @@ def new_model_versions(context: dg.SensorEvaluationContext, audit: AuditResource
                 "dagster/asset_partition_range_end": f"{name}|{subjects[-1]}",
             },
         )
-        for name in changes.changed
+        for name in (*back, *changes.changed)
         if subjects
     ]
     return dg.SensorResult(run_requests=requests, cursor=json.dumps({**now, COUNT: count}))

@@ -130,6 +130,38 @@ def test_an_edit_that_is_undone_asks_again_and_a_tick_that_is_repeated_does_not(
             assert isinstance(tick(config, instance, cursor, monkeypatch), dg.SkipReason)
 
 
+def asked_for_images(found: object) -> list[str]:
+    assert isinstance(found, dg.SensorResult)
+    ranges = [r.tags for r in found.run_requests or [] if r.asset_selection == [AssetKey("imitations")]]
+    return [tags["dagster/asset_partition_range_start"] for tags in ranges]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_version_that_comes_back_is_asked_for_its_images_again_and_one_that_is_new_is_not(
+    config: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    """Its cells exist, so no condition asks for them, and its settings may be others now."""
+    whole = models_of(config, miniature_2={"approved": True}).read_text(encoding="utf-8")
+    content = yaml.safe_load(whole)
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["ada", "zoe"])
+        instance.add_dynamic_partitions("model_version", ["miniature-1"])
+        first = tick(config, instance, None, monkeypatch)
+        assert asked_for_images(first) == []
+        if deleted:
+            config.write_text(yaml.safe_dump({**content, "models": content["models"][1:]}), encoding="utf-8")
+        else:
+            models_of(config, miniature_1={"approved": False}, miniature_2={"approved": False})
+        paused = tick(config, instance, first.cursor, monkeypatch)  # type: ignore[attr-defined]
+        assert asked_for_images(paused) == []
+        config.write_text(whole, encoding="utf-8")
+        models_of(config, miniature_1={"settings": {"steps": 9, "size": 32}})
+        back = tick(config, instance, paused.cursor, monkeypatch)  # type: ignore[attr-defined]
+        assert asked_for_images(back) == [
+            "miniature-1|ada"
+        ]  # the conditions ask for the cells of miniature-2, which has none
+
+
 def test_a_new_model_version_asks_for_its_own_cells_and_for_nothing_that_is_there() -> None:
     location = defs()
     with DagsterInstance.ephemeral() as instance:
