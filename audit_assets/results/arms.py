@@ -380,5 +380,5 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({column: kinds.get(column, "str") for column in table.columns})
 
 
-ARMS = Recipe(TABLES, _sources, _make)
+ARMS = Recipe(TABLES, _sources, _make, settings=lambda ws: [arm.model_dump() for arm in ws.protocol.arms])
 """What still works beside the headline, and unprompted leakage."""

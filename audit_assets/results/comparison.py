@@ -297,11 +297,15 @@ def _results(ws: Workspace, table: str, versions: Sequence[str]) -> pd.DataFrame
     return found if versions else pd.DataFrame(columns=columns(table))
 
 
+def _retrainings(ws: Workspace) -> list[tuple[str, str]]:
+    """The pairs (version, its retraining) that audit.yaml declares."""
+    return [(m.retraining_of, m.name) for m in ws.audit.models if m.retraining_of]
+
+
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     versions = audited(ws)
     scored = scores(*(_results(ws, table, versions) for table in _COMPARED))
-    retrainings = [(m.retraining_of, m.name) for m in ws.audit.models if m.retraining_of]
-    compared = with_retraining(by_subject(scored, versions, protocol=ws.protocol), retrainings)
+    compared = with_retraining(by_subject(scored, versions, protocol=ws.protocol), _retrainings(ws))
     return {
         "model_comparison": overall(compared, protocol=ws.protocol),
         "model_comparison_by_subject": compared,
@@ -315,5 +319,6 @@ COMPARISON = Recipe(
     _sources,
     _make,
     per_model=False,
+    settings=_retrainings,
 )
 """Every pair of audited versions, in the order of audit.yaml."""

@@ -26,6 +26,8 @@ class Recipe:
     findings: Callable[[Workspace, str], list[str]] | None = None
     """Contradictions in the kept tables, in words, beyond what making them again would show."""
     per_model: bool = True
+    settings: Callable[[Workspace], object] = lambda ws: None
+    """What `make` reads of the audit file and the protocol, beyond what `inputs` has for every recipe."""
 
     def place(self, table: str, model: str = "") -> str:
         """Return the place of a table of the recipe in the warehouse."""
@@ -33,10 +35,15 @@ class Recipe:
 
 
 def inputs(ws: Workspace, recipe: Recipe, model: str = "") -> str:
-    """Hash everything that the tables depend on."""
+    """Hash everything that the tables depend on.
+
+    The names of the sources are in it, because results name the encoders: one that was renamed gives the same embeddings.
+    """
+    sources = recipe.sources(ws, model)
     return digest(
         [
-            ws.warehouse.all_inputs(recipe.sources(ws, model)),
+            list(zip(sources, ws.warehouse.all_inputs(sources), strict=True)),
+            recipe.settings(ws),
             ws.warehouse.inputs("subjects"),
             ws.protocol.measurement_hash,
             ws.protocol.name,
