@@ -56,8 +56,10 @@ def prepare_home(audit: Audit) -> Path:
             home.mkdir(parents=True, exist_ok=True)
             check_locks(home)
             settings = home / SETTINGS
-            if not settings.exists():
-                settings.write_text(DAGSTER_YAML, encoding="utf-8")
+            # An earlier version left an empty file if the disk was full. Dagster would take it for settings without retries and limits.
+            if not settings.exists() or not settings.stat().st_size:
+                with whole(settings) as file:
+                    file.write_text(DAGSTER_YAML, encoding="utf-8")
             (home / OPENING).touch()
     except Unwritable as error:
         raise Unwritable(

@@ -1,6 +1,7 @@
 """An audit's Dagster home whose first opening was killed begins again; one with a history is never thrown away; settings that
 Dagster cannot take are bad input."""
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -12,9 +13,9 @@ from typer.testing import CliRunner
 
 from audit_assets.cli import app
 from audit_assets.config import load_audit
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, Unwritable
 from audit_assets.runs.driver import driver
-from audit_assets.runs.home import prepare_home
+from audit_assets.runs.home import DAGSTER_YAML, prepare_home
 
 
 @pytest.fixture
@@ -33,6 +34,29 @@ def test_a_home_whose_first_opening_was_killed_begins_again(emptied: tuple[Path,
         assert opened.instance.get_dynamic_partitions("subject") == []
         opened.instance.add_dynamic_partitions("subject", ["ada"])
     assert index.stat().st_size > 0
+
+
+def test_a_full_disk_leaves_no_settings_and_empty_settings_are_none(
+    small_audit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = load_audit(small_audit(tmp_path / "audit"))
+    settings = audit.dagster_home / "dagster.yaml"
+
+    def write_half(path: Path, text: str, **named: str) -> None:
+        path.write_bytes(text.encode()[:40])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", write_half)
+        with pytest.raises(Unwritable):
+            prepare_home(audit)
+    assert list(settings.parent.glob("*.yaml")) + list(settings.parent.glob("*.tmp")) == []
+    settings.touch()  # as an earlier version left it
+    prepare_home(audit)
+    assert settings.read_text(encoding="utf-8") == DAGSTER_YAML
+    settings.write_text("telemetry: {enabled: true}\n", encoding="utf-8")
+    prepare_home(audit)
+    assert settings.read_text(encoding="utf-8") == "telemetry: {enabled: true}\n"
 
 
 def test_a_home_with_a_run_is_kept_and_the_error_says_what_to_do(emptied: tuple[Path, Path]) -> None:
