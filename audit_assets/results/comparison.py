@@ -1,7 +1,8 @@
 """Compare model versions on the same subjects, words and seeds: every pair, in the order of audit.yaml."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from audit_assets.config import Protocol
 from audit_assets.measurement.comparison import newcombe_differences, paired_difference
 from audit_assets.measurement.multiplicity import adjust
-from audit_assets.measurement.name_controls import FEWEST_SHOWN
+from audit_assets.measurement.name_controls import FEWEST_SHOWN, UNREAD
 from audit_assets.measurement.versions import (
     DifferenceInDifferences,
     beyond_retraining,
@@ -22,6 +23,7 @@ from audit_assets.measurement.versions import (
 from audit_assets.results.arms import ARMS
 from audit_assets.results.copies import COPIES
 from audit_assets.results.identification import IDENTIFICATION
+from audit_assets.results.label_sets import not_read
 from audit_assets.results.matching import MATCHING
 from audit_assets.results.ratings import RATINGS
 from audit_assets.results.recipe import Recipe, is_made
@@ -34,12 +36,15 @@ from audit_assets.workspace import Workspace
 PERMUTATIONS = 9_999
 
 
-def scores(matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+def scores(
+    matching: pd.DataFrame, verdicts: pd.DataFrame, unread: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> pd.DataFrame:
     """One row per model version, encoder and subject: images, correct, AUC, verdict.
 
     ``images`` counts the images that show something, and ``correct`` those of them that are identified, in the label set of the
     subject's verdict. Blank, blocked and rewritten images are no evidence: a version that withholds images of an artist did not lose
-    the artist.
+    the artist. ``unread``: per encoder, the subjects of whose names it reads no word. Their label says nothing of them, so ``correct``
+    is missing.
     """
     keys = ["model_version", "encoder", "subject"]
     auc = matching[
@@ -47,16 +52,18 @@ def scores(matching: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     ]
     table = verdicts[[*keys, "kind", "verdict", "label_set", "images", "identified"]]
     table = table.rename(columns={"identified": "correct"}).astype({"images": "Int32", "correct": "Int32"})
-    return table.merge(auc[[*keys, "auc"]], on=keys, how="left")
+    is_read = [s not in unread.get(str(e), ()) for e, s in zip(table["encoder"], table["subject"], strict=True)]
+    return table.assign(correct=table["correct"].where(np.array(is_read, dtype=bool))).merge(
+        auc[[*keys, "auc"]], on=keys, how="left"
+    )
 
 
 def _not_compared(both: pd.DataFrame, before: str, after: str) -> list[str | None]:
     """Why the shares of a subject cannot be compared; None if they can."""
+    needed = both[["label_set", "images", "label_set_later", "images_later", "correct"]]
     return [
-        _too_few(before, first, one) or _too_few(after, second, two)
-        for first, one, second, two in both[["label_set", "images", "label_set_later", "images_later"]].itertuples(
-            index=False
-        )
+        _too_few(before, first, one) or _too_few(after, second, two) or (UNREAD[0] if pd.isna(correct) else None)
+        for first, one, second, two, correct in needed.itertuples(index=False)
     ]
 
 
@@ -304,7 +311,9 @@ def _retrainings(ws: Workspace) -> list[tuple[str, str]]:
 
 def _make(ws: Workspace, model: str) -> dict[str, pd.DataFrame]:
     versions = audited(ws)
-    scored = scores(*(_results(ws, table, versions) for table in _COMPARED))
+    unread = {e.name: not_read(ws, e) for e in ws.audit.encoders}
+    matched, verdicts = (_results(ws, table, versions) for table in _COMPARED)
+    scored = scores(matched, verdicts, unread)
     compared = with_retraining(by_subject(scored, versions, protocol=ws.protocol), _retrainings(ws))
     return {
         "model_comparison": overall(compared, protocol=ws.protocol),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import Protocol
+from audit_assets.measurement.name_controls import UNREAD
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.comparison import by_subject, declared_groups, overall, scores, trends
 
@@ -32,6 +33,23 @@ def group(counts: Sequence[tuple[Sequence[int], Sequence[int]]], opted_out: int)
     compared = by_subject(scored(counts), ["v1", "v2"], protocol=PROTOCOL)
     subjects = pd.DataFrame({"subject": compared["subject"], "opted_out": np.arange(len(compared)) < opted_out})
     return declared_groups(compared, subjects, protocol=PROTOCOL).set_index("measure")
+
+
+NOBODY: dict[str, set[str]] = {}
+
+
+def test_a_name_that_the_encoder_does_not_read_is_not_compared_between_versions() -> None:
+    both = scored([([9, 5], [10, 10]), ([0, 5], [10, 10])])
+    verdicts = both.rename(columns={"correct": "identified"}).drop(columns="auc")
+    matching = pd.DataFrame(columns=["model_version", "encoder", "subject", "test", "alternative", "control", "auc"])
+    read, unread = (
+        by_subject(scores(matching, verdicts, names), ["v1", "v2"], protocol=PROTOCOL).set_index("subject")
+        for names in (NOBODY, {"e": {"a00"}})
+    )
+    assert (read.loc["a00", "changed"], read.loc["a01", "changed"]) == (True, False)
+    assert unread.loc["a00", "reason"] == UNREAD[0]
+    assert unread.loc["a00", ["accuracy", "difference", "changed"]].isna().all()
+    assert unread["changed"].tolist()[1] is False
 
 
 @pytest.mark.parametrize(
