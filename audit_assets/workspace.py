@@ -101,11 +101,14 @@ class Workspace:
         }
 
     def asked_in_arms(self, model: str) -> dict[str, list[Asked]]:
-        """Return what each arm of the protocol asks of a model, by the arm's name. Without arms it is empty."""
+        """Return what each arm of the protocol asks of a model, by the arm's name. Without arms it is empty.
+
+        A model version that left the audit file has its images still. Nothing is known of the words around its names.
+        """
         if not self.protocol.arms:
             return {}
-        own, entry = self.subjects(), self.audit.model(model)
-        around = entry.prompt_name if isinstance(entry.prompt_name, str) and "{name}" in entry.prompt_name else "{name}"
+        own, said = self.subjects(), next((m.prompt_name for m in self.audit.models if m.name == model), None)
+        around = said if isinstance(said, str) and "{name}" in said else "{name}"
         works = self.work_hashes() if any(arm.uploads for arm in self.protocol.arms) else {}
         return {
             arm.name: asked_in(arm, own, self.protocol, lambda name: around.replace("{name}", name), works)

@@ -128,6 +128,15 @@ class Audit(Strict):
     def model(self, name: str) -> ModelEntry:
         return _named(self.models, name, "model")
 
+    def asleep(self, name: str) -> str:
+        """Why nothing new is made of a model version: "is retired", "is not approved" or that it left the file. Empty if it is audited."""
+        entry = next((m for m in self.models if m.name == name), None)
+        if entry is None:
+            return "is not in the audit file any more"
+        if entry.retired:
+            return "is retired"
+        return "" if entry.approved else "is not approved"
+
     def encoder(self, name: str) -> EncoderEntry:
         return _named(self.encoders, name, "encoder")
 

@@ -56,6 +56,8 @@ def arm_images(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
     stage, model = ArmStage(audit.workspace), context.partition_key
     table = stage.make(model)
     problems = [*stage.failed(model), *stage.problems(model)]
+    why = audit.workspace.audit.asleep(model)
+    not_asked = [f"{model} {why}, so no image is drawn; its images are kept"] if why else stage.cost(model)
     counts = table.groupby(["arm", "status"]).size().rename("images").reset_index()
     return finished(
         table,
@@ -63,9 +65,7 @@ def arm_images(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
         published="arm_images",
         checks=[checked(ARE_ASKED.name, problems, warn=True)],
         counts=dg.MetadataValue.md(as_markdown(counts, len(counts))),
-        not_asked=dg.MetadataValue.md(
-            "\n".join(f"* {line}" for line in stage.cost(model)) or "The protocol has no arms."
-        ),
+        not_asked=dg.MetadataValue.md("\n".join(f"* {line}" for line in not_asked) or "The protocol has no arms."),
         pictures=strip(audit.workspace.images.get, drawn(table)),
     )
 

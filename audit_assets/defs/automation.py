@@ -176,12 +176,16 @@ MEASURED_WEEKLY = (
     target=dg.AssetSelection.assets(model_versions, encoders, *MEASURED_WEEKLY),
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
-def weekly_reaudit(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every model version again."""
+def weekly_reaudit(context: dg.ScheduleEvaluationContext, audit: AuditResource) -> list[dg.RunRequest]:
+    """This schedule resolves revisions and hashes files again, draws the images of one subject in a hundred again, and measures every audited model version again.
+
+    A version that is retired, not approved or no longer in audit.yaml is not requested. If the file cannot be read, the tick fails.
+    """
     week = context.scheduled_execution_time.date().isoformat()
     measured = [asset.key for asset in MEASURED_WEEKLY]
     assert model_version.name is not None
-    models = context.instance.get_dynamic_partitions(model_version.name)
+    known = context.instance.get_dynamic_partitions(model_version.name)
+    models = [m for m in known if not audit.audit.asleep(m)]
     return [
         dg.RunRequest(run_key=f"registry {week}", asset_selection=[model_versions.key, encoders.key]),
         *(dg.RunRequest(run_key=f"{m} {week}", partition_key=m, asset_selection=measured) for m in models),

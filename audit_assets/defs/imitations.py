@@ -85,6 +85,8 @@ def imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.Ma
     failed: dict[str, Exception] = {}
     finished: list[str] = []
     for model, wanted in cells(context).items():
+        if why := ws.audit.asleep(model):
+            context.log.info(f"{model} {why}, so no image is drawn; its images are kept")
         rows: dict[str, pd.DataFrame] = {}
         try:
             for subject, table, new in _made(context, ws, stage.make(model, wanted), model, len(wanted)):

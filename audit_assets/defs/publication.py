@@ -18,6 +18,7 @@ from audit_assets.defs.partitions import everything, model_version
 from audit_assets.defs.resources import DEPLOYMENT, AuditResource
 from audit_assets.defs.verdicts import ratings, sensitivity, verdicts
 from audit_assets.hashing import digest
+from audit_assets.workspace import Workspace
 
 GROUP: dict[str, Any] = {"group_name": "publication", "owners": ["team:audit"]}
 
@@ -60,6 +61,18 @@ def audit_database(audit: AuditResource) -> dg.MaterializeResult:
     return finished(table, stage.inputs(), checks=[check], database=dg.MetadataValue.path(str(path)))
 
 
+def _not_published(ws: Workspace, model: str) -> dg.MaterializeResult | None:
+    """The result for a model version that left the audit file, is retired or not approved, and that the database does not have. Its
+    partition exists for ever, so each publication requests its report. None if the version has a report."""
+    from audit_assets.results.comparison import audited  # imports scipy and numba, so not at load
+
+    why = ws.audit.asleep(model)
+    if not why or model in audited(ws):
+        return None
+    said = f"{model} {why}, and the database does not have it; nothing was made, and earlier files are kept"
+    return finished(pd.DataFrame({"path": []}), digest(said), not_made=said)
+
+
 @dg.asset(
     automation_condition=FOLLOWS_THE_DATABASE,
     **GROUP,
@@ -72,6 +85,8 @@ def audit_report(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.
     """One self-contained HTML file per model version, with the paper's three figures also as PNG and SVG, and the index over all versions."""
     from audit_assets.publication.stage import PublicationStage  # imports scipy and numba, so not at load
 
+    if (left := _not_published(audit.workspace, context.partition_key)) is not None:
+        return left
     with recorded(audit.workspace, f"reports/{context.partition_key}", context.partition_key):
         report, files = PublicationStage(audit.workspace).report(context.partition_key)
     root = audit.workspace.warehouse.root
@@ -102,6 +117,8 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
     from audit_assets.evidence.manifest import make_manifest, manifest_file  # imports scipy and numba, so not at load
 
     ws = audit.workspace
+    if (left := _not_published(ws, context.partition_key)) is not None:
+        return left
     manifest = make_manifest(ws, context.partition_key, times(context.instance, context.partition_key))
     stamp(ws)
     files = pd.DataFrame(

@@ -30,7 +30,10 @@ from audit_assets.hashing import digest
 )
 def replayed_imitations(context: dg.AssetExecutionContext, audit: AuditResource) -> dg.MaterializeResult:
     """All images of one subject in a hundred (at least one subject), drawn again and compared with the stored images. For a folder of images, the files are hashed again."""
-    table = ImitationStage(audit.workspace).replay(context.partition_key)
+    table, why = (
+        ImitationStage(audit.workspace).replay(context.partition_key),
+        audit.audit.asleep(context.partition_key),
+    )
     different = redrawn_otherwise(table)
     check = dg.AssetCheckResult(
         passed=different.empty,
@@ -41,4 +44,4 @@ def replayed_imitations(context: dg.AssetExecutionContext, audit: AuditResource)
             "different": [f"{r.subject}, template {r.template}, trial {r.trial}" for r in different.itertuples()][:50],
         },
     )
-    return finished(table, digest(table.to_json()), checks=[check])
+    return finished(table, digest(table.to_json()), checks=[check], **({"not_drawn": why} if why else {}))

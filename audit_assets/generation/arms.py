@@ -37,7 +37,7 @@ class ArmStage:
 
     def done(self, model: str) -> bool:
         """Whether every cell has the images that the protocol asks for now. A cell that failed is not done."""
-        if not self.ws.protocol.arms or self.ws.audit.model(model).retired:
+        if not self.ws.protocol.arms or self.ws.audit.asleep(model):
             return True
         with self.imitations.maker(model) as maker:
             return all(
@@ -83,7 +83,7 @@ class ArmStage:
 
     def problems(self, model: str) -> list[str]:
         """One sentence per problem of the kept rows: missing or doubled images, wrong seeds, and prompts that the arm does not ask."""
-        if self.ws.audit.model(model).retired or not self.ws.protocol.arms:
+        if self.ws.audit.asleep(model) or not self.ws.protocol.arms:
             return []
         found = []
         with self.imitations.maker(model) as maker:
@@ -105,12 +105,10 @@ class ArmStage:
         wanted = {where: (arm, one) for where, arm, one in self._wanted(model)}
         if not wanted:
             return
-        if self.ws.audit.model(model).retired:
+        if why := self.ws.audit.asleep(model):
             for where, (arm, one) in wanted.items():
                 if self.ws.warehouse.inputs(where) is None:
-                    self._write(
-                        where, arm, one, self._absent(model, arm, one, f"the model version {model} is retired"), ""
-                    )
+                    self._write(where, arm, one, self._absent(model, arm, one, f"the model version {model} {why}"), "")
                 yield self.ws.warehouse.read(where)
             return
         in_a_row = 0

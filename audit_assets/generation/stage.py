@@ -66,12 +66,13 @@ class ImitationStage:
         take_back(self.ws.warehouse, where)
 
     def _cells(self, model: str, subjects: Sequence[str]) -> Iterator[Cell]:
-        ws, prompted = self.ws, self.ws.prompted(model)
+        ws, asleep = self.ws, self.ws.audit.asleep(model)
+        prompted = ws.prompted(None if asleep else model)
         known = {
             f"imitations/{model}/{s}": s for s in subjects if s in prompted
         }  # the other subjects have left the roster
-        if ws.audit.model(model).retired:
-            yield from (Cell(s, self._retired(model, where, s), False) for where, s in known.items())
+        if asleep:
+            yield from (Cell(s, self._asleep(model, where, s, asleep), False) for where, s in known.items())
             return
         if ws.audit.model(model).source == "image_folder":
             image_folder.check_names(self._homes(model))
@@ -160,17 +161,18 @@ class ImitationStage:
         template, trial, image_sha256, plan, replayed_sha256, replayed_plan.
 
         The default is one subject in a hundred, chosen by a hash of its key and the model's name, so that no person chooses. All
-        images of a subject are drawn again, because the batch plan decides the bytes. A model behind an API is not asked again.
+        images of a subject are drawn again, because the batch plan decides the bytes. A model behind an API is not asked again, nor is
+        a version of which nothing new is made (`Audit.asleep`).
         """
+        columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
+        replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
+        tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
+        if self.ws.audit.asleep(model) or self.ws.audit.model(model).source == "api":
+            return tables[0]
         prompted = self.ws.prompted(model)
         if subjects is None:
             made = self.drawn(model)
             subjects = sorted(made, key=lambda s: digest([model, s]))[: max(1, len(made) // 100)]
-        columns = ["model_version", "subject", "template", "trial", "image_sha256", "plan"]
-        replayed = {"image_sha256": "replayed_sha256", "plan": "replayed_plan"}
-        tables = [pd.DataFrame(columns=[*columns, *replayed.values()])]
-        if self.ws.audit.model(model).source == "api":
-            return tables[0]
         with self.maker(model, store) as maker:
             for subject in subjects:
                 kept = self.ws.warehouse.read(f"imitations/{model}/{subject}")[columns]
@@ -179,16 +181,15 @@ class ImitationStage:
         return pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
 
     def problems(self, model: str, rows: pd.DataFrame) -> list[str]:
-        """One sentence per problem of the rows of some subjects. Rows of a retired model version are not checked."""
-        if self.ws.audit.model(model).retired:
+        """One sentence per problem of the rows of some subjects. Rows of a version of which nothing new is made are not checked."""
+        if self.ws.audit.asleep(model):
             return []
         with self.maker(model) as maker:
             return [problem for s, own in rows.groupby("subject") for problem in maker.check(own, str(s))]
 
     def deviations(self, model: str, rows: pd.DataFrame) -> list[str]:
         """One sentence per deviation of a folder's images from the protocol. Images of a prompted model cannot deviate."""
-        entry = self.ws.audit.model(model)
-        if entry.source != "image_folder" or rows.empty:
+        if self.ws.audit.asleep(model) or self.ws.audit.model(model).source != "image_folder" or rows.empty:
             return []
         return [
             *(one.sentence() for one in self.unread(model)),
@@ -303,10 +304,10 @@ class ImitationStage:
         tables = [self.ws.warehouse.read(f"imitations/{model}/{s}") for s in own[:artists]]
         return [str(found.iloc[0]) for t in tables if len(found := t["image_sha256"].dropna())]
 
-    def _retired(self, model: str, where: str, subject: str) -> pd.DataFrame:
-        """The rows that a retired model version made. A later subject has no images, and no model is loaded for it."""
+    def _asleep(self, model: str, where: str, subject: str, why: str) -> pd.DataFrame:
+        """The rows that a model version made of which nothing new is made. A later subject has no images, and no model is loaded for it."""
         if self.ws.warehouse.inputs(where) is None:
-            problem = f"the model version {model} is retired"
+            problem = f"the model version {model} {why}"
             rows = absent_rows(self.ws.protocol, model_version=model, subject=subject, problem=problem)
             self.ws.warehouse.write(where, imitation_table(rows), digest(problem))
         return self.ws.warehouse.read(where)

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from dagster import AssetKey, DagsterInstance
 
 from audit_assets.cli import LEFT_OUT
 from audit_assets.config import load_audit
+from audit_assets.definitions import defs
 from audit_assets.errors import InputError
 from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
@@ -281,10 +284,53 @@ def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without
     pd.testing.assert_frame_equal(made[0][1], before)
     assert set(made[1][1]["status"]) == {"not_supplied"}
     assert set(made[1][1]["problem"]) == {"the model version miniature-1 is retired"}
-    content["models"][0] |= {"retired": False, "approved": False}
-    copied.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match="'miniature-1': is not approved"):
-        list(ImitationStage(workspace_of(copied)).make("miniature-1", ["nils-oduya"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda models: [{**models[0], "approved": False, "path": "/nowhere"}, *models[1:]], "is not approved"),
+        (lambda models: models[1:], "is not in the audit file any more"),
+    ],
+)
+def test_a_model_version_that_is_not_approved_or_gone_keeps_its_images_and_fails_no_run(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[list[Any]], list[Any]], said: str
+) -> None:
+    """Its partition is never deleted, so conditions request its cells, its report and its manifest."""
+    ws = workspace_of(copied)
+    kept, lost = (f"imitations/miniature-1/{s}" for s in ("nils-oduya", "clara-oduya"))
+    before = ws.warehouse.read(kept)
+    ws.warehouse.path(lost).unlink()
+    content = yaml.safe_load(copied.read_text())
+    copied.write_text(yaml.safe_dump({**content, "models": change(content["models"])}))
+    monkeypatch.setenv("AUDIT_CONFIG", str(copied))
+    assets = ("imitations", "imitation_embeddings", "arm_images", "arm_embeddings", "replayed_imitations", "audit_report", "evidence_manifest")  # fmt: skip
+    job = defs().get_repository_def().get_implicit_global_asset_job_def()
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("subject", ["nils-oduya", "clara-oduya"])
+        instance.add_dynamic_partitions("model_version", ["miniature-1"])
+        told = {}
+        for asset in assets:
+            of_grid = asset in ("imitations", "imitation_embeddings")
+            ends = {"start": "nils-oduya", "end": "clara-oduya"}
+            tags = {f"dagster/asset_partition_range_{end}": f"miniature-1|{s}" for end, s in ends.items()}
+            run = job.execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey(asset)],
+                tags=tags if of_grid else {},
+                partition_key=None if of_grid else "miniature-1",
+            )
+            told[asset] = run.asset_materializations_for_node(asset)[-1].metadata
+    ws = workspace_of(copied)
+    pd.testing.assert_frame_equal(ws.warehouse.read(kept), before)
+    assert set(ws.warehouse.read(lost)["problem"]) == {f"the model version miniature-1 {said}"}
+    assert said in str(told["replayed_imitations"]["not_drawn"].value)
+    assert said in str(told["arm_images"]["not_asked"].value)
+    for asset in ("audit_report", "evidence_manifest"):
+        assert said in str(told[asset]["not_made"].value)
+    assert ws.left_out() == {}
+    with pytest.raises(InputError, match="is not approved" if "approved" in said else "has no model 'miniature-1'"):
+        ImitationStage(ws).maker("miniature-1")
 
 
 @pytest.mark.long

@@ -316,17 +316,30 @@ def test_a_report_waits_for_results_that_are_only_asked_for() -> None:
         assert result.get_requested_partitions(AssetKey("audit_report")) == {"one"}
 
 
-def test_every_week_each_model_version_is_replayed_and_measured(tmp_path: Path) -> None:
+def test_every_week_each_audited_model_version_is_replayed_and_measured(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_CONFIG", str(config))
+
+    def requested() -> dict[str | None, list[str]]:
+        moment, audit = datetime(2026, 11, 23, 3), AuditResource()
+        # If the schedule were given the resource itself, Dagster would leave an instance open in later tests.
+        with dg.build_schedule_context(instance, moment, resources={"audit": audit}) as context:
+            requests = weekly_reaudit(context)
+        assert isinstance(requests, list)
+        return {r.partition_key: [k.to_user_string() for k in r.asset_selection or []] for r in requests}
+
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions("model_version", ["one", "two"])
-        requests = weekly_reaudit(
-            dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 11, 23, 3))
-        )
-    assert isinstance(requests, list)
-    by_model = {r.partition_key: [k.to_user_string() for k in r.asset_selection or []] for r in requests}
-    assert set(by_model) == {None, "one", "two"}
-    assert by_model["two"][0] == "replayed_imitations"
-    assert "identification" in by_model["one"]
+        instance.add_dynamic_partitions("model_version", ["miniature-1", "miniature-2", "gone"])
+        models_of(config, miniature_2={"approved": True})
+        by_model = requested()
+        assert set(by_model) == {None, "miniature-1", "miniature-2"}
+        assert by_model["miniature-2"][0] == "replayed_imitations"
+        assert "identification" in by_model["miniature-1"]
+        models_of(config, miniature_2={"approved": False})
+        assert set(requested()) == {None, "miniature-1"}
+        models_of(config, miniature_2={"approved": True, "retired": True})
+        assert set(requested()) == {None, "miniature-1"}
 
 
 def test_automation_runs_by_itself_and_the_weekly_schedule_only_when_it_is_switched_on() -> None:
