@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 
 from audit_assets.errors import InputError
+from audit_assets.publication.queries import artist as of_artist
 from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries.model import ModelResults
+from audit_assets_tests.measurement.test_matching import rows_of
 from audit_assets_tests.publication.conftest import MODELS
 
 
@@ -55,3 +59,17 @@ def test_a_blank_image_and_the_default_labels_are_told_apart(database: Path) -> 
         ["no label (blank or blocked image)", False, 1],
     ]
     assert found["share"].sum() == pytest.approx(1)
+
+
+def test_a_control_that_could_not_be_tested_has_no_share_of_false_findings() -> None:
+    rows = pd.concat(
+        [
+            rows_of(["a", "b"], [0, 0], p_value=[0.4, np.nan], reason=["", "Too few artists have works."]),
+            rows_of(["a", "b"], [0.1, 0], p_value=[0.5, np.nan], control="reassigned"),
+        ]
+    )
+    with duckdb.connect() as connection:
+        connection.from_df(rows).create("matching_by_subject")
+        found = of_artist.tests(connection, "paper_2023", None).set_index("subject")
+    assert found.loc["a", "reassigned"] == 0.1
+    assert found["reassigned"].isna().tolist() == [False, True]

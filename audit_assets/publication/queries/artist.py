@@ -179,7 +179,7 @@ def tests(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str | N
                bool_or(unreachable) FILTER (control = 'none') AS unreachable,
                max(references_used) FILTER (control = 'none') AS references_used,
                max(reason) FILTER (control = 'none') AS reason,
-               max(significant) FILTER (control = 'reassigned') AS reassigned
+               max(significant) FILTER (control = 'reassigned' AND p_value IS NOT NULL) AS reassigned
         FROM matching_by_subject WHERE protocol = $protocol AND (subject = $subject OR $subject IS NULL)
         GROUP BY ALL ORDER BY model_version, encoder, test, alternative, adjustment
         """,
