@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from audit_assets.config import Key, Protocol
 from audit_assets.errors import InputError, unreadable
+from audit_assets.evidence import listed
 from audit_assets.evidence.audit_file import portable
 from audit_assets.evidence.dated import Dated, Times, dated
 from audit_assets.evidence.machine import this_machine
@@ -44,7 +45,6 @@ from audit_assets.publication.sealed import is_page, sealed_file
 from audit_assets.publication.stage import ARTIST_PAGES, PublicationStage
 from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
-from audit_assets.roster.arms import Asked
 from audit_assets.roster.subjects import prompted
 from audit_assets.untrusted.bounded import read_bounded
 from audit_assets.warehouse.database import files_beside, published_from
@@ -56,9 +56,6 @@ from audit_assets.workspace import Workspace
 LARGEST_MANIFEST = 1 << 30
 FORMAT = 4
 """Format 1 does not say which version made the manifest; 2 and 3 (with images of arms) do not say when and by whom. They stay valid."""
-SCANS = ("captions", "artist_mentions", "mention_rows", "mention_recounts", "more_mentions")
-"""Tables of single caption files, below the published ones."""
-DRAWS = ("control_candidates", "random_names", "name_collisions")
 MADE_ONCE = (
     "imitations",
     "imitation_embeddings",
@@ -243,7 +240,7 @@ def _manifest(ws: Workspace, model: str, made_from: str) -> Manifest:
         "subjects": _subjects(ws, model),
         "references": _references(ws, model),
         **({"arms": arms} if arms else {}),
-        "tables": each(root, lambda table: _table(warehouse, *table), _tables(ws, model)),
+        "tables": each(root, lambda table: _table(warehouse, *table), listed.tables(ws, model).items()),
         "report": [stored_file(root, place) for place in report],
         "database": {
             **stored_file(root, ws.database.name),
@@ -308,20 +305,6 @@ def _table(warehouse: Warehouse, table: str, name: str | None) -> dict[str, Any]
     }
 
 
-def _tables(ws: Workspace, model: str) -> list[tuple[str, str | None]]:
-    """List every table that the database is made from, and the tables that those are made from.
-
-    The list has all model versions, because the database has all.
-    """
-    found: dict[str, str | None] = {
-        table: name for name, tables in PublicationStage(ws).tables().items() for table in tables
-    }
-    shards = [row["shard"] for row in table_rows(ws.warehouse, "caption_shards")]
-    below = [*(f"{scan}/{shard}" for scan in SCANS for shard in shards), *DRAWS, f"audit_report/{model}", ARTIST_PAGES]
-    found |= {table: None for table in below if ws.warehouse.inputs(table)}
-    return sorted(found.items())
-
-
 def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     (row,) = (row for row in rows if row[key] == name)
     own = [{k: v for k, v in file.items() if k != "name"} for file in files if file["name"] == name]
@@ -331,9 +314,10 @@ def _source(rows: list[dict[str, Any]], key: str, name: str, files: list[dict[st
 def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
     samples = {row["name"]: row["samples"] or [] for row in table_rows(ws.warehouse, "artist_mentions")}
     own = pa.Table.from_pandas(prompted(ws.subjects()), preserve_index=False).to_pylist()
-    encoders = ws.encoders(model)
+    tables = listed.subjects(ws, model)
 
     def entry(row: dict[str, Any]) -> dict[str, Any]:
+        files = tables[row["subject"]]
         return {
             "subject": row["subject"],
             "name": row["name"],
@@ -341,33 +325,33 @@ def _subjects(ws: Workspace, model: str) -> list[dict[str, Any]]:
             "rosters": list(row["rosters"] or []),
             "mentions": row["mentions"],
             "captions": [{"shard": s["shard"], "row": s["row"]} for s in samples.get(row["name"], [])],
-            "imitations": f"imitations/{model}/{row['subject']}.parquet",
-            "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"imitations/{model}/{row['subject']}")],
-            "embeddings": {e.name: f"imitation_embeddings/{e.name}/{model}/{row['subject']}.parquet" for e in encoders},
+            "imitations": files.rows,
+            "images": [_image(ws, image) for image in _rows_of(ws, files)],
+            "embeddings": files.embeddings,
         }
 
     return each(ws.warehouse.root, entry, own)
 
 
 def _arms(ws: Workspace, model: str) -> list[dict[str, Any]]:
-    encoders = ws.encoders(model)
+    kinds = {(arm, one.subject): one.kind for arm, of in ws.asked_in_arms(model).items() for one in of}
 
-    def entry(found: tuple[str, Asked]) -> dict[str, Any]:
-        arm, one = found
-        cell = f"{model}/{arm}/{one.subject}"
-        tables = {e.name: f"arm_embeddings/{e.name}/{cell}" for e in encoders}
+    def entry(found: tuple[tuple[str, str], listed.Tables]) -> dict[str, Any]:
+        (arm, subject), files = found
         return {
             "arm": arm,
-            "subject": one.subject,
-            "kind": one.kind,
-            "arm_images": f"arm_images/{cell}.parquet",
-            "images": [_image(ws, image) for image in table_rows(ws.warehouse, f"arm_images/{cell}")],
-            "embeddings": {e: f"{table}.parquet" for e, table in tables.items() if ws.warehouse.made(table)},
+            "subject": subject,
+            "kind": kinds[arm, subject],
+            "arm_images": files.rows,
+            "images": [_image(ws, image) for image in _rows_of(ws, files)],
+            "embeddings": files.embeddings,
         }
 
-    return each(
-        ws.warehouse.root, entry, [(arm, one) for arm, of_arm in ws.asked_in_arms(model).items() for one in of_arm]
-    )
+    return each(ws.warehouse.root, entry, listed.cells(ws, model).items())
+
+
+def _rows_of(ws: Workspace, files: listed.Tables) -> list[dict[str, Any]]:
+    return table_rows(ws.warehouse, files.rows.removesuffix(".parquet"))
 
 
 def _image(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
@@ -379,23 +363,22 @@ def _image(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _references(ws: Workspace, model: str) -> list[dict[str, Any]]:
-    encoders = ws.encoders(model)
-
-    def entry(subject: str) -> dict[str, Any]:
+    def entry(found: tuple[str, listed.Tables]) -> dict[str, Any]:
+        subject, files = found
         return {
             "subject": subject,
-            "reference_works": f"reference_works/{subject}.parquet",
+            "reference_works": files.rows,
             "works": [
                 {
                     **{key: row[key] for key in ("work", "source", "licence", "image_sha256")},
                     "bytes": _size(ws, row["image_sha256"]),
                 }
-                for row in table_rows(ws.warehouse, f"reference_works/{subject}")
+                for row in _rows_of(ws, files)
             ],
-            "embeddings": {e.name: f"reference_embeddings/{e.name}/{subject}.parquet" for e in encoders},
+            "embeddings": files.embeddings,
         }
 
-    return each(ws.warehouse.root, entry, ws.referenced())
+    return each(ws.warehouse.root, entry, listed.references(ws, model).items())
 
 
 def _size(ws: Workspace, sha256: str | None) -> int | None:

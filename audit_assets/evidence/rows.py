@@ -12,8 +12,9 @@ from typing import Any
 
 import duckdb
 
-from audit_assets.evidence.check import Check, finding
-from audit_assets.evidence.manifest import Manifest, sources, table_rows
+from audit_assets.evidence import listed
+from audit_assets.evidence.check import MADE_AGAIN, Check, finding
+from audit_assets.evidence.manifest import Manifest, manifest_file, sources, table_rows
 from audit_assets.evidence.parts import Imitation, InArm, Subject
 from audit_assets.generation.answers import check_answers
 from audit_assets.generation.imitate import check_imitations, doubled
@@ -29,12 +30,15 @@ from audit_assets.workspace import Prompted, Workspace
 def chain(ws: Workspace, manifest: Manifest) -> Check:
     """Check roster row, prompt, seed, image and embedding of every subject.
 
-    The tables must agree with the manifest, and the prompts and seeds must be those of the protocol.
+    The manifest must list all of them, the tables must agree with it, and the prompts and seeds must be those of the
+    protocol.
     """
     check = Check("roster row to prompt, seed, image and embedding")
     images = 0
     with finding(check, "model_versions.parquet"):
         check.findings += _unlike_sources(ws, manifest)
+    with finding(check, "subjects.parquet"):
+        check.findings += _unlike_lists(ws, manifest)
     with finding(check, "subjects.parquet"):
         known = {row["subject"]: row for row in table_rows(ws.warehouse, "subjects")}
         asked = ws.prompted(manifest.model_version)
@@ -60,6 +64,31 @@ def chain(ws: Workspace, manifest: Manifest) -> Check:
                 hashes = [(w.work, w.image_sha256) for w in reference.works]
                 check.findings += _unlike_images(ws, reference.embeddings, ("work",), hashes)
     check.seen = f"{len(manifest.subjects)} subjects, {images} rows"
+    return check
+
+
+def _unlike_lists(ws: Workspace, manifest: Manifest) -> list[str]:
+    """List where the manifest has other subjects, works and arms, or other tables of these, than the audit has."""
+    model = manifest.model_version
+    subjects = [(s.subject, listed.Tables(s.imitations, s.embeddings)) for s in manifest.subjects]
+    works = [(r.subject, listed.Tables(r.reference_works, r.embeddings)) for r in manifest.references]
+    cells = [(f"{a.subject} in arm {a.arm}", listed.Tables(a.arm_images, a.embeddings)) for a in manifest.arms]
+    in_arms = {f"{subject} in arm {arm}": own for (arm, subject), own in listed.cells(ws, model).items()}
+    found = listed.unlike("subjects", subjects, listed.subjects(ws, model))
+    found += listed.unlike("artists with real works", works, listed.references(ws, model))
+    found += listed.unlike("subjects in arms", cells, in_arms)
+    return [f"{manifest_file(ws.warehouse, model)}: {one}: {MADE_AGAIN}" for one in found]
+
+
+def named_tables(ws: Workspace, manifest: Manifest) -> Check:
+    """Compare the tables that the manifest names with those that the database is made from."""
+    check, model = Check("tables that the manifest must name", f"{len(manifest.tables)} tables"), manifest.model_version
+    with finding(check, "tables"):
+        must = {f"{table}.parquet": name for table, name in listed.tables(ws, model).items()}
+        may = {f"{table}.parquet" for table in listed.below(ws, model)}  # an archive may have left them out
+        must |= {table.path: None for table in manifest.tables if table.path in may}
+        found = listed.unlike("tables", [(table.path, table.published_as) for table in manifest.tables], must)
+        check.findings += [f"{manifest_file(ws.warehouse, model)}: {one}: {MADE_AGAIN}" for one in found]
     return check
 
 

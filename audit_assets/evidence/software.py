@@ -12,6 +12,7 @@ from audit_assets.warehouse.schema import SCHEMA_VERSION
 
 FILES, PROTOCOL = "hashed files", "protocols"
 RESTS_ON: Mapping[str, Collection[str]] = {
+    "tables that the manifest must name": ("database", "results", "references", "roster", "report", "layout"),
     "rows of the database beside the warehouse's tables": ("database", "layout"),
     "roster, controls and subjects chosen again": ("roster", "layout"),
     "results computed again from the image-level rows and embeddings": ("results", "labels", "references", "roster"),

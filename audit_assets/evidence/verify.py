@@ -76,6 +76,7 @@ def _of_files(ws: Workspace, manifest: Manifest, differs: Mapping[str, str]) -> 
 def _made_again(ws: Workspace, manifest: Manifest, replay: int, sample: int) -> Iterator[Check]:
     left = left_out(ws.audit.base)
     elsewhere = differences(manifest.machine, this_machine())
+    yield rows.named_tables(ws, manifest)
     yield rows.database_rows(ws)
     yield again.roster(ws, left)
     yield recomputed.results(ws, manifest.model_version)

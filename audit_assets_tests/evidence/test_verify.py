@@ -1,5 +1,6 @@
 """Evidence that holds is said to hold; whatever does not is named with its file, however it was changed."""
 
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -20,6 +21,7 @@ from audit_assets.evidence.again import roster as roster_made_again
 from audit_assets.evidence.archive_file import Archive, archive_root, archive_text
 from audit_assets.evidence.manifest import make_manifest
 from audit_assets.evidence.redrawn import comparable
+from audit_assets.evidence.rows import chain, named_tables
 from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.publication.sealed import sealed_file
@@ -63,7 +65,7 @@ def whole(audited: Path, miniature: Path, tmp_path_factory: pytest.TempPathFacto
 def test_an_untouched_audit_holds_to_the_last_image(whole: Path) -> None:
     checks = list(verify(workspace_of(whole), MODEL, replay=1, sample=20, root=read(whole).root))
     assert [c.title for c in checks][: len(FILES)] == list(FILES)
-    assert len(checks) == len(FILES) + 7
+    assert len(checks) == len(FILES) + 8
     assert findings(checks) == []
     assert [line for c in checks for line in c.unchecked] == []
     assert all(c.seen for c in checks)
@@ -248,6 +250,69 @@ def test_a_forged_seed_or_prompt_is_not_the_protocols(copied: Path) -> None:
         "nils-oduya: the seed of (template, trial) (0, 1) is not the protocol's",
         "template 0, trial 2 was asked with 'A cat', not with the protocol's prompt",
     ]
+
+
+UNLISTED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a subject": (lambda c: c["subjects"].pop(), "leaves out 1 of the subjects that the audit has"),
+    "all subjects": (lambda c: c["subjects"].clear(), r"leaves out \d\d of the subjects that the audit has"),
+    "a subject twice": (lambda c: c["subjects"].append(c["subjects"][0]), "names 1 of the subjects twice"),
+    "an encoder of a subject": (
+        lambda c: c["subjects"][0]["embeddings"].popitem(),
+        "names other tables for 1 of the subjects",
+    ),
+    "images of another table": (
+        lambda c: c["subjects"][0].update(imitations=c["subjects"][1]["imitations"]),
+        "names other tables for 1 of the subjects",
+    ),
+    "an artist's works": (lambda c: c["references"].pop(), "leaves out 1 of the artists with real works"),
+    "an encoder of works": (
+        lambda c: c["references"][0]["embeddings"].popitem(),
+        "names other tables for 1 of the artists with real works",
+    ),
+    "a table": (
+        lambda c: c["tables"].remove(next(t for t in c["tables"] if t["path"] == f"verdicts/{MODEL}.parquet")),
+        rf"leaves out 1 of the tables that the audit has \(first: verdicts/{MODEL}",
+    ),
+    "a table as one of a scan": (
+        lambda c: next(t for t in c["tables"] if t["path"] == "subjects.parquet").update(published_as=None),
+        r"names other tables for 1 of the tables \(first: subjects.parquet",
+    ),
+    "any file as a table": (
+        lambda c: c["tables"].append({**c["tables"][0], **stored_page(c)}),
+        "names 1 tables that the audit does not have",
+    ),
+    "an arm": (
+        lambda c: c.update(arms=[{**in_an_arm(c["subjects"][0]), "arm": "no-arm"}]),
+        "names 1 subjects in arms that the audit does not have",
+    ),
+}
+
+
+def stored_page(content: dict[str, Any]) -> dict[str, Any]:
+    return dict(content["report"][0])
+
+
+def in_an_arm(subject: dict[str, Any]) -> dict[str, Any]:
+    own = {key: subject[key] for key in ("subject", "kind", "images", "embeddings")}
+    return {**own, "arm_images": subject["imitations"]}
+
+
+@pytest.mark.parametrize("what", UNLISTED)
+def test_what_a_manifest_does_not_list_as_the_audit_has_it_is_found(copied: Path, what: str) -> None:
+    """Nothing else would look at it."""
+    change, said = UNLISTED[what]
+    forge_manifest(copied, change)
+    ws, manifest = workspace_of(copied), read(copied)
+    found = [*chain(ws, manifest).findings, *named_tables(ws, manifest).findings]
+    assert any(re.search(rf"manifests/{MODEL}\.json: {said}", line) for line in found), found
+
+
+def test_tables_of_single_caption_files_may_be_left_out_of_an_archive(copied: Path) -> None:
+    ws, manifest = workspace_of(copied), read(copied)
+    for table in manifest.tables:
+        if table.of_a_scan:
+            (ws.warehouse.root / table.path).unlink()
+    assert named_tables(workspace_of(copied), manifest).findings == []
 
 
 @pytest.mark.long

@@ -107,6 +107,13 @@ def a_seed(config: Path) -> None:
     forge_manifest(config, also)
 
 
+def a_subject_left_out_of_the_manifest(config: Path) -> None:
+    a_seed(config)
+    forge_manifest(
+        config, lambda content: content.update(subjects=[s for s in content["subjects"] if s["subject"] != SUBJECT])
+    )
+
+
 def a_result(config: Path) -> None:
     _table(config, f"verdicts/{MODEL}", lambda t: t.assign(verdict="not shown to be imitated"))
     _published(config)
@@ -259,6 +266,7 @@ FORGERIES = (
     Forgery(an_image, None, "drawn again, it differs"),
     Forgery(an_embedding, "matching_by_subject", "made again it is"),
     Forgery(a_seed, "the seed of (template, trial) (0, 1) is not the protocol's"),
+    Forgery(a_subject_left_out_of_the_manifest, "leaves out 1 of the subjects"),
     Forgery(a_result, "verdicts"),
     Forgery(a_roster, "artist_roster.parquet: has other rows"),
     Forgery(a_count_of_captions, "artist_mentions/"),
