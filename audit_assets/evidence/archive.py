@@ -247,8 +247,9 @@ def import_archive(
                 place_of(beside, name).write_bytes(_as_now(name, written[name]).encode())
             for name, member in files.items():
                 if member.page:
-                    _check_page(packed.read(name), member, str(tampered(file, name, "is not what the manifest says")))
-                    place_of(beside, name).write_bytes(packed.read(name))
+                    content = packed.read(name)
+                    _check_page(content, member, str(tampered(file, name, "is not what the manifest says")))
+                    place_of(beside, name).write_bytes(content)
                     continue
                 with packed.open(name) as plain, open(place_of(beside, name), "wb") as into:
                     copy_member(plain, into, member, str(tampered(file, name, "is not what the manifest says")))

@@ -1,6 +1,7 @@
 """An archive comes out as it went in, or it is refused and leaves nothing behind."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from audit_assets.errors import InputError
 from audit_assets.evidence.archive import export, import_archive
 from audit_assets.evidence.archive_file import FILE, Archive, archive_root, parse_archive, roots
 from audit_assets.evidence.manifest import Manifest, manifest_text, root_hash
+from audit_assets.evidence.members import list_members, opened_archive
 from audit_assets.evidence.parts import StoredFile, image_path
 from audit_assets.evidence.verify import verify
 from audit_assets.publication.stage import PublicationStage
@@ -267,6 +269,53 @@ def beside(path: str, change: Callable[[Members], bytes]) -> Forge:
     return rewritten(forge_members)
 
 
+def inserted(content: bytes, at: int, more: bytes) -> bytes:
+    """An archive with more bytes at a place between its parts, and with the places of all members behind it set right."""
+    size, start = struct.unpack_from("<2L", content, len(content) - 10)
+    forged, entry = bytearray(content), start
+    while entry < start + size:
+        (offset,) = struct.unpack_from("<L", content, entry + 42)
+        struct.pack_into("<L", forged, entry + 42, offset + (len(more) if offset >= at else 0))
+        entry += 46 + sum(struct.unpack_from("<3H", content, entry + 28))
+    struct.pack_into("<L", forged, len(content) - 6, start + (len(more) if start >= at else 0))
+    return bytes(forged[:at] + more + forged[at:])
+
+
+def hidden(where: Callable[[zipfile.ZipFile], int]) -> Forge:
+    """A second report that the directory does not name. A program that reads from the start unpacks it."""
+
+    def forge(archive: Path, out: Path) -> None:
+        secret = io.BytesIO()
+        with zipfile.ZipFile(secret, "w") as packed:
+            packed.writestr(zipfile.ZipInfo(f"warehouse/reports/{MODEL}/report.html"), "<p>not guilty")
+            length = packed.start_dir
+        with zipfile.ZipFile(archive) as packed:
+            at = where(packed)
+        out.write_bytes(inserted(archive.read_bytes(), at, secret.getvalue()[:length]))
+
+    return forge
+
+
+def with_bytes(change: Callable[[bytearray], object]) -> Forge:
+    def forge(archive: Path, out: Path) -> None:
+        content = bytearray(archive.read_bytes())
+        change(content)
+        out.write_bytes(content)
+
+    return forge
+
+
+def commented(content: bytearray) -> None:
+    content[-2:] = b"\x05\x00hello"
+
+
+def other_size_at_the_member(content: bytearray) -> None:
+    struct.pack_into("<2L", content, 18, 1, 1)
+
+
+HIDDEN = "does not lie as `export` (packs|writes) it, so bytes may be hidden beside it"
+
+
 def captions_at(path: str) -> Forge:
     return with_manifest(lambda c: c["audit"]["captions"].update(path=path))
 
@@ -312,6 +361,15 @@ TAMPERED: dict[str, tuple[Forge, str]] = {
     "a compressed member": (added("warehouse/x", bytes(1 << 20), compress=zipfile.ZIP_DEFLATED), "is compressed"),
     "a bomb": (bomb, "is compressed"),
     "overlapping members": (overlapping, "are larger than the archive|has .* bytes, not"),
+    "a member before the archive": (
+        with_bytes(lambda c: c.__setitem__(slice(0, 0), b"PK\x03\x04" + bytes(26))),
+        HIDDEN,
+    ),
+    "a hidden member at the start": (hidden(lambda _: 0), HIDDEN),
+    "a hidden member between two": (hidden(lambda z: z.infolist()[5].header_offset), HIDDEN),
+    "a hidden member at the end": (hidden(lambda z: z.start_dir), HIDDEN),
+    "a comment": (with_bytes(commented), HIDDEN),
+    "another size at the member": (with_bytes(other_size_at_the_member), HIDDEN),
     "cut at the start": (cut(0.0), "no whole archive"),
     "cut in the middle": (cut(0.5), "no whole archive"),
     "cut at the end": (cut(0.9999), "no whole archive"),
@@ -355,6 +413,60 @@ def test_an_archive_that_was_tampered_with_is_refused_by_name_and_leaves_nothing
         import_archive(forged, forged.parent / "received")
     assert [p.name for p in tmp_path.rglob("*")] == ["below", "forged.zip"]
     assert not Path("/tmp/escaped").exists()
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_archive_with_any_bytes_inserted_anywhere_is_refused(
+    archive: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    """Also if the directory says the right places."""
+    content, more = archive.read_bytes(), data.draw(st.binary(min_size=1, max_size=100))
+    with zipfile.ZipFile(archive) as packed:
+        places = [info.header_offset for info in packed.infolist()] + [packed.start_dir]
+    if data.draw(st.booleans()):
+        forged = inserted(content, data.draw(st.sampled_from(places)), more)
+    else:
+        at = data.draw(st.sampled_from([*places, len(content)]) | st.integers(0, len(content)))
+        forged = content[:at] + more + content[at:]
+    (tmp_path / "forged.zip").write_bytes(forged)
+    with pytest.raises(InputError):
+        import_archive(tmp_path / "forged.zip", tmp_path / "received")
+    assert [p.name for p in tmp_path.iterdir()] == ["forged.zip"]
+
+
+def test_the_layout_of_an_archive_of_many_gigabytes_is_that_of_export(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the limits of zipfile lowered, so that it writes the records that large archives have."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 2000)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 5)
+    large = tmp_path / "large.zip"
+    rewritten(lambda _: None)(archive, large)
+    assert b"PK\x06\x06" in large.read_bytes()[-98:]
+    with opened_archive(large) as packed:
+        assert len(list_members(large, packed)) > 5
+    content = large.read_bytes()
+    for forged in (content[:-98] + b"x" + content[-98:], b"x" + content, content + b"x"):
+        large.write_bytes(forged)
+        with pytest.raises(InputError), opened_archive(large) as packed:
+            list_members(large, packed)
+
+
+def test_the_page_that_is_kept_is_the_one_that_was_checked(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may write into the archive's file meanwhile."""
+    page, read, times = f"warehouse/reports/{MODEL}/report.html", zipfile.ZipFile.read, []
+
+    def other(packed: zipfile.ZipFile, name: str) -> bytes:
+        times.append(name)
+        return b"<p>not guilty" if name == page and times.count(page) > 1 else read(packed, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", other)
+    import_archive(archive, tmp_path / "received")
+    assert page in times
+    assert b"not guilty" not in (tmp_path / "received" / page).read_bytes()
 
 
 def test_the_roots_of_an_archive_cover_what_was_left_out_and_what_was_printed() -> None:
