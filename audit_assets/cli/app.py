@@ -67,7 +67,7 @@ def stop(error: InputError | KeyboardInterrupt) -> typer.Exit:
         return typer.Exit(130)
     console.print("cannot audit:", style="bold red")
     # A file's name can have an end of line in it. Lines after the first are indented, so that none can pass for a line of ours.
-    console.print(str(error).replace("\n", "\n  "), markup=False)
+    console.print(str(error).replace("\n", "\n  "))
     return typer.Exit(2)
 
 

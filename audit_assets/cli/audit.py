@@ -34,11 +34,11 @@ def run(config: Config = DEFAULT) -> None:
     show_results(driver.ws.database, published)
     home = driver.audit.dagster_home
     console.print(f"\ndone in {time.monotonic() - started:.0f} s")
-    console.print(f"database  {driver.ws.database}", markup=False)
+    console.print(f"database  {driver.ws.database}")
     for model in published:
-        console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}", markup=False)
-    console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}", markup=False)
-    console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})", markup=False)
+        console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}")
+    console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}")
+    console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})")
     for note in label_notes(driver.ws):
         _line(f"note: {note}")
     if found := deviations(driver.ws, driver.models()):
@@ -122,7 +122,7 @@ def roster(config: Config = DEFAULT) -> None:
     console.print(table)
     console.print(f"done in {time.monotonic() - started:.0f} s")
     for name in ("artist_roster", "artist_mentions", "controls", "mined_names"):
-        console.print(f"{name:<16}{warehouse.path(name)}", markup=False)
+        console.print(f"{name:<16}{warehouse.path(name)}")
 
 
 def _notes(notes: list[str]) -> None:
@@ -132,7 +132,7 @@ def _notes(notes: list[str]) -> None:
 
 def _line(text: str) -> None:
     """Print a text that may hold names of files and artists, on one line."""
-    console.print(one_line(text), markup=False)
+    console.print(one_line(text))
 
 
 @app.command()
@@ -141,29 +141,27 @@ def status(config: Config = DEFAULT) -> None:
     from audit_assets.runs.status import status_of
 
     found = status_of(config)
-    console.print(f"audit      {found.file}", markup=False)
+    console.print(f"audit      {found.file}")
     if not found.made:
-        console.print(
-            f"warehouse  {found.warehouse}: not made yet; `audit-assets run --config {config}` makes it", markup=False
-        )
+        console.print(f"warehouse  {found.warehouse}: not made yet; `audit-assets run --config {config}` makes it")
         return
     room = " + ".join(f"{kind} {_megabytes(size)}" for kind, size in found.room.items())
     total = f"{_megabytes(sum(found.room.values()))} = {room}" if room else "in S3, where its size is not asked for"
     total += f"; {_megabytes(found.free)} free" if found.free is not None else ""
-    console.print(f"warehouse  {found.warehouse}", markup=False)
-    console.print(f"room       {total}", markup=False)
+    console.print(f"warehouse  {found.warehouse}")
+    console.print(f"room       {total}")
     console.print(f"runs       {found.running or 'none'} of the command line at work")
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.subjects.items())
-    console.print(f"subjects   {kinds or 'not chosen yet'}", markup=False)
+    console.print(f"subjects   {kinds or 'not chosen yet'}")
     console.print(f"real works of {found.works} artists, each with a folder of works")
-    console.print(f"missing    {', '.join(found.missing) or 'nothing that an audit has once'}", markup=False)
+    console.print(f"missing    {', '.join(found.missing) or 'nothing that an audit has once'}")
     table = Table("model version", "state", "images", "embeddings", "results", "report")
     for one in found.versions:
         counts = (str(one.images), str(one.embeddings), str(one.results))
         table.add_row(one.name, one.state, *counts, "made" if one.report else "none")
     console.print(table)
     for one in found.versions:
-        console.print(f"root       {one.name}: {one_line(one.root)}", markup=False)
+        console.print(f"root       {one.name}: {one_line(one.root)}")
     console.print(
         "Parts are counted by name; `run` also compares what each was made from, and makes what differs again."
     )
@@ -176,7 +174,7 @@ def _left_out(parts: Sequence[LeftOut]) -> None:
         return
     console.print(f"left out   {len(parts)}; the next run tries each again", style="bold red")
     for part in parts[:MOST_LINES]:
-        console.print(f"  {part.part} {part.name}: {one_line(part.reason)}", markup=False)
+        console.print(f"  {part.part} {part.name}: {one_line(part.reason)}")
     if len(parts) > MOST_LINES:
         console.print(f"  and {len(parts) - MOST_LINES} more; the table left_out of the database names them all")
 
@@ -201,9 +199,9 @@ def dev(
     audit = load_audit(config)
     address = address_of(host)
     check_port(port, address)
-    home = hold_ui(audit, lambda line: console.print(line, markup=False))
+    home = hold_ui(audit, console.print)
     environment = {**os.environ, "AUDIT_CONFIG": str(audit.file), "DAGSTER_HOME": str(home)}
-    code = serve_ui(environment, port, lambda line: console.print(line, markup=False), address)
+    code = serve_ui(environment, port, console.print, address)
     raise typer.Exit(code)
 
 
@@ -216,4 +214,4 @@ def code_server(host: str = "127.0.0.1", port: int = 4000) -> None:
     """
     from audit_assets.runs.lost_runs import serve
 
-    raise typer.Exit(serve(host, port, lambda line: console.print(line, markup=False)))
+    raise typer.Exit(serve(host, port, console.print))

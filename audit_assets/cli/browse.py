@@ -37,10 +37,10 @@ def browse(
         check_port(port)
         if not ws.database.exists():
             raise InputError(f"{ws.database}: is not made yet; run `audit-assets run --config {config}`.")
-        console.print(f"images    http://127.0.0.1:{port}   (Ctrl-C ends it)", markup=False)
+        console.print(f"images    http://127.0.0.1:{port}   (Ctrl-C ends it)")
         serve(ws.audit.file, port)
         return
     if out.exists():
         raise InputError(f"--out {out}: exists; name another file.")
     write_gallery(ws.database, ws.images.get, out, images)
-    console.print(f"gallery   {out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(f"gallery   {out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -56,7 +56,7 @@ def verify(
         raise InputError("--timestamp-certificate: a timestamp is about a signature; name its signer with --signer.")
     wrong, unchecked, untold = 0, 0, 0
     for name in models:
-        console.print(f"\n{name}", style="bold", markup=False)
+        console.print(f"\n{name}", style="bold")
         for check in checks(
             ws,
             name,
@@ -72,11 +72,11 @@ def verify(
             state, style = ("holds", "green") if check.seen else ("not checked", "yellow")
             state, style = ("DOES NOT HOLD", "bold red") if check.findings else (state, style)
             console.print(f"  {state:<15}", style=style, end="")
-            console.print(f"{check.title}{': ' if check.seen else ''}{one_line(check.seen)}", markup=False)
+            console.print(f"{check.title}{': ' if check.seen else ''}{one_line(check.seen)}")
             for line in check.findings:
-                console.print(f"      {one_line(line)}", style="red", markup=False)
+                console.print(f"      {one_line(line)}", style="red")
             for line in check.unchecked:
-                console.print(f"      not checked: {one_line(line)}", markup=False)
+                console.print(f"      not checked: {one_line(line)}")
     if wrong:
         console.print(f"\n{wrong} findings: what is named above does not hold.", style="bold red")
         raise typer.Exit(1)
@@ -108,7 +108,7 @@ def sign(
     ws = Workspace.existing(config)
     ws.audit.model(model)
     manifest = read_manifest(manifest_file(ws.warehouse, model))
-    console.print(f"signature {signed(ws.warehouse, manifest, key, timestamp_authority)}", markup=False)
+    console.print(f"signature {signed(ws.warehouse, manifest, key, timestamp_authority)}")
     console.print(f"root      {manifest.root}")
 
 
@@ -138,7 +138,7 @@ def export(
     ws = Workspace.existing(config)
     ws.audit.model(model)
     archive = pack(ws, model, out, references=with_references, report=not without_report, scans=not without_scans)
-    console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
     console.print(f"root      {archive_root(archive)}   (give it to the verifier by another way than the archive)")
     if archive.left_out:
         console.print(
@@ -166,17 +166,15 @@ def import_(
 
     quiet()
     found = import_archive(archive, folder, root=root, signer=signer, timestamp=timestamp_certificate)
-    console.print(f"model     {found.model_version}", markup=False)
+    console.print(f"model     {found.model_version}")
     console.print(f"root      {found.root}")
     console.print(f"left out  {', '.join(found.left_out) or 'nothing'}")
     made = read_manifest(folder / "warehouse" / "manifests" / f"{found.model_version}.json")
-    console.print(f"made by   {said_version(made.made_by)}", markup=False)
+    console.print(f"made by   {said_version(made.made_by)}")
     if printed(found) and root != archive_root(found):
         console.print("prints    not vouched for: only the root that `export` printed covers the PDF files")
     if changed(made.made_by) and any(file.path == INDEX for file in found.beside or []):
         console.print("index     not checked: another version made it; `verify` and the reports do not rest on it")
     if found.signature and signer is None:
         console.print("signed    by a key that was not named: give `verify` --signer")
-    console.print(
-        f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}", markup=False
-    )
+    console.print(f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}")

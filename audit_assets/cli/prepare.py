@@ -66,15 +66,15 @@ def init(
     except (InputError, KeyboardInterrupt) as error:
         raise stop(error) from None
     for line in found.used:
-        console.print(one_line(line), markup=False)
+        console.print(one_line(line))
     if found.not_used:
         console.print("\nnot used:", style="bold red")
         for line in found.not_used:
-            console.print(one_line(line), markup=False)
-    console.print(f"\nwritten   {config}", markup=False)
+            console.print(one_line(line))
+    console.print(f"\nwritten   {config}")
     plan(config)
-    console.print(f"\nopen      audit-assets check --config {config}   (draws one image; takes a minute)", markup=False)
-    console.print(f"next      audit-assets run --config {config}", markup=False)
+    console.print(f"\nopen      audit-assets check --config {config}   (draws one image; takes a minute)")
+    console.print(f"next      audit-assets run --config {config}")
 
 
 def _asked(question: str, flag: str) -> str:
@@ -174,14 +174,12 @@ def prompts(
         into.mkdir(parents=True, exist_ok=True)
     sheet = write(into / "prompts.csv", as_csv(table(found)))
     page = write(into / "prompts.html", prompts_page(found, ws.protocol.name, images))
-    console.print(f"{len(found)} images to ask for", markup=False)
-    console.print(f"table     {sheet}", markup=False)
-    console.print(f"to print  {page}", markup=False)
+    console.print(f"{len(found)} images to ask for")
+    console.print(f"table     {sheet}")
+    console.print(f"to print  {page}")
     if in_arms := arm_lines(ws.asked_in_arms(model or ws.audit.models[0].name), ws.protocol):
         sheet = write(into / "arms.csv", as_csv(table(in_arms)))
         page = write(into / "arms.html", prompts_page(in_arms, ws.protocol.name, f"{images}-arms"))
-        console.print(
-            f"{len(in_arms)} images of arms to ask for; give their folder as `arms` of the image_folder", markup=False
-        )
-        console.print(f"table     {sheet}", markup=False)
-        console.print(f"to print  {page}", markup=False)
+        console.print(f"{len(in_arms)} images of arms to ask for; give their folder as `arms` of the image_folder")
+        console.print(f"table     {sheet}")
+        console.print(f"to print  {page}")

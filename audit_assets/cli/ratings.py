@@ -42,21 +42,18 @@ def export_packets(
     ws.audit.model(model)
     pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed))
     for page in pages:
-        console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB", markup=False)
+        console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB")
     key = ws.warehouse.read(key_of(model))
     if unanswered := without_answer(key):
         console.print(
             f"could not be tested: of {len(unanswered)} of {key['subject'].nunique()} artists, raters can give a share and no answer. {MORE_NAMES}",
-            markup=False,
         )
     if raters < FEWEST_RATERS:
-        console.print(
-            f"could not be tested: an answer needs {FEWEST_RATERS} raters, and {raters} are asked.", markup=False
-        )
+        console.print(f"could not be tested: an answer needs {FEWEST_RATERS} raters, and {raters} are asked.")
     console.print(
         "The key is in the warehouse, in the table rating_questions. Give it to no rater, and take the answers with:"
     )
-    console.print(f"audit-assets ratings import ANSWERS... --config {config}", markup=False)
+    console.print(f"audit-assets ratings import ANSWERS... --config {config}")
 
 
 @ratings.command("import")
@@ -73,16 +70,14 @@ def import_answers(
     ws = Workspace.existing(config)
     taken = take(ws, files)
     for line in (*taken.notes, *taken.refused):
-        console.print(one_line(line), style="red" if line in taken.refused else None, markup=False)
+        console.print(one_line(line), style="red" if line in taken.refused else None)
     if taken.refused and not taken.accepted and not taken.notes:
         raise InputError("no file of answers could be taken; each is named above.")
     for model, packets in taken.accepted.items():
-        console.print(
-            f"{model}: answers of {len(packets)} packet{'' if len(packets) == 1 else 's'} taken", markup=False
-        )
+        console.print(f"{model}: answers of {len(packets)} packet{'' if len(packets) == 1 else 's'} taken")
         for line in publish_answers(ws, model):
-            console.print(line, markup=False)
+            console.print(line)
     if taken.accepted:
-        console.print("`audit-assets run` renews the manifest, so that `verify` covers the answers too.", markup=False)
+        console.print("`audit-assets run` renews the manifest, so that `verify` covers the answers too.")
     if taken.refused:
         raise typer.Exit(LEFT_OUT)

@@ -67,30 +67,30 @@ def report(
             stamp(publication.ws)
         else:
             page.write_bytes(with_block(publication.ws, page.read_bytes()))
-        console.print(f"page      {page}", markup=False)
+        console.print(f"page      {page}")
         if pdf:
-            console.print(f"PDF       {publication.artist_print(artist, page)}", markup=False)
+            console.print(f"PDF       {publication.artist_print(artist, page)}")
         return
     if out is not None:
         raise InputError("--out: is the folder of one artist's page; name the artist with --artist.")
     if pdf:
         check_possible()
     if archive and (page := reports / archive.model_version / "report.html").is_file():
-        console.print(f"report    {page}   (as the archive has it; an archive's files stay as they are)", markup=False)
+        console.print(f"report    {page}   (as the archive has it; an archive's files stay as they are)")
         if pdf:
-            console.print(f"PDF       {publication.report_print(page)}", markup=False)
+            console.print(f"PDF       {publication.report_print(page)}")
         return
     if not (versions := publication.results.audited()):
         raise InputError(why_nothing(publication.ws))
     for version in versions:
-        console.print(f"report    {publication.report(version)[0]}", markup=False)
+        console.print(f"report    {publication.report(version)[0]}")
     try:
-        console.print(f"index     {publication.index()}", markup=False)
+        console.print(f"index     {publication.index()}")
         stamp(publication.ws)
     except Unwritable as error:  # every report is up to date
-        console.print(f"index     is kept as it is: {error}", markup=False)
+        console.print(f"index     is kept as it is: {error}")
     for version in versions if pdf else ():
-        console.print(f"PDF       {publication.report_print(reports / version / 'report.html')}", markup=False)
+        console.print(f"PDF       {publication.report_print(reports / version / 'report.html')}")
 
 
 @app.command()
@@ -129,7 +129,7 @@ def sql(
             else:
                 write(found, form, typer.get_binary_stream("stdout"))
     except duckdb.Error as error:
-        Screen(stderr=True).print(str(error), style="red", markup=False)
+        Screen(stderr=True).print(str(error), style="red")
         raise typer.Exit(2) from None
 
 
@@ -168,7 +168,6 @@ def _database(config: Path) -> Path:
         Screen(stderr=True).print(
             f"{database}: keeps {keeps} of the tables' contract, not {SCHEMA_VERSION}, so tables and columns may differ from "
             f"docs/sql.md. Where the audit was made, `audit-assets run --config {config}` publishes it by this version.",
-            markup=False,
         )
     return database
 

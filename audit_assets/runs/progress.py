@@ -19,7 +19,7 @@ def shown(console: Console, step: Step) -> Iterator[None]:
     started = time.monotonic()
     ended = threading.Event()
     bars = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

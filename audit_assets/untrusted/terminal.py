@@ -30,13 +30,14 @@ def _code(found: re.Match[str]) -> str:
 
 
 class Screen(Console):
-    """This console treats every text as data. It obeys no command in a text and puts no emoji in place of a word.
+    """This console treats every text as data. It obeys no command in a text, takes no words in brackets for styles or links, and
+    puts no emoji in place of a word.
 
     Colours and movements of the cursor are our own; rich keeps them apart from texts.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(highlight=False, soft_wrap=True, emoji=False, stderr=stderr)
+        super().__init__(highlight=False, soft_wrap=True, emoji=False, markup=False, stderr=stderr)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

@@ -1,6 +1,7 @@
 """What others wrote is data on a terminal too."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -11,21 +12,45 @@ from typer.testing import CliRunner
 from audit_assets.cli import app
 from audit_assets.untrusted.terminal import Screen, one_line, printable
 
-HOSTILE = "ada\x1b[2K\x1b[1A\x9b31m\x07\x7f\u202eadb\u2066 :x: [red]x[/red]\udcff"
+MARKUP = (":x:", "[red]x[/red]", "[/b]", "[link=https://evil.example]y[/link]", "[conceal]z[/conceal]")
+HOSTILE = "ada\x1b[2K\x1b[1A\x9b31m\x07\x7f\u202eadb\u2066 " + " ".join(MARKUP) + "\udcff"
 
 
 def test_a_name_commands_no_terminal_and_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    table = Table("name", HOSTILE, title=HOSTILE)
+    table.add_row(HOSTILE, HOSTILE)
+    for what in (HOSTILE, table):
+        out = io.StringIO()
+        monkeypatch.setattr("sys.stdout", out)
+        Screen().print(what)
+        shown = out.getvalue()
+        assert not set(shown) & set("\x1b\x9b\x07\x7f\u202e\u2066\udcff")
+        assert "ada\\x1b[2K\\x1b[1A\\x9b31m" in shown
+        assert "\\u202eadb" in shown
+        assert " ".join(MARKUP) in shown
+
+
+def test_a_name_is_no_style_and_no_link_on_a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
-    table = Table("name")
-    table.add_row(HOSTILE.replace("[red]", "").replace("[/red]", ""))
-    Screen().print(HOSTILE, markup=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "1000")
+    table = Table("name", box=None, show_header=False)
+    table.add_row(" ".join(MARKUP))
     Screen().print(table)
-    shown = out.getvalue()
-    assert not set(shown) & set("\x1b\x9b\x07\x7f\u202e\u2066\udcff")
-    assert "ada\\x1b[2K\\x1b[1A\\x9b31m" in shown
-    assert "\\u202eadb" in shown
-    assert ":x: [red]x[/red]" in shown
+    assert out.getvalue().strip() == " ".join(MARKUP)
+
+
+def test_a_caption_that_looks_like_the_end_of_a_style_is_shown_by_check(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "captions.csv").write_text("TEXT\n[/b] a picture of a cat\n")
+    models = [{"name": "m", "source": "diffusers", "path": "none"}]
+    encoders = [{"name": "e", "kind": "image_text", "path": "none"}]
+    config = small_audit(tmp_path, captions={"path": "captions.csv"}, models=models, encoders=encoders)
+    done = CliRunner().invoke(app, ["check", "--config", str(config)])
+    assert "[/b] a" in done.output  # the rest may stand on a line of its own
 
 
 def test_a_name_makes_no_line_of_its_own() -> None:
