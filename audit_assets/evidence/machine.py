@@ -15,6 +15,11 @@ def this_machine() -> dict[str, str]:
     return {"system": platform.system(), "processor": processor, **dict(library_versions())}
 
 
+def libraries(machine: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of Python and of the libraries, without system and processor."""
+    return {what: version for what, version in machine.items() if what not in ("system", "processor")}
+
+
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
     """Describe in words what differs between two machines."""
     return [

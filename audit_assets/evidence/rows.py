@@ -14,6 +14,7 @@ import duckdb
 
 from audit_assets.evidence import listed
 from audit_assets.evidence.check import MADE_AGAIN, Check, finding
+from audit_assets.evidence.machine import libraries
 from audit_assets.evidence.manifest import Manifest, manifest_file, sources, table_rows
 from audit_assets.evidence.parts import Imitation, InArm, Subject
 from audit_assets.generation.answers import check_answers
@@ -182,8 +183,11 @@ def _unlike_images(
     return found
 
 
-def database_rows(ws: Workspace) -> Check:
-    """Compare every row of the database with the rows that the tables of the warehouse give."""
+def database_rows(ws: Workspace, manifest: Manifest) -> Check:
+    """Compare every row of the database with the rows that the tables of the warehouse give.
+
+    The table `software` describes the machine that published, which is compared with the machine of the manifest.
+    """
     check = Check("rows of the database beside the warehouse's tables", "every table")
     with finding(check, str(ws.database)):
         inputs = PublicationStage(ws).inputs()
@@ -195,7 +199,25 @@ def database_rows(ws: Workspace) -> Check:
             )
         else:
             check.findings += _unlike_tables(ws, inputs)
+            check.unchecked += _unlike_software(ws, manifest)
     return check
+
+
+def _unlike_software(ws: Workspace, manifest: Manifest) -> list[str]:
+    """Say where the database names other libraries than the manifest.
+
+    It may be published before a library is renewed and the manifest made after it, so that this is no finding.
+    """
+    with reading(ws.database) as connection:
+        found = dict(connection.execute("SELECT package, version FROM software").fetchall())
+    kept = libraries(manifest.machine)
+    other = [name for name in sorted(found.keys() | kept.keys()) if found.get(name) != kept.get(name)]
+    return [
+        f"{ws.database}, table software: names {name} {found.get(name, 'in no version')}, and the manifest "
+        f"{kept.get(name, 'in no version')}: the database was published before the library was renewed, or on another machine, "
+        "or it was altered; the root does not cover it"
+        for name in other
+    ]
 
 
 def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
@@ -218,7 +240,7 @@ def _unlike_tables(ws: Workspace, inputs: str) -> list[str]:
             other = sorted(set(known) ^ set(made))[0]
             return [f"{ws.database}, table {other[0]}: its columns are not the warehouse's (first: {other[1]})"]
         found = []
-        for table in sorted({name for name, _, _ in made} - {"software"}):  # describes the machine that published
+        for table in sorted({name for name, _, _ in made} - {"software"}):  # of the machine that published
             view = views["published"].get(table)
             if view and view == views["again"].get(table):
                 continue  # views of files with the same bytes, which the check of the database's file compares with their names

@@ -77,7 +77,7 @@ def _made_again(ws: Workspace, manifest: Manifest, replay: int, sample: int) -> 
     left = left_out(ws.audit.base)
     elsewhere = differences(manifest.machine, this_machine())
     yield rows.named_tables(ws, manifest)
-    yield rows.database_rows(ws)
+    yield rows.database_rows(ws, manifest)
     yield again.roster(ws, left)
     yield recomputed.results(ws, manifest.model_version)
     yield again.report(ws, manifest, left, elsewhere)

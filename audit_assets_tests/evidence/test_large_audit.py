@@ -53,7 +53,7 @@ def beside(config: Path) -> list[Path]:
 def findings(config: Path) -> list[str]:
     ws = Workspace.open(config)
     manifest = read_manifest(manifest_file(ws.warehouse, MODEL))
-    return [*database_file(ws, manifest).findings, *database_rows(ws).findings]
+    return [*database_file(ws, manifest).findings, *database_rows(ws, manifest).findings]
 
 
 @pytest.mark.long

@@ -21,7 +21,7 @@ from audit_assets.evidence.again import roster as roster_made_again
 from audit_assets.evidence.archive_file import Archive, archive_root, archive_text
 from audit_assets.evidence.manifest import make_manifest
 from audit_assets.evidence.redrawn import comparable
-from audit_assets.evidence.rows import chain, named_tables
+from audit_assets.evidence.rows import chain, database_rows, named_tables
 from audit_assets.evidence.verify import verify
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.publication.sealed import sealed_file
@@ -230,6 +230,20 @@ def test_a_row_of_the_database_alone_is_named_with_its_table(copied: Path) -> No
     assert len(found) == 1
     assert "audit.duckdb, table verdicts" in found[0]
     assert "nils-oduya" in found[0]
+
+
+def test_a_library_that_the_database_names_is_compared_with_the_manifest(copied: Path) -> None:
+    same = database_rows(workspace_of(copied), read(copied))
+    assert (same.findings, same.unchecked) == ([], [])
+    with duckdb.connect(str(workspace_of(copied).database)) as connection:
+        connection.execute("UPDATE software SET version = '0.0' WHERE package = 'torch'")
+        connection.execute("DELETE FROM software WHERE package = 'python'")
+    forge_manifest(copied)
+    forged = database_rows(workspace_of(copied), read(copied))
+    assert forged.findings == []  # another machine may have published
+    python, torch = forged.unchecked
+    assert "audit.duckdb, table software: names python in no version, and the manifest 3." in python
+    assert "table software: names torch 0.0, and the manifest" in torch
 
 
 def test_a_forged_seed_or_prompt_is_not_the_protocols(copied: Path) -> None:

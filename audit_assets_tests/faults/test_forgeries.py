@@ -162,6 +162,10 @@ def a_row_of_the_database(config: Path) -> None:
     _database(config, "UPDATE verdicts SET verdict = 'not shown to be imitated'")
 
 
+def a_library_in_the_database(config: Path) -> None:
+    _database(config, "UPDATE software SET version = '0.0' WHERE package = 'torch'")
+
+
 def a_view_in_the_database(config: Path) -> None:
     _database(
         config,
@@ -273,6 +277,7 @@ FORGERIES = (
     Forgery(a_report, "report.html: says something else"),
     Forgery(a_report_of_other_tables, "report.html: says something else"),
     Forgery(a_row_of_the_database, "audit.duckdb, table verdicts", root_changes=False),
+    Forgery(a_library_in_the_database, None, None, "table software: names torch 0.0", root_changes=False),
     Forgery(a_view_in_the_database, "holds the view 'verdicts'", root_changes=False),
     Forgery(a_macro_in_the_database, "holds the macro 'avg'", root_changes=False),
     Forgery(an_archive_that_declares_parts_left_out, None, None, "only the root of the archive", root_changes=False),
