@@ -1,6 +1,5 @@
 """Fill the block of every page from the manifests: who made the audit, of what, when, with which root, and how to check it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from audit_assets.evidence.manifest import Manifest, manifest_file
 from audit_assets.publication import ARTISTS
 from audit_assets.publication.pages.cover import NOT_RECORDED, Cover, Version, block
 from audit_assets.publication.sealed import filled, is_page
+from audit_assets.untrusted.json_text import read_json
 from audit_assets.warehouse.cells import Cells
 from audit_assets.warehouse.database import published_from
 from audit_assets.warehouse.places import whole
@@ -93,7 +93,7 @@ def _facts(ws: Workspace, model: str, published: str | None) -> dict[str, Any] |
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path.read_text(encoding="utf-8"))
         current = content["database"]["published_from"] == published
         return {
             "root": str(content["root"]) if current else "",

@@ -47,6 +47,7 @@ from audit_assets.results.comparison import COMPARISON
 from audit_assets.results.stage import RECIPES
 from audit_assets.roster.subjects import prompted
 from audit_assets.untrusted.bounded import read_bounded
+from audit_assets.untrusted.json_text import read_json
 from audit_assets.warehouse.database import files_beside, published_from
 from audit_assets.warehouse.large_tables import FOLDER
 from audit_assets.warehouse.places import ObjectPath, each, whole
@@ -139,7 +140,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_manifest(text: str, where: str) -> Manifest:
     try:
-        content = json.loads(text)
+        content = read_json(text)
         if isinstance(content, dict) and type(content.get("format")) is int and content["format"] > FORMAT:
             raise InputError(
                 f"{where}: has format {content['format']}, and this version reads formats up to {FORMAT}: a newer version of "

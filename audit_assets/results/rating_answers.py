@@ -4,7 +4,6 @@ A file of answers comes from a person. It is refused, with the reason, if it is 
 an answer, or contradicts another file of the same packet. One bad file stops itself alone.
 """
 
-import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from audit_assets.errors import InputError, unreadable
 from audit_assets.hashing import digest
 from audit_assets.results.rating_questions import key_of
 from audit_assets.untrusted.bounded import read_bounded
+from audit_assets.untrusted.json_text import read_json
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -63,7 +63,7 @@ def read_answers(path: Path) -> tuple[str, dict[str, str]]:
     except OSError as error:
         raise InputError(f"{unreadable(path, error)}.") from None
     try:
-        found = _File.model_validate(json.loads(content, object_pairs_hook=_once))
+        found = _File.model_validate(read_json(content))
     except (ValueError, RecursionError) as error:
         where = ""
         if isinstance(error, ValidationError):
@@ -75,14 +75,6 @@ def read_answers(path: Path) -> tuple[str, dict[str, str]]:
     if checksum(found.packet, dict(found.answers)) != found.checksum:
         raise InputError(f"{path}: was changed after the page saved it; give the file as the page saved it.")
     return found.packet, dict(found.answers)
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object whose keys are there once each."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def take(ws: Workspace, files: Iterable[Path]) -> Taken:

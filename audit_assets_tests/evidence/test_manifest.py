@@ -183,6 +183,18 @@ def test_what_is_no_manifest_is_said(text: str) -> None:
         parse_manifest(text, "here")
 
 
+@pytest.mark.parametrize("twice", ['"subjects": []', '"model_version": "another"', '"root": "' + "0" * 64 + '"'])
+def test_a_manifest_that_says_a_thing_twice_is_refused_by_verify_and_by_its_pages(copied: Path, twice: str) -> None:
+    """A reader that takes the first of two would see another manifest than the one that was signed."""
+    ws = workspace_of(copied)
+    path = manifest_file(ws.warehouse, MODEL)
+    path.write_text(path.read_text(encoding="utf-8").replace("{", f"{{{twice},", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"miniature-1\.json: is not JSON \(a key is there twice\); restore it"):
+        read(copied)
+    with pytest.raises(InputError, match="a key is there twice"):
+        stamp(ws)
+
+
 def test_caption_files_that_were_copied_restored_or_touched_change_neither_tables_nor_root(copied: Path) -> None:
     """As a backup and its restoration do: other times, other inodes, the same bytes."""
     content = yaml.safe_load(copied.read_text(encoding="utf-8"))
