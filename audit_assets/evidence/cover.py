@@ -60,6 +60,10 @@ def check(ws: Workspace, manifest: Manifest) -> Check:
             f"{page}: its cover block does not say what the manifest of {manifest.model_version} and the others say; `audit-assets report` writes it anew"
         )
     found.seen = count(len(pages), "pages")
+    if manifest.dated is not None:
+        found.unchecked.append(
+            "who made the audit and when, as the manifest and the blocks say it: neither the root nor a signature covers this"
+        )
     prints = sum(1 for folder in {page.parent for page in pages} for _ in folder.glob("*.pdf"))
     if prints:
         found.unchecked.append(f"{count(prints, 'PDFs')} of pages: a print is not compared with its page, word by word")

@@ -1,4 +1,7 @@
-"""What a manifest says outside its root: who made the audit, and when. The same audit at another time has the same root."""
+"""What a manifest says outside its root and its signature: who made the audit, and when.
+
+The same audit at another time has the same root. A run may fill this in after the root was signed.
+"""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,5 +1,6 @@
 """Every page says who made the audit, of what, when, and with which root; the root depends on none of it, and a false block is found."""
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from audit_assets.config import load_audit
 from audit_assets.defs.dates import image_times, since
 from audit_assets.errors import InputError
 from audit_assets.evidence.cover import stamp
-from audit_assets.evidence.manifest import make_manifest
+from audit_assets.evidence.manifest import make_manifest, manifest_file, root_hash
 from audit_assets.evidence.verify import Check, verify
 from audit_assets.publication.sealed import END, START, filled, sealed, sealed_file
 from audit_assets_tests.evidence.forging import MODEL, files_checked, findings, read, workspace_of
@@ -71,6 +72,26 @@ def test_who_audits_stands_on_every_page_and_changes_no_root(copied: Path) -> No
         assert "12 O 345/26" in text
         assert sealed_file(reports / page) == sizes[page]
     assert findings(files_checked(copied)) == []
+
+
+def test_verify_says_that_nothing_vouches_for_who_and_when(copied: Path) -> None:
+    """Whoever writes another name and time into the manifest and the blocks has the same root, and the same signature."""
+    ws, before = workspace_of(copied), read(copied)
+    path = manifest_file(ws.warehouse, MODEL)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["dated"] |= {"auditor": "Another", "reported": "1999-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    stamp(ws)
+    assert read(copied).root == before.root
+    check = cover_check(copied)
+    assert check.findings == []
+    (said,) = check.unchecked
+    assert "who made the audit and when" in said
+    assert "neither the root nor a signature covers this" in said
+    content["format"], content["dated"] = 3, None
+    content["root"] = root_hash(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert cover_check(copied).unchecked == []  # nothing is said, so nothing is to be vouched for
 
 
 @pytest.mark.parametrize("page", PAGES)
