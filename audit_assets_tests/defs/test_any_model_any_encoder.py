@@ -290,7 +290,7 @@ def test_a_retired_model_version_keeps_its_images_and_meets_new_subjects_without
     ("change", "said"),
     [
         (lambda models: [{**models[0], "approved": False, "path": "/nowhere"}, *models[1:]], "is not approved"),
-        (lambda models: models[1:], "is not in the audit file any more"),
+        pytest.param(lambda models: models[1:], "is not in the audit file any more", marks=pytest.mark.long),
     ],
 )
 def test_a_model_version_that_is_not_approved_or_gone_keeps_its_images_and_fails_no_run(
