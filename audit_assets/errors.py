@@ -19,6 +19,13 @@ def in_utf8(text: str) -> str:
 
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
+_ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-fA-F]+")
+
+
+def without_addresses(text: str) -> str:
+    """A library's message without the addresses of objects in memory, which differ from run to run."""
+    return _ADDRESS.sub("", text)
+
 
 
 class InputError(ValueError):

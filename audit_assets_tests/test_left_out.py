@@ -430,8 +430,9 @@ def test_a_run_of_the_ui_keeps_the_cells_of_the_other_model(
     [
         ("/home/a/audit/audit.yaml, model 'm': /data/models/m/unet: is missing.", "audit.yaml, model 'm': unet: is missing."),
         ("hub:owner/name: is not in the cache; see https://example.org/a/b", "hub:owner/name: is not in the cache; see https://example.org/a/b"),
+        ("real work 1.png: cannot identify <_io.BytesIO object at 0x7f46f9723600>", "real work 1.png: cannot identify <_io.BytesIO>"),
         ("RuntimeError: shapes (1/2) and 3/4 differ", "RuntimeError: shapes (1/2) and 3/4 differ"),
     ],
 )  # fmt: skip
-def test_a_published_reason_has_no_path_of_the_machine(reason: str, expected: str) -> None:
+def test_a_published_reason_has_no_path_of_the_machine_and_no_address_in_its_memory(reason: str, expected: str) -> None:
     assert portable_reason(reason, Path("/home/a/audit")) == expected

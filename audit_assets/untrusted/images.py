@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from audit_assets.errors import InputError, unreadable
+from audit_assets.errors import InputError, unreadable, without_addresses
 from audit_assets.untrusted import colours, png
 from audit_assets.untrusted.endings import check_ending
 
@@ -103,7 +103,8 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, png.Colours | None]]:
     except Exception as error:  # a file that was built to do so makes a decoder raise any exception
         if isinstance(error, OSError) and error.errno:  # of the system, not of a decoder
             raise InputError(f"{unreadable(path, error)}.") from None
-        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG, JPEG or WebP.") from None
+        why = without_addresses(str(error))
+        raise InputError(f"{path}: cannot be read as an image ({why}); save it again as PNG, JPEG or WebP.") from None
 
 
 def _source(file: BinaryIO) -> tuple[BinaryIO, png.Colours | None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from audit_assets.errors import without_addresses
 from audit_assets.hashing import digest
 from audit_assets.warehouse.places import each
 from audit_assets.warehouse.store import Warehouse
@@ -41,8 +42,12 @@ COLUMNS = tuple(field.name for field in fields(LeftOut))
 
 
 def portable_reason(reason: str, base: Path | None = None) -> str:
-    """Return a reason without the paths of one machine. A file keeps its name, and the folders below `base`."""
-    return _PATH.sub(lambda found: found[1], reason if base is None else reason.replace(f"{base}/", ""))
+    """Return a reason without what differs from machine to machine and from run to run: paths, and addresses of objects in memory.
+
+    A file keeps its name, and the folders below `base`.
+    """
+    own = without_addresses(reason if base is None else reason.replace(f"{base}/", ""))
+    return _PATH.sub(lambda found: found[1], own)
 
 
 def leave_out(warehouse: Warehouse, where: str, parts: Sequence[LeftOut], base: Path) -> None:

@@ -67,6 +67,15 @@ def test_a_file_that_is_cut_short_is_refused_whatever_a_library_told_pillow(
         open_image(file)
 
 
+def test_what_is_said_of_a_damaged_file_is_the_same_in_each_run(tmp_path: Path) -> None:
+    """It is published and hashed. Pillow's words have the address of an object in memory."""
+    file = tmp_path / "work.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(InputError, match="cannot be read as an image") as refused:
+        open_image(file)
+    assert "0x" not in str(refused.value)
+
+
 @pytest.mark.parametrize("kept", [0.4, 0.8])
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "avif"])
 def test_a_download_that_was_interrupted_in_a_file_of_full_size_is_refused(
