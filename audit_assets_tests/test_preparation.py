@@ -1,5 +1,6 @@
 """From a folder of works and a model to an audit file, and what stands in the way of an audit, before it starts."""
 
+import shlex
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -250,6 +251,39 @@ def test_init_and_check_count_a_picture_in_two_formats_once_and_leave_a_blank_on
     assert row.understood.startswith(f"{count} works of 1 artist")
     assert copy in row.understood
     assert len(row.problems) == 2
+
+
+def test_a_second_audit_in_a_folder_has_a_warehouse_of_its_own_and_takes_none_with_images(
+    wanted: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    """In one warehouse, the run of the second artist would replace the first one's results, pages and root."""
+    one, other = tmp_path / "audit.yaml", tmp_path / "Other artist.yaml"
+    for file in (one, other):
+        write_audit(file, wanted())
+    first, second = (load_audit(file).warehouse for file in (one, other))
+    assert (first, second) == ("warehouse/", "warehouse-other-artist/")
+    for file, warehouse in ((one, first), (other, second)):
+        (tmp_path / warehouse / "imitations").mkdir(parents=True)
+        file.unlink()
+        with pytest.raises(InputError, match=f"{warehouse[:-1]}: has the images of an audit that was made"):
+            write_audit(file, wanted())
+        assert not file.exists()
+
+
+def test_init_writes_no_file_into_a_folder_in_which_no_audit_can_run(
+    wanted: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"which Dagster takes for a pattern.*\nNothing was written"):
+        write_audit(tmp_path / "n [2026]" / "audit.yaml", wanted())
+    assert not (tmp_path / "n [2026]" / "audit.yaml").exists()
+
+
+def test_the_commands_that_init_names_can_be_pasted(works: Path, miniature: Path, tmp_path: Path) -> None:
+    config = tmp_path / "my case" / "case 1.yaml"
+    shown = init(works, miniature, config, "--artist", "Mara Ulvang")
+    assert shown.exit_code == 0, shown.output
+    last = next(line for line in shown.output.splitlines() if line.startswith("next "))
+    assert shlex.split(last) == ["next", "audit-assets", "run", "--config", str(config)]
 
 
 def test_init_names_the_caption_files_that_it_found(wanted: Callable[..., Wanted], tmp_path: Path) -> None:

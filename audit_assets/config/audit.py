@@ -1,5 +1,6 @@
 """A checked `audit.yaml`."""
 
+import glob
 import os
 import re
 from pathlib import Path
@@ -154,6 +155,15 @@ class Audit(Strict):
         """
         named = os.environ.get("AUDIT_DAGSTER_HOME")
         return Path(named).resolve() if named else self.base / ".dagster" / self.file.stem
+
+    def usable_home(self) -> Path:
+        """`dagster_home`. InputError if Dagster would take its path for a pattern."""
+        home = self.dagster_home
+        if glob.has_magic(str(home)):
+            raise InputError(
+                f"{home}: the path contains *, ? or [, which Dagster takes for a pattern, so it would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another folder."
+            )
+        return home
 
 
 def _named(entries: tuple[Entry, ...], name: str, kind: str) -> Entry:

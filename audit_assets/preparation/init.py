@@ -137,7 +137,7 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
         content["background"] = _relative(wanted.background, base)
     content["models"] = [_model(m, wanted, base, found) for m in wanted.models]
     content["encoders"] = [_encoder(e, wanted, base, found) for e in wanted.encoders]
-    content["warehouse"] = "warehouse/"
+    content["warehouse"] = _warehouse(file)
     _check_names_differ(content)
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +148,7 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
             written.append(table)
         _write(file, _HEADER + _as_yaml(content))
         written.append(file)
+        load_audit(file).usable_home()
         _works(file, wanted, found)
         if wanted.captions:
             _captions(file, found)
@@ -158,6 +159,16 @@ def write_audit(file: Path, wanted: Wanted) -> Found:
             raise InputError(f"{error}\nNothing was written: correct what was given, not {file.name}.") from None
         raise
     return found
+
+
+def _warehouse(file: Path) -> str:
+    """The folder of the warehouse, which is this audit's alone. InputError if it has images of another audit, whose results a run would replace."""
+    own = "warehouse/" if file.stem == "audit" else f"warehouse-{slug(file.stem)}/"
+    if os.path.lexists(file.parent / own / "imitations"):
+        raise InputError(
+            f"{file.parent / own}: has the images of an audit that was made. Take it away, or give this audit another name or folder with --config."
+        )
+    return own
 
 
 _HEADER = "# Written by `audit-assets init`. The README and docs/models.md explain every field.\n"

@@ -1,6 +1,5 @@
 """The Dagster home of an audit: its settings, its first opening, and the remedy for a damaged log of events."""
 
-import glob
 import os
 import re
 import shutil
@@ -46,11 +45,7 @@ run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false
 
 def prepare_home(audit: Audit) -> Path:
     """The audit's Dagster home, made if it does not exist. Settings of the operator in it, such as Postgres, are kept."""
-    home = audit.dagster_home
-    if glob.has_magic(str(home)):
-        raise InputError(
-            f"{home}: the path contains *, ? or [, which Dagster takes for a pattern, so it would find no settings there; rename the folder, or set AUDIT_DAGSTER_HOME to another folder."
-        )
+    home = audit.usable_home()
     try:
         with writing(home):
             home.mkdir(parents=True, exist_ok=True)

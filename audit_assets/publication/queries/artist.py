@@ -46,7 +46,7 @@ def _near(subjects: pd.DataFrame, wanted: str) -> str:
     near = list(dict.fromkeys(known[n] for n in get_close_matches(wanted, known, n=8, cutoff=0.6)))[:5]
     if near:
         return f"did you mean {', '.join(repr(n) for n in near)}?"
-    return 'add the artist to the artists\' table and run `audit-assets run`; `audit-assets sql "SELECT subject, name FROM subjects"` lists the subjects.'
+    return 'add the artist to the audit file, or to its artists\' table, and run `audit-assets run`; `audit-assets sql "SELECT subject, name FROM subjects"` lists the subjects.'
 
 
 def _refuse(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
