@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ def without_addresses(text: str) -> str:
     """A library's message without the addresses of objects in memory, which differ from run to run."""
     return _ADDRESS.sub("", text)
 
+
+def command(name: str, config: str | Path, rest: str = "") -> str:
+    """A command of this program for an audit file, as a person can paste it into a shell."""
+    return f"audit-assets {name} --config {shlex.quote(str(config))}{rest}"
 
 
 class InputError(ValueError):

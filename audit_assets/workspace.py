@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Audit, EncoderEntry, Protocol, load_audit, load_protocol
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 from audit_assets.hashing import once_while_unchanged
 from audit_assets.models.registry import folder_here, resolve_encoder_entry
 from audit_assets.roster.arms import NOT_READ, Asked, asked_in
@@ -73,7 +73,7 @@ class Workspace:
         audit = load_audit(config)
         root = audit.local(audit.warehouse)
         if not root.is_dir():
-            raise InputError(f"{root}: there is no warehouse yet; run `audit-assets run --config {config}` first.")
+            raise InputError(f"{root}: there is no warehouse yet; run `{command('run', config)}` first.")
         return cls.of(audit)
 
     @property

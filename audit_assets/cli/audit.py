@@ -12,7 +12,7 @@ from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
 from audit_assets.cli.results import show_results
-from audit_assets.errors import InputError, Unwritable
+from audit_assets.errors import InputError, Unwritable, command
 from audit_assets.untrusted.terminal import one_line, printable
 from audit_assets.warehouse.left_out import LeftOut
 
@@ -38,7 +38,7 @@ def run(config: Config = DEFAULT) -> None:
     for model in published:
         console.print(f"report    {driver.ws.warehouse.root / 'reports' / model / 'report.html'}")
     console.print(f"index     {driver.ws.warehouse.root / 'reports' / 'index.html'}")
-    console.print(f"UI        audit-assets dev --config {config}   (it reads the records in {home})")
+    console.print(f"UI        {command('dev', config)}   (it reads the records in {home})")
     for note in label_notes(driver.ws):
         _line(f"note: {note}")
     if found := deviations(driver.ws, driver.models()):
@@ -143,7 +143,7 @@ def status(config: Config = DEFAULT) -> None:
     found = status_of(config)
     console.print(f"audit      {found.file}")
     if not found.made:
-        console.print(f"warehouse  {found.warehouse}: not made yet; `audit-assets run --config {config}` makes it")
+        console.print(f"warehouse  {found.warehouse}: not made yet; `{command('run', config)}` makes it")
         return
     room = " + ".join(f"{kind} {_megabytes(size)}" for kind, size in found.room.items())
     total = f"{_megabytes(sum(found.room.values()))} = {room}" if room else "in S3, where its size is not asked for"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from audit_assets.cli.app import DEFAULT, Config, app, console, quiet
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 
 
 @app.command()
@@ -36,7 +36,7 @@ def browse(
 
         check_port(port)
         if not ws.database.exists():
-            raise InputError(f"{ws.database}: is not made yet; run `audit-assets run --config {config}`.")
+            raise InputError(f"{ws.database}: is not made yet; run `{command('run', config)}`.")
         console.print(f"images    http://127.0.0.1:{port}   (Ctrl-C ends it)")
         serve(ws.audit.file, port)
         return

@@ -7,7 +7,7 @@ import typer
 import typer.core
 
 from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, TimestampCertificate, app, console, quiet
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 from audit_assets.untrusted.terminal import one_line
 
 
@@ -177,4 +177,4 @@ def import_(
         console.print("index     not checked: another version made it; `verify` and the reports do not rest on it")
     if found.signature and signer is None:
         console.print("signed    by a key that was not named: give `verify` --signer")
-    console.print(f"verify    audit-assets verify --config {folder / 'audit.yaml'} --model {found.model_version}")
+    console.print(f"verify    {command('verify', folder / 'audit.yaml', f' --model {found.model_version}')}")

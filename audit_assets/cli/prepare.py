@@ -11,7 +11,7 @@ from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet, stop
 from audit_assets.cli.audit import plan
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 from audit_assets.untrusted.terminal import one_line, printable
 
 
@@ -73,8 +73,8 @@ def init(
             console.print(one_line(line))
     console.print(f"\nwritten   {config}")
     plan(config)
-    console.print(f"\nopen      audit-assets check --config {config}   (draws one image; takes a minute)")
-    console.print(f"next      audit-assets run --config {config}")
+    console.print(f"\nopen      {command('check', config)}   (draws one image; takes a minute)")
+    console.print(f"next      {command('run', config)}")
 
 
 def _asked(question: str, flag: str) -> str:

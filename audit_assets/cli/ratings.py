@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from audit_assets.cli.app import DEFAULT, LEFT_OUT, Config, app, console, quiet
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 from audit_assets.untrusted.terminal import one_line
 
 ratings = typer.Typer(no_args_is_help=True, help="Human raters: write blinded packets, and take the answers.")
@@ -53,7 +53,7 @@ def export_packets(
     console.print(
         "The key is in the warehouse, in the table rating_questions. Give it to no rater, and take the answers with:"
     )
-    console.print(f"audit-assets ratings import ANSWERS... --config {config}")
+    console.print(command("ratings import ANSWERS...", config))
 
 
 @ratings.command("import")

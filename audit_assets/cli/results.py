@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from audit_assets.cli.app import DEFAULT, Config, app, console, quiet
-from audit_assets.errors import InputError, Unwritable
+from audit_assets.errors import InputError, Unwritable, command
 from audit_assets.untrusted.terminal import Screen, printable
 
 
@@ -167,7 +167,7 @@ def _database(config: Path) -> Path:
         keeps = "no version" if version is None else f"version {version}"
         Screen(stderr=True).print(
             f"{database}: keeps {keeps} of the tables' contract, not {SCHEMA_VERSION}, so tables and columns may differ from "
-            f"docs/sql.md. Where the audit was made, `audit-assets run --config {config}` publishes it by this version.",
+            f"docs/sql.md. Where the audit was made, `{command('run', config)}` publishes it by this version.",
         )
     return database
 

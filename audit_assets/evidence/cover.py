@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit_assets.errors import InputError
+from audit_assets.errors import InputError, command
 from audit_assets.evidence.check import Check, count
 from audit_assets.evidence.manifest import Manifest, manifest_file
 from audit_assets.publication import ARTISTS
@@ -133,7 +133,7 @@ def _cover(ws: Workspace, facts: dict[str, dict[str, Any]]) -> Cover:
         str(newest.get("organisation") or ""),
         str(newest.get("case_number") or ""),
         versions,
-        f"audit-assets verify --config {ws.audit.file.name}{only}{root}",
+        command("verify", ws.audit.file.name, f"{only}{root}"),
     )
 
 

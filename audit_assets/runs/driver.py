@@ -22,7 +22,7 @@ from filelock import FileLock
 from audit_assets.config import load_audit, protocol_file
 from audit_assets.defs.resources import in_use
 from audit_assets.encoders.texts import check_installed
-from audit_assets.errors import InputError, Unwritable, said
+from audit_assets.errors import InputError, Unwritable, command, said
 from audit_assets.generation.arms import ArmStage
 from audit_assets.generation.makers import at_work
 from audit_assets.generation.stage import ImitationStage
@@ -336,7 +336,7 @@ class Driver:
             if step.model is None or isinstance(error, Unwritable) or of_database(error) is not None:
                 raise
             self.refused[step.model] = f"{step.title}: {said(error)}" + (
-                "" if isinstance(error, InputError) else f" (`audit-assets dev --config {self.audit.file}` shows where)"
+                "" if isinstance(error, InputError) else f" (`{command('dev', self.audit.file)}` shows where)"
             )
             if not self.models():
                 raise InputError("\n".join(self.refused.values())) from error
