@@ -77,14 +77,14 @@ def test_no_answer_is_no_where_the_blocked_images_would_make_it_yes() -> None:
     """A rule of proportion said no here in most cases, because fewer images than the names have need a larger share."""
     rng = np.random.default_rng(0)
     overturned = 0
-    for _ in range(20):
+    for _ in range(6):
         others = rng.binomial(10, rng.beta(0.5, 8, 199)).tolist()
         for blocked in (1, 3):
             for identified in range(10 - blocked + 1):
                 now, best, found = by_the_test(identified, identified, 10 - blocked, blocked, others)
                 assert found == (UNTESTED if now == NO and best == YES else now)
                 overturned += found == UNTESTED and now == NO
-    assert overturned > 10
+    assert overturned > 3
 
 
 def test_near_copies_are_no_evidence_beside_withheld_images() -> None:
