@@ -153,7 +153,10 @@ def status(config: Config = DEFAULT) -> None:
     console.print(f"runs       {found.running or 'none'} of the command line at work")
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.subjects.items())
     console.print(f"subjects   {kinds or 'not chosen yet'}")
-    console.print(f"real works of {found.works} artists, each with a folder of works")
+    have = f"{found.works} artists have a folder"
+    if found.works.wanted == 1:
+        have = f"the artist has {'a' if found.works.made else 'no'} folder"
+    console.print(f"real works {have} of works")
     console.print(f"missing    {', '.join(found.missing) or 'nothing that an audit has once'}")
     table = Table("model version", "state", "images", "embeddings", "results", "report")
     for one in found.versions:

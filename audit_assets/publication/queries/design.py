@@ -22,7 +22,9 @@ class Range:
 
 @dataclass(frozen=True)
 class Design:
-    """Of one model version and encoder. ``level``: the p-value that passes in identification."""
+    """Of one model version and encoder. ``level``: the p-value that passes in identification. ``by_own_cell``, ``by_name_test``: artists
+    whom the test decided; one who could not be tested is in neither.
+    """
 
     artists: int
     names: Range | None
@@ -64,8 +66,8 @@ def design(connection: read.Connection, protocol: str, model_version: str, encod
         images=of("shown", "name_controls"),
         works=of("independent_works", "positive_control"),
         others=max(0, int(works) - 1),
-        by_own_cell=int(one(f"{verdicts} AND test = 'own_cell'")),
-        by_name_test=int(one(f"{verdicts} AND test = 'name_test'")),
+        by_own_cell=int(one(f"{verdicts} AND test = 'own_cell' AND p_value IS NOT NULL")),
+        by_name_test=int(one(f"{verdicts} AND test = 'name_test' AND p_value IS NOT NULL")),
         seen=int(one(f"{verdicts} AND seen = 'yes'")),
         seen_tested=int(one(f"{verdicts} AND seen IN ('yes', 'no')")),
         reassigned=None if reassigned is None else float(reassigned),
