@@ -14,6 +14,7 @@ from audit_assets.errors import InputError
 from audit_assets.generation.adapters import add_adapters
 from audit_assets.generation.embeddings import add_embeddings
 from audit_assets.generation.imitate import Upload
+from audit_assets.generation.noise import from_seeds
 from audit_assets.generation.pictures import takes_one_at_a_time, taking_pictures, with_picture
 from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
@@ -141,7 +142,7 @@ class DiffusersSource:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            with _in_threads(self.threads):
+            with _in_threads(self.threads), from_seeds(pipeline, generators, self.device):
                 made = pipeline(prompt=list(prompts), generator=generators, output_type="pil", **arguments)
         except (InputError, MemoryError):
             raise

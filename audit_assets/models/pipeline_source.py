@@ -150,6 +150,21 @@ class PipelineSource:
         return next((words for field, words in _MADE_OF.items() if field in fields), None)
 
     @cached_property
+    def hands_generators(self) -> bool:
+        """Whether every step of a scheduler is handed what the call was given as `generator`, by name or among further arguments."""
+        steps = [
+            node
+            for method in self.methods.values()
+            for node in ast.walk(method)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "step"
+        ]
+        return all(
+            any(keyword.arg in (None, "generator") for keyword in step.keywords)
+            or any(_named(given) == "generator" for given in step.args)
+            for step in steps
+        )
+
+    @cached_property
     def guided_above(self) -> float | None:
         """The guidance above which the pipeline reads a negative prompt; None if its source does not show one."""
         shown = self.methods.get("do_classifier_free_guidance")

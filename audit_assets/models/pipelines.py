@@ -21,6 +21,7 @@ from audit_assets.models.files import files_sha256, local_folder, text_encoder_f
 from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_file, not_used
 from audit_assets.models.pipeline_source import PipelineSource, installed, pipeline_source
 from audit_assets.models.pretrained import check_class_name, check_configuration
+from audit_assets.models.schedulers import check_seeded, noise_is_handed_on
 from audit_assets.models.tokenizers import check_tokenizer_config
 from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.untrusted.layout import (
@@ -122,9 +123,12 @@ def resolve_diffusers(
     described = Described(family_of(pipeline, marks_of(configs, own)), source, own, {**absent, **configs})
     chosen = asked(described, settings)
     said = chosen.settings
+    check_seeded(folder, index, said["scheduler"])
     scheduler = index.get("scheduler")
     if said["scheduler"] is None and isinstance(scheduler, list):
         said["scheduler"] = scheduler[-1]
+    if noise_is_handed_on(source, said["scheduler"], configs.get("scheduler", {})):
+        said["noise_of_steps"] = "from the seed"
     if lora:
         said["lora"] = [a.record() for a in lora]
     if embeddings:

@@ -262,3 +262,53 @@ def test_a_tokenizer_that_needs_sentencepiece_says_so(tmp_path: Path) -> None:
     (folder / "tokenizer" / "spiece.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
     with pytest.raises(InputError, match="sentencepiece"):
         source_of(folder)
+
+
+def with_noise_in_its_steps(family: str, folder: Path) -> Path:
+    file = save(family, folder) / "scheduler/scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "stochastic_sampling": True}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("family", "scheduler"),
+    [
+        ("flux", "FlowMatchLCMScheduler"),
+        pytest.param("flux", None, marks=pytest.mark.long),
+        pytest.param("stable_diffusion_3", "FlowMatchLCMScheduler", marks=pytest.mark.long),
+        pytest.param("stable_diffusion_3", None, marks=pytest.mark.long),
+    ],
+)
+def test_noise_that_a_step_draws_is_of_the_seed_if_the_pipeline_hands_on_no_generator(
+    family: str, scheduler: str | None, tmp_path: Path
+) -> None:
+    folder = with_noise_in_its_steps(family, tmp_path) if scheduler is None else save(family, tmp_path)
+    source = source_of(folder, steps=4, scheduler=scheduler)
+    assert source.settings["noise_of_steps"] == "from the seed"
+    images, state = draw(source), torch.get_rng_state()
+    torch.manual_seed(1)
+    assert [image_bytes(i) for i in draw(source)] == [image_bytes(i) for i in images]
+    assert difference(images, draw(source, batch_size=1)) <= 1
+    assert "step" not in vars(source.pipeline.scheduler)
+    torch.set_rng_state(state)
+    draw(source)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_generator_that_the_pipeline_hands_on_is_kept(stable_diffusion: Path) -> None:
+    source = source_of(stable_diffusion, scheduler="EulerAncestralDiscreteScheduler")
+    assert "noise_of_steps" not in source.settings
+    call = {"num_inference_steps": 2, "guidance_scale": 7.5, "width": 64, "height": 64}
+    alone = source.pipeline(PROMPT, generator=[torch.Generator("cpu").manual_seed(11)], **call).images
+    assert image_bytes(next(iter(draw(source, batch_size=1)))) == image_bytes(alone[0])
+
+
+def test_a_scheduler_that_takes_no_generator_is_refused(stable_diffusion: Path) -> None:
+    with pytest.raises(InputError, match=r"settings\.scheduler: DPMSolverSDEScheduler takes no generator"):
+        resolve_diffusers("tiny", str(stable_diffusion), None, {"scheduler": "DPMSolverSDEScheduler"})
+    index = stable_diffusion / "model_index.json"
+    content = {**json.loads(index.read_text()), "scheduler": ["diffusers", "DPMSolverSDEScheduler"]}
+    index.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"model_index\.json, scheduler: DPMSolverSDEScheduler takes no generator"):
+        resolve_diffusers("tiny", str(stable_diffusion), None, {})
+    assert resolve_diffusers("tiny", str(stable_diffusion), None, {"scheduler": "DDIMScheduler"})
