@@ -52,7 +52,7 @@ def _absent(resolved: ResolvedModel) -> list[str]:
 
 
 def _left_out(resolved: ResolvedModel) -> list[str]:
-    return left_out(resolved.path, resolved.settings["safety_checker"] is not False)
+    return left_out(resolved.path, resolved.settings["safety_checker"] is True)
 
 
 def _models(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -129,8 +129,6 @@ def _from_one_file(resolved: ResolvedModel, parts: dict[str, Any], dtype: torch.
             f"{resolved.one_file}: diffusers loads no {resolved.pipeline_class} from one file; give the folder of the whole "
             "pipeline, as its authors publish it for diffusers."
         )
-    if "safety_checker" in read_json(resolved.path / INDEX):
-        parts = {**parts, "safety_checker": None}  # no such file has one
     found: Any = pipeline
     loaded = found.from_single_file(
         str(resolved.one_file),

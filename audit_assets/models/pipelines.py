@@ -106,6 +106,8 @@ def resolve_diffusers(
     if not (folder / INDEX).exists():
         raise InputError(_not_a_pipeline(folder))
     index = read_json(folder / "model_index.json")
+    if one_file is not None and not any((folder / "safety_checker").glob("*.safetensors")):
+        index["safety_checker"] = [None, None]  # a model in one file has none, and such a folder `config` brings none
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str):
         raise InputError(f"{folder / 'model_index.json'}: names no pipeline (_class_name); copy the model again.")
@@ -145,6 +147,8 @@ def resolve_diffusers(
             one_file, tensors.keys(), folder / "scheduler/scheduler_config.json", configs.get("scheduler", {})
         )
         said["one_file"] = {"file": one_file.name, "components": list(in_file)}
+        if said["safety_checker"]:
+            said["one_file"]["safety_checker"] = "of the folder `config`"
         if unused := not_used(tensors, in_file):
             said["one_file"]["not_used"] = unused
     return ResolvedModel(
@@ -313,7 +317,7 @@ def marks_of(configs: dict[str, dict[str, Any]], own: dict[str, Any]) -> dict[st
 def left_out(folder: Path, with_safety_checker: bool = True) -> list[str]:
     """Return the components that model_index.json names and that are not loaded.
 
-    They were not copied, and a pipeline can draw without them, or audit.yaml leaves the safety checker out.
+    They were not copied, and a pipeline can draw without them, or the safety checker is left out.
     """
     index = read_json(folder / "model_index.json")
     absent = {c for c in _MAY_LACK_A_FOLDER & index.keys() if not (folder / c).is_dir()}

@@ -1,5 +1,6 @@
 """A safety checker of diffusers, built from a configuration, that replaces every image, no image, or some."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from audit_assets.generation.makers import AskedModel
 from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.warehouse.images import ImageStore, status_of
 from audit_assets_tests.generation import tiny_pipelines
+from audit_assets_tests.models.one_file_layout import save_one_file, without_weights
 
 PROTOCOL = Protocol(name="one", templates=("art by {name}",), trials=4)
 
@@ -71,6 +73,24 @@ def test_a_model_without_a_checker_says_so(tmp_path: Path) -> None:
     found = resolve_diffusers("tiny", str(folder), None, {"safety_checker": False})
     assert found.recorded["safety_checker"] is None
     assert "has no safety checker" in found.not_sent["safety_checker"]
+
+
+def in_one_file(folder: Path, root: Path, config: Path, **settings: Any) -> list[str]:
+    file = save_one_file(folder, root / "one.safetensors")
+    resolved = resolve_diffusers("tiny", str(file), None, {"size": 32, "steps": 1, **settings}, config=str(config))
+    with AskedModel(resolved, PROTOCOL, ImageStore(root / "images"), 4) as maker:
+        return [str(resolved.recorded["safety_checker"]), *maker.make("ada", "Ada")["status"]]
+
+
+def test_a_model_in_one_file_has_the_checker_of_its_configuration_or_says_that_it_has_none(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", -2.0)
+    assert in_one_file(folder, tmp_path, folder) == ["True", *["blocked"] * 4]
+    assert in_one_file(folder, tmp_path, folder, safety_checker=False) == ["False", *["ok"] * 4]
+    bare = without_weights(shutil.copytree(folder, tmp_path / "bare"))
+    assert in_one_file(folder, tmp_path, bare) == ["None", *["ok"] * 4]
+    assert in_one_file(folder, tmp_path, bare, safety_checker=False) == ["None", *["ok"] * 4]
+    with pytest.raises(InputError, match=r"settings\.safety_checker: the model has no safety checker"):
+        in_one_file(folder, tmp_path, bare, safety_checker=True)
 
 
 def test_a_black_image_that_no_checker_owns_up_to_is_blank() -> None:
