@@ -19,7 +19,7 @@ def taking_pictures(pipeline: Any) -> Any:
         raise InputError(f"{NO_PICTURES}: diffusers has no image-to-image class for {own}.")
     if found == own:
         return pipeline
-    taking = AutoPipelineForImage2Image.from_pipe(pipeline)
+    taking = AutoPipelineForImage2Image.from_pipe(pipeline, add_watermarker=False)  # most classes take no such argument
     taking.set_progress_bar_config(disable=True)
     return taking
 

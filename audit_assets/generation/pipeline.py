@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from audit_assets.errors import InputError
 from audit_assets.models.files import loading
 from audit_assets.models.one_file import tensors_of, text_layers
+from audit_assets.models.pipeline_source import pipeline_source
 from audit_assets.models.pipelines import ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS, component_class
 from audit_assets.models.tokenizers import check_vocabulary
@@ -33,7 +34,7 @@ def load_pipeline(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[Any, dic
     """
     with loading(resolved.path, str(resolved.pipeline_class)):
         models, unused = _models(resolved, dtype)
-        parts: dict[str, Any] = {**dict.fromkeys(_absent(resolved)), **models}
+        parts: dict[str, Any] = {**dict.fromkeys(_absent(resolved)), **models, **_unmarked(resolved)}
         if resolved.one_file is None:
             pipeline = DiffusionPipeline.from_pretrained(resolved.path, **parts, dtype=dtype, **SAFE_WEIGHTS)
         else:
@@ -49,6 +50,12 @@ def _absent(resolved: ResolvedModel) -> list[str]:
     """
     index = read_json(resolved.path / INDEX)
     return [*_left_out(resolved), *(name for name, value in index.items() if value == [None, None])]
+
+
+def _unmarked(resolved: ResolvedModel) -> dict[str, bool]:
+    """The argument by which a pipeline writes no watermark. Without it, some do if the package invisible-watermark is installed."""
+    source = pipeline_source(str(resolved.pipeline_class))
+    return {"add_watermarker": False} if source and "add_watermarker" in source.components else {}
 
 
 def _left_out(resolved: ResolvedModel) -> list[str]:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines import pag, stable_diffusion_xl
 from PIL.Image import Image
 from safetensors.numpy import load_file, save_file
 
 from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
+from audit_assets.generation.pictures import taking_pictures
 from audit_assets.generation.pipeline import is_of_quantization
 from audit_assets.models.devices import dtype_for
 from audit_assets.models.pipelines import resolve_diffusers
@@ -312,3 +314,35 @@ def test_a_scheduler_that_takes_no_generator_is_refused(stable_diffusion: Path) 
     with pytest.raises(InputError, match=r"model_index\.json, scheduler: DPMSolverSDEScheduler takes no generator"):
         resolve_diffusers("tiny", str(stable_diffusion), None, {})
     assert resolve_diffusers("tiny", str(stable_diffusion), None, {"scheduler": "DDIMScheduler"})
+
+
+class Marker:
+    """Stands for the watermark of diffusers on a machine that has the package invisible-watermark."""
+
+    def apply_watermark(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(images)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "module"),
+    [
+        ("StableDiffusionXLPipeline", stable_diffusion_xl.pipeline_stable_diffusion_xl),
+        pytest.param("StableDiffusionXLPAGPipeline", pag.pipeline_pag_sd_xl, marks=pytest.mark.long),
+    ],
+)
+def test_no_watermark_is_written_whatever_is_installed(
+    pipeline: str, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_pictures = stable_diffusion_xl.pipeline_stable_diffusion_xl_img2img
+    folder = save("stable_diffusion_xl", tmp_path)
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "_class_name": pipeline}))
+    for place in (module, from_pictures):
+        monkeypatch.setattr(place, "is_invisible_watermark_available", lambda: True)
+        monkeypatch.setattr(place, "StableDiffusionXLWatermarker", Marker, raising=False)
+    marked = getattr(module, pipeline).from_pretrained(folder)
+    assert isinstance(marked.watermark, Marker)
+    source = source_of(folder)
+    assert source.pipeline.watermark is None
+    if module is not pag.pipeline_pag_sd_xl:
+        assert taking_pictures(source.pipeline).watermark is None
