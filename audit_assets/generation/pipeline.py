@@ -22,7 +22,7 @@ from audit_assets.models.one_file import tensors_of, text_layers
 from audit_assets.models.pipeline_source import pipeline_source
 from audit_assets.models.pipelines import ResolvedModel, left_out
 from audit_assets.models.pretrained import SAFE, SAFE_WEIGHTS, component_class
-from audit_assets.models.tokenizers import check_vocabulary
+from audit_assets.models.tokenizers import check_vocabulary, is_tokenizer
 from audit_assets.untrusted.layout import INDEX, components
 from audit_assets.untrusted.weights import check_safetensors, read_json
 
@@ -77,7 +77,7 @@ def _models(resolved: ResolvedModel, dtype: torch.dtype) -> tuple[dict[str, Any]
         if component not in absent
     }
     for component, own in classes.items():
-        if component.startswith("tokenizer"):
+        if is_tokenizer(component):
             check_vocabulary(folder / component, own)
     found, unused = {}, {}
     for component, own in classes.items():

@@ -22,7 +22,7 @@ from audit_assets.models.one_file import check_one_file, check_scheduler, is_in_
 from audit_assets.models.pipeline_source import PipelineSource, installed, pipeline_source
 from audit_assets.models.pretrained import check_class_name, check_configuration
 from audit_assets.models.schedulers import check_seeded, noise_is_handed_on
-from audit_assets.models.tokenizers import check_tokenizer_config
+from audit_assets.models.tokenizers import check_tokenizer_config, is_text_encoder
 from audit_assets.untrusted.folders import artist_folders, folder_files
 from audit_assets.untrusted.layout import (
     INDEX,
@@ -115,8 +115,8 @@ def resolve_diffusers(
         folder, index, variant, (one_file, tensors) if one_file and tensors is not None else None
     )
     source = _drawing_source(folder, pipeline)
-    families = tuple(text_encoder_family(c) for n, c in configs.items() if n.startswith("text_encoder"))
-    if not families and "text_encoder" in source.components:
+    families = tuple(text_encoder_family(c) for n, c in configs.items() if is_text_encoder(n))
+    if not families and any(map(is_text_encoder, source.components)):
         raise InputError(
             f"{folder}: the pipeline {pipeline} has no text encoder, so a name cannot be asked for; copy the model again."
         )

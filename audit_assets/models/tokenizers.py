@@ -14,6 +14,20 @@ from audit_assets.errors import InputError
 from audit_assets.models.pretrained import SAFE
 from audit_assets.untrusted.weights import read_json
 
+_NUMBERED = r"(prior_)?%s(_\d+)?"
+"""A pipeline of two stages may read the prompt in the first one alone, which is named the prior."""
+
+
+def is_tokenizer(component: str) -> bool:
+    """Return whether a component of a pipeline is a tokenizer that a prompt passes."""
+    return re.fullmatch(_NUMBERED % "tokenizer", component) is not None
+
+
+def is_text_encoder(component: str) -> bool:
+    """Return whether a component of a pipeline is a text encoder that a prompt passes."""
+    return re.fullmatch(_NUMBERED % "text_encoder", component) is not None
+
+
 _OTHER_VOCABULARIES = re.compile(r"tekken\.json|tokenizer\.model.*|tiktoken\.model|tokenizer\..+\.json")
 
 
@@ -147,7 +161,7 @@ def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[st
     """
     lengths = {}
     for name, tokenizer in pipeline.components.items():
-        if not name.startswith("tokenizer") or tokenizer is None:
+        if not is_tokenizer(name) or tokenizer is None:
             continue
         check_lengths(tokenizer)
         length = int(tokenizer.model_max_length)

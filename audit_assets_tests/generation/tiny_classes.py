@@ -275,6 +275,32 @@ def kandinsky3() -> Any:
     )  # fmt: skip
 
 
+def kandinsky22() -> Any:
+    """Its prior alone reads the prompt."""
+    seen = {"hidden_size": WIDTH, "projection_dim": WIDTH, "intermediate_size": 37, "num_attention_heads": 4}
+    eye = transformers.CLIPVisionConfig(**seen, image_size=32, num_hidden_layers=2, patch_size=8)
+    prior = diffusers.PriorTransformer(num_attention_heads=2, attention_head_dim=12, embedding_dim=WIDTH, num_layers=1)
+    prior.clip_std.data.fill_(1.0)
+    unet = diffusers.UNet2DConditionModel(
+        in_channels=4, out_channels=8, addition_embed_type="image", encoder_hid_dim=WIDTH, encoder_hid_dim_type="image_proj",
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"), mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"), block_out_channels=(32, 64), layers_per_block=1,
+        cross_attention_dim=WIDTH, attention_head_dim=4, resnet_time_scale_shift="scale_shift",
+    )  # fmt: skip
+    movq = diffusers.VQModel(
+        block_out_channels=[32, 64], down_block_types=["DownEncoderBlock2D", "AttnDownEncoderBlock2D"], in_channels=3,
+        latent_channels=4, layers_per_block=1, norm_num_groups=8, norm_type="spatial", num_vq_embeddings=12,
+        out_channels=3, up_block_types=["AttnUpDecoderBlock2D", "UpDecoderBlock2D"], vq_embed_dim=4,
+    )  # fmt: skip
+    return diffusers.KandinskyV22CombinedPipeline(
+        unet=unet, movq=movq, scheduler=diffusers.DDIMScheduler(beta_schedule="linear", clip_sample=False), prior_prior=prior,
+        prior_text_encoder=tiny._clip(projection=True), prior_tokenizer=tiny.clip_tokenizer(),
+        prior_image_encoder=transformers.CLIPVisionModelWithProjection(eye),
+        prior_scheduler=diffusers.UnCLIPScheduler(variance_type="fixed_small_log", prediction_type="sample"),
+        prior_image_processor=transformers.CLIPImageProcessorPil(),
+    )  # fmt: skip
+
+
 def amused() -> Any:
     transformer = diffusers.UVit2DModel(
         hidden_size=8, use_bias=False, hidden_dropout=0.0, cond_embed_dim=WIDTH, micro_cond_encode_dim=2,

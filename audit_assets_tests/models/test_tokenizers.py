@@ -12,13 +12,14 @@ import pytest
 import transformers
 
 from audit_assets.config import Protocol
+from audit_assets.errors import InputError
 from audit_assets.generation.diffusers_source import DiffusersSource
 from audit_assets.generation.imitate import check_imitations, cut_short, imitations
 from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.models.tokenizers import lost_words, unread_words
 from audit_assets.warehouse.images import ImageStore
 from audit_assets_tests.generation import tiny_pipelines
-from audit_assets_tests.generation.tiny_classes import bytes_tokenizer
+from audit_assets_tests.generation.tiny_classes import bytes_tokenizer, kandinsky22
 
 LONG = "anna maria luisa de medici of florence and her younger brother gian gastone the last grand duke of tuscany"
 """A name of 104 letters; the tiny tokenizers have one token a letter."""
@@ -87,6 +88,19 @@ def test_a_name_in_letters_that_no_tokenizer_of_the_model_knows_is_not_asked_for
     )
     assert source.lost_words(f"art by {name}") == lost
     assert (cut_short(source, f"art by {name}") is None) == (lost == [])
+
+
+def test_the_tokenizer_of_a_stage_before_must_read_the_whole_name(tmp_path: Path) -> None:
+    """Kandinsky reads the prompt in its prior alone."""
+    kandinsky22().save_pretrained(tmp_path)
+    model = resolve_diffusers("tiny", str(tmp_path), None, {"size": 64, "steps": 1})
+    assert model.text_encoder_families == ("clip_text_model-32",)
+    source = DiffusersSource(model, "cpu")
+    assert source.lost_words("art by anna maria") == []
+    assert source.lost_words(f"art by {LONG}")[-1] == "tuscany"
+    (tmp_path / "prior_tokenizer/tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"prior_tokenizer/\w+\.json: is missing"):
+        DiffusersSource(model, "cpu")
 
 
 def test_one_tokenizer_that_knows_a_word_is_enough() -> None:
