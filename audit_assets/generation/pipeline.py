@@ -98,8 +98,7 @@ def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> t
     """A model, and the tensors of heads beside it. InputError if its weights lack a tensor, or have one without a place in the model."""
     chosen = {} if variant is None else {"variant": variant}
     model, loaded = own.from_pretrained(folder, dtype=dtype, output_loading_info=True, **chosen, **SAFE_WEIGHTS)
-    own_weights = {name for name, _ in model.named_parameters()}
-    if missing := sorted(own_weights & set(loaded["missing_keys"])):
+    if missing := sorted(_kept_in_files(model) & set(loaded["missing_keys"])):
         raise InputError(f"{folder}: the weights lack {missing[0]}; copy the model again.")
     unused = sorted(loaded["unexpected_keys"])
     if read_json(folder / "config.json").get("quantization_config"):
@@ -112,6 +111,17 @@ def _model(own: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> t
             f"{unknown[0]}), which would not be used; give the config.json that belongs to these weights."
         )
     return model, heads
+
+
+_MADE_BY_THE_LIBRARY = {"pos_embed", "pos_embedding", "pe", "inv_freq", "position_ids", "num_batches_tracked"}
+"""Buffers that follow from the configuration, or that nothing reads. Files of other versions and tools lack them."""
+
+
+def _kept_in_files(model: Any) -> set[str]:
+    """The tensors without which a model is not the one that was saved: weights, and statistics that it was trained with."""
+    saved = model.state_dict().keys() & {name for name, _ in model.named_buffers()}
+    buffers = {name for name in saved if name.rpartition(".")[2] not in _MADE_BY_THE_LIBRARY}
+    return buffers | {name for name, _ in model.named_parameters()}
 
 
 _OF_QUANTIZATION = re.compile(

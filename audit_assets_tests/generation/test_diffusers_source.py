@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from audit_assets.generation.pipeline import is_of_quantization
 from audit_assets.models.devices import dtype_for
 from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.warehouse.images import image_bytes
+from audit_assets_tests.generation.tiny_classes import CLASSES
 from audit_assets_tests.generation.tiny_pipelines import FAMILIES, save
 
 Draw = Callable[..., list[Image]]
@@ -170,6 +172,29 @@ def test_weights_that_lack_a_tensor_are_not_filled_in_at_random(stable_diffusion
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(InputError, match=rf"{component}: the weights lack"):
         source_of(stable_diffusion)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "tensor", "is_missed"),
+    [
+        ("Flux2KleinPipeline", "vae/bn.running_var", True),
+        ("Flux2KleinPipeline", "vae/bn.num_batches_tracked", False),
+        pytest.param("Flux2KleinPipeline", "vae/bn.running_mean", True, marks=pytest.mark.long),
+        pytest.param("StableDiffusion3Pipeline", "transformer/pos_embed.pos_embed", False, marks=pytest.mark.long),
+    ],
+)
+def test_statistics_of_training_must_be_there_and_what_a_configuration_gives_need_not(
+    pipeline: str, tensor: str, is_missed: bool, tmp_path: Path
+) -> None:
+    """The autoencoder of FLUX.2 would draw with a mean of 0 and a variance of 1."""
+    CLASSES[pipeline]().save_pretrained(tmp_path)
+    component, name = tensor.split("/")
+    (file,) = (tmp_path / component).glob("*.safetensors")
+    tensors = load_file(file)
+    del tensors[name]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(InputError, match=rf"{component}: the weights lack {name};") if is_missed else nullcontext():
+        source_of(tmp_path)
 
 
 @pytest.mark.parametrize("component", ["unet", "vae", "text_encoder"])
