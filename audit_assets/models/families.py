@@ -248,6 +248,9 @@ class _Asking:
             if isinstance(own, str) and own:
                 return self._send("negative_prompt", "negative_prompt", own, OWN)
             return self._leave("negative_prompt", f"{self.name} takes no negative_prompt")
+        unet = self.pipeline.parts.get("unet") or {}
+        if self.pipeline.source.is_guided_by_its_unet and unet.get("time_cond_proj_dim") is not None:
+            return self._leave("negative_prompt", "the UNet hears the guidance itself, and no negative prompt")
         if above is not None and (self.settings["guidance"] or 0) <= above and self.settings["guidance"] is not None:
             why = f"{self.name} reads it only if guidance is above {above:g}"
             return self._leave("negative_prompt", why)

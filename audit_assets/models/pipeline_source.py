@@ -31,6 +31,7 @@ _IMAGES = (
 _DRAW_WITHOUT = frozenset({"GlmImagePipeline", "StableCascadeCombinedPipeline", "UniDiffuserPipeline"})
 """These draw from a prompt alone, and leave it to a helper to see that no image was given."""
 _BEGINS_WITH_AN_IMAGE = re.compile("Edit|Inpaint|Img2Img|ControlNet|Refiner|Upscale|SuperResolution|Layered|Pix2Pix")
+_GUIDED = "do_classifier_free_guidance"
 _MADE_OF = {
     "frames": "a video",
     "videos": "a video",
@@ -166,14 +167,29 @@ class PipelineSource:
 
     @cached_property
     def guided_above(self) -> float | None:
-        """The guidance above which the pipeline reads a negative prompt; None if its source does not show one."""
-        shown = self.methods.get("do_classifier_free_guidance")
-        for node in ast.walk(shown) if shown else ():
-            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Gt):
+        """The guidance above which the pipeline reads a negative prompt; None if its source does not show one.
+
+        It has a property for this, or its call compares the guidance itself.
+        """
+        shown = (self.methods[name] for name in (_GUIDED, "__call__") if name in self.methods)
+        for node in (node for method in shown for node in ast.walk(method)):
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Gt) and _is_guidance(node.left):
                 limit = node.comparators[0]
                 if isinstance(limit, ast.Constant) and isinstance(limit.value, int | float):
                     return float(limit.value)
         return None
+
+    @cached_property
+    def is_guided_by_its_unet(self) -> bool:
+        """Whether the pipeline reads no negative prompt if its UNet hears the guidance itself, as one that was distilled for few steps."""
+        shown = self.methods.get(_GUIDED)
+        return shown is not None and "time_cond_proj_dim" in ast.unparse(shown)
+
+
+def _is_guidance(node: ast.AST) -> bool:
+    """Whether an expression is `guidance_scale`, or an attribute of this name."""
+    name = node.attr if isinstance(node, ast.Attribute) else _named(node)
+    return name is not None and name.lstrip("_") == "guidance_scale"
 
 
 def _is_about(node: ast.AST, name: str) -> bool:

@@ -91,6 +91,26 @@ def test_a_negative_prompt_that_no_guidance_reads_is_not_sent() -> None:
     assert ask("ZImagePipeline", FLUX, negative_prompt="x", guidance=0.5).arguments["negative_prompt"] == "x"
 
 
+@pytest.mark.parametrize("pipeline", ["PixArtSigmaPipeline", "AuraFlowPipeline", "NucleusMoEImagePipeline"])
+def test_a_pipeline_that_compares_its_guidance_while_it_draws_reads_no_negative_prompt_below(pipeline: str) -> None:
+    parts = {"transformer": {"sample_size": 8, "patch_size": 2}, "vae": {"block_out_channels": [1, 2]}}
+    asked_for: Parts = {"negative_prompt": "x", "size": 64}
+    assert ask(pipeline, parts, **asked_for, guidance=2.0).arguments["negative_prompt"] == "x"
+    quiet = ask(pipeline, parts, **asked_for, guidance=1.0)
+    assert "only if guidance is above 1" in quiet.not_sent["negative_prompt"]
+    assert "negative_prompt" not in quiet.arguments
+
+
+@pytest.mark.parametrize("pipeline", ["StableDiffusionPipeline", "StableDiffusionXLPipeline"])
+def test_a_unet_that_hears_the_guidance_itself_reads_no_negative_prompt(pipeline: str) -> None:
+    distilled = {"unet": {**UNET["unet"], "time_cond_proj_dim": 256}}
+    quiet = ask(pipeline, {**UNET, **distilled}, negative_prompt="x", size=64)
+    assert quiet.not_sent["negative_prompt"] == "the UNet hears the guidance itself, and no negative prompt"
+    assert quiet.settings["negative_prompt"] is None
+    assert "guidance_scale" in quiet.arguments
+    assert ask(pipeline, UNET, negative_prompt="x", size=64).arguments["negative_prompt"] == "x"
+
+
 def test_what_nobody_says_is_asked_and_not_guessed() -> None:
     with pytest.raises(
         InputError, match=r"settings\.size: StableDiffusionPipeline has no size of its own that is known"
