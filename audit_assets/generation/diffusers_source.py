@@ -18,8 +18,9 @@ from audit_assets.generation.noise import from_seeds
 from audit_assets.generation.pictures import takes_one_at_a_time, taking_pictures, with_picture
 from audit_assets.generation.pipeline import load_pipeline
 from audit_assets.models.devices import best_device, dtype_for, is_cuda
+from audit_assets.models.files import loading
 from audit_assets.models.pipelines import ResolvedModel
-from audit_assets.models.tokenizers import lost_words, tokenizer_lengths, unread_words
+from audit_assets.models.tokenizers import lost_words, text_before, tokenizer_lengths, unread_words
 from audit_assets.warehouse.images import BLOCKED
 
 diffusers_logging.disable_progress_bar()
@@ -49,7 +50,9 @@ class DiffusersSource:
         self._adapters = add_adapters(self.pipeline, resolved.lora)
         self._embeddings = add_embeddings(self.pipeline, resolved.embeddings)
         lengths = tokenizer_lengths(self.pipeline, self._arguments.get("max_sequence_length"))
-        self._tokenizers = [(self.pipeline.components[name], n) for name, n in lengths.items()]
+        tokenizers = [(self.pipeline.components[name], length) for name, length in lengths.items()]
+        with loading(self._folder, self._class):
+            self._tokenizers = [(own, length, text_before(self.pipeline, own)) for own, length in tokenizers]
         self._place()
         self.cores = torch.get_num_threads()
         self.in_one_thread = self.device == "cpu" and _bytes(self.pipeline) < SMALL
@@ -98,14 +101,14 @@ class DiffusersSource:
 
     def lost_words(self, prompt: str) -> list[str]:
         """The words of a prompt that a tokenizer of the pipeline cuts off, or that none knows; empty if the whole prompt is read."""
-        for tokenizer, length in self._tokenizers:
+        for tokenizer, length, before in self._tokenizers:
             # A token of several vectors is several tokens.
             converted = getattr(self.pipeline, "maybe_convert_prompt", lambda prompt, tokenizer: prompt)(
                 prompt, tokenizer
             )
-            if words := lost_words(tokenizer, converted, length):
+            if words := lost_words(tokenizer, converted, length, before):
                 return words
-        return unread_words([tokenizer for tokenizer, _ in self._tokenizers], prompt)
+        return unread_words([tokenizer for tokenizer, _, _ in self._tokenizers], prompt)
 
     def generate(
         self, prompts: Sequence[str], seeds: Sequence[int], *, batch_size: int, upload: Upload | None = None

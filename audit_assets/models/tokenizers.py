@@ -85,15 +85,15 @@ def check_lengths(tokenizer: Any) -> None:
             )
 
 
-def lost_words(tokenizer: Any, prompt: str, length: int) -> list[str]:
-    """Return the words of a prompt that a tokenizer drops or cuts if it keeps `length` tokens.
+def lost_words(tokenizer: Any, prompt: str, length: int, before: str = "") -> list[str]:
+    """Return the words of a prompt that a tokenizer drops or cuts if it keeps `length` tokens of `before` and the prompt.
 
     The list is empty if all words are read. A word is read if the prompt up to its end fits. Tokenizers of sentencepiece
     do not say which letters a token is of, so the tokens are counted.
     """
 
     def too_long(end: int) -> bool:
-        return len(tokenizer(prompt[:end], truncation=False, verbose=False)["input_ids"]) > length
+        return len(tokenizer(before + prompt[:end], truncation=False, verbose=False)["input_ids"]) > length
 
     if not too_long(len(prompt)):
         return []
@@ -171,3 +171,21 @@ def tokenizer_lengths(pipeline: Any, max_sequence_length: int | None) -> dict[st
         positions = getattr(getattr(encoder, "config", None), "max_position_embeddings", None)
         lengths[name] = min(length, positions) if isinstance(positions, int) else length
     return lengths
+
+
+_THINKS = {"ZImagePipeline": True, "Flux2KleinPipeline": False, "Flux2KleinKVPipeline": False}
+"""Pipelines that write the prompt into a turn of a chat and cut the whole turn, and the option that they give to its template."""
+_PLACE = "{prompt}"
+
+
+def text_before(pipeline: Any, tokenizer: Any) -> str:
+    """Return what a pipeline writes before each prompt if these tokens count among those that it keeps."""
+    name = type(pipeline).__name__
+    if name == "Lumina2Pipeline":
+        return f"{pipeline.system_prompt} <Prompt Start> "
+    if name not in _THINKS:
+        return ""
+    turn = tokenizer.apply_chat_template(
+        [{"role": "user", "content": _PLACE}], tokenize=False, add_generation_prompt=True, enable_thinking=_THINKS[name]
+    )
+    return str(turn).partition(_PLACE)[0]

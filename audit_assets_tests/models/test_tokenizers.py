@@ -19,7 +19,7 @@ from audit_assets.models.pipelines import resolve_diffusers
 from audit_assets.models.tokenizers import lost_words, unread_words
 from audit_assets.warehouse.images import ImageStore
 from audit_assets_tests.generation import tiny_pipelines
-from audit_assets_tests.generation.tiny_classes import bytes_tokenizer, kandinsky22
+from audit_assets_tests.generation.tiny_classes import CLASSES, bytes_tokenizer, kandinsky22
 
 LONG = "anna maria luisa de medici of florence and her younger brother gian gastone the last grand duke of tuscany"
 """A name of 104 letters; the tiny tokenizers have one token a letter."""
@@ -101,6 +101,25 @@ def test_the_tokenizer_of_a_stage_before_must_read_the_whole_name(tmp_path: Path
     (tmp_path / "prior_tokenizer/tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"prior_tokenizer/\w+\.json: is missing"):
         DiffusersSource(model, "cpu")
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    ["ZImagePipeline", *(pytest.param(n, marks=pytest.mark.long) for n in ("Lumina2Pipeline", "Flux2KleinPipeline"))],
+)
+def test_what_a_pipeline_writes_before_the_prompt_takes_room_from_it(pipeline: str, tmp_path: Path) -> None:
+    """What is said to be lost changes no image, and what is said to be read does."""
+    CLASSES[pipeline]().save_pretrained(tmp_path)
+    settings = {"size": 64, "steps": 1, "guidance": 2.0, "max_sequence_length": 200}
+    plain = DiffusersSource(resolve_diffusers("tiny", str(tmp_path), None, settings), "cpu")
+    ((tokenizer, _, before),) = plain._tokenizers
+    room = len(tokenizer(before + "art by anna")["input_ids"])
+    for length, lost in ((room, []), (room - 4, ["anna"])):
+        settings["max_sequence_length"] = length
+        source = DiffusersSource(resolve_diffusers("tiny", str(tmp_path), None, settings), "cpu")
+        assert source.lost_words("art by anna") == lost
+        anna, zoeb = source.generate(["art by anna", "art by zoeb"], [7, 7], batch_size=2)
+        assert (anna.tobytes() == zoeb.tobytes()) is bool(lost)
 
 
 def test_one_tokenizer_that_knows_a_word_is_enough() -> None:
