@@ -3,6 +3,7 @@
 The name of a class and its configuration say so. Nothing is imported, because importing diffusers loads torch.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from audit_assets.models.pipeline_source import PipelineSource
 from audit_assets.untrusted.layout import INDEX, components
 
 _WITHOUT_A_GENERATOR = "DPMSolverSDEScheduler"
-_DRAW_NOISE = frozenset({"FlowMatchLCMScheduler", "SASolverScheduler"})
-"""Flow matching does without noise in its steps. These add noise whatever their configuration is."""
+_DRAW_NOISE = re.compile("Ancestral|CMStochastic|DDPM|LCM|SASolver|SCM|TCD")
+"""Names of the schedulers that draw noise in their steps whatever their configuration is."""
 
 
 def check_seeded(folder: Path, index: Mapping[str, Any], chosen: str | None) -> None:
@@ -31,7 +32,7 @@ def check_seeded(folder: Path, index: Mapping[str, Any], chosen: str | None) -> 
 def noise_is_handed_on(source: PipelineSource, scheduler: str | None, config: Mapping[str, Any]) -> bool:
     """Return whether the audit itself must hand the seeds to the steps: they draw noise, and the pipeline hands them no generator."""
     draws = (
-        scheduler in _DRAW_NOISE
+        _DRAW_NOISE.search(scheduler or "") is not None
         or bool(config.get("stochastic_sampling"))
         or str(config.get("algorithm_type")).startswith("sde-")
     )

@@ -12,6 +12,7 @@ from audit_assets.models.families import OWN, Asked, Described, asked, family_of
 from audit_assets.models.pipeline_size import divisor, own_size
 from audit_assets.models.pipeline_source import PipelineSource, pipeline_source
 from audit_assets.models.pipelines import marks_of, resolve_diffusers
+from audit_assets.models.schedulers import noise_is_handed_on
 
 Parts = dict[str, Any]
 QWEN: Parts = {"vae": {"temperal_downsample": [False, True, True]}, "transformer": {"guidance_embeds": False}}
@@ -109,6 +110,22 @@ def test_a_unet_that_hears_the_guidance_itself_reads_no_negative_prompt(pipeline
     assert quiet.settings["negative_prompt"] is None
     assert "guidance_scale" in quiet.arguments
     assert ask(pipeline, UNET, negative_prompt="x", size=64).arguments["negative_prompt"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "scheduler", "config", "handed"),
+    [
+        ("BriaPipeline", "EulerAncestralDiscreteScheduler", {}, True),
+        ("BriaPipeline", "EulerDiscreteScheduler", {}, False),
+        ("ZImagePipeline", "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, True),
+        ("FluxPipeline", "FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": False}, False),
+        ("StableDiffusionPipeline", "EulerAncestralDiscreteScheduler", {}, False),
+    ],
+)
+def test_noise_is_handed_on_by_the_audit_if_steps_draw_it_and_the_pipeline_does_not(
+    pipeline: str, scheduler: str, config: Parts, handed: bool
+) -> None:
+    assert noise_is_handed_on(source_of(pipeline), scheduler, config) is handed
 
 
 def test_what_nobody_says_is_asked_and_not_guessed() -> None:
