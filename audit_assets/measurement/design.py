@@ -24,6 +24,7 @@ from audit_assets.measurement import (
 )
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Answer
 from audit_assets.measurement.power import accuracy_half_width
+from audit_assets.measurement.strata import of_stratum
 
 ACCURACY = 0.8
 """The accuracy whose interval a plan states; the paper's was 0.81."""
@@ -163,8 +164,8 @@ def identification(stratum: str, planned: Stratum, *, images: int) -> tuple[str,
     if planned.compared < name_controls.FEWEST_NAMES:
         needed, read = name_controls.FEWEST_NAMES, " that the encoder reads" if planned.unread_names else ""
         return (
-            f"{planned.compared} control names of {stratum}{read} are planned; identification needs {needed}.",
-            f"{needed - planned.compared} more control names of {stratum}{read}.",
+            f"{planned.compared} control names{of_stratum(stratum)}{read} are planned; identification needs {needed}.",
+            f"{needed - planned.compared} more control names{of_stratum(stratum)}{read}.",
         )
     return "", ""
 
@@ -196,15 +197,15 @@ def matching(stratum: str, planned: Stratum, *, rows: int, images: int, alpha: f
         background = f" and works of {few_rows} more background artists" if few_rows > 0 else ""
         return Test(
             "", np.nan,
-            f"{columns - 1} other names of {stratum} have images and {rows - 1} other artists have works; matching needs "
+            f"{columns - 1} other names{of_stratum(stratum)} have images and {rows - 1} other artists have works; matching needs "
             f"{own_cell.FEWEST_COLUMNS} and {own_cell.FEWEST_ROWS}, or {own_cell_companions.FEWEST_NAMES} control names.",
-            f"{needed} more control names of {stratum}{background and f'; for the stronger test,{background[4:]} too'}.",
+            f"{needed} more control names{of_stratum(stratum)}{background and f'; for the stronger test,{background[4:]} too'}.",
         )  # fmt: skip
     if found.smallest_p > alpha:
         more = ceil(1 / alpha) - 1 - planned.names if found.test == NAME_TEST else 1
         return Test(
             "", found.smallest_p, f"{found.sentence}: p cannot be below {found.smallest_p:.2g}, and {alpha} is the limit.",
-            f"{max(more, 1)} more control names of {stratum}.",
+            f"{max(more, 1)} more control names{of_stratum(stratum)}.",
         )  # fmt: skip
     return Test(found.test, found.smallest_p, f"{found.sentence}; p can be as small as {found.smallest_p:.1e}.")
 
@@ -224,7 +225,7 @@ def _artists(number: int) -> str:
 
 def _of(design: Design, stratum: str, artists: int) -> str:
     """Which artists a question is about, if an audit has several strata."""
-    return "" if len(design.strata) == 1 else f" ({_artists(artists)} of {stratum})"
+    return "" if len(design.strata) == 1 else f" ({_artists(artists)}{of_stratum(stratum)})"
 
 
 def _steers(design: Design) -> list[Statement]:

@@ -43,7 +43,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
-from audit_assets.measurement.strata import in_stratum
+from audit_assets.measurement.strata import in_stratum, of_stratum
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
 LEVEL = 0.01
@@ -358,10 +358,10 @@ class _Control:
             return f"{shown} shown images, fewer than {self.fewest_shown}.", f"{more} more images that are not blank."
         if n >= self.fewest:
             return None
-        wanted = f"{self.fewest - n} more control names of {self.stratum}"
+        wanted = f"{self.fewest - n} more control names{of_stratum(self.stratum)}"
         if self.all_names == 0:
             return (
-                f"No control name belongs to {self.stratum}.",
+                f"No control name{of_stratum(self.stratum)} exists.",
                 f"{wanted}; {_most(self.level)} for the level of {self.level:.0%}.",
             )
         if self.unlike and n < self.with_images:

@@ -52,3 +52,8 @@ def in_stratum(stratum: str, locales: pd.Series, scripts: pd.Series) -> npt.NDAr
     if stratum.startswith(_SCRIPT):
         return np.asarray(scripts.fillna("").astype(str) == stratum.removeprefix(_SCRIPT), dtype=np.bool_)
     return np.ones(len(locales), dtype=np.bool_)
+
+
+def of_stratum(stratum: str) -> str:
+    """What stands behind "control names" in a sentence: " of locale ja_JP", and nothing for ``default``, whose control names are all."""
+    return f" of {stratum}" if stratum.startswith((_LOCALE, _SCRIPT)) else ""

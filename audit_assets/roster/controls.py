@@ -229,7 +229,7 @@ class _Screen:
         may_share = pool == "recombined_names" or (pool == "random_names" and self.controls.share_name_parts)
         if (shared := self.shared(name)) and not may_share:
             return "share a part with the roster", f"shares {_listed(shared)} with an artist of the roster"
-        if script(name) not in self.scripts:
+        if "" not in self.scripts and script(name) not in self.scripts:  # "1984" has no script: any is as near to it
             return "are in a script of no artist's", f"no artist of the roster is written in its script, {script(name)}"
         return "", ""
 

@@ -102,6 +102,18 @@ def test_all_that_lacks_is_asked_for_at_once_and_no_number_of_names_twice() -> N
     assert said(one(0, background=0), "perfect imitator").settle == "6 more works."
 
 
+@pytest.mark.parametrize("background", [0, 20])
+def test_control_names_of_no_stratum_are_asked_for_without_one(background: int) -> None:
+    for stratum, of in (("audit", ""), ("script Latin", " of script Latin")):
+        found = statements(one(names=0, background=background, strata={stratum: Stratum((10,), 0)}))
+        text = " ".join(f"{s.sentence} {s.settle}" for s in found)
+        assert f"0 control names{of} are planned" in text
+        assert f"49 more control names{of}." in text
+        assert f"0 other names{of} have images" in text
+        assert f"10 more control names{of}" in text
+        assert "of audit" not in text
+
+
 def test_works_are_asked_for_only_if_they_lack() -> None:
     enough, few = (said(one(works, names=12), "perfect imitator") for works in (10, 1))
     assert enough.settle == "37 more control names of locale it_IT."

@@ -91,9 +91,10 @@ def test_six_of_six_beside_ten_images_is_not_taken_for_ten_of_ten() -> None:
 @pytest.mark.parametrize(
     ("subject", "control", "reason", "settle"),
     [
-        (artist(10), names([]), "No control name belongs to locale it_IT", "49 more control names of locale it_IT; 99"),
+        (artist(10), names([]), "No control name of locale it_IT exists.", "49 more control names of locale it_IT; 99"),
         (artist(10), names([0, 0]), "2 control names of locale it_IT", "47 more control names"),
-        (artist(10), names([0] * 199, locale="ja_JP"), "No control name belongs", "49 more"),
+        (artist(10).assign(stratum="audit"), names([]), "No control name exists.", "49 more control names; 99"),
+        (artist(10), names([0] * 199, locale="ja_JP"), "No control name of", "49 more"),
         (artist(4, 4), names([0] * 199), "4 shown images, fewer than 5", "1 more images"),
         (artist(0, 0), names([0] * 199), "0 shown images", "5 more images"),
         (artist(10), names([0] * 199, shown=4), "0 control names", "49 more"),

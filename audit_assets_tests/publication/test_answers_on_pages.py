@@ -34,7 +34,7 @@ def test_an_artist_whose_script_has_no_control_names_is_told_what_would_settle_i
 ) -> None:
     text = read_as_text(write_artist_page(simulated.database, "artist-6", picture, tmp_path))
     assert "could not be tested" in text
-    assert "No control name belongs to script Han." in text
+    assert "No control name of script Han exists." in text
     assert "49 more control names of script Han" in text
     assert "This is not a finding in either direction" in text
 

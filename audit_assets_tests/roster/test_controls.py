@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import pytest
 
 from audit_assets.config import Controls
 from audit_assets.roster.controls import (
     COLUMNS,
+    DRAWN,
     choose_controls,
     draw_controls,
     draw_recombined,
@@ -136,6 +138,18 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
     (short,) = shortages(chosen, controls, locales_of(cyrillic, controls.locale))
     assert short.startswith("controls.random_names of ru_RU: 0 names of the 2 asked for; 6 were drawn and 6 refused")
     assert "no artist of the roster is written in its script, CYRILLIC" in short
+
+
+@pytest.mark.parametrize("roster", [["1984"], ["葛飾 北斎", "1984"]])
+def test_control_names_of_any_script_are_taken_for_a_name_without_letters(roster: list[str]) -> None:
+    controls = Controls(random_names=2, locale="ru_RU", recombined_names=0)
+    chosen = choose_controls(drawn(controls, artists(roster)), {}, roster, controls, 1)
+    russian = chosen[(chosen["locale"] == "ru_RU") & (chosen["status"] == "used")]
+    assert len(russian) == 2
+    assert shortages(chosen, controls, locales_of(artists(roster), controls.locale)) == []
+    others = choose_controls(chosen[list(DRAWN)], {}, [n for n in roster if n != "1984"] or ROSTER, controls, 1)
+    assert (others["script"] == "CYRILLIC").any()
+    assert set(others.loc[others["script"] == "CYRILLIC", "status"]) == {"refused"}
 
 
 def test_shared_parts_are_counted_and_refused_unless_allowed() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from audit_assets.config import Controls
 from audit_assets.errors import InputError
+from audit_assets.results.stage import planned_strata
 from audit_assets.roster.controls import choose_controls, draw_controls, draw_recombined
 from audit_assets.roster.strata import strata_of
 from audit_assets.roster.subjects import COLUMNS, prompted, subjects_table
@@ -86,3 +87,18 @@ def test_an_artist_without_a_locale_shares_the_names_of_the_locale_that_another_
     assert {strata[s] for s in found.loc[found["kind"] == "random_name", "subject"]} == {"locale en_US"}
     other = subjects_table(table, {"criteria": ROSTER}, {}, names.assign(locale="de_DE"), "de_DE")
     assert strata_of(other)[of["Ada Brandvold"]] == "script Latin"  # names of de_DE, which nobody declares
+
+
+def test_a_name_without_letters_has_the_control_names_of_most_that_are_drawn() -> None:
+    """It has no script of its own. In a stratum of its own, it would have no control name."""
+    table = artists()
+    table.loc[1, "name"] = "1984"
+    roster = ["Ada Brandvold", "1984"]
+    names = controls({}).assign(locale="en_US")
+    found = subjects_table(table, {"criteria": roster}, {}, names, "en_US")
+    assert strata_of(found)["1984"] == "script Latin"
+    assert planned_strata(found, {})["script Latin"].names == 3  # two random names and one invented
+    none = subjects_table(table, {"criteria": roster}, {}, names.iloc[:0], "en_US")
+    assert strata_of(none)["1984"] == "audit"
+    table.loc[1, "locale"] = "no_NO"
+    assert strata_of(subjects_table(table, {"criteria": roster}, {}, names, "en_US"))["1984"] == "locale no_NO"
