@@ -121,13 +121,16 @@ def sort(
         bool, typer.Option("--apply", help="copy the files; the default only shows what would be done")
     ] = False,
 ) -> None:
-    """Sort a flat download of images into artists' folders, by the prompts in the files or else by their names."""
-    from audit_assets.generation.sorting import copy_all, names_to_sort_by, sorted_into
+    """Sort a flat download of images into artists' folders, by the prompts in the files or else by their names, such as those of the prompt sheet."""
+    from audit_assets.generation.sorting import copy_all, names_to_sort_by, prompts_to_sort_by, sorted_into
     from audit_assets.workspace import Workspace
 
     try:
-        placed = sorted_into(download, into, names_to_sort_by(Workspace.open(config)))
-        table = Table("file", "to", "why")
+        ws = Workspace.open(config)
+        placed = sorted_into(download, into, names_to_sort_by(ws), prompts_to_sort_by(ws))
+        table = Table()
+        for heading in ("file", "to", "why"):
+            table.add_column(heading, overflow="fold")  # a path is shown whole
         for one in placed:
             table.add_row(one_line(one.file.name), one_line(str(one.target or "stays")), one_line(one.why))
         console.print(table)

@@ -94,5 +94,13 @@ def answered(stem: str, prompts: Iterable[str]) -> str | None:
     return prompt
 
 
+def subjects_answered(stem: str, prompts: Mapping[str, Iterable[str]]) -> list[str] | None:
+    """The subjects whose prompt a file answers by its name, by subject -> prompts. None if its name is not from a sheet."""
+    found = _NAME.search(stem)
+    if found is None:
+        return None
+    return [subject for subject, own in prompts.items() if found[1].lower() in map(_hash, own)]
+
+
 def _hash(prompt: str) -> str:
     return hashlib.sha256(prompt.encode()).hexdigest()[:8]

@@ -5,11 +5,12 @@ A plan comes first; nothing is moved or overwritten. Files are copied, so that t
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from audit_assets.errors import InputError, unreadable
+from audit_assets.generation.prompt_sheet import ORIGIN, lines, subjects_answered
 from audit_assets.hashing import sha256_once
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.homes import Names, homes
@@ -41,10 +42,25 @@ def names_to_sort_by(ws: Workspace) -> dict[str, list[str]]:
     }
 
 
-def sorted_into(download: Path, into: Path, names: Names) -> list[Placed]:
+def prompts_to_sort_by(ws: Workspace) -> dict[str, set[str]]:
+    """Return the prompts of every subject that a prompt sheet of this audit has. Before the roster exists, no sheet does."""
+    if ws.warehouse.inputs("subjects") is None:
+        return {}
+    found: dict[str, set[str]] = {}
+    for model in (None, *(m.name for m in ws.audit.models)):
+        asked = {subject: (p.called, p.indirect) for subject, p in ws.prompted(model).items()}
+        for line in lines(asked, ws.protocol):
+            found.setdefault(line.folder, set()).add(line.prompt)
+    return found
+
+
+def sorted_into(
+    download: Path, into: Path, names: Names, prompts: Mapping[str, Iterable[str]] | None = None
+) -> list[Placed]:
     """Find the place of each file in `download` below `into`. Nothing is written.
 
-    `names` are those of the subjects. A file stays where it is if it names none of them, or more than one.
+    `names` are those of the subjects, and `prompts` those that a prompt sheet asks for each of them. A file stays where it is if
+    it names no subject, or more than one.
     """
     if not download.is_dir():
         raise InputError(f"{download}: there is no such folder; name the folder of the download.")
@@ -56,7 +72,8 @@ def sorted_into(download: Path, into: Path, names: Names) -> list[Placed]:
         said = said_in(file)
         stated = said.prompt or "\n".join(said.texts) if said else ""
         text, where = (stated, said.origin) if said and stated else (file.stem, "file name")
-        subjects = named(text, names)
+        of_sheet = subjects_answered(file.stem, prompts) if prompts and not stated else None
+        subjects, where = (named(text, names), where) if of_sheet is None else (of_sheet, ORIGIN)
         if len(subjects) != 1:
             who = " and ".join(repr(names[s][0]) for s in subjects)
             placed.append(Placed(file, None, f"names {who} ({where})" if subjects else f"names no subject ({where})"))

@@ -1,7 +1,9 @@
 """A flat download is sorted into artists' folders: what is certain is copied, everything else stays and is named."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from audit_assets.cli import app
 from audit_assets.errors import InputError
+from audit_assets.generation.prompt_sheet import file_name
 from audit_assets.generation.sorting import copy_all, named, sorted_into
 from audit_assets_tests.roster.test_homes import NAMES, audit_of
 
@@ -74,6 +77,43 @@ def test_a_name_within_a_longer_name_does_not_count() -> None:
     assert named("Artwork from Ada Example Junior", names) == ["junior"]
     assert named("Artwork from Ada Example", names) == ["ada"]
     assert named("Adamant Examples", names) == []
+
+
+def test_the_names_that_the_prompt_sheet_gives_say_whose_images_these_are(tmp_path: Path) -> None:
+    prompts = {"ada-example": ["art by Ada Example", "fjords"], "ben-sample": ["art by Ben Sample", "fjords"]}
+    download, into = tmp_path / "download", tmp_path / "images"
+    ben, both, unknown = (file_name(0, 0, words) for words in ("art by Ben Sample", "fjords", "art by Ada Other"))
+    for name in (f"{ben} (1)", f"ada-example-{ben}", both, f"ada-example-{unknown}"):
+        save(download / f"{name}.png")
+    save(download / f"{ben}.png", "Artwork from Ada Example")  # the prompt in the file counts, not the name
+    placed = {one.file.stem: one for one in sorted_into(download, into, NAMES, prompts)}
+    assert placed[f"{ben} (1)"].target == into / "ben-sample" / f"{ben} (1).png"
+    assert placed[f"ada-example-{ben}"].target == into / "ben-sample" / f"ada-example-{ben}.png"
+    assert placed[f"{ben} (1)"].why == "names 'Ben Sample' (file name of the prompt sheet)"
+    assert placed[ben].target == into / "ada-example" / f"{ben}.png"
+    stays = {name: one.why for name, one in placed.items() if one.target is None}
+    assert stays == {
+        both: "names 'Ada Example' and 'Ben Sample' (file name of the prompt sheet)",
+        f"ada-example-{unknown}": "names no subject (file name of the prompt sheet)",
+    }
+
+
+def test_a_download_that_follows_the_sheet_is_sorted_as_the_sheet_says(
+    small_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    config, into = small_audit(tmp_path / "audit"), tmp_path / "images"
+    asked = CliRunner().invoke(app, ["prompts", "--into", str(tmp_path / "sheet"), "--config", str(config)])
+    assert asked.exit_code == 0, asked.output
+    sheet = pd.read_csv(tmp_path / "sheet/prompts.csv").drop_duplicates("folder")
+    for file in sheet["file"]:
+        save(tmp_path / "download" / f"{file}.png")
+    command = ["sort", str(tmp_path / "download"), "--into", str(into), "--config", str(config), "--apply"]
+    done = CliRunner().invoke(app, command)
+    assert f"{len(sheet)} of {len(sheet)} files were copied" in done.output
+    assert "…" not in done.output
+    assert {(p.parent.name, p.stem) for p in into.rglob("*.png")} == set(
+        zip(sheet["folder"], sheet["file"], strict=True)
+    )
 
 
 @given(st.text(max_size=80))
