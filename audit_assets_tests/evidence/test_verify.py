@@ -233,6 +233,7 @@ def test_a_row_of_the_database_alone_is_named_with_its_table(copied: Path) -> No
     assert "nils-oduya" in found[0]
 
 
+@pytest.mark.long
 def test_a_library_that_the_database_names_is_compared_with_the_manifest(copied: Path) -> None:
     same = database_rows(workspace_of(copied), read(copied))
     assert (same.findings, same.unchecked) == ([], [])
@@ -312,7 +313,11 @@ def in_an_arm(subject: dict[str, Any]) -> dict[str, Any]:
     return {**own, "arm_images": subject["imitations"]}
 
 
-@pytest.mark.parametrize("what", UNLISTED)
+_OF_TEST = ("a subject", "any file as a table")
+"""The fast tests forge one part that is left out, and one that is listed besides; the long tests forge all."""
+
+
+@pytest.mark.parametrize("what", [w if w in _OF_TEST else pytest.param(w, marks=pytest.mark.long) for w in UNLISTED])
 def test_what_a_manifest_does_not_list_as_the_audit_has_it_is_found(copied: Path, what: str) -> None:
     """Nothing else would look at it."""
     change, said = UNLISTED[what]
