@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAXIMUM_PIXELS = 64_000_000
 THINNEST = 100
-"""An image may be so many times longer than it is wide. Encoders enlarge its short side to 224, with which 1 x 30,000 pixels take 14 GB."""
+"""An image may be so many times longer than it is wide. Encoders enlarge its short side to 224 pixels or more, so that 1 x 30,000 would become 224 x 6,720,000."""
 BACKGROUND = "white"
 """Transparent images are put on this colour."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", *(("HEIF",) if HEIC_IS_READ else ()))
