@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audit_assets.config import Protocol
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding, from_names
 from audit_assets.measurement.name_controls import beside_names
 from audit_assets.publication.words.verdicts import withheld_images
-from audit_assets.results.beside_names import at_best
+from audit_assets.results.beside_names import at_best, in_both_ranks
 from audit_assets.results.blocked import Withheld, identified_but_for, matched_but_for, withheld_of
 from audit_assets.warehouse.images import WITHHELD
 
@@ -85,6 +86,40 @@ def test_no_answer_is_no_where_the_blocked_images_would_make_it_yes() -> None:
                 assert found == (UNTESTED if now == NO and best == YES else now)
                 overturned += found == UNTESTED and now == NO
     assert overturned > 3
+
+
+def test_withheld_images_are_added_to_those_of_the_trials_of_one_subject_alone() -> None:
+    names = [f"n{i}" for i in range(199)]
+    subjects = pd.DataFrame(
+        {
+            "subject": ["a", *names], "name": [f"Name{i} Own{i}" for i in range(200)], "kind": ["artist"] + ["random_name"] * 199, "locale": "",
+            "shares_name_parts": [None] + [False] * 199, "rosters": [["criteria"]] + [[]] * 199,
+        }
+    )  # fmt: skip
+    won = {"a": 5, **{name: 7 if i < 8 else 1 for i, name in enumerate(names)}}
+    rows = [
+        (
+            "joint",
+            subject,
+            trial,
+            None if subject == "a" and trial >= 6 else subject if trial < won[subject] else "other",
+        )
+        for subject in subjects["subject"]
+        for trial in range(10)
+    ]
+    trials = pd.DataFrame(rows, columns=["label_set", "subject", "trial", "predicted_label"])
+    trials = trials.assign(
+        correct=trials["predicted_label"] == trials["subject"], template=0, label_template=0, margin=0.0, encoder="clip",
+        model_version="m",
+    )  # fmt: skip
+    protocol = Protocol(name="one", templates=("Artwork from {name}",), trials=10)
+    now, best, of_another = (
+        in_both_ranks(trials, subjects, protocol=protocol, unread={}, withheld=lacking).set_index("subject")
+        for lacking in (None, {"a": 4}, {"n7": 4})
+    )
+    assert (now.loc["a", "answer"], best.loc["a", "answer"], of_another.loc["a", "answer"]) == (NO, YES, NO)
+    assert (best.loc["a", "shown"], best.loc["a", "identified"], best.loc["a", "label_reaching"]) == (10, 9, 0)
+    pd.testing.assert_frame_equal(best.drop(index="a"), now.drop(index="a"))
 
 
 def test_near_copies_are_no_evidence_beside_withheld_images() -> None:
