@@ -53,10 +53,10 @@ class Workspace:
     def of(cls, audit: Audit, *, new: bool = False) -> "Workspace":
         """Return the workspace of an audit file that was read.
 
-        With `new`, an empty warehouse is marked with its layout.
+        With `new`, the warehouse is marked as that of this audit file. InputError is raised if it is that of another one.
         """
         root = audit.local(audit.warehouse)
-        warehouse = layout.made(root) if new else layout.opened(root)
+        warehouse = layout.made(root, audit.file) if new else layout.opened(root)
         return cls(audit, load_protocol(audit), warehouse, ImageStore(warehouse.root / "images"))
 
     @classmethod

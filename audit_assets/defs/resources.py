@@ -54,7 +54,7 @@ class AuditResource(dg.ConfigurableResource):
         opened = _IN_USE.get(_audit_file())
         if opened is None:
             return Workspace.of(self.audit, new=True)
-        made(opened.warehouse.root)
+        made(opened.warehouse.root, opened.audit.file)
         return opened
 
 

@@ -30,6 +30,7 @@ from audit_assets.roster.pictures import different, left_out, open_work, repeate
 from audit_assets.roster.prompt_names import spoken
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
+from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore, is_blank
 from audit_assets.warehouse.store import Warehouse
 
@@ -81,8 +82,9 @@ class _Known:
 
 
 def check(config: Path) -> Iterator[Row]:
-    """The rows, each as soon as it is known. InputError if the audit file, its protocol or its table of artists is wrong."""
+    """The rows, each as soon as it is known. InputError if the audit file, its warehouse, its protocol or its table of artists is wrong."""
     audit = load_audit(config)
+    layout.refuse_another(audit.local(audit.warehouse), audit.file)
     protocol = load_protocol(audit)
     artists = artists_of(audit)
     templates = f"{len(protocol.templates)} template" + ("s" if len(protocol.templates) > 1 else "")

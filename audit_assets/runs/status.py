@@ -16,6 +16,7 @@ from audit_assets.evidence.manifest import manifest_file, read_manifest
 from audit_assets.generation.stage import ImitationStage
 from audit_assets.results.auditability import AUDITABILITY
 from audit_assets.results.comparison import COMPARISON, MODEL_TABLES
+from audit_assets.warehouse import layout
 from audit_assets.warehouse.images import ImageStore
 from audit_assets.warehouse.left_out import ENCODER, LeftOut
 from audit_assets.warehouse.places import ObjectPath
@@ -77,9 +78,10 @@ class Status:
 
 
 def status_of(config: Path) -> Status:
-    """Look at an audit. InputError if its file cannot be read."""
+    """Look at an audit. InputError if its file cannot be read, or its warehouse is that of another one."""
     audit = load_audit(config)
     root = audit.local(audit.warehouse)
+    layout.refuse_another(root, audit.file)
     # Not `Workspace.open`, which brings an older warehouse up to date.
     ws = Workspace(audit, load_protocol(audit), Warehouse(root), ImageStore(root / "images"))
     here, home = root.is_dir(), audit.dagster_home

@@ -1,4 +1,4 @@
-"""`warehouse.json` at the root of a warehouse names its layout.
+"""`warehouse.json` at the root of a warehouse names its layout, and the audit file whose results lie there.
 
 An older warehouse is migrated when it is opened, or the error says what to do. A newer one is left alone.
 
@@ -7,16 +7,19 @@ carries the hash of its inputs, and is made again by itself if they changed.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from audit_assets.errors import InputError, unreadable
 from audit_assets.warehouse.locks import file_lock
-from audit_assets.warehouse.places import lock_folder, whole
+from audit_assets.warehouse.places import ObjectPath, lock_folder, whole
 from audit_assets.warehouse.store import Warehouse
 
 LAYOUT = 1
 FILE = "warehouse.json"
+OWNER = "audit_file"
 UNMARKED = 0
 """Warehouses from before the file existed have this layout."""
 
@@ -42,12 +45,46 @@ def opened(root: Path, migrations: Mapping[int, Callable[[Path], None]] = MIGRAT
     return Warehouse(root)
 
 
-def made(root: Path) -> Warehouse:
-    """Return the warehouse at `root` as `opened` gives it. If it is new, it is marked with this layout."""
+def made(root: Path, audit_file: Path) -> Warehouse:
+    """Return the warehouse at `root` as `opened` gives it, marked with this layout and with the audit file that it is the warehouse of.
+
+    InputError names both files if it is the warehouse of another one.
+    """
+    own = _from(root, audit_file)
+    if _said(root) == {"layout": LAYOUT, OWNER: own}:
+        return Warehouse(root)
+    refuse_another(root, audit_file)
     warehouse = opened(root)
-    if _layout(root) is None:
-        _locked(root, lambda: None if _has_tables(root) else mark(root))
+    if _layout(root) is not None or not _has_tables(root):
+        _locked(root, lambda: mark(root, audit_file=own))
     return warehouse
+
+
+def refuse_another(root: Path, audit_file: Path) -> None:
+    """Raise InputError if the warehouse is that of another file in the same folder: this audit's results would replace its results.
+
+    A file that was renamed or moved takes its warehouse along. Files in other folders are copies of one audit, for example the checkouts
+    of a team that shares the warehouse.
+    """
+    owner = _said(root).get(OWNER)
+    if not isinstance(owner, str) or "\0" in owner:
+        return
+    other = Path(os.path.normpath(os.path.join(_base(root), owner)))
+    here = os.path.realpath(audit_file)
+    if os.path.dirname(here) == str(other.parent) and os.path.isfile(other) and not other.samefile(here):
+        raise InputError(
+            f"{audit_file}: its warehouse {root} has the results of {other}, which this audit would replace; give each audit file a "
+            f"`warehouse` of its own, or remove {other} if this file takes its place."
+        )
+
+
+def _base(root: Path) -> str:
+    return "/" if isinstance(root, ObjectPath) else os.path.realpath(root)
+
+
+def _from(root: Path, audit_file: Path) -> str:
+    """Return the path of an audit file from its warehouse, so that both can be moved together."""
+    return Path(os.path.relpath(os.path.realpath(audit_file), _base(root))).as_posix()
 
 
 def _has_tables(root: Path) -> bool:
@@ -79,26 +116,31 @@ def _migrate(root: Path, migrations: Mapping[int, Callable[[Path], None]]) -> No
         mark(root, layout)
 
 
-def mark(root: Path, layout: int = LAYOUT) -> None:
+def mark(root: Path, layout: int = LAYOUT, audit_file: str | None = None) -> None:
     with whole(root / FILE) as file:
-        file.write_text(text(layout), encoding="utf-8")
+        file.write_text(text(layout, audit_file), encoding="utf-8")
 
 
-def text(layout: int = LAYOUT) -> str:
+def text(layout: int = LAYOUT, audit_file: str | None = None) -> str:
     """Return the text of the file."""
-    return json.dumps({"layout": layout}) + "\n"
+    return json.dumps({"layout": layout} | ({OWNER: audit_file} if audit_file else {})) + "\n"
 
 
 def _layout(root: Path) -> int | None:
     """Return the layout that the file names, or None if no file exists."""
+    return _said(root).get("layout")
+
+
+def _said(root: Path) -> dict[str, Any]:
+    """Return what the file says, whose layout is one that this version knows. It is empty if no file exists."""
     path = root / FILE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         layout = said["layout"]
         if type(layout) is not int or layout < 0:
             raise ValueError(f"layout is {layout!r}")
     except FileNotFoundError:
-        return None
+        return {}
     except InputError:  # the bucket is not reachable
         raise
     except NotADirectoryError:
@@ -114,4 +156,4 @@ def _layout(root: Path) -> int | None:
         raise InputError(
             f"{path}: the warehouse has layout {layout}, which is newer than this version's, {LAYOUT}; install the version that wrote it."
         )
-    return layout
+    return said
