@@ -6,8 +6,8 @@ snapshot. The next reader opens the new one.
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ LIBRARIES = (
 STORAGE_VERSION = "v1.2.0"
 """This is the oldest DuckDB storage that clients still read. A reader need not have our version."""
 
+_WITHOUT_ROWS: dict[tuple[tuple[str, int], ...], bytes] = {}
+"""The last database that was made in this process, before any row was in it, by its encoders and their dimensions."""
 
 Rows = pd.DataFrame | Iterable[pd.DataFrame]
 """The rows of a table, at once or in blocks, of which only one is in memory."""
@@ -99,13 +101,8 @@ def _beside(path: Path) -> dict[str, str]:
 def _fill(file: Path, tables: Mapping[str, Rows], encoders: Mapping[str, int], scratch: Path | None) -> list[str]:
     """Fill a new database, and the scratch folder with the files beside it. Return their names."""
     beside = []
-    with duckdb.connect() as connection:
-        # ATTACH takes no parameters, so the name is quoted as a string literal.
-        target = str(file).replace("'", "''")
-        connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        connection.execute("USE published")
-        # In one transaction, because each of these thousand statements would be a change of the file of its own.
-        connection.execute(f"BEGIN; {schema(encoders)}; COMMIT")
+    _lay_tables(file, encoders)
+    with _attached(file) as connection:
         query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'published'"
         known = {name for (name,) in connection.execute(query).fetchall()}
         if further := tables.keys() - known:
@@ -117,9 +114,36 @@ def _fill(file: Path, tables: Mapping[str, Rows], encoders: Mapping[str, int], s
                 continue
             for block in blocks:
                 _insert(connection, name, block)
+    return beside
+
+
+def _lay_tables(file: Path, encoders: Mapping[str, int]) -> None:
+    """Make a database with the tables and words of the schema, which are a thousand statements, and take longer than most rows.
+
+    A process that publishes again copies what it made the first time.
+    """
+    key = tuple(sorted(encoders.items()))
+    if key in _WITHOUT_ROWS:
+        file.write_bytes(_WITHOUT_ROWS[key])
+        return
+    with _attached(file) as connection:
+        # In one transaction, because each of the statements would be a change of the file of its own.
+        connection.execute(f"BEGIN; {schema(encoders)}; COMMIT")
+    _WITHOUT_ROWS.clear()
+    _WITHOUT_ROWS[key] = file.read_bytes()
+
+
+@contextmanager
+def _attached(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection that writes to a database. The database is made if it does not exist, and whole afterwards."""
+    with duckdb.connect() as connection:
+        # ATTACH takes no parameters, so the name is quoted as a string literal.
+        target = str(file).replace("'", "''")
+        connection.execute(f"ATTACH '{target}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE published")
+        yield connection
         connection.execute("USE memory")
         connection.execute("DETACH published")
-    return beside
 
 
 def _lay_beside(
