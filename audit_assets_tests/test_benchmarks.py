@@ -150,6 +150,7 @@ def test_the_benchmark_of_a_gpu_runs_small_on_a_cpu(
     assert "## GPU" in page({**known, "stages": {**known["stages"], "gpu": found}})
 
 
+@pytest.mark.long
 def test_the_page_of_operations_holds_the_estimates_that_follow_from_its_assumptions() -> None:
     text = (DOCS / "operations.md").read_text(encoding="utf-8")
     assert written_in(text, costs.blocks()) == text
@@ -163,6 +164,7 @@ def test_the_store_benchmark_runs_small_and_loses_no_bit(tmp_path: Path) -> None
     assert [row.ours for row in bits] == [0, 0]
 
 
+@pytest.mark.long
 def test_growth_measures_simulated_artists_and_versions() -> None:
     protocol = Protocol(name="bench", templates=("Artwork from {name}",), trials=10)
     assert set(growth.one_version(5, protocol)) == {"identification", "matching"}

@@ -88,6 +88,7 @@ def launcher_settings(kubeconfig: Path) -> dict[str, Any]:
     return {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": config}
 
 
+@pytest.mark.long
 def test_a_gpu_step_asks_for_its_gpu_node_volumes_and_environment_and_no_more_rights(
     cluster: str, tmp_path: Path
 ) -> None:

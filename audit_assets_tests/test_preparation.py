@@ -278,6 +278,7 @@ def test_init_writes_no_file_into_a_folder_in_which_no_audit_can_run(
     assert not (tmp_path / "n [2026]" / "audit.yaml").exists()
 
 
+@pytest.mark.long
 def test_the_commands_that_init_names_can_be_pasted(works: Path, miniature: Path, tmp_path: Path) -> None:
     config = tmp_path / "my case" / "case 1.yaml"
     shown = init(works, miniature, config, "--artist", "Mara Ulvang")
@@ -434,6 +435,7 @@ def test_check_draws_by_the_words_that_the_model_is_asked_by(
     assert f"drew 32 x 32 pixels from {prompt!r}" in model.understood
 
 
+@pytest.mark.long
 def test_check_asks_each_template_and_says_which_settings_are_not_sent(
     works: Path, miniature: Path, tmp_path: Path
 ) -> None:

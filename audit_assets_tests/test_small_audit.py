@@ -160,7 +160,11 @@ def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
     ("table", "plant"),
     [
         ("identification_trials", next_artists_label),
-        ("identification_trials", lambda t: pd.concat([t, t[t["subject"] == "nils-oduya"]], ignore_index=True)),
+        pytest.param(
+            "identification_trials",
+            lambda t: pd.concat([t, t[t["subject"] == "nils-oduya"]], ignore_index=True),
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             "identification_trials",
             lambda t: t.assign(rank_of_subject=t["rank_of_subject"] + 4),
@@ -168,7 +172,7 @@ def next_artists_label(rows: pd.DataFrame) -> pd.DataFrame:
         ),
         ("matching_by_subject", lambda t: t.assign(p_value=t["p_value"].shift(1, fill_value=0.5))),
         pytest.param("matching_by_subject", lambda t: t.assign(auc=1 - t["auc"]), marks=pytest.mark.long),
-        ("matching_summary", lambda t: t.assign(significant=t["significant"] + 1)),
+        pytest.param("matching_summary", lambda t: t.assign(significant=t["significant"] + 1), marks=pytest.mark.long),
         ("verdicts", lambda t: t.assign(verdict="imitated")),
     ],
 )

@@ -261,6 +261,7 @@ def requested(
     return found
 
 
+@pytest.mark.long
 def test_a_comparison_is_made_again_when_the_last_result_of_a_version_comes() -> None:
     """A version counts when all of its results exist (`results.comparison.audited`), and they come in any order."""
     location = defs()

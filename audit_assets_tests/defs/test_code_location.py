@@ -115,7 +115,9 @@ def test_the_gpu_assets_share_a_pool() -> None:
         assert graph.assets_def_for_key(AssetKey(name)).op.pool == "gpu"
 
 
-@pytest.mark.parametrize(("deployment", "executor"), [("local", "in_process"), ("docker", "in_process")])
+@pytest.mark.parametrize(
+    ("deployment", "executor"), [("local", "in_process"), pytest.param("docker", "in_process", marks=pytest.mark.long)]
+)
 def test_outside_a_cluster_runs_are_one_process_and_no_cluster_is_imported(deployment: str, executor: str) -> None:
     shown = json.loads(location(AUDIT_DEPLOYMENT=deployment).stdout)
     assert shown["executor"] == executor

@@ -264,6 +264,7 @@ def test_a_roster_that_captions_cannot_fill_says_how_many_it_found(make: Make, t
         run_roster(make(roster={"artists": "artists.csv", "criteria": 5, "minimum_mentions": 9}))
 
 
+@pytest.mark.long
 def test_a_score_in_percent_is_noticed(make: Make, tmp_path: Path) -> None:
     shard(tmp_path, "a.parquet", [f"by {name}" for name in ARTISTS], punsafe=[5.0, 10.0, 0.0, 50.0, 99.0])
     assert not checks(run_roster(make()))["files_are_whole_and_scores_within_range"]
@@ -284,6 +285,7 @@ def test_a_planted_miscount_is_found_by_the_plain_reference(make: Make, tmp_path
         run_roster(config)
 
 
+@pytest.mark.long
 def test_names_that_others_bear_are_flagged_with_captions_to_look_at(make: Make, tmp_path: Path) -> None:
     others = ["Ada Brandvold tickets", "Ada Brandvold movie trailer", "art by Ada Brandvold"]
     shard(tmp_path, "a.parquet", [*others, "painting by Bruno Eklund", "Clara Farkas", "Dario Oduya"])
@@ -313,6 +315,7 @@ def test_the_draw_is_stored_and_outlives_another_faker(
     assert (drawn["pieces"] > 0).all()
 
 
+@pytest.mark.long
 def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(make: Make, tmp_path: Path) -> None:
     rows = ["painting by Ada Brandvold"] * 12 + ["art by Zoe Unheard"] * 12 + ["by Calvin Klein"] * 12
     shard(tmp_path, "a.parquet", rows)

@@ -30,6 +30,7 @@ def test_the_vector_of_an_image_is_the_librarys_own_feature_of_it(tmp_path: Path
     assert found.model_type in ARCHITECTURES
 
 
+@pytest.mark.long
 def test_every_architecture_of_the_table_is_tried_and_the_page_says_what_came_of_it() -> None:
     made = table()
     assert section(PAGE.read_text(encoding="utf-8")) == made

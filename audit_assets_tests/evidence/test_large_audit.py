@@ -215,6 +215,7 @@ def test_a_manifest_that_does_not_name_the_files_of_the_database_is_told(large: 
     assert [gone["path"].split("/")[1] in finding for finding in findings(tmp_path / "audit" / "audit.yaml")] == [True]
 
 
+@pytest.mark.long
 def test_tables_that_were_published_before_an_audit_was_large_hold_too(
     audited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_signature_without_a_timestamp_lacks_one_only_if_one_is_asked_for(
     assert "has no timestamp; ask the signer for one" in first.findings[0]
 
 
+@pytest.mark.long
 def test_an_archive_carries_signature_and_timestamp_and_import_checks_both(
     signed: tuple[Path, Path], tmp_path: Path, authority: Authority, stranger: Authority
 ) -> None:

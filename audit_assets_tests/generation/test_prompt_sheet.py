@@ -130,6 +130,7 @@ def test_the_sheet_of_a_model_has_the_words_that_it_was_taught(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.long
 def test_the_command_writes_both_sheets(small_audit: Callable[..., Path], tmp_path: Path) -> None:
     config = small_audit(tmp_path / "audit")
     found = CliRunner().invoke(app, ["prompts", "--into", str(tmp_path / "sheet"), "--config", str(config)])

@@ -76,6 +76,7 @@ def test_artists_who_did_not_pass_count_as_one_and_all_are_adjusted_together() -
     assert filtered_bh(p[:1], passed[:1]).q_value[0] == p[0]
 
 
+@pytest.mark.long
 def test_the_list_holds_its_promise_if_passing_and_matching_hang_together_and_a_smaller_family_does_not() -> None:
     """Both experiments look at the same images: an unknown name that passes by chance then matches by the same chance."""
     rng = np.random.default_rng(2)

@@ -30,6 +30,7 @@ def taken(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.mark.long
 def test_each_process_takes_a_device_of_its_own_and_a_killed_one_gives_it_back(tmp_path: Path) -> None:
     processes = [start(tmp_path) for _ in range(2)]
     try:

@@ -144,7 +144,11 @@ def test_the_page_says_what_it_does_not_prove(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "own", [{}, {"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 30, "text.color": "red"}]
+    "own",
+    [
+        pytest.param({}, marks=pytest.mark.long),
+        {"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 30, "text.color": "red"},
+    ],
 )
 def test_the_same_database_gives_the_same_bytes_whatever_a_matplotlibrc_says(
     page: Path, database: Path, tmp_path: Path, shared_load: Load, own: dict[Any, Any]
@@ -198,6 +202,7 @@ def test_the_positive_control_is_shown_where_it_was_measured(database_with_audit
     assert image_only["this_audit"].iloc[7] == "7 / 10 = 70.0 %"
 
 
+@pytest.mark.long
 def test_an_audit_without_controls_intervals_and_matching_is_still_reported(
     database_with_auditability: Path, tmp_path: Path, shared_load: Load
 ) -> None:

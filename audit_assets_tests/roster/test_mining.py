@@ -144,6 +144,7 @@ def test_real_captions_give_real_artists() -> None:
     assert "Marc Jacobs" not in mined.names()
 
 
+@pytest.mark.long
 def test_the_miniatures_captions_give_its_whole_roster(tmp_path: Path) -> None:
     table = captions()
     table.to_parquet(tmp_path / "captions.parquet", index=False)

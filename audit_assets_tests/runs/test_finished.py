@@ -121,6 +121,7 @@ def own_inputs(copied: Path, miniature: Path, tmp_path: Path) -> Path:
     return copied
 
 
+@pytest.mark.long
 def test_whatever_people_wrote_anew_is_read_again(own_inputs: Path, tmp_path: Path) -> None:
     with driver(own_inputs) as d:
         assert first_to_run(d) is None

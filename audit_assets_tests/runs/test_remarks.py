@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from audit_assets.references.stage import ReferenceStage
@@ -17,6 +18,7 @@ def in_another_format(work: Path, folder: Path) -> Path:
     return copy
 
 
+@pytest.mark.long
 def test_a_picture_in_another_format_is_named_whoever_has_it(
     small_audit: Callable[..., Path], miniature: Path, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def made_from(inputs: str) -> dict[str, pd.DataFrame]:
     return {"published_from": pd.DataFrame({"inputs_sha256": [inputs], "schema_version": [SCHEMA_VERSION]})}
 
 
+@pytest.mark.long
 def test_the_database_is_uploaded_whole_and_a_reader_keeps_its_snapshot(root: Path, client: Any) -> None:
     path = root / "audit.duckdb"
     assert published_from(path) is None
