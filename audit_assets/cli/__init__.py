@@ -8,3 +8,4 @@ from audit_assets.cli import ratings as ratings
 from audit_assets.cli import results as results
 from audit_assets.cli.app import LEFT_OUT as LEFT_OUT
 from audit_assets.cli.app import app as app
+from audit_assets.cli.app import main as main

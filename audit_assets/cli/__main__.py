@@ -1,6 +1,6 @@
 """`python -m audit_assets.cli`."""
 
-from audit_assets.cli import app
+from audit_assets.cli import main
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -1,9 +1,11 @@
 """The application, its screen, and what every command has in common."""
 
+import atexit
 import gc
 import os
 import sys
 import warnings
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,15 +83,32 @@ def _terminal() -> None:
 
 def quiet() -> None:
     """Dagster would print every event on stderr. The event log has the events in any case."""
-    import atexit
     import logging
-
-    # When the interpreter ends, DuckDB's bindings count their remaining objects. If a step loaded a model, they print dozens of
-    # lines about these objects, which tell the operator nothing.
-    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
     os.environ.setdefault(
         "TRANSFORMERS_VERBOSITY", "error"
     )  # otherwise transformers warns that torchvision is missing, which is intended
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def main() -> None:
+    """Run a command, and end the process with the command's exit code.
+
+    Nothing is left to do then. The interpreter would take the loaded libraries apart, while threads of theirs still run: once in a while
+    that aborts the process, and 134 stands in place of the exit code. DuckDB's bindings also print dozens of lines about remaining objects.
+    """
+    code = 1  # of an exception that nobody expected, whose traceback is printed before the function below runs
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the reader of a pipe is gone
+                stream.flush()
+        os._exit(code)
+
+    atexit.register(leave)  # before any other is registered, because the first runs last
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
