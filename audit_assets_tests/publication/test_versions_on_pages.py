@@ -1,4 +1,4 @@
-"""What pages say of two versions if one of them withheld most images of some artists."""
+"""What pages say of two versions: how far shares moved, and whom nothing is known of because images are withheld."""
 
 import duckdb
 import pandas as pd
@@ -6,8 +6,12 @@ import pytest
 
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.words import version_tables
-from audit_assets.results.comparison import overall
-from audit_assets_tests.results.test_comparison import OPTED_OUT, PEOPLE, PROTOCOL, compared_versions
+from audit_assets.results.comparison import by_subject, overall
+from audit_assets_tests.results.test_comparison import OPTED_OUT, PEOPLE, PROTOCOL, compared_versions, scored
+
+PROTOCOLS = pd.DataFrame(
+    [{"protocol": "one", "generation_hash": "", "measurement_hash": "", "definition": PROTOCOL.model_dump_json()}]
+)
 
 
 @pytest.fixture
@@ -20,6 +24,7 @@ def database() -> duckdb.DuckDBPyConnection:
         "model_comparison": overall(compared, protocol=PROTOCOL),
         "model_comparison_groups": groups.reset_index(),
         "subjects": PEOPLE[["subject", "name", "opted_out"]],
+        "protocols": PROTOCOLS,
     }
     for name, table in tables.items():
         connection.from_df(table).create(name)
@@ -36,10 +41,29 @@ def test_artists_who_could_not_be_compared_are_counted_and_listed_with_the_reaso
     assert len(listed.rows) == OPTED_OUT
     assert {row[-1] for row in listed.rows} == {"4 images of v2 show something; a comparison needs 5."}
     (said,) = version_tables.what_changed(across_models.verdict_changes(database, "one", "e"), "e")
-    assert f"for {OPTED_OUT} it could not be compared" in said
+    assert "by less for 0, and for 22 neither is shown; for 8 it could not be compared." in said
     (group,) = version_tables.groups(across_models.groups(database, "one"))
     assert "it could not be tested" in group
     assert f"{OPTED_OUT} artists who opted out could not be compared" in group
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown", "said"),
+    [
+        (5, 1, 5, "fell by 80.0 points (95 % interval -96.4 to -19.3): not shown to be more or less than the margin of 25 points."),
+        (10, 0, 10, "fell by 100.0 points (95 % interval -100.0 to -60.8): more than the margin of 25 points."),
+        (50, 51, 100, "rose by 1.0 points (95 % interval -12.6 to +14.6): less than the margin of 25 points."),
+    ],
+)  # fmt: skip
+def test_a_share_is_within_the_margin_only_if_its_whole_interval_is(
+    before: int, after: int, shown: int, said: str
+) -> None:
+    compared = by_subject(scored([([before], [shown]), ([after], [shown])]), ["v1", "v2"], protocol=PROTOCOL)
+    connection = duckdb.connect()
+    for name, table in {"model_comparison_by_subject": compared, "protocols": PROTOCOLS}.items():
+        connection.from_df(table).create(name)
+    (found,) = version_tables.what_changed(across_models.verdict_changes(connection, "one", "e"), "e")
+    assert found.endswith(f"the share of identified images {said}")
 
 
 @pytest.mark.parametrize(

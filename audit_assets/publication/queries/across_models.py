@@ -53,15 +53,18 @@ def compared_subjects(connection: duckdb.DuckDBPyConnection, protocol: str) -> p
 
 
 def verdict_changes(connection: duckdb.DuckDBPyConnection, protocol: str, encoder: str) -> pd.DataFrame:
-    """One row per pair of versions and pair of verdicts on artists, by one encoder: artists, and how many changed beyond the
-    margin or could not be compared."""
+    """One row per pair of versions and pair of verdicts on artists, by one encoder: artists; how many changed beyond the ``margin``
+    of the protocol, stayed ``within`` it (the whole interval of the difference), or could not be compared; and the difference and the
+    reason of one of them."""
+    margin = read.margin(connection, protocol)
     return read.rows(
         connection,
         "SELECT model_version, later_version, verdict, later_verdict, count(*) AS artists, count_if(coalesce(changed, false)) AS changed, "
-        "count_if(reason IS NOT NULL) AS not_compared, any_value(reason) AS reason "
+        "count_if(low >= -$margin AND high <= $margin) AS within, count_if(reason IS NOT NULL) AS not_compared, any_value(reason) AS reason, "
+        "any_value(difference) AS difference, any_value(low) AS low, any_value(high) AS high, $margin::DOUBLE AS margin "
         "FROM model_comparison_by_subject WHERE protocol = $protocol AND encoder = $encoder AND kind IN ('artist', 'untrained_artist') "
         "GROUP BY ALL ORDER BY min(rowid), artists DESC",
-        {"protocol": protocol, "encoder": encoder},
+        {"protocol": protocol, "encoder": encoder, "margin": margin},
     )
 
 

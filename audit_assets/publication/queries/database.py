@@ -186,9 +186,17 @@ def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, 
 
 def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
     """The level of the tests of a protocol; 0.05, as in the paper, if its definition names none."""
+    return float(_definition(connection, protocol).get("matching", {}).get("alpha", 0.05))
+
+
+def margin(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
+    """The change of a share that counts as one by a protocol; 0.25 if its definition names none."""
+    return float(_definition(connection, protocol).get("comparison", {}).get("changed", 0.25))
+
+
+def _definition(connection: duckdb.DuckDBPyConnection, protocol: str) -> dict[str, Any]:
     definitions = protocols(connection).set_index("protocol")["definition"]
-    matching = json.loads(str(definitions.get(protocol, "{}"))).get("matching", {})
-    return float(matching.get("alpha", 0.05))
+    return dict(json.loads(str(definitions.get(protocol, "{}"))))
 
 
 def notes(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def what_changed(found: pd.DataFrame, encoder: str) -> list[str]:
 
 
 def _what_changed(earlier: str, later: str, rows: pd.DataFrame, encoder: str) -> str:
-    artists, moved = int(rows["artists"].sum()), int(rows["changed"].sum())
+    artists = int(rows["artists"].sum())
     other = rows[rows["verdict"] != rows["later_verdict"]].sort_values("artists", ascending=False, kind="stable")
     changed = int(other["artists"].sum())
     between = f"From {isolated(earlier)} to {isolated(later)}, according to {isolated(encoder)}"
@@ -47,11 +47,26 @@ def _what_changed(earlier: str, later: str, rows: pd.DataFrame, encoder: str) ->
         )
         if row["not_compared"]:
             return f"{between}, the verdict {words}. The shares of identified images could not be compared. {row['reason']}"
-        return f"{between}, the verdict {words}, and the share of identified images {'changed beyond' if moved else 'stayed within'} the margin."
+        return f"{between}, the verdict {words}, and the share of identified images {_share_changed(row)}."
     how = "; ".join(f"{row.artists} from “{row.verdict}” to “{row.later_verdict}”" for row in other.itertuples())
-    unknown = f"; for {missing} it could not be compared" if (missing := int(rows["not_compared"].sum())) else ""
+    moved, within, missing = (int(rows[column].sum()) for column in ("changed", "within", "not_compared"))
+    margin = f"{100 * rows['margin'].iloc[0]:g} points"
+    neither = f", and for {left} neither is shown" if (left := artists - moved - within - missing) else ""
+    unknown = f"; for {missing} it could not be compared" if missing else ""
     verdicts_changed = f"the verdict changed for {changed} of {artists} artists{f' ({how})' if how else ''}"
-    return f"{between}, {verdicts_changed}, and the share of identified images changed beyond the margin for {moved}{unknown}."
+    return (
+        f"{between}, {verdicts_changed}. With 95 % confidence, the share of identified images changed by more than {margin} for {moved} and "
+        f"by less for {within}{neither}{unknown}."
+    )
+
+
+def _share_changed(row: Mapping[Any, Any]) -> str:
+    """How far the share of one artist's identified images moved, and whether this is shown to be more or less than the margin."""
+    difference, low, high, margin = (100 * float(row[column]) for column in ("difference", "low", "high", "margin"))
+    size = f"{abs(difference):.1f}"
+    moved = "did not change" if size == "0.0" else f"{'rose' if difference > 0 else 'fell'} by {size} points"
+    beside = "more than" if row["changed"] else "less than" if row["within"] else "not shown to be more or less than"
+    return f"{moved} (95 % interval {low:+.1f} to {high:+.1f}): {beside} the margin of {margin:g} points"
 
 
 def changes(compared: pd.DataFrame) -> Table:
