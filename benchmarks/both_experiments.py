@@ -16,7 +16,7 @@ from audit_assets.measurement.own_cell import own_cell, own_cells
 from audit_assets.measurement.own_cell_companions import own_rank
 from audit_assets.measurement.similarities import similarities
 from audit_assets.measurement.vectors import BoolArray, FloatArray
-from audit_assets.measurement.versions import difference_in_differences, log_odds_differences
+from audit_assets.measurement.versions import difference_in_differences, log_odds_differences, moved
 from benchmarks.studies import ALPHA, Row, Study, mean, repeated, unit
 
 ARTISTS, OTHERS, NAMES, EACH, DIMENSION = 70, 46, 199, 10, 48
@@ -115,13 +115,14 @@ def common_shift(audits: int, seed: int) -> Iterator[Row]:
                     for value in (odds, odds + shift + rng.normal(0, 0.3, 70))
                 )
                 images, opted_out = np.full(70, 10), np.arange(70) < 10
-                moved = [
-                    difference_in_differences(d, opted_out, permutations=199, rng=rng).p_value <= ALPHA
+                points, log_odds = (
+                    difference_in_differences(d, opted_out, permutations=199, rng=rng)
                     for d in (after / 10 - before / 10, log_odds_differences(before, images, after, images))
-                ]
+                )
                 return {
-                    ("points", "p <= 0.05"): float(moved[0]), ("log odds", "p <= 0.05"): float(moved[1]),
-                    ("moved", "both"): float(all(moved)),
+                    ("points", "p <= 0.05"): float(points.p_value <= ALPHA),
+                    ("log odds", "p <= 0.05"): float(log_odds.p_value <= ALPHA),
+                    ("moved", "both"): float(moved(points, log_odds, alpha=ALPHA) or False),
                 }  # fmt: skip
 
             yield from repeated("common shift", f"{group:g} | {others:g} | {shift:g}", max(2, audits // 2), seed, one)

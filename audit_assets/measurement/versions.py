@@ -120,7 +120,8 @@ def log_odds_differences(
     log((y + 1/2) / (m - y + 1/2)) (Haldane 1956, *Annals of Human Genetics* 20, 309-311). A shift that is common to all
     artists in log odds moves those at 50 % by more points than those at 95 %, so a declared group of famous artists
     seems to differ: with shares of 88 % against 12 % such a shift gave p <= 0.05 in 12 % of simulated audits in points,
-    and in 9 % in log odds. Pass both to ``difference_in_differences`` and claim an effect only if both find it.
+    and in 9 % in log odds. Pass both to ``difference_in_differences`` and claim an effect only if both find it
+    (``moved``).
 
     Raises ValueError if shapes differ or counts are impossible.
     """
@@ -235,6 +236,19 @@ def difference_in_differences(
         return DifferenceInDifferences(mean, low, high, np.nan, floor, exact, k, others, reason, settle)
     p = _permuted(d, chosen, exact=exact, permutations=permutations, rng=rng)
     return DifferenceInDifferences(mean, low, high, p, floor, exact, k, others)
+
+
+def moved(points: DifferenceInDifferences, log_odds: DifferenceInDifferences, *, alpha: float) -> bool | None:
+    """Whether a declared group moved differently from the others: p <= ``alpha`` and one direction in both measures. None
+    if either could not be tested.
+
+    If the groups had different shares before, a group can lose more points than the others and yet lose less in log
+    odds (50 % to 30 % beside 100 % to 90 %). Then nothing says which of them moved further.
+    """
+    if points.reason or log_odds.reason:
+        return None
+    one_direction = points.difference * log_odds.difference > 0
+    return bool(one_direction and max(points.p_value, log_odds.p_value) <= alpha)
 
 
 def _interval_of_two(one: FloatArray, two: FloatArray, mean: float, confidence: float) -> tuple[float, float]:

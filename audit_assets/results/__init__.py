@@ -1,4 +1,4 @@
 """Make the result tables of one audit: run the measurement on the audit's embeddings."""
 
-VERSION = 26
+VERSION = 27
 """Raise it if the same inputs give other rows."""

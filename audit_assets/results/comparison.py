@@ -17,6 +17,7 @@ from audit_assets.measurement.versions import (
     beyond_retraining,
     difference_in_differences,
     log_odds_differences,
+    moved,
     trend,
     version_shares,
 )
@@ -187,7 +188,7 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
     """Make the table `model_comparison_groups`: whether the artists who opted out moved further than the others.
 
     It has every pair of versions. Movement is measured in points and in log odds, because famous artists move less in
-    points under a shift that is common to all artists. ``moved`` is true if p <= alpha in both, and missing if either could not be tested.
+    points under a shift that is common to all artists. ``moved`` (`versions.moved`) is missing if either could not be tested.
     """
     opted_out = set(subjects.loc[subjects["opted_out"].fillna(False).astype(bool), "subject"])
     lines: list[dict[str, Any]] = []
@@ -202,14 +203,13 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
         }
         unknown = rows["reason"].notna().to_numpy()
         left = {"not_compared": int((unknown & group).sum()), "others_not_compared": int((unknown & ~group).sum())}
-        tested = not any(f.reason for f in found.values())
-        moved = all(f.p_value <= protocol.matching.alpha for f in found.values()) if tested else None
+        verdict = moved(found["share"], found["log_odds"], alpha=protocol.matching.alpha)
         for measure, f in found.items():
             lines.append(
                 {
                     **dict(zip(keys, key, strict=True)), "declared_group": "opted_out", "measure": measure, "artists": f.group,
                     "others": f.others, "difference": f.difference, "low": f.low, "high": f.high, "p_value": f.p_value,
-                    "p_floor": f.p_floor, "moved": moved, **left, "reason": f.reason, "settle": f.settle,
+                    "p_floor": f.p_floor, "moved": verdict, **left, "reason": f.reason, "settle": f.settle,
                 }
             )  # fmt: skip
     return pd.DataFrame(lines, columns=columns("model_comparison_groups")).astype({"moved": "boolean"})

@@ -8,6 +8,7 @@ import pytest
 
 from audit_assets.config import Protocol
 from audit_assets.measurement.name_controls import UNREAD
+from audit_assets.publication.words import version_tables
 from audit_assets.results.beside_names import beside_control_names
 from audit_assets.results.comparison import by_subject, declared_groups, overall, scores, trends
 
@@ -67,6 +68,19 @@ def test_a_group_moved_if_p_is_at_most_the_level(opted_out: int, others: int, lo
     else:
         assert found["moved"].tolist() == [moved] * 2
         assert found["p_floor"].tolist() == [0.05] * 2
+
+
+def test_a_group_that_lost_more_in_points_and_less_in_log_odds_is_not_said_to_have_moved() -> None:
+    """Ten of 70 fall from five images of ten to three, the others from ten to nine. Both p-values are as small as they can be."""
+    out = np.arange(70) < 10
+    counts = [np.where(out, 5 + np.arange(70) % 2, 10), np.where(out, 3 + np.arange(70) % 2, 9)]
+    found = group([(count.tolist(), [10] * 70) for count in counts], 10)
+    assert (found["p_value"] <= 0.001).all()
+    assert found["difference"].gt(0).to_dict() == {"share": False, "log_odds": True}
+    assert found["moved"].tolist() == [False, False]
+    (said,) = version_tables.groups(found.reset_index())
+    assert "the artists who opted out fell in points and rose in log odds" in said
+    assert "moved differently from the others by both measures" not in said
 
 
 ARTISTS, OPTED_OUT, IMAGES = 30, 8, 10

@@ -144,7 +144,14 @@ def _group(measures: Mapping[Any, Mapping[Any, Any]]) -> str:
             f"{effects} The artists {who} moved differently from the others by both measures. This does not prove that opting out is the cause: anything "
             "else that happened to these artists only would show the same."
         )
-    return f"{effects} This does not show that the artists {who} moved differently from the others, and it does not prove that they did not."
+    contradiction = ""
+    if effect * (known(odds["difference"]) or 0.0) < 0:
+        fell, rose = ("fell", "rose") if effect < 0 else ("rose", "fell")
+        contradiction = (
+            f" The two measures contradict each other: compared with the others, the artists {who} {fell} in points and {rose} in log odds, "
+            "as can happen if the shares of the two groups differed before."
+        )
+    return f"{effects}{contradiction} This does not show that the artists {who} moved differently from the others, and it does not prove that they did not."
 
 
 def _moved(effect: float) -> str:
