@@ -12,7 +12,7 @@ import pandas as pd
 
 from audit_assets.config import UNPROMPTED, Arm, Protocol
 from audit_assets.hashing import digest
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import names_in, tokens
 from audit_assets.roster.spellings import misspelt, transliterated
 from audit_assets.roster.strata import TESTED, strata_of
 
@@ -126,6 +126,11 @@ class _Subject:
         first = _text(row, "indirect_prompt")
         self.descriptions = list(dict.fromkeys([*([first] if first else []), *_list(row, "indirect_prompts")]))
         self.is_control = self.kind not in TESTED
+        self._names = {name: tuple(tokens(name)) for name in (self.name, _text(row, "prompt_name"), self.translated)}
+
+    def is_named_in(self, prompt: str) -> bool:
+        """Whether a prompt names the subject, as a caption would. The aliases are compared where the table of artists is read."""
+        return bool(names_in(prompt, self._names))
 
 
 class _Ways:
@@ -188,11 +193,11 @@ def _described(arm: Arm, one: _Subject) -> Asked:
         return Asked(
             one.subject, one.kind, (), "", f"No {what} is given; write one in the column `{column}` of artists.csv."
         )
-    if named := next((words for words in all_words if _names(words, one.name)), None):
+    prompts = tuple(dict.fromkeys(_filled(template, words) for words in all_words for template in arm.templates))
+    if named := next((prompt for prompt in prompts if one.is_named_in(prompt)), None):
         why = f"The words {named[:60]!r} name the artist, so they show nothing of a prompt without the name; write others."
         return Asked(one.subject, one.kind, (), "", why)
-    prompts = (_filled(template, words) for words in all_words for template in arm.templates)
-    return Asked(one.subject, one.kind, tuple(dict.fromkeys(prompts)), "", "")
+    return Asked(one.subject, one.kind, prompts, "", "")
 
 
 def _uploaded(arm: Arm, subjects: pd.DataFrame, works: Mapping[str, Sequence[str]]) -> list[Asked]:
@@ -238,10 +243,6 @@ def _filled(template: str, words: str, title: str = "") -> str:
     """The template is no format string, because words are data. A title may hold the text of a place, so it comes last."""
     before, place, after = template.partition("{name}")
     return "".join((before.replace("{title}", title), words if place else "", after.replace("{title}", title)))
-
-
-def _names(words: str, name: str) -> bool:
-    return f" {' '.join(tokens(name))} " in f" {' '.join(tokens(words))} "
 
 
 def _plain(prompt: str) -> str:

@@ -9,7 +9,7 @@ from audit_assets.config import Audit
 from audit_assets.errors import InputError, in_utf8
 from audit_assets.roster.caption_columns import MISSING
 from audit_assets.roster.name_forms import EMPTY, damage, misread
-from audit_assets.roster.normalise import tokens
+from audit_assets.roster.normalise import names_in, tokens
 from audit_assets.untrusted.spreadsheet import plain
 from audit_assets.untrusted.tables import clean, year_of_date, yes_or_no
 
@@ -17,6 +17,8 @@ KINDS = ("artist", "untrained_artist", "background")
 PLATFORMS = ("instagram", "deviantart", "artstation")
 OTHER_WAYS = ("indirect_prompts", "translated", "titles", "described_as")
 """Words by which arms of the protocol ask for an artist."""
+WITHOUT_NAME = ("indirect_prompt", "indirect_prompts", "described_as")
+"""Words by which an artist is asked for without the name."""
 COLUMNS = (
     "name", "kind", "aliases", "born", "died", *PLATFORMS, "sells_work", "source", "opted_out", "opted_out_on",
     "indirect_prompt", "locale", "peers", "prompt_name", *OTHER_WAYS,
@@ -47,7 +49,7 @@ class Row:
             raise self.error("died", f"{died} is before the year of birth, {born}; correct one of them")
         aliases = self.aliases()
         opted_out, opted_out_on = self.opted_out()
-        return {
+        row = {
             "name": self.own_name(kind, aliases),
             "kind": kind,
             "aliases": aliases,
@@ -67,6 +69,23 @@ class Row:
             "translated": self.words("translated"),
             "described_as": self.words("described_as"),
         }
+        self.check_descriptions(row)
+        return row
+
+    def check_descriptions(self, row: dict) -> None:
+        """Refuse a description that names the artist, by the definition by which a caption does: its images would show nothing of a
+        prompt without the name."""
+        own = {
+            name: tuple(tokens(name)) for name in (row["name"], *row["aliases"], row["prompt_name"], row["translated"])
+        }
+        for column in WITHOUT_NAME:
+            for words in [row[column]] if isinstance(row[column], str) else row[column]:
+                if named := names_in(words, own):
+                    raise self.error(
+                        column,
+                        f"{words[:60]!r} names the artist ({min(named)!r}), and these words ask without the name; describe the works in "
+                        "other words, or delete it",
+                    )
 
     def place(self, column: str) -> str:
         return f"{self.path}, row {self.line}, column {column}"

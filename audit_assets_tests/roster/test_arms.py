@@ -129,6 +129,14 @@ def test_descriptions_have_other_prompts_as_controls() -> None:
     assert "kari-nordmann" not in {one.subject for one in found}
 
 
+def test_a_template_that_names_the_artist_beside_the_description_is_not_asked() -> None:
+    own = subjects({"name": "Bo Sample", "prompt_name": "sks", "indirect_prompt": "red boats"})
+    for template in ("{name} by Bo Sample", "{name}, sks"):
+        (found,) = asked_in(arm("described", template), own, PROTOCOL)
+        assert "name the artist" in found.problem
+        assert found.prompts == ()
+
+
 def test_a_class_is_asked_for_without_the_name() -> None:
     own = subjects({"name": "Ada Brandvold", "described_as": "a Norwegian illustrator"}, {"name": "Cy None"})
     found = asked_in(arm("classed", "In the style of {name}"), own, PROTOCOL)

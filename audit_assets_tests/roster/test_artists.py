@@ -177,6 +177,30 @@ def test_what_programs_write_for_an_empty_cell_is_read_as_empty_and_said(tmp_pat
     assert all("is read as an empty cell" in note for note in said)
 
 
+@pytest.mark.parametrize(
+    ("column", "words", "named"),
+    [
+        ("indirect_prompt", "a boat painted by vincent SÁMPLE", "Vincent Sample"),
+        ("indirect_prompts", "a boat|a boat in the manner of Vinsam", "Vinsam"),
+        ("indirect_prompts", "a boat by the J.C.", "JC"),
+        ("described_as", "a painter of the sks school", "sks"),
+        ("described_as", "a follower of ヴィンセント", "ヴィンセント"),
+    ],
+)
+def test_a_description_that_names_the_artist_is_refused(tmp_path: Path, column: str, words: str, named: str) -> None:
+    """Its images counted as "described, not named"."""
+    names = "name,aliases,prompt_name,translated"
+    row = "Vincent Sample,Vinsam; JC,sks,ヴィンセント"
+    with pytest.raises(InputError) as error:
+        read_artists(written(tmp_path, f"{names},{column}\n{row},{words}\n"))
+    assert f"artists.csv, row 2, column {column}: {words.split('|')[-1]!r} names the artist ({named!r})" in str(
+        error.value
+    )
+    assert "describe the works in other words" in str(error.value)
+    plain = read_artists(written(tmp_path, f"{names},{column}\n{row},a sample of boats|a painter\n"))
+    assert plain[column][0] in ("a sample of boats|a painter", ["a sample of boats", "a painter"])
+
+
 @pytest.mark.parametrize("nothing", ["NA", "na", "none", "NONE", "None", "-", "\u2013", "\u2014", "NULL", "n/a"])
 def test_what_people_and_r_write_for_an_empty_cell_is_read_as_empty_in_every_column_but_the_name(
     tmp_path: Path, nothing: str

@@ -70,16 +70,24 @@ def test_items_of_lists_are_never_split(tmp_path: Path) -> None:
     one = {
         "name": "Ada Brandvold",
         "titles": ["Nude | Study", "B"],
-        "indirect_prompts": ["a | b; c"],
+        "indirect_prompts": ["red | blue; green"],
         "aliases": ["Ada; B", "A. B."],
     }
     audit = audit_of(tmp_path, one)
     (row,) = artists_of(audit).to_dict("records")
-    assert (row["titles"], row["indirect_prompts"]) == (["Nude | Study", "B"], ["a | b; c"])
+    assert (row["titles"], row["indirect_prompts"]) == (["Nude | Study", "B"], ["red | blue; green"])
     assert row["aliases"] == ["Ada; B", "A. B."]
     audit = audit_of(tmp_path, {**one, "titles": ["{x}"]})
     with pytest.raises(InputError, match=r"audit.yaml, artist, titles: '\{x\}' has a brace"):
         artists_of(audit)
+
+
+def test_a_description_that_names_the_one_artist_is_refused(tmp_path: Path) -> None:
+    one = {"name": "Ada Brandvold", "aliases": ["A. B."], "indirect_prompts": ["a boat", "a boat by A.B."]}
+    with pytest.raises(
+        InputError, match=r"audit.yaml, artist, indirect_prompts: 'a boat by A.B.' names the artist \('A. B.'\)"
+    ):
+        artists_of(audit_of(tmp_path, one))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
