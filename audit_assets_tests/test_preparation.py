@@ -504,6 +504,34 @@ def test_check_fails_if_a_needed_part_is_refused(
     assert "cannot run before these are repaired" in shown.output
 
 
+@pytest.mark.parametrize(
+    ("content", "asked", "understood", "problem"),
+    [
+        ("URL,re_caption\nu,art by Ada", {"columns": {"text": "re_caption"}}, "'art by Ada'", ""),
+        ("URL,TEXT,re_caption\nu,another,art by Ada", {"columns": {"text": "re_caption"}}, "'art by Ada'", ""),
+        ("URL,TEXT\nu,José", {"encoding": "cp1252"}, "'José'", ""),
+        ("URL,TEXT\nu,José\nv,b", {}, "'Jos\ufffd'", ""),  # one stray byte
+        ("URL,TEXT\nu,text", {"minimum_score": 6.0}, "1 file", "no column 'aesthetic_score'"),
+        ("URL,TEXT,aesthetic\nu,low,5\nv,high,7", {"minimum_score": 6.0}, "'high'", ""),
+        ("URL,TEXT,aesthetic\nu,low,5", {"minimum_score": 6.0}, "no caption among the first rows counts", ""),
+    ],
+)
+def test_check_reads_captions_as_the_scan_reads_them(
+    small_audit: Callable[..., Path],
+    tmp_path: Path,
+    content: str,
+    asked: dict[str, object],
+    understood: str,
+    problem: str,
+) -> None:
+    (tmp_path / "few.csv").write_bytes(content.encode("cp1252"))
+    config = small_audit(tmp_path, captions={"path": "few.csv", **asked})
+    row = next(row for row in check(config) if row.part == "captions")
+    assert understood in row.understood
+    assert problem in " ".join(row.problems)
+    assert row.ok == (not problem)
+
+
 def test_check_needs_the_encoder_that_decides(copied: Path) -> None:
     content = yaml.safe_load(copied.read_text(encoding="utf-8"))
     content["encoders"][0]["path"] = "/nowhere/clip"

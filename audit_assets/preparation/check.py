@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from audit_assets.config import Audit, EncoderEntry, ModelEntry, Protocol, load_audit, load_protocol
@@ -24,10 +26,12 @@ from audit_assets.models.pipelines import ResolvedModel
 from audit_assets.models.registry import resolve_encoder_entry, resolve_model
 from audit_assets.models.served import server_of
 from audit_assets.roster.artists import artists_of
-from audit_assets.roster.captions import caption_batches, caption_shards
+from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.homes import homes, unread_works, works_of
+from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.pictures import different, left_out, open_work, repeated
 from audit_assets.roster.prompt_names import spoken
+from audit_assets.roster.scan import caption_at
 from audit_assets.roster.slugs import slug
 from audit_assets.untrusted.folders import artist_folders, folder_problems
 from audit_assets.warehouse import layout
@@ -122,23 +126,32 @@ def _first_work(files: Sequence[Path]) -> Image.Image | None:
 
 
 def _captions(audit: Audit) -> Iterator[Row]:
+    """The first rows of each file, read as the scan reads them: with the columns, the encoding and the filters of the audit file."""
     assert audit.captions is not None
+    scan = MentionScan(audit, Warehouse(Path("unused")))
     try:
-        shards = caption_shards(audit.captions.path, audit.base)
+        shards = scan.shards.values()
     except InputError as error:
         yield Row("captions", audit.captions.path, problems=[str(error)], needed=True)
         return
     row = Row("captions", audit.captions.path, needed=True)
-    first = ""
+    first = None
     for shard in shards:
         try:
-            batch = next(iter(caption_batches(shard)), None)
-            if not first and batch is not None and batch.num_rows:
-                first = str(batch.column("text")[0].as_py() or "")
+            batch = next(iter(caption_batches(shard, scan.filters)), None)
+            if first is None and batch is not None:
+                first = _first_caption(batch)
         except Exception as error:
             row.problems.append(said(error))
-    row.understood = f"{_counted(len(shards), 'file')}; the first caption is {first[:60]!r}"
+    shown = "no caption among the first rows counts" if first is None else f"the first caption is {first[:60]!r}"
+    row.understood = f"{_counted(len(shards), 'file')}; {shown}"
     yield row
+
+
+def _first_caption(batch: pa.RecordBatch) -> str | None:
+    """The first caption that counts: it is there, and the filters keep it."""
+    place = pc.index(batch.column("kept"), True).as_py()
+    return None if place < 0 else caption_at(batch, place)
 
 
 def _references(known: _Known) -> Iterator[Row]:
