@@ -60,10 +60,11 @@ class MentionScan:
     def shards(self) -> dict[str, Shard]:
         """Key -> file, in order of the keys; empty if the audit has no captions."""
         captions = self.audit.captions
-        return {s.key: s for s in caption_shards(captions.path, self.audit.base, self._reading)} if captions else {}
+        return {s.key: s for s in caption_shards(captions.path, self.audit.base, self.reading)} if captions else {}
 
     @cached_property
-    def _reading(self) -> Reading:
+    def reading(self) -> Reading:
+        """How the audit file says that the caption files are to be read."""
         c = self.audit.captions
         if c is None:
             return Reading()
@@ -122,7 +123,7 @@ class MentionScan:
     def _describe(self, key: str) -> pd.DataFrame:
         shard, table = self.shards[key], f"captions/{key}"
         sha256 = self._fingerprint(key)
-        inputs = digest([sha256, vars(self._reading), VERSION])
+        inputs = digest([sha256, vars(self.reading), VERSION])
         if self.warehouse.inputs(table) != inputs:
             row: dict = {"shard": key, "rows": pd.NA, "sha256": sha256, "problem": ""}
             row |= {"text_column": "", "url_column": "", "addresses": False, "other_texts": ""}
@@ -131,7 +132,7 @@ class MentionScan:
                 found = declared(shard)
                 row["rows"], row["problem"] = found.rows, "; ".join(out_of_range(found.scores))
                 row |= {f"{name}_column": found.columns.ours.get(name, "") for name in ("text", "url")}
-                row["addresses"] = holds_addresses(row["url_column"], self._reading.columns)
+                row["addresses"] = holds_addresses(row["url_column"], self.reading.columns)
                 row["other_texts"] = ", ".join(found.columns.other_texts)
                 for score, (least, greatest) in found.scores.items():
                     row |= {f"{score}_least": least, f"{score}_greatest": greatest}
@@ -160,7 +161,7 @@ class MentionScan:
     def _inputs(self, key: str) -> str:
         """The hash of everything on which the counts of a shard depend."""
         return digest(
-            [self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), vars(self._reading), VERSION]
+            [self.describe(key)["sha256"].iloc[0], self._names_hash, vars(self.filters), vars(self.reading), VERSION]
         )
 
     @cached_property
@@ -309,7 +310,7 @@ class MentionScan:
         """What a reader of the counts must know about the files, one sentence each: files of which the same holds together."""
         said: dict[str, list[str]] = {}
         for row in self.shards_table.itertuples():
-            for note in notes(row, self._reading.failed_downloads):
+            for note in notes(row, self.reading.failed_downloads):
                 said.setdefault(note, []).append(str(row.shard))
         return [
             f"{keys[0]}{f' and {len(keys) - 1} other caption files' if len(keys) > 1 else ''}: {note}"

@@ -255,8 +255,9 @@ class RosterStage:
     def _mined_inputs(self) -> str:
         shards = {key: self.scan.describe(key)["sha256"].iloc[0] for key in self.scan.shards}
         artists = self._known_artists()
+        read_by = [vars(self.scan.filters), vars(self.scan.reading)]
         return digest(
-            [shards, vars(self.scan.filters), self.audit.roster.mined_captions, VERSION]
+            [shards, *read_by, self.audit.roster.mined_captions, VERSION]
             + ([] if artists is None else [artists[["name", "kind", "aliases"]].to_json()])
         )
 

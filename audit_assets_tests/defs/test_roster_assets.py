@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey
 
+from audit_assets.config import load_audit
 from audit_assets.definitions import defs
 from audit_assets.errors import InputError
 from audit_assets.publication.stage import ROSTER_TABLES
@@ -23,11 +24,13 @@ from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.name_forms import misread
 from audit_assets.roster.normalise import tokens
 from audit_assets.roster.parts import name_parts, parts_of
+from audit_assets.roster.stage import RosterStage
 from audit_assets.runs.driver import Driver, driver
 from audit_assets.runs.driver import run_roster as run_roster_alone
 from audit_assets.runs.remarks import roster_notes
 from audit_assets.warehouse.database import publish, row_counts, schema_columns
 from audit_assets.warehouse.seal import seal_file
+from audit_assets.warehouse.store import Warehouse
 from audit_assets_tests.roster.real_data import real_captions, real_captions_file, real_names
 
 ARTISTS = ["Ada Brandvold", "Bruno Eklund", "Clara Farkas", "Dario Oduya", "C"]
@@ -335,6 +338,35 @@ def test_names_are_proposed_where_there_is_no_artists_table_and_enter_no_roster(
     assert [row["name"] for row in proposals] == ["Ada Brandvold", "Zoe Unheard"]
     shutil.copy(tmp_path / "audit" / "warehouse" / "mined_names.csv", tmp_path / "audit" / "artists.csv")
     assert sorted(MentionScan(d.audit, d.ws.warehouse).artists["name"]) == ["Ada Brandvold", "Zoe Unheard"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"columns": {"text": "re_caption"}}, {"Ada Brandvold"}),
+        ({"encoding": "utf-8"}, {"Zoe Unheard"}),
+        ({"failed_downloads": "count"}, {"Zoe Unheard", "Ben Unread"}),
+        ({"maximum_punsafe": 0.5}, set()),
+    ],
+)
+def test_names_are_proposed_again_if_captions_are_read_otherwise(
+    make: Make, tmp_path: Path, changed: dict[str, object], found: set[str]
+) -> None:
+    texts = ["painting by Zoe Unheard"] * 12 + ["painting by Ben Unread"] * 12
+    status = ["success"] * 12 + ["failed_to_download"] * 12
+    others = ["painting by Ada Brandvold"] * 24
+    shard(tmp_path, "a.parquet", texts, re_caption=others, status=status, punsafe=[0.9] * 24)
+
+    def stage(**more: object) -> RosterStage:
+        return RosterStage(load_audit(make(captions={"path": "captions/*", **more})), Warehouse(tmp_path / "warehouse"))
+
+    first = stage()
+    assert first.make_mined_names()["name"].tolist() == ["Zoe Unheard"]
+    assert first.mined_done()
+    again = stage(**changed)
+    assert not again.mined_done()
+    assert set(again.make_mined_names()["name"]) == found
+    assert again.mined_done()
 
 
 def test_the_sensor_asks_for_each_new_file_alone_and_fails_where_the_listing_does(
