@@ -25,6 +25,7 @@ A column of another name is not read. What was not read, or was read in another 
 """
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     first_line: dict[tuple[str, ...], tuple[int, str]] = {}
     lines, wrong = list[int](), list[str]()
     records = list(_records(path, notes))
-    listed = numbered([cells.get("name", "").strip() for _, cells in records])
+    listed = numbered([cells["name"].strip() for _, cells in records])
     for place, (line, cells) in enumerate(records):
         one = Row(path, line, cells)
         if cells["name"].strip() and all(clean(cell)[0].lower() in ("", column) for column, cell in cells.items()):
@@ -202,7 +203,8 @@ def _records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, str]
         if not unnamed and (cell := next((cell for cell in filled if cell and not cell.isdecimal()), "")):
             unnamed = True
             notes.append(f"{path}, row {line}: not read: {cell!r}, whose column has no name; name it if it counts.")
-        yield line, {column: cell for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
+        whole = itertools.zip_longest(header, cells, fillvalue="")  # a row may end before its last columns
+        yield line, {column: cell for column, cell in whole if column in COLUMNS}
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:

@@ -104,6 +104,10 @@ REFUSED = [
     ("name,died\nAda,-5", "row 2, column died: '-5' is not a year"),
     ("name,born,died\nAda,1950,1940", "row 2, column died: 1940 is before"),
     ("name,kind\nAda,artist\n,artist", "row 3, column name: the name is empty"),
+    (
+        "kind,locale,name\nartist,no_NO,Ada\nartist",
+        "row 3, column name: the name is empty; write one, or delete the row",
+    ),
     ("name\nAda\n...\n", "row 3, column name: '...' has no letter"),
     ("name\n" + "x" * 201, "row 2, column name: .* has 201 characters"),
     ("name\nA\0da", r"row 2, column name: control character U\+0000"),
