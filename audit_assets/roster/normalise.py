@@ -4,7 +4,9 @@ A text becomes words:
 
 * HTML entities become the characters that they stand for.
 * Each character is decomposed for compatibility and case-folded. Accents and characters that show nothing (soft hyphens,
-  joiners, marks of direction) are removed. FOLD folds letters without a decomposition. A possessive 's is dropped.
+  joiners, marks of direction) are removed, and so are the strokes that lengthen an Arabic word. FOLD folds letters without a
+  decomposition. What transliterations write for a consonant or a soft sign without a letter of its own (half rings, the
+  okina, primes) is an apostrophe. A possessive 's is dropped.
 * A letter of a script that writes no space between words is a word of its own: 天野喜孝展 is five words. Korean belongs to
   these scripts, because it writes particles without a space after a name.
 * Other letters and digits that touch each other are one word. Every other character separates.
@@ -27,7 +29,16 @@ from html.entities import html5
 FOLD = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n"}  # noqa: RUF001
 )
-APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u2018\u02bc\uff07`\u00b4"), "'")
+APOSTROPHES = dict.fromkeys(
+    map(
+        ord,
+        "\u2019\u2018\u201b\uff07`\u00b4\u2032"
+        "\u02bb\u02bc\u02bd\u02be\u02bf\u02c0\u02c1\u02ee\u0559\ua78b\ua78c"  # okina, half rings, glottal stops, saltillo
+        "\u02b9\u02ba\u02c8\u02ca\u02cb",  # primes, and what is written for them
+    ),
+    "'",
+)
+"""Unicode counts those of the last two lines as letters, but a name is written with them, with an apostrophe, or without."""
 MOST_INITIALS = 4
 """More single letters in a row are no initials ("A B C D E")."""
 
@@ -45,6 +56,8 @@ _SHOW_NOTHING = (
     (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
 )  # fmt: skip
 """Default-ignorable code points beside those of category Cf."""
+_LENGTHENING = "\u0640\u07fa\u180a"
+"""Strokes that make a word of Arabic, N'Ko or Mongolian longer and no other word: tatweel, lajanyalan, nirugu."""
 
 
 def _among(code: int, ranges: Iterable[tuple[int, int]]) -> bool:
@@ -75,9 +88,11 @@ def stands_alone(character: str) -> bool:
 
 @functools.cache
 def removed(character: str) -> bool:
-    """Whether a decomposed character is dropped: an accent, an enclosing mark, or one that shows nothing."""
-    return shows_nothing(character) or (
-        unicodedata.category(character) in ("Mn", "Mc", "Me") and not continues(character)
+    """Whether a decomposed character is dropped: an accent, an enclosing mark, a stroke that lengthens, or one that shows nothing."""
+    return (
+        shows_nothing(character)
+        or character in _LENGTHENING
+        or (unicodedata.category(character) in ("Mn", "Mc", "Me") and not continues(character))
     )
 
 

@@ -114,6 +114,7 @@ REFUSED = [
     ('name\n"A\nda"', r"row 2, column name: control character U\+000A"),
     ("name,aliases\nAda,ok;" + "x" * 201, "row 2, column aliases"),
     ('name\nBea\n"Ada Brandvold"\nada-brandvold', "row 4, column name: .*same name as 'Ada Brandvold' in row 3"),
+    ("name\nʿAbd al-Raḥmān\nAbd al-Rahman", "row 3, column name: .*same name as 'ʿAbd al-Raḥmān' in row 2"),
     ("name,opted_out\nAda,perhaps", "row 2, column opted_out: 'perhaps'"),
     ("name,sells_work\nAda,often", "row 2, column sells_work: 'often'"),
     ("name\nAda,1,2", "row 2: 3 cells, but the header has 1"),

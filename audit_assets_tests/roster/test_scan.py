@@ -21,6 +21,7 @@ from audit_assets_tests.roster.real_data import real_captions, real_names
 ALPHABET = (
     "aAsSxéÉe'`_ -.,/|İłŁøæÆþœßŉΣς王小한½²①🎨\u017f\u0131\u0130\u01c5"
     "\u0301\u0345\u0323\u0b4d\u2019\u2018\u02bc\uff07\u00b4\u1fef\uff40\uff3f"
+    "\u02bb\u02be\u02bf\u02b9\u02c1\ua78b\u1e9a\u0640\u07fa\u180a\u0645"
     "\u1100\u1161\ufb01\ufdfa\u3220\u00a0\u200d\u202e\x00"
     # Letters that stand alone, marks that continue them, characters that show nothing, and pieces of HTML entities.
     "天野ガが゛゙ピー々〇ถวั้ำ한ᅡรव\u093f\u0915\u094d\u00ad\u200b\u2060\ufeff\ufe0f\u034f\u20e3\U000e0100\U0001f3a8&#;39x"
@@ -245,6 +246,17 @@ SPELLINGS = [
     ("J.M.W. Turner", "J.M. Turner", False),
     ("М. К. Чюрлёнис", "МК Чюрленис", True),  # noqa: RUF001
     ("Monet", "Monet's展", True),
+    ("ʿAbd al-Raḥmān Example", "Portrait by Abd al-Rahman Example", True),
+    ("Abd al-Rahman Example", "Portrait by ʿAbd al-Raḥmān Example", True),
+    ("\u02bdAbd al-Raḥmān Example", "\u2018Abd al-Rahman Example", True),
+    ("Kamāl al-Dīn Exampl\u02be", "by Kamal al-Din Exampl", True),
+    ("Keli\u02bbi Example", "Lithograph by Keli'i Example", True),
+    ("Keli’i Example", "Lithograph by Keli\u02bbi Example", True),
+    ("Igor\u02b9 Example", "Igor Example", True),
+    ("Tat\u02b9iana Example", "Tat'iana Example", True),
+    ("Ada Example", "Ada Example\u2032s barn", True),
+    ("\u0645\u062d\u0645\u062f", "\u0645\u062d\u0640\u0640\u0645\u062f", True),
+    ("\u0645\u062d\u0640\u0645\u062f", "\u0645\u062d\u0645\u062f", True),
 ]
 
 
