@@ -7,7 +7,7 @@ from audit_assets.hashing import digest, sha256
 from audit_assets.publication.pages.packet import write_packet
 from audit_assets.publication.stage import PublicationStage
 from audit_assets.results.rating_answers import answers_of
-from audit_assets.results.rating_questions import Wanted, drawn, key_of
+from audit_assets.results.rating_questions import Wanted, ask_the_same, drawn, key_of
 from audit_assets.results.ratings import RATINGS
 from audit_assets.workspace import Workspace
 
@@ -20,7 +20,7 @@ def export(ws: Workspace, model: str, into: Path, wanted: Wanted) -> list[Path]:
     if not PublicationStage(ws).results.has_results(model):
         raise InputError(f"{model}: has no results yet; run the audit first.")
     key = drawn(ws, model, wanted)
-    if ws.warehouse.made(answers_of(model)) and set(ws.warehouse.read(key_of(model))["packet"]) != set(key["packet"]):
+    if ws.warehouse.made(answers_of(model)) and not ask_the_same(ws.warehouse.read(key_of(model)), key):
         raise InputError(
             f"{model}: raters answered other packets of this version. Export with the options of then, or delete "
             f"{ws.warehouse.path(answers_of(model))} to begin anew."

@@ -116,6 +116,11 @@ def questions(
     return pd.concat(packets, ignore_index=True).assign(**about, page_sha256=None)[columns("rating_questions")]
 
 
+def ask_the_same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two keys are those of the same packets: equal in every column but the hashes of the pages, which follow from the others."""
+    return one.drop(columns="page_sha256").to_json() == other.drop(columns="page_sha256").to_json()
+
+
 def without_answer(key: pd.DataFrame) -> list[str]:
     """The artists of a key of packets about whom raters can give a share but no answer: too few control names stand beside them."""
     names = key[~key["is_check"]].groupby("subject")["other_subject"].nunique()
@@ -135,6 +140,6 @@ def _packet(table: pd.DataFrame, rater: int, wanted: Wanted, about: dict[str, st
     own = table.iloc[rng.permutation(len(table))].reset_index(drop=True)
     own["position"] = range(1, len(own) + 1)
     own["image_side"] = [SIDES[i] for i in rng.integers(0, 2, len(own))]
-    # A rater cannot tell the key from the packet's name, which is a hash.
-    name = digest([about, wanted.seed, rater, own[["question", "image_side"]].to_json()])[:16]
+    # The name depends on all that is asked, so answers are never taken for those to other questions. It is a hash, so it gives no rater the key.
+    name = digest([about, wanted.seed, rater, own.to_json()])[:16]
     return own.assign(rater=rater, packet=name, seed=wanted.seed)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from audit_assets.errors import InputError
 from audit_assets.measurement.answers import NO, UNTESTED, YES
 from audit_assets.results.rating_answers import checksum, read_answers, take
-from audit_assets.results.rating_questions import Wanted, key_of, questions, without_answer
+from audit_assets.results.rating_questions import Wanted, ask_the_same, key_of, questions, without_answer
 from audit_assets.results.ratings import RATINGS, agreed, rated, verdicts_of_raters
 from audit_assets.workspace import Workspace
 
@@ -74,6 +74,31 @@ def test_every_rater_has_the_same_questions_in_another_order() -> None:
     assert all(image in list(works) for image, works in zip(checks["image_sha256"], checks["works"], strict=True))
     pd.testing.assert_frame_equal(found, key())
     assert not key(seed=1)["image_side"].equals(found["image_side"])
+
+
+def test_packets_that_ask_for_something_else_have_another_name() -> None:
+    images, works, copied, subjects = tables()
+    renamed = subjects.replace({"subject": {"name-0": "name-99"}})
+    others = {
+        "another artist": key(artists=("artist-1",)),
+        "other images": questions(
+            images.assign(image_sha256="other " + images["image_sha256"]), works, copied, subjects,
+            Wanted(artists=("artist-0",)), ABOUT,
+        ),
+        "other works": questions(
+            images, works.assign(image_sha256="other " + works["image_sha256"]), copied, subjects,
+            Wanted(artists=("artist-0",)), ABOUT,
+        ),
+        "another control name": questions(
+            images.replace({"subject": {"name-0": "name-99"}}), works, copied, renamed, Wanted(artists=("artist-0",)), ABOUT
+        ),
+    }  # fmt: skip
+    first = key(artists=("artist-0",))
+    for what, other in others.items():
+        assert other["question"].tolist() == first["question"].tolist(), what  # as many questions, in the same order
+        assert not set(other["packet"]) & set(first["packet"]), what
+        assert not ask_the_same(first, other), what
+    assert ask_the_same(first, key(artists=("artist-0",)).assign(page_sha256="page"))
 
 
 def test_what_cannot_be_asked_is_said() -> None:
