@@ -12,7 +12,7 @@ Similarities come from small grey pictures (``registration``), which survive cro
 embeddings of an encoder that was trained to detect copies, such as SSCD (Pizzi et al. 2022).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -49,11 +49,15 @@ _NOISE = 0.003
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest work of each image: its index (n,), -1 without works; ``similarity`` (n,), and ``score`` (n,)."""
+    """The nearest work of each image: its index (n,), -1 without works; ``similarity`` (n,), and ``score`` (n,).
+
+    ``same`` (n,): whether the two are one picture. Embeddings alone never say so.
+    """
 
     work: IntArray
     similarity: FloatArray
     score: FloatArray
+    same: BoolArray
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Threshold:
     """The score from which an image is called a near copy.
 
     ``bound`` is the upper bound of the share of images that are called copies and are none; ``confidence`` is its confidence, over
-    ``units`` images that cannot be copies, of which ``above`` reach the threshold. Without enough of them, ``score`` is infinite
-    and ``reason`` says why.
+    ``units`` images that cannot be copies, of which ``above`` reach the threshold or are the same picture as a work. Without enough
+    of them, ``score`` is infinite and ``reason`` says why.
     """
 
     score: float
@@ -117,13 +121,17 @@ def nearest_pictures(images: Grey, works: Grey, *, apart: tuple[npt.ArrayLike, n
         i, j = of_image[start : start + PAIRS], column[start : start + PAIRS]
         variant, window = np.divmod(place[i, j], len(WINDOWS))
         similarity[i, j] = registered(images[i], works[work[i, j]], variant, window)
-    return _scored(work, similarity)
+    found_works = _scored(work, similarity)
+    return replace(found_works, same=(found_works.work >= 0) & (found_works.similarity >= PIXELS))
 
 
 def nearest_embeddings(
     images: npt.ArrayLike, works: npt.ArrayLike, *, apart: tuple[npt.ArrayLike, npt.ArrayLike] | None = None
 ) -> Nearest:
-    """The nearest work of each image by unit vectors (n, d) and (m, d) of a copy-detection encoder; else as ``nearest_pictures``."""
+    """The nearest work of each image by unit vectors (n, d) and (m, d) of a copy-detection encoder; else as ``nearest_pictures``.
+
+    ``same`` is false throughout: the embeddings of an encoder may share a large common part, and the cosine of any two pictures is then near to 1.
+    """
     left, right = np.asarray(images, dtype=np.float32), np.asarray(works, dtype=np.float32)
     own, theirs = _labels(apart, len(left), len(right))
     kept = min(CANDIDATES, len(right))
@@ -137,14 +145,19 @@ def nearest_embeddings(
     return _scored(work, similarity)
 
 
-def threshold(scores: npt.ArrayLike, *, rate: float = RATE, confidence: float = CONFIDENCE) -> Threshold:
+def threshold(
+    scores: npt.ArrayLike, same: npt.ArrayLike = False, *, rate: float = RATE, confidence: float = CONFIDENCE
+) -> Threshold:
     """The smallest score that at most ``rate`` of images that are no copies reach, with ``confidence``.
 
-    ``scores`` (n,) are those of images that cannot be copies. The bound is that of Clopper and Pearson (1934) for the number of scores at or above
-    the threshold, which is exact if the scores are independent draws of what images without a copy score. At 0.01 and 0.95, 299 scores
+    ``scores`` (n,) are those of images that cannot be copies, and ``same`` (n,) says which of them are called copies whatever their score,
+    because they are the same picture as a work. These count in the bound, and if they alone are more than ``rate``, so is the bound; none of
+    the others then reaches the threshold. The bound is that of Clopper and Pearson (1934) for the number of scores at or above
+    the threshold, which is exact if they are independent draws of what images without a copy score. At 0.01 and 0.95, 299 scores
     are the fewest: with fewer, even no score above the threshold does not bound the share. The threshold is never below ``LEAST_SCORE``.
     """
-    values = np.sort(np.asarray(scores, dtype=np.float64))[::-1]
+    called = np.asarray(same, dtype=bool)
+    values = np.sort(np.where(called, np.inf, np.asarray(scores, dtype=np.float64)))[::-1]
     if np.isnan(values).any():
         raise ValueError("A score is NaN; pass the scores of images that were compared.")
     level, n = 2 * confidence - 1, len(values)
@@ -154,7 +167,9 @@ def threshold(scores: npt.ArrayLike, *, rate: float = RATE, confidence: float = 
             f"{n} images and works that cannot be copies were compared, and a share of {100 * rate:g} % needs {fewest}."
         )
         return Threshold(float("inf"), n, 0, 1.0, reason)
-    value = max(float(np.nextafter(values[_allowed(n, rate, level)], np.inf)), LEAST_SCORE)
+    below = values[_allowed(n, rate, level) :]
+    below = below[np.isfinite(below)]
+    value = max(float(np.nextafter(below[0], np.inf)), LEAST_SCORE) if len(below) else LEAST_SCORE
     reached = int((values >= value).sum())
     return Threshold(value, n, reached, exact_binomial(reached, n, confidence=level).high)
 
@@ -171,7 +186,7 @@ def _allowed(n: int, rate: float, level: float) -> int:
 def is_copy(nearest: Nearest, at: Threshold, *, least_similarity: float = LEAST_SIMILARITY) -> BoolArray:
     """Which images (n,) are near copies: by their score, or because the pictures are the same, whatever the background says."""
     scored = (nearest.score >= at.score) & (nearest.similarity >= least_similarity)
-    return np.asarray((nearest.work >= 0) & (scored | (nearest.similarity >= PIXELS)))
+    return np.asarray((nearest.work >= 0) & (scored | nearest.same))
 
 
 def _best_windows(look: Grey, windows: Grey, works: int) -> tuple[Grey, IntArray]:
@@ -188,23 +203,25 @@ def _best_windows(look: Grey, windows: Grey, works: int) -> tuple[Grey, IntArray
 
 
 def _joined(parts: list[Nearest]) -> Nearest:
-    columns = [[getattr(part, name) for part in parts] for name in ("work", "similarity", "score")]
+    columns = [[getattr(part, name) for part in parts] for name in ("work", "similarity", "score", "same")]
     return Nearest(*(np.concatenate(column) for column in columns))
 
 
 def _filled(found: Nearest, images: IntArray, works: IntArray, n: int) -> Nearest:
     """The result for all ``n`` images, from that of some images and works, by their positions."""
     work, similarity, score = np.full(n, -1, dtype=np.int64), np.full(n, -1.0), np.zeros(n)
+    same = np.zeros(n, dtype=bool)
     work[images] = np.append(works, -1)[found.work]
-    similarity[images], score[images] = found.similarity, found.score
-    return Nearest(work, similarity, score)
+    similarity[images], score[images], same[images] = found.similarity, found.score, found.same
+    return Nearest(work, similarity, score, same)
 
 
 def _scored(work: IntArray, similarity: FloatArray) -> Nearest:
-    """Nearest work and score from the candidates of each image (n, candidates)."""
+    """Nearest work and score from the candidates of each image (n, candidates); ``same`` is not known here."""
+    same = np.zeros(len(similarity), dtype=bool)
     if not similarity.shape[1]:
         none = np.zeros(len(similarity))
-        return Nearest(np.full(len(similarity), -1, dtype=np.int64), none - 1.0, none)
+        return Nearest(np.full(len(similarity), -1, dtype=np.int64), none - 1.0, none, same)
     order = np.argsort(-similarity, axis=1, kind="stable")
     ranked = np.take_along_axis(similarity, order, axis=1)
     nearest = np.take_along_axis(work, order[:, :1], axis=1)[:, 0]
@@ -212,7 +229,7 @@ def _scored(work: IntArray, similarity: FloatArray) -> Nearest:
     other = np.maximum(ranked[:, min(FOURTH, ranked.shape[1]) - 1], 0.0) if ranked.shape[1] > 1 else np.zeros(len(work))
     score = np.log((1 - np.minimum(other, 1.0) + _NOISE) / (1 - np.clip(ranked[:, 0], 0.0, 1.0) + _NOISE))
     compared = ranked[:, 0] > -1.0
-    return Nearest(np.where(compared, nearest, -1), ranked[:, 0], np.where(compared, np.maximum(score, 0.0), 0.0))
+    return Nearest(np.where(compared, nearest, -1), ranked[:, 0], np.where(compared, np.maximum(score, 0.0), 0.0), same)
 
 
 def _labels(

@@ -99,6 +99,13 @@ def confirmed(copies: Copies, pixels_alike: npt.ArrayLike) -> Copies:
     return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), copies.pairs[kept], copies.cosine[kept])
 
 
+def pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
+    """Correlations (n,) of the small pictures of each pair of images, 16 x 16 averaged colours in bytes; 0 for a picture of one value."""
+    parts = [slice(start, start + BLOCK) for start in range(0, len(one), BLOCK)]
+    found = [np.vecdot(_standardized(one[part]), _standardized(other[part])) for part in parts]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
 def weights_of(copies: Copies, artist: npt.ArrayLike) -> FloatArray:
     """Weights (n,) with which the copies of one artist count as one work: 1 / (members of the group of the same artist).
 
@@ -170,6 +177,13 @@ def order_of(keys: Sequence[str]) -> IntArray:
         if len(key) != 64 or not set(key.lower()) <= set("0123456789abcdef"):
             raise ValueError(f"The key in row {i} is {key!r}; pass the SHA-256 of each file, 64 hexadecimal digits.")
     return np.asarray(sorted(range(len(keys)), key=lambda i: keys[i].lower()), dtype=np.int64)
+
+
+def _standardized(pictures: Sequence[bytes]) -> FloatArray:
+    """Rows less their mean, of length 1; a row of one value becomes 0."""
+    values = np.stack([np.frombuffer(p, dtype=np.uint8) for p in pictures]).astype(np.float64)
+    values -= values.mean(axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9))
 
 
 def _labelled(

@@ -20,7 +20,7 @@ from audit_assets.measurement.copy_detection import (
     nearest_pictures,
     threshold,
 )
-from audit_assets.measurement.near_copies import PIXELS
+from audit_assets.measurement.near_copies import PIXELS, pixels_alike
 from audit_assets.measurement.registration import SIDE
 from audit_assets.results.recipe import Recipe, images_of, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS
@@ -46,9 +46,16 @@ class Sides:
     encoder: EncoderEntry | None
 
     def nearest(self, rows: pd.DataFrame, apart: tuple[np.ndarray, np.ndarray] | None = None) -> Nearest:
+        """Find the nearest work of each of ``rows``. Equal files are the same picture by any method."""
         if self.encoder is not None:
-            return nearest_embeddings(vectors(rows["embedding"]), vectors(self.works["embedding"]), apart=apart)
-        return nearest_pictures(_pictures(rows["grey"]), _pictures(self.works["grey"]), apart=apart)
+            found = nearest_embeddings(vectors(rows["embedding"]), vectors(self.works["embedding"]), apart=apart)
+            nearest = self.works["picture"].iloc[found.work].tolist()
+            alike = pixels_alike(rows["picture"].tolist(), nearest) >= PIXELS
+        else:
+            found = nearest_pictures(_pictures(rows["grey"]), _pictures(self.works["grey"]), apart=apart)
+            alike = found.same
+        equal = rows["image_sha256"].to_numpy() == self.works["image_sha256"].to_numpy()[found.work]
+        return replace(found, same=(found.work >= 0) & (alike | equal))
 
 
 def images_with_copies(ws: Workspace, encoder: EncoderEntry, model: str) -> pd.DataFrame:
@@ -135,9 +142,7 @@ def detected(sides: Sides, subjects: pd.DataFrame) -> tuple[pd.DataFrame, Thresh
         score=found.score,
     )
     background, at = _background(sides, found, subjects)
-    copy = _called(found, at, sides.encoder)
-    # Equal files are copies by any method.
-    rows["is_copy"] = copy | (rows["image_sha256"] == rows["work_sha256"]).to_numpy()
+    rows["is_copy"] = _called(found, at, sides.encoder)
     return rows.reset_index(drop=True), at, background
 
 
@@ -149,12 +154,13 @@ def _background(sides: Sides, found: Nearest, subjects: pd.DataFrame) -> tuple[s
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     controls = set(subjects.loc[subjects["kind"].isin(CONTROL_KINDS) & ~shares, "subject"])
     named = (sides.images["template"] >= 0) & sides.images["subject"].isin(controls)
-    of_names = threshold(found.score[named.to_numpy() & (found.work >= 0)])
+    compared = named.to_numpy() & (found.work >= 0)
+    of_names = threshold(found.score[compared], found.same[compared])
     if not of_names.reason:
         return NAMES, of_names
     artist = pd.factorize(sides.works["subject"])[0]
     among = sides.nearest(sides.works, (artist, artist))
-    others = threshold(among.score[among.work >= 0])
+    others = threshold(among.score[among.work >= 0], among.same[among.work >= 0])
     if not others.reason:
         return OTHERS, others
     reason = f"Images of control names: {of_names.reason} Works among works of other artists: {others.reason}"
@@ -218,7 +224,7 @@ def settle(reason: str) -> str:
         return "Works of one artist or more."
     if reason == NO_IMAGES:
         return "Images that show something."
-    return f"More control names, or works of more artists. Until then only pictures that are the same (correlation {PIXELS} or more) are called copies."
+    return f"More control names, or works of more artists. Until then only pictures that are the same (correlation of small pictures {PIXELS} or more) are called copies."
 
 
 COPIES = Recipe(("image_copies", "copy_detection"), _sources, _make)

@@ -20,6 +20,7 @@ from audit_assets.measurement.near_copies import (
     contaminated,
     independent_groups,
     near_copies,
+    pixels_alike,
     weights_of,
 )
 from audit_assets.measurement.own_cell import OwnCells, own_cells
@@ -131,17 +132,6 @@ def works_of_everyone(ws: Workspace, encoder: EncoderEntry) -> Works | None:
     place = {s: i for i, s in enumerate(pool)}
     artist = np.asarray(rows["subject"].map(place).to_numpy(), dtype=np.int64)
     return Works(rows.drop(columns="embedding"), vectors(rows["embedding"]), pool, artist)
-
-
-def pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
-    """Correlate the small pictures of each pair of images."""
-
-    def standardized(pictures: Sequence[bytes]) -> np.ndarray:
-        values = np.stack([np.frombuffer(p, dtype=np.uint8) for p in pictures]).astype(np.float64)
-        values -= values.mean(axis=1, keepdims=True)
-        return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9))
-
-    return np.vecdot(standardized(one), standardized(other)) if len(one) else np.zeros(0)
 
 
 def _add_copies(output: IntArray, works: pd.DataFrame, images: pd.DataFrame) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.measurement.name_controls import FEWEST_SHOWN
-from audit_assets.measurement.near_copies import confirmed, independent_groups, near_copies
+from audit_assets.measurement.near_copies import confirmed, independent_groups, near_copies, pixels_alike
 from audit_assets.measurement.similarities import means
 from audit_assets.measurement.uploads import Beside, beside_uploads, kept
 from audit_assets.measurement.vectors import IntArray
-from audit_assets.results.matched import Works, pixels_alike
+from audit_assets.results.matched import Works
 from audit_assets.roster.strata import TESTED
 from audit_assets.warehouse.store import vectors
 

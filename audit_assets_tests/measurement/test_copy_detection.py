@@ -109,8 +109,23 @@ def test_without_enough_images_that_cannot_be_copies_no_threshold_is_set() -> No
     assert not threshold(np.zeros(299)).reason
     assert threshold(np.zeros(299)).score == LEAST_SCORE
     # Pictures that are the same are copies all the same, and nothing else is.
-    found = Nearest(np.array([0, 0]), np.array([0.999, 0.98]), np.array([4.0, 4.0]))
+    found = Nearest(np.array([0, 0]), np.array([0.999, 0.98]), np.array([4.0, 4.0]), np.array([True, False]))
     assert is_copy(found, at).tolist() == [True, False]
+
+
+def test_same_pictures_among_those_that_cannot_be_copies_count_in_the_bound() -> None:
+    scores, same = np.linspace(0, 2, 1000), np.zeros(1000, dtype=bool)
+    plain = threshold(scores)
+    same[:3] = True  # of low score, but called copies all the same
+    few = threshold(scores, same)
+    assert few.above == ((scores >= few.score) | same).sum() == plain.above
+    assert few.score > plain.score
+    assert few.bound <= RATE
+    same[:50] = True
+    many = threshold(scores, same)
+    assert many.above == 50
+    assert many.bound == pytest.approx(exact_binomial(50, 1000, confidence=0.9).high)
+    assert threshold(scores, np.ones(1000, dtype=bool)).bound == 1.0
 
 
 def test_scores_without_works_and_bad_labels() -> None:

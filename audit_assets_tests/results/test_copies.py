@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 
+from audit_assets.config import EncoderEntry
 from audit_assets.measurement.answers import NO, UNTESTED, Finding
 from audit_assets.results.copies import NAMES, NONE, OTHERS, PICTURES, Sides, but_for_copies, copies_of, detected
-from audit_assets.warehouse.images import grey_picture
+from audit_assets.warehouse.images import grey_picture, small_picture
 from audit_assets.workspace import Workspace
 from audit_assets_tests.measurement.planted import PLANTED, crop, jpeg
 
@@ -24,7 +25,8 @@ def painting(seed: int) -> Image.Image:
 
 def rows(images: Sequence[Image.Image], subject: Sequence[str], **more: object) -> pd.DataFrame:
     hashes = [f"{more.get('work', 'image')} {s} {i}" for i, s in enumerate(subject)]
-    return pd.DataFrame({"subject": subject, "image_sha256": hashes, "grey": [grey_picture(i) for i in images]})
+    small, of_grey = [small_picture(i) for i in images], [grey_picture(i) for i in images]
+    return pd.DataFrame({"subject": subject, "image_sha256": hashes, "picture": small, "grey": of_grey})
 
 
 def sides(copies: Sequence[Image.Image], works: Sequence[Image.Image], *, controls: int, artists: int = 2) -> Sides:
@@ -76,6 +78,28 @@ def test_without_a_background_only_the_same_picture_is_a_copy() -> None:
     assert "needs 299" in at.reason
     assert table["is_copy"].tolist()[:2] == [True, False]
     assert not table["is_copy"].iloc[2:].any()
+
+
+def test_an_encoder_to_which_all_pictures_are_alike_calls_none_of_them_the_same() -> None:
+    """The cosines of its embeddings share a large common part: any two pictures have 0.999. Equal pictures are copies without a threshold."""
+    found = sides([painting(0).resize((192, 192))], [painting(i) for i in range(300)], controls=20, artists=10)
+    draw = np.random.default_rng(0)
+
+    def embedded(table: pd.DataFrame) -> pd.DataFrame:
+        made = 1 + 0.03 * draw.normal(size=(len(table), 64))
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        return table.assign(embedding=list(made.astype(np.float32)))
+
+    images, works = embedded(found.images), embedded(found.works)
+    images["embedding"] = [works["embedding"].iloc[0], *images["embedding"].iloc[1:]]
+    alike = EncoderEntry(name="alike", kind="image", path="alike")
+    table, at, _ = detected(Sides(images, works, "alike", alike), subjects(10))
+    assert table["similarity"].min() > 0.998
+    assert table["is_copy"].tolist() == [True] + [False] * 26
+    assert at.bound <= 0.01
+    without, at, background = detected(Sides(images, works[:20], "alike", alike), subjects(10))
+    assert background == NONE
+    assert without["is_copy"].tolist() == [True] + [False] * 26
 
 
 def test_an_answer_says_how_many_images_were_left_out() -> None:

@@ -60,7 +60,8 @@ def found(about: Mapping[str, Any] | None) -> list[str]:
         )
     else:
         said.append(
-            f"Of {counted(about['units'], 'comparison')} that cannot be copies ({about['background']}), {int(about['above'])} reach the threshold. "
+            f"Of {counted(about['units'], 'comparison')} that cannot be copies ({about['background']}), {int(about['above'])} reach the threshold "
+            "or are the same picture as a work. "
             f"So with {percent(CONFIDENCE, 0)} confidence at most {percent(about['false_share'], 2)} of images that are no copies are called copies."
         )
     if copies:
