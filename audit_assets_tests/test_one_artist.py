@@ -72,7 +72,8 @@ def test_an_artist_whom_the_model_imitates_is_found_alone(audit_of: Callable[...
     assert planned.exit_code == 0, planned.output
     assert not re.search(r"\bof 1\b", planned.output)
     found = verdict(drive(config))
-    assert (found["verdict"], found["steers"], found["towards"], found["seen"]) == ("imitated", "yes", "yes", "yes")
+    seen = "yes" if others else "could not be tested"
+    assert (found["verdict"], found["steers"], found["towards"], found["seen"]) == ("imitated", "yes", "yes", seen)
     assert found["test"] == ("own_cell" if others else "name_test")
     assert found["label_set"] == "joint"
 

@@ -16,6 +16,7 @@ from audit_assets.measurement.confusable import confusable
 from audit_assets.measurement.intervals import wilson_clustered, wilson_interval
 from audit_assets.measurement.near_copies import contaminated, independent_groups, near_copies, weights_of
 from audit_assets.measurement.own_cell import own_cell, own_cells
+from audit_assets.measurement.own_cell_companions import name_test_alone
 from audit_assets.measurement.perfect_imitator import halves, perfect_imitator
 from audit_assets.measurement.similarities import similarities
 from audit_assets.measurement.versions import difference_in_differences, trend, version_shares
@@ -87,6 +88,34 @@ def seen(audits: int, seed: int) -> Iterator[Row]:
             }
 
         yield from repeated("relatives", f"{relatives}", few, seed, joined)
+
+
+def gap(audits: int, seed: int) -> Iterator[Row]:
+    """Let works share no hand, but what makes them no images of a model, and try matching on them with and without other artists."""
+    few = max(2, audits // 4)
+    for length in (0.0, 0.3, 0.6):
+
+        def others(rng: np.random.Generator, length: float = length) -> dict[tuple[str, str], float]:
+            return {
+                ("perfect imitator", "auditable"): auditable(
+                    draw(World(audited=5, background=25, work_alike=0.0, gap=length), rng), copies=False
+                )[0]
+            }
+
+        def alone(rng: np.random.Generator, length: float = length) -> dict[tuple[str, str], float]:
+            drawn = draw(World(background=0, work_alike=0.0, gap=length), rng)
+            return {("without other artists", "matched"): float(matched_alone(drawn))}
+
+        yield from repeated("gap", f"{length:g}", few, seed, others)
+        yield from repeated("gap", f"{length:g}", few, seed, alone)
+
+
+def matched_alone(drawn: DrawnWorld) -> bool:
+    """Say whether half of the only artist's works match the other half by the name test, in most splits. No rule asks this."""
+    split = halves(drawn.artist, [0], images=10, seed=0)
+    images = drawn.cells()[0].mean_images[1:]
+    sides = (np.asarray(side @ drawn.works) for side in (split.works, split.images))
+    return bool(np.median([name_test_alone(left, made, images)[0] for left, made in zip(*sides, strict=True)]) <= ALPHA)
 
 
 def joined_by(drawn: DrawnWorld, relatives: int, rng: np.random.Generator) -> DrawnWorld:
@@ -297,6 +326,6 @@ def coverage(
 
 
 STUDIES: dict[str, Study] = {
-    "seen": seen, "works": works_that_are_not_independent, "twins": twins, "versions": versions,
+    "seen": seen, "gap": gap, "works": works_that_are_not_independent, "twins": twins, "versions": versions,
     "equivalence and trend": equivalence_and_trend, "intervals": intervals,
 }  # fmt: skip

@@ -104,6 +104,7 @@ PROMISES: Sequence[tuple[str, str | None, str, str, float]] = (
     ("both", None, "at least m", "above the truth", 0.05),
     ("roster", None, "at least m", "above the truth", 0.05),
     ("seen", "0", "perfect imitator", "auditable", 0.05),
+    ("gap", None, "perfect imitator", "auditable", 0.05),
     ("series", None, "series declared", "auditable", 0.05),
     ("copies", None, "copies count once", "auditable", 0.05),
     ("contaminated", None, "left out", "p <= 0.05", 0.05),
@@ -255,6 +256,11 @@ def blocks(table: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, str]:
         "seen": page.crossed(
             "seen", alike, [("works recognised", "recognised", "share of works"), ("artists auditable", "perfect imitator", "auditable")],
             "correlation of two works of one artist",
+        ),
+        "gap": page.crossed(
+            "gap", page.cases("gap"),
+            [("beside 29 others: auditable (the rule)", "perfect imitator", "auditable"), ("alone: half of the works match the others (not asked)", "without other artists", "matched")],
+            "length of the direction that works of all artists share; their works share nothing else",
         ),
         "seen by works": page.crossed("seen by works", ["6", "8", "10", "20"], [("auditable", "perfect imitator", "auditable")], "works of the artist"),
         "relatives": page.crossed(

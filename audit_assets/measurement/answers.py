@@ -16,6 +16,9 @@ The verdict, for an artist with real works, under an encoder with text:
   is "yes", the artist is ``not shown to be imitated``, else ``not auditable``. This is no acquittal.
 * Otherwise a test is missing: ``not auditable``.
 
+If too few other artists have works, the third answer exists beside a first answer "no" only, and is of identification alone
+(``of_identification``).
+
 An encoder without text cannot ask the first question: matching decides alone, and the basis says so. A subject without
 real works is ``identified above controls`` at most, and otherwise ``not auditable``: no positive control exists. A verdict says what a model can do under a
 protocol. It does not say that a right was infringed.
@@ -77,14 +80,19 @@ class Answers:
     """The three findings of one artist under one encoder.
 
     ``steers``: None if the encoder has no text, so that the question cannot be asked. ``towards`` and ``seen``: None if
-    the subject has no real works. A subject with works whose tests did not run has findings that say so.
+    the subject has no real works. A subject with works whose tests did not run has findings that say so. ``identified_only``: a
+    third answer "yes" or "no" is of identification alone (``of_identification``).
     """
 
     steers: Finding | None
     towards: Finding | None
     seen: Finding | None
+    identified_only: bool = False
 
     def __post_init__(self) -> None:
+        first = None if self.steers is None else self.steers.answer
+        if self.identified_only and self.seen is not None and self.seen.answer != UNTESTED and first != NO:
+            raise ValueError(f"The third answer is of identification alone, and the first is {first!r}; pass 'no'.")
         if (self.towards is None) != (self.seen is None):
             raise ValueError("Matching and the perfect imitator both need real works; pass both findings or neither.")
 
@@ -103,7 +111,21 @@ def judge(answers: Answers) -> Judged:
     steers = None if answers.steers is None else answers.steers.answer
     if answers.towards is None or answers.seen is None:
         return _of_a_name(steers)
-    return _of_an_artist(steers, answers.towards.answer, answers.seen.answer)
+    return _of_an_artist(
+        steers, answers.towards.answer, answers.seen.answer, "identified" if answers.identified_only else "seen"
+    )
+
+
+def of_identification(steers: Answer | None, finds: bool) -> Answer:
+    """The third answer if too few other artists have works to try matching on a perfect imitator.
+
+    Real works resemble each other because they are no images of the model, and no works of others show how much of that is the
+    hand. ``finds``: whether identification finds the perfect imitator in more than half of the splits. It compares a work with
+    labels of names, which such a likeness does not change, so it explains a first answer "no", and no other.
+    """
+    if steers != NO:
+        return UNTESTED
+    return YES if finds else NO
 
 
 def word(steers: Answer | None, towards: Answer, seen: Answer) -> Verdict:
@@ -126,7 +148,7 @@ def _of_a_name(steers: Answer | None) -> Judged:
     return Judged("not auditable", "none", f"No real works exist, and {why}.")
 
 
-def _of_an_artist(steers: Answer | None, towards: Answer, seen: Answer) -> Judged:
+def _of_an_artist(steers: Answer | None, towards: Answer, seen: Answer, how: str = "seen") -> Judged:
     asked = [towards] if steers is None else [steers, towards]
     basis: Basis = "matching" if steers is None else "identification and matching"
     alone = " Matching decides alone: the encoder has no text." if steers is None else ""
@@ -143,10 +165,10 @@ def _of_an_artist(steers: Answer | None, towards: Answer, seen: Answer) -> Judge
     lacking = _lacking(steers, towards)
     if seen == YES:
         return Judged(
-            "not shown to be imitated", basis, f"{lacking}, and this audit would have seen a perfect imitator.{alone}"
+            "not shown to be imitated", basis, f"{lacking}, and this audit would have {how} a perfect imitator.{alone}"
         )
     could = (
-        "this audit would not have seen even a perfect imitator"
+        f"this audit would not have {how} even a perfect imitator"
         if seen == NO
         else "whether this audit could have seen it was not tested"
     )

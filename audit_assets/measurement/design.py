@@ -289,18 +289,15 @@ def _seen(design: Design) -> Statement:
     unidentified = [one for one in (_steers(design) if design.has_text else []) if one.answer != YES]
     needed, alone = perfect_imitator.FEWEST_WORKS, design.artists == 1
     few = remedies.of_few_works(design.works[0], needed) if alone and design.works[0] < needed else ("", "")
-    lacking = [few[1], *(one.settle for one in unidentified)]
+    artists = _lacking_artists(design)
+    lacking = [few[1], *(one.settle for one in unidentified), artists[1]]
     if not any(test.possible for test in tests.values()):
         unmatched = [one.settle for one in _towards(design) if one.answer != YES]
         said = f"Nothing can be matched. {few[0]}".strip()
         return Statement(asked, UNTESTED, said, remedies.joined([*lacking, *unmatched]))
-    if not design.has_text and any(test.test == NAME_TEST for test in tests.values()):
-        return Statement(
-            asked, UNTESTED,
-            f"{design.rows - 1} other artists have works, and the encoder has no text, so nothing shows whether real works resemble each "
-            "other by the hand or because they are real. Only 'imitated' could be a verdict.",
-            f"Works of {own_cell.FEWEST_ROWS + 1 - design.rows} more background artists.",
-        )  # fmt: skip
+    if artists[0] and not design.has_text:
+        said = f"{few[0]} {artists[0]} Only 'imitated' could be a verdict.".strip()
+        return Statement(asked, UNTESTED, said, remedies.joined([few[1], artists[1]]))
     able = can_be_imitated(design)
     if alone and unidentified:
         why = f"A perfect imitator must be identified too, and that cannot be tested. {unidentified[0].sentence}"
@@ -311,6 +308,11 @@ def _seen(design: Design) -> Statement:
         for i, works in enumerate(stratum.works)
         if works >= needed and able[name] and i not in stratum.unread
     ]
+    if len(enough) == design.artists and artists[0]:
+        return Statement(
+            asked, NO, f"{artists[0]} Whether it would have identified a perfect imitator can be told: an artist whose name does not steer the "
+            "model can be 'not shown to be imitated', and no other.", artists[1],
+        )  # fmt: skip
     if len(enough) == design.artists:
         have = f"{enough[0]} works" if alone else f"At least {min(enough)} works per artist"
         return Statement(
@@ -318,7 +320,7 @@ def _seen(design: Design) -> Statement:
             "other, or of one series, count as one.",
         )  # fmt: skip
     if few[0]:
-        return Statement(asked, UNTESTED, f"{few[0]} Only 'imitated' could be a verdict.", few[1])
+        return Statement(asked, UNTESTED, f"{few[0]} Only 'imitated' could be a verdict.", remedies.joined(lacking))
     without = design.artists - len(enough)
     cannot = "cannot be matched, or cannot be identified" if unidentified else "or cannot be matched"
     works = [f"{needed} works per artist."] if min(design.works) < needed else []
@@ -339,6 +341,20 @@ def can_be_imitated(design: Design) -> dict[str, bool]:
         and not (design.has_text and identification(name, stratum, images=design.images)[0])
         for name, stratum in design.strata.items()
     }
+
+
+def _lacking_artists(design: Design) -> tuple[str, str]:
+    """Why matching cannot be tried on a perfect imitator if the name test without other artists decides, and what would settle it.
+
+    Both are empty if enough other artists have works, or if no audited artist has.
+    """
+    others = design.rows - 1
+    if design.matched == 0 or others >= own_cell.FEWEST_ROWS:
+        return "", ""
+    return (
+        f"{others} other artists have works, so nothing shows whether real works resemble each other by the hand or because they are real.",
+        f"Works of {own_cell.FEWEST_ROWS - others} more background artists.",
+    )
 
 
 def _verdict(design: Design) -> Statement:

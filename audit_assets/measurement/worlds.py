@@ -40,7 +40,8 @@ class World:
     audited artist that are images of the artist's name from the model. ``origins``: origins that names come from (0: none);
     names and artists of one origin share a direction by the cosine ``cue``. ``matched``: control names have the origins of the
     audited artists; otherwise all come from the first origin. ``hand_dimension``: coordinates in which hands and images differ
-    (0: all); single works differ in all.
+    (0: all); single works differ in all. ``gap``: length of a direction that all works share and no image has, because works are no
+    images of the model (paper, scan, photograph), in lengths of a typical work.
     """
 
     audited: int = 1
@@ -64,6 +65,7 @@ class World:
     cue: float = 0.6
     matched: bool = True
     hand_dimension: int = 0
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ def _common(
         has = rng.random(size=(artist.max() + 1, 1)) < 0.3
         works += world.house_style * has[artist] * direction
         images += world.house_style * rng.uniform(0.5, 1.5, size=(name.max() + 1, 1))[name] * direction
+    if world.gap:
+        works += world.gap * rng.normal(size=world.dimension)
     if world.shape == "anisotropic":
         scale = np.arange(1, world.dimension + 1) ** -1.0
         works *= scale

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import UNPROMPTED, Arm, EncoderEntry
-from audit_assets.measurement.answers import UNTESTED, Finding, from_matching, from_names
+from audit_assets.measurement.answers import UNTESTED, Finding, from_matching, from_names, of_identification
 from audit_assets.measurement.arms import beside_prompts, still_works
 from audit_assets.measurement.classification import Competition, classify
 from audit_assets.measurement.name_controls import FEWEST_SHOWN, UNREAD, beside_names
@@ -24,7 +24,8 @@ from audit_assets.results.identification import text_side
 from audit_assets.results.label_sets import label_embeddings, label_sets, not_read
 from audit_assets.results.leakage import leakage_rows
 from audit_assets.results.matched import Works, of_tables, works_of_everyone
-from audit_assets.results.own_cells import names_in_strata
+from audit_assets.results.own_cells import decided_by_names, names_in_strata
+from audit_assets.results.positive_control import by_identification
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
 from audit_assets.results.uploads import beside, left
 from audit_assets.results.verdicts import split_reason
@@ -103,6 +104,8 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         named = _identified(images, subjects, unread, more) if encoder.kind == "image_text" else {}
         matching = _matched(images, subjects, works, alpha)
     seen = _of_headline(ws, f"verdicts/{model}", encoder.name, "seen")
+    control = ws.warehouse.read(f"positive_control/{model}")
+    finds = by_identification(control[control["encoder"] == encoder.name])
     headline = _headline_shares(ws, model, encoder)
     lines = []
     for subject, kind in zip(tested["subject"].astype(str), tested["kind"].astype(str), strict=True):
@@ -122,7 +125,9 @@ def arm_rows(ws: Workspace, model: str, encoder: EncoderEntry, images: Images, w
         if subject in problems.index and not withheld.shown + copied:
             answer = (UNTESTED, *split_reason(str(problems[subject])))
         else:
-            answer = still_works(name, match, seen.get(subject))
+            first = None if name is None else name.answer
+            could = of_identification(first, finds[subject]) if subject in finds else seen.get(subject)
+            answer = still_works(name, match, could)
         own = images.rows[images.rows["subject"] == subject]
         lines.append(
             {
@@ -267,8 +272,9 @@ def _matched(
     own = own_cell_in_strata(found.cells.similarity, found.cells.lengths(), found.own, found.column_strata)
     alone = names_in_strata(found, names)
     result: dict[str, tuple[Finding, str, float]] = dict.fromkeys(with_works, (nothing, "own_cell", np.nan))
-    for i, subject in enumerate(found.tested):
-        by_name = bool(np.isnan(own.p_value[i]) and not np.isnan(alone.p_value[i]))
+    for i, (subject, by_name) in enumerate(
+        zip(found.tested, decided_by_names(own.p_value, own.reason, alone.p_value), strict=True)
+    ):
         test = alone if by_name else own
         reason, settle = split_reason(test.reason[i])
         p = float(test.p_value[i])
@@ -300,7 +306,10 @@ def _columns(images: Images, subjects: pd.DataFrame) -> pd.DataFrame:
 
 # ---- the recipe
 def _sources(ws: Workspace, model: str) -> list[str]:
-    headline = [f"{t}/{model}" for t in ("name_controls", "verdicts", "identification_trials", "copy_detection")]
+    headline = [
+        f"{t}/{model}"
+        for t in ("name_controls", "verdicts", "positive_control", "identification_trials", "copy_detection")
+    ]
     works = [f"reference_works/{s}" for s in ws.referenced()]
     embedded = [t for e in ws.encoders(model) for t in _embeddings(ws, e, model)]
     return [

@@ -1,15 +1,17 @@
 """Make the rows of the tests that decide matching: own cell, its two companions, and pairing of the whole roster."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from audit_assets.config import Protocol
 from audit_assets.measurement.own_cell import (
     FEWEST_ROWS,
+    FLAT_COLUMN,
     OwnCell,
     OwnCells,
     distinct_table,
@@ -24,7 +26,7 @@ from audit_assets.measurement.own_cell_companions import (
     own_rank,
     pairing,
 )
-from audit_assets.measurement.vectors import IntArray
+from audit_assets.measurement.vectors import BoolArray, IntArray
 from audit_assets.results.matched import Matched
 from audit_assets.results.rows import Writer
 from audit_assets.roster.strata import TESTED
@@ -85,6 +87,16 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
                 p[i], rank[i] = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
                 others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""
     return Ranks(p, rank, others, floor, tuple(reasons))
+
+
+def decided_by_names(own_p: npt.ArrayLike, own_reason: Iterable[str], names_p: npt.ArrayLike) -> BoolArray:
+    """Say of which subjects the name test without other artists decides: the own-cell test lacks other artists, and the name test ran.
+
+    Images that are equally near to the works of all artists say nothing by either test.
+    """
+    flat = np.array([why == FLAT_COLUMN for why in own_reason], dtype=np.bool_)
+    own, names = (np.asarray(p, dtype=np.float64) for p in (own_p, names_p))
+    return np.isnan(own) & ~np.isnan(names) & ~flat
 
 
 def _peer_groups(pool: Sequence[str], subjects: pd.DataFrame) -> IntArray:

@@ -4,13 +4,12 @@ The perfect imitator is the artist: half of the artist's real works replace the 
 works that count for less.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from audit_assets.measurement.own_cell_companions import name_test_alone
-from audit_assets.measurement.perfect_imitator import Halves, PerfectImitator, halves, perfect_imitator, shares_of
+from audit_assets.measurement.perfect_imitator import PerfectImitator, halves, perfect_imitator, shares_of
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets.results.matched import Matched
 
@@ -34,12 +33,13 @@ class Needed:
     alone: BoolArray
 
 
-def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: np.ndarray) -> PerfectImitator:
+def imitated_perfectly(found: Matched, needed: Needed, *, seed: int) -> PerfectImitator:
     """Run the audit on a perfect imitator of each tested subject.
 
-    ``controls`` has the columns of control names, for subjects whose matching is decided without other artists. If the encoder has
-    no text, such subjects cannot be tested: real works resemble each other because they are no images of the model, whether
-    or not the encoder sees the hand, and no other artist's works show how much. With text, the works must also be identified.
+    Matching cannot be tested on a perfect imitator of subjects whose matching is decided without other artists: real works resemble
+    each other because they are no images of the model, whether or not the encoder sees the hand, and no other artist's works show
+    how much. For these, ``called`` is the share of splits in which identification alone finds the artist, ``p_value`` is NaN, and ``reason``
+    says what lacks (``by_identification``). Without text, or with too few works, ``called`` is NaN.
     """
     artists = np.array([found.works.pool.index(s) for s in found.tested], dtype=np.int64)
     split = halves(
@@ -58,44 +58,20 @@ def imitated_perfectly(found: Matched, needed: Needed, *, seed: int, controls: n
     )
     if needed.identified is None or not needed.alone.any():
         return result
-    return _with_those_alone(result, found, needed, needed.identified, split, controls)
-
-
-def _with_those_alone(
-    result: PerfectImitator,
-    found: Matched,
-    needed: Needed,
-    works_identified: BoolArray,
-    split: Halves,
-    controls: np.ndarray,
-) -> PerfectImitator:
-    """Replace the result of the subjects in ``needed.alone`` by that of the name test, which needs no other artist."""
-    reasons, called = list(result.reason), result.called.copy()
-    p_value, identified = result.p_value.copy(), result.identified.copy()
-    strata = found.column_strata
-    for i in np.flatnonzero(needed.alone):
-        if found.own.rows[i] < 0 or split.stand_ins[i] == 0:
-            continue
-        names = controls[strata[controls] == strata[found.own.columns[i]]]
-        at = i * split.splits + np.arange(split.splits)
-        made, left = (np.asarray(side[at] @ found.works.embeddings) for side in (split.images, split.works))
-        theirs = found.cells.mean_images[names]
-        p = np.array([name_test_alone(w, m, theirs)[0] for m, w in zip(made, left, strict=True)])
-        shares = shares_of(split.images[at], works_identified)
-        passes = (shares >= np.nan_to_num(needed.share[:, [i]], nan=2.0) - 1e-12).all(axis=0)
-        called[i], p_value[i] = ((p <= needed.p[i]) & passes).mean(), np.median(p)
-        identified[:, i] = np.median(shares, axis=1)
-        reasons[i] = ""
-    return PerfectImitator(
-        np.nan_to_num(called) > 0.5,
-        called,
-        p_value,
-        identified,
-        result.stand_ins,
-        result.remain,
-        result.independent,
-        tuple(reasons),
+    shares = shares_of(split.images, needed.identified).reshape(*needed.share.shape, split.splits)
+    passes = (shares >= np.nan_to_num(needed.share, nan=2.0)[..., None] - 1e-12).all(axis=0)
+    alone = needed.alone & (split.stand_ins > 0) & np.array([bool(why) for why in result.reason])
+    return replace(
+        result,
+        called=np.where(alone, passes.mean(axis=1), result.called),
+        identified=np.where(alone, np.median(shares, axis=2), result.identified),
     )
+
+
+def by_identification(control: pd.DataFrame) -> dict[str, bool]:
+    """Return whether identification finds the perfect imitator, of each subject of `positive_control` whose imitator could not be matched."""
+    alone = control[(control["reason"] != "") & control["called"].notna()]
+    return dict(zip(alone["subject"].astype(str), (alone["called"] > 0.5).tolist(), strict=True))
 
 
 def control_rows(found: Matched, needed: Needed, result: PerfectImitator) -> pd.DataFrame:

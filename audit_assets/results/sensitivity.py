@@ -85,7 +85,7 @@ def dose_responses(
 
 
 def _sources(ws: Workspace, model: str) -> list[str]:
-    results = ("identification_trials", "matching_by_subject", "verdicts")
+    results = ("identification_trials", "matching_by_subject", "verdicts", "positive_control")
     embeddings = [*images_of(ws, ws.encoders(model), model), copies_of(model), *works_of(ws, ws.encoders(model))]
     asked = ws.encoders(model) if ws.audit.text_in_images else []
     without_text = [where for e in asked if ws.warehouse.made(where := blurred_of(e, model))]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import EncoderEntry, Protocol
-from audit_assets.measurement.answers import NO, UNTESTED, YES, word
+from audit_assets.measurement.answers import NO, UNTESTED, YES, of_identification, word
 from audit_assets.measurement.discoveries import filtered_bh
 from audit_assets.measurement.own_cell import own_cell_in_strata
 from audit_assets.measurement.vectors import BoolArray
@@ -22,7 +22,8 @@ from audit_assets.results.copies import images_with_copies
 from audit_assets.results.identification import identification_trials, text_side
 from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, Works, of_tables, works_of_everyone
-from audit_assets.results.own_cells import names_in_strata
+from audit_assets.results.own_cells import decided_by_names, names_in_strata
+from audit_assets.results.positive_control import by_identification
 from audit_assets.workspace import Workspace
 
 OWN = "verdict"
@@ -62,12 +63,17 @@ def judged(
     """
     tables = [pd.DataFrame(columns=["subject", "setting", "verdict"])]
     deciding, statuses = ws.audit.deciding_encoder.name, statuses_of(ws, model)
+    control = ws.warehouse.read(f"positive_control/{model}")
     for encoder in sorted(ws.encoders(model), key=lambda e: e.name != deciding):
         own, tests, identified = (t[t["encoder"] == encoder.name] for t in (verdicts, matching, trials))
         own = own[(own["kind"] == "artist") & own["towards"].notna()]
         if own.empty:
             continue
-        own = own.assign(withheld=[withheld_of(statuses.get(str(s), ())).total > 0 for s in own["subject"]])
+        finds = by_identification(control[control["encoder"] == encoder.name])
+        own = own.assign(
+            withheld=[withheld_of(statuses.get(str(s), ())).total > 0 for s in own["subject"]],
+            finds=pd.Series([finds.get(str(s)) for s in own["subject"]], index=own.index, dtype=object),
+        )
         tables.append(by_tests(own, tests, alpha=ws.protocol.matching.alpha).assign(encoder=encoder.name))
         choices = other_choices(ws, model, encoder, identified)
         again = [by_choice(own, choice, alpha=ws.protocol.matching.alpha) for choice in choices]
@@ -127,7 +133,11 @@ def _rows(own: pd.DataFrame, setting: str, steers: list[str], towards: list[str]
     open_steers, open_towards = (own["withheld"] & (own[question] == UNTESTED) for question in ("steers", "towards"))
     steers = [UNTESTED if left and one == NO else one for left, one in zip(open_steers, steers, strict=True)]
     towards = [UNTESTED if left and one == NO else one for left, one in zip(open_towards, towards, strict=True)]
-    words = [word(first, second, third) for first, second, third in zip(steers, towards, own["seen"], strict=True)]  # type: ignore[arg-type]
+    seen = [
+        third if finds is None else of_identification(first, finds)  # type: ignore[arg-type]
+        for first, third, finds in zip(steers, own["seen"], own["finds"], strict=True)
+    ]
+    words = [word(first, second, third) for first, second, third in zip(steers, towards, seen, strict=True)]  # type: ignore[arg-type]
     return pd.DataFrame({"subject": own["subject"].to_numpy(), "setting": setting, "verdict": words})
 
 
@@ -202,7 +212,8 @@ def deciding_p(found: Matched | None, subjects: pd.DataFrame, *, alpha: float) -
     own = own_cell_in_strata(cells.similarity, cells.lengths(), found.own, found.column_strata)
     names = names_in_strata(found, subjects)
     first, second = (_reachable(test.p_value, test.p_floor, alpha) for test in (own, names))
-    return dict(zip(found.tested, np.where(np.isnan(own.p_value), second, first).tolist(), strict=True))
+    by_names = decided_by_names(own.p_value, own.reason, names.p_value)
+    return dict(zip(found.tested, np.where(by_names, second, first).tolist(), strict=True))
 
 
 def _reachable(p: np.ndarray, floor: np.ndarray, alpha: float) -> np.ndarray:

@@ -18,6 +18,7 @@ from audit_assets.measurement.answers import (
     from_matching,
     from_names,
     judge,
+    of_identification,
 )
 from audit_assets.measurement.discoveries import Filtered, filtered_bh, true_discoveries
 from audit_assets.measurement.name_controls import RANKS
@@ -29,9 +30,11 @@ from audit_assets.results.blocked import identified_but_for, matched_but_for, st
 from audit_assets.results.copies import but_for_copies, copied, copies_of
 from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, matched
+from audit_assets.results.own_cells import decided_by_names
 from audit_assets.results.positive_control import (
     MODEL,
     Needed,
+    by_identification,
     control_rows,
     copy_rows,
     imitated_perfectly,
@@ -48,7 +51,8 @@ CONFIDENCE = 0.95
 class Matching:
     """The deciding test of each tested subject, its p and its smallest p.
 
-    If the test did not run, p is NaN and a reason says why.
+    If the test did not run, p is NaN and a reason says why. ``few_artists``: how many other artists lack, if the name test without
+    other artists decides; empty otherwise.
     """
 
     test: list[str]
@@ -56,6 +60,7 @@ class Matching:
     floor: np.ndarray
     auc: np.ndarray
     reason: list[str]
+    few_artists: list[str]
 
 
 def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
@@ -65,7 +70,7 @@ def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
         for test in ("own_cell", "name_test")
     }
     own, names = rows["own_cell"], rows["name_test"]
-    alone = own["p_value"].isna().to_numpy() & names["p_value"].notna().to_numpy()
+    alone = decided_by_names(own["p_value"], own["reason"], names["p_value"])
     chosen = {
         column: np.where(alone, names[column], own[column]).astype(float) for column in ("p_value", "p_floor", "auc")
     }
@@ -76,6 +81,7 @@ def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
         chosen["p_floor"],
         chosen["auc"],
         [str(r) for r in reason],
+        [str(r) for r in np.where(alone, own["reason"], "")],
     )
 
 
@@ -106,9 +112,9 @@ def evidence(
         passed = np.array([not has_text or named["answer"].get(s) == YES for s in found.tested])
         families = {kind: _family(found, match, passed, kind, alpha) for kind in TESTED}
         needed = _needed(found, match, families, named if has_text else None, works, subjects)
-        controls = found.columns_of(("random_name", "nonsense"), subjects)
-        perfect = imitated_perfectly(found, needed, seed=ws.protocol.seed, controls=controls)
+        perfect = imitated_perfectly(found, needed, seed=ws.protocol.seed)
         tables = {"positive_control": control_rows(found, needed, perfect), "near_copies": copy_rows(found)}
+        finds = by_identification(tables["positive_control"])
         output = set(tables["near_copies"].loc[tables["near_copies"]["what"] == MODEL, "subject"])
         for i, subject in enumerate(found.tested):
             members, filtered = families[found.kinds[i]]
@@ -117,6 +123,8 @@ def evidence(
                 "towards": _towards(match, filtered, i, at, len(members), alpha, subject in output),
                 "seen": _seen(perfect, needed, i),
                 "few_works": perfect.independent[i] < FEWEST_WORKS,
+                "few_artists": match.few_artists[i],
+                "finds": finds.get(subject),
                 "test": match.test[i],
                 "p_value": match.p[i],
                 "q_value": filtered.q_value[at] if len(members) > 1 else np.nan,
@@ -140,7 +148,9 @@ def evidence(
             steers = identified_but_for(steers, None if name is None else name["at_best"], found_withheld)
             towards = matched_but_for(towards, found_withheld)
         steers, towards = (but_for_copies(f, int(copies.get(subject, 0))) for f in (steers, towards))
-        answers = Answers(steers, towards, seen)
+        if seen is not None and more.get("few_artists"):
+            seen = _seen_without_artists(steers, seen, more["few_artists"], more["finds"])
+        answers = Answers(steers, towards, seen, identified_only=more.get("finds") is not None)
         judged = judge(answers)
         findings = {"steers": steers, "towards": towards, "seen": seen}
         lines.append(
@@ -233,18 +243,36 @@ def split_reason(reason: str) -> tuple[str, str]:
 
 
 def _seen(perfect: PerfectImitator, needed: Needed, i: int) -> Finding:
-    if perfect.reason[i]:
+    """The third answer; of an artist whose perfect imitator could be identified and not matched, as if identification decided alone."""
+    if np.isnan(perfect.called[i]):
         reason, settle = split_reason(perfect.reason[i])
         return Finding(UNTESTED, reason, settle=settle)
     called = float(perfect.called[i])
-    said = f"With half of the real works in place of images, {100 * called:.0f} % of the splits are called imitated"
-    said += f" (median p = {perfect.p_value[i]:.2g}"
+    matched_too = not perfect.reason[i]
+    said = f"With half of the real works in place of images, {100 * called:.0f} % of the splits are "
+    details = [f"median p = {perfect.p_value[i]:.2g}"] if matched_too else []
     if needed.identified is not None:
         ranks = "of the works identified", "of them fall to the artist's label among the labels of all names"
         for share, asked, what in zip(perfect.identified[:, i], needed.share[:, i], ranks, strict=True):
             limit = "no share would suffice" if np.isnan(asked) else f"{100 * asked:.0f} % needed"
-            said += f"; {100 * share:.0f} % {what}, {limit}"
-    return Finding(YES if perfect.auditable[i] else NO, f"{said}).", called, called)
+            details.append(f"{100 * share:.0f} % {what}, {limit}")
+    said += f"{'called imitated' if matched_too else 'identified as the decision needs'} ({'; '.join(details)})."
+    return Finding(YES if called > 0.5 else NO, said, called, called)
+
+
+def _seen_without_artists(steers: Finding | None, seen: Finding, few_artists: str, finds: bool | None) -> Finding:
+    """The third answer if the name test without other artists decides: of identification alone, or could not be tested."""
+    first = None if steers is None else steers.answer
+    lacking, settle = split_reason(few_artists)
+    if first == NO and finds is None:
+        return seen  # It says what identification lacks; works of other artists would not be needed.
+    if finds is not None and of_identification(first, finds) != UNTESTED:
+        return replace(seen, reason=f"{seen.reason} Matching could not be tried on real works. {lacking}")
+    why = f"{lacking} Without them, nothing shows whether real works resemble each other by the hand or because they are real."
+    if seen.answer != UNTESTED or seen.reason == lacking:
+        return Finding(UNTESTED, why, settle=settle)
+    both = f"{seen.settle} {settle}".replace(" would settle it", "")
+    return Finding(UNTESTED, f"{seen.reason} {why}", settle=both)
 
 
 def _unseen_without_identification(steers: Finding, works: Finding | None) -> Finding:

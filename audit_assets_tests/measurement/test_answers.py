@@ -19,6 +19,7 @@ from audit_assets.measurement.answers import (
     from_matching,
     from_names,
     judge,
+    of_identification,
 )
 from audit_assets.measurement.name_controls import beside_names
 
@@ -78,6 +79,17 @@ def test_a_missing_test_is_never_a_negative() -> None:
         if verdict(steers, towards, seen) == NOT_SHOWN:
             assert NO in (steers, towards)
             assert seen == YES
+
+
+def test_a_third_answer_of_identification_alone_stands_beside_a_first_answer_no_only() -> None:
+    for steers, finds in product((*ANSWERS, None), (True, False)):
+        third = of_identification(steers, finds)
+        assert third == ((YES if finds else NO) if steers == NO else UNTESTED)
+        judged = judge(Answers(finding(steers), finding(NO), finding(third), identified_only=True))
+        assert (judged.verdict == NOT_SHOWN) == (steers == NO and finds)
+        assert "seen a perfect imitator" not in judged.because
+    with pytest.raises(ValueError, match="identification alone"):
+        Answers(finding(YES), finding(NO), finding(YES), identified_only=True)
 
 
 def test_every_verdict_says_what_it_rests_on_and_why() -> None:

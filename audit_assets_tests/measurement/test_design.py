@@ -72,7 +72,14 @@ def test_a_plan_for_one_artist_speaks_of_one_artist(design: Design) -> None:
         (one(has_text=False), "called imitated", YES, ""),
         (one(background=0), "resemble", YES, ""),
         (one(background=0), "called imitated", YES, ""),
-        (one(background=0), "perfect imitator", YES, ""),
+        (one(background=0), "perfect imitator", NO, "Works of 5 more background artists."),
+        (one(4, background=0), "perfect imitator", UNTESTED, "2 more works. Works of 5 more background artists."),
+        (
+            one(4, background=0, has_text=False),
+            "perfect imitator",
+            UNTESTED,
+            "2 more works. Works of 5 more background artists.",
+        ),
         (one(background=0, names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT"),
         (one(background=0, names=12, has_text=False), "resemble", UNTESTED, "7 more control names of locale it_IT."),
         (one(names=9, has_text=False), "resemble", UNTESTED, "1 more control names of locale it_IT."),
@@ -97,7 +104,7 @@ def test_all_that_lacks_is_asked_for_at_once_and_no_number_of_names_twice() -> N
     """Without other artists, matching needs 19 names, and identification 49."""
     design = one(1, names=12, background=0)
     seen, verdict = (said(design, words) for words in ("perfect imitator", "called imitated"))
-    assert seen.settle == "5 more works. 37 more control names of locale it_IT."
+    assert seen.settle == "5 more works. 37 more control names of locale it_IT. Works of 5 more background artists."
     assert verdict.settle == "37 more control names of locale it_IT."
     assert said(one(0, background=0), "perfect imitator").settle == "6 more works."
 

@@ -201,6 +201,18 @@ def test_without_other_artists_no_sentence_speaks_of_their_works(test: str, word
         assert said.startswith(f"{start} to the works of Ana Lima {words}")
 
 
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [("name_test", "recognised the artist in 89 %"), ("own_cell", "called the artist imitated in 89 %")],
+)
+def test_without_other_artists_a_perfect_imitator_is_recognised_and_no_more(test: str, words: str) -> None:
+    said = argument.could_see({"answer": "yes", "number": 8 / 9}, {"test": test}, "Ana Lima", 0.05)
+    assert words in said
+    assert ("too few other artists have works" in said) == (test == "name_test")
+    of_many = argument.counted_answers(["seen"], ["yes"], by_names_alone=test == "name_test")
+    assert words.removesuffix(" in 89 %") in of_many[0][2]
+
+
 @pytest.mark.parametrize(("identified", "said"), [(0, False), (3, True)])
 def test_a_label_that_took_no_image_is_not_compared(identified: int, said: bool) -> None:
     row = {"names": 99, "names_reaching": 4.0, "label_reaching": 99.0, "identified": identified, "name_p": 1.0}

@@ -26,7 +26,13 @@ IMITATED, NOT_SHOWN, MUTE = "imitated", "not shown to be imitated", "not auditab
 
 
 def artists(**columns: list[Any]) -> pd.DataFrame:
-    same: dict[str, Any] = {"withheld": [False] * 3, "steers": [YES] * 3, "towards": [YES] * 3, "seen": [YES] * 3}
+    same: dict[str, Any] = {
+        "withheld": [False] * 3,
+        "steers": [YES] * 3,
+        "towards": [YES] * 3,
+        "seen": [YES] * 3,
+        "finds": [None] * 3,
+    }
     return pd.DataFrame({"subject": ["a", "b", "c"], "kind": "artist", **same, **columns})
 
 
@@ -39,6 +45,16 @@ def test_another_choice_changes_only_the_artists_whose_answer_it_changes() -> No
     assert same["verdict"].tolist() == [IMITATED] * 3
     labels = by_choice(own, Choice(JOINT, (every,), {"a": YES, "b": NO, "c": UNTESTED}), alpha=0.05)
     assert labels["verdict"].tolist() == [IMITATED, NOT_SHOWN, MUTE]
+
+
+def test_a_perfect_imitator_that_was_identified_and_not_matched_explains_no_choice_in_which_the_name_steers() -> None:
+    """Too few other artists have works. Only the first artist's name steers the model in the audit, and no artist's does with other labels."""
+    own = artists(steers=[YES, NO, NO], seen=[UNTESTED, YES, NO], finds=[True, True, False])
+    p = dict.fromkeys("abc", 0.9)
+    assert by_choice(own, Choice(WORKS, (p,)), alpha=0.05)["verdict"].tolist() == [MUTE, NOT_SHOWN, MUTE]
+    for answer, verdicts in ((NO, [NOT_SHOWN, NOT_SHOWN, MUTE]), (YES, [MUTE] * 3)):
+        found = by_choice(own, Choice(JOINT, (p,), dict.fromkeys("abc", answer)), alpha=0.05)
+        assert found["verdict"].tolist() == verdicts
 
 
 def test_each_half_of_the_roster_is_adjusted_by_itself() -> None:

@@ -48,10 +48,11 @@ def counted_answers(
     ``by_names_alone``: every artist is compared with control names alone.
     """
     others = _OTHERS_ALONE if by_names_alone else _OTHERS
+    called = "recognised the artist" if by_names_alone else "called the artist imitated"
     meaning = {
         "steers": "The encoder recognised the name more often in its images than invented names of the same origin in theirs",
         "towards": f"The images lie nearer to the artist's works than {others}",
-        "seen": "With half of the artist's real works in place of the images, the audit called the artist imitated in more than half of the trials",
+        "seen": f"With half of the artist's real works in place of the images, the audit {called} in more than half of the trials",
     }
     told = []
     for key, question in QUESTIONS.items():
@@ -139,16 +140,19 @@ def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
 
 
 def could_see(answer: Row, row: Row, name: str, alpha: float) -> str:
-    """The third answer: how often real works in place of images would have been called imitated."""
-    del row, alpha
+    """The third answer: how often real works in place of images would have been called imitated, or recognised if nothing more can be tried."""
+    del alpha
     share = known(answer["number"])
     if share is None:
         return str(answer["reason"])
     often = "more than" if answer["answer"] == YES else "no more than"
-    return (
-        f"The audit was repeated with half of the real works of {name} in place of the images, as if the model were a perfect imitator. It called the artist "
-        f"imitated in {percent(share, 0)} of these trials, {often} half of them."
-    )
+    again = f"The audit was repeated with half of the real works of {name} in place of the images, as if the model were a perfect imitator."
+    if row["test"] == "name_test":
+        return (
+            f"{again} The encoder recognised the artist in {percent(share, 0)} of these trials, {often} half of them. Whether the audit would have "
+            "found a perfect imitator near to the works is not known, because too few other artists have works."
+        )
+    return f"{again} It called the artist imitated in {percent(share, 0)} of these trials, {often} half of them."
 
 
 def asked(images: pd.DataFrame, name: str, model: str, *, supplied: bool = False) -> list[str]:

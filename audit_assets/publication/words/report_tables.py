@@ -240,7 +240,7 @@ def _share_or_dash(share: Any) -> str:
 def positive_control(results: ModelResults) -> Table:
     return Table(
         "The audit of a perfect imitator: half of an artist's real works stand in for the model's images, and the audit asks whether it would call the artist "
-        "imitated. Found: artists for whom it does. Not tested: artists with too few works or too few names beside them.",
+        "imitated. Found: artists for whom it does. Not tested: artists with too few works, or with too few names or artists beside them.",
         columns("Encoder", "Of", "Found", "Not tested", number=("Not tested",)),
         [
             (
