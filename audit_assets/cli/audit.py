@@ -89,6 +89,7 @@ def plan(config: Config = DEFAULT) -> None:
         of_labels, not_read = remarks.label_words(ws)
         notes = [
             f"the roster is the one that was made before, because nothing can be written here: {error}",
+            *remarks.shortages(ws),
             *of_labels,
         ]
         unread = []

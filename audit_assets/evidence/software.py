@@ -14,7 +14,7 @@ FILES, PROTOCOL = "hashed files", "protocols"
 RESTS_ON: Mapping[str, Collection[str]] = {
     "tables that the manifest must name": ("database", "results", "references", "roster", "report", "layout"),
     "rows of the database beside the warehouse's tables": ("database", "layout"),
-    "roster, controls and subjects chosen again": ("roster", "layout"),
+    "roster, controls and subjects chosen again": ("roster", "controls", "layout"),
     "results computed again from the image-level rows and embeddings": ("results", "labels", "references", "roster"),
     "report made again": ("report", "database"),
     "cover blocks": ("report",),
@@ -28,6 +28,7 @@ def this_version() -> dict[str, str]:
     """Return the version of this package, and of each of its parts on which tables depend."""
     parts = {
         "roster": roster.VERSION,
+        "controls": roster.CONTROLS_VERSION,
         "references": references.VERSION,
         "images": generation.VERSION,
         "supplied images": generation.SUPPLIED_VERSION,

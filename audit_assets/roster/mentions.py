@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
-from audit_assets.roster import VERSION
+from audit_assets.roster import CONTROLS_VERSION, VERSION
 from audit_assets.roster.artists import artists_of
 from audit_assets.roster.caption_columns import SCORES, holds_addresses
 from audit_assets.roster.captions import (
@@ -32,7 +32,7 @@ from audit_assets.roster.captions import (
     sample_batches,
     score_version,
 )
-from audit_assets.roster.controls import draw_controls
+from audit_assets.roster.controls import draw_controls, locales_of
 from audit_assets.roster.examples import Examples
 from audit_assets.roster.normalise import names_in, tokens
 from audit_assets.roster.parts import countable
@@ -82,11 +82,15 @@ class MentionScan:
     # ---- names
     @cached_property
     def candidates(self) -> pd.DataFrame:
-        """The control names drawn. They are stored at the first draw, because another version of Faker would draw others."""
+        """The control names drawn. They are stored at the first draw, because another version of Faker would draw others.
+
+        An edit of a `locale` draws again. Names that all come from the audit's own locale keep the draw of an earlier version.
+        """
         a = self.audit
-        own = self.artists[["name", "kind", "aliases"]].to_json()
+        own, origins = self.artists[["name", "kind", "aliases"]].to_json(), locales_of(self.artists, a.controls.locale)
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
-        inputs = digest([own, a.controls.model_dump(), encoder, VERSION])
+        elsewhere = [] if set(origins) == {a.controls.locale} else [origins, CONTROLS_VERSION]
+        inputs = digest([own, a.controls.model_dump(), encoder, VERSION, *elsewhere])
         if self.warehouse.inputs("control_candidates") != inputs:
             pieces = token_counter(a) if a.controls.nonsense else None
             self.warehouse.write("control_candidates", draw_controls(self.artists, a.controls, pieces), inputs)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
-from audit_assets.roster import VERSION
+from audit_assets.roster import CONTROLS_VERSION, VERSION
 from audit_assets.roster.artists import artists_of, notes_of
 from audit_assets.roster.captions import caption_batches
 from audit_assets.roster.controls import (
@@ -143,7 +143,8 @@ class RosterStage:
 
     def _control_inputs(self, roster: list[str]) -> str:
         counted = self.warehouse.all_inputs(["control_candidates", "artist_mentions", "caption_shards"])
-        return digest([self.scan.artists.to_json(), roster, counted, self.audit.controls.model_dump(), VERSION])
+        versions = [VERSION, CONTROLS_VERSION]
+        return digest([self.scan.artists.to_json(), roster, counted, self.audit.controls.model_dump(), *versions])
 
     def _recombined(self) -> list[str]:
         table = self.warehouse.read("controls")

@@ -21,8 +21,13 @@ MOST_LINES = 40
 
 
 def roster_notes(ws: Workspace) -> list[str]:
-    """What a reader must know of the table of artists and the captions: parts that are not read or not counted."""
-    return RosterStage(ws.audit, ws.warehouse).notes()
+    """What a reader must know of the table of artists and the captions: parts that are not read or not counted, and `shortages`."""
+    return [*RosterStage(ws.audit, ws.warehouse).notes(), *shortages(ws)]
+
+
+def shortages(ws: Workspace) -> list[str]:
+    """One sentence per pool of control names, and per locale, that is smaller than audit.yaml asks for."""
+    return RosterStage(ws.audit, ws.warehouse).shortages()
 
 
 def unread(ws: Workspace, models: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Controls and the reasons why they are clean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,6 +19,9 @@ from audit_assets.roster.controls import (
     untrained_controls,
 )
 from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, word_count
+from audit_assets.roster.stage import RosterStage
+from audit_assets.runs.remarks import roster_notes
+from audit_assets.workspace import Workspace
 from audit_assets_tests.roster.real_data import real_names
 
 NOBODY = pd.DataFrame({"name": [], "pool": []})
@@ -219,6 +223,48 @@ def test_control_names_come_from_where_the_artists_names_come_from() -> None:
     assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"ja_JP": 3, "no_NO": 3, "ru_RU": 3}
     assert set(chosen.loc[chosen["locale"] == "ru_RU", "script"]) == {"CYRILLIC"}
     assert set(chosen.loc[chosen["locale"] == "ja_JP", "script"]) == {"LATIN"}
+
+
+@pytest.fixture
+def staged(small_audit: Callable[..., Path], tmp_path: Path) -> Callable[..., RosterStage]:
+    """Roster, controls and subjects of an audit without captions, whose artists are lines `name,kind,locale`."""
+
+    def make(*rows: str, **controls: object) -> RosterStage:
+        asked = {"random_names": 4, "recombined_names": 0, **controls}
+        config = small_audit(tmp_path, captions=None, roster={"artists": "artists.csv", "criteria": 9}, controls=asked)
+        (tmp_path / "artists.csv").write_text("\n".join(["name,kind,locale", *rows]), encoding="utf-8")
+        ws = Workspace.open(config, new=True)
+        stage = RosterStage(ws.audit, ws.warehouse)
+        stage.make_roster()
+        stage.make_controls()
+        stage.make_subjects()
+        return stage
+
+    return make
+
+
+def test_an_edit_of_a_locale_draws_its_names_and_drops_those_of_the_former_one(
+    staged: Callable[..., RosterStage],
+) -> None:
+    def locales(cell: str) -> set[str]:
+        return set(staged(f"Ada Brandvold,artist,{cell}").used_controls()["locale"])
+
+    assert locales("") == {"en_US"}
+    assert locales("cs_CZ") == {"cs_CZ"}  # added
+    assert locales("no_NO") == {"no_NO"}  # corrected
+    assert locales("") == {"en_US"}  # deleted
+
+
+def test_names_of_the_audits_own_locale_are_drawn_once(staged: Callable[..., RosterStage]) -> None:
+    """A warehouse keeps them although a later version of Faker would draw others."""
+    first = staged("Ada Brandvold,artist,").warehouse.inputs("control_candidates")
+    assert staged("Ada Brandvold,artist,en_US").warehouse.inputs("control_candidates") == first
+
+
+def test_plan_and_run_print_every_shortage(staged: Callable[..., RosterStage]) -> None:
+    stage = staged("Mononym,artist,", recombined_names=1)
+    (short,) = stage.shortages()
+    assert short in roster_notes(Workspace.of(stage.audit))
 
 
 def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
