@@ -1,11 +1,12 @@
 """Images that are near copies of a real work, kept apart from images in the style of its artist.
 
 An image is compared with every work of every artist. A copy is much nearer to one work than to all others; an image in the style
-of an artist is about as near to several. The score of an image is therefore
+of an artist is about as near to several. Works that are one picture (``near_copies.same_pictures``) count as one work. The score of
+an image is therefore
 
     log((1 - similarity to the fourth nearest work) / (1 - similarity to the nearest work))
 
-The fourth, because a painting may be among the works three times, in two photographs and a detail. The score of images that cannot be copies
+The fourth, because a painting may be among the works in pictures that differ, as two photographs and a detail. The score of images that cannot be copies
 says which scores mean nothing: images of control names, or else works among the works of *other* artists.
 
 Similarities come from small grey pictures (``registration``), which survive crops, mirrors, frames, turns, JPEG and colour shifts, or from the
@@ -34,7 +35,7 @@ LEAST_SIMILARITY = 0.75
 """Correlation below which two pictures are no copies of each other. A work under a wide border has more than 0.8 in the miniature."""
 FOURTH = 4
 CANDIDATES = 8
-"""Works per image that are compared in detail."""
+"""Works per image that are compared in detail, one of each group."""
 IMAGES, WORKS, PAIRS = 256, 128, 512
 """Images, works and pairs that are compared at a time: about 150 MB, however many exist."""
 AT_ONCE = 16 * IMAGES
@@ -76,27 +77,36 @@ class Threshold:
     reason: str = ""
 
 
-def nearest_pictures(images: Grey, works: Grey, *, apart: tuple[npt.ArrayLike, npt.ArrayLike] | None = None) -> Nearest:
+def nearest_pictures(
+    images: Grey,
+    works: Grey,
+    *,
+    groups: npt.ArrayLike | None = None,
+    apart: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> Nearest:
     """The nearest work of each image by small grey pictures: ``images`` (n, SIDE, SIDE), ``works`` (m, SIDE, SIDE).
 
+    ``groups`` (m,): numbers from 0; works of one number are one work, whose nearest picture counts. By default each is its own.
     ``apart``: labels of images (n,) and works (m,); an image is not compared with works of its own label. Candidates are found
     by windows in blocks, and then laid over the image in detail. Memory does not grow with images times works.
     """
     own, theirs = _labels(apart, len(images), len(works))
+    group = _groups(groups, len(works))
     textured, real = (np.flatnonzero(side.std(axis=(1, 2)) > FLAT) for side in (images, works))
     if len(textured) < len(images) or len(real) < len(works):
         some = None if own is None or theirs is None else (own[textured], theirs[real])
-        return _filled(nearest_pictures(images[textured], works[real], apart=some), textured, real, len(images))
+        nearest = nearest_pictures(images[textured], works[real], groups=group[real], apart=some)
+        return _filled(nearest, textured, real, len(images))
     if len(images) > AT_ONCE:
         some_at_once = (slice(start, start + AT_ONCE) for start in range(0, len(images), AT_ONCE))
         of_labels = None if own is None or theirs is None else (own, theirs)
         return _joined(
             [
-                nearest_pictures(images[at], works, apart=of_labels and (of_labels[0][at], of_labels[1]))
+                nearest_pictures(images[at], works, groups=group, apart=of_labels and (of_labels[0][at], of_labels[1]))
                 for at in some_at_once
             ]
         )
-    kept = min(CANDIDATES, len(works))
+    kept = min(CANDIDATES, len(np.unique(group)))
     found = np.full((len(images), kept), -2.0, dtype=np.float32)
     work = np.full((len(images), kept), -1, dtype=np.int64)
     place = np.zeros((len(images), kept), dtype=np.int64)
@@ -111,9 +121,10 @@ def nearest_pictures(images: Grey, works: Grey, *, apart: tuple[npt.ArrayLike, n
                 best[own[at, None] == theirs[None, first : first + WORKS]] = -2.0
             these = np.broadcast_to(np.arange(first, first + len(parts)), best.shape)
             all_found = np.concatenate([found[at], best], axis=1)
-            top = np.argsort(-all_found, axis=1, kind="stable")[:, :kept]
+            all_work = np.concatenate([work[at], these], axis=1)
+            top = _best_of_groups(all_found, np.append(group, -1)[all_work], kept)
             found[at] = np.take_along_axis(all_found, top, axis=1)
-            work[at] = np.take_along_axis(np.concatenate([work[at], these], axis=1), top, axis=1)
+            work[at] = np.take_along_axis(all_work, top, axis=1)
             place[at] = np.take_along_axis(np.concatenate([place[at], where], axis=1), top, axis=1)
     similarity = np.where(found > -2.0, found, -1.0).astype(np.float64)
     of_image, column = np.nonzero(found >= LEAST_WINDOW)
@@ -126,7 +137,11 @@ def nearest_pictures(images: Grey, works: Grey, *, apart: tuple[npt.ArrayLike, n
 
 
 def nearest_embeddings(
-    images: npt.ArrayLike, works: npt.ArrayLike, *, apart: tuple[npt.ArrayLike, npt.ArrayLike] | None = None
+    images: npt.ArrayLike,
+    works: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    apart: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
 ) -> Nearest:
     """The nearest work of each image by unit vectors (n, d) and (m, d) of a copy-detection encoder; else as ``nearest_pictures``.
 
@@ -134,13 +149,14 @@ def nearest_embeddings(
     """
     left, right = np.asarray(images, dtype=np.float32), np.asarray(works, dtype=np.float32)
     own, theirs = _labels(apart, len(left), len(right))
-    kept = min(CANDIDATES, len(right))
+    group = _groups(groups, len(right))
+    kept = min(CANDIDATES, len(np.unique(group)))
     work, similarity = np.full((len(left), kept), -1, dtype=np.int64), np.full((len(left), kept), -1.0)
     for start in range(0, len(left) if kept else 0, IMAGES):
         cosine = (left[start : start + IMAGES] @ right.T).astype(np.float64)
         if own is not None and theirs is not None:
             cosine[own[start : start + IMAGES, None] == theirs[None, :]] = -1.0
-        work[start : start + IMAGES] = np.argsort(-cosine, axis=1, kind="stable")[:, :kept]
+        work[start : start + IMAGES] = _best_of_groups(cosine, np.broadcast_to(group, cosine.shape), kept)
         similarity[start : start + IMAGES] = np.take_along_axis(cosine, work[start : start + IMAGES], axis=1)
     return _scored(work, similarity)
 
@@ -202,6 +218,28 @@ def _best_windows(look: Grey, windows: Grey, works: int) -> tuple[Grey, IntArray
     return best, where
 
 
+def _best_of_groups(found: npt.NDArray[np.floating], group: IntArray, kept: int) -> IntArray:
+    """Positions (n, kept) of the best of each group, the largest first: ``found`` and ``group`` (n, candidates).
+
+    If a row has fewer groups, further ones of the same groups follow.
+    """
+    order = np.argsort(-found, axis=1, kind="stable")
+    best = order[:, :kept]
+    of_best = np.sort(np.take_along_axis(group, best, axis=1), axis=1)
+    # Few images have two works of one group among their best, and only their candidates are sorted by group.
+    crowded = np.flatnonzero((of_best[:, 1:] == of_best[:, :-1]).any(axis=1))
+    if not len(crowded):
+        return best
+    best, order = best.copy(), order[crowded]
+    ranked = np.take_along_axis(group[crowded], order, axis=1)
+    by_group = np.argsort(ranked, axis=1, kind="stable")
+    ranked = np.take_along_axis(ranked, by_group, axis=1)
+    again = np.zeros(ranked.shape, dtype=bool)
+    np.put_along_axis(again, by_group[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+    best[crowded] = np.take_along_axis(order, np.argsort(again, axis=1, kind="stable")[:, :kept], axis=1)
+    return best
+
+
 def _joined(parts: list[Nearest]) -> Nearest:
     columns = [[getattr(part, name) for part in parts] for name in ("work", "similarity", "score", "same")]
     return Nearest(*(np.concatenate(column) for column in columns))
@@ -225,11 +263,18 @@ def _scored(work: IntArray, similarity: FloatArray) -> Nearest:
     order = np.argsort(-similarity, axis=1, kind="stable")
     ranked = np.take_along_axis(similarity, order, axis=1)
     nearest = np.take_along_axis(work, order[:, :1], axis=1)[:, 0]
-    # With fewer works the last one stands for the fourth; a single work stands alone, and its image is compared with nothing.
+    # With fewer candidates the last one stands for the fourth; a single one stands alone, and its image is compared with nothing.
     other = np.maximum(ranked[:, min(FOURTH, ranked.shape[1]) - 1], 0.0) if ranked.shape[1] > 1 else np.zeros(len(work))
     score = np.log((1 - np.minimum(other, 1.0) + _NOISE) / (1 - np.clip(ranked[:, 0], 0.0, 1.0) + _NOISE))
     compared = ranked[:, 0] > -1.0
     return Nearest(np.where(compared, nearest, -1), ranked[:, 0], np.where(compared, np.maximum(score, 0.0), 0.0), same)
+
+
+def _groups(groups: npt.ArrayLike | None, works: int) -> IntArray:
+    group = np.arange(works) if groups is None else np.asarray(groups, dtype=np.int64)
+    if group.shape != (works,):
+        raise ValueError(f"Groups of shape {group.shape} for {works} works; pass one per work.")
+    return group
 
 
 def _labels(

@@ -68,17 +68,13 @@ def near_copies(
         raise ValueError(f"{len(keys)} keys for {len(rows)} works; pass one per work.")
     left, right, cosine = _at_or_above(rows, threshold)
     if keys is not None:
-        first: dict[str, int] = {}
-        same = [(first.setdefault(key, i), i) for i, key in enumerate(keys)]
-        equal = np.array([pair for pair in same if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
+        equal = _equal(keys)
         known = np.isin(left * len(rows) + right, equal[:, 0] * len(rows) + equal[:, 1])
         left, right = np.append(left[~known], equal[:, 0]), np.append(right[~known], equal[:, 1])
         cosine = np.append(cosine[~known], np.ones(len(equal)))
-    graph = scipy.sparse.coo_array((np.ones(len(left)), (left, right)), shape=(len(rows), len(rows)))
-    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] if len(rows) else np.zeros(0)
     order = np.lexsort((right, left))
     pairs = np.stack([left, right], axis=1)[order]
-    return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), pairs, cosine[order])
+    return Copies(_connected(pairs, len(rows)), pairs, cosine[order])
 
 
 def confirmed(copies: Copies, pixels_alike: npt.ArrayLike) -> Copies:
@@ -92,11 +88,22 @@ def confirmed(copies: Copies, pixels_alike: npt.ArrayLike) -> Copies:
     if alike.shape != (len(copies.pairs),):
         raise ValueError(f"{len(copies.pairs)} pairs with {alike.size} correlations; pass one per pair.")
     kept = alike >= PIXELS
-    left, right = copies.pairs[kept].T
-    n = len(copies.group)
-    graph = scipy.sparse.coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
-    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] if n else np.zeros(0)
-    return Copies(_by_first_appearance(np.asarray(group, dtype=np.int64)), copies.pairs[kept], copies.cosine[kept])
+    return Copies(_connected(copies.pairs[kept], len(copies.group)), copies.pairs[kept], copies.cosine[kept])
+
+
+def same_pictures(pictures: Sequence[bytes], keys: Sequence[str]) -> IntArray:
+    """The pictures that are one have one number: (n,), by first appearance.
+
+    Two pictures are one if their ``keys`` (n,), the SHA-256 of the files, are equal, or if the correlation of their small pictures (``pixels_alike``)
+    is ``PIXELS`` or more. A chain of pairs is one group. Unlike ``near_copies``, no encoder is asked. Raises ValueError unless there is one key per picture.
+    """
+    if len(keys) != len(pictures):
+        raise ValueError(f"{len(keys)} keys for {len(pictures)} pictures; pass one per picture.")
+    if not len(pictures):
+        return np.zeros(0, dtype=np.int64)
+    parts = [_standardized(pictures[i : i + BLOCK]).astype(np.float32) for i in range(0, len(pictures), BLOCK)]
+    left, right, _ = _at_or_above(np.concatenate(parts), PIXELS)
+    return _connected(np.concatenate([np.stack([left, right], axis=1), _equal(keys)]), len(pictures))
 
 
 def pixels_alike(one: Sequence[bytes], other: Sequence[bytes]) -> FloatArray:
@@ -237,6 +244,20 @@ def _at_or_above(rows: npt.NDArray[np.float32], threshold: float) -> tuple[IntAr
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     left, right, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return left.astype(np.int64), right.astype(np.int64), np.minimum(cosines, 1.0)
+
+
+def _equal(keys: Sequence[str]) -> IntArray:
+    """Pairs (k, 2) of the first row with a key and each further row with it."""
+    first: dict[str, int] = {}
+    same = [(first.setdefault(key, i), i) for i, key in enumerate(keys)]
+    return np.array([pair for pair in same if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
+
+
+def _connected(pairs: IntArray, n: int) -> IntArray:
+    """The connected component (n,) of each of ``n`` rows by pairs (k, 2), numbered by first appearance."""
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] if n else np.zeros(0)
+    return _by_first_appearance(np.asarray(group, dtype=np.int64))
 
 
 def _by_first_appearance(group: IntArray) -> IntArray:

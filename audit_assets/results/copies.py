@@ -6,6 +6,7 @@ listed apart and counts in neither experiment. Images of control names are treat
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,9 @@ from audit_assets.measurement.copy_detection import (
     nearest_pictures,
     threshold,
 )
-from audit_assets.measurement.near_copies import PIXELS, pixels_alike
+from audit_assets.measurement.near_copies import PIXELS, pixels_alike, same_pictures
 from audit_assets.measurement.registration import SIDE
+from audit_assets.measurement.vectors import IntArray
 from audit_assets.results.recipe import Recipe, images_of, works_of
 from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.warehouse.database import columns
@@ -45,14 +47,21 @@ class Sides:
     method: str
     encoder: EncoderEntry | None
 
+    @cached_property
+    def groups(self) -> IntArray:
+        """Number the works; those that are one picture have one number (works,)."""
+        return same_pictures(self.works["picture"].tolist(), self.works["image_sha256"].astype(str).tolist())
+
     def nearest(self, rows: pd.DataFrame, apart: tuple[np.ndarray, np.ndarray] | None = None) -> Nearest:
         """Find the nearest work of each of ``rows``. Equal files are the same picture by any method."""
         if self.encoder is not None:
-            found = nearest_embeddings(vectors(rows["embedding"]), vectors(self.works["embedding"]), apart=apart)
+            made, real = vectors(rows["embedding"]), vectors(self.works["embedding"])
+            found = nearest_embeddings(made, real, groups=self.groups, apart=apart)
             nearest = self.works["picture"].iloc[found.work].tolist()
             alike = pixels_alike(rows["picture"].tolist(), nearest) >= PIXELS
         else:
-            found = nearest_pictures(_pictures(rows["grey"]), _pictures(self.works["grey"]), apart=apart)
+            pictures, works = _pictures(rows["grey"]), _pictures(self.works["grey"])
+            found = nearest_pictures(pictures, works, groups=self.groups, apart=apart)
             alike = found.same
         equal = rows["image_sha256"].to_numpy() == self.works["image_sha256"].to_numpy()[found.work]
         return replace(found, same=(found.work >= 0) & (alike | equal))

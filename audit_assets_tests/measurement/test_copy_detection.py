@@ -57,6 +57,46 @@ def test_a_work_that_is_there_three_times_is_still_found(artists: list[list[Imag
     assert is_copy(found, FLOOR).all()
 
 
+@pytest.mark.parametrize("times", [4, 12])
+def test_a_work_that_is_there_more_often_is_found_if_its_pictures_are_grouped(
+    artists: list[list[Image.Image]], times: int
+) -> None:
+    works, draw = [work for own in artists[:4] for work in own], np.random.default_rng(0)
+    again = [works[3].resize((64 + n, 64 + n), Image.Resampling.BICUBIC) for n in range(times - 1)]
+    group = np.append(np.arange(len(works)), np.full(times - 1, 3))
+    copy, among = grey([PLANTED["crop"](works[3], draw)]), grey([*works, *again])
+    order = draw.permutation(len(among))  # the pictures of a work do not lie side by side
+    found = nearest_pictures(copy, among[order], groups=group[order])
+    assert is_copy(found, FLOOR).all()
+    assert group[order][found.work] == 3
+    once = nearest_pictures(copy, grey(works))
+    np.testing.assert_allclose(found.score, once.score, atol=0.5)
+    assert (nearest_pictures(copy, among).score < LEAST_SCORE).all()
+
+
+def test_with_groups_the_nearest_picture_of_each_counts_in_any_block(
+    artists: list[list[Image.Image]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = grey([work for own in artists[:4] for work in own])
+    group, label = np.arange(len(works)) % 11, np.arange(len(works)) // 10
+    whole = nearest_pictures(works[::3], works, groups=group, apart=(label[::3], label))
+    monkeypatch.setattr("audit_assets.measurement.copy_detection.WORKS", 7)
+    blocks = nearest_pictures(works[::3], works, groups=group, apart=(label[::3], label))
+    assert (blocks.work == whole.work).all()
+    np.testing.assert_allclose(blocks.score, whole.score, atol=1e-5)
+    draw = np.random.default_rng(0)
+    images, real = draw.normal(size=(2, 60, 16))
+    cosine = np.where(label[:, None] == label[None, :], -1.0, images[:40] @ real[:40].T)
+    scale = np.abs(cosine).max() * 2
+    found = nearest_embeddings(images[:40] / scale, real[:40], groups=group, apart=(label, label))
+    best = np.stack([np.max(cosine[:, group == g], axis=1) for g in range(11)], axis=1)
+    best = np.where(best == -1.0, -1.0, best / scale)
+    ranked = -np.sort(-best, axis=1)
+    np.testing.assert_allclose(found.similarity, ranked[:, 0], rtol=1e-5)
+    score = np.log((1.003 - np.maximum(ranked[:, 3], 0)) / (1.003 - ranked[:, 0]))
+    np.testing.assert_allclose(found.score, np.maximum(score, 0), atol=1e-5)
+
+
 def test_an_image_is_not_compared_with_works_of_its_own_label(artists: list[list[Image.Image]]) -> None:
     works = [work for own in artists for work in own[:3]]
     label = np.repeat(np.arange(len(artists)), 3)
@@ -135,5 +175,7 @@ def test_scores_without_works_and_bad_labels() -> None:
     assert not is_copy(none, FLOOR).any()
     with pytest.raises(ValueError, match="one per image and per work"):
         nearest_pictures(pictures, pictures, apart=([0], [0, 1]))
+    with pytest.raises(ValueError, match="one per work"):
+        nearest_pictures(pictures, pictures, groups=[0])
     with pytest.raises(ValueError, match="NaN"):
         threshold([np.nan])

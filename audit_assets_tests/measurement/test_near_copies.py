@@ -11,6 +11,7 @@ from audit_assets.measurement.near_copies import (
     independent_groups,
     near_copies,
     order_of,
+    same_pictures,
     shared_between,
     shared_share,
     weights_of,
@@ -42,6 +43,22 @@ def test_copies_form_groups_and_works_of_one_artist_do_not(monkeypatch: pytest.M
     monkeypatch.setattr(module, "BLOCK", 7)
     again = near_copies(works, centre=works.mean(axis=0))
     assert again.pairs.tolist() == found.pairs.tolist()
+
+
+def test_equal_files_and_pictures_of_almost_equal_colours_are_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (12, 768), dtype=np.uint8)
+    pictures[5] = pictures[0] // 2  # darker
+    pictures[9] = np.clip(pictures[5] + draw.integers(-2, 3, 768), 0, 255)
+    pictures[[3, 4]] = 77  # of one colour
+    keys = [key(str(i)) for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 11)]
+    of = same_pictures([p.tobytes() for p in pictures], keys)
+    assert of.tolist() == [0, 1, 2, 3, 4, 0, 5, 6, 7, 0, 2, 8]
+    monkeypatch.setattr(module, "BLOCK", 5)
+    assert (same_pictures([p.tobytes() for p in pictures], keys) == of).all()
+    assert same_pictures([], []).tolist() == []
+    with pytest.raises(ValueError, match="one per picture"):
+        same_pictures([b"1"], [])
 
 
 def test_a_chain_of_copies_is_one_group_though_its_ends_differ() -> None:

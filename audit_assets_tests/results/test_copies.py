@@ -80,6 +80,24 @@ def test_without_a_background_only_the_same_picture_is_a_copy() -> None:
     assert not table["is_copy"].iloc[2:].any()
 
 
+@pytest.mark.parametrize("by_encoder", [False, True])
+def test_a_painting_that_lies_ten_times_among_the_works_is_still_found(by_encoder: bool) -> None:
+    draw = np.random.default_rng(3)
+    again = [painting(0).resize((100 + 9 * n, 100 + 9 * n)) for n in range(9)]
+    found = sides([jpeg(crop(painting(0), draw), draw)], [*(painting(i) for i in range(20)), *again], controls=300)
+    if by_encoder:
+        images, works = draw.normal(size=(len(found.images), 64)), draw.normal(size=(len(found.works), 64))
+        works[20:] = works[0] + 0.01 * draw.normal(size=(9, 64))
+        images[0] = works[0] + 0.1 * draw.normal(size=64)
+        unit = [list(v / np.linalg.norm(v, axis=1, keepdims=True)) for v in (images, works)]
+        entry = EncoderEntry(name="detector", kind="image", path="detector")
+        found = Sides(found.images.assign(embedding=unit[0]), found.works.assign(embedding=unit[1]), "detector", entry)
+    table, at, background = detected(found, subjects())
+    assert background == NAMES
+    assert at.bound <= 0.01
+    assert table["is_copy"].tolist() == [True] + [False] * (len(table) - 1)
+
+
 def test_an_encoder_to_which_all_pictures_are_alike_calls_none_of_them_the_same() -> None:
     """The cosines of its embeddings share a large common part: any two pictures have 0.999. Equal pictures are copies without a threshold."""
     found = sides([painting(0).resize((192, 192))], [painting(i) for i in range(300)], controls=20, artists=10)
