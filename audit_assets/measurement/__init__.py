@@ -20,7 +20,8 @@ and no model. Read the modules in this order:
 * ``discoveries`` and ``multiplicity`` judge many artists in one list, and bound from below how many are imitated.
 * ``intervals``, ``artist_intervals`` and ``effect_sizes`` measure how strong an effect is, and how far a share can be
   off.
-* ``comparison`` and ``versions`` report what moved between two versions of a model, and what can be its cause.
+* ``comparison`` and ``versions`` report what moved between two versions of a model, and what can be its cause; ``version_power``
+  says how often they would find it.
 * ``matching`` and ``exact_rank_sum`` run experiment 2 as in the paper (section 2.2), beside the test that decides.
 * ``sensitivity`` and ``dose_response`` report what the result depends on.
 * ``design`` and ``power`` compute what an audit of a given size can find, by the rules of the run.

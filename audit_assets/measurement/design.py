@@ -20,6 +20,7 @@ from audit_assets.measurement import (
     perfect_imitator,
     remedies,
     similarities,
+    version_power,
     versions,
 )
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Answer
@@ -443,7 +444,7 @@ def _versions(design: Design) -> Statement:
     if reason:
         return Statement(asked, UNTESTED, reason, settle)
     shares = [
-        versions.power_of_difference_in_differences(
+        version_power.power_of_difference_in_differences(
             effect, group=group, others=others, images=design.images, share=ACCURACY, movement=0.1, alpha=design.alpha
         )
         for effect in (0.2, 0.4)

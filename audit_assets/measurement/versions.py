@@ -285,18 +285,25 @@ def _permuted(d: FloatArray, chosen: BoolArray, *, exact: bool, permutations: in
 
 
 def _statistic(d: FloatArray, masks: BoolArray) -> FloatArray:
-    """Welch's t of every assignment (B, n), or the difference of means if a group is small."""
+    """The statistic of every assignment (B, n)."""
     n, k = len(d), int(masks[0].sum())
     d = d - d.mean()
-    sums = masks @ d
+    return studentized(masks @ d, masks @ d**2, (d**2).sum(), k, n)
+
+
+def studentized(sums: FloatArray, squares: FloatArray, all_squares: FloatArray, k: int, n: int) -> FloatArray:
+    """Welch's t of k of n artists, or the difference of means if a group is small.
+
+    ``sums`` and ``squares`` of the k differences, whose mean over all n is 0, and ``all_squares`` of all n: any shapes that
+    go together.
+    """
     means, rest = sums / k, -sums / (n - k)
     if min(k, n - k) < FEWEST_FOR_WELCH:
         return np.asarray(means - rest)
-    squares = masks @ d**2
     v1 = np.maximum(squares - k * means**2, 0.0) / (k - 1) / k
-    v2 = np.maximum((d**2).sum() - squares - (n - k) * rest**2, 0.0) / (n - k - 1) / (n - k)
+    v2 = np.maximum(all_squares - squares - (n - k) * rest**2, 0.0) / (n - k - 1) / (n - k)
     # If neither group varies, what is left of the variance is rounding, and another order of the sums would give another t.
-    variance = np.where(v1 + v2 > 1e-12 * (d**2).sum(), v1 + v2, 0.0)
+    variance = np.where(v1 + v2 > 1e-12 * all_squares, v1 + v2, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = (means - rest) / np.sqrt(variance)
     return np.where(np.abs(means - rest) < 1e-12, 0.0, t)
@@ -368,43 +375,3 @@ def trend(scores: npt.ArrayLike) -> Trend:
     drawn = np.abs(signs @ steps)
     p = float(np.mean(drawn >= abs(float(steps.sum())) * (1 - 1e-9) - 1e-15))
     return Trend(slope, p, 2.0 ** (1 - len(steps)), versions, values.shape[1])
-
-
-def power_of_difference_in_differences(
-    effect: float, *, group: int, others: int, images: int, share: float, movement: float = 0.0, alpha: float = 0.05
-) -> float:
-    """Chance of p <= ``alpha`` if the declared group's share falls by ``effect`` more than that of the others.
-
-    ``share``: of identified images before, 0 to 1; ``images`` of each artist and version; ``movement``: standard
-    deviation over artists of what retraining alone does to a share (a share; measure it with a retrained pair). Two
-    independent samples with the variances
-
-        share (1 - share) / images + later (1 - later) / images + movement^2,    later = share - effect in the group,
-        share elsewhere,
-
-    and the noncentral t distribution (Cohen 1988, *Statistical power analysis*, chapter 2). 0 if the permutation test
-    cannot reach ``alpha``.
-
-    Raises ValueError on impossible arguments.
-    """
-    later = share - effect
-    if min(group, others, images) < 1 or not (0 <= share <= 1 and 0 <= later <= 1) or movement < 0:
-        raise ValueError(
-            "Pass at least one artist in each group, one image, and shares between 0 and 1 after the effect too."
-        )
-    if group + others < 3 or smallest_p(group, others) > alpha:
-        return 0.0
-    before, after = share * (1 - share) / images, later * (1 - later) / images
-    one, two = (before + after + movement**2) / group, (2 * before + movement**2) / others
-    if one + two == 0:
-        return float(effect != 0)
-    noncentrality = abs(effect) / np.sqrt(one + two)
-    if min(group, others) >= FEWEST_FOR_WELCH:
-        freedom = (one + two) ** 2 / (one**2 / (group - 1) + two**2 / (others - 1))
-    else:
-        freedom = group + others - 2
-    # These functions are those of scipy.stats.t and nct, which take half a second to load.
-    critical = scipy.special.stdtrit(freedom, 1 - alpha / 2)
-    above = 1 - scipy.special.nctdtr(freedom, noncentrality, critical)
-    below = scipy.special.nctdtr(freedom, noncentrality, -critical)
-    return float(above + np.nan_to_num(below))

@@ -9,11 +9,9 @@ from scipy import stats
 
 from audit_assets.measurement.vectors import BoolArray, FloatArray
 from audit_assets.measurement.versions import (
-    FEWEST_FOR_WELCH,
     beyond_retraining,
     difference_in_differences,
     log_odds_differences,
-    power_of_difference_in_differences,
     smallest_p,
     too_few,
     trend,
@@ -162,8 +160,6 @@ def test_three_of_six_cannot_be_tested_at_five_per_cent_and_one_of_twenty_can() 
         np.append(-0.9, 0.001 * np.arange(19)), np.arange(20) < 1, rng=np.random.default_rng(0)
     )
     assert (one.p_value, one.reason) == (0.05, "")
-    assert power_of_difference_in_differences(0.5, group=3, others=3, images=10, share=0.6) == 0.0
-    assert power_of_difference_in_differences(0.5, group=1, others=19, images=10, share=0.6) > 0.0
 
 
 def test_a_level_below_every_permutation_is_named() -> None:
@@ -227,38 +223,3 @@ def test_a_steady_drift_over_eight_versions_is_a_trend_and_six_cannot_tell() -> 
     assert (few.slope, few.settle) == (pytest.approx(0.1), "1 more versions.")
     with pytest.raises(ValueError, match="two versions"):
         trend(scores[:1])
-
-
-@pytest.mark.parametrize(("group", "others"), [(2, 18), (10, 60), (400, 600)])
-@pytest.mark.parametrize("effect", [0.0, 0.01, 0.3, 0.8])
-def test_the_power_is_that_of_scipys_noncentral_t(group: int, others: int, effect: float) -> None:
-    share, images, movement = 0.8, 10, 0.1
-    before, after = share * (1 - share) / images, (share - effect) * (1 - share + effect) / images
-    one, two = (before + after + movement**2) / group, (2 * before + movement**2) / others
-    welch = (one + two) ** 2 / (one**2 / (group - 1) + two**2 / (others - 1))
-    freedom = welch if group >= FEWEST_FOR_WELCH else group + others - 2
-    t, central = stats.t.ppf(0.975, freedom), effect / np.sqrt(one + two)
-    said = power_of_difference_in_differences(
-        effect, group=group, others=others, images=images, share=share, movement=movement
-    )
-    expected = stats.nct.sf(t, freedom, central) + np.nan_to_num(stats.nct.cdf(-t, freedom, central))
-    assert said == pytest.approx(expected, abs=1e-12)
-    assert said <= 1
-
-
-def test_power_of_difference_in_differences_is_that_of_simulated_audits() -> None:
-    rng = np.random.default_rng(6)
-    group = np.arange(40) < 8
-    reached = []
-    for _ in range(400):
-        later = np.clip(0.6 - 0.2 * group + 0.1 * rng.normal(size=40), 0, 1)
-        d = rng.binomial(10, later) / 10 - rng.binomial(10, 0.6, size=40) / 10
-        reached.append(difference_in_differences(d, group, permutations=199, rng=rng).p_value <= 0.05)
-    said = power_of_difference_in_differences(0.2, group=8, others=32, images=10, share=0.6, movement=0.1)
-    assert abs(np.mean(reached) - said) < 0.08
-    assert power_of_difference_in_differences(0.5, group=1, others=5, images=10, share=0.6) == 0.0
-    assert power_of_difference_in_differences(0.0, group=8, others=32, images=10, share=0.6) == pytest.approx(
-        0.05, abs=0.005
-    )
-    with pytest.raises(ValueError, match="after the effect"):
-        power_of_difference_in_differences(0.7, group=8, others=32, images=10, share=0.6)
