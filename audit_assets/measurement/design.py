@@ -70,7 +70,8 @@ class Design:
 
     ``strata``: every stratum that has an audited artist, by its name. ``background``: other artists with works. ``images`` asked
     per name. ``labels``: labels in the own set of the artists, in that of the control names, and in the joint set.
-    ``has_text``: whether the encoder has a text side. ``opted_out``: audited artists of the declared group. ``correlation`` of
+    ``has_text``: whether the encoder has a text side. ``opted_out``: audited artists of the declared group, and
+    ``opted_out_unread``: those of them whose names the encoder does not read. ``correlation`` of
     right and wrong between two images of one artist, for the accuracy of the roster alone; it is not that of embeddings.
 
     Raises ValueError without an artist, on negative numbers, and on an alpha or a correlation that is none.
@@ -82,6 +83,7 @@ class Design:
     labels: tuple[int, int, int] = (0, 0, 0)
     has_text: bool = True
     opted_out: int = 0
+    opted_out_unread: int = 0
     alpha: float = 0.05
     correlation: float = 0.5
 
@@ -89,7 +91,9 @@ class Design:
         if self.artists == 0:
             raise ValueError("No artist is audited; add one to the roster.")
         counts = [n for s in self.strata.values() for n in (*s.works, s.names, s.others, s.others_with_works)]
-        if min([self.background, self.images, self.opted_out, *counts]) < 0 or self.opted_out > self.artists:
+        unread, out = self.opted_out_unread, self.opted_out
+        possible = 0 <= unread <= min(out, self.unread) and self.unread - unread <= self.artists - out
+        if min([self.background, self.images, out, *counts]) < 0 or not possible:
             raise ValueError(
                 "Numbers of works, images, names and artists are 0 or more, and no more opt out than exist."
             )
@@ -425,7 +429,13 @@ def _accuracy(design: Design) -> Statement:
 
 def _versions(design: Design) -> Statement:
     asked = "Can a later version show that the declared artists were left out?"
-    group, others = design.opted_out, design.artists - design.opted_out
+    group = design.opted_out - design.opted_out_unread
+    others = design.artists - design.unread - group
+    if design.has_text and design.unread and not (group and others):
+        whose = "who opted out" if group == 0 else "who did not opt out"
+        return Statement(
+            asked, UNTESTED, f"No artist {whose} can be compared. {name_controls.UNREAD[0]}", name_controls.UNREAD[1]
+        )
     if others == 0 or design.images == 0:
         return Statement(
             asked, UNTESTED, "No other artist with images exists to compare with.", "Artists who did not opt out."
@@ -449,8 +459,11 @@ def _versions(design: Design) -> Statement:
         )
         for effect in (0.2, 0.4)
     ]
+    left = (
+        f" {_artists(design.unread)} whose names the encoder does not read cannot be compared." if design.unread else ""
+    )
     return Statement(
         asked, YES,
         f"If their share of {ACCURACY:.0%} falls by 20 or 40 points more than that of {others} others, this is found in "
-        f"{shares[0]:.0%} or {shares[1]:.0%} of audits (if retraining alone moves each artist by 10 points, as a standard deviation).",
+        f"{shares[0]:.0%} or {shares[1]:.0%} of audits (if retraining alone moves each artist by 10 points, as a standard deviation).{left}",
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Compare model versions on the same subjects, words and seeds: every pair, in the order of audit.yaml."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
 from typing import Any
@@ -201,6 +202,9 @@ def declared_groups(compared: pd.DataFrame, subjects: pd.DataFrame, *, protocol:
             "share": _moved(rows["difference"].to_numpy(dtype=float), group, protocol),
             "log_odds": _moved(log_odds_differences(*_counts(rows)), group, protocol),
         }
+        found = {
+            measure: _with_reason(f, rows["reason"][group if f.group == 0 else ~group]) for measure, f in found.items()
+        }
         unknown = rows["reason"].notna().to_numpy()
         left = {"not_compared": int((unknown & group).sum()), "others_not_compared": int((unknown & ~group).sum())}
         verdict = moved(found["share"], found["log_odds"], alpha=protocol.matching.alpha)
@@ -223,6 +227,14 @@ def _moved(differences: np.ndarray, group: np.ndarray, protocol: Protocol) -> Di
         rng=np.random.default_rng([protocol.seed, 10]),
         alpha=protocol.matching.alpha,
     )
+
+
+def _with_reason(found: DifferenceInDifferences, recorded: pd.Series) -> DifferenceInDifferences:
+    """The recorded reason why nobody of an empty group could be compared, and its remedy: further images show nothing of a name that is
+    not read."""
+    if (found.group and found.others) or set(recorded) != {UNREAD[0]}:
+        return found
+    return replace(found, reason=f"{found.reason} {UNREAD[0]}", settle=UNREAD[1])
 
 
 def with_retraining(compared: pd.DataFrame, retrainings: Sequence[tuple[str, str]]) -> pd.DataFrame:

@@ -93,13 +93,15 @@ class ResultStage:
             return None
         labels = label_counts(subjects, protocol)
         audited = subjects["kind"] == "artist"
+        opted_out = audited & subjects["opted_out"].fillna(False).astype(bool)
         return Design(
             strata=strata,
             background=sum(works.get(s, 0) > 0 for s in referenced - set(subjects.loc[audited, "subject"])),
             images=protocol.trials * len(protocol.templates),
             labels=(labels.get("criteria", 0), labels.get("random_names", 0), labels.get("joint", 0)),
             has_text=ws.audit.deciding_encoder.kind == "image_text",
-            opted_out=int((audited & subjects["opted_out"].fillna(False).astype(bool)).sum()),
+            opted_out=int(opted_out.sum()),
+            opted_out_unread=int((opted_out & subjects["subject"].astype(str).isin(unread)).sum()),
             alpha=protocol.matching.alpha,
             correlation=self._measured_correlation(),
         )

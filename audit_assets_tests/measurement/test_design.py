@@ -279,6 +279,22 @@ def test_versions_of_a_declared_group_have_their_power_stated() -> None:
     assert alone.answer == YES
 
 
+def test_artists_whose_names_are_not_read_count_in_no_group_of_versions() -> None:
+    """The run cannot compare them: of three who opted out two are left, and of 20 others 19."""
+    stratum = Stratum((10,) * 23, 70, unread=frozenset({0, 5}))
+    found = said(Design({"audit": stratum}, background=30, opted_out=3, opted_out_unread=1), "later version")
+    read = said(Design({"audit": Stratum((10,) * 21, 70)}, background=30, opted_out=2), "later version")
+    assert found.sentence == f"{read.sentence} 2 artists whose names the encoder does not read cannot be compared."
+    nobody = said(
+        Design({"audit": Stratum((10,) * 23, 70, unread=frozenset({0}))}, opted_out=1, opted_out_unread=1),
+        "later version",
+    )
+    assert (nobody.answer, nobody.settle) == (UNTESTED, UNREAD[1])
+    assert UNREAD[0] in nobody.sentence
+    with pytest.raises(ValueError, match="no more opt out"):
+        Design({"audit": Stratum((10,) * 23, 70)}, opted_out=1, opted_out_unread=1)
+
+
 def test_impossible_designs_are_refused() -> None:
     with pytest.raises(ValueError, match="No artist"):
         Design(strata={"audit": Stratum((), 3)})

@@ -1,12 +1,14 @@
 """What pages say of two versions: how far shares moved, and whom nothing is known of because images are withheld."""
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
+from audit_assets.measurement.name_controls import UNREAD
 from audit_assets.publication.queries import across_models
 from audit_assets.publication.words import version_tables
-from audit_assets.results.comparison import by_subject, overall
+from audit_assets.results.comparison import by_subject, declared_groups, overall
 from audit_assets_tests.results.test_comparison import OPTED_OUT, PEOPLE, PROTOCOL, compared_versions, scored
 
 PROTOCOLS = pd.DataFrame(
@@ -44,7 +46,30 @@ def test_artists_who_could_not_be_compared_are_counted_and_listed_with_the_reaso
     assert "by less for 0, and for 22 neither is shown; for 8 it could not be compared." in said
     (group,) = version_tables.groups(across_models.groups(database, "one"))
     assert "it could not be tested" in group
-    assert f"{OPTED_OUT} artists who opted out could not be compared" in group
+    assert (
+        f"{OPTED_OUT} artists who opted out could not be compared. 4 images of v2 show something; a comparison needs 5."
+        in group
+    )
+    assert "Images that a version withholds are no evidence" in group
+
+
+def test_an_artist_whose_name_is_not_read_is_not_said_to_show_too_little() -> None:
+    both = scored([([9] * 30, [10] * 30), ([0] + [9] * 29, [10] * 30)])
+    both.loc[both["subject"] == "a00", "correct"] = np.nan  # as `scores` has it
+    compared = by_subject(both, ["v1", "v2"], protocol=PROTOCOL)
+    people = pd.DataFrame({"subject": compared["subject"], "opted_out": compared["subject"] == "a00"})
+    connection = duckdb.connect()
+    tables = {
+        "model_comparison_by_subject": compared,
+        "model_comparison_groups": declared_groups(compared, people, protocol=PROTOCOL),
+    }
+    for name, table in tables.items():
+        connection.from_df(table).create(name)
+    (said,) = version_tables.groups(across_models.groups(connection, "one"))
+    assert UNREAD[1] in said
+    assert f"1 artist who opted out could not be compared. {UNREAD[0]}" in said
+    assert "show something" not in said
+    assert "withholds" not in said
 
 
 @pytest.mark.parametrize(
@@ -77,7 +102,7 @@ def test_a_change_that_rounds_to_nothing_is_no_fall(difference: float, said: str
     row = {
         "model_version": "v1", "later_version": "v2", "encoder": "e", "declared_group": "opted_out", "artists": 2, "others": 1,
         "p_value": 0.5, "difference": difference, "low": -0.3, "high": 0.3, "not_compared": 0, "others_not_compared": 1,
-        "reason": "", "settle": "", "moved": False,
+        "reason": "", "settle": "", "moved": False, "because": ["4 images of v2 show something; a comparison needs 5."],
     }  # fmt: skip
     (group,) = version_tables.groups(pd.DataFrame([{**row, "measure": m} for m in ("share", "log_odds")]))
     assert said in group

@@ -84,10 +84,13 @@ def withheld(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def groups(connection: duckdb.DuckDBPyConnection, protocol: str) -> pd.DataFrame:
-    """One row per pair of versions, encoder, declared group and measure: whether the group moved further than the others."""
+    """One row per pair of versions, encoder, declared group and measure: whether the group moved further than the others. ``because``:
+    the recorded reasons why artists could not be compared, each once."""
     return read.rows(
         connection,
-        "SELECT * FROM model_comparison_groups WHERE protocol = $protocol ORDER BY rowid",
+        "SELECT g.*, (SELECT list(DISTINCT c.reason ORDER BY c.reason) FROM model_comparison_by_subject c WHERE c.protocol = g.protocol "
+        "AND c.model_version = g.model_version AND c.later_version = g.later_version AND c.encoder = g.encoder AND c.kind = 'artist' "
+        "AND c.reason IS NOT NULL) AS because FROM model_comparison_groups g WHERE g.protocol = $protocol ORDER BY g.rowid",
         {"protocol": protocol},
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from audit_assets.measurement.name_controls import UNREAD
 from audit_assets.publication.words.measures import COMPARED, IDENTIFIED
 from audit_assets.publication.words.numbers import (
     KINDS,
@@ -41,7 +42,7 @@ def _what_changed(earlier: str, later: str, rows: pd.DataFrame, encoder: str) ->
     changed = int(other["artists"].sum())
     between = f"From {isolated(earlier)} to {isolated(later)}, according to {isolated(encoder)}"
     if artists == 1:
-        row = rows.iloc[0]
+        row = rows.to_dict("records")[0]
         words = (
             f"changed from “{row['verdict']}” to “{row['later_verdict']}”" if changed else f"stayed “{row['verdict']}”"
         )
@@ -75,7 +76,7 @@ def changes(compared: pd.DataFrame) -> Table:
         "Mean change over the same subjects, prompts and seeds (later minus earlier version), with its 95 % interval; p by permutation. "
         "Within the margin: the mean share of these very subjects moved by less than the margin, with 95 % confidence. It says nothing of "
         "other subjects: if the model lost one artist whole, the mean of the others may still lie within the margin. Changed: subjects whose whole 95 % interval lies beyond the "
-        "protocol's margin. Not compared: subjects of whom too few images show something in one of the two versions; blank and blocked images are no evidence.",
+        "protocol's margin. Not compared: subjects of whom too few images show something in one of the two versions, or whose names the encoder does not read; blank and blocked images are no evidence.",
         columns(
             "From", "To", "Encoder", "Of", "Measure", "Mean change", "p", "Within the margin", "Changed", "Not compared", "Verdicts changed",
             number=("Mean change", "p", "Changed", "Not compared", "Verdicts changed"),
@@ -172,10 +173,11 @@ def _not_compared(row: Mapping[Any, Any], who: str, others: str) -> str:
     if not of_group + of_others:
         return ""
     whose = [f"{counted(of_group, 'artist')} {who}"] * bool(of_group) + [_others(of_others, others)] * bool(of_others)
-    return (
-        f" {' and '.join(whose)} could not be compared, because too few of their images show something in one "
-        "of the versions. Images that a version withholds are no evidence that it cannot imitate."
+    because = list(row["because"])
+    withheld = (
+        "" if because == [UNREAD[0]] else " Images that a version withholds are no evidence that it cannot imitate."
     )
+    return f" {' and '.join(whose)} could not be compared. {' '.join(because)}{withheld}"
 
 
 def changed_subjects(compared: pd.DataFrame, caption: str) -> Table:
