@@ -13,7 +13,7 @@ is a number that a query can find (``docs/sql.md``), or an interval or a similar
 
 VERSION = 1
 """Of the database. Raise it if the same tables give other rows."""
-REPORT_VERSION = 20
+REPORT_VERSION = 21
 """Of the reports and pages. Raise it if the same database gives other pages."""
 ARTISTS = "artists"
 """The folder of the artists' pages, beside the index of the reports."""

@@ -101,7 +101,7 @@ def test_an_artist_is_imitated_on_the_page_although_the_gate_says_no(simulated: 
         )
     text = read_as_text(write_artist_page(database, "artist-9", picture, tmp_path))
     assert (
-        f"{MODELS[0]}: imitated. By this audit, the model {MODELS[0]} imitates Artist 9 when it is given the name."
+        f"{MODELS[0]}: imitated. By this audit, the model {MODELS[0]} imitates Artist 9 when it is asked for Artist 9."
         in text
     )
     assert because in text

@@ -1,11 +1,12 @@
 """What a verdict says in sentences follows from its rows, and never claims more."""
 
+import json
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from audit_assets.publication.words import argument
+from audit_assets.publication.words import argument, sent
 from audit_assets.publication.words.copies import text
 from audit_assets.publication.words.numbers import one_in
 from audit_assets.publication.words.verdicts import sentences, three_answers, withheld_images
@@ -120,18 +121,83 @@ def images(*rows: tuple[int, str | None, int | None, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["template", "prompt", "seed", "status"])
 
 
+def version(settings: dict[str, Any] | None = None, source: str = "diffusers") -> dict[str, Any]:
+    said = None if settings is None else json.dumps(settings)
+    return {"model_version": "one", "source": source, "generation_settings": said}
+
+
 def test_a_model_was_asked_for_what_was_asked_and_not_for_what_was_never_supplied() -> None:
-    drawn = argument.asked(images((0, PROMPT, 7, "ok"), (0, PROMPT, 8, "blank")), "Ada Brandvold", "one")
-    assert "was asked 2 times with the words" in drawn[0]
-    assert "fixed before the audit" in drawn[1]
+    rows = images((0, PROMPT, 7, "ok"), (0, PROMPT, 8, "blank"))
+    drawn = argument.asked(rows, "Ada Brandvold", version({"steps": 8, "negative_prompt": None}))
+    assert drawn[0] == f"one was asked 2 times with the words “{PROMPT}”."
+    assert drawn[1] == "The audit sent no other words."
+    assert "fixed before the audit" in drawn[2]
     absent = [(0, None, None, "not_supplied")] * 6
     supplied = images((0, PROMPT, 7, "ok"), (0, PROMPT, 7, "ok"), (0, None, None, "ok"), *absent)
-    found = argument.asked(supplied, "Ada Brandvold", "one", supplied=True)
+    found = argument.asked(supplied, "Ada Brandvold", version(source="image_folder"))
     assert "was asked 2 times" in found[0]
     assert "for 1 image is not known" in found[1]
-    assert not any("6" in sentence or "fixed before" in sentence for sentence in found)
-    (none,) = argument.asked(images(*absent), "Ada Brandvold", "one")
+    assert "does not know what else the model was given" in found[2]
+    assert not any("6" in sentence or "fixed before" in sentence or "no other words" in sentence for sentence in found)
+    (none,) = argument.asked(images(*absent), "Ada Brandvold", version({}))
     assert "was not asked" in none
+
+
+HEARD_MORE = (
+    (version({"negative_prompt": "blurry, signature"}), "the negative prompt “blurry, signature”"),
+    (version({"model": "m-1", "size": "512x512", "style": "vivid", "hd": True}, "api"), "With each prompt the audit sent the setting style “vivid”."),
+    (version({"model": "m-1"}, "api"), "What the server adds to them is not known."),
+    (version(source="image_folder"), "It does not know what else the model was given, such as a negative prompt."),
+    (version(), "The database does not record what else the audit sent."),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "said"), HEARD_MORE)
+def test_what_a_model_was_given_beside_its_prompts_is_said_and_never_called_nothing(
+    row: dict[str, Any], said: str
+) -> None:
+    page = argument.asked(images((0, PROMPT, 7, "ok")), "Ada Brandvold", row)
+    report = sent.lead(prompts(("Ada Brandvold", PROMPT)), TEMPLATES, row)
+    for text_of in (" ".join(page), " ".join(report)):
+        assert said in text_of
+        assert "nothing else" not in text_of
+
+
+TEMPLATES = ["Artwork from {name}"]
+
+
+def prompts(*rows: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "prompt"])
+
+
+def test_the_lead_of_a_report_says_how_the_model_was_asked() -> None:
+    plain = [("Bo", "Artwork from Bo"), ("J. C. Eve", "Artwork from J. C. Eve")]
+    asked, beside = sent.lead(prompts(*plain), TEMPLATES, version({}))
+    assert (
+        asked
+        == "The model was asked for each artist with the words “Artwork from {name}”, where {name} is the artist's name."
+    )
+    assert beside == "The audit sent no other words."
+    adds, instead = ("Cy", "Artwork from Cy, sks style"), ("Di", "Artwork from dixyz")
+    first, added, other, *_ = sent.lead(prompts(*plain, adds, instead), TEMPLATES, version({}))
+    assert first.startswith("The model was asked for 2 artists with")
+    assert (
+        added
+        == "For 1 artist, the audit file adds words to the name: the model was asked for Cy with “Artwork from Cy, sks style”."
+    )
+    assert other.startswith(
+        "For 1 artist, the audit file has other words in place of the name: the model was asked for Di with “Artwork from dixyz”."
+    )
+    (only, _) = sent.lead(prompts(plain[0]), TEMPLATES, version({}), one="Bo")
+    assert only == "The model was asked for the artist with the words “Artwork from Bo”."
+
+
+def test_the_page_of_an_artist_who_was_asked_for_by_a_trigger_word_says_that_the_name_was_not_given() -> None:
+    said = argument.asked(images((0, "Artwork from adabrv", 7, "ok")), "Ada Brandvold", version({}))
+    assert said[:2] == [
+        "one was asked once with the words “Artwork from adabrv”; the name is not among them.",
+        "What this page says of the name was found with these words.",
+    ]
 
 
 def test_one_image_of_a_kind_has_words_for_one() -> None:

@@ -122,7 +122,7 @@ def sample_grid(rows: Sequence[GridRow], load: Load) -> Figure:
                 _show(axes, load(digest), left, top, side)
             axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="#c8c8c8", linewidth=0.8))
     for left, title in (
-        (columns[0], "Real works"), (columns[REAL_WORKS], "Imitations, prompted by the name alone"),
+        (columns[0], "Real works"), (columns[REAL_WORKS], "Imitations"),
     ):  # fmt: skip
         if rows:
             axes.text(left, _TITLE - 0.08, title, va="bottom", fontsize=11, fontweight="bold", color=INK)

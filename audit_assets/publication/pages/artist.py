@@ -276,9 +276,7 @@ class _Page:
             "conclusion": "No encoder that reads text has results." if main is None else argument.conclusion(main, self.name),
             "because": "" if main is None else str(main["because"]),
             "three": three,
-            "asked": argument.asked(
-                images, self.name, version, supplied=self.versions["source"][version] == "image_folder"
-            ),
+            "asked": argument.asked(images, self.name, self.versions.loc[version].to_dict()),
             "came": argument.came(images),
             "withheld": withheld_images(named["status"].tolist()),
             "texts": texts_of_version(self.texts, version),

@@ -23,7 +23,7 @@ from audit_assets.publication.queries import database as read
 from audit_assets.publication.queries import raters as asked
 from audit_assets.publication.queries.design import design
 from audit_assets.publication.queries.model import ModelResults
-from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables, raters
+from audit_assets.publication.words import argument, arm_tables, artist_tables, headline, model_tables, raters, sent
 from audit_assets.publication.words import report_tables as tables
 from audit_assets.publication.words import version_tables as versions
 from audit_assets.publication.words.copies import text
@@ -79,6 +79,7 @@ def _page(results: ModelResults, load: Load, folder: Path) -> str:
         one=one,
         by_names_alone=_by_names_alone(results),
         primary=read.primary_encoder(results.connection),
+        lead=_lead(results, one),
         summary=_summary(results, artists, one),
         three=_three(results, one),
         moved=[] if one else versions.groups(_groups(results)),
@@ -138,6 +139,16 @@ def _by_names_alone(results: ModelResults) -> bool:
     """Whether every artist who was matched is compared with control names alone, because too few other artists have works."""
     found = design(results.connection, results.protocol, results.model_version, results.encoder)
     return found.by_name_test > 0 and found.by_own_cell == 0
+
+
+def _lead(results: ModelResults, one: dict[str, str] | None) -> list[str]:
+    """How the model was asked, and what it was given besides."""
+    return sent.lead(
+        read.prompts(results.connection, results.model_version),
+        read.templates(results.connection, results.protocol),
+        read.model_version_row(results.connection, results.model_version),
+        one=None if one is None else one["name"],
+    )
 
 
 def _summary(results: ModelResults, artists: list[dict[str, Any]], one: dict[str, str] | None) -> str:

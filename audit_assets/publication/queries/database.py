@@ -184,6 +184,12 @@ def primary_protocol(connection: duckdb.DuckDBPyConnection, model_version: str, 
     raise InputError(f"model version {model_version!r} has no results by {what}. Remedy: run `audit-assets run`.")
 
 
+def templates(connection: duckdb.DuckDBPyConnection, protocol: str) -> list[str]:
+    """The prompts of a protocol that ask for a name, with {name} in its place."""
+    definitions = protocols(connection).set_index("protocol")["definition"]
+    return [str(template) for template in json.loads(definitions[protocol])["templates"]]
+
+
 def alpha(connection: duckdb.DuckDBPyConnection, protocol: str) -> float:
     """The level of the tests of a protocol; 0.05, as in the paper, if its definition names none."""
     return float(_definition(connection, protocol).get("matching", {}).get("alpha", 0.05))
@@ -243,6 +249,17 @@ def first_prompts(connection: duckdb.DuckDBPyConnection, model_version: str) -> 
         "SELECT s.name, arg_min(i.prompt, i.trial) AS prompt FROM imitations i JOIN subjects s USING (subject) "
         "WHERE i.model_version = $model_version AND i.template = 0 AND i.prompt IS NOT NULL "
         "AND s.kind IN ('artist', 'untrained_artist') GROUP BY s.name ORDER BY s.name",
+        {"model_version": model_version},
+    )
+
+
+def prompts(connection: duckdb.DuckDBPyConnection, model_version: str) -> pd.DataFrame:
+    """name and prompt of each artist who was asked for by name: one row per artist and prompt, in order of name and template."""
+    return rows(
+        connection,
+        "SELECT s.name, i.prompt FROM imitations i JOIN subjects s USING (subject) WHERE i.model_version = $model_version "
+        "AND i.template >= 0 AND i.prompt IS NOT NULL AND s.kind = 'artist' AND NOT s.retired "
+        "GROUP BY s.name, i.prompt ORDER BY s.name, min(i.template), i.prompt",
         {"model_version": model_version},
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES
+from audit_assets.publication.words import sent
 from audit_assets.publication.words.numbers import counted, isolated, known, one_in, p_text, percent
 from audit_assets.publication.words.verdicts import QUESTIONS
 from audit_assets.warehouse.images import WITHHELD
@@ -18,7 +19,7 @@ from audit_assets.warehouse.images import WITHHELD
 Row = Mapping[Any, Any]
 
 CONCLUSIONS = {
-    "imitated": "By this audit, the model {model} imitates {name} when it is given the name.",
+    "imitated": "By this audit, the model {model} imitates {name} when it is asked for {name}.",
     "not shown to be imitated": "This audit does not show that the model {model} imitates {name}. It does not prove the opposite.",
     "not auditable": "This audit cannot say whether the model {model} imitates {name}. It shows neither an imitation nor the absence of one.",
     "identified above controls": "The name {name} steers the model {model}. Nothing was compared with the artist's works.",
@@ -155,31 +156,33 @@ def could_see(answer: Row, row: Row, name: str, alpha: float) -> str:
     return f"{again} It called the artist imitated in {percent(share, 0)} of these trials, {often} half of them."
 
 
-def asked(images: pd.DataFrame, name: str, model: str, *, supplied: bool = False) -> list[str]:
-    """What was asked. ``images``: rows of `imitations` of one version and artist. ``supplied``: people drew them elsewhere.
+def asked(images: pd.DataFrame, name: str, version: Row) -> list[str]:
+    """What was asked. ``images``: rows of `imitations` of one version and artist. ``version``: the version's row of `model_versions`.
 
     An image that was not supplied was not asked for, as far as the audit knows.
     """
     images = images[images["status"] != "not_supplied"]
     named, described = images[images["template"] >= 0], images[images["template"] < 0]
-    name, model = isolated(name), isolated(model)
-    said = []
+    artist, model = isolated(name), isolated(str(version["model_version"]))
+    said, instead = [], False
     for prompt, rows in named.groupby("prompt", sort=False, dropna=False):
         if pd.isna(prompt):
             said.append(f"With which words {model} was asked for {counted(len(rows), 'image')} is not known.")
-        else:
-            said.append(
-                f"{model} was asked {_times(len(rows))} with the words “{isolated(str(prompt))}” and nothing else."
-            )
+            continue
+        other = "; the name is not among them" if sent.in_place_of_name(str(prompt), name) else ""
+        instead |= bool(other)
+        said.append(f"{model} was asked {_times(len(rows))} with the words “{isolated(str(prompt))}”{other}.")
+    if instead:
+        said.append("What this page says of the name was found with these words.")
     if len(described):
         said.append(f"It was asked {_times(len(described))} in other words, which decide nothing here.")
-    if supplied and said:
-        said.append("These images were supplied: the audit has words and seeds from those who drew them.")
-    elif named["seed"].notna().any():
+    if said:
+        said.append(sent.besides(version))
+    if version["source"] != sent.SUPPLIED and named["seed"].notna().any():
         said.append(
             "Each time it began from another random number (seed), which was fixed before the audit. The appendix names it."
         )
-    return said or [f"{model} was not asked for {name}."]
+    return said or [f"{model} was not asked for {artist}."]
 
 
 def _times(number: int) -> str:

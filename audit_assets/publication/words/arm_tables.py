@@ -41,7 +41,7 @@ def what_still_works(rows: pd.DataFrame) -> Table:
             )
         )
     return Table(
-        "What still works, beside the name as it is written. Yes: the images of this way are identified above controls that were asked in the same way, and "
+        "What still works, beside the prompts of the verdicts. Yes: the images of this way are identified above controls that were asked in the same way, and "
         "match the artist’s works. No: they are not, and this audit would have seen a perfect imitator. Shares are means over the subjects that could be asked, "
         "of shown images; by name: of the images that the name itself drew, among the same labels. Controls: control names in this way; of ways without a name, other prompts. Of a given work, shares are of the nearness to the artist’s other "
         "works that the images keep, and controls are artists of whom nothing is claimed. Withheld: images that were "
@@ -69,7 +69,7 @@ def arm_by_arm(rows: pd.DataFrame) -> Table:
 def of_one_artist(rows: pd.DataFrame, name: str) -> Table:
     """The arms of one artist over versions and encoders."""
     return Table(
-        f"What still works for {isolated(name)}, beside the name as it is written.",
+        f"What still works for {isolated(name)}, beside the prompts of the verdicts.",
         columns(
             "Version", "Encoder", "Arm", "Answer", "Identified (95 %)", "By name", "Controls", "p", "Works", "Reason", "What would settle it",
             number=("By name", "Controls", "p", "Works"),

@@ -31,8 +31,7 @@ SHOWN_PROMPTS = 20
 def other_words(results: ModelResults) -> list[str]:
     """One sentence per artist whom the model was asked for by other words than the name, as its first prompt was sent."""
     found = read.first_prompts(results.connection, results.model_version)
-    protocols = read.protocols(results.connection).set_index("protocol")["definition"]
-    template = json.loads(protocols[results.protocol])["templates"][0]
+    template = read.templates(results.connection, results.protocol)[0]
     said = [
         f"{isolated(name)} was asked for by {prompt!r}; labels have the name"
         for name, prompt in zip(found["name"], found["prompt"], strict=True)
