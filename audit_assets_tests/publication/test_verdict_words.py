@@ -15,7 +15,7 @@ ROW: dict[str, Any] = {
     "model_version": "sd", "encoder": "clip", "verdict": "imitated", "because": "The name steers the model, towards this artist's works.",
     "steers": "yes", "towards": "yes", "seen": "yes", "p_value": 0.002, "q_value": 0.01, "family": 12, "relation": "shared",
     "recombined_names": 9, "recombined_reaching": 1.0, "recombined_p": 0.2, "confusable": None, "encoders": 2,
-    "encoders_imitated": 1, "encoders_auditable": 2,
+    "encoders_imitated": 1, "encoders_above": 0, "encoders_auditable": 2,
 }  # fmt: skip
 STEERS: dict[str, Any] = {
     "question": "steers", "answer": "yes", "number": 0.005, "estimate": 0.8, "low": 0.49, "high": 0.94, "reason": "8 of 10 shown images.",
@@ -35,6 +35,19 @@ def test_an_imitated_artist_is_told_by_what_how_likely_by_chance_and_how_it_foll
     assert "q = 0.010 allows for the 12 subjects that were compared with their works" in text
     assert "That concerns the list, not Ana Lima alone." in text
     assert "Of the 2 encoders of this audit, 2 can audit Ana Lima, and 1 finds an imitation." in text
+
+
+@pytest.mark.parametrize(
+    ("agree", "above", "found"),
+    [
+        (2, 2, "and 2 identify the name above controls, without a comparison with real works."),
+        (2, 1, "and 1 finds an imitation and 1 identifies the name above controls, without"),
+        (0, 0, "and 0 find an imitation."),
+    ],
+)
+def test_encoders_that_compared_no_works_find_no_imitation(agree: int, above: int, found: str) -> None:
+    text = said(verdict="identified above controls", encoders_imitated=agree, encoders_above=above)
+    assert f"Of the 2 encoders of this audit, 2 can audit Ana Lima, {found}" in text
 
 
 def test_an_artist_audited_alone_is_not_told_of_a_list() -> None:

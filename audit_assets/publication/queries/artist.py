@@ -128,6 +128,7 @@ def verdicts(connection: duckdb.DuckDBPyConnection, protocol: str, subject: str 
         connection,
         """
         SELECT v.* REPLACE (v.kind::VARCHAR AS kind), g.encoders, g.encoders_auditable, g.encoders_imitated,
+               count_if(v.verdict = 'identified above controls') OVER (PARTITION BY v.model_version, v.subject) AS encoders_above,
                c.labels, c.names, c.names_reaching, c.label_reaching, c.level, c.recombined_names, c.recombined_reaching, c.recombined_p,
                i.works, i.independent_works, i.called, m.auc, m.auc_low, m.auc_high,
                (SELECT list(coalesce(s.name, x.other_subject) ORDER BY x.gap, x.other_subject) FROM confusable_artists x

@@ -143,7 +143,8 @@ def artists(rows: list[dict[str, Any]]) -> Table:
     return Table(
         "One row per artist. Steers: whether the name steers the model, with p beside control names. Towards: whether towards the artist's works, with p of "
         "matching. Seen: whether this audit would have found a perfect imitator, with the share of trials in which it did. q: p of matching, adjusted over all "
-        "artists with works; one whose name does not steer the model has none. Encoders: those that find an imitation / those that can audit the artist. Images: "
+        "artists with works; one whose name does not steer the model has none. Encoders: those that find an imitation (of an artist without works: those that "
+        "identify the name above controls) / those that can audit the artist. Images: "
         "those for which the artist's own name is the likeliest label, of the images that are not blank; identified: their share with its 95 % interval. "
         "Plurality: the label that most images received. AUC: likeness of the images to the artist's real works (0.5: none, 1: always the nearest).",
         columns(

@@ -209,7 +209,11 @@ def _encoders(row: Row, name: str) -> str:
         return ""
     if not able:
         return f"None of the {asked:.0f} encoders can audit {name}."
-    return (
-        f"Of the {asked:.0f} encoders of this audit, {able:.0f} can audit {name}, and {agree:.0f} "
-        f"{'finds' if agree == 1 else 'find'} an imitation."
-    )
+    above = known(row["encoders_above"]) or 0.0  # they are among those that agree
+    found = []
+    if agree > above or not above:
+        found.append(f"{agree - above:.0f} {'finds' if agree - above == 1 else 'find'} an imitation")
+    if above:
+        identifies = "identifies" if above == 1 else "identify"
+        found.append(f"{above:.0f} {identifies} the name above controls, without a comparison with real works")
+    return f"Of the {asked:.0f} encoders of this audit, {able:.0f} can audit {name}, and {' and '.join(found)}."
