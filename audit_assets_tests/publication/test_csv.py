@@ -77,3 +77,12 @@ def test_a_name_is_text_and_no_formula(folder: Path, tmp_path: Path, load: Calla
     assert (tmp_path / "kept.csv").read_text(encoding="utf-8-sig").splitlines() == [
         '"name","n"', '"\'=1+1",-0.5', '"Zoë",3', '"\'-x",1e-05'
     ]  # fmt: skip
+
+
+def test_a_text_of_digits_stays_as_it_is_written(tmp_path: Path) -> None:
+    kinds = {"Artist": "text", "Version": "text", "Revision": "code", "p": "number", "Trials": "number"}
+    rows = [("007", "1.10", "0123", "0.050", "4"), ("1e+3", "2.0", "1e-05", "–", "12 of 40")]
+    render("prompts.html.j2", tmp_path, lines=[], protocol="p", images="i", kept=Table("kept", kinds, rows))
+    assert (tmp_path / "kept.csv").read_text(encoding="utf-8-sig").splitlines()[1:] == [
+        '"007","1.10","0123",0.05,4', '"1e+3","2.0","1e-05","–","12 of 40"'
+    ]  # fmt: skip

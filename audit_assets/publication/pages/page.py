@@ -95,7 +95,7 @@ def _with_csv(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
             with (folder / f"{name}.csv").open("w", encoding="utf-8-sig", newline="") as file:
                 rows = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
                 rows.writerow([_cell(heading) for heading in value.columns])
-                rows.writerows([[_cell(cell) for cell in row] for row in value.rows])
+                rows.writerows([list(map(_cell, row, value.kinds)) for row in value.rows])
             found[name] = replace(value, file=f"{name}.csv")
     return found
 
@@ -119,10 +119,13 @@ def _with_parts(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _cell(text: str) -> str | int | float:
-    """A number, or a text that no spreadsheet runs, without the marks that keep the direction of a name apart."""
+def _cell(text: str, kind: str = "text") -> str | int | float:
+    """A number if the table says that its column has numbers. Else a text, such as a version 1.10 or the name 007, that no spreadsheet runs.
+
+    The marks that keep the direction of a name apart are left out.
+    """
     plain = _DIRECTION.sub("", str(text))
-    if not _NUMBER.fullmatch(plain):
+    if kind != "number" or not _NUMBER.fullmatch(plain):
         return neutral(plain)
     return float(plain) if set(plain) & set(".e") else int(plain)
 

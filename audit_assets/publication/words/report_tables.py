@@ -276,7 +276,10 @@ def calibration(results: ModelResults) -> Table:
     return Table(
         "Whether the encoder's probabilities match how often it is right, on real works of the roster. Error: mean difference of confidence "
         "and accuracy. The temperature is fitted on one half of the works, and the error is computed on the other.",
-        columns("Encoder", "Works", "Temperature", "Error, raw", "Error, calibrated"),
+        columns(
+            "Encoder", "Works", "Temperature", "Error, raw", "Error, calibrated",
+            number=("Works", "Temperature", "Error, raw", "Error, calibrated"),
+        ),
         [
             (
                 row["encoder"],
@@ -287,7 +290,7 @@ def calibration(results: ModelResults) -> Table:
             )
             for row in across_models.calibration(results.connection, results.protocol).to_dict("records")
         ],
-    )
+    )  # fmt: skip
 
 
 def templates(results: ModelResults) -> Table:
@@ -360,7 +363,8 @@ def doses(results: ModelResults) -> Table:
         "How imitation depends on the number of captions that name the artist: rank correlation, and the number of captions at which the mean "
         "changes, with its 95 % interval. This is an association, not a cause: artists with more captions differ in other ways too.",
         columns(
-            "Encoder", "Of", "Artists", "Rank correlation", "Change at captions", "Mean below, above", "p of a change"
+            "Encoder", "Of", "Artists", "Rank correlation", "Change at captions", "Mean below, above", "p of a change",
+            number=("Artists", "p of a change"),
         ),
         [
             (
@@ -374,7 +378,7 @@ def doses(results: ModelResults) -> Table:
             )
             for row in rows
         ],
-    )
+    )  # fmt: skip
 
 
 def encoders(results: ModelResults) -> Table:
