@@ -192,7 +192,7 @@ def found_alone(drawn: DrawnWorld) -> float:
         images = cells.mean_images
         return name_test_alone(
             cells.mean_works[own.rows[0]], images[own.columns[0]], np.delete(images, own.columns[0], axis=0)
-        )[0]
+        ).p_value
     return float(p)
 
 

@@ -211,12 +211,15 @@ def too_few(table: Table, artist: int) -> str:
 
 def not_told_apart(table: Table, artist: int) -> str:
     """Why images that other names have too say nothing of this name: as one column, they would count once and as the artist's."""
-    if not (same := int(table.same_as_own[artist])):
-        return ""
-    return (
-        f"{same} of the other names {'has' if same == 1 else 'have'} the same images as this name, so the model does not tell them apart. "
-        "Images that the model draws for each name anew would settle it."
-    )
+    return same_images(int(table.same_as_own[artist]))
+
+
+SAME_IMAGES = "the same images as this name, so the model does not tell them apart. Images that the model draws for each name anew would settle it."  # fmt: skip
+
+
+def same_images(names: int) -> str:
+    """Why an artist is not tested if so many other names have the images of the artist's name; empty if none has."""
+    return f"{names} of the other names {'has' if names == 1 else 'have'} {SAME_IMAGES}" if names else ""
 
 
 def own_row_missing(table: Table) -> str:
@@ -253,8 +256,8 @@ def distinct_table(similarity: npt.ArrayLike, lengths: npt.ArrayLike, own: OwnCe
     _check_own(rows, columns, values.shape)
     exists = rows >= 0
     real = length > FLAT
-    first_rows = _first_of_equals(values, np.isin(np.arange(len(values)), rows[exists]))[0] & real
-    first_columns, repeated = _first_of_equals(values.T, np.isin(np.arange(values.shape[1]), columns[exists]))
+    first_rows = first_of_equals(values, np.isin(np.arange(len(values)), rows[exists]))[0] & real
+    first_columns, repeated = first_of_equals(values.T, np.isin(np.arange(values.shape[1]), columns[exists]))
     kept_rows, kept_columns = np.flatnonzero(first_rows), np.flatnonzero(first_columns)
     # The last place answers for -1, an own cell that does not exist.
     row_of = np.append(np.where(first_rows, np.cumsum(first_rows) - 1, -1), -1)
@@ -289,7 +292,7 @@ def _check_own(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Non
 _FEW = 32
 
 
-def _first_of_equals(values: FloatArray, always: BoolArray) -> tuple[BoolArray, IntArray]:
+def first_of_equals(values: FloatArray, always: BoolArray) -> tuple[BoolArray, IntArray]:
     """Which rows of (n, m) stay if equal ones, up to ``SAME``, count once: those ``always`` kept, else the first of each group.
 
     Also says of each row how many equal ones are left out.

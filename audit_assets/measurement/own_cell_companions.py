@@ -20,9 +20,11 @@ from audit_assets.measurement.own_cell import (
     RowEffects,
     Table,
     distinct_table,
+    first_of_equals,
     not_told_apart,
     other_cells,
     own_row_missing,
+    same_images,
     z_scores,
 )
 from audit_assets.measurement.studentized import FLAT
@@ -224,15 +226,16 @@ def _ranks(rank: FloatArray, others: IntArray, reasons: list[str]) -> Ranks:
 
 
 def _reasons(table: Table, count: int, have: str, what: str, needed: int) -> list[str]:
-    few = (
-        ""
-        if count >= needed
-        else f"{count} {have}; the test needs {needed}. {needed - count} more {what} would settle it."
-    )
+    few = "" if count >= needed else _few_names(count, have, what, needed)
     return [
         why or few or (own_row_missing(table) if row < 0 else "")
         for why, row in zip(table.missing, table.rows, strict=True)
     ]
+
+
+def _few_names(count: int, have: str, what: str, needed: int, copies: int = 0) -> str:
+    same = f", not counting {copies} with the same images as another" if copies else ""
+    return f"{count} {have}{same}; the test needs {needed}. {needed - count} more {what} would settle it."
 
 
 def _few_rows(others: int, of: str = "") -> str:
@@ -260,29 +263,53 @@ def _groups(peers: npt.ArrayLike | None, length: int) -> IntArray:
     return group
 
 
-def name_test_alone(mean_work: npt.ArrayLike, own: npt.ArrayLike, controls: npt.ArrayLike) -> tuple[float, int]:
-    """The name test without other artists: p-value and rank of the own images among those of control names.
+@dataclass(frozen=True)
+class NameRank:
+    """The name test of one artist without other artists.
+
+    ``p_value`` = ``rank`` / (``others`` + 1), with ``others`` the control names that have images of their own. Rank and p are NaN if the
+    artist was not tested; ``reason`` says why and what would settle it, and is empty otherwise.
+    """
+
+    p_value: float
+    rank: float
+    others: int
+    reason: str
+
+
+def name_test_alone(mean_work: npt.ArrayLike, own: npt.ArrayLike, controls: npt.ArrayLike) -> NameRank:
+    """The name test without other artists: rank of the own images among those of control names.
 
     ``mean_work`` (d,): mean of the artist's works. ``own`` (d,): mean image of the artist's name; ``controls`` (k, d): mean images of
     control names. The value of a name is the inner product of the mean work with the name's mean image, less the mean over all
-    k + 1 names, over its length. All names are treated alike, so each rank is equally likely if the artist's name is
+    names, over its length. All names are treated alike, so each rank is equally likely if the artist's name is
     exchangeable with the control names, whatever the works are.
 
     The centring matters if it is not: an artist's name may draw images that are more alike than those of invented names. With
     uncentred cosines, a name that steers strongly but not to these works had p <= 0.05 in 23 to 38 % of simulated audits, and
     has so in 4 to 7 % here. What other artists' works would show, names whose images are near to all works, stays unseen.
 
-    Raises ValueError with fewer than ``FEWEST_NAMES`` control names, and on shapes that do not fit.
+    Control names with the same images count once, as in ``name_test``. They are compared by their mean images: near one mean work,
+    names of different images can have the same cosine. An artist is not tested if a control name has the same images as the
+    artist's, or with fewer than ``FEWEST_NAMES`` control names. Raises ValueError on shapes that do not fit.
     """
     work, mine, theirs = (np.asarray(v, dtype=np.float64) for v in (mean_work, own, controls))
-    if theirs.ndim != 2 or len(theirs) < FEWEST_NAMES:
-        raise ValueError(f"{len(theirs) if theirs.ndim else 0} control names; the test needs {FEWEST_NAMES}.")
-    if work.shape != theirs.shape[1:] or mine.shape != work.shape:
+    if theirs.ndim != 2 or work.shape != theirs.shape[1:] or mine.shape != work.shape:
         raise ValueError(
             f"Mean work {work.shape}, own images {mine.shape}, control names {theirs.shape}; pass (d,), (d,) and (k, d)."
         )
     names = np.vstack([mine, theirs])
+    stays, repeated = first_of_equals(names, np.arange(len(names)) == 0)
+    names = names[stays]
+    others, copies = len(names) - 1, len(stays) - len(names)
+    few = (
+        ""
+        if others >= FEWEST_NAMES
+        else _few_names(others, "control names have images of their own", "control names", FEWEST_NAMES, copies)
+    )
+    if reason := same_images(int(repeated[0])) or few:
+        return NameRank(np.nan, np.nan, others, reason)
     names -= names.mean(axis=0)
     score = np.round(names @ work / np.maximum(np.linalg.norm(names, axis=1), FLAT), 9)
     rank = 1 + int((score[1:] >= score[0]).sum())
-    return rank / len(names), rank
+    return NameRank(rank / len(names), rank, others, "")

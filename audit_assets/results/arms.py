@@ -24,7 +24,7 @@ from audit_assets.results.identification import text_side
 from audit_assets.results.label_sets import label_embeddings, label_sets, not_read
 from audit_assets.results.leakage import leakage_rows
 from audit_assets.results.matched import Works, of_tables, works_of_everyone
-from audit_assets.results.own_cells import decided_by_names, names_in_strata
+from audit_assets.results.own_cells import decided_by_names, names_in_strata, why_not_matched
 from audit_assets.results.positive_control import by_identification
 from audit_assets.results.recipe import Recipe, labels_of, together, works_of
 from audit_assets.results.uploads import beside, left
@@ -276,7 +276,7 @@ def _matched(
         zip(found.tested, decided_by_names(own.p_value, own.reason, alone.p_value), strict=True)
     ):
         test = alone if by_name else own
-        reason, settle = split_reason(test.reason[i])
+        reason, settle = split_reason("" if by_name else why_not_matched(own.reason[i], alone.reason[i]))
         p = float(test.p_value[i])
         finding = from_matching(
             p=p, q=None, smallest_p=float(test.p_floor[i]), alpha=alpha, reason=reason, settle=settle or reason

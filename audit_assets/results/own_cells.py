@@ -12,6 +12,7 @@ from audit_assets.config import Protocol
 from audit_assets.measurement.own_cell import (
     FEWEST_ROWS,
     FLAT_COLUMN,
+    SAME_IMAGES,
     OwnCell,
     OwnCells,
     distinct_table,
@@ -19,7 +20,6 @@ from audit_assets.measurement.own_cell import (
     split_by_stratum,
 )
 from audit_assets.measurement.own_cell_companions import (
-    FEWEST_NAMES,
     Ranks,
     name_test,
     name_test_alone,
@@ -64,7 +64,7 @@ def _tests(found: Matched, subjects: pd.DataFrame) -> dict[str, OwnCell | Ranks]
 def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
     """Run the name test of each subject among control names of its stratum.
 
-    If too few other artists have works, run the name test that needs no other artist.
+    If too few other artists have works, run the name test that needs no other artist, and give its reason if it does not run.
     """
     cells, own = found.cells, found.own
     n, strata, lengths = len(found.tested), found.column_strata, cells.lengths()
@@ -76,16 +76,16 @@ def names_in_strata(found: Matched, subjects: pd.DataFrame) -> Ranks:
         part = OwnCells(own.rows[members], own.columns[members], tuple(own.missing[i] for i in members))
         test = name_test(cells.similarity, lengths, part, of_stratum)
         # As the test counts them: artists of other strata who repeat another's works are one row.
-        others_with_works = (
-            len(distinct_table(cells.similarity, lengths, part).similarity) - 1 if any(test.reason) else 0
-        )
+        alone = any(test.reason) and len(distinct_table(cells.similarity, lengths, part).similarity) - 1 < FEWEST_ROWS
         for at, i in enumerate(members):
             p[i], rank[i], others[i], floor[i] = test.p_value[at], test.rank[at], test.others[at], test.p_floor[at]
             reasons[i] = test.reason[at]
-            if reasons[i] and others_with_works < FEWEST_ROWS and len(of_stratum) >= FEWEST_NAMES:
+            if alone:
                 mine, theirs = cells.mean_images[own.columns[i]], cells.mean_images[of_stratum]
-                p[i], rank[i] = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
-                others[i], floor[i], reasons[i] = len(of_stratum), 1 / (1 + len(of_stratum)), ""
+                found_alone = name_test_alone(cells.mean_works[own.rows[i]], mine, theirs)
+                p[i], rank[i], others[i] = found_alone.p_value, found_alone.rank, found_alone.others
+                reasons[i] = found_alone.reason
+                floor[i] = np.nan if reasons[i] else 1 / (1 + others[i])
     return Ranks(p, rank, others, floor, tuple(reasons))
 
 
@@ -97,6 +97,11 @@ def decided_by_names(own_p: npt.ArrayLike, own_reason: Iterable[str], names_p: n
     flat = np.array([why == FLAT_COLUMN for why in own_reason], dtype=np.bool_)
     own, names = (np.asarray(p, dtype=np.float64) for p in (own_p, names_p))
     return np.isnan(own) & ~np.isnan(names) & ~flat
+
+
+def why_not_matched(own_reason: str, names_reason: str) -> str:
+    """Return why neither test of matching ran: that other names have the same images comes first, since no other artist's works mend it."""
+    return names_reason if SAME_IMAGES in names_reason else own_reason
 
 
 def _peer_groups(pool: Sequence[str], subjects: pd.DataFrame) -> IntArray:

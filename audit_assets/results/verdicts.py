@@ -30,7 +30,7 @@ from audit_assets.results.blocked import identified_but_for, matched_but_for, st
 from audit_assets.results.copies import but_for_copies, copied, copies_of
 from audit_assets.results.label_sets import not_read
 from audit_assets.results.matched import Matched, matched
-from audit_assets.results.own_cells import decided_by_names
+from audit_assets.results.own_cells import decided_by_names, why_not_matched
 from audit_assets.results.positive_control import (
     MODEL,
     Needed,
@@ -74,7 +74,8 @@ def deciding(found: Matched, tests: pd.DataFrame) -> Matching:
     chosen = {
         column: np.where(alone, names[column], own[column]).astype(float) for column in ("p_value", "p_floor", "auc")
     }
-    reason = np.where(alone, names["reason"], own["reason"])
+    untested = [why_not_matched(str(o), str(n)) for o, n in zip(own["reason"], names["reason"], strict=True)]
+    reason = np.where(alone, names["reason"], untested)
     return Matching(
         ["name_test" if a else "own_cell" for a in alone],
         chosen["p_value"],

@@ -198,7 +198,7 @@ def test_effects_of_works_and_of_images_do_not_change_the_pairing_test() -> None
 def test_without_other_artists_each_place_is_equally_likely_as_names_change_places() -> None:
     rng = np.random.default_rng(2)
     work, names = rng.normal(size=8), rng.normal(size=(20, 8)) * rng.uniform(0.1, 3, size=(20, 1)) + rng.normal(size=8)
-    ranks = [name_test_alone(work, names[i], np.delete(names, i, axis=0))[1] for i in range(20)]
+    ranks = [name_test_alone(work, names[i], np.delete(names, i, axis=0)).rank for i in range(20)]
     assert sorted(ranks) == list(range(1, 21))
 
 
@@ -208,15 +208,44 @@ def test_a_name_that_steers_strongly_is_not_found_to_steer_to_the_works_for_that
         world = World(background=0, shape=shape, imitated=int(effect > 0), effect=effect)  # type: ignore[arg-type]
         cells, own = draw(world, np.random.default_rng([11, seed])).cells()
         images = cells.mean_images
-        return name_test_alone(cells.mean_works[own.rows[0]], images[0], images[1:])[0]
+        return name_test_alone(cells.mean_works[own.rows[0]], images[0], images[1:]).p_value
 
     assert np.mean([p(i, 0.0) <= 0.05 for i in range(150)]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
     assert np.mean([p(i, 0.8) <= 0.05 for i in range(30)]) >= 0.9
 
 
 def test_too_few_control_names_alone_are_refused() -> None:
-    with pytest.raises(ValueError, match="9 control names"):
-        name_test_alone(np.ones(3), np.ones(3), np.ones((9, 3)))
+    names = np.random.default_rng(1).normal(size=(12, 3))
+    few = name_test_alone(np.ones(3), np.ones(3), names[:9])
+    assert np.isnan(few.p_value)
+    assert (
+        few.reason
+        == "9 control names have images of their own; the test needs 10. 1 more control names would settle it."
+    )
     with pytest.raises(ValueError, match="pass"):
         name_test_alone(np.ones(4), np.ones(3), np.ones((12, 3)))
-    assert name_test_alone(np.ones(3), np.ones(3), np.ones((12, 3))) == (1.0, 13)
+
+
+def test_without_other_artists_names_with_the_same_images_count_once_and_test_nobody_who_has_them() -> None:
+    """Twelve control names, the last of which is given ten times more: 1 / 13 is the smallest p, as it is without the repetitions."""
+    rng = np.random.default_rng(1)
+    names = rng.normal(size=(12, 6))
+    repeated = np.vstack([names, np.repeat(names[-1:], 10, axis=0) + 1e-7])
+    once, found = (name_test_alone(names[0], 2 * names[0], these) for these in (names, repeated))
+    assert found == once
+    assert found.others == 12
+    one_set = name_test_alone(np.ones(6), np.ones(6), repeated[-11:])
+    assert np.isnan(one_set.p_value)
+    assert one_set.reason.startswith(
+        "1 control names have images of their own, not counting 10 with the same images as another; the test needs 10."
+    )
+    same = name_test_alone(np.ones(6), names[-1], repeated)
+    assert np.isnan(same.p_value)
+    assert same.reason.startswith("11 of the other names have the same images as this name")
+
+
+def test_names_of_one_cosine_and_other_images_are_several_names() -> None:
+    """Near one mean work, names of different images can be equally near. They are told apart by their images."""
+    turned = np.hstack([np.full((11, 1), 0.5), np.eye(11)])
+    found = name_test_alone(np.eye(12)[0], turned[0], turned[1:])
+    assert (found.others, found.p_value) == (10, 1.0)

@@ -128,7 +128,7 @@ def test_in_a_world_with_a_gap_real_works_match_each_other_although_no_hand_is_s
             found, _ = without_others(World(background=0, names=59, work_alike=0.0, gap=gap), seed)
             split = halves(found.works.artist, [0], images=[10], seed=1)
             sides = (np.asarray(side @ found.works.embeddings) for side in (split.works, split.images))
-            p = [name_test_alone(w, m, found.cells.mean_images[1:])[0] for w, m in zip(*sides, strict=True)]
+            p = [name_test_alone(w, m, found.cells.mean_images[1:]).p_value for w, m in zip(*sides, strict=True)]
             called[gap] += int(np.median(p) <= 0.05)
     assert called[0.6] == 10
     assert called[0.0] <= 2
