@@ -209,6 +209,7 @@ def test_without_other_artists_a_perfect_imitator_is_recognised_and_no_more(test
     said = argument.could_see({"answer": "yes", "number": 8 / 9}, {"test": test}, "Ana Lima", 0.05)
     assert words in said
     assert ("too few other artists have works" in said) == (test == "name_test")
+    assert (argument.MORE_THAN_THE_HAND in said) == (test == "own_cell")
     of_many = argument.counted_answers(["seen"], ["yes"], by_names_alone=test == "name_test")
     assert words.removesuffix(" in 89 %") in of_many[0][2]
 

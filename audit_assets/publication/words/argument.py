@@ -26,6 +26,9 @@ CONCLUSIONS = {
 }
 
 
+MORE_THAN_THE_HAND = "Real works also show the artist's subjects and all periods, so a model that imitates only the hand or one period is harder to find."
+
+
 def conclusion(row: Row, name: str) -> str:
     """The verdict of one row of `read_artist.verdicts` as a sentence."""
     words = CONCLUSIONS.get(str(row["verdict"]), "The verdict on {name} and {model} is: " + str(row["verdict"]) + ".")
@@ -153,7 +156,8 @@ def could_see(answer: Row, row: Row, name: str, alpha: float) -> str:
             f"{again} The encoder recognised the artist in {percent(share, 0)} of these trials, {often} half of them. Whether the audit would have "
             "found a perfect imitator near to the works is not known, because too few other artists have works."
         )
-    return f"{again} It called the artist imitated in {percent(share, 0)} of these trials, {often} half of them."
+    said = f"{again} It called the artist imitated in {percent(share, 0)} of these trials, {often} half of them."
+    return f"{said} {MORE_THAN_THE_HAND}" if answer["answer"] == YES else said
 
 
 def asked(images: pd.DataFrame, name: str, version: Row) -> list[str]:
