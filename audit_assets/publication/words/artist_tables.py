@@ -95,7 +95,7 @@ def answers(results: ModelResults) -> Table:
 def confusable(results: ModelResults) -> Table:
     return Table(
         "Artists whose real works the encoder cannot tell apart. Read the verdict on one of them as “this artist or the other”. Gap: how much more alike "
-        "works of one artist are than works of both; in brackets its lower 95 % bound.",
+        "works of one artist are than works of both; in brackets the lower end of its 95 % interval.",
         columns("Artist", "Cannot be told from", "Gap", number=("Gap",)),
         [
             (
