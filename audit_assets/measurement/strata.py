@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-_LOCALE, _SCRIPT = "locale ", "script "
+_LOCALE, _SCRIPT, _IN_IT = "locale ", "script ", ", script "
 _JAPANESE = {"HIRAGANA", "KATAKANA"}
 
 
-def script_of(name: str) -> str | None:
+def script_of(name: str, locale: str = "") -> str | None:
     """The script of most letters of a name ("Latin", "Cyrillic", "Han", "Japanese", ...), None for a name without letters.
 
     From the names of the characters in the Unicode database, whose first word is the script. A name with kana is Japanese,
-    whatever its Han characters. Ties go to the script that comes first in the name.
+    whatever its Han characters, and so is a name in Han characters if its ``locale`` is Japanese. Ties go to the script that
+    comes first in the name.
     """
     words = [unicodedata.name(c, "").split(" ")[0].split("-")[0] for c in name if unicodedata.category(c)[0] == "L"]
     words = [word for word in words if word and word not in {"FULLWIDTH", "MODIFIER", "FEMININE", "MASCULINE"}]
@@ -24,18 +25,24 @@ def script_of(name: str) -> str | None:
     if _JAPANESE & set(words):
         return "Japanese"
     word = Counter(words).most_common(1)[0][0]
-    return "Han" if word == "CJK" else word.capitalize()
+    if word == "CJK":
+        return "Japanese" if locale.partition("_")[0] == "ja" else "Han"
+    return word.capitalize()
 
 
 def stratum_of(locale: str | None, script: str | None, default: str = "audit") -> str:
     """The stratum whose control names an artist is compared with: its locale, else the script of its name, else
     ``default``.
 
-    "ja-JP" and "ja_jp" are one locale. The result names what was matched, and is what ``in_stratum`` reads.
+    "ja-JP" and "ja_jp" are one locale. "ja_JP, script Latin" stands for the names of a locale in one of its scripts. The result
+    names what was matched, and is what ``in_stratum`` reads.
     """
     if locale and locale.strip():
-        language, _, region = locale.strip().replace("-", "_").partition("_")
-        return _LOCALE + (f"{language.lower()}_{region.upper()}" if region else language.lower())
+        place, *script_in_it = locale.strip().split(_IN_IT)
+        language, _, region = place.replace("-", "_").partition("_")
+        return _IN_IT.join(
+            [_LOCALE + (f"{language.lower()}_{region.upper()}" if region else language.lower()), *script_in_it]
+        )
     return _SCRIPT + script if script else default
 
 

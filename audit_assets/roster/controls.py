@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Controls
+from audit_assets.measurement.strata import script_of
 from audit_assets.roster.normalise import words
+from audit_assets.roster.origins import Origin, locales_of, origins_of
 from audit_assets.roster.parts import name_parts, parts_of, script, word_count
 from audit_assets.roster.random_names import (
     FAKER_VERSION,
@@ -28,6 +30,7 @@ from audit_assets.roster.random_names import (
     recombinations,
     recombinations_with,
 )
+from audit_assets.roster.strata import scripts_apart
 
 POOLS = ("random_names", "recombined_names", "nonsense")
 DRAWN = ("name", "pool", "kind", "pieces", "known_names", "faker_version", "locale", "seed")
@@ -54,7 +57,7 @@ def draw_controls(
     a tokenizer makes of a text, for nonsense.
     """
     own, known = artists.loc[artists["kind"] == "artist", "name"].tolist(), known_names(artists)
-    pools = [*_random_of_each_locale(artists, controls, known), _nonsense(controls, own, known, pieces)]
+    pools = [*_random_of_each_origin(artists, controls, known), _nonsense(controls, own, known, pieces)]
     return pd.concat(pools, ignore_index=True).assign(known_names=len(known), seed=controls.seed)[list(DRAWN)]
 
 
@@ -82,56 +85,28 @@ def known_names(artists: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*artists["name"], *(alias for aliases in artists["aliases"] for alias in aliases)]))
 
 
-def locale_of(name: str, locale: str, default: str) -> str:
-    """The locale that control names for an artist are drawn from: the artist's own, else one of the name's script, else the
-    audit's."""
-    return locale or _OF_SCRIPT.get(script(name), default)
-
-
-_OF_SCRIPT = {
-    "ARABIC": "ar_AA", "ARMENIAN": "hy_AM", "BENGALI": "bn_BD", "CJK": "zh_CN", "CYRILLIC": "ru_RU", "DEVANAGARI": "hi_IN",
-    "GEORGIAN": "ka_GE", "GREEK": "el_GR", "HANGUL": "ko_KR", "HEBREW": "he_IL", "HIRAGANA": "ja_JP", "KATAKANA": "ja_JP",
-    "TAMIL": "ta_IN", "THAI": "th_TH",
-}  # fmt: skip
-
-
-def locales_of(artists: pd.DataFrame, default: str) -> dict[str, list[str]]:
-    """Each locale that control names are drawn from, and the artists whose names come from there."""
-    own = artists[artists["kind"].isin(["artist", "untrained_artist"])]
-    found: dict[str, list[str]] = {}
-    for name, kind, locale in zip(own["name"], own["kind"], own["locale"], strict=True):
-        of_name = locale_of(name, locale, default)
-        if kind == "artist" or of_name != default:
-            found.setdefault(of_name, []).append(name)
-    return found or {default: []}
-
-
-def _random_of_each_locale(artists: pd.DataFrame, controls: Controls, known: Sequence[str]) -> list[pd.DataFrame]:
+def _random_of_each_origin(artists: pd.DataFrame, controls: Controls, known: Sequence[str]) -> list[pd.DataFrame]:
     tables: list[pd.DataFrame] = []
-    for locale, own in locales_of(artists, controls.locale).items():
+    for origin, own in origins_of(artists, controls.locale).items():
         taken = [name for table in tables for name in table["name"]]
-        tables.append(_random(controls, locale, own, [*known, *taken]))
+        tables.append(_random(controls, origin, own, [*known, *taken]))
     return tables
 
 
-def _mostly_latin(names: Sequence[str]) -> bool:
-    return sum(script(name) == "LATIN" for name in names) * 2 >= len(names)
-
-
-def _random(controls: Controls, locale: str, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
-    """Names that share no part with a known artist's name; if a locale has too few, also names that do, after them."""
+def _random(controls: Controls, origin: Origin, own: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """Names that share no part with a known artist's name; if an origin has too few, also names that do, after them."""
     wanted = _MARGIN * controls.random_names
     draw = partial(
         random_names,
-        locale=locale,
-        latin=_mostly_latin(own),
+        locale=origin.locale,
+        latin=origin.latin,
         seed=controls.seed,
         token_counts=[word_count(name) for name in own],
     )
     names = draw(wanted, known=known, share_parts=controls.share_name_parts)
     # Most of these names share a part with the roster and are refused later, so more of them are drawn.
     names += draw(_MARGIN * (wanted - len(names)), known=[*known, *names], share_parts=True)
-    return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=locale)
+    return _pool(names, "random_names", "random_name").assign(faker_version=FAKER_VERSION, locale=origin.locale)
 
 
 def _nonsense(
@@ -154,15 +129,16 @@ def _pool(names: Sequence[str], pool: str, kind: str) -> pd.DataFrame:
 
 
 def choose_controls(
-    drawn: pd.DataFrame, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
+    drawn: pd.DataFrame, mentions: Mapping[str, int] | None, tested: pd.DataFrame, controls: Controls, captions: int
 ) -> pd.DataFrame:
     """`drawn` with all COLUMNS. In each pool, as many names as asked for are 'used', the others 'spare' or 'refused'; `why`
     has the reason.
 
-    `roster` is every artist of a roster, `captions` the number scanned; where none were (None), mentions are null and
-    that is said. Random names take the roster's numbers of words in proportion, for each locale. If too few of a pool
-    are clean, fewer are used, and `shortages` says so.
+    `tested` has name, kind and locale of every artist of a roster and of every untrained artist, `captions` is the number scanned;
+    where none were (None), mentions are null and that is said. Random names take the roster's numbers of words in proportion, for
+    each locale, and for each script of its artists. If too few of a pool are clean, fewer are used, and `shortages` says so.
     """
+    roster = tested.loc[tested["kind"] == "artist", "name"].tolist()
     screen = _Screen(mentions, roster, controls, captions)
     table = drawn.copy()
     table["mentions"] = pd.array([screen.count(name) for name in table["name"]], "Int64")
@@ -177,7 +153,7 @@ def choose_controls(
         reason[1] if any(reason) else screen.why_clean(row)
         for reason, row in zip(reasons, table.to_dict("records"), strict=True)
     ]
-    for (pool, _), drawn_here in table.groupby(["pool", table["locale"].fillna("")], sort=False):
+    for (pool, *_), drawn_here in table.groupby(["pool", *_sets(table, tested, controls)], sort=False):
         wanted = int(getattr(controls, str(pool)))
         clean = drawn_here[drawn_here["status"] == "spare"]
         matched = _in_proportion(clean["words"], wanted, roster) if pool == "random_names" else clean.index[:wanted]
@@ -185,23 +161,42 @@ def choose_controls(
     return table[list(COLUMNS)]
 
 
-def shortages(table: pd.DataFrame, controls: Controls, locales: Iterable[str]) -> list[str]:
-    """A sentence for each pool, and each locale of random names, that has fewer names than audit.yaml asks for.
+def _sets(table: pd.DataFrame, tested: pd.DataFrame, controls: Controls) -> list[pd.Series]:
+    """Locale and script of each control name, by which names are chosen. The script is empty if the locale's artists have one."""
+    apart = {locale: scripts_apart(names, locale) for locale, names in locales_of(tested, controls.locale).items()}
+    locales = table["locale"].fillna("").astype(str)
+    scripts = [
+        (script_of(name, locale) or "") if apart.get(locale) else ""
+        for name, locale in zip(table["name"], locales, strict=True)
+    ]
+    return [locales, pd.Series(scripts, table.index, dtype=object)]
 
-    `table` is that of `choose_controls`; `locales` are those of `locales_of`.
+
+def shortages(table: pd.DataFrame, controls: Controls, tested: pd.DataFrame) -> list[str]:
+    """A sentence for each pool, and each locale and script of random names, that has fewer names than audit.yaml asks for.
+
+    `table` is that of `choose_controls`; `tested` as there.
     """
     found = []
-    wanted = [("random_names", locale) for locale in locales] + [("recombined_names", ""), ("nonsense", "")]
-    for pool, locale in wanted:
-        own = table[(table["pool"] == pool) & (table["locale"].fillna("") == locale)]
+    locales, scripts = _sets(table, tested, controls)
+    wanted = [
+        ("random_names", locale, letters)
+        for locale, names in locales_of(tested, controls.locale).items()
+        for letters in scripts_apart(names, locale) or [""]
+    ]
+    for pool, locale, letters in [*wanted, ("recombined_names", "", ""), ("nonsense", "", "")]:
+        own = table[(table["pool"] == pool) & (locales == locale) & (scripts == letters)]
         used, asked = int((own["status"] == "used").sum()), int(getattr(controls, pool))
         if used < asked:
             refused = own.loc[own["status"] == "refused", "why"]
             first = f"; the first refused: {refused.iloc[0]}" if len(refused) else ""
-            of = f" of {locale}" if locale else ""
+            of = f" of {locale}" * bool(locale) + f", script {letters}" * bool(letters)
+            remedy = "Ask for fewer, or set another controls.seed or locale."
+            if letters and own.empty:
+                remedy = "Faker writes no names of this locale in this script; give the artist another locale, or the name in Latin letters."
             found.append(
                 f"controls.{pool}{of}: {used} names of the {asked} asked for; {len(own)} were drawn and {len(refused)} "
-                f"refused{first}. Ask for fewer, or set another controls.seed or locale."
+                f"refused{first}. {remedy}"
             )
     return found
 

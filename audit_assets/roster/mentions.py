@@ -32,9 +32,10 @@ from audit_assets.roster.captions import (
     sample_batches,
     score_version,
 )
-from audit_assets.roster.controls import draw_controls, locales_of
+from audit_assets.roster.controls import draw_controls
 from audit_assets.roster.examples import Examples
 from audit_assets.roster.normalise import names_in, tokens
+from audit_assets.roster.origins import origins_of
 from audit_assets.roster.parts import countable
 from audit_assets.roster.pieces import token_counter
 from audit_assets.warehouse.places import local_copy
@@ -84,12 +85,13 @@ class MentionScan:
     def candidates(self) -> pd.DataFrame:
         """The control names drawn. They are stored at the first draw, because another version of Faker would draw others.
 
-        An edit of a `locale` draws again. Names that all come from the audit's own locale keep the draw of an earlier version.
+        An edit of a `locale` draws again. Latin names that all come from the audit's own locale keep the draw of an earlier version.
         """
         a = self.audit
-        own, origins = self.artists[["name", "kind", "aliases"]].to_json(), locales_of(self.artists, a.controls.locale)
+        own, origins = self.artists[["name", "kind", "aliases"]].to_json(), origins_of(self.artists, a.controls.locale)
         encoder = next(e for e in a.encoders if e.kind == "image_text").path if a.controls.nonsense else None
-        elsewhere = [] if set(origins) == {a.controls.locale} else [origins, CONTROLS_VERSION]
+        known = set(origins) == {(a.controls.locale, True)}
+        elsewhere = [] if known else [list(origins.items()), CONTROLS_VERSION]
         inputs = digest([own, a.controls.model_dump(), encoder, VERSION, *elsewhere])
         if self.warehouse.inputs("control_candidates") != inputs:
             pieces = token_counter(a) if a.controls.nonsense else None

@@ -21,7 +21,6 @@ from audit_assets.roster.controls import (
     POOLS,
     choose_controls,
     draw_recombined,
-    locales_of,
     shortages,
     untrained_controls,
 )
@@ -131,7 +130,8 @@ class RosterStage:
             captions = int(self.scan.shards_table["rows_kept"].sum())
             recombined = draw_recombined(artists, c, set(roster), drawn)
             counts = self._control_counts(drawn["name"].tolist(), recombined["name"].tolist())
-            chosen = choose_controls(pd.concat([drawn, recombined], ignore_index=True), counts, roster, c, captions)
+            everyone = pd.concat([drawn, recombined], ignore_index=True)
+            chosen = choose_controls(everyone, counts, self._tested(roster), c, captions)
             untrained = untrained_controls(artists, self.scan.total(artists["name"]), roster, captions)
             types = dict.fromkeys(("mentions", "captions", "known_names", "pieces", "seed"), "Int64")
             tables = [table.astype(types) for table in (chosen, untrained) if len(table)] or [chosen]
@@ -140,6 +140,12 @@ class RosterStage:
 
     def _names_of_roster(self) -> list[str]:
         return self.warehouse.read("artist_roster")["name"].drop_duplicates().tolist()
+
+    def _tested(self, roster: list[str]) -> pd.DataFrame:
+        """The rows of artists who are in a roster, and of untrained artists."""
+        artists = self.scan.artists
+        member = (artists["kind"] == "artist") & artists["name"].isin(roster)
+        return artists[member | (artists["kind"] == "untrained_artist")]
 
     def _control_inputs(self, roster: list[str]) -> str:
         counted = self.warehouse.all_inputs(["control_candidates", "artist_mentions", "caption_shards"])
@@ -164,8 +170,7 @@ class RosterStage:
 
     def shortages(self) -> list[str]:
         """A sentence for each pool of control names, and each locale, that is smaller than audit.yaml asks for."""
-        c = self.audit.controls
-        return shortages(self.warehouse.read("controls"), c, locales_of(self.scan.artists, c.locale))
+        return shortages(self.warehouse.read("controls"), self.audit.controls, self._tested(self._names_of_roster()))
 
     def named_controls(self) -> list[str]:
         """Used control names that occur in a caption, counted again from the mentions of all shards."""

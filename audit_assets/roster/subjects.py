@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from audit_assets.roster.artist_rows import OTHER_WAYS
-from audit_assets.roster.controls import POOLS, locale_of
+from audit_assets.roster.controls import POOLS
+from audit_assets.roster.origins import locale_of
 from audit_assets.roster.slugs import slugs
 from audit_assets.roster.strata import TESTED
 

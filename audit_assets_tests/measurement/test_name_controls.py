@@ -261,7 +261,7 @@ def test_many_subjects_give_what_each_alone_gives_in_their_order() -> None:
     ("locale", "script", "stratum"),
     [
         ("ja-jp", "Latin", "locale ja_JP"), (" it ", None, "locale it"), (None, "Cyrillic", "script Cyrillic"),
-        ("", None, "audit"),
+        ("", None, "audit"), ("ja-jp, script Latin", None, "locale ja_JP, script Latin"),
     ],
 )  # fmt: skip
 def test_the_locale_comes_before_the_script_and_the_script_before_the_audit(
@@ -276,6 +276,8 @@ def test_a_stratum_takes_its_names_and_no_others() -> None:
     assert in_stratum("locale de", locales, scripts).tolist() == [False, True, False, True]
     assert in_stratum("script Latin", locales, scripts).tolist() == [True, True, False, False]
     assert in_stratum("audit", locales, scripts).all()
+    apart = pd.Series(["ja_JP, script Latin", "ja_JP, script Japanese", "ja_JP", None])
+    assert in_stratum("locale ja_JP, script Latin", apart, scripts).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,21 @@ import pandas as pd
 import pytest
 
 from audit_assets.config import Controls
+from audit_assets.measurement.strata import script_of
 from audit_assets.roster.controls import (
     COLUMNS,
     DRAWN,
     choose_controls,
     draw_controls,
     draw_recombined,
-    locales_of,
     nonsense_words,
     shortages,
     untrained_controls,
 )
+from audit_assets.roster.origins import origins_of
 from audit_assets.roster.parts import name_parts, parts_of, shares_name_parts, word_count
 from audit_assets.roster.stage import RosterStage
+from audit_assets.roster.strata import TESTED, strata_of
 from audit_assets.runs.remarks import roster_notes
 from audit_assets.workspace import Workspace
 from audit_assets_tests.roster.real_data import real_names
@@ -63,7 +65,7 @@ def test_controls_are_the_first_names_of_the_draw_without_a_mention_and_say_why(
     controls = Controls(random_names=5, recombined_names=5)
     table = drawn(controls)
     mentions = {str(table["name"][0]): 3, str(table["name"][4]): 1}
-    chosen = choose_controls(table, mentions, ROSTER, controls, 20_000)
+    chosen = choose_controls(table, mentions, artists(), controls, 20_000)
     assert tuple(chosen) == COLUMNS
     assert used(chosen, "random_names") == [table["name"][i] for i in (1, 2, 3, 5, 6)]
     assert len(used(chosen, "recombined_names")) == 5
@@ -90,14 +92,14 @@ def test_a_name_drawn_twice_is_in_one_pool() -> None:
 
 def test_a_random_name_shares_no_part_with_the_roster_and_a_recombined_name_only_such() -> None:
     controls = Controls(random_names=4, recombined_names=8)
-    chosen = choose_controls(drawn(controls), {}, ROSTER, controls, 1)
+    chosen = choose_controls(drawn(controls), {}, artists(), controls, 1)
     assert not any(shares_name_parts(name, ROSTER) for name in used(chosen, "random_names"))
     assert all(name_parts(name) <= parts_of(ROSTER) for name in used(chosen, "recombined_names"))
 
 
 def test_a_recombined_name_takes_no_part_from_an_artist_whom_a_criterion_removed() -> None:
     controls = Controls(random_names=1, recombined_names=6)
-    chosen = choose_controls(drawn(controls, roster=ROSTER[:4]), {}, ROSTER[:4], controls, 1)
+    chosen = choose_controls(drawn(controls, roster=ROSTER[:4]), {}, artists(ROSTER[:4]), controls, 1)
     recombined = used(chosen, "recombined_names")
     assert len(recombined) == 6
     assert all(name_parts(name) <= parts_of(ROSTER[:4]) for name in recombined)
@@ -117,7 +119,7 @@ def test_of_a_table_much_larger_than_the_roster_enough_names_are_recombined() ->
 def test_random_names_have_the_rosters_numbers_of_words() -> None:
     names = [*ROSTER[:4], "Clara de Wit", "Anna van Dyck"]
     controls = Controls(random_names=6, recombined_names=0)
-    chosen = choose_controls(drawn(controls, artists(names)), {}, names, controls, 1)
+    chosen = choose_controls(drawn(controls, artists(names)), {}, artists(names), controls, 1)
     assert sorted(map(word_count, used(chosen, "random_names"))) == [2, 2, 2, 2, 3, 3]
 
 
@@ -126,7 +128,7 @@ def test_names_of_one_length_that_are_all_taken_are_made_up_for_by_others() -> N
     controls = Controls(random_names=6, recombined_names=0)
     table = drawn(controls, artists(names))
     three = dict.fromkeys(table.loc[table["name"].map(word_count) == 3, "name"], 1)
-    chosen = choose_controls(table, three, names, controls, 1)
+    chosen = choose_controls(table, three, artists(names), controls, 1)
     assert list(map(word_count, used(chosen, "random_names"))) == [2] * 6
 
 
@@ -134,12 +136,17 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
     controls = Controls(random_names=2, locale="ja_JP", recombined_names=0)
     japanese = ["葛飾 北斎", "歌川 広重"]
     assert (
-        len(used(choose_controls(drawn(controls, artists(japanese)), {}, japanese, controls, 1), "random_names")) == 2
+        len(
+            used(
+                choose_controls(drawn(controls, artists(japanese)), {}, artists(japanese), controls, 1), "random_names"
+            )
+        )
+        == 2
     )
     cyrillic = artists(["Илья Репин"])
-    chosen = choose_controls(draw_controls(cyrillic, controls), {}, ROSTER, controls, 1)
+    chosen = choose_controls(draw_controls(cyrillic, controls), {}, artists(), controls, 1)
     assert used(chosen, "random_names") == []
-    (short,) = shortages(chosen, controls, locales_of(cyrillic, controls.locale))
+    (short,) = shortages(chosen, controls, cyrillic)
     assert short.startswith("controls.random_names of ru_RU: 0 names of the 2 asked for; 6 were drawn and 6 refused")
     assert "no artist of the roster is written in its script, CYRILLIC" in short
 
@@ -147,11 +154,13 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
 @pytest.mark.parametrize("roster", [["1984"], ["葛飾 北斎", "1984"]])
 def test_control_names_of_any_script_are_taken_for_a_name_without_letters(roster: list[str]) -> None:
     controls = Controls(random_names=2, locale="ru_RU", recombined_names=0)
-    chosen = choose_controls(drawn(controls, artists(roster)), {}, roster, controls, 1)
+    chosen = choose_controls(drawn(controls, artists(roster)), {}, artists(roster), controls, 1)
     russian = chosen[(chosen["locale"] == "ru_RU") & (chosen["status"] == "used")]
     assert len(russian) == 2
-    assert shortages(chosen, controls, locales_of(artists(roster), controls.locale)) == []
-    others = choose_controls(chosen[list(DRAWN)], {}, [n for n in roster if n != "1984"] or ROSTER, controls, 1)
+    assert shortages(chosen, controls, artists(roster)) == []
+    others = choose_controls(
+        chosen[list(DRAWN)], {}, artists([n for n in roster if n != "1984"] or ROSTER), controls, 1
+    )
     assert (others["script"] == "CYRILLIC").any()
     assert set(others.loc[others["script"] == "CYRILLIC", "status"]) == {"refused"}
 
@@ -160,12 +169,12 @@ def test_shared_parts_are_counted_and_refused_unless_allowed() -> None:
     common = [f"{first} {last}" for first in ("Michael", "Jennifer", "James") for last in ("Smith", "Jones")]
     allowed = Controls(random_names=150, share_name_parts=True, recombined_names=0)
     table = drawn(allowed, artists(common))
-    chosen = choose_controls(table, {}, common, allowed, 1)
+    chosen = choose_controls(table, {}, artists(common), allowed, 1)
     sharing = chosen[chosen["shares_name_parts"]]
     assert len(sharing)
     assert set(sharing["status"]) <= {"used", "spare"}
     assert sharing["why"].str.contains("shares '(?:michael|jennifer|james|smith|jones)").all()
-    strict = choose_controls(table, {}, common, Controls(random_names=150, recombined_names=0), 1)
+    strict = choose_controls(table, {}, artists(common), Controls(random_names=150, recombined_names=0), 1)
     assert set(strict.loc[strict["shares_name_parts"], "status"]) == {"refused"}
 
 
@@ -173,14 +182,14 @@ def test_thousands_of_real_artists_leave_enough_clean_names() -> None:
     """They use up nearly all of Faker's names, so only those of the roster may decide."""
     names, controls = real_names(), Controls(random_names=70, recombined_names=0)
     roster = names[:250]
-    chosen = choose_controls(draw_controls(artists(names), controls), {}, roster, controls, 1)
+    chosen = choose_controls(draw_controls(artists(names), controls), {}, artists(roster), controls, 1)
     assert len(used(chosen, "random_names")) == 70
     assert not any(shares_name_parts(name, roster) for name in used(chosen, "random_names"))
 
 
 def test_without_captions_it_is_said_that_nothing_was_scanned() -> None:
     controls = Controls(random_names=3, recombined_names=0)
-    chosen = choose_controls(drawn(controls), None, ROSTER, controls, 0)
+    chosen = choose_controls(drawn(controls), None, artists(), controls, 0)
     assert chosen["mentions"].isna().all()
     assert chosen["why"].str.contains("no captions were scanned").all()
 
@@ -188,21 +197,25 @@ def test_without_captions_it_is_said_that_nothing_was_scanned() -> None:
 def test_a_pool_with_too_few_clean_names_is_smaller_and_says_so() -> None:
     controls = Controls(random_names=2, recombined_names=0)
     table = drawn(controls)
-    chosen = choose_controls(table, dict.fromkeys(table["name"][:5], 1), ROSTER, controls, 9)
+    chosen = choose_controls(table, dict.fromkeys(table["name"][:5], 1), artists(), controls, 9)
     assert len(used(chosen, "random_names")) == 1
-    (short,) = shortages(chosen, controls, ["en_US"])
+    (short,) = shortages(chosen, controls, artists())
     assert short.startswith("controls.random_names of en_US: 1 names of the 2 asked for; 6 were drawn and 5 refused")
     assert "the first refused: 1 of 9 captions name it" in short
-    assert shortages(choose_controls(table, {}, ROSTER, controls, 9), controls, ["en_US"]) == []
+    assert shortages(choose_controls(table, {}, artists(), controls, 9), controls, artists()) == []
     wish = Controls(random_names=0, recombined_names=1)
-    (short,) = shortages(choose_controls(drawn(wish, artists(["Mononym"])), {}, ["Mononym"], wish, 1), wish, ["en_US"])
+    (short,) = shortages(
+        choose_controls(drawn(wish, artists(["Mononym"])), {}, artists(["Mononym"]), wish, 1),
+        wish,
+        artists(["Mononym"]),
+    )
     assert short.startswith("controls.recombined_names: 0 names of the 1 asked for")
 
 
 def test_the_name_of_a_single_artist_is_recombined_with_random_names() -> None:
     controls = Controls(random_names=30, recombined_names=8)
     one = artists(ROSTER[:1])
-    chosen = choose_controls(drawn(controls, one), None, ROSTER[:1], controls, 0)
+    chosen = choose_controls(drawn(controls, one), None, artists(ROSTER[:1]), controls, 0)
     names = used(chosen, "recombined_names")
     assert len(names) == 8
     assert {name.startswith("Ada ") for name in names} == {True, False}
@@ -214,15 +227,17 @@ def test_control_names_come_from_where_the_artists_names_come_from() -> None:
     table["locale"] = ["no_NO", "ja_JP", "", "ja_JP"]
     controls = Controls(random_names=3, recombined_names=0)
     assert Controls(locale="en-GB") == Controls(locale="en_GB")  # as rows of artists.csv are read
-    assert locales_of(table, "en_US") == {
-        "no_NO": ["Ada Brandvold"],
-        "ja_JP": ["Hokusai Example", "葛飾北斎"],
-        "ru_RU": ["Илья Репин"],
+    assert origins_of(table, "en_US") == {
+        ("no_NO", True): ["Ada Brandvold"],
+        ("ja_JP", True): ["Hokusai Example"],
+        ("ja_JP", False): ["葛飾北斎"],
+        ("ru_RU", False): ["Илья Репин"],
     }
-    chosen = choose_controls(draw_controls(table, controls), None, table["name"].tolist(), controls, 0)
-    assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"ja_JP": 3, "no_NO": 3, "ru_RU": 3}
+    chosen = choose_controls(draw_controls(table, controls), None, table, controls, 0)
+    assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"ja_JP": 6, "no_NO": 3, "ru_RU": 3}
     assert set(chosen.loc[chosen["locale"] == "ru_RU", "script"]) == {"CYRILLIC"}
-    assert set(chosen.loc[chosen["locale"] == "ja_JP", "script"]) == {"LATIN"}
+    in_use = chosen[(chosen["status"] == "used") & (chosen["locale"] == "ja_JP")]
+    assert in_use["script"].tolist() == ["LATIN"] * 3 + ["CJK"] * 3
 
 
 @pytest.fixture
@@ -241,6 +256,43 @@ def staged(small_audit: Callable[..., Path], tmp_path: Path) -> Callable[..., Ro
         return stage
 
     return make
+
+
+def beside(stage: RosterStage) -> dict[str, tuple[str, list[str]]]:
+    """The stratum of each tested subject, and the random names in it."""
+    subjects = stage.warehouse.read("subjects")
+    stratum = subjects["subject"].map(strata_of(subjects))
+    random = subjects["kind"] == "random_name"
+    own = subjects[subjects["kind"].isin(TESTED)].index
+    return {
+        str(subjects["name"][i]): (stratum[i], subjects.loc[random & (stratum == stratum[i]), "name"].tolist())
+        for i in own
+    }
+
+
+@pytest.mark.parametrize(
+    ("han", "latin", "scripts"),
+    [("草間彌生,artist,", "Ai Weiwei,artist,zh_CN", "Han"), ("草間彌生,artist,ja_JP", "Takashi Murakami,artist,ja_JP", "Japanese")],
+)  # fmt: skip
+def test_artists_of_one_locale_in_two_scripts_have_control_names_of_their_own_script(
+    staged: Callable[..., RosterStage], han: str, latin: str, scripts: str
+) -> None:
+    stage, locale = staged(han, latin), latin[-5:]
+    (of_han, names), (of_latin, romanised) = beside(stage).values()
+    assert (of_han, of_latin) == (f"locale {locale}, script {scripts}", f"locale {locale}, script Latin")
+    assert (len(names), len(romanised), stage.shortages()) == (4, 4, [])
+    assert {script_of(name, locale) for name in names} == {scripts}
+    assert {script_of(name) for name in romanised} == {"Latin"}
+
+
+def test_a_script_that_a_locale_does_not_write_is_a_shortage(staged: Callable[..., RosterStage]) -> None:
+    stage = staged("Ada Brandvold,artist,no_NO", "Илья Репин,artist,no_NO")
+    found = beside(stage)
+    assert found["Илья Репин"] == ("locale no_NO, script Cyrillic", [])
+    assert len(found["Ada Brandvold"][1]) == 4
+    (short,) = stage.shortages()
+    assert short.startswith("controls.random_names of no_NO, script Cyrillic: 0 names of the 4 asked for")
+    assert "give the artist another locale" in short
 
 
 def test_an_edit_of_a_locale_draws_its_names_and_drops_those_of_the_former_one(
@@ -277,12 +329,12 @@ def test_nonsense_is_pronounceable_nobody_and_of_few_tokens() -> None:
     assert len(table) == 30
     assert table["pieces"].is_monotonic_increasing
     assert table["pieces"].max() <= 8
-    chosen = choose_controls(table, {}, ROSTER, controls, 9)
+    chosen = choose_controls(table, {}, artists(), controls, 9)
     assert used(chosen, "nonsense") == table["name"][:10].tolist()
     assert chosen["why"][0].startswith(f"invented, {table['pieces'][0]} tokens; equals none of 6 known names")
     assert set(chosen["kind"]) == {"nonsense"}
     crumbs = draw_controls(artists(), controls, lambda name: 3 if name in ROSTER else 99)
-    (short,) = shortages(choose_controls(crumbs, {}, ROSTER, controls, 9), controls, ["en_US"])
+    (short,) = shortages(choose_controls(crumbs, {}, artists(), controls, 9), controls, artists())
     assert short.startswith("controls.nonsense: 0 names of the 10 asked for")
 
 

@@ -31,7 +31,7 @@ def controls(mentions: dict[str, int] | None = None) -> pd.DataFrame:
             draw_recombined(artists(), wanted, ROSTER, pd.DataFrame({"name": [], "pool": []})),
         ]
     )
-    table = choose_controls(drawn.reset_index(drop=True), mentions, ROSTER, wanted, 9)
+    table = choose_controls(drawn.reset_index(drop=True), mentions, artists()[:5], wanted, 9)
     return table[table["status"] == "used"]
 
 

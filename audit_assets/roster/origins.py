@@ -1,0 +1,59 @@
+"""Origins: from which locale the control names of each artist are drawn, and in which letters."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from audit_assets.measurement.strata import script_of
+from audit_assets.roster.parts import script
+from audit_assets.roster.strata import TESTED
+
+_OF_SCRIPT = {
+    "ARABIC": "ar_AA", "ARMENIAN": "hy_AM", "BENGALI": "bn_BD", "CJK": "zh_CN", "CYRILLIC": "ru_RU", "DEVANAGARI": "hi_IN",
+    "GEORGIAN": "ka_GE", "GREEK": "el_GR", "HANGUL": "ko_KR", "HEBREW": "he_IL", "HIRAGANA": "ja_JP", "KATAKANA": "ja_JP",
+    "TAMIL": "ta_IN", "THAI": "th_TH",
+}  # fmt: skip
+
+
+class Origin(NamedTuple):
+    """Where one set of control names comes from."""
+
+    locale: str
+    """A locale of Faker."""
+    latin: bool
+    """Whether the names are in Latin letters; else they are in those of the locale."""
+
+
+def locale_of(name: str, locale: str, default: str) -> str:
+    """The locale that control names for an artist are drawn from: the artist's own, else one of the name's script, else the
+    audit's."""
+    return locale or _OF_SCRIPT.get(script(name), default)
+
+
+def locales_of(artists: pd.DataFrame, default: str) -> dict[str, list[str]]:
+    """Each locale that control names are drawn from, and the artists whose names come from there."""
+    own = artists[artists["kind"].isin(TESTED)]
+    found: dict[str, list[str]] = {}
+    for name, kind, locale in zip(own["name"], own["kind"], own["locale"], strict=True):
+        of_name = locale_of(name, locale, default)
+        if kind == "artist" or of_name != default:
+            found.setdefault(of_name, []).append(name)
+    return found or {default: []}
+
+
+def origins_of(artists: pd.DataFrame, default: str) -> dict[Origin, list[str]]:
+    """Each origin that control names are drawn from, and the artists whose names come from there.
+
+    Artists of one locale whose names are in Latin and in other letters have names of their own each. A name without letters is
+    with the larger part.
+    """
+    found: dict[Origin, list[str]] = {}
+    for locale, names in locales_of(artists, default).items():
+        scripts = {name: script_of(name) for name in names}
+        lettered = [script == "Latin" for script in scripts.values() if script]
+        most = not names or sum(lettered) * 2 >= len(lettered) > 0
+        for latin in (True, False):
+            part = [name for name in names if (scripts[name] == "Latin" if scripts[name] else most) == latin]
+            if part or (not names and latin):
+                found[Origin(locale, latin)] = part
+    return found
