@@ -8,26 +8,34 @@ import numpy.typing as npt
 import pandas as pd
 
 _LOCALE, _SCRIPT, _IN_IT = "locale ", "script ", ", script "
-_JAPANESE = {"HIRAGANA", "KATAKANA"}
+KANA = frozenset({"Hiragana", "Katakana"})
+JAPANESE = KANA | {"Han"}
+"""The scripts in which Japanese names are written."""
+
+
+def letters_of(name: str) -> str | None:
+    """The script of most letters of a name ("Latin", "Cyrillic", "Han", "Hiragana", ...), None for a name without letters.
+
+    From the names of the characters in the Unicode database, whose first word is the script. Ties go to the script that comes
+    first in the name.
+    """
+    return next((script for script, _ in _scripts(name).most_common(1)), None)
 
 
 def script_of(name: str, locale: str = "") -> str | None:
-    """The script of most letters of a name ("Latin", "Cyrillic", "Han", "Japanese", ...), None for a name without letters.
+    """The script in which a name is written: ``letters_of``, and "Japanese" for a name with kana, whatever its Han characters.
 
-    From the names of the characters in the Unicode database, whose first word is the script. A name with kana is Japanese,
-    whatever its Han characters, and so is a name in Han characters if its ``locale`` is Japanese. Ties go to the script that
-    comes first in the name.
+    If ``locale`` is Japanese, a name in Han characters alone is Japanese too.
     """
+    japanese = JAPANESE if locale.partition("_")[0] == "ja" else KANA
+    found = letters_of(name)
+    return "Japanese" if found in japanese or KANA & _scripts(name).keys() else found
+
+
+def _scripts(name: str) -> Counter[str]:
     words = [unicodedata.name(c, "").split(" ")[0].split("-")[0] for c in name if unicodedata.category(c)[0] == "L"]
     words = [word for word in words if word and word not in {"FULLWIDTH", "MODIFIER", "FEMININE", "MASCULINE"}]
-    if not words:
-        return None
-    if _JAPANESE & set(words):
-        return "Japanese"
-    word = Counter(words).most_common(1)[0][0]
-    if word == "CJK":
-        return "Japanese" if locale.partition("_")[0] == "ja" else "Han"
-    return word.capitalize()
+    return Counter("Han" if word == "CJK" else word.capitalize() for word in words)
 
 
 def stratum_of(locale: str | None, script: str | None, default: str = "audit") -> str:

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from audit_assets.config import Controls
-from audit_assets.measurement.strata import script_of
+from audit_assets.measurement.strata import JAPANESE, letters_of, script_of
 from audit_assets.roster.normalise import words
 from audit_assets.roster.origins import Origin, locales_of, origins_of
-from audit_assets.roster.parts import name_parts, parts_of, script, word_count
+from audit_assets.roster.parts import name_parts, parts_of, word_count
 from audit_assets.roster.random_names import (
     FAKER_VERSION,
     proportional,
@@ -146,7 +146,9 @@ def choose_controls(
     table["shared_parts"] = [screen.shared(name) for name in table["name"]]
     table["shares_name_parts"] = table["shared_parts"].map(bool).astype(bool)
     table["words"] = table["name"].map(word_count).astype("int64")
-    table["script"] = table["name"].map(script)
+    table["script"] = [
+        script_of(name, locale) or "" for name, locale in zip(table["name"], table["locale"].fillna(""), strict=True)
+    ]
     reasons = [screen.refusal(name, pool) for name, pool in zip(table["name"], table["pool"], strict=True)]
     table["status"] = ["refused" if any(reason) else "spare" for reason in reasons]
     table["why"] = [
@@ -209,7 +211,7 @@ class _Screen:
     ) -> None:
         self.mentions, self.captions, self.controls = mentions, captions, controls
         self.artists, self.parts = len(roster), parts_of(roster)
-        self.scripts = {script(name) for name in roster}
+        self.letters = _letters(roster)
 
     def count(self, name: str) -> int | None:
         return None if self.mentions is None else self.mentions.get(name, 0)
@@ -224,8 +226,13 @@ class _Screen:
         may_share = pool == "recombined_names" or (pool == "random_names" and self.controls.share_name_parts)
         if (shared := self.shared(name)) and not may_share:
             return "share a part with the roster", f"shares {_listed(shared)} with an artist of the roster"
-        if "" not in self.scripts and script(name) not in self.scripts:  # "1984" has no script: any is as near to it
-            return "are in a script of no artist's", f"no artist of the roster is written in its script, {script(name)}"
+        if (
+            None not in self.letters and letters_of(name) not in self.letters
+        ):  # "1984" has no script: any is as near to it
+            return (
+                "are in a script of no artist's",
+                f"no artist of the roster is written in its script, {letters_of(name)}",
+            )
         return "", ""
 
     def why_clean(self, row: Mapping) -> str:
@@ -240,6 +247,13 @@ class _Screen:
             f"{made}; equals none of {row['known_names']} known names; "
             f"shares {shared} with the roster's {self.artists} artists; {scanned}"
         )
+
+
+def _letters(names: Sequence[str]) -> set[str | None]:
+    """The scripts in which control names beside these are written: one that most letters of a name have, and beside a name with kana,
+    those of all Japanese names."""
+    kana = any(script_of(name) == "Japanese" for name in names)
+    return {letters_of(name) for name in names} | (JAPANESE if kana else set())
 
 
 def _listed(parts: Iterable[str]) -> str:
@@ -275,7 +289,7 @@ def untrained_controls(
             dict.fromkeys(COLUMNS)
             | {"name": name, "pool": "untrained_artists", "kind": "untrained_artist", "status": "used", "why": why}
             | {"mentions": count, "captions": None if count is None else captions, "shared_parts": shared}
-            | {"shares_name_parts": bool(shared), "words": word_count(name), "script": script(name)}
+            | {"shares_name_parts": bool(shared), "words": word_count(name), "script": script_of(name) or ""}
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

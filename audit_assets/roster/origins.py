@@ -5,13 +5,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from audit_assets.measurement.strata import script_of
-from audit_assets.roster.parts import script
 from audit_assets.roster.strata import TESTED
 
 _OF_SCRIPT = {
-    "ARABIC": "ar_AA", "ARMENIAN": "hy_AM", "BENGALI": "bn_BD", "CJK": "zh_CN", "CYRILLIC": "ru_RU", "DEVANAGARI": "hi_IN",
-    "GEORGIAN": "ka_GE", "GREEK": "el_GR", "HANGUL": "ko_KR", "HEBREW": "he_IL", "HIRAGANA": "ja_JP", "KATAKANA": "ja_JP",
-    "TAMIL": "ta_IN", "THAI": "th_TH",
+    "Arabic": "ar_AA", "Armenian": "hy_AM", "Bengali": "bn_BD", "Han": "zh_CN", "Cyrillic": "ru_RU", "Devanagari": "hi_IN",
+    "Georgian": "ka_GE", "Greek": "el_GR", "Hangul": "ko_KR", "Hebrew": "he_IL", "Japanese": "ja_JP",
+    "Tamil": "ta_IN", "Thai": "th_TH",
 }  # fmt: skip
 
 
@@ -25,9 +24,9 @@ class Origin(NamedTuple):
 
 
 def locale_of(name: str, locale: str, default: str) -> str:
-    """The locale that control names for an artist are drawn from: the artist's own, else one of the name's script, else the
-    audit's."""
-    return locale or _OF_SCRIPT.get(script(name), default)
+    """The locale that control names for an artist are drawn from: the artist's own, else one of the name's script (Japanese if it has
+    kana), else the audit's."""
+    return locale or _OF_SCRIPT.get(script_of(name) or "", default)
 
 
 def locales_of(artists: pd.DataFrame, default: str) -> dict[str, list[str]]:

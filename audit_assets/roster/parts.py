@@ -8,7 +8,6 @@ character that stands alone can be a surname and is a part.
 
 import itertools
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -78,9 +77,3 @@ def _is_one_letter(token: str) -> bool:
 def word_count(name: str) -> int:
     """The number of words of a name as people write it, at most four. The apostrophe of O'Keeffe starts no new word."""
     return min(len(name.split()), 4)
-
-
-def script(name: str) -> str:
-    """The script of most letters of the name, from their Unicode names: LATIN, CYRILLIC, CJK; empty if the name has no letter."""
-    scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha())
-    return scripts.most_common(1)[0][0] if scripts else ""

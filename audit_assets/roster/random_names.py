@@ -12,8 +12,9 @@ from faker import VERSION as FAKER_VERSION
 from faker import Faker
 
 from audit_assets.errors import InputError
+from audit_assets.measurement.strata import script_of
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, parts_of, pieces_of, script
+from audit_assets.roster.parts import name_parts, parts_of, pieces_of
 
 __all__ = ["FAKER_VERSION", "proportional", "random_names", "recombinations", "recombinations_with"]
 
@@ -135,4 +136,4 @@ def _draw(faker: Faker, wanted: int, *, surname_first: bool = False, latin: bool
     elif surname_first and wanted == 1:
         return f"{last()}{first()}"
     name = " ".join(part() for part in [*([first] * (wanted - 1)), last])
-    return name if not latin or script(name) == "LATIN" else anyascii(name).title()
+    return name if not latin or script_of(name) == "Latin" else anyascii(name).title()

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from audit_assets.config import Audit
 from audit_assets.errors import InputError
 from audit_assets.hashing import digest
+from audit_assets.measurement.strata import script_of
 from audit_assets.roster import CONTROLS_VERSION, VERSION
 from audit_assets.roster.artists import artists_of, notes_of
 from audit_assets.roster.captions import caption_batches
@@ -27,7 +28,8 @@ from audit_assets.roster.controls import (
 from audit_assets.roster.criteria import Choice, choose, roster_table
 from audit_assets.roster.mentions import MentionScan
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import script, word_count
+from audit_assets.roster.origins import locale_of
+from audit_assets.roster.parts import word_count
 from audit_assets.roster.subjects import CONTROL_KINDS, subjects_table
 from audit_assets.untrusted.spreadsheet import as_csv
 from audit_assets.warehouse.notes import ROSTER, are_kept, keep_notes
@@ -183,11 +185,14 @@ class RosterStage:
         """How the random names differ from the roster in words and scripts."""
         used, problems = self.used_controls(), []
         random = used[used["pool"] == "random_names"]
-        roster = self.warehouse.read("artist_roster").drop_duplicates("name")["name"]
+        tested = self._tested(self._names_of_roster())
+        artists = tested[tested["kind"] == "artist"]
+        own = zip(artists["name"], artists["locale"], strict=True)
+        scripts = [script_of(name, locale_of(name, locale, self.audit.controls.locale)) or "" for name, locale in own]
         if len(random):
             for what, ours, theirs in (
-                ("words", random["words"], roster.map(word_count)),
-                ("script", random["script"], roster.map(script)),
+                ("words", random["words"], artists["name"].map(word_count)),
+                ("script", random["script"], pd.Series(scripts)),
             ):
                 for value, share in theirs.value_counts(normalize=True).items():
                     if abs(share - float((ours == value).mean())) > 1 / len(random):

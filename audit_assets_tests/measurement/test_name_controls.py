@@ -284,11 +284,12 @@ def test_a_stratum_takes_its_names_and_no_others() -> None:
     ("name", "script"),
     [
         ("Zdzisław Beksiński", "Latin"), ("Илья Репин", "Cyrillic"), ("葛飾北斎", "Han"), ("草間 やよい", "Japanese"),
-        ("Νικόλαος Γύζης", "Greek"), ("محمود سعيد", "Arabic"), ("1234", None), ("", None), ("김환기", "Hangul"),
+        ("佐々木マキ", "Japanese"), ("Ada 王", "Latin"), ("Νικόλαος Γύζης", "Greek"), ("محمود سعيد", "Arabic"), ("1234", None), ("", None), ("김환기", "Hangul"),
     ],
 )  # fmt: skip
 def test_the_script_is_that_of_most_letters(name: str, script: str | None) -> None:
     assert script_of(name) == script
+    assert script_of(name, "ja_JP") == ("Japanese" if script == "Han" else script)
 
 
 def test_a_single_artist_competes_in_the_joint_set_and_a_roster_of_seventy_in_its_own() -> None:

@@ -17,7 +17,7 @@ INSERT INTO roster_attrition VALUES
   ('criteria', 'size', false, 1, ['Next One'], 10, ''), ('most_mentioned', 'size', false, 0, [], 10, '10 of the 250 asked for');
 INSERT INTO controls
 SELECT name, if(shares_name_parts, 'recombined_names', 'random_names'), kind, 'used', 'clean; 0 of 170 captions name it', 0, 170, 40,
-       shares_name_parts, if(shares_name_parts, ['ana'], []), 2, 'LATIN', NULL, '40.54.0', 'en_US', 7
+       shares_name_parts, if(shares_name_parts, ['ana'], []), 2, 'Latin', NULL, '40.54.0', 'en_US', 7
 FROM subjects WHERE kind = 'random_name';
 INSERT INTO controls (name, pool, kind, status, why, mentions, captions)
 VALUES ('Known Already', 'random_names', 'random_name', 'refused', '3 of 170 captions name it', 3, 170);

@@ -148,7 +148,7 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
     assert used(chosen, "random_names") == []
     (short,) = shortages(chosen, controls, cyrillic)
     assert short.startswith("controls.random_names of ru_RU: 0 names of the 2 asked for; 6 were drawn and 6 refused")
-    assert "no artist of the roster is written in its script, CYRILLIC" in short
+    assert "no artist of the roster is written in its script, Cyrillic" in short
 
 
 @pytest.mark.parametrize("roster", [["1984"], ["葛飾 北斎", "1984"]])
@@ -161,8 +161,8 @@ def test_control_names_of_any_script_are_taken_for_a_name_without_letters(roster
     others = choose_controls(
         chosen[list(DRAWN)], {}, artists([n for n in roster if n != "1984"] or ROSTER), controls, 1
     )
-    assert (others["script"] == "CYRILLIC").any()
-    assert set(others.loc[others["script"] == "CYRILLIC", "status"]) == {"refused"}
+    assert (others["script"] == "Cyrillic").any()
+    assert set(others.loc[others["script"] == "Cyrillic", "status"]) == {"refused"}
 
 
 def test_shared_parts_are_counted_and_refused_unless_allowed() -> None:
@@ -235,9 +235,9 @@ def test_control_names_come_from_where_the_artists_names_come_from() -> None:
     }
     chosen = choose_controls(draw_controls(table, controls), None, table, controls, 0)
     assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"ja_JP": 6, "no_NO": 3, "ru_RU": 3}
-    assert set(chosen.loc[chosen["locale"] == "ru_RU", "script"]) == {"CYRILLIC"}
+    assert set(chosen.loc[chosen["locale"] == "ru_RU", "script"]) == {"Cyrillic"}
     in_use = chosen[(chosen["status"] == "used") & (chosen["locale"] == "ja_JP")]
-    assert in_use["script"].tolist() == ["LATIN"] * 3 + ["CJK"] * 3
+    assert in_use["script"].tolist() == ["Latin"] * 3 + ["Japanese"] * 3
 
 
 @pytest.fixture
@@ -283,6 +283,22 @@ def test_artists_of_one_locale_in_two_scripts_have_control_names_of_their_own_sc
     assert (len(names), len(romanised), stage.shortages()) == (4, 4, [])
     assert {script_of(name, locale) for name in names} == {scripts}
     assert {script_of(name) for name in romanised} == {"Latin"}
+
+
+@pytest.mark.parametrize("name", ["ヒグチユウコ", "さくらももこ", "岩崎ちひろ", "佐々木マキ"])
+@pytest.mark.parametrize("locale", ["", "ja_JP"])
+def test_an_artist_whose_name_has_kana_has_japanese_control_names(
+    staged: Callable[..., RosterStage], name: str, locale: str
+) -> None:
+    """Most of them are in Han characters alone, as most Japanese names are."""
+    stage = staged(f"{name},artist,{locale}", "手塚治虫,artist,")
+    stratum, names = beside(stage)[name]
+    assert stratum == ("locale ja_JP" if locale else "script Japanese")
+    assert len(names) == 4
+    assert set(stage.used_controls().set_index("name").loc[names, "locale"]) == {"ja_JP"}
+    assert beside(stage)["手塚治虫"][0] == "script Han"
+    assert len(beside(stage)["手塚治虫"][1]) == 4
+    assert stage.shortages() == stage.unmatched_controls() == []
 
 
 def test_a_script_that_a_locale_does_not_write_is_a_shortage(staged: Callable[..., RosterStage]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from audit_assets.errors import InputError
+from audit_assets.measurement.strata import script_of
 from audit_assets.roster.normalise import tokens
-from audit_assets.roster.parts import name_parts, script, shares_name_parts, word_count
+from audit_assets.roster.parts import name_parts, shares_name_parts, word_count
 from audit_assets.roster.random_names import proportional, random_names, recombinations
 
 KNOWN = ["Michael Smith", "Jennifer Jones", "Ada de Brandvold", "J. Johnson"]
@@ -42,7 +43,7 @@ def test_an_exhausted_locale_gives_what_it_has() -> None:
 
 def test_names_of_another_script() -> None:
     names = random_names(10, locale="ja_JP", seed=1, known=["王 小明"])
-    assert {script(name) for name in names} == {"CJK"}
+    assert {script_of(name, "ja_JP") for name in names} == {"Japanese"}
 
 
 def test_recombined_names_are_made_of_artists_parts_and_are_no_artists() -> None:
@@ -70,10 +71,6 @@ def test_proportions_go_by_the_largest_remainder() -> None:
 
 def test_an_apostrophe_makes_no_word_and_a_long_name_is_cut() -> None:
     assert list(map(word_count, ["Ada", "Clara O'Corvin", "a b c d e f"])) == [1, 2, 4]
-
-
-def test_the_script_is_that_of_most_letters() -> None:
-    assert list(map(script, ["Ada 王", "Иван Q", "葛飾 北斎", "1 2"])) == ["LATIN", "CYRILLIC", "CJK", ""]
 
 
 def test_an_initial_is_no_part_but_a_han_character_is() -> None:
