@@ -31,6 +31,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from audit_assets.measurement.rounding import beside
+
 Answer = Literal["yes", "no", "could not be tested"]
 Verdict = Literal["imitated", "not shown to be imitated", "not auditable", "identified above controls"]
 Basis = Literal["identification and matching", "matching", "identification", "none"]
@@ -243,7 +245,10 @@ def from_matching(
             settle=settle or "More control names: the smallest p-value is 1 / (1 + other cells).",
         )
     found = p <= alpha if q is None else q <= alpha
-    said = f"p = {p:.3g} of matching, not adjusted" if q is None else f"p = {p:.3g} of matching, q = {q:.3g}"
+    if q is None:
+        said = f"p = {beside(p, alpha)} of matching, not adjusted"
+    else:
+        said = f"p = {p:.3g} of matching, q = {beside(q, alpha)}"
     return Finding(YES if found else NO, f"{said}; the limit is {alpha}.", p if q is None else q, estimate, low, high)
 
 

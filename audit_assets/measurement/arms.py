@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Answer, Finding
 from audit_assets.measurement.name_controls import FEWEST_NAMES, FEWEST_SHOWN, LEVEL, level_of, reaching
+from audit_assets.measurement.rounding import beside
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def beside_prompts(
             "A larger label set, or an encoder that tells this artist's label from others.",
         )
     said = (
-        f"{fell} of {shown} shown images fall to the artist; {reached:.3g} of {n} other prompts reach that, p = {p:.3g}; "
-        f"up to {limit:.2g} passes."
+        f"{fell} of {shown} shown images fall to the artist; {reached:.3g} of {n} other prompts reach that, p = {beside(p, limit)}; "
+        f"up to {limit:.3g} passes."
     )
     passed = p <= limit + 1e-12
     return Beside(Finding(YES if passed else NO, said, p, fell / shown), n, reached, mean, p, limit, needed)

@@ -209,7 +209,7 @@ def matching(stratum: str, planned: Stratum, *, rows: int, images: int, alpha: f
     if found.smallest_p > alpha:
         more = ceil(1 / alpha) - 1 - planned.names if found.test == NAME_TEST else 1
         return Test(
-            "", found.smallest_p, f"{found.sentence}: p cannot be below {found.smallest_p:.2g}, and {alpha} is the limit.",
+            "", found.smallest_p, f"{found.sentence}: p cannot be below {found.smallest_p:.3g}, and {alpha} is the limit.",
             f"{max(more, 1)} more control names{of_stratum(stratum)}.",
         )  # fmt: skip
     return Test(found.test, found.smallest_p, f"{found.sentence}; p can be as small as {found.smallest_p:.1e}.")

@@ -43,6 +43,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
+from audit_assets.measurement.rounding import beside
 from audit_assets.measurement.strata import in_stratum, of_stratum
 from audit_assets.measurement.vectors import FloatArray, IntArray
 
@@ -325,7 +326,7 @@ class _Control:
         )
         said = (
             f"{identified} of {shown} shown images are identified; {row['names_reaching']:.3g} of {n} control names "
-            f"({self.stratum}, {self.labels} labels) {reach}{label}, p = {row['p_value']:.3g}; up to {self.limit:.2g} passes.{self._left_out()}"
+            f"({self.stratum}, {self.labels} labels) {reach}{label}, p = {beside(row['p_value'], self.limit)}; up to {self.limit:.3g} passes.{self._left_out()}"
         )
         return row | {"answer": "yes" if yes else "no", "reason": said, "settle": ""}
 
@@ -379,7 +380,7 @@ class _Control:
         n = len(self.x)
         reason = (
             f"Even {shown} of {shown} images would not pass: {reached:.3g} of {n} control names of {self.stratum} reach that, so that p "
-            f"would be {(1 + reached) / (1 + n):.2g}, above {self.limit:.2g}."
+            f"would be {(1 + reached) / (1 + n):.3g}, above {self.limit:.3g}."
         )
         share = reached / n
         remedies = []

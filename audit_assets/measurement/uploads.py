@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from audit_assets.measurement.answers import NO, UNTESTED, YES, Finding
 from audit_assets.measurement.name_controls import FEWEST_SHOWN
+from audit_assets.measurement.rounding import beside
 from audit_assets.measurement.vectors import unit_rows
 
 
@@ -83,6 +84,6 @@ def beside_uploads(own: float, shown: int, others: npt.ArrayLike, *, level: floa
     p = (1 + reached) / (1 + n)
     said = (
         f"The images keep {100 * own:.0f} % of the nearness that the given works have to the artist's other works; those of {n} other artists "
-        f"keep {100 * mean:.0f} % on average, {reached:.0f} of them as much or more, p = {p:.3g}; up to {level:.2g} passes."
+        f"keep {100 * mean:.0f} % on average, {reached:.0f} of them as much or more, p = {beside(p, level)}; up to {level:.3g} passes."
     )
     return Beside(Finding(YES if p <= level + 1e-12 else NO, said, p, own), n, reached, mean, p, floor)

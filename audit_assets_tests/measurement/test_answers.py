@@ -22,6 +22,7 @@ from audit_assets.measurement.answers import (
     of_identification,
 )
 from audit_assets.measurement.name_controls import beside_names
+from audit_assets.measurement.rounding import beside
 
 
 def finding(answer: Answer | None) -> Finding | None:
@@ -185,3 +186,16 @@ def test_agreement_counts_encoders_that_could_audit() -> None:
     assert table["unanimous"].tolist() == [True, False, False]
     with pytest.raises(ValueError, match="two verdicts"):
         agreement(pd.concat([rows, rows]))
+
+
+@pytest.mark.parametrize(
+    ("p", "limit", "shown"),
+    [(0.05003, 0.05, "0.05003"), (0.05, 0.05, "0.05"), (1 / 90, 1 / 90, "0.0111"), (0.01112, 1 / 90, "0.01112"), (0.0503, 0.05, "0.0503")],
+)  # fmt: skip
+def test_a_p_in_a_reason_is_on_the_side_of_its_limit_that_the_answer_is_on(p: float, limit: float, shown: str) -> None:
+    assert beside(p, limit) == shown
+    assert (float(shown) <= float(f"{limit:.3g}")) == (p <= limit)
+    if limit == 0.05:
+        found = from_matching(p=p, q=None, alpha=limit, smallest_p=0.001, reason="", settle="")
+        assert f"p = {shown} of matching" in found.reason
+        assert found.answer == (YES if p <= limit else NO)

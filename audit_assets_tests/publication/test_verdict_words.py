@@ -8,7 +8,7 @@ import pytest
 
 from audit_assets.publication.words import argument, sent
 from audit_assets.publication.words.copies import text
-from audit_assets.publication.words.numbers import one_in
+from audit_assets.publication.words.numbers import one_in, p_text, percent
 from audit_assets.publication.words.verdicts import sentences, three_answers, withheld_images
 
 ROW: dict[str, Any] = {
@@ -125,6 +125,28 @@ def test_a_name_that_turns_the_line_turns_no_more_than_itself() -> None:
 )
 def test_a_small_probability_is_said_as_one_in_many(p: float, words: str) -> None:
     assert one_in(p) == words
+
+
+@pytest.mark.parametrize(
+    ("p", "alpha", "shown"),
+    [
+        (0.0503, 0.05, "0.0503"), (0.05, 0.05, "0.050"), (0.0497, 0.05, "0.050"), (0.050003, 0.05, "0.050003"), (0.0104, 0.05, "0.0104"),
+        (0.0332, 0.033, "0.0332"), (0.0332, 0.05, "0.033"), (0.2, 0.05, "0.200"), (0.00104, 0.05, "0.00104"), (0.0004, 0.05, "4.0e-04"),
+    ],
+)  # fmt: skip
+def test_a_rounded_p_is_on_the_side_of_the_level_that_the_answer_is_on(p: float, alpha: float, shown: str) -> None:
+    assert p_text(p, alpha) == shown
+    assert (float(shown) <= alpha) == (p <= alpha)
+    verdict = {"p_value": 0.02, "q_value": p, "test": "own_cell"}
+    text = argument._towards({"answer": "no" if p > alpha else "yes", "number": p}, verdict, "Ana Lima", alpha)
+    assert f"(q = {shown}), and answers yes if q is at most {alpha:g}." in text
+
+
+def test_a_share_of_just_over_half_is_no_half() -> None:
+    assert "in 50.1 % of these trials, more than half" in argument.could_see(
+        {"answer": "yes", "number": 0.501}, {}, "Ana Lima", 0.05
+    )
+    assert [percent(share, 0) for share in (0.5, 0.499, 0.51)] == ["50 %", "50 %", "51 %"]
 
 
 PROMPT = "Artwork from Ada Brandvold"

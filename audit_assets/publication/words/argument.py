@@ -129,11 +129,11 @@ def _towards(answer: Row, row: Row, name: str, alpha: float) -> str:
         return str(answer["reason"])
     said = (
         f"If the model treated {name} like any other name, images at least as near to the artist's works would come in {one_in(p)} cases "
-        f"(p = {p_text(p)})."
+        f"(p = {p_text(p, alpha)})."
     )
     limit = f"The audit answers yes if p is at most {alpha:g}."
     if q is not None:
-        limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q)}), and answers yes if q is at most {alpha:g}."
+        limit = f"Because many artists were tested, the audit corrects this figure (q = {p_text(q, alpha)}), and answers yes if q is at most {alpha:g}."
     # The name test alone needs no other artist, and often no other artist has works.
     others = _OTHERS_ALONE if row["test"] == "name_test" else _OTHERS
     compared = {

@@ -3,7 +3,7 @@
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,28 @@ def true(value: Any) -> bool:
     return value is not None and not pd.isna(value) and bool(value)
 
 
+_P_LEVELS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1)
+_HALF = 50
+"""Per cent: the audit could have seen an imitation if it found more of the perfect imitators."""
+_MOST_DIGITS = 9
+
+
+def rounded(value: float, digits: int, levels: Sequence[float]) -> str:
+    """A value with so many decimals, or as many more as it takes to show that it is above a level: 0.0503 is not "0.050" beside a level of 0.05.
+
+    A rule says "at most" or "more than" a level, so a value that is rounded up to a level is not on its other side.
+    """
+    for more in range(digits, _MOST_DIGITS):
+        text = f"{value:.{more}f}"
+        if all((float(text) > level) == (value > level) for level in levels):
+            return text
+    return f"{value:.{digits}f}"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
-    return NOT_MEASURED if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+    if share is None or math.isnan(share):
+        return NOT_MEASURED
+    return f"{rounded(100 * share, digits, [_HALF])} %"
 
 
 def bracket(low: float | None, high: float | None) -> str:
@@ -109,10 +129,11 @@ def images_interval(correct: float, images: float) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def p_text(value: float | None) -> str:
+def p_text(value: float | None, alpha: float = 0.05) -> str:
+    """A p or q: three decimals, or more if it would seem to be at a level that it is above. ``alpha``: the level of the protocol's tests."""
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+    return rounded(value, 3, (*_P_LEVELS, alpha)) if value >= 0.001 else f"{value:.1e}"
 
 
 def one_in(p: float) -> str:

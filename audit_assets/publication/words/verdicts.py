@@ -151,12 +151,12 @@ def _chance(row: Row, name: str, alpha: float, *, alone: bool) -> str:
         return ""
     said = (
         f"If the model treated {name} like any other name, its images would lie as near to the artist's works as these in "
-        f"{one_in(p)} cases (p of matching = {p_text(p)})."
+        f"{one_in(p)} cases (p of matching = {p_text(p, alpha)})."
     )
     if q is None or family is None or alone:
         return said
     return (
-        f"{said} q = {p_text(q)} allows for the {family:.0f} subjects that were compared with their works. The rule names subjects "
+        f"{said} q = {p_text(q, alpha)} allows for the {family:.0f} subjects that were compared with their works. The rule names subjects "
         f"whose name steers the model with q up to {alpha:g}: on average at most {100 * alpha:g} % of the named subjects are named by mistake. That concerns the list, not {name} alone."
     )
 
