@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -18,6 +19,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text()
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
 MAY_BE_EMPTY = (
     "-- What was left out",
+    "-- Of which artists does which version withhold images?",
     "-- Images that are not usable",
     "-- Whose mentions may be another person's?",
     "-- What could not be tested",
@@ -27,6 +29,8 @@ MAY_BE_EMPTY = (
     "-- What still works",
     "-- Images that reproduce a real work",
     "-- What human raters say",
+    "-- Artists whose verdict changed",
+    "-- Artists on whom the encoders do not agree",
 )
 
 
@@ -46,6 +50,36 @@ def test_a_query_of_the_page_runs_and_finds_rows(both_versions: Path, query: str
     assert len(found) or query.startswith(MAY_BE_EMPTY)
     if "must_be_zero" in found:
         assert (found["must_be_zero"] == 0).all()
+
+
+OTHER = "another"
+OWN = {"encoder": "miniature-clip", "model_version": "miniature-1", "protocol": "paper_2023_small"}
+
+
+@pytest.mark.parametrize("key", OWN)
+def test_a_second_one_with_the_same_figures_only_adds_rows_that_name_it(
+    audited: Path, tmp_path: Path, key: str
+) -> None:
+    """A query that neither names nor groups by an encoder, a version or a protocol would double its counts or its rows."""
+    path = Path(shutil.copy(audited.parent / "warehouse" / "audit.duckdb", tmp_path / "audit.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        before = [_every_row(connection, query) for query in QUERIES]
+        tables = connection.execute(
+            "SELECT table_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) WHERE column_name = ?",
+            [key],
+        ).fetchall()
+        assert len(tables) > 10
+        for (table,) in tables:
+            more = connection.table(table).filter(f"{key} = '{OWN[key]}'").project(f"* REPLACE ('{OTHER}' AS {key})")
+            more.insert_into(table)
+        for query, rows in zip(QUERIES, before, strict=True):
+            found = _every_row(connection, query)
+            assert [row for row in found if OTHER not in row] == rows, query
+
+
+def _every_row(connection: duckdb.DuckDBPyConnection, query: str) -> list[list[str]]:
+    asked = re.sub(r" LIMIT \d+;", ";", query).replace("'paper_2023'", f"'{OWN['protocol']}'")
+    return sorted([str(value) for value in row] for row in connection.execute(asked).fetchall())
 
 
 def test_every_table_of_the_published_database_is_explained() -> None:
