@@ -1,12 +1,17 @@
 """Charts in the page: names stay text, points say whose they are, the same figure gives the same bytes."""
 
+from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from audit_assets.publication.drawings import charts, svg
 from audit_assets.publication.drawings.paper_figures import printable
 from audit_assets.publication.drawings.strips import Strip, strips
+from audit_assets.publication.pages import report
+from audit_assets.publication.queries.model import ModelResults
 from audit_assets_tests.publication.world import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -106,3 +111,14 @@ def test_an_empty_strip_and_a_lone_artist_are_drawn() -> None:
     assert "nobody (0)" in strip_chart([Strip("nobody", [])], logarithmic=False)
     figure, hover = charts.dose_response([0], [0.5], ["a"], None)
     assert titles(svg.inline(figure, "lone", "one artist", hover)) == ["a: 50 % of images, 0 captions"]
+
+
+def test_ranked_p_values_claim_no_cause_for_artists_who_could_not_be_tested(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = {"name": ["A", "B", "C"], "p_value": [0.001, 0.2, None], "significant": [1, 0, None]}
+    monkeypatch.setattr(report.matching, "paper_test_by_artist", lambda results: pd.DataFrame(rows))
+    none = pd.DataFrame(columns=["alternative", "control", "share"])
+    monkeypatch.setattr(report.matching, "paper_test", lambda results: none)
+    drawn = report._ranked_p_values(cast("ModelResults", None), tmp_path)
+    assert drawn.alt.endswith(" 1 artist could not be tested, and no point stands for them.")

@@ -319,7 +319,7 @@ def _ranked_p_values(results: ModelResults, folder: Path) -> Chart:
     alt = (
         f"Ranked p-values of the matching test: {int(significant.sum())} of {len(ranked)} artists are significant "
         f"after Bonferroni; with re-assigned real works {percent(share)}."
-        + (f" {counted(untested, 'artist')} could not be tested: every image is blank." if untested else "")
+        + (f" {counted(untested, 'artist')} could not be tested, and no point stands for them." if untested else "")
     )
     # In the order of the points: the rows are ranked.
     said = [f"{name}: p {p:.1e}" for name, p in zip(ranked["name"], ranked["p_value"], strict=True)]
