@@ -10,7 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from audit_assets.publication.pages.artist import write_artist_page
+from audit_assets.publication.pages.cover import Cover, Version, block
 from audit_assets.publication.pages.index import write_index
+from audit_assets.publication.pages.page import TEMPLATES
 from audit_assets.publication.pages.report import write_report
 from audit_assets.workspace import Workspace
 from audit_assets_tests import browser
@@ -106,6 +108,16 @@ def test_a_page_asks_for_nothing_fails_in_nothing_and_is_accessible(
     assert watched.page.evaluate(BROKEN_WORDS) == []
     background = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_the_block_with_root_and_hashes_fits_a_telephone(watched: Watched, tmp_path: Path) -> None:
+    version = Version("first", "a" * 64, "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04", "b" * 64, "0.1")
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    page = tmp_path / "cover.html"
+    page.write_text(f"<!doctype html><style>{style}</style>{block(Cover('A', 'O', 'c' * 90, [version], 'check'))}")
+    watched.page.set_viewport_size({"width": 380, "height": 900})
+    watched.open(page)
+    assert watched.page.evaluate("document.documentElement.scrollWidth") == 380
 
 
 @pytest.mark.parametrize(
