@@ -1,6 +1,9 @@
 """Packets of human raters, from the key in the warehouse to pages, and from their answers to the published tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import pandas as pd
 
 from audit_assets.errors import InputError, writing
 from audit_assets.hashing import digest, sha256
@@ -43,10 +46,20 @@ def publish_answers(ws: Workspace, model: str) -> list[str]:
     tables = stage.results.make(RATINGS, model)
     stage.publish()
     report, _ = stage.report(model)
-    agreed = tables["rater_agreement"].iloc[0]
+    return [*in_words(tables), f"report    {report}"]
+
+
+def in_words(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What raters say, one sentence each, from the tables of `RATINGS`."""
+    agreed, rows = tables["rater_agreement"].iloc[0], tables["ratings"]
     said = [
         f"{agreed['counted']} of {agreed['raters']} raters passed the attention checks; {agreed['packets']} packets were exported"
     ]
+    gone = rows[~rows["is_check"] & ~rows["counted"] & ~rows["rater"].isin(agreed["failed_raters"])]
+    if len(gone):
+        said.append(
+            f"{gone['question'].nunique()} of {agreed['questions']} questions are left out, because their pictures are not this version's any more: the "
+            "report says of which artists"
+        )
     answers = tables["rater_verdicts"]["answer"].value_counts()
-    said += [f"nearer to the artist's works: {answer}, {number} artists" for answer, number in answers.items()]
-    return [*said, f"report    {report}"]
+    return said + [f"nearer to the artist's works: {answer}, {number} artists" for answer, number in answers.items()]

@@ -73,10 +73,7 @@ def questions(
         raise InputError(
             f"--artist {unknown[0]}: is no artist of this audit; give the slug of one, such as {artists[0]}."
         )
-    copies = set(copied.loc[copied["is_copy"].astype(bool), "image_sha256"])
-    # Near copies would be recognised as works. The raters judge style.
-    shown = images[(images["status"] == "ok") & (images["template"] >= 0) & ~images["image_sha256"].isin(copies)]
-    shown = shown.drop_duplicates(["subject", "image_sha256"])
+    shown = shown_to_raters(images, copied)
     strata = strata_of(subjects)
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
     controls = subjects.loc[subjects["kind"].isin(CONTROL_KINDS) & ~shares, "subject"].astype(str)
@@ -114,6 +111,16 @@ def questions(
     table["named_first"] = rng.integers(0, 2, len(table)).astype(bool)
     packets = [_packet(table, rater, wanted, about) for rater in range(1, wanted.raters + 1)]
     return pd.concat(packets, ignore_index=True).assign(**about, page_sha256=None)[columns("rating_questions")]
+
+
+def shown_to_raters(images: pd.DataFrame, copied: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `imitations` whose images raters can be asked about, each image of a subject once.
+
+    Raters judge style, and they would recognise near copies as works.
+    """
+    copies = set(copied.loc[copied["is_copy"].astype(bool), "image_sha256"])
+    shown = images[(images["status"] == "ok") & (images["template"] >= 0) & ~images["image_sha256"].isin(copies)]
+    return shown.drop_duplicates(["subject", "image_sha256"])
 
 
 def ask_the_same(one: pd.DataFrame, other: pd.DataFrame) -> bool:

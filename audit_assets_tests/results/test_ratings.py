@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
 from audit_assets.measurement.answers import NO, UNTESTED, YES
+from audit_assets.publication.packets import in_words
+from audit_assets.results.copies import copies_of
 from audit_assets.results.rating_answers import checksum, read_answers, take
 from audit_assets.results.rating_questions import Wanted, ask_the_same, key_of, questions, without_answer
-from audit_assets.results.ratings import RATINGS, agreed, rated, verdicts_of_raters
+from audit_assets.results.ratings import OTHER_PICTURES, RATINGS, agreed, rated, still_shown, verdicts_of_raters
+from audit_assets.results.recipe import is_made
+from audit_assets.results.recipe import made as made_tables
 from audit_assets.workspace import Workspace
 
 ABOUT = {"protocol": "p", "model_version": "m"}
@@ -141,10 +145,17 @@ def saved(folder: Path, packet: str, given: dict[str, str], **changes: object) -
 
 @pytest.fixture
 def asked(small_audit: Callable[..., Path], tmp_path: Path) -> Workspace:
-    """An audit of which nothing exists but the key of its packets."""
-    ws = Workspace.open(small_audit(tmp_path / "audit"), new=True)
+    """An audit of which nothing exists but the key of its packets, and what this shows."""
+    ws = Workspace.open(small_audit(tmp_path / "audit", references="no_folder"), new=True)
     model = ws.audit.models[0].name
-    ws.warehouse.write(key_of(model), key().assign(model_version=model), "key")
+    images, works, copied, subjects = tables()
+    ws.warehouse.write("subjects", subjects.assign(indirect_prompt=None, aliases=None), "subjects")
+    for subject, own in images.groupby("subject"):
+        ws.warehouse.write(f"imitations/{model}/{subject}", own, "images")
+    for subject, own in works.groupby("subject"):
+        ws.warehouse.write(f"reference_works/{subject}", own, "works")
+    ws.warehouse.write(copies_of(model), copied, "copies")
+    ws.warehouse.write(key_of(model), key().assign(model_version=model, protocol=ws.protocol.name), "key")
     return ws
 
 
@@ -189,6 +200,70 @@ def test_sound_files_are_taken_once_and_unsound_ones_are_refused_by_name(asked: 
     again = take(asked, [saved(folder, second, two)])
     assert again.accepted == {asked.audit.models[0].name: [second]}
     assert set(RATINGS.make(asked, asked.audit.models[0].name)["rater_verdicts"]["answer"]) == {YES}
+
+
+def taken_from_all(ws: Workspace, folder: Path) -> str:
+    """The answers of every rater are taken. Returns the model version."""
+    folder.mkdir()
+    take(ws, [saved(folder, packet, given) for packet, given in answers_by_packet(ws).items()])
+    return ws.audit.models[0].name
+
+
+def said_of(ws: Workspace, artist: str) -> pd.Series:
+    model = ws.audit.models[0].name
+    assert not is_made(ws, RATINGS, model)  # what it follows from has changed
+    found = made_tables(ws, RATINGS, model)
+    assert is_made(ws, RATINGS, model)
+    assert found["rater_agreement"].iloc[0][["raters", "counted", "failed_raters"]].tolist() == [5, 5, []]
+    gone = 38 - int(found["rater_verdicts"]["questions"].sum())
+    assert any(f"{gone} of 38 questions are left out" in line for line in in_words(found)) == (gone > 0)
+    return found["rater_verdicts"].set_index("subject").T[artist]
+
+
+def test_answers_about_pictures_that_are_not_the_versions_any_more_are_left_out(
+    asked: Workspace, tmp_path: Path
+) -> None:
+    model, kept = taken_from_all(asked, tmp_path / "files"), asked.warehouse
+    first = said_of(asked, "artist-0")
+    assert (first["answer"], first["questions"], first["won"]) == (YES, 19, 19)
+    assert "left out" not in first["reason"]
+    one = key().query("~is_check and subject == 'artist-0'").iloc[0]
+    # One image of a control name is blocked now.
+    beside = kept.read(f"imitations/{model}/{one['other_subject']}")
+    blocked = beside.assign(status=beside["status"].where(beside["image_sha256"] != one["other_sha256"], "blocked"))
+    kept.write(f"imitations/{model}/{one['other_subject']}", blocked, "blocked")
+    said = said_of(asked, "artist-0")
+    assert (said["answer"], said["questions"], said["won"]) == (UNTESTED, 18, 18)
+    assert said["reason"].startswith("1 of 19 questions are left out")
+    # Every image of the artist's name was made again.
+    images = kept.read(f"imitations/{model}/artist-0")
+    kept.write(
+        f"imitations/{model}/artist-0", images.assign(image_sha256="new " + images["image_sha256"]), "made again"
+    )
+    said = said_of(asked, "artist-0")
+    assert (said["answer"], said["questions"], said["won"]) == (UNTESTED, 0, 0)
+    assert np.isnan(said["share"])
+    assert OTHER_PICTURES in said["reason"]
+    assert "ratings export" in said["settle"]
+
+
+def test_a_picture_that_became_a_copy_a_work_that_is_gone_and_another_protocol_are_left_out() -> None:
+    found, (images, works, copied, _) = key(), tables()
+    every = still_shown(found, images, works, copied, "p")
+    assert every.all()
+    assert not still_shown(found, images, works, copied, "another")[~found["is_check"]].any()
+    assert still_shown(found, images, works, copied, "another")[found["is_check"]].all()  # raters looked, or did not
+    image = found.loc[~found["is_check"], "image_sha256"].iloc[0]
+    copies = copied.assign(is_copy=copied["is_copy"] | (copied["image_sha256"] == image))
+    fewer = still_shown(found, images, works, copies, "p")
+    assert (~fewer == (~found["is_check"] & (found["image_sha256"] == image))).all()
+    gone = works[works["image_sha256"] != "artist-1 work 2"]
+    fewer = still_shown(found, images, gone, copied, "p")
+    above = found["works"].map(lambda own: "artist-1 work 2" in own)
+    assert (~fewer == (~found["is_check"] & above)).all()
+    rows = rated(found.assign(still_shown=False), answered(found))
+    about = agreed(found, rows, 1).iloc[0]
+    assert (about["raters"], about["counted"], about["reason"]) == (5, 5, "No answer counts.")
 
 
 def test_without_a_packet_no_answers_are_taken(small_audit: Callable[..., Path], tmp_path: Path) -> None:
