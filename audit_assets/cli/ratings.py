@@ -26,6 +26,12 @@ def export_packets(
         typer.Option(help="the slug of an artist to ask about; several times for several; all by default"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="decides questions, order and sides; it is recorded")] = 0,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="give up the packets that were exported before: no answers to them can be taken"
+        ),
+    ] = False,
     config: Config = DEFAULT,
 ) -> None:
     """Write one page per rater, which asks what is nearer to an artist's works: an image of the artist's name, or one of a control name.
@@ -40,7 +46,7 @@ def export_packets(
     quiet()
     ws = Workspace.existing(config)
     ws.audit.model(model)
-    pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed))
+    pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed), replace=replace)
     for page in pages:
         console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB")
     key = ws.warehouse.read(key_of(model))

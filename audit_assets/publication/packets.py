@@ -15,19 +15,16 @@ from audit_assets.results.ratings import RATINGS
 from audit_assets.workspace import Workspace
 
 
-def export(ws: Workspace, model: str, into: Path, wanted: Wanted) -> list[Path]:
+def export(ws: Workspace, model: str, into: Path, wanted: Wanted, *, replace: bool = False) -> list[Path]:
     """Write the pages into an empty or new folder, and the key into the warehouse.
 
-    InputError if the version has no results, or if answers to other packets of it were taken: a second key would make them meaningless.
+    InputError if the version has no results, or if other packets of it were exported: without their key, no answer to them can be taken. ``replace`` gives
+    their key up, unless answers to them were taken.
     """
     if not PublicationStage(ws).results.has_results(model):
         raise InputError(f"{model}: has no results yet; run the audit first.")
     key = drawn(ws, model, wanted)
-    if ws.warehouse.made(answers_of(model)) and not ask_the_same(ws.warehouse.read(key_of(model)), key):
-        raise InputError(
-            f"{model}: raters answered other packets of this version. Export with the options of then, or delete "
-            f"{ws.warehouse.path(answers_of(model))} to begin anew."
-        )
+    _check_earlier(ws, model, key, replace)
     if into.exists() and any(into.iterdir()):
         raise InputError(f"{into}: is not empty; give a new folder, so that no page of other packets lies among these.")
     with writing(into):
@@ -38,6 +35,22 @@ def export(ws: Workspace, model: str, into: Path, wanted: Wanted) -> list[Path]:
     key["page_sha256"] = key["packet"].map({packet: sha256(page) for packet, page in pages.items()})
     ws.warehouse.write(key_of(model), key, digest(key.to_json()))
     return list(pages.values())
+
+
+def _check_earlier(ws: Workspace, model: str, key: pd.DataFrame, replace: bool) -> None:
+    """InputError if the key of other packets would be lost."""
+    if not ws.warehouse.made(key_of(model)) or ask_the_same(ws.warehouse.read(key_of(model)), key):
+        return
+    if ws.warehouse.made(answers_of(model)):
+        raise InputError(
+            f"{model}: raters answered other packets of this version. Export with the options of then, or delete "
+            f"{ws.warehouse.path(answers_of(model))} and export with --replace to begin anew."
+        )
+    if not replace:
+        raise InputError(
+            f"{model}: other packets of this version were exported, and answers to them could not be taken without their key. Export with the options of then "
+            "(all artists in one export), or with --replace if no rater has these packets."
+        )
 
 
 def publish_answers(ws: Workspace, model: str) -> list[str]:

@@ -90,7 +90,8 @@ def take(ws: Workspace, files: Iterable[Path]) -> Taken:
             packet, answers = read_answers(path)
             if packet not in owner:
                 raise InputError(
-                    f"{path}: is of packet {packet}, which this audit did not export; name the audit that did with --config."
+                    f"{path}: is of packet {packet}, of which this audit has no key. Name the audit that exported it with --config; if it was this one, a "
+                    "later export replaced the key, and the answers are lost."
                 )
             model = owner[packet]
             _check_complete(path, answers, int((keys[model]["packet"] == packet).sum()))

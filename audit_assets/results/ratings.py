@@ -15,7 +15,7 @@ from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
 OTHER_PICTURES = "The images that raters saw are not this version's any more"
-NEW_PACKETS = "New packets (`audit-assets ratings export`), and what raters answer to them."
+NEW_PACKETS = "New packets (`audit-assets ratings export --replace`), and what raters answer to them."
 
 
 def still_shown(

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from audit_assets.errors import InputError
 from audit_assets.measurement.answers import NO, UNTESTED, YES
-from audit_assets.publication.packets import in_words
+from audit_assets.publication import packets
+from audit_assets.publication.packets import export, in_words
 from audit_assets.results.copies import copies_of
 from audit_assets.results.rating_answers import checksum, read_answers, take
 from audit_assets.results.rating_questions import Wanted, ask_the_same, key_of, questions, without_answer
 from audit_assets.results.ratings import OTHER_PICTURES, RATINGS, agreed, rated, still_shown, verdicts_of_raters
 from audit_assets.results.recipe import is_made
 from audit_assets.results.recipe import made as made_tables
+from audit_assets.results.stage import ResultStage
 from audit_assets.workspace import Workspace
 
 ABOUT = {"protocol": "p", "model_version": "m"}
@@ -180,7 +182,7 @@ def test_sound_files_are_taken_once_and_unsound_ones_are_refused_by_name(asked: 
         ),
         f"question {last} of": saved(folder, second, {k: v for k, v in two.items() if k != last}),
         "answers question 999": saved(folder, second, two | {"999": "left"}),
-        "this audit did not export": saved(folder, "0" * 16, two),
+        "of which this audit has no key": saved(folder, "0" * 16, two),
         "otherwise than a file before": saved(folder, first, turned),
         "packet: ": saved(folder, "abc", two),
         "is no file that": saved(folder, second, two, more=1),
@@ -264,6 +266,26 @@ def test_a_picture_that_became_a_copy_a_work_that_is_gone_and_another_protocol_a
     rows = rated(found.assign(still_shown=False), answered(found))
     about = agreed(found, rows, 1).iloc[0]
     assert (about["raters"], about["counted"], about["reason"]) == (5, 5, "No answer counts.")
+
+
+def test_an_export_keeps_the_key_of_packets_that_are_out(
+    asked: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = asked.audit.models[0].name
+    monkeypatch.setattr(ResultStage, "has_results", lambda *_: True)
+    monkeypatch.setattr(packets, "write_packet", lambda rows, load, folder: Path(__file__))
+    with pytest.raises(InputError, match="of this version were exported.* with --replace"):
+        export(asked, model, tmp_path / "pages", Wanted(artists=("artist-1",)))
+    assert not (tmp_path / "pages").exists()
+    assert ask_the_same(
+        asked.warehouse.read(key_of(model)), key().assign(model_version=model, protocol=asked.protocol.name)
+    )
+    export(asked, model, tmp_path / "pages", Wanted(artists=("artist-1",)), replace=True)
+    export(asked, model, tmp_path / "again", Wanted(artists=("artist-1",)))  # the same packets
+    assert set(asked.warehouse.read(key_of(model))["subject"]) == {"artist-1"}
+    taken_from_all(asked, tmp_path / "files")
+    with pytest.raises(InputError, match="raters answered other packets"):
+        export(asked, model, tmp_path / "more", Wanted(), replace=True)
 
 
 def test_without_a_packet_no_answers_are_taken(small_audit: Callable[..., Path], tmp_path: Path) -> None:
