@@ -8,10 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_assets.cli import app
-from audit_assets.results.rating_answers import checksum
+from audit_assets.publication import packets
+from audit_assets.results.rating_answers import checksum, take
 from audit_assets.results.rating_questions import key_of
 from audit_assets.workspace import Workspace
-from audit_assets_tests.results.test_ratings import answered
+from audit_assets_tests.results.test_ratings import answered, answers_by_packet, asked, saved
+
+__all__ = ["asked"]  # a fixture
 
 RUN = CliRunner()
 MODEL = "miniature-1"
@@ -34,15 +37,39 @@ def test_an_audit_without_results_or_packets_says_so(tmp_path: Path, small_audit
     assert "has no packet" in said
 
 
+def test_an_import_that_was_interrupted_is_published_by_the_same_command(
+    asked: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    files = [saved(folder, packet, given) for packet, given in answers_by_packet(asked).items()]
+    take(asked, files[:3])  # and then it ended
+    published: list[str] = []
+
+    def publish(ws: Workspace, model: str) -> list[str]:
+        published.append(model)
+        return []
+
+    monkeypatch.setattr(packets, "publish_answers", publish)
+    code, said = called("ratings", "import", *files[:3], "--config", asked.audit.file)
+    assert code == 0, said
+    assert said.count("they count once") == 3
+    assert published == [MODEL]
+    bad = folder / "bad.json"
+    bad.write_text("{}")
+    assert called("ratings", "import", bad, "--config", asked.audit.file)[0] == 2
+    assert published == [MODEL]
+
+
 @pytest.mark.long
 def test_raters_are_asked_and_their_answers_are_published(copied: Path, tmp_path: Path) -> None:
-    packets = tmp_path / "packets"
-    export = ("ratings", "export", "--model", MODEL, "--into", packets, "--config", copied)
+    pages_of = tmp_path / "packets"
+    export = ("ratings", "export", "--model", MODEL, "--into", pages_of, "--config", copied)
     code, exported = called(*export)
     assert code == 0, exported
     ws = Workspace.existing(copied)
     key = ws.warehouse.read(key_of(MODEL))
-    pages = sorted(packets.glob("*.html"))
+    pages = sorted(pages_of.glob("*.html"))
     assert len(pages) == key["page_sha256"].nunique() == 5
     assert called(*export)[0] == 2  # the folder has pages already
     files = []

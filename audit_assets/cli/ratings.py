@@ -77,13 +77,14 @@ def import_answers(
     taken = take(ws, files)
     for line in (*taken.notes, *taken.refused):
         console.print(one_line(line), style="red" if line in taken.refused else None)
-    if taken.refused and not taken.accepted and not taken.notes:
+    if taken.refused and not taken.models:
         raise InputError("no file of answers could be taken; each is named above.")
-    for model, packets in taken.accepted.items():
-        console.print(f"{model}: answers of {len(packets)} packet{'' if len(packets) == 1 else 's'} taken")
-        for line in publish_answers(ws, model):
+    for model in taken.models:
+        new = len(taken.accepted.get(model, []))
+        console.print(f"{model}: answers of {new} packet{'' if new == 1 else 's'} taken")
+        for line in publish_answers(ws, model):  # nothing is made that is there
             console.print(line)
-    if taken.accepted:
+    if taken.models:
         console.print("`audit-assets run` renews the manifest, so that `verify` covers the answers too.")
     if taken.refused:
         raise typer.Exit(LEFT_OUT)

@@ -38,11 +38,18 @@ class _File(BaseModel):
 
 @dataclass
 class Taken:
-    """What came of the files: those that were accepted, by model version, and why the others were not."""
+    """What came of the files: the packets that were accepted, by model version, and why the others were not."""
 
     accepted: dict[str, list[str]] = field(default_factory=dict)
+    repeated: dict[str, list[str]] = field(default_factory=dict)
+    """Those that were there before."""
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """The model versions of all sound files. An import that was interrupted may have kept answers and not published them."""
+        return list(dict.fromkeys([*self.accepted, *self.repeated]))
 
 
 def answers_of(model: str) -> str:
@@ -100,6 +107,7 @@ def take(ws: Workspace, files: Iterable[Path]) -> Taken:
                     raise InputError(
                         f"{path}: answers packet {packet} otherwise than a file before; a packet is one rater's, so give one file of it."
                     )
+                taken.repeated.setdefault(model, []).append(packet)
                 taken.notes.append(f"{path}: has the answers that were there before; they count once.")
                 continue
             known[model][packet] = answers

@@ -274,7 +274,7 @@ def test_an_export_keeps_the_key_of_packets_that_are_out(
     model = asked.audit.models[0].name
     monkeypatch.setattr(ResultStage, "has_results", lambda *_: True)
     monkeypatch.setattr(packets, "write_packet", lambda rows, load, folder: Path(__file__))
-    with pytest.raises(InputError, match="of this version were exported.* with --replace"):
+    with pytest.raises(InputError, match=r"of this version were exported.* with --replace"):
         export(asked, model, tmp_path / "pages", Wanted(artists=("artist-1",)))
     assert not (tmp_path / "pages").exists()
     assert ask_the_same(
