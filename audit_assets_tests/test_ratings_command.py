@@ -11,6 +11,7 @@ from audit_assets.cli import app
 from audit_assets.publication import packets
 from audit_assets.results.rating_answers import checksum, take
 from audit_assets.results.rating_questions import key_of
+from audit_assets.results.stage import ResultStage
 from audit_assets.workspace import Workspace
 from audit_assets_tests.results.test_ratings import answered, answers_by_packet, asked, saved
 
@@ -59,6 +60,21 @@ def test_an_import_that_was_interrupted_is_published_by_the_same_command(
     bad.write_text("{}")
     assert called("ratings", "import", bad, "--config", asked.audit.file)[0] == 2
     assert published == [MODEL]
+
+
+def test_an_export_lists_artists_whom_it_cannot_ask_about(
+    asked: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResultStage, "has_results", lambda *_: True)
+    page = tmp_path / "page.html"
+    page.write_text("a page")
+    monkeypatch.setattr(packets, "write_packet", lambda rows, load, folder: page)
+    works = asked.warehouse.read("reference_works/artist-1")
+    asked.warehouse.write("reference_works/artist-1", works[:2], "two works")
+    named = ("--artist", "artist-0", "--artist", "artist-1", "--replace", "--config", asked.audit.file)
+    code, said = called("ratings", "export", "--model", MODEL, "--into", tmp_path / "packets", *named)
+    assert code == 0, said
+    assert "not asked about: artist-1: fewer than 3 real works" in said
 
 
 @pytest.mark.long

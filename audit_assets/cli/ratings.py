@@ -46,13 +46,16 @@ def export_packets(
     quiet()
     ws = Workspace.existing(config)
     ws.audit.model(model)
-    pages = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed), replace=replace)
+    pages, passed_over = export(ws, model, into, Wanted(raters, questions, tuple(artist or ()), seed), replace=replace)
     for page in pages:
         console.print(f"packet    {page}   {page.stat().st_size / 1e6:.1f} MB")
     key = ws.warehouse.read(key_of(model))
+    for reason in dict.fromkeys(passed_over.values()):
+        own = [artist for artist, why in passed_over.items() if why == reason]
+        console.print(one_line(f"not asked about: {', '.join(own)}: {reason}"))
     if unanswered := without_answer(key):
         console.print(
-            f"could not be tested: of {len(unanswered)} of {key['subject'].nunique()} artists, raters can give a share and no answer. {MORE_NAMES}",
+            f"could not be tested: of {len(unanswered)} of {key['subject'].nunique()} artists in the packets, raters can give a share and no answer. {MORE_NAMES}",
         )
     if raters < FEWEST_RATERS:
         console.print(f"could not be tested: an answer needs {FEWEST_RATERS} raters, and {raters} are asked.")

@@ -15,15 +15,17 @@ from audit_assets.results.ratings import RATINGS
 from audit_assets.workspace import Workspace
 
 
-def export(ws: Workspace, model: str, into: Path, wanted: Wanted, *, replace: bool = False) -> list[Path]:
-    """Write the pages into an empty or new folder, and the key into the warehouse.
+def export(
+    ws: Workspace, model: str, into: Path, wanted: Wanted, *, replace: bool = False
+) -> tuple[list[Path], dict[str, str]]:
+    """Write the pages into an empty or new folder, and the key into the warehouse. Return the pages, and why each other wanted artist is not asked about.
 
     InputError if the version has no results, or if other packets of it were exported: without their key, no answer to them can be taken. ``replace`` gives
     their key up, unless answers to them were taken.
     """
     if not PublicationStage(ws).results.has_results(model):
         raise InputError(f"{model}: has no results yet; run the audit first.")
-    key = drawn(ws, model, wanted)
+    key, passed_over = drawn(ws, model, wanted)
     _check_earlier(ws, model, key, replace)
     if into.exists() and any(into.iterdir()):
         raise InputError(f"{into}: is not empty; give a new folder, so that no page of other packets lies among these.")
@@ -34,7 +36,7 @@ def export(ws: Workspace, model: str, into: Path, wanted: Wanted, *, replace: bo
         pages[str(packet)] = write_packet(rows, ws.images.get, into)
     key["page_sha256"] = key["packet"].map({packet: sha256(page) for packet, page in pages.items()})
     ws.warehouse.write(key_of(model), key, digest(key.to_json()))
-    return list(pages.values())
+    return list(pages.values()), passed_over
 
 
 def _check_earlier(ws: Workspace, model: str, key: pd.DataFrame, replace: bool) -> None:

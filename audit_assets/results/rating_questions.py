@@ -41,8 +41,8 @@ def key_of(model: str) -> str:
     return f"rating_questions/{model}"
 
 
-def drawn(ws: Workspace, model: str, wanted: Wanted) -> pd.DataFrame:
-    """Draw the questions of every rater: table `rating_questions`, without the hashes of the pages.
+def drawn(ws: Workspace, model: str, wanted: Wanted) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Draw the questions of every rater: table `rating_questions`, without the hashes of the pages, and why each other wanted artist is not asked about.
 
     InputError if no question can be asked, or if an artist is not one of the audit's.
     """
@@ -64,7 +64,7 @@ def questions(
     subjects: pd.DataFrame,
     wanted: Wanted,
     about: dict[str, str],
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """Draw the questions from tables: `imitations`, `reference_works`, `image_copies` and `subjects` (see ``drawn``)."""
     if wanted.raters < 1 or wanted.questions < 1:
         raise InputError("ratings: give one rater and one question per artist, or more.")
@@ -79,12 +79,14 @@ def questions(
     controls = subjects.loc[subjects["kind"].isin(CONTROL_KINDS) & ~shares, "subject"].astype(str)
     rng = np.random.default_rng([wanted.seed, 18])
     asked: list[dict[str, object]] = []
+    passed_over: dict[str, str] = {}
     shown_before: dict[str, int] = {}
     for artist in wanted.artists or artists:
         own = shown.loc[shown["subject"] == artist, "image_sha256"].tolist()
         real = works.loc[works["subject"] == artist, "image_sha256"].drop_duplicates().tolist()
         beside = shown[shown["subject"].isin([c for c in controls if strata[c] == strata[artist]])]
-        if len(real) < WORKS or not own or beside.empty:
+        if lacks := _lacks(real, own, beside):
+            passed_over[artist] = lacks
             continue
         named: dict[str, int] = {}
         for image in rng.permutation(own)[: wanted.questions]:
@@ -110,7 +112,17 @@ def questions(
     table["question"] = range(len(table))
     table["named_first"] = rng.integers(0, 2, len(table)).astype(bool)
     packets = [_packet(table, rater, wanted, about) for rater in range(1, wanted.raters + 1)]
-    return pd.concat(packets, ignore_index=True).assign(**about, page_sha256=None)[columns("rating_questions")]
+    table = pd.concat(packets, ignore_index=True).assign(**about, page_sha256=None)[columns("rating_questions")]
+    return table, passed_over
+
+
+def _lacks(works: Sequence[str], images: Sequence[str], beside: pd.DataFrame) -> str:
+    """What a question about an artist lacks, in words; empty if nothing."""
+    if len(works) < WORKS:
+        return f"fewer than {WORKS} real works"
+    if not images:
+        return "no image of the name that shows something and is no near copy"
+    return "no control name of the same origin with an image that shows something" if beside.empty else ""
 
 
 def shown_to_raters(images: pd.DataFrame, copied: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def key(**more: object) -> pd.DataFrame:
-    return questions(*tables(), Wanted(**more), ABOUT)  # type: ignore[arg-type]
+    return questions(*tables(), Wanted(**more), ABOUT)[0]  # type: ignore[arg-type]
 
 
 def answered(
@@ -90,14 +90,14 @@ def test_packets_that_ask_for_something_else_have_another_name() -> None:
         "other images": questions(
             images.assign(image_sha256="other " + images["image_sha256"]), works, copied, subjects,
             Wanted(artists=("artist-0",)), ABOUT,
-        ),
+        )[0],
         "other works": questions(
             images, works.assign(image_sha256="other " + works["image_sha256"]), copied, subjects,
             Wanted(artists=("artist-0",)), ABOUT,
-        ),
+        )[0],
         "another control name": questions(
             images.replace({"subject": {"name-0": "name-99"}}), works, copied, renamed, Wanted(artists=("artist-0",)), ABOUT
-        ),
+        )[0],
     }  # fmt: skip
     first = key(artists=("artist-0",))
     for what, other in others.items():
@@ -115,6 +115,26 @@ def test_what_cannot_be_asked_is_said() -> None:
         questions(images, works[works["work"] < 2], copied, subjects, Wanted(), ABOUT)
     with pytest.raises(InputError, match="one question per artist"):
         key(questions=0)
+
+
+def test_artists_who_cannot_be_asked_about_are_listed_with_the_reason() -> None:
+    images, works, copied, subjects = tables()
+    for lacking, said in {
+        "works": "fewer than 3 real works",
+        "images": "no image of the name",
+        "names": "no control name of the same origin",
+    }.items():
+        own = works[(works["subject"] != "artist-1") | (works["work"] < 2)] if lacking == "works" else works
+        blank = images.assign(status=images["status"].where(images["subject"] != "artist-1", "blank"))
+        far = subjects.assign(locale=subjects["locale"].where(subjects["subject"] != "artist-1", "ja_JP"))
+        found, passed_over = questions(
+            blank if lacking == "images" else images, own, copied, far if lacking == "names" else subjects,
+            Wanted(artists=("artist-0", "artist-1")), ABOUT,
+        )  # fmt: skip
+        assert set(found["subject"]) == {"artist-0"}
+        assert list(passed_over) == ["artist-1"]
+        assert passed_over["artist-1"].startswith(said)
+    assert questions(images, works, copied, subjects, Wanted(), ABOUT)[1] == {}
 
 
 def test_raters_say_yes_no_or_cannot_be_tested() -> None:
