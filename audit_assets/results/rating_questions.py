@@ -15,7 +15,6 @@ from audit_assets.hashing import digest
 from audit_assets.measurement.ratings import FEWEST_NAMES
 from audit_assets.results.copies import copies_of
 from audit_assets.results.matched import strata_of
-from audit_assets.roster.subjects import CONTROL_KINDS
 from audit_assets.warehouse.database import columns
 from audit_assets.workspace import Workspace
 
@@ -76,7 +75,8 @@ def questions(
     shown = shown_to_raters(images, copied)
     strata = strata_of(subjects)
     shares = subjects["shares_name_parts"].astype("boolean").fillna(False).astype(bool)
-    controls = subjects.loc[subjects["kind"].isin(CONTROL_KINDS) & ~shares, "subject"].astype(str)
+    # An invented word is no name of the artist's origin, so it would be no evidence beside one.
+    controls = subjects.loc[(subjects["kind"] == "random_name") & ~shares, "subject"].astype(str)
     rng = np.random.default_rng([wanted.seed, 18])
     asked: list[dict[str, object]] = []
     passed_over: dict[str, str] = {}

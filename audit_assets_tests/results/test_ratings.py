@@ -137,6 +137,15 @@ def test_artists_who_cannot_be_asked_about_are_listed_with_the_reason() -> None:
     assert questions(images, works, copied, subjects, Wanted(), ABOUT)[1] == {}
 
 
+def test_invented_words_are_no_control_names_of_raters() -> None:
+    images, works, copied, subjects = tables()
+    words = [f"name-{i}" for i in range(3, 21)]
+    kinds = subjects["kind"].where(~subjects["subject"].isin(words), "nonsense")
+    found, _ = questions(images, works, copied, subjects.assign(kind=kinds), Wanted(), ABOUT)
+    assert set(found["other_subject"]) == {"name-0", "name-1", "name-2"}
+    assert without_answer(found) == ["artist-0", "artist-1"]
+
+
 def test_raters_say_yes_no_or_cannot_be_tested() -> None:
     found = key()
     rows = rated(found, answered(found))
