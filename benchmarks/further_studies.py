@@ -115,7 +115,9 @@ def matched_alone(drawn: DrawnWorld) -> bool:
     split = halves(drawn.artist, [0], images=10, seed=0)
     images = drawn.cells()[0].mean_images[1:]
     sides = (np.asarray(side @ drawn.works) for side in (split.works, split.images))
-    return bool(np.median([name_test_alone(left, made, images).p_value for left, made in zip(*sides, strict=True)]) <= ALPHA)
+    return bool(
+        np.median([name_test_alone(left, made, images).p_value for left, made in zip(*sides, strict=True)]) <= ALPHA
+    )
 
 
 def joined_by(drawn: DrawnWorld, relatives: int, rng: np.random.Generator) -> DrawnWorld:
