@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit_assets.miniature import world
 from audit_assets.miniature.draw import artist_rows, captions
@@ -16,6 +18,7 @@ from audit_assets.roster.normalise import tokens
 from audit_assets.roster.proposals.contexts import words_of
 from audit_assets.roster.proposals.mining import Mined, attributions, mine, with_mentions
 from audit_assets.roster.scan import scan
+from audit_assets.roster.stage import _proposed
 from audit_assets_tests.roster.real_data import real_captions_file
 
 
@@ -34,6 +37,22 @@ def batch(captions: list[str]) -> pa.RecordBatch:
         ("Ada Brandvold's painting of a barn", [("Ada Brandvold's", "art")]),
         ("Red Dress by Calvin Klein", [("Calvin Klein", "other")]),
         ("Barn by J. M. W. Turner in London", [("J. M. W. Turner", "plain")]),
+        ("Barn, oil painting by A. J. Casson", [("A. J. Casson", "art")]),
+        ("barn by a. j. casson", [("a. j. casson", "plain")]),
+        ("Space art by David A Hardy", [("David A Hardy", "art")]),
+        ("Barn by A Friend of mine", []),
+        ("Zoo, a painting by August Macke, 1913", [("August Macke,", "art")]),
+        ("August Macke's painting of a zoo", [("August Macke's", "art")]),
+        ("Zoo by Christian August Lorentzen", [("Christian August Lorentzen", "plain")]),
+        ("Zoo, a painting by Ada Brandvold May 2015", [("Ada Brandvold", "art")]),
+        ("Exhibition by August 2015", []),
+        ("Face, a painting by Chuck Close | Gallery", [("Chuck Close", "art")]),
+        ("Face, a painting by Ada Brandvold Black Canvas Print", [("Ada Brandvold", "art")]),
+        ("Mice, a drawing by Art Spiegelman", [("Art Spiegelman", "art")]),
+        ("Poster of the movie, art by art students", []),
+        ("Barn, art by Ada Brandvold,1896", [("Ada Brandvold,", "art")]),
+        ("Barn, art by Ada Brandvold/Bea Eklund", [("Ada Brandvold/", "art")]),
+        ("A crowd. Photo by Ada Brandvold/Getty Images", [("Ada Brandvold/", "other")]),
         ("Sold by 20 people", []),
         ("stand by", []),
     ],
@@ -109,6 +128,53 @@ def test_mining_finds_artists_and_keeps_down_the_rest() -> None:
     assert why["Calvin Klein"] == "a brand"
     assert "river" in why["Clear River Press"]
     assert mine(rows).candidates.equals(mined.candidates)
+
+
+def test_the_spellings_of_a_name_count_together() -> None:
+    spelled = ["J.C. Leyendecker", "J. C. Leyendecker", "JC Leyendecker", "J. C. LEYENDECKER"]
+    mined = mine([batch([f"painting by {name}, framed" for name in spelled] * 3)])
+    assert mined.candidates[["name", "captions"]].to_numpy().tolist() == [["J.C. Leyendecker", 12]]
+
+
+def test_no_name_ends_within_a_row_of_initials() -> None:
+    mined = mine([batch(["Barn by Ada B. C. Brandvold"] * 12)])
+    assert mined.candidates["name"].tolist() == ["Ada B. C. Brandvold"]
+
+
+def test_a_name_that_a_table_of_artists_refuses_is_listed_with_the_reason() -> None:
+    mined = mine([batch(["Barn, painting by @Ada Brandvold on canvas"] * 12)])
+    assert mined.names() == []
+    assert "is a handle or an address" in mined.candidates["why"][0]
+    with_others = mine(
+        [batch(["Barn, painting by @Ada Brandvold"] * 12 + ["BARN BY ADA BRANDVOLD", "Barn by Ada Brandvold."])]
+    )
+    assert with_others.names() == ["Ada Brandvold"]
+
+
+_PIECES = st.sampled_from(
+    ["Ada", "ADA", "ada_b", "J.", "j.c.", "A", "A.B.", "van", "O'Keeffe", "Bea,1896", "Bea(b.", "«Bea»", "“Bea", "Bea”", "@bea",
+     "Bea/Cleo", "=Bea", "-Bea", "Bea-1890", "Bea\u200b", "\u200bBea", "Bea\ufffd", "Be\ufffda", "B\x01ea", "Be\u0430", "BeÃ¶a", "Bea's", "Bea\u00b4s",
+     "August", "Close", "\u02bfAbd", "Bea&amp;Cleo", "Bea&Cleo", "and", "Bea+", "#Bea", "1.Bea", "Anonymous", "Artist", "Unknown",
+     "bea.com", "Bea\\", "Bea|Cleo", "*Bea", "Jr.", "Bea,Jr.", "\u5929\u91ce", "<b>Bea</b>", "Be%C3%B6a", "B\u0065\u0301a"]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.one_of(_PIECES, st.text(max_size=4)), min_size=2, max_size=4).map(" ".join), min_size=1, max_size=5
+    )
+)
+def test_the_table_of_artists_accepts_whatever_is_proposed(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    table = mine([batch([f"Barn, painting by {name}" for name in names])], minimum_captions=1).candidates
+    file = tmp_path_factory.getbasetemp() / "proposals.csv"
+    file.write_text(_proposed(table.assign(kind=None)), encoding="utf-8")
+    proposed = table.loc[table["proposed"].astype(bool), "name"].tolist()
+    if proposed:
+        assert read_artists(file)["name"].tolist() == proposed
+    assert all(table["name"].map(lambda name: len(tokens(name)) > 1))
 
 
 def test_somebody_known_for_other_things_is_withdrawn_after_a_scan() -> None:

@@ -68,7 +68,7 @@ ROLES = _words(
     "artist artists designer engraver illustrator master painter photographer printmaker sculptor watercolorist"
 )
 PARTICLES = _words("af al ben bin da das de del della den der des di do dos du el la le los of ten ter van von y zu")
-# No name begins with one of these words or continues after it.
+# No name begins with one of these words or continues after it, except as FIRST_NAMES and LAST_NAMES say.
 STOP = _words(
     "a about above after all also among an and another anonymous any are around as at available be because been "
     "before behind best between big black blue both but by can circa close color contemporary custom day days "
@@ -81,6 +81,14 @@ STOP = _words(
     "under unknown unframed up us using various via vintage wall was water we were what when where which while "
     "white who with without women men year years you your"
 )
+MONTHS = _words("april august january july june march may")
+"""Months that are also names."""
+FIRST_NAMES = MONTHS | {"art"}
+"""Words of STOP and ART that are also first names."""
+LAST_NAMES = MONTHS | _words("best black both close day fine green little page small still wall white")
+"""Words of STOP that are also surnames. Shops are named with "art" and "home" ("Ada Art", "Ada Home"), so these are none of them."""
+_WITHIN_A_PIECE = re.compile(r"\s+|(?<=\w[/|\\,;:(){}\[\]<>!?*\u2013\u2014])(?=\w)|(?<=\w-)(?=\d)")
+"""Where a caption is cut: at white space, and after punctuation that joins two names or a name and a year without a space."""
 _PUNCTUATION_AFTER = re.compile(r"[^\w\s.'’]+$|[.!?]$", re.UNICODE)
 _PUNCTUATION_BEFORE = re.compile(r"^[^\w\s]", re.UNICODE)
 _INITIAL = re.compile(r"^(?:[^\W\d_]\.)+$", re.UNICODE)
@@ -88,7 +96,7 @@ _INITIAL = re.compile(r"^(?:[^\W\d_]\.)+$", re.UNICODE)
 
 @dataclass(frozen=True)
 class Word:
-    """A whitespace-separated piece of a caption: its text, its tokens, and whether punctuation separates it from its neighbours."""
+    """A piece of a caption, as `words_of` cuts it: its text, its tokens, and whether punctuation separates it from its neighbours."""
 
     written: str
     tokens: tuple[str, ...]
@@ -102,7 +110,10 @@ class Word:
 
 
 def words_of(caption: str) -> list[Word]:
-    """The caption's pieces in order, without HTML entities; all their tokens together are `words(caption)`."""
+    """The caption's pieces in order, without HTML entities; all their tokens together are `words(caption)`.
+
+    White space separates pieces, and so does punctuation as in "Ada Example/Ben Sample" or "Ada Example,1896".
+    """
     return [
         Word(
             piece,
@@ -110,7 +121,8 @@ def words_of(caption: str) -> list[Word]:
             opens=bool(_PUNCTUATION_BEFORE.search(piece)),
             closes=bool(_PUNCTUATION_AFTER.search(piece)) and not _INITIAL.match(piece),
         )
-        for piece in unescaped(caption).split()
+        for piece in _WITHIN_A_PIECE.split(unescaped(caption))
+        if piece
     ]
 
 
