@@ -139,7 +139,9 @@ def choose_controls(
     each locale, and for each script of its artists. If too few of a pool are clean, fewer are used, and `shortages` says so.
     """
     roster = tested.loc[tested["kind"] == "artist", "name"].tolist()
-    screen = _Screen(mentions, roster, controls, captions)
+    locales = locales_of(tested, controls.locale)
+    letters = {locale: _letters(names) for locale, names in locales.items()} | {"": _letters(roster)}
+    screen = _Screen(mentions, roster, controls, captions, letters)
     table = drawn.copy()
     table["mentions"] = pd.array([screen.count(name) for name in table["name"]], "Int64")
     table["captions"] = pd.NA if mentions is None else captions
@@ -149,7 +151,8 @@ def choose_controls(
     table["script"] = [
         script_of(name, locale) or "" for name, locale in zip(table["name"], table["locale"].fillna(""), strict=True)
     ]
-    reasons = [screen.refusal(name, pool) for name, pool in zip(table["name"], table["pool"], strict=True)]
+    places = zip(table["name"], table["pool"], table["locale"].fillna(""), strict=True)
+    reasons = [screen.refusal(name, pool, locale) for name, pool, locale in places]
     table["status"] = ["refused" if any(reason) else "spare" for reason in reasons]
     table["why"] = [
         reason[1] if any(reason) else screen.why_clean(row)
@@ -204,14 +207,19 @@ def shortages(table: pd.DataFrame, controls: Controls, tested: pd.DataFrame) -> 
 
 
 class _Screen:
-    """The checks of a control name, and the sentence with the result."""
+    """The checks of a control name, and the sentence with the result. `letters` are the scripts that names of a locale may have."""
 
     def __init__(
-        self, mentions: Mapping[str, int] | None, roster: Sequence[str], controls: Controls, captions: int
+        self,
+        mentions: Mapping[str, int] | None,
+        roster: Sequence[str],
+        controls: Controls,
+        captions: int,
+        letters: Mapping[str, Collection[str | None]],
     ) -> None:
         self.mentions, self.captions, self.controls = mentions, captions, controls
         self.artists, self.parts = len(roster), parts_of(roster)
-        self.letters = _letters(roster)
+        self.letters = letters
 
     def count(self, name: str) -> int | None:
         return None if self.mentions is None else self.mentions.get(name, 0)
@@ -219,20 +227,19 @@ class _Screen:
     def shared(self, name: str) -> list[str]:
         return sorted(name_parts(name) & self.parts)
 
-    def refusal(self, name: str, pool: str) -> tuple[str, str]:
+    def refusal(self, name: str, pool: str, locale: str) -> tuple[str, str]:
         """(kind of reason, sentence); both are empty if the name is clean."""
         if count := self.count(name):
             return "are named by captions", f"{count} of {self.captions} captions name it"
         may_share = pool == "recombined_names" or (pool == "random_names" and self.controls.share_name_parts)
         if (shared := self.shared(name)) and not may_share:
             return "share a part with the roster", f"shares {_listed(shared)} with an artist of the roster"
-        if (
-            None not in self.letters and letters_of(name) not in self.letters
-        ):  # "1984" has no script: any is as near to it
-            return (
-                "are in a script of no artist's",
-                f"no artist of the roster is written in its script, {letters_of(name)}",
-            )
+        if locale not in self.letters:
+            return "are of a locale of no artist's", f"no artist who is tested has control names of {locale}"
+        scripts, own = self.letters[locale], letters_of(name)
+        if None not in scripts and own not in scripts:  # "1984" has no script: any is as near to it
+            of = f" who is tested with names of {locale}" if locale else " of the roster"
+            return "are in a script of no artist's", f"no artist{of} is written in its script, {own}"
         return "", ""
 
     def why_clean(self, row: Mapping) -> str:
@@ -279,7 +286,7 @@ def untrained_controls(
 ) -> pd.DataFrame:
     """COLUMNS for the artists on whom, as the operator's table states, no model was trained. Captions may name them."""
     own = artists[artists["kind"] == "untrained_artist"]
-    screen = _Screen(mentions, roster, Controls(), captions)
+    screen = _Screen(mentions, roster, Controls(), captions, {})
     rows = []
     for name, source in zip(own["name"], own["source"], strict=True):
         count, shared = screen.count(name), screen.shared(name)

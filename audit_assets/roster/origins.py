@@ -1,5 +1,6 @@
 """Origins: from which locale the control names of each artist are drawn, and in which letters."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -29,25 +30,32 @@ def locale_of(name: str, locale: str, default: str) -> str:
     return locale or _OF_SCRIPT.get(script_of(name) or "", default)
 
 
-def locales_of(artists: pd.DataFrame, default: str) -> dict[str, list[str]]:
-    """Each locale that control names are drawn from, and the artists whose names come from there."""
-    own = artists[artists["kind"].isin(TESTED)]
+def locales_of(tested: pd.DataFrame, default: str) -> dict[str, list[str]]:
+    """Each locale that control names are drawn from, and the artists whose names come from there, untrained ones among them."""
+    own = tested[tested["kind"].isin(TESTED)]
     found: dict[str, list[str]] = {}
-    for name, kind, locale in zip(own["name"], own["kind"], own["locale"], strict=True):
-        of_name = locale_of(name, locale, default)
-        if kind == "artist" or of_name != default:
-            found.setdefault(of_name, []).append(name)
+    for name, locale in zip(own["name"], own["locale"], strict=True):
+        found.setdefault(locale_of(name, locale, default), []).append(name)
     return found or {default: []}
 
 
 def origins_of(artists: pd.DataFrame, default: str) -> dict[Origin, list[str]]:
-    """Each origin that control names are drawn from, and the artists whose names come from there.
+    """Each origin that control names are drawn from, and the artists whose numbers of words they take.
 
     Artists of one locale whose names are in Latin and in other letters have names of their own each. A name without letters is
-    with the larger part.
+    with the larger part. Untrained artists whose names come from the audit's own locale take the names of other artists there,
+    and have an origin of their own, after all others, if there are none.
     """
+    tested = artists[artists["kind"].isin(TESTED)]
+    of = [locale_of(n, locale, default) for n, locale in zip(tested["name"], tested["locale"], strict=True)]
+    first = tested[(tested["kind"] == "artist") | (pd.Series(of, tested.index, dtype=object) != default)]
+    found = _in_letters(locales_of(first, default)) if len(first) else {}
+    return found | {o: names for o, names in _in_letters(locales_of(tested, default)).items() if o not in found}
+
+
+def _in_letters(locales: Mapping[str, Sequence[str]]) -> dict[Origin, list[str]]:
     found: dict[Origin, list[str]] = {}
-    for locale, names in locales_of(artists, default).items():
+    for locale, names in locales.items():
         scripts = {name: script_of(name) for name in names}
         lettered = [script == "Latin" for script in scripts.values() if script]
         most = not names or sum(lettered) * 2 >= len(lettered) > 0

@@ -148,7 +148,7 @@ def test_a_script_that_no_artist_is_written_in_is_refused() -> None:
     assert used(chosen, "random_names") == []
     (short,) = shortages(chosen, controls, cyrillic)
     assert short.startswith("controls.random_names of ru_RU: 0 names of the 2 asked for; 6 were drawn and 6 refused")
-    assert "no artist of the roster is written in its script, Cyrillic" in short
+    assert "the first refused: no artist who is tested has control names of ru_RU" in short
 
 
 @pytest.mark.parametrize("roster", [["1984"], ["葛飾 北斎", "1984"]])
@@ -309,6 +309,34 @@ def test_a_script_that_a_locale_does_not_write_is_a_shortage(staged: Callable[..
     (short,) = stage.shortages()
     assert short.startswith("controls.random_names of no_NO, script Cyrillic: 0 names of the 4 asked for")
     assert "give the artist another locale" in short
+
+
+@pytest.mark.parametrize(
+    ("artist", "untrained", "stratum"),
+    [
+        ("Ada Brandvold,artist,no_NO", "Ben Sample,untrained_artist,", "script Latin"),
+        ("Ада Бранд,artist,", "Ben Sample,untrained_artist,", "script Latin"),
+        ("Ada Brandvold,artist,", "Илья Репин,untrained_artist,", "script Cyrillic"),
+        ("Ada Brandvold,artist,", "Илья Репин,untrained_artist,ru_RU", "locale ru_RU"),
+    ],
+)
+def test_an_untrained_artist_has_control_names_whatever_the_others_are(
+    staged: Callable[..., RosterStage], artist: str, untrained: str, stratum: str
+) -> None:
+    stage = staged(untrained, artist)
+    of_untrained, of_artist = beside(stage).values()
+    assert of_untrained[0] == stratum
+    assert (len(of_untrained[1]), len(of_artist[1]), stage.shortages()) == (4, 4, [])
+    assert set(of_untrained[1]).isdisjoint(of_artist[1])
+
+
+def test_names_drawn_for_artists_who_are_not_in_the_roster_are_refused() -> None:
+    """Else they would be in the stratum of artists without a locale, to whom they are foreign."""
+    table = artists(["Ada Brandvold", "Hana Mori"]).assign(locale=["", "ja_JP"])
+    controls = Controls(random_names=3, recombined_names=0)
+    chosen = choose_controls(draw_controls(table, controls), None, table[:1], controls, 0)
+    assert chosen[chosen["status"] == "used"].groupby("locale").size().to_dict() == {"en_US": 3}
+    assert shortages(chosen, controls, table[:1]) == []
 
 
 def test_an_edit_of_a_locale_draws_its_names_and_drops_those_of_the_former_one(
