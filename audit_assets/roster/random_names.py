@@ -126,14 +126,14 @@ def proportional(n: int, counts: Sequence[int]) -> list[int]:
 
 
 def _draw(faker: Faker, wanted: int, *, surname_first: bool = False, latin: bool = False) -> str:
-    """First names and one last name. A single token is a last name, as in mononyms, or, in a language that writes no space
-    between the two, the last name and the first name. With `latin`, in Latin letters whatever the locale."""
+    """First names and one last name, which comes first in some languages. A single token is a last name, as in mononyms, or, in these
+    languages, the last name and the first name without a space. With `latin`, in Latin letters and their order whatever the locale."""
     first: Callable[[], str] = faker.first_name
     last: Callable[[], str] = faker.last_name
     if latin:
         first = getattr(faker, "first_romanized_name", first)
         last = getattr(faker, "last_romanized_name", last)
-    elif surname_first and wanted == 1:
-        return f"{last()}{first()}"
+    elif surname_first:
+        return f"{last()}{first()}" if wanted == 1 else " ".join(part() for part in [last, *([first] * (wanted - 1))])
     name = " ".join(part() for part in [*([first] * (wanted - 1)), last])
     return name if not latin or script_of(name) == "Latin" else anyascii(name).title()

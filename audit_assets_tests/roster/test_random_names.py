@@ -46,6 +46,14 @@ def test_names_of_another_script() -> None:
     assert {script_of(name, "ja_JP") for name in names} == {"Japanese"}
 
 
+@pytest.mark.parametrize("locale", ["ja_JP", "ko_KR", "zh_CN"])
+def test_the_surname_comes_first_in_the_letters_of_a_language_that_writes_it_first(locale: str) -> None:
+    together, spaced = (random_names(60, locale=locale, seed=2, known=[], token_counts=[n]) for n in (1, 2))
+    assert [name.replace(" ", "") for name in spaced] == together
+    romanised = random_names(20, locale=locale, seed=2, known=[], token_counts=[2], latin=True)
+    assert {script_of(name) for name in romanised} == {"Latin"}
+
+
 def test_recombined_names_are_made_of_artists_parts_and_are_no_artists() -> None:
     artists = [f"F{i} L{i}" for i in range(10)] + ["Mononym"]
     names = recombinations(70, artists, 7, known=["F1 L2", "f2-l1"])
