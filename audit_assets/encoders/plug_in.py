@@ -38,9 +38,9 @@ class PlugInEncoder:
             self.embed_texts(["art"])
 
     def embed_images(self, images: Sequence[Image.Image], batch_size: int = 50) -> np.ndarray:
-        """Unit vectors (n, d), float32."""
-        batches = [list(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
-        made = [self._unit("embed_images", batch) for batch in batches]
+        """Unit vectors (n, d), float32. The plug-in is handed copies, because it may shrink or paint over its images in place."""
+        starts = range(0, len(images), batch_size)
+        made = [self._unit("embed_images", [i.copy() for i in images[at : at + batch_size]]) for at in starts]
         return np.concatenate(made) if made else np.zeros((0, self.dimension), np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -55,7 +55,7 @@ class PlugInEncoder:
 
     def _unit(self, method: str, items: list[Any]) -> np.ndarray:
         try:
-            made = np.asarray(getattr(self.own, method)(items), dtype=np.float64)
+            made = np.asarray(getattr(self.own, method)([*items]), dtype=np.float64)
         except MemoryError:
             raise
         except Exception as error:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from audit_assets.config import load_audit
+from audit_assets.encoders.embed import embed_stored
 from audit_assets.encoders.load import load
 from audit_assets.encoders.plug_in import PlugInEncoder
 from audit_assets.errors import InputError
@@ -23,6 +25,7 @@ from audit_assets.models.plug_ins import stated
 from audit_assets.models.registry import resolve_encoder_entry, usable_encoders
 from audit_assets.models.tables import encoder_files_table, encoders_table
 from audit_assets.models.timm import NEEDED
+from audit_assets.warehouse.images import ImageStore
 from audit_assets_tests.encoders.sweep import PAGE, pictures
 
 GREY = """
@@ -75,6 +78,28 @@ def test_the_vectors_of_a_plug_in_are_unit_vectors_whatever_the_batch(plug_in: P
     else:
         with pytest.raises(ValueError, match="embeds no text"):
             encoder.embed_texts(["art"])
+
+
+@pytest.mark.parametrize(
+    "line", ["i.thumbnail((8, 8))", "i.paste((0, 0, 0), (0, 0, i.width, i.height))", "images.remove(i)"]
+)
+def test_what_a_plug_in_does_to_its_images_changes_nothing_that_is_kept(
+    plug_in: Path, tmp_path: Path, line: str
+) -> None:
+    """Near copies are found by small pictures of the same images."""
+    own = "        made = np.stack([np.asarray(i.convert('L').resize((8, 8)), dtype=float).ravel() for i in images])"
+    code = GREY.replace(
+        "        return np.stack([np.asarray(i",
+        f"{own}\n        for i in list(images):\n            {line}\n        return made @ self.matrix\n        return np.stack([np.asarray(i",
+        1,
+    )
+    store = ImageStore(tmp_path / "store")
+    rows = pd.DataFrame({"image_sha256": [store.put(image) for image in pictures()]})
+    plain = embed_stored(load(resolve_plug_in("grey", "image", plug_in, "grey.py"), "cpu"), rows, store)
+    (plug_in / "grey.py").write_text(code)
+    changed = embed_stored(load(resolve_plug_in("grey", "image", plug_in, "grey.py"), "cpu"), rows, store)
+    assert changed[["picture", "grey"]].equals(plain[["picture", "grey"]])
+    assert np.allclose(np.stack(changed["embedding"].tolist()), np.stack(plain["embedding"].tolist()))
 
 
 def test_code_runs_only_if_the_audit_file_allows_it(plug_in: Path, small_audit: Callable[..., Path]) -> None:
