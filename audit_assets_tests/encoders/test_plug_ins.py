@@ -102,6 +102,57 @@ def test_what_a_plug_in_does_to_its_images_changes_nothing_that_is_kept(
     assert np.allclose(np.stack(changed["embedding"].tolist()), np.stack(plain["embedding"].tolist()))
 
 
+NETWORK = """
+import numpy as np, torch
+
+class Encoder:
+    dimension = 16
+    layer = "a small network"
+    logit_scale = 20.0
+
+    def __init__(self, folder, device):
+        torch.manual_seed(0)
+        n = torch.nn
+        first = [n.Conv2d(3, 16, 3, 2), n.ReLU(), n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(16, 16)]
+        self.images = n.Sequential(*first[:1], n.BatchNorm2d(16), *first[1:], n.Dropout(DROP_IMAGE))
+        self.texts = n.Sequential(n.Linear(8, 16), n.Dropout(DROP_TEXT))
+
+    def embed_images(self, images):
+        pixels = np.stack([np.asarray(i.resize((32, 32)), dtype=np.float32) / 255 for i in images])
+        with torch.inference_mode():
+            return self.images(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
+
+    def embed_texts(self, texts):
+        with torch.inference_mode():
+            return self.texts(torch.tensor([[ord(c) / 99 for c in (t * 8)[:8]] for t in texts])).numpy()
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], r"embed_images: gave the same item another vector beside others \(cosine 0\.\d+\); call \.eval\(\)"),
+        ([("n.BatchNorm2d(16)", "n.Identity()"), ("DROP_IMAGE", "0.1")], "embed_images: gave the same item another vector"),
+        ([("n.BatchNorm2d(16)", "n.Identity()"), ("DROP_TEXT", "0.1")], "embed_texts: gave the same item another vector"),
+        ([("n.Dropout(DROP_TEXT))", "n.Dropout(0.5))\n        self.images.eval(), self.texts.eval()")], None),
+    ],
+    ids=["BatchNorm of the batch", "dropout", "dropout of texts", "eval"],
+)  # fmt: skip
+def test_a_plug_in_whose_vectors_depend_on_the_batch_or_on_chance_is_refused(
+    plug_in: Path, changes: list[tuple[str, str]], said: str | None
+) -> None:
+    code = NETWORK
+    for change in [*changes, ("DROP_IMAGE", "0.0"), ("DROP_TEXT", "0.0")]:
+        code = code.replace(*change)
+    (plug_in / "grey.py").write_text(code)
+    found = resolve_plug_in("grey", "image_text", plug_in, "grey.py")
+    if said is None:
+        load(found, "cpu")
+    else:
+        with pytest.raises(InputError, match=rf"grey\.py, {said}"):
+            load(found, "cpu")
+
+
 def test_code_runs_only_if_the_audit_file_allows_it(plug_in: Path, small_audit: Callable[..., Path]) -> None:
     (plug_in / "grey.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n" + GREY)
     audit = load_audit(audit_with(plug_in, small_audit))
