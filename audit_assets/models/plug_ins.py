@@ -6,6 +6,7 @@ runs only if audit.yaml says `allow_code: true`.
 
 import ast
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,7 @@ def stated(file: Path, kind: str) -> Stated:
     found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == CLASS]
     if not found:
         raise InputError(f"{file}: has no class {CLASS}; write it as docs/models.md describes.")
-    values = _values(found[-1])
+    values, lines = _values(file, found[-1])
     methods = {node.name for node in found[-1].body if isinstance(node, ast.FunctionDef)}
     needed = {"embed_images", *(["embed_texts"] if kind == "image_text" else [])}
     if absent := sorted(needed - methods):
@@ -86,7 +87,7 @@ def stated(file: Path, kind: str) -> Stated:
         raise InputError(
             f"{file}, class {CLASS}: states no `layer`; write in words what the vector of an image is, for the report."
         )
-    scale, bias = (_number(file, values, name) for name in ("logit_scale", "logit_bias"))
+    scale, bias = (_number(file, values, lines, name) for name in ("logit_scale", "logit_bias"))
     if kind == "image_text" and (scale is None or scale <= 0):
         raise InputError(
             f"{file}, class {CLASS}: states no `logit_scale`, which labels need; write `logit_scale = 100.0`."
@@ -94,9 +95,10 @@ def stated(file: Path, kind: str) -> Stated:
     return Stated(dimension, layer.strip(), scale, bias)
 
 
-def _values(node: ast.ClassDef) -> dict[str, Any]:
-    """Return the plain values that a class body gives to names."""
+def _values(file: Path, node: ast.ClassDef) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the plain values that a class body gives to names, and their lines."""
     found: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     for line in node.body:
         targets = (
             line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
@@ -104,17 +106,33 @@ def _values(node: ast.ClassDef) -> dict[str, Any]:
         value = getattr(line, "value", None)
         for target in targets:
             if isinstance(target, ast.Name) and value is not None:
+                lines[target.id] = line.lineno
                 try:
                     found[target.id] = ast.literal_eval(value)
                 except ValueError:
                     found[target.id] = None  # computed: it is not known before the code runs
-    return found
+                except (TypeError, SyntaxError, MemoryError, RecursionError) as error:
+                    raise InputError(
+                        f"{file}, line {line.lineno}, class {CLASS}, {target.id}: is no value of Python ({error}); correct it."
+                    ) from None
+    return found, lines
 
 
-def _number(file: Path, values: Mapping[str, Any], name: str) -> float | None:
+def _number(file: Path, values: Mapping[str, Any], lines: Mapping[str, int], name: str) -> float | None:
     if name not in values:
         return None
     value = values[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{file}, class {CLASS}, {name}: is no plain number; write one, such as 100.0.")
-    return float(value)
+        raise InputError(
+            f"{file}, line {lines[name]}, class {CLASS}, {name}: is no plain number; write one, such as 100.0."
+        )
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(
+            f"{file}, line {lines[name]}, class {CLASS}, {name}: is larger than any number that is computed with; "
+            "write a finite one, such as 100.0."
+        )
+    return number
