@@ -144,7 +144,7 @@ def test_a_rounded_p_is_on_the_side_of_the_level_that_the_answer_is_on(p: float,
 
 def test_a_share_of_just_over_half_is_no_half() -> None:
     assert "in 50.1 % of these trials, more than half" in argument.could_see(
-        {"answer": "yes", "number": 0.501}, {}, "Ana Lima", 0.05
+        {"answer": "yes", "number": 0.501}, {"test": "own_cell"}, "Ana Lima", 0.05
     )
     assert [percent(share, 0) for share in (0.5, 0.499, 0.51)] == ["50 %", "50 %", "51 %"]
 
