@@ -10,7 +10,7 @@ import duckdb
 from audit_assets.warehouse.dictionary import Described, comments, described
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-SCHEMA_VERSION = 16
+SCHEMA_VERSION = 17
 """Every database records this version of `schema.sql`. Raise it with the contract.
 
 An older database is published again when it is next asked for.
