@@ -76,6 +76,20 @@ def test_an_arm_that_does_not_is_a_no_where_the_audit_could_have_seen_it(rows: C
     assert found["share"].mean() < 0.2
 
 
+def test_without_other_artists_an_arm_in_which_the_name_is_not_identified_is_a_no(
+    tmp_path: Path, miniature: Path
+) -> None:
+    """The headline is imitated, so its third answer could not be tested: identification alone was tried, and explains a no of identification."""
+    world = replace(WORLD, artists=1, untrained=0, recombined=0, arms=OTHER_WAYS[:2])
+    ws = simulate(tmp_path, miniature, world)
+    verdict = ws.warehouse.read(f"verdicts/{MODELS[0]}").query("encoder == 'sim-clip' and kind == 'artist'").iloc[0]
+    assert (verdict["verdict"], verdict["seen"], verdict["test"]) == ("imitated", "could not be tested", "name_test")
+    table = ws.warehouse.read(f"arm_results/{MODELS[0]}").query("kind == 'artist'")
+    answers = table.set_index(["encoder", "arm"])["answer"].to_dict()
+    assert (answers["sim-clip", "misspelt"], answers["sim-clip", "titled"]) == ("yes", "no")
+    assert answers["sim-vision", "titled"] == "could not be tested"
+
+
 def test_too_few_control_names_are_no_answer(rows: Callable[..., pd.DataFrame]) -> None:
     found = rows("few")
     assert (found["answer"] == "could not be tested").all()
