@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_NAMES = re.compile(r"(\d+) more control names of ([\w ]+?)(?: that the encoder reads)?(?=[.;])")
+_NAMES = re.compile(r"(\d+) more control names of ([\w, ]+?)(?: that the encoder reads)?(?=[.;])")
 WORKS_OF_ONE = "Works of this artist."
 _NUMBER_OF_WORKS = re.compile(r"\d+ more works?\.")
 

@@ -24,6 +24,13 @@ from audit_assets.measurement.remedies import joined, of_few_works
             "9 more control names of locale ja_JP that the encoder reads.",
         ),
         (
+            [
+                "2 more control names of locale ja_JP, script Latin.",
+                "9 more control names of locale ja_JP, script Latin.",
+            ],
+            "9 more control names of locale ja_JP, script Latin.",
+        ),
+        (
             ["9 more control names of locale ja_JP.", "2 more control names of script Latin.", "1 more work."],
             "9 more control names of locale ja_JP. 2 more control names of script Latin. 1 more work.",
         ),
