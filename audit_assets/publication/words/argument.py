@@ -85,7 +85,8 @@ def _answered(answer: Row | None, row: Row, name: str, alpha: float, words: Any,
             return "not asked", "This encoder reads no text, so it cannot recognise a name."
         return "not asked", f"The audit has no works of {name}, so no image could be compared with them."
     if answer["answer"] == UNTESTED:
-        settle = f" This would settle it: {answer['settle']}" if answer["settle"] else ""
+        remedy = str(answer["settle"] or "").replace(" would settle it", "")  # a reason can end with the same words
+        settle = f" This would settle it: {remedy}" if remedy else ""
         return UNTESTED, f"{answer['reason']}{settle}"
     return str(answer["answer"]), words(answer, row, name, alpha)
 
