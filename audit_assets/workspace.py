@@ -56,6 +56,8 @@ class Workspace:
         With `new`, the warehouse is marked as that of this audit file. InputError is raised if it is that of another one.
         """
         root = audit.local(audit.warehouse)
+        if not new:
+            layout.refuse_another(root, audit.file)
         warehouse = layout.made(root, audit.file) if new else layout.opened(root)
         return cls(audit, load_protocol(audit), warehouse, ImageStore(warehouse.root / "images"))
 

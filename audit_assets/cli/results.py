@@ -157,10 +157,13 @@ def _database(config: Path) -> Path:
     from audit_assets.config import load_audit
     from audit_assets.evidence.nothing import why_nothing
     from audit_assets.warehouse.database import SCHEMA_VERSION, schema_version
+    from audit_assets.warehouse.layout import refuse_another
     from audit_assets.workspace import Workspace
 
     audit = load_audit(config)
-    database = audit.local(audit.warehouse) / "audit.duckdb"
+    root = audit.local(audit.warehouse)
+    refuse_another(root, audit.file)
+    database = root / "audit.duckdb"
     if not database.exists():
         raise InputError(f"{database}: is not made yet. {why_nothing(Workspace.of(audit))}")
     if (version := schema_version(database)) != SCHEMA_VERSION:

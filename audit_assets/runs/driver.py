@@ -51,7 +51,6 @@ from audit_assets.runs.steps import (
     Step,
 )
 from audit_assets.untrusted.terminal import one_line
-from audit_assets.warehouse import layout
 from audit_assets.warehouse.places import check
 from audit_assets.workspace import Workspace
 
@@ -69,7 +68,6 @@ class Driver:
     def __init__(self, config: Path, instance: dg.DagsterInstance, name: str) -> None:
         self.ws = Workspace.open(config)
         self.audit = self.ws.audit
-        layout.refuse_another(self.ws.warehouse.root, self.audit.file)
         self.instance = of_location(instance, location_name(self.audit))
         self.name = name
         self.turn = FileLock(self.audit.dagster_home / "turn.lock")

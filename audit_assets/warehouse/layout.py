@@ -61,7 +61,7 @@ def made(root: Path, audit_file: Path) -> Warehouse:
 
 
 def refuse_another(root: Path, audit_file: Path) -> None:
-    """Raise InputError if the warehouse is that of another file in the same folder: this audit's results would replace its results.
+    """Raise InputError if the warehouse is that of another file in the same folder, whose results are not those of this audit.
 
     A file that was renamed or moved takes its warehouse along. Files in other folders are copies of one audit, for example the checkouts
     of a team that shares the warehouse.
@@ -73,7 +73,7 @@ def refuse_another(root: Path, audit_file: Path) -> None:
     here = os.path.realpath(audit_file)
     if os.path.dirname(here) == str(other.parent) and os.path.isfile(other) and not other.samefile(here):
         raise InputError(
-            f"{audit_file}: its warehouse {root} has the results of {other}, which this audit would replace; give each audit file a "
+            f"{audit_file}: its warehouse {root} has the results of {other}, which are not those of this audit; give each audit file a "
             f"`warehouse` of its own, or remove {other} if this file takes its place."
         )
 
