@@ -1,6 +1,6 @@
 """When images, results and report of a model version were made, from the log of Dagster. No result depends on it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,8 +10,8 @@ from audit_assets.evidence.dated import Times
 _PAGE = 1000
 
 
-def times(instance: dg.DagsterInstance, model: str) -> Times:
-    """None in place of a time that the log does not have."""
+def times(instance: dg.DagsterInstance, model: str, subjects: Collection[str]) -> Times:
+    """None in place of a time that the log does not have. ``subjects``: of whom the audit has images now; the log has former ones too."""
     runs = dict[str, float]()
 
     def start(event: dg.EventLogRecord) -> float:
@@ -21,7 +21,8 @@ def times(instance: dg.DagsterInstance, model: str) -> Times:
             runs[event.run_id] = (record.start_time if record else None) or event.timestamp
         return min(runs[event.run_id], event.timestamp)
 
-    first, last = image_times(_events(instance, "imitations", model), start)
+    drawn = (e for e in _events(instance, "imitations", model) if (e.partition_key or "").partition("|")[2] in subjects)
+    first, last = image_times(drawn, start)
     return Times(
         first_image=said(first),
         last_image=said(last),

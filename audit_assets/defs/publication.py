@@ -119,7 +119,8 @@ def evidence_manifest(context: dg.AssetExecutionContext, audit: AuditResource) -
     ws = audit.workspace
     if (left := _not_published(ws, context.partition_key)) is not None:
         return left
-    manifest = make_manifest(ws, context.partition_key, times(context.instance, context.partition_key))
+    model = context.partition_key
+    manifest = make_manifest(ws, model, times(context.instance, model, ws.prompted(model)))
     stamp(ws)
     files = pd.DataFrame(
         [

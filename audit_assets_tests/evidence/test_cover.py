@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_assets.config import load_audit
-from audit_assets.defs.dates import image_times, since
+from audit_assets.defs.dates import image_times, said, since, times
 from audit_assets.errors import InputError
 from audit_assets.evidence.cover import stamp
 from audit_assets.evidence.manifest import make_manifest, manifest_file, root_hash
@@ -182,6 +182,16 @@ def test_the_first_and_the_last_image_are_those_of_cells_that_were_made() -> Non
     found = events(("m|a", {**all_made}), ("m|b", {**some}), ("m|a", {**some}))
     assert places(found, *image_times(found, own_time)) == (0, 2)
     assert image_times([], own_time) == (None, None)
+
+
+def test_images_of_artists_who_left_the_audit_are_none_of_its_images() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for subject, seconds in (("gone", 500.0), ("a", 10.0)):
+            made = dg.AssetMaterialization("imitations", partition=f"m|{subject}", metadata={"seconds": seconds})
+            instance.report_runless_asset_event(made)
+        found = list(instance.fetch_materializations(dg.AssetKey("imitations"), limit=10).records)
+        told = [times(instance, "m", subjects).first_image for subjects in ({"a"}, {"a", "gone"}, set[str]())]
+    assert told == [said(found[0].timestamp - 10), said(found[1].timestamp - 500), None]
 
 
 def test_results_are_as_old_as_the_first_event_with_their_data_version() -> None:
